@@ -1,0 +1,137 @@
+"""The LLM server of the embedded stack: the native llama.cpp server, through xllamacpp.
+
+Speaks `/health`, `/completion` (GBNF), `/metrics`, `/slots` and `/props`. Everything that would
+make memory or time unbounded is pinned here: the prompt cache (off by default, so that memory
+measured during a soak is the server's own), the context and the number of slots.
+
+With `--binary PATH` the same settings are handed to an existing `llama-server` instead.
+It knows nothing of who talks to it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import os
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+
+PR_SET_PDEATHSIG = 1
+
+
+def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """The command line; see `--help`."""
+    parser = argparse.ArgumentParser(
+        description="Serve one GGUF model with the llama.cpp HTTP server; logs go to stdout."
+    )
+    parser.add_argument("--model", type=Path, required=True, help="GGUF file")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=8081)
+    # One thread: several wait for each other after every operation, so that on a machine with
+    # fewer free cores than threads a decision takes ten times as long. One costs 20 % when idle.
+    parser.add_argument("--threads", type=int, default=1, help="threads for generation")
+    parser.add_argument("--ctx", type=int, default=2048, help="context in tokens, all slots")
+    parser.add_argument("--parallel", type=int, default=2, help="slots")
+    parser.add_argument("--gpu-layers", type=int, default=-1, help="layers on the GPU (-1: fit)")
+    parser.add_argument(
+        "--cache-ram-mib", type=int, default=0, help="limit of the prompt cache in MiB (0: off)"
+    )
+    parser.add_argument(
+        "--binary",
+        default=os.environ.get("LLAMA_SERVER_BINARY", ""),
+        help="run this llama-server instead of the built-in one",
+    )
+    parser.add_argument(
+        "--die-with-parent",
+        type=int,
+        metavar="PID",
+        default=0,
+        help="get SIGKILL when the parent (which must be PID) ends",
+    )
+    return parser.parse_args(argv)
+
+
+def die_with_parent(parent_pid: int) -> None:
+    """Ask the kernel for SIGKILL when the parent ends; survives exec. Exits if it has already."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG) failed")
+    if os.getppid() != parent_pid:
+        raise SystemExit("llm_server: the parent ended before the server had started")
+
+
+def binary_command(options: argparse.Namespace) -> list[str]:
+    """The same settings as arguments of a native `llama-server`."""
+    command = [
+        options.binary,
+        *("--model", str(options.model)),
+        *("--host", options.host),
+        *("--port", str(options.port)),
+        *("--threads", str(options.threads)),
+        *("--ctx-size", str(options.ctx)),
+        *("--parallel", str(options.parallel)),
+        *("--cache-ram", str(options.cache_ram_mib)),
+        "--metrics",
+        "--slots",
+        "--no-warmup",
+    ]
+    if options.gpu_layers >= 0:
+        command += ["--n-gpu-layers", str(options.gpu_layers)]
+    return command
+
+
+def _exit_now(signum: int, frame: FrameType | None) -> None:
+    # No clean-up of native state: it takes time, can hang, and the kernel does it anyway.
+    os._exit(0)
+
+
+def serve(options: argparse.Namespace) -> None:
+    """Load the model and serve until a signal ends the process."""
+    import xllamacpp  # here: `--help` and `--binary` do without it
+
+    params = xllamacpp.CommonParams()
+    params.model.path = str(options.model)
+    params.hostnames = [options.host]
+    params.port = options.port
+    params.n_ctx = options.ctx
+    params.n_parallel = options.parallel
+    params.n_gpu_layers = options.gpu_layers
+    params.cpuparams.n_threads = options.threads
+    params.cache_ram_mib = options.cache_ram_mib
+    params.endpoint_metrics = True
+    params.endpoint_slots = True
+    params.warmup = False
+    try:
+        server = xllamacpp.Server(params)
+    except RuntimeError as error:
+        raise SystemExit(f"llm_server: cannot serve {options.model}: {error}") from error
+    signal.signal(signal.SIGTERM, _exit_now)
+    signal.signal(signal.SIGINT, _exit_now)
+    print(f"llm_server: listening on {server.listening_address}", flush=True)
+    threading.Event().wait()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the server; returns only on an error."""
+    options = parse_arguments(argv)
+    if not options.model.is_file():
+        print(f"llm_server: no model at {options.model}", file=sys.stderr)
+        return 2
+    # Until the model is loaded no Python handler can run: the kernel's default ends us at once.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if options.die_with_parent:
+        die_with_parent(options.die_with_parent)
+    if options.binary:
+        command = binary_command(options)
+        os.execvp(command[0], command)
+    serve(options)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,360 @@
+"""Starts and stops the LLM server on request, so that a Watcher can free the GPU before work.
+
+A control API over HTTP: `POST /start`, `POST /stop`, `GET /status`, each answered with
+`{"state", "pid", "generation", "healthy", "starts", "stops"}` (state: running or stopped; a
+running server that still loads its model is not healthy yet). Promises: `/stop` answers "stopped"
+only after the process is gone; there are never two servers; a server that dies by itself is noticed
+and recorded, and stays down until it is asked for again. Every change is one JSON line in
+`--events`: `{"time_s", "event", "pid", "generation"}` with the events start, ready, stop, gone,
+start_refused and crashed.
+
+One thread (the main one) owns the server process; requests are handed to it through a queue. So
+starts and stops cannot overlap, and the parent-death signal, which the kernel ties to the thread
+that forked, means the death of this program. Standard library only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import http.client
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import FrameType
+from typing import IO, Any, Literal
+
+_TICK_S = 0.1  # how late a server's own death is noticed at most
+_HEALTH_LIMIT_S = 1.0
+_COMMANDS_MAX = 16
+_READY_LIMIT_S = 600.0  # a server that is not healthy by then is not polled any more
+
+
+def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """The command line; what follows `--` is handed to llm_server.py as it is."""
+    parser = argparse.ArgumentParser(
+        description="Start and stop the LLM server on request.",
+        epilog="Arguments after -- go to llm_server.py (--threads, --ctx, --binary...).",
+    )
+    parser.add_argument("--control", default="127.0.0.1:8079", help="host:port of the control API")
+    parser.add_argument("--model", type=Path, required=True, help="GGUF file")
+    parser.add_argument("--host", default="127.0.0.1", help="address of the LLM server")
+    parser.add_argument("--port", type=int, default=8081, help="port of the LLM server")
+    parser.add_argument("--events", type=Path, required=True, help="JSON lines, appended")
+    parser.add_argument("--log", type=Path, required=True, help="output of the LLM server")
+    parser.add_argument("--log-max-bytes", type=int, default=8_000_000, help="then it is rotated")
+    parser.add_argument("--stop-limit-s", type=float, default=5.0, help="SIGTERM, then SIGKILL")
+    parser.add_argument("--autostart", action="store_true", help="start the server right away")
+    parser.add_argument("server_arguments", nargs="*", metavar="-- ARGUMENT")
+    return parser.parse_args(argv)
+
+
+class CappedLog:
+    """Appends to `path`; at `max_bytes` the file becomes `path.1` (one generation is kept)."""
+
+    def __init__(self, path: Path, max_bytes: int) -> None:
+        self._path = path
+        self._max_bytes = max_bytes
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._stream = path.open("ab")
+        self._size = self._stream.tell()
+
+    def write(self, chunk: bytes) -> None:
+        """Append; a full disk loses log lines, not the server."""
+        with contextlib.suppress(OSError):
+            if self._size + len(chunk) > self._max_bytes:
+                self._stream.close()
+                self._path.replace(self._path.with_name(f"{self._path.name}.1"))
+                self._stream = self._path.open("ab")
+                self._size = 0
+            self._stream.write(chunk)
+            self._stream.flush()
+            self._size += len(chunk)
+
+    def drain(self, source: IO[bytes]) -> None:
+        """Copy `source` until its end; the body of a thread."""
+        with source:
+            while chunk := os.read(source.fileno(), 65536):
+                self.write(chunk)
+
+
+class Server:
+    """The LLM server process. All methods but `snapshot` belong to the main thread."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self._options = options
+        self._log = CappedLog(options.log, options.log_max_bytes)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._ready = False  # "ready" has been recorded
+        self._healthy_pid = 0  # the last process seen healthy, by whichever thread
+        self._generation = 0
+        self._starts = 0
+        self._stops = 0
+        self._poll_health_until_s = 0.0
+        self._lock = threading.Lock()  # guards what snapshot() reads
+
+    def snapshot(self) -> dict[str, Any]:
+        """State, pid, generation and counters, consistent with each other."""
+        with self._lock:
+            return {
+                "state": "running" if self._process else "stopped",
+                "pid": self._process.pid if self._process else None,
+                "generation": self._generation,
+                "starts": self._starts,
+                "stops": self._stops,
+            }
+
+    def healthy(self) -> bool:
+        """Whether `/health` of the server itself answers 200 within a second."""
+        options = self._options
+        pid = self.snapshot()["pid"]
+        if pid is None:
+            return False
+        connection = http.client.HTTPConnection(options.host, options.port, _HEALTH_LIMIT_S)
+        try:
+            connection.request("GET", "/health")
+            healthy = connection.getresponse().status == 200
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
+        if healthy:
+            self._healthy_pid = pid
+        return healthy
+
+    def start(self) -> None:
+        """Start the server unless one is there; returns when it is spawned, not when ready."""
+        self.notice_death()
+        if self._process is not None:
+            self._record("start_refused", self._process.pid)
+            return
+        process = subprocess.Popen(
+            self._command(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        assert process.stdout is not None
+        threading.Thread(
+            target=self._log.drain, args=(process.stdout,), name="server-log", daemon=True
+        ).start()
+        with self._lock:
+            self._process, self._ready = process, False
+            self._generation += 1
+            self._starts += 1
+        self._poll_health_until_s = time.monotonic() + _READY_LIMIT_S
+        self._record("start", process.pid)
+
+    def stop(self) -> None:
+        """Stop the server: SIGTERM, then SIGKILL. Without a process when this returns, unless even
+        SIGKILL did not end it in time (a process stuck in the kernel): it then stays "running".
+        """
+        self.notice_death()
+        process = self._process
+        if process is None:
+            return
+        self._record_ready(process.pid)
+        self._record("stop", process.pid)
+        for signum in (signal.SIGTERM, signal.SIGKILL):
+            process.send_signal(signum)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(self._options.stop_limit_s)
+                self._gone("gone", process.pid, process.returncode, stops=1)
+                return
+
+    def notice_death(self) -> None:
+        """Record a server that ended by itself."""
+        process = self._process
+        if process is not None and process.poll() is not None:
+            self._record_ready(process.pid)
+            self._gone("crashed", process.pid, process.returncode)
+
+    def notice_ready(self) -> None:
+        """Record the moment at which a starting server is healthy."""
+        if self.starting() and self.healthy():
+            self._record_ready(self._healthy_pid)
+
+    def _record_ready(self, pid: int) -> None:
+        """Record "ready" once, if that process was seen healthy; also just before its end."""
+        if not self._ready and pid == self._healthy_pid:
+            self._ready = True
+            self._record("ready", pid)
+
+    def starting(self) -> bool:
+        """Whether a server was spawned but has not been seen healthy (and may still get so)."""
+        waiting = self._process is not None and not self._ready
+        return waiting and time.monotonic() < self._poll_health_until_s
+
+    def _gone(self, event: str, pid: int, exit_code: int | None, *, stops: int = 0) -> None:
+        with self._lock:
+            self._process = None
+            self._stops += stops
+        self._record(event, pid, exit_code=exit_code)
+
+    def _command(self) -> list[str]:
+        options = self._options
+        return [
+            sys.executable,
+            str(Path(__file__).with_name("llm_server.py")),
+            *("--model", str(options.model)),
+            *("--host", options.host),
+            *("--port", str(options.port)),
+            *("--die-with-parent", str(os.getpid())),
+            *options.server_arguments,
+        ]
+
+    def _record(self, event: str, pid: int, **more: Any) -> None:
+        entry = {
+            "time_s": round(time.time(), 6),
+            "event": event,
+            "pid": pid,
+            "generation": self._generation,
+            **more,
+        }
+        print(f"supervisor: {json.dumps(entry)}", flush=True)
+        line = json.dumps(entry, separators=(",", ":")).encode() + b"\n"
+        try:
+            self._options.events.parent.mkdir(parents=True, exist_ok=True)
+            with self._options.events.open("ab", buffering=0) as stream:
+                stream.write(line)
+        except OSError as error:  # a full disk must not take the server down
+            print(f"supervisor: event not recorded: {error}", flush=True)
+
+
+@dataclass
+class Command:
+    """One request on its way to the main thread."""
+
+    name: Literal["start", "stop"]
+    done: threading.Event = field(default_factory=threading.Event)
+
+
+class Control(ThreadingHTTPServer):
+    """The control API."""
+
+    daemon_threads = True
+    request_queue_size = 32
+
+    def __init__(
+        self,
+        address: tuple[str, int],
+        server: Server,
+        commands: queue.Queue[Command],
+        limit_s: float,
+    ) -> None:
+        super().__init__(address, ControlHandler)
+        self.server_process = server
+        self.commands = commands
+        self.limit_s = limit_s
+
+
+class ControlHandler(BaseHTTPRequestHandler):
+    """Answers one control request; see the module."""
+
+    server: Control
+    timeout = 10.0  # a client that sends nothing does not hold a thread for ever
+
+    def do_GET(self) -> None:
+        """`/status`."""
+        if self.path != "/status":
+            self._answer(404, {"error": f"unknown path {self.path}; known: /status"})
+            return
+        server = self.server.server_process
+        status = server.snapshot()
+        self._answer(200, {**status, "healthy": server.healthy()})
+
+    def do_POST(self) -> None:
+        """`/start` and `/stop`."""
+        name = self.path.removeprefix("/")
+        if name not in ("start", "stop"):
+            self._answer(404, {"error": f"unknown path {self.path}; known: /start, /stop"})
+            return
+        command = Command("start" if name == "start" else "stop")
+        try:
+            self.server.commands.put_nowait(command)
+        except queue.Full:
+            self._answer(503, {"error": "too many requests are waiting"})
+            return
+        if not command.done.wait(self.server.limit_s):
+            self._answer(504, {"error": f"{name} did not end within {self.server.limit_s:g} s"})
+            return
+        self._answer(200, self.server.server_process.snapshot())
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Quiet: starts and stops are recorded as events."""
+
+    def _answer(self, code: int, body: dict[str, Any]) -> None:
+        content = json.dumps(body).encode() + b"\n"
+        with contextlib.suppress(OSError):  # the client has gone
+            self.send_response(code)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+
+class Quit:
+    """Set by a signal handler. A plain attribute: a handler must not take a lock."""
+
+    requested = False
+
+    def __call__(self, signum: int, frame: FrameType | None) -> None:
+        """The signal handler."""
+        self.requested = True
+
+
+def run(server: Server, commands: queue.Queue[Command], quit_: Quit) -> None:
+    """Execute commands one after the other, watch the server in between; stop it at the end."""
+    while not quit_.requested:
+        try:
+            command = commands.get(timeout=_TICK_S / 4 if server.starting() else _TICK_S)
+        except queue.Empty:
+            server.notice_death()
+            server.notice_ready()
+            continue
+        if command.name == "start":
+            server.start()
+        else:
+            server.stop()
+        command.done.set()
+    server.stop()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Serve the control API until SIGTERM or SIGINT; stops the LLM server before it returns."""
+    options = parse_arguments(argv)
+    host, _, port = options.control.rpartition(":")
+    commands: queue.Queue[Command] = queue.Queue(_COMMANDS_MAX)
+    server = Server(options)
+    # A stop may have to wait for the one before it, hence twice the limit.
+    limit_s = 2 * options.stop_limit_s + 5.0
+    try:
+        control = Control((host, int(port)), server, commands, limit_s)
+    except OSError as error:
+        print(f"supervisor: cannot listen on {options.control}: {error}", file=sys.stderr)
+        return 2
+    quit_ = Quit()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(signum, quit_)
+    if options.autostart:
+        server.start()
+    threading.Thread(target=control.serve_forever, name="control", daemon=True).start()
+    print(f"supervisor: control API on {options.control}", flush=True)
+    run(server, commands, quit_)
+    control.shutdown()
+    control.server_close()
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,1 @@
+"""The reference Watcher's agent: daemon, queue, decisions, LLM client."""

@@ -1,0 +1,134 @@
+"""Writing files so that a crash or a full disk leaves either the old content or the new.
+
+Knows nothing of requests, decisions or the LLM.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+# Errors of an exhausted machine: worth waiting for, never a reason to die.
+EXHAUSTED = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
+)
+READ_LIMIT_BYTES = 64 * 1024 * 1024
+
+
+def is_exhausted(error: OSError) -> bool:
+    """Whether the error says that a resource has run out (disk, descriptors, memory)."""
+    return error.errno in EXHAUSTED
+
+
+def utc_now() -> str:
+    """The time now, ISO 8601 in UTC with microseconds."""
+    return datetime.now(UTC).isoformat(timespec="microseconds")
+
+
+def sync_dir(folder: Path) -> None:
+    """Makes renames in the folder durable."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def sync_file(path: Path) -> None:
+    """Makes the file's content durable."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write_all(handle: int, data: bytes) -> None:
+    """Writes every byte or raises: a full disk may accept a part and report no error."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(handle, view) :]
+
+
+def write_atomic(path: Path, data: bytes, *, durable: bool = True) -> None:
+    """Replaces the file in one step. Raises OSError, and then the old file still stands."""
+    temporary = path.parent / f".{path.name[:200]}.{os.getpid()}.tmp"
+    try:
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+        try:
+            write_all(handle, data)
+            if durable:
+                os.fsync(handle)
+        finally:
+            os.close(handle)
+        temporary.replace(path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+    if durable:
+        sync_dir(path.parent)
+
+
+def write_json(path: Path, value: Any, *, durable: bool = True) -> None:
+    """Replaces a JSON file in one step; creates its folder. Raises OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    data = json.dumps(value, indent=2, allow_nan=False).encode() + b"\n"
+    write_atomic(path, data, durable=durable)
+
+
+def read_json(path: Path, limit_bytes: int = READ_LIMIT_BYTES) -> Any:
+    """Reads a JSON file. Raises OSError, or ValueError when it is too large or not JSON."""
+    with path.open("rb") as stream:
+        data = stream.read(limit_bytes + 1)
+    if len(data) > limit_bytes:
+        raise ValueError(f"{path}: larger than {limit_bytes} bytes")
+    try:
+        return json.loads(data)
+    except RecursionError as error:
+        raise ValueError(f"{path}: nested too deeply") from error
+
+
+def read_object(path: Path) -> dict[str, Any] | None:
+    """Reads a JSON object; None when the file is absent, unreadable or something else."""
+    try:
+        value = read_json(path)
+    except (OSError, ValueError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def move_durably(source: Path, target: Path) -> None:
+    """Renames and makes the rename durable on both sides. Raises OSError."""
+    source.rename(target)
+    sync_dir(target.parent)
+    if source.parent != target.parent:
+        sync_dir(source.parent)
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file, hexadecimal. Raises OSError."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def remove_tree(folder: Path) -> None:
+    """Removes a folder and all below it; an absent one is fine. Raises OSError."""
+    if folder.is_dir() and not folder.is_symlink():
+        shutil.rmtree(folder)
+    else:
+        folder.unlink(missing_ok=True)
+
+
+def sweep_temporaries(folder: Path) -> None:
+    """Removes what an interrupted `write_atomic` left in the folder."""
+    for path in folder.glob(".*.tmp"):
+        with contextlib.suppress(OSError):
+            path.unlink()

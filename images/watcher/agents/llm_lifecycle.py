@@ -1,0 +1,137 @@
+"""Stops the LLM server before heavy work and starts it again for the evaluation.
+
+The server belongs to a supervisor; this talks to the supervisor's control API. Stopped means
+that the process is gone, started that the endpoint the Watcher uses answers. Never raises for
+a server that misbehaves: the outcome is a record in the decision log.
+
+    python -m agents.llm_lifecycle start|stop|status     (cwd = workspace)
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from loguru import logger
+
+from agents.http_call import CallFailed, call
+from agents.llm_client import LLMClient, poll_until
+from agents.policies import LLMPolicies, PolicyFile
+from agents.stop import Stop
+
+STATUS_LIMIT_S = 2.0
+START_LIMIT_S = 10.0
+STOP_LIMIT_S = 20.0
+PARTING_LIMIT_S = 3.0
+
+
+class Lifecycle:
+    """Start and stop of the LLM server. Methods raise Halted only."""
+
+    def __init__(self, stop: Stop, settings: Callable[[], LLMPolicies]) -> None:
+        self._stop = stop
+        self._settings = settings
+        self.client = LLMClient(stop, settings, self.revive)
+
+    def status(self) -> dict[str, Any] | None:
+        """The supervisor's view; None when the supervisor does not answer."""
+        try:
+            return self._control("GET", "/status", STATUS_LIMIT_S)
+        except CallFailed:
+            return None
+
+    def stop(self) -> dict[str, Any]:
+        """Stops the server and verifies that its process is gone."""
+        began_s = time.monotonic()
+        try:
+            reply = self._control("POST", "/stop", STOP_LIMIT_S)
+        except CallFailed as failure:
+            return _outcome(began_s, f"stop: {failure}")
+        status = self.status() or reply
+        gone = status.get("state") == "stopped" and not status.get("pid")
+        return _outcome(began_s, "" if gone else "stop: the process is still there", reply)
+
+    def start(self) -> dict[str, Any]:
+        """Starts the server (never a second one) and waits until the endpoint answers."""
+        began_s = time.monotonic()
+        try:
+            reply = self._control("POST", "/start", START_LIMIT_S)
+        except CallFailed as failure:
+            return _outcome(began_s, f"start: {failure}")
+        ready = self._wait_healthy(began_s)
+        return _outcome(began_s, "" if ready else "start: the endpoint does not answer", reply)
+
+    def _wait_healthy(self, began_s: float) -> bool:
+        settings = self._settings()
+        deadline_s = began_s + settings.start_timeout_s
+        loaded = False
+
+        def done() -> bool:
+            nonlocal deadline_s, loaded
+            if self.client.healthy():
+                return True
+            if not loaded and (self.status() or {}).get("healthy") is True:
+                # The server is up and only the way to it is broken: no use waiting long.
+                loaded = True
+                deadline_s = min(deadline_s, time.monotonic() + 2 * settings.timeout_s)
+            return False
+
+        return poll_until(self._stop, lambda: deadline_s, done)
+
+    def revive(self) -> None:
+        """Starts the server when it has died by itself; otherwise does nothing."""
+        status = self.status()
+        if status is not None and status.get("state") == "stopped":
+            logger.warning("LLM server is down; starting it")
+            self.start()
+
+    def _control(self, method: str, path: str, limit_s: float) -> dict[str, Any]:
+        address = self._settings().control
+        reply = call(self._stop, address, method, path, limit_s=limit_s)
+        if reply.status != 200 or not isinstance(reply.body, dict):
+            raise CallFailed(f"supervisor answered HTTP {reply.status}")
+        return reply.body
+
+
+def leave_running(settings: LLMPolicies) -> None:
+    """Asks for the server to be up when the daemon ends in the middle of a dispatch.
+
+    The daemon's own wish to stop must not cut this call off; its limit is short instead.
+    """
+    try:
+        call(Stop(None), settings.control, "POST", "/start", limit_s=PARTING_LIMIT_S)
+    except CallFailed as failure:
+        logger.warning("LLM server may be down: {}", failure)
+
+
+def _outcome(began_s: float, error: str, reply: dict[str, Any] | None = None) -> dict[str, Any]:
+    outcome: dict[str, Any] = {"ok": not error, "took_s": round(time.monotonic() - began_s, 3)}
+    for key in ("pid", "generation"):
+        if reply and key in reply:
+            outcome[key] = reply[key]
+    if error:
+        outcome["error"] = error
+        logger.warning("LLM lifecycle, {}", error)
+    return outcome
+
+
+def main(arguments: list[str]) -> int:
+    """Start, stop or show the server by hand; prints JSON, 0 when it worked."""
+    if len(arguments) != 1 or arguments[0] not in ("start", "stop", "status"):
+        print("usage: python -m agents.llm_lifecycle start|stop|status", file=sys.stderr)
+        return 2
+    policies = PolicyFile(Path.cwd(), {})
+    policies.reload()
+    lifecycle = Lifecycle(Stop(None), lambda: policies.current.llm)
+    outcome = {"start": lifecycle.start, "stop": lifecycle.stop, "status": lifecycle.status}
+    result = outcome[arguments[0]]()
+    print(json.dumps(result))
+    return 0 if result is not None and result.get("ok", True) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

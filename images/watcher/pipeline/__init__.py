@@ -1,0 +1,1 @@
+"""The Watcher's pipeline: from draws to predictions, in NumPy. Runs in child processes only."""

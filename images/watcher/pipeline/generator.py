@@ -1,0 +1,47 @@
+"""Many seeds of the registry's java_lcg at once, in NumPy.
+
+For: sieve, scoring and pool, which follow hundreds of thousands of seeds side by side.
+Must not know: which seed is true, where draws come from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from prng_registry import MULTIPLIER, OUTPUT_BITS, STATE_BITS, STATE_MASK, advance
+
+States = npt.NDArray[np.uint64]
+Values = npt.NDArray[np.int64]
+
+_MASK = np.uint64(STATE_MASK)
+_SHIFT = np.uint64(STATE_BITS - OUTPUT_BITS)
+
+
+def step(states: States, count: int) -> States:
+    """The states `count` steps later; a negative count goes backwards.
+
+    The product overflows 64 bits, which is harmless: 2**48 divides 2**64.
+    """
+    factor, offset = advance(count)
+    return (states * np.uint64(factor) + np.uint64(offset)) & _MASK
+
+
+def states_at(seeds: Values, index: int) -> States:
+    """States whose output is draw `index` (0-based), one per seed."""
+    scrambled = (seeds.astype(np.uint64) ^ np.uint64(MULTIPLIER)) & _MASK
+    return step(scrambled, index + 1)
+
+
+def outputs(states: States, modulus: int) -> Values:
+    """Draw values (0..modulus-1) that the states give out."""
+    return ((states >> _SHIFT) % np.uint64(modulus)).astype(np.int64)
+
+
+def values(seeds: Values, indices: Sequence[int] | Values, modulus: int) -> Values:
+    """Draw values, shape (seeds, indices), by jumping straight to each index."""
+    table = np.empty((len(seeds), len(indices)), dtype=np.int64)
+    for column, index in enumerate(indices):
+        table[:, column] = outputs(states_at(seeds, int(index)), modulus)
+    return table

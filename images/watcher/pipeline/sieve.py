@@ -1,0 +1,84 @@
+"""Step 2: the bidirectional sieve over the seed range.
+
+For: finding the seeds that could have made the window. The forward pass walks from the window's
+start, the reverse pass steps the generator backwards from its end; both look at coarse residues,
+so many false seeds stay, and only a seed that survives both passes is kept.
+Must not know: how survivors are ranked.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from pipeline import generator
+from pipeline.artefacts import SURVIVORS, WINDOW_CONFIG, PipelineError, Stage, read_values
+from pipeline.window import SEED_COUNT, Window, read_modulus, read_window
+
+SURVIVORS_MAX = 8000
+
+
+def _pass(
+    seeds: generator.Values,
+    targets: generator.Values,
+    first_index: int,
+    direction: int,
+    residue: int,
+    modulus: int,
+) -> generator.Values:
+    """Seeds whose draws equal `targets` modulo `residue`, walking by `direction` (+1 or -1)."""
+    states = generator.states_at(seeds, first_index)
+    for target in targets:
+        keep = generator.outputs(states, modulus) % residue == target % residue
+        seeds = seeds[keep]
+        states = generator.step(states[keep], direction)
+    return seeds
+
+
+def sieve(
+    values: generator.Values, window: Window, modulus: int, seed_range: tuple[int, int]
+) -> tuple[generator.Values, generator.Values]:
+    """(seeds after the forward pass, seeds after the reverse pass), each over the whole range."""
+    seeds = np.arange(*seed_range, dtype=np.int64)
+    middle = window.offset + window.forward
+    last = window.offset + window.size - 1
+    forward = _pass(
+        seeds, values[window.offset : middle], window.offset, 1, window.residue, modulus
+    )
+    reverse = _pass(seeds, values[middle : last + 1][::-1], last, -1, window.residue, modulus)
+    return forward, reverse
+
+
+def run(stage: Stage, _effort: str, _request: str) -> dict[str, Any]:
+    """Write bidirectional_survivors.json; raises when no seed, or nearly every seed, is left."""
+    config = stage.read(WINDOW_CONFIG)
+    modulus, window = read_modulus(config), read_window(config)
+    values = read_values(stage, modulus)
+    if window.offset + window.size > len(values):
+        raise PipelineError(f"{config.name}: the window ends after draw {len(values)}")
+    low, high = (int(bound) for bound in config.integers("seed_range", 0, SEED_COUNT))
+    forward, reverse = sieve(values, window, modulus, (low, high))
+    survivors = np.intersect1d(forward, reverse, assume_unique=True)
+    if not 0 < len(survivors) <= SURVIVORS_MAX:
+        raise PipelineError(
+            f"{len(survivors)} seeds survived, expected 1..{SURVIVORS_MAX}; "
+            "the history does not fit the generator or the window is too small"
+        )
+    facts = {
+        "seeds": high - low,
+        "forward_survivors": len(forward),
+        "reverse_survivors": len(reverse),
+        "survivors": len(survivors),
+    }
+    stage.write(
+        SURVIVORS,
+        {
+            "prng_type": config.text("prng_type"),
+            "window": asdict(window),
+            "counts": facts,
+            "survivors": [{"seed": int(seed)} for seed in survivors],
+        },
+    )
+    return facts

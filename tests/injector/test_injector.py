@@ -1,0 +1,364 @@
+"""The injector adds exactly the generator's draws: none lost, none doubled, whatever hits it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+IMAGES = Path(__file__).resolve().parents[2] / "images"
+INJECTOR = IMAGES / "injector" / "synthetic_draw_injector.py"
+sys.path.insert(0, str(IMAGES / "watcher"))
+
+from prng_registry import java_lcg  # noqa: E402
+
+LIMIT_S = 30.0
+
+
+def until(condition: Callable[[], bool], what: str) -> None:
+    """Wait for evidence; fail when it does not come within the limit."""
+    deadline_s = time.monotonic() + LIMIT_S
+    while not condition():
+        assert time.monotonic() < deadline_s, f"waited {LIMIT_S} s for: {what}"
+        time.sleep(0.005)
+
+
+class Workspace:
+    """A workspace with policies and a bootstrapped history of 200 draws."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.log = path.parent / f"{path.name}.log"
+        self.history = path / "lottery_history.json"
+        self.policies()
+        subprocess.run(
+            [sys.executable, str(IMAGES / "watcher" / "bootstrap_history.py"), "--draws", "200"],
+            cwd=path,
+            check=True,
+            capture_output=True,
+            timeout=LIMIT_S,
+        )
+
+    def policies(self, test_mode: bool = True, enabled: bool = True, **more: Any) -> None:
+        injection = {"enabled": enabled, "interval_seconds": 0.05, "true_seed": 12345, **more}
+        content = {"test_mode": test_mode, "synthetic_injection": injection}
+        part = self.path / "policies.part"
+        part.write_text(json.dumps(content))
+        part.replace(self.path / "watcher_policies.json")
+
+    def draws(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = json.loads(self.history.read_text())["draws"]
+        return found
+
+    def values(self) -> list[int]:
+        return [draw["value"] for draw in self.draws()]
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, str(INJECTOR), *arguments],
+            cwd=self.path,
+            capture_output=True,
+            text=True,
+            timeout=LIMIT_S,
+        )
+
+    @contextlib.contextmanager
+    def daemon(self, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+        """A running injector daemon; killed at the end when it still runs."""
+        with self.log.open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, str(INJECTOR), "--daemon", *arguments], cwd=self.path, stderr=log
+            )
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.wait(LIMIT_S)
+
+    def logged(self, text: str) -> int:
+        return self.log.read_text().count(text) if self.log.exists() else 0
+
+    def assert_exact(self) -> None:
+        """The history is the generator's, draw by draw."""
+        values = self.values()
+        assert values == [raw % 1000 for raw in java_lcg(12345, len(values))]
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    path = tmp_path / "workspace"
+    path.mkdir()
+    return Workspace(path)
+
+
+def test_once_appends_the_next_draw_of_the_generator(workspace: Workspace) -> None:
+    """Invariant: the draw due is draw n of the seed, dated after the draws before it."""
+    before = workspace.draws()
+    assert workspace.run("--once").returncode == 0
+    draws = workspace.draws()
+    assert draws[:-1] == before
+    assert draws[-1].pop("injected_at").endswith("+00:00")
+    value = java_lcg(12345, 1, skip=200)[0] % 1000
+    assert draws[-1] == {
+        "date": "2024-04-10",
+        "session": "midday",
+        "draw": [value // 100, value // 10 % 10, value % 10],
+        "value": value,
+        "draw_source": "synthetic_injector",
+        "true_seed": 12345,
+    }
+
+
+def test_count_injects_that_many(workspace: Workspace) -> None:
+    """Invariant: N more draws, in order; in daemon mode it ends by itself after N."""
+    assert workspace.run("--count", "3").returncode == 0
+    assert workspace.run("--daemon", "--interval", "0.05", "--count", "4").returncode == 0
+    assert len(workspace.draws()) == 207
+    workspace.assert_exact()
+
+
+def test_kill_9_at_any_moment_neither_loses_nor_doubles_a_draw(workspace: Workspace) -> None:
+    """Invariant: after 16 kills, half of them in the middle of a write, the history is exact.
+
+    Every draw that was acknowledged in the log is there, and the file parses after each kill.
+    """
+    rng = random.Random(9)
+    part = workspace.path / ".lottery_history.json.injector.part"
+    for attempt in range(16):
+        part.unlink(missing_ok=True)
+        ready = workspace.logged("injected")
+        with workspace.daemon("--interval", "0.05") as process:
+            until(lambda seen=ready: workspace.logged("injected") > seen, "a draw")  # type: ignore[misc]
+            if attempt % 2:
+                deadline_s = time.monotonic() + LIMIT_S
+                while not part.exists() and time.monotonic() < deadline_s:
+                    pass  # the moment of a write is short: no pause here
+            else:
+                time.sleep(rng.random() * 0.1)
+            process.send_signal(signal.SIGKILL)
+            process.wait(LIMIT_S)
+        workspace.assert_exact()
+        acknowledged = workspace.logged("injected")
+        assert 200 + acknowledged <= len(workspace.draws()) <= 200 + acknowledged + attempt + 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_cleanly(workspace: Workspace, number: signal.Signals) -> None:
+    """Invariant: exit 0, told in the log, nothing half-written left, lock free."""
+    with workspace.daemon("--interval", "60") as process:
+        until((workspace.path / "injector_status.json").exists, "status file")
+        process.send_signal(number)
+        assert process.wait(LIMIT_S) == 0
+    assert workspace.logged("stopped after 0 draws") == 1
+    assert not list(workspace.path.glob("*.part")) + list(workspace.path.glob(".*.part"))
+    assert workspace.run("--once").returncode == 0
+
+
+def test_a_second_injector_is_refused_and_harmless(workspace: Workspace) -> None:
+    """Invariant: one at a time; the refusal names the other's pid; a killed one locks nobody."""
+    with workspace.daemon("--interval", "60") as process:
+        until((workspace.path / "injector_status.json").exists, "status file")
+        second = workspace.run("--once")
+        assert second.returncode == 2
+        assert f"another injector is running here (pid {process.pid})" in second.stderr
+        assert len(workspace.draws()) == 200
+        assert json.loads(workspace.run("--status").stdout)["running"] is True
+        process.kill()
+        process.wait(LIMIT_S)
+    assert workspace.run("--status").returncode == 1
+    assert workspace.run("--once").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("policies", "named"),
+    [({"test_mode": False}, "test_mode is off"), ({"enabled": False}, "enabled is off")],
+)
+def test_it_refuses_where_injection_is_not_allowed(
+    workspace: Workspace, policies: dict[str, bool], named: str
+) -> None:
+    """Invariant: exit 2, one line that says what to set, no draw."""
+    workspace.policies(**policies)
+    done = workspace.run("--daemon", "--interval", "0.05")
+    assert done.returncode == 2
+    assert named in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert len(workspace.draws()) == 200
+
+
+NO_INTERVAL = '{"test_mode": true, "synthetic_injection": {"enabled": true, "true_seed": 1, \
+"interval_seconds": 0}}'
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"test_mode": true}', "\0\0", NO_INTERVAL, None])
+def test_unusable_policies_are_one_clear_line(workspace: Workspace, content: str | None) -> None:
+    """Invariant: never a traceback."""
+    path = workspace.path / "watcher_policies.json"
+    path.unlink() if content is None else path.write_text(content)
+    done = workspace.run("--once")
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert "watcher_policies.json" in done.stderr
+
+
+def test_policies_are_obeyed_while_it_runs(workspace: Workspace) -> None:
+    """Invariant: switched off it pauses, torn policies change nothing, switched on it goes on."""
+    path = workspace.path / "watcher_policies.json"
+    with workspace.daemon("--interval", "0.05"):
+        until(lambda: workspace.logged("injected") > 0, "a draw")
+        workspace.policies(enabled=False)
+        until(lambda: workspace.logged("paused") == 1, "the pause")
+        paused_at = len(workspace.draws())
+        path.write_text("{")
+        until(lambda: workspace.logged("policies kept as they were") == 1, "the torn policies")
+        assert len(workspace.draws()) == paused_at
+        workspace.policies(enabled=True)
+        until(lambda: len(workspace.draws()) > paused_at + 2, "draws again")
+    workspace.assert_exact()
+
+
+def test_a_history_that_cannot_be_read_is_waited_for(workspace: Workspace) -> None:
+    """Invariant: one line in the log, no draw over a torn history, then all that were due."""
+    with workspace.daemon("--interval", "0.05"):
+        until(lambda: workspace.logged("injected") > 0, "a draw")
+        aside = workspace.path / "aside.json"
+        workspace.history.replace(aside)
+        until(lambda: workspace.logged("waiting") >= 1, "the wait")
+        workspace.history.write_text('{"draws": [{"val')
+        until(lambda: workspace.logged("is not JSON") >= 1, "the wait over the torn file")
+        assert workspace.history.read_text() == '{"draws": [{"val'
+        aside.replace(workspace.history)
+        count = workspace.logged("injected")
+        until(lambda: workspace.logged("injected") > count + 2, "draws again")
+    assert workspace.logged("waiting") == 2
+    workspace.assert_exact()
+
+
+def test_a_pause_is_made_up_for(workspace: Workspace) -> None:
+    """Invariant: the schedule is absolute; it comes level again after standing still, not ahead.
+
+    A schedule that drifts stays behind for ever by as many draws as were due in the pause.
+    """
+    interval_s = 0.1
+    with workspace.daemon("--interval", str(interval_s)) as process:
+        until((workspace.path / "injector_status.json").exists, "status file")
+        status = json.loads((workspace.path / "injector_status.json").read_text())
+        began_s = datetime.fromisoformat(status["started_at"]).timestamp()
+        process.send_signal(signal.SIGSTOP)
+        time.sleep(2.5)
+        process.send_signal(signal.SIGCONT)
+
+        def behind() -> float:
+            injected = workspace.logged("injected")
+            return (time.time() - began_s) / interval_s - injected
+
+        assert behind() > 20
+        until(lambda: behind() < 10, "the draws that were due")
+        assert behind() > -2
+    workspace.assert_exact()
+
+
+def test_status_says_what_is_known(workspace: Workspace) -> None:
+    """Invariant: the status file has the contract's fields; --status works without a daemon."""
+    with workspace.daemon("--interval", "0.05") as process:
+        until(lambda: workspace.logged("injected") > 1, "two draws")
+        status = json.loads((workspace.path / "injector_status.json").read_text())
+        assert set(status) == {"pid", "started_at", "interval_seconds", "injected"}
+        assert (status["pid"], status["interval_seconds"]) == (process.pid, 0.05)
+    shown = json.loads(workspace.run("--status").stdout)
+    assert shown["running"] is False
+    assert shown["last_draw"]["value"] == workspace.values()[-1]
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["--daemon", "--once"], ["--daemon", "--interval", "0"], ["--count", "0"]]
+)
+def test_usage_errors(workspace: Workspace, arguments: list[str]) -> None:
+    """Invariant: exit 2 with the usage, nothing injected."""
+    done = workspace.run(*arguments)
+    assert done.returncode == 2
+    assert "usage:" in done.stderr
+    assert len(workspace.draws()) == 200
+
+
+FULL_DISK = """
+import json, pathlib, subprocess, sys, time
+injector, bootstrap, log_path = sys.argv[1:]
+log = open(log_path, "w")
+def until(condition, what):
+    end = time.monotonic() + 30
+    while not condition():
+        if time.monotonic() > end:
+            sys.exit("waited for: " + what)
+        time.sleep(0.01)
+said = lambda text: pathlib.Path(log_path).read_text().count(text)
+subprocess.run([sys.executable, bootstrap, "--draws", "200"], check=True)
+process = subprocess.Popen([sys.executable, injector, "--daemon", "--interval", "0.05"], stderr=log)
+until(lambda: said("injected") > 1, "draws")
+filler = pathlib.Path("filler")
+with filler.open("wb", buffering=0) as stream:
+    try:
+        while True:
+            stream.write(bytes(1024))
+    except OSError as error:
+        print("full:", error.strerror)
+until(lambda: said("cannot write lottery_history.json: No space left"), "the full disk")
+json.loads(pathlib.Path("lottery_history.json").read_text())
+before, waits = said("injected"), said("waiting")
+time.sleep(0.5)
+assert process.poll() is None and said("injected") == before, "drew on a full disk"
+assert said("waiting") == waits == 1, "one line, not a flood"
+filler.unlink()
+until(lambda: said("injected") > before + 10, "the draws that were due")
+process.terminate()
+assert process.wait(30) == 0
+print(pathlib.Path("lottery_history.json").read_text())
+"""
+
+
+def _private_mounts() -> bool:
+    unshare = shutil.which("unshare")
+    return (
+        unshare is not None
+        and subprocess.run(
+            [unshare, "-rm", "true"], capture_output=True, timeout=LIMIT_S
+        ).returncode
+        == 0
+    )
+
+
+@pytest.mark.skipif(not _private_mounts(), reason="no private mounts for this user here")
+def test_a_full_disk_delays_draws_and_loses_none(tmp_path: Path) -> None:
+    """Invariant: on ENOSPC it waits with one line, keeps the history whole, and catches up."""
+    inside = 'mount -t tmpfs -o size=256k tmpfs "$1" && cd "$1" && shift && exec "$@"'
+    volume = tmp_path / "volume"
+    volume.mkdir()
+    done = subprocess.run(
+        [
+            *("unshare", "-rmp", "--fork", "--kill-child", "--mount-proc"),
+            *("sh", "-c", inside, "sh", str(volume), sys.executable, "-c", FULL_DISK),
+            *(str(INJECTOR), str(IMAGES / "watcher" / "bootstrap_history.py")),
+            str(tmp_path / "injector.log"),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=4 * LIMIT_S,
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+    full, _, history = done.stdout.partition("\n{")
+    assert "No space left" in full
+    values = [draw["value"] for draw in json.loads("{" + history)["draws"]]
+    assert values == [raw % 1000 for raw in java_lcg(12345, len(values))]
+    assert len(values) > 210

@@ -1,0 +1,155 @@
+"""The supervisor: gone means gone, never two, its server never outlives it, deaths are noticed.
+
+The server is a stand-in here wherever it has to misbehave; test_llm_server.py uses the real one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from tests.llm.supervised import PROGRAM, Supervisor, await_true, exists
+
+Supervise = Callable[..., Supervisor]
+
+
+def test_stop_answers_after_the_process_is_gone(supervise: Supervise, standin_model: Path) -> None:
+    """Also for a server that ignores SIGTERM: it is killed after the limit."""
+    supervisor = supervise(
+        standin_model, "--autostart", "--stop-limit-s=0.3", standin="ignore-term"
+    )
+    pid = supervisor.await_healthy()["pid"]
+    answer = supervisor.ask("POST", "/stop")
+    assert not exists(pid)
+    assert answer == {"state": "stopped", "pid": None, "generation": 1, "starts": 1, "stops": 1}
+    assert supervisor.events() == ["start", "ready", "stop", "gone"]
+
+
+def test_start_is_idempotent(supervise: Supervise, standin_model: Path) -> None:
+    """A second start leaves the first server alone and says so in the record."""
+    supervisor = supervise(standin_model, standin="")
+    first = supervisor.ask("POST", "/start")
+    second = supervisor.ask("POST", "/start")
+    assert first["state"] == second["state"] == "running"
+    assert (first["pid"], first["generation"]) == (second["pid"], second["generation"])
+    assert supervisor.events()[:1] == ["start"]
+    assert "start_refused" in supervisor.events()
+
+
+def test_never_two_servers(supervise: Supervise, standin_model: Path) -> None:
+    """Starts and stops at the same time from many clients: at most one process at any moment."""
+    supervisor = supervise(standin_model, "--stop-limit-s=5", standin="loading")
+    with ThreadPoolExecutor(8) as pool:
+        paths = ["/start", "/start", "/stop", "/start"] * 6
+        list(pool.map(lambda path: supervisor.request("POST", path), paths))
+    alive = 0
+    for line in supervisor.events_path.read_text().splitlines():
+        alive += {"start": 1, "gone": -1, "crashed": -1}.get(json.loads(line)["event"], 0)
+        assert alive in (0, 1)
+    children = Path(f"/proc/{supervisor.process.pid}/task/{supervisor.process.pid}/children")
+    assert len(children.read_text().split()) == alive
+
+
+def test_a_server_that_dies_is_noticed_and_stays_down(
+    supervise: Supervise, standin_model: Path
+) -> None:
+    """It is the Watcher's business to start it again; the generation then counts on."""
+    supervisor = supervise(standin_model, "--autostart", standin="")
+    pid = supervisor.await_healthy()["pid"]
+    os.kill(pid, signal.SIGKILL)
+    crashed = ["start", "ready", "crashed"]
+    await_true("the crash is recorded", lambda: supervisor.events() == crashed)
+    assert supervisor.status()["state"] == "stopped"
+    assert supervisor.ask("POST", "/start")["generation"] == 2
+
+
+def test_a_server_that_cannot_start_is_a_crash(supervise: Supervise, standin_model: Path) -> None:
+    """Its reason is in the log."""
+    supervisor = supervise(standin_model, "--autostart", standin="crash")
+    await_true("the crash is noticed", lambda: supervisor.events() == ["start", "crashed"])
+    assert "cannot load the model" in supervisor.log.read_text()
+
+
+def test_loading_is_running_but_not_healthy(supervise: Supervise, standin_model: Path) -> None:
+    """503 while the model loads."""
+    supervisor = supervise(standin_model, "--autostart", standin="loading")
+    status = supervisor.status()
+    assert status["state"] == "running"
+    assert status["healthy"] is False
+
+
+def test_status_answers_while_health_hangs(supervise: Supervise, standin_model: Path) -> None:
+    """A hung server does not hang its supervisor, and can be stopped."""
+    supervisor = supervise(standin_model, "--autostart", standin="hang")
+    status = supervisor.status()
+    assert status["healthy"] is False
+    assert supervisor.ask("POST", "/stop")["state"] == "stopped"
+    assert not exists(status["pid"])
+
+
+def test_sigterm_stops_the_server_first(supervise: Supervise, standin_model: Path) -> None:
+    """An orderly end leaves no server."""
+    supervisor = supervise(standin_model, "--autostart", standin="")
+    pid = supervisor.await_healthy()["pid"]
+    supervisor.end()
+    assert supervisor.process.returncode == 0
+    assert not exists(pid)
+
+
+def test_the_server_never_outlives_its_supervisor(
+    supervise: Supervise, standin_model: Path
+) -> None:
+    """kill -9 of the supervisor takes the server with it."""
+    supervisor = supervise(standin_model, "--autostart", standin="ignore-term")
+    pid = supervisor.await_healthy()["pid"]
+    supervisor.process.kill()
+    await_true("the server is gone", lambda: not exists(pid), 10.0)
+
+
+def test_the_log_is_bounded(supervise: Supervise, standin_model: Path) -> None:
+    """A server that logs without end fills two files of the limit, no more."""
+    supervisor = supervise(standin_model, "--autostart", "--log-max-bytes=100000", standin="chatty")
+    supervisor.await_healthy()
+    rotated = supervisor.log.with_name("llm.log.1")
+    await_true("the log was rotated", rotated.exists)
+    supervisor.end()
+    assert 0 < rotated.stat().st_size <= 100_000
+    assert supervisor.log.stat().st_size <= 100_000
+
+
+def test_unknown_paths_are_refused(supervise: Supervise, standin_model: Path) -> None:
+    """With what would be right."""
+    supervisor = supervise(standin_model, standin="")
+    assert supervisor.request("GET", "/health")[0] == 404
+    code, answer = supervisor.request("POST", "/restart")
+    assert code == 404
+    assert "/start, /stop" in answer["error"]
+
+
+def test_a_taken_control_port_is_said(supervise: Supervise, standin_model: Path) -> None:
+    """One line and exit 2; no server is started."""
+    first = supervise(standin_model, standin="")
+    second = subprocess.run(
+        [
+            sys.executable,
+            str(PROGRAM),
+            f"--control=127.0.0.1:{first.control}",
+            f"--model={standin_model}",
+            f"--events={first.folder / 'second.jsonl'}",
+            f"--log={first.folder / 'second.log'}",
+            "--autostart",
+        ],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert second.returncode == 2
+    assert "cannot listen" in second.stderr
+    assert not (first.folder / "second.jsonl").exists()

@@ -1,0 +1,126 @@
+"""The decision log: appended whole, numbered on, repaired after a torn write."""
+
+from __future__ import annotations
+
+import json
+import resource
+from pathlib import Path
+from typing import Any
+
+import pytest
+from agents.decision_log import DecisionLog
+
+
+def record(number: int, **changes: Any) -> dict[str, Any]:
+    return {
+        "decision_id": f"d{number:06d}",
+        "sequence_number": number,
+        "source": "test",
+        "request_file": f"r{number}.json",
+        "dispatch": "dispatch_selfplay",
+        **changes,
+    }
+
+
+def opened(root: Path) -> DecisionLog:
+    log = DecisionLog(root)
+    log.load()
+    return log
+
+
+def lines(log: DecisionLog) -> list[Any]:
+    return [json.loads(line) for line in log.path.read_text().splitlines()]
+
+
+def test_numbers_go_on_after_a_restart(tmp_path: Path) -> None:
+    """The next number follows from the log, not from memory."""
+    log = opened(tmp_path)
+    for number in (1, 2, 3):
+        log.append(record(number))
+    assert opened(tmp_path).next_number() == 4
+
+
+def test_the_same_decision_is_appended_once(tmp_path: Path) -> None:
+    """Repeating an append, also after a restart, changes nothing."""
+    opened(tmp_path).append(record(1))
+    log = opened(tmp_path)
+    log.append(record(1))
+    assert lines(log) == [record(1)]
+
+
+@pytest.mark.parametrize("cut", [1, 20, -2])
+def test_a_torn_tail_is_set_aside(tmp_path: Path, cut: int) -> None:
+    """The torn line goes to the .torn file, whole lines stay, the number is used again."""
+    log = opened(tmp_path)
+    log.append(record(1))
+    torn = json.dumps(record(2)).encode()[:cut]
+    with log.path.open("ab") as stream:
+        stream.write(torn)
+    again = opened(tmp_path)
+    assert lines(again) == [record(1)]
+    assert again.torn_path.read_bytes() == torn + b"\n"
+    assert again.next_number() == 2
+
+
+def test_a_line_that_only_lost_its_newline_is_kept(tmp_path: Path) -> None:
+    """A complete decision without its newline is a decision."""
+    log = opened(tmp_path)
+    log.path.write_text(json.dumps(record(1)))
+    again = opened(tmp_path)
+    again.append(record(2))
+    assert lines(again) == [record(1), record(2)]
+    assert not again.torn_path.exists()
+
+
+def test_a_tail_torn_while_running_is_repaired_before_the_next_line(tmp_path: Path) -> None:
+    """A foreign half line never merges with a decision."""
+    log = opened(tmp_path)
+    with log.path.open("ab") as stream:
+        stream.write(b'{"half": ')
+    log.append(record(1))
+    assert lines(log) == [record(1)]
+
+
+def test_foreign_lines_do_not_reset_the_numbers(tmp_path: Path) -> None:
+    """Numbers are found again behind more foreign text than the tail holds."""
+    log = opened(tmp_path)
+    log.append(record(41))
+    with log.path.open("ab") as stream:
+        stream.write(b"not json\n" * 200_000)
+    assert opened(tmp_path).next_number() == 42
+
+
+def test_memory_is_bounded_and_the_number_is_not_forgotten(tmp_path: Path) -> None:
+    """Ten thousand decisions later only the last ones are remembered."""
+    log = opened(tmp_path)
+    text = "".join(json.dumps(record(number)) + "\n" for number in range(1, 10_001))
+    log.path.write_text(text)
+    again = opened(tmp_path)
+    assert again.next_number() == 10_001
+    assert len(again._files) <= 5_000
+    assert again.processed_as("test", 10_000) == "r10000.json"
+
+
+def test_a_quarantine_line_is_no_processed_request(tmp_path: Path) -> None:
+    """Only a dispatched request makes a later one of the same number a duplicate."""
+    log = opened(tmp_path)
+    log.append(record(1, dispatch=None))
+    assert log.processed_as("test", 1) == ""
+
+
+def test_a_line_that_does_not_fit_leaves_the_log_as_it_was(tmp_path: Path) -> None:
+    """The kernel takes only a part of the line (file size limit): no torn line stays behind."""
+    log = opened(tmp_path)
+    log.append(record(1))
+    before = log.path.read_bytes()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 10, hard))
+    try:
+        with pytest.raises(OSError, match="No space left"):
+            log.append(record(2))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert log.path.read_bytes() == before
+    log.append(record(2))
+    assert lines(log) == [record(1), record(2)]
+    assert not log.torn_path.exists()

@@ -1,0 +1,184 @@
+"""What counts as a request, and how files move through the queue's folders."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from agents.request import NAME_LIMIT, SIZE_LIMIT_BYTES, Request, Unusable, read_request
+from agents.request_queue import Poison, RequestQueue
+
+GOOD: dict[str, Any] = {"request_type": "selfplay", "source": "s", "parameters": {"episodes": 3}}
+
+
+def encoded(**changes: Any) -> bytes:
+    return json.dumps({**GOOD, **changes}).encode()
+
+
+@pytest.fixture
+def queue(tmp_path: Path) -> RequestQueue:
+    made = RequestQueue(tmp_path)
+    made.create_folders()
+    return made
+
+
+def test_a_request_is_read_with_its_parameters(tmp_path: Path) -> None:
+    """Types, numbers and defaults arrive as the producer meant them."""
+    path = tmp_path / "a.json"
+    path.write_bytes(encoded(sequence_number="17", reason="why"))
+    expected = Request("a.json", "selfplay", "s", 17, "why", 3, policy_conditioned=False)
+    assert read_request(path) == expected
+    path.write_bytes(b'{"request_type": "learning_loop"}')
+    bare = read_request(path)
+    assert (bare.sequence, bare.source, bare.kind) == (None, "unknown", "learning_loop")
+
+
+@pytest.mark.parametrize(
+    ("content", "settled"),
+    [
+        (b"", False),
+        (b'{"request_type": "self', False),
+        (encoded()[:-1] + b"\xff\xfe", False),
+        (encoded() + b"\0" * 64, False),
+        (b"\0" * 64, False),
+        (b"[" * 100_000, False),
+        (b"[]", True),
+        (b'"text"', True),
+        (b"null", True),
+        (b"{}", True),
+        (encoded(request_type="pipeline_rerun"), True),
+        (encoded(request_type=["selfplay"]), True),
+        (encoded(parameters=[]), True),
+        (encoded(parameters={"episodes": "many"}), True),
+        (encoded(parameters={"episodes": 0}), True),
+        (encoded(parameters={"episodes": True}), True),
+        (encoded(parameters={"episodes": 10**9}), True),
+        (encoded(parameters={"policy_conditioned": "yes"}), True),
+        (encoded(sequence_number=-1), True),
+        (encoded(sequence_number=1.5), True),
+        (encoded(sequence_number={"n": 1}), True),
+        (encoded(source=7), True),
+        (encoded(reason="x" * SIZE_LIMIT_BYTES), True),
+    ],
+)
+def test_what_is_no_request_is_refused(tmp_path: Path, content: bytes, settled: bool) -> None:
+    """Each refusal also knows whether waiting for a slow writer could change it."""
+    path = tmp_path / "a.json"
+    path.write_bytes(content)
+    with pytest.raises(Unusable) as caught:
+        read_request(path)
+    assert caught.value.settled is settled
+
+
+def test_a_file_that_is_no_file_is_refused_without_hanging(tmp_path: Path) -> None:
+    """Named pipes, links and folders in the queue cannot block it."""
+    os.mkfifo(tmp_path / "pipe.json")
+    (tmp_path / "link.json").symlink_to("/nowhere")
+    (tmp_path / "folder.json").mkdir()
+    for name in ("pipe.json", "link.json", "folder.json"):
+        with pytest.raises(Unusable, match="regular file"):
+            read_request(tmp_path / name)
+
+
+def test_first_come_first_served_despite_future_times(queue: RequestQueue) -> None:
+    """Files seen in an earlier scan go first, whatever their modification time claims."""
+    first = queue.pending / "z_first.json"
+    first.write_bytes(encoded())
+    os.utime(first, (time.time() + 1e6, time.time() + 1e6))
+    queue.scan()
+    for number, name in enumerate(("b.json", "a.json", "c.json")):
+        path = queue.pending / name
+        path.write_bytes(encoded())
+        os.utime(path, ns=(10**18 + number, 10**18 + number))
+    queue.scan()
+    assert queue.pending_names() == ["z_first.json", "b.json", "a.json", "c.json"]
+
+
+def test_poison_at_the_head_holds_nobody_up(queue: RequestQueue) -> None:
+    """A torn head is passed over while it may still grow, and judged once it has settled."""
+    (queue.pending / "0.json").write_bytes(b'{"request_type":')
+    (queue.pending / "1.json").write_bytes(encoded())
+    queue.scan()
+    behind = queue.next(settle_s=60)
+    assert isinstance(behind, Request) and behind.name == "1.json"
+    head = queue.next(settle_s=0)
+    assert isinstance(head, Poison) and head.name == "0.json"
+
+
+def test_a_changing_file_is_not_settled(queue: RequestQueue) -> None:
+    """Every change of size or time starts the wait anew."""
+    path = queue.pending / "a.json"
+    path.write_bytes(b"{")
+    os.utime(path, ns=(10**18, 10**18))
+    queue.scan()
+    time.sleep(0.2)
+    os.utime(path, ns=(10**18 + 1, 10**18 + 1))
+    queue.scan()
+    assert queue.next(settle_s=0.2) is None
+
+
+def test_known_names_are_duplicates(queue: RequestQueue) -> None:
+    """A name that is archived or claimed is never processed a second time."""
+    for folder, word in ((queue.archive, "before"), (queue.claimed, "being")):
+        (folder / "a.json").write_bytes(encoded())
+        (queue.pending / "a.json").write_bytes(encoded())
+        queue.scan()
+        found = queue.next(settle_s=0)
+        assert isinstance(found, Poison) and word in found.reason
+        (folder / "a.json").unlink()
+
+
+def test_release_keeps_both_of_two_files_with_one_name(queue: RequestQueue) -> None:
+    """Putting a claimed request back overwrites nothing: the newcomer goes to quarantine."""
+    (queue.claimed / "a.json").write_bytes(b"claimed")
+    (queue.pending / "a.json").write_bytes(b"newcomer")
+    queue.release("a.json")
+    assert (queue.pending / "a.json").read_bytes() == b"claimed"
+    assert (queue.quarantine / "a.json").read_bytes() == b"newcomer"
+
+
+def test_quarantine_overwrites_nothing_and_always_has_a_reason(queue: RequestQueue) -> None:
+    """Three files of one name end as three files, each with its reason."""
+    names = set()
+    for number in range(3):
+        (queue.pending / "a.json").write_bytes(b"%d" % number)
+        name = queue.put_in_quarantine(queue.pending, "a.json", f"reason {number}")
+        assert name is not None
+        names.add(name)
+        note = json.loads(queue.reason_path(name).read_text())
+        assert note["reason"] == f"reason {number}"
+        assert (queue.quarantine / name).read_bytes() == b"%d" % number
+    assert len(names) == 3
+
+
+@pytest.mark.parametrize("name", ["x" * (NAME_LIMIT + 30) + ".json", "a\nb.json", "a\udcff.json"])
+def test_an_unusable_name_can_be_quarantined(queue: RequestQueue, name: str) -> None:
+    """Too long, a line break, not UTF-8: quarantined under a name that works everywhere."""
+    (queue.pending / name).write_bytes(encoded())
+    queue.scan()
+    found = queue.next(settle_s=0)
+    assert isinstance(found, Poison)
+    target = queue.put_in_quarantine(queue.pending, name, found.reason)
+    assert target is not None and target.isascii() and target.isprintable()
+    assert queue.reason_path(target).exists()
+
+
+def test_a_quarantine_cut_off_before_the_move_leaves_no_note(queue: RequestQueue) -> None:
+    """A reason without its file is dropped: the file is still pending and is judged again."""
+    (queue.pending / "a.json").write_bytes(b"[]")
+    note = {"request_file": "a.json", "recorded": False, "reason": "r"}
+    queue.reason_path("a.json").write_text(json.dumps(note))
+    assert queue.unrecorded_quarantine() == []
+    assert not queue.reason_path("a.json").exists()
+
+
+def test_submit_is_idempotent_over_all_folders(queue: RequestQueue) -> None:
+    """A name that is known anywhere is not submitted again."""
+    for folder in (queue.pending, queue.claimed, queue.archive, queue.quarantine):
+        (folder / f"{folder.name}.json").write_bytes(b"{}")
+        assert queue.submit(f"{folder.name}.json", GOOD) is False
+    assert queue.submit("new.json", GOOD) is True

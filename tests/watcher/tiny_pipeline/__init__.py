@@ -1,0 +1,45 @@
+"""Stands in for the pipeline: the same command lines and artefact names, without the work.
+
+The request's name tells it what to do: `slow` takes a minute, `fail` exits 3, `void` exits 0
+without a result, `loud` prints a lot. The model count goes up by one per run, from what is
+published: so the count tells how often a run was published.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+
+def write(out: Path, name: str, content: Any) -> None:
+    """Writes one artefact into the staging folder."""
+    path = out / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content))
+
+
+def start() -> argparse.Namespace:
+    """Parses the command line and behaves as the request's name says."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--steps", default="")
+    parser.add_argument("--episodes", type=int)
+    parser.add_argument("--policy-conditioned", action="store_true")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--effort", required=True)
+    parser.add_argument("--request", required=True)
+    options = parser.parse_args()
+    with Path("dispatched.txt").open("a") as stream:
+        stream.write(f"{options.request} {options.effort}\n")
+    if "slow" in options.request:
+        time.sleep(60)
+    if "loud" in options.request:
+        sys.stdout.write("noise\n" * 200_000)
+    if "fail" in options.request:
+        sys.exit(3)
+    if "void" in options.request:
+        sys.exit(0)
+    return options
