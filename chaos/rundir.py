@@ -1,0 +1,157 @@
+"""The run directory: the contract between running and judging. Names, writing, reading, `latest`.
+
+::
+
+    runs/soak_c/20260203-101500-s12345-1a2b/
+      config.json       the effective plan: experiment, target, profile, faults, seed, limits
+      schedule.json     what happens when, with its hash
+      provenance.json   what exactly ran, on what
+      history.jsonl     the append-only record (chaos/history.py)
+      ledger.jsonl      undo records of faults (chaos/faults/ledger.py)
+      logs/             stdout and stderr of every process
+      artefacts/        the Watcher's files, collected after the halt
+      verdict.json      all findings and the verdict
+      report.md         the same for people
+    runs/soak_c/latest -> the newest run
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from chaos.errors import ChaosError, UsageError
+
+
+def write_atomic(path: Path, text: str) -> None:
+    """Replace `path` by `text` so that a reader sees the old or the new, never half."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    with part.open("w", encoding="utf-8") as stream:
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())
+    part.replace(path)
+
+
+@dataclass(frozen=True)
+class RunDir:
+    """Paths of one run. Making one touches nothing; `create` makes the folders."""
+
+    path: Path
+
+    @property
+    def run_id(self) -> str:
+        """soak and folder name, unique among the runs of one machine."""
+        return f"{self.path.parent.name}-{self.path.name}"
+
+    @property
+    def config(self) -> Path:
+        """Effective plan (JSON)."""
+        return self.path / "config.json"
+
+    @property
+    def schedule(self) -> Path:
+        """Schedule with its hash (JSON)."""
+        return self.path / "schedule.json"
+
+    @property
+    def provenance(self) -> Path:
+        """What ran, on what (JSON)."""
+        return self.path / "provenance.json"
+
+    @property
+    def history(self) -> Path:
+        """Append-only record (JSON lines)."""
+        return self.path / "history.jsonl"
+
+    @property
+    def ledger(self) -> Path:
+        """Fault undo records (JSON lines)."""
+        return self.path / "ledger.jsonl"
+
+    @property
+    def logs(self) -> Path:
+        """Folder of process logs, `<service>.log`."""
+        return self.path / "logs"
+
+    @property
+    def artefacts(self) -> Path:
+        """Folder with the collected workspace of the Watcher."""
+        return self.path / "artefacts"
+
+    @property
+    def verdict(self) -> Path:
+        """Findings and verdict (JSON)."""
+        return self.path / "verdict.json"
+
+    @property
+    def report(self) -> Path:
+        """Report for people (Markdown)."""
+        return self.path / "report.md"
+
+    def read_json(self, path: Path) -> dict[str, Any]:
+        """Read one of the JSON files above; `ChaosError` names the file when it is not there."""
+        try:
+            loaded = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            raise ChaosError(
+                f"{path.name} is missing in {self.path}",
+                next_step="the run was cut off before it was written; run it again",
+            ) from error
+        except ValueError as error:
+            raise ChaosError(f"not JSON: {error}", place=str(path)) from error
+        if not isinstance(loaded, dict):
+            raise ChaosError("expected a JSON object", place=str(path))
+        return loaded
+
+    def write_json(self, path: Path, content: Mapping[str, Any]) -> None:
+        """Write `content` to one of the JSON files above, atomically."""
+        write_atomic(path, json.dumps(content, indent=2, sort_keys=True) + "\n")
+
+
+def create(root: Path, soak: str, seed: int) -> RunDir:
+    """Make the folders of a new run below `root` and point `latest` at it.
+
+    Raises `ChaosError` when `root` cannot be written.
+    """
+    stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
+    run = RunDir(root / soak / f"{stamp}-s{seed}-{secrets.token_hex(2)}")
+    try:
+        for folder in (run.path, run.logs, run.artefacts):
+            folder.mkdir(parents=True)
+        _point_latest(run.path)
+    except OSError as error:
+        raise ChaosError(
+            f"cannot create the run directory: {error.strerror}",
+            place=str(run.path),
+            next_step="free some space or name another folder with --runs DIR",
+        ) from error
+    return run
+
+
+def _point_latest(path: Path) -> None:
+    link = path.parent / "latest"
+    part = path.parent / f".latest.{path.name}"
+    part.symlink_to(path.name)
+    part.replace(link)
+
+
+def find(reference: str, root: Path) -> RunDir:
+    """A run by its path, by `latest` (newest of any soak), or by `<soak>/latest`."""
+    candidates = [Path(reference), root / reference, root / reference / "latest"]
+    if reference == "latest":
+        links = sorted(root.glob("*/latest"), key=lambda link: link.resolve().name)
+        candidates = [links[-1]] if links else []
+    for candidate in candidates:
+        if (candidate / "config.json").is_file():
+            return RunDir(candidate.resolve())
+    raise UsageError(
+        f"no run at {reference!r}",
+        next_step=f"name a run directory, or one of those under {root}",
+    )

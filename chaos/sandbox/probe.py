@@ -1,0 +1,95 @@
+"""Can a private sandbox be had here? Tried for real, before anything is started."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from chaos.errors import EnvironmentProblem
+
+_LIMIT_S = 5.0
+_NAMESPACES = ("--mount", "--pid", "--net", "--ipc", "--fork", "--kill-child", "--mount-proc")
+# What enter.py will need: a mount. Some systems grant a user namespace without any rights in it.
+_TRIAL = ("mount", "-t", "tmpfs", "-o", "size=64k", "chaos-probe", "/tmp")
+
+_SYSCTLS = {
+    "/proc/sys/kernel/apparmor_restrict_unprivileged_userns": (
+        "1",
+        "sysctl kernel.apparmor_restrict_unprivileged_userns=0",
+    ),
+    "/proc/sys/kernel/unprivileged_userns_clone": (
+        "0",
+        "sysctl kernel.unprivileged_userns_clone=1",
+    ),
+    "/proc/sys/user/max_user_namespaces": ("0", "sysctl user.max_user_namespaces=15000"),
+}
+
+
+@dataclass(frozen=True)
+class Namespaces:
+    """Namespaces can be had; `user`: by a user namespace (an ordinary user, or a limited root)."""
+
+    user: bool
+
+
+@dataclass(frozen=True)
+class Refused:
+    """Namespaces cannot be had, why, and what could be done."""
+
+    reason: str
+    next_step: str
+
+
+def probe() -> Namespaces | Refused:
+    """Make a sandbox with a mount in it and throw it away: some 10 ms."""
+    for tool in ("unshare", "setpriv"):
+        if shutil.which(tool) is None:
+            return Refused(
+                f"{tool} is not installed", "install util-linux, or use --sandbox none (weaker)"
+            )
+    attempts = (False, True) if os.geteuid() == 0 else (True,)
+    reason = ""
+    for user in attempts:
+        reason = _attempt(user=user)
+        if not reason:
+            return Namespaces(user)
+    return Refused(f"no private namespaces here: {reason}", _next_step())
+
+
+def require() -> Namespaces:
+    """Like `probe`, but raises `EnvironmentProblem` (exit 4) when there are none."""
+    found = probe()
+    if isinstance(found, Refused):
+        raise EnvironmentProblem(found.reason, next_step=found.next_step)
+    return found
+
+
+def _attempt(*, user: bool) -> str:
+    """Why it did not work, or an empty text."""
+    flags = ["--user", "--map-root-user"] if user else []
+    try:
+        done = subprocess.run(
+            ["unshare", *flags, *_NAMESPACES, *_TRIAL],
+            capture_output=True,
+            text=True,
+            timeout=_LIMIT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return f"unshare did not end within {_LIMIT_S:g} s"
+    if done.returncode == 0:
+        return ""
+    lines = done.stderr.strip().splitlines()
+    return lines[-1] if lines else f"unshare ended with exit code {done.returncode}"
+
+
+def _next_step() -> str:
+    root = "" if os.geteuid() == 0 else "run as root, or "
+    for path, (bad, command) in _SYSCTLS.items():
+        setting = Path(path)
+        if setting.exists() and setting.read_text().strip() == bad:
+            return f"as root: {command}; or {root}use --sandbox none (weaker)"
+    return f"{root}use --sandbox none (weaker: a killed run may leave processes)"

@@ -1,0 +1,335 @@
+"""The local backend: the stack as processes, in the private sandbox or (weaker) without one.
+
+    Watcher -> Toxiproxy -> llama.cpp server, below its supervisor; the injector beside them
+
+`up` starts everything that does not need each other at the same time and returns when each part
+has proven that it works; `down` stops everything in reverse and proves that nothing is left.
+It knows nothing of faults, soaks or checks.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from chaos.deadline import Deadline
+from chaos.errors import EnvironmentProblem
+from chaos.rundir import RunDir
+from chaos.sandbox.enter import mount_tmpfs, unmount
+from chaos.sandbox.guardian import RUN_ID_VARIABLE, marked_pids
+from chaos.stack.base import CommandResult, Endpoint, Proxy, Service, Stack
+from chaos.stack.llm_probe import completes, healthy
+from chaos.stack.llm_service import LLMService
+from chaos.stack.ports import require_free
+from chaos.stack.process import LocalService, Surroundings, run_command, tail
+from chaos.stack.proctree import ancestors, await_gone, command_line, processes, send
+from chaos.stack.toxiproxy import ProxyProblem, ToxiproxyClient
+from chaos.stack.workspace import collect, fill, fill_words, install, merge_policies
+from chaos.stopping import RunStopped
+from chaos.target import ServiceSpec, Target
+
+# In the sandbox /tmp is private, so the path may be the same for every run.
+_SANDBOX_WORKSPACE = Path("/tmp/chaos/workspace")
+_PROXY_START_LIMIT_S = 10.0
+_HEALTH_LIMIT_S = 2.0
+_COMPLETION_LIMIT_S = 10.0
+_LOOK_S = 0.01
+
+# What each service may take to end when the stack is taken down (the Watcher's own halt has been
+# tried and timed before): 6.5 s in all, then SIGKILL.
+_DOWN_LIMIT_S = {"injector": 1.0, "watcher": 2.5, "proxy": 1.0, "llm_supervisor": 2.0}
+_LLM_STOP_LIMIT_S = 1.5
+_LEFTOVERS_LIMIT_S = 1.0
+
+
+class StackAssets(Protocol):
+    """What a stack needs besides Python packages."""
+
+    @property
+    def model(self) -> Path:
+        """The GGUF file."""
+
+    @property
+    def toxiproxy(self) -> Path:
+        """The Toxiproxy server binary."""
+
+
+class LocalStack:
+    """The running stack. See `chaos.stack.base.Stack`."""
+
+    def __init__(
+        self,
+        target: Target,
+        workspace: Path,
+        where: Surroundings,
+        values: Mapping[str, Any],
+        services: Mapping[str, Service],
+        proxy: ToxiproxyClient,
+        installed: set[str],
+    ) -> None:
+        self.workspace = workspace
+        self.proxied_llm = Endpoint.parse(target.llm.endpoint)
+        self.direct_llm = Endpoint.parse(target.llm.upstream)
+        self.proxy: Proxy = proxy
+        self._where = where
+        self._values = values
+        self._services = services
+        self._installed = installed
+        self._place = f"target {target.target}"
+
+    def service(self, name: str) -> Service:
+        """watcher, injector, llm, llm_supervisor or proxy; `KeyError` for any other."""
+        return self._services[name]
+
+    def run(self, argv: Sequence[str], limit_s: float) -> CommandResult:
+        """Run a command (placeholders allowed) in the workspace with the target's environment."""
+        return run_command(fill_words(argv, self._values, place=self._place), self._where, limit_s)
+
+    def collect(self, destination: Path) -> None:
+        """Copy the Watcher's data files into `destination`; bounded, follows no link."""
+        collect(self.workspace, destination, self._installed)
+
+
+class LocalBackend:
+    """See the module and `chaos.stack.base.Backend`. Use from one thread.
+
+    `sandboxed`: this process is inside the namespaces that `enter` prepared. `cancel`, once set,
+    ends `up` early with `RunStopped`.
+    """
+
+    name = "local"
+
+    def __init__(
+        self,
+        target: Target,
+        settings: Mapping[str, Any],
+        run: RunDir,
+        assets: StackAssets,
+        images: Path,
+        *,
+        sandboxed: bool,
+        cancel: threading.Event | None = None,
+    ) -> None:
+        self._target = target
+        self._run = run
+        self._assets = assets
+        self._images = images
+        self._sandboxed = sandboxed
+        self._cancel = cancel or threading.Event()
+        self._workspace = _SANDBOX_WORKSPACE if sandboxed else run.path / "workspace"
+        self._values = {
+            **settings,
+            "python": sys.executable,
+            "workspace": str(self._workspace),
+            "programs": str(images),
+        }
+        self._where = Surroundings(self._workspace, self._product_environment())
+        self._aside = Surroundings(run.path, self._environment())  # for what is not the product
+        self._mounted = False
+        self._started: list[LocalService] = []
+        self.swept: list[str] = []  # what `down` found beside the services, and killed
+
+    def up(self, on_step: Callable[[str], None]) -> Stack:
+        """Bring everything up; see the Protocol."""
+        try:
+            return self._up(on_step)
+        except BaseException:
+            self.down()
+            raise
+
+    def _up(self, on_step: Callable[[str], None]) -> Stack:
+        llm = self._target.llm
+        on_step("workspace: installing the programs")
+        self._make_workspace()
+        installed = install(self._target, self._images, self._workspace)
+        merge_policies(self._target, self._workspace, self._values)
+        endpoints = [llm.endpoint, llm.upstream, llm.control, llm.proxy_api]
+        require_free(Endpoint.parse(text) for text in endpoints)
+        on_step("LLM server and proxy: starting")
+        supervisor = self._start(self._supervisor())
+        proxy_service = self._start(self._proxy_service())
+        client = ToxiproxyClient(Endpoint.parse(llm.proxy_api))
+        self._prepare(on_step)  # while the model loads
+        self._await_proxy(client, proxy_service)
+        client.create(Endpoint.parse(llm.endpoint), Endpoint.parse(llm.upstream))
+        on_step("LLM server: waiting for health and a completion, direct and through the proxy")
+        llm_service = LLMService(supervisor, Endpoint.parse(llm.control), self._log("llm"))
+        self._await_llm(llm_service)
+        on_step("Watcher: starting")
+        watcher = self._start(self._program("watcher", self._target.watcher))
+        injector = self._program("injector", self._target.injector)
+        self._started.append(injector)  # the workload starts it; `down` stops it
+        services: dict[str, Service] = {
+            "watcher": watcher,
+            "injector": injector,
+            "llm": llm_service,
+            "llm_supervisor": supervisor,
+            "proxy": proxy_service,
+        }
+        return LocalStack(
+            self._target, self._workspace, self._where, self._values, services, client, installed
+        )
+
+    def down(self) -> list[str]:
+        """Stop everything, remove the workspace; returns what could not be removed."""
+        started = list(reversed(self._started))
+        for service in started:
+            service.resume()  # a fault may have paused it, and its children
+        for service in started:
+            service.stop(_DOWN_LIMIT_S[service.name])
+        self._started.clear()
+        left = self._sweep()
+        return left + self._remove_workspace()
+
+    # What is started, and how
+
+    def _environment(self) -> dict[str, str]:
+        """What every program gets: our own environment without our Python set-up, and the mark."""
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
+        return {**inherited, RUN_ID_VARIABLE: self._run.run_id, "PYTHONUNBUFFERED": "1"}
+
+    def _product_environment(self) -> dict[str, str]:
+        place = f"target {self._target.target}, env"
+        own = fill(self._target.env, self._values, place=place)
+        return {**self._environment(), **{key: str(value) for key, value in own.items()}}
+
+    def _log(self, name: str) -> Path:
+        return self._run.logs / f"{name}.log"
+
+    def _start(self, service: LocalService) -> LocalService:
+        self._started.append(service)
+        service.start()
+        return service
+
+    def _program(self, name: str, spec: ServiceSpec) -> LocalService:
+        return LocalService(
+            name,
+            fill_words(spec.start, self._values, place=f"target {self._target.target}, {name}"),
+            self._where,
+            self._log(name),
+            stop_signal=signal.Signals[f"SIG{spec.stop_signal}"],
+            ready_file=self._workspace / spec.ready_file if spec.ready_file else None,
+            ready_limit_s=spec.ready_limit_s,
+            cancel=self._cancel,
+        )
+
+    def _supervisor(self) -> LocalService:
+        llm = self._target.llm
+        upstream = Endpoint.parse(llm.upstream)
+        argv = [
+            sys.executable,
+            str(self._images / "llm" / "supervisor.py"),
+            *("--control", llm.control),
+            *("--model", str(self._assets.model)),
+            *("--host", upstream.host),
+            *("--port", str(upstream.port)),
+            *("--events", str(self._workspace / llm.events)),
+            *("--log", str(self._log("llm"))),
+            *("--stop-limit-s", str(_LLM_STOP_LIMIT_S)),
+            "--autostart",
+        ]
+        return LocalService("llm_supervisor", argv, self._aside, self._log("llm_supervisor"))
+
+    def _proxy_service(self) -> LocalService:
+        api = Endpoint.parse(self._target.llm.proxy_api)
+        argv = [str(self._assets.toxiproxy), "-host", api.host, "-port", str(api.port)]
+        where = Surroundings(self._run.path, {**self._aside.env, "LOG_LEVEL": "info"})
+        return LocalService("proxy", argv, where, self._log("proxy"))
+
+    # Evidence that it works
+
+    def _prepare(self, on_step: Callable[[str], None]) -> None:
+        spec = self._target.workspace
+        deadline = Deadline(spec.prepare_limit_s, self._cancel)
+        for words in spec.prepare:
+            argv = fill_words(words, self._values, place=f"target {self._target.target}, prepare")
+            on_step(f"prepare: {' '.join(argv[1:]) or argv[0]}")
+            done = run_command(argv, self._where, deadline.left_s())
+            if self._cancel.is_set():
+                raise RunStopped("stopped while the workspace was prepared")
+            if done.exit_code != 0:
+                how = f"exit code {done.exit_code}"
+                if done.exit_code is None:
+                    how = f"not done within {spec.prepare_limit_s:g} s"
+                raise EnvironmentProblem(
+                    f"preparing the workspace failed ({how}): {' '.join(argv)}\n{done.output}",
+                    place=f"target {self._target.target}, workspace.prepare",
+                    next_step="run the command by hand in a copy of the programs",
+                )
+
+    def _await_proxy(self, client: ToxiproxyClient, service: LocalService) -> None:
+        deadline = Deadline(_PROXY_START_LIMIT_S, self._cancel)
+        while True:
+            try:
+                client.version()
+                return
+            except ProxyProblem:
+                self._keep_waiting(deadline, "the proxy", service.log, not service.alive())
+
+    def _await_llm(self, llm: LLMService) -> None:
+        """Direct first: through the proxy it can only answer when it does so directly."""
+        deadline = Deadline(self._target.llm.start_limit_s, self._cancel)
+        for text in (self._target.llm.upstream, self._target.llm.endpoint):
+            endpoint = Endpoint.parse(text)
+            while not (
+                healthy(endpoint, _HEALTH_LIMIT_S) and completes(endpoint, _COMPLETION_LIMIT_S)
+            ):
+                what = f"the LLM server at {endpoint}"
+                self._keep_waiting(deadline, what, llm.log, llm.died())
+
+    def _keep_waiting(self, deadline: Deadline, what: str, log: Path, dead: bool) -> None:
+        """One look's pause; raises when waiting longer makes no sense."""
+        goes_on = deadline.wait(_LOOK_S)
+        if self._cancel.is_set():
+            raise RunStopped(f"stopped while waiting for {what}")
+        if goes_on and not dead:
+            return
+        why = "ended" if dead else f"was not ready within {deadline.limit_s:g} s"
+        said = tail(log)
+        raise EnvironmentProblem(
+            f"{what} {why}" + (f":\n{said}" if said else ""),
+            place=str(log),
+            next_step="read the log; `chaos setup --verify` checks the model and the proxy",
+        )
+
+    # The place it lives in
+
+    def _make_workspace(self) -> None:
+        self._workspace.mkdir(parents=True, exist_ok=True)
+        if self._sandboxed:
+            mount_tmpfs(self._workspace, self._target.workspace.size_mb)
+            self._mounted = True
+
+    def _remove_workspace(self) -> list[str]:
+        try:
+            if self._mounted:
+                unmount(self._workspace)
+                self._mounted = False
+            if self._workspace.exists():
+                shutil.rmtree(self._workspace)
+        except OSError as error:
+            return [f"{self._workspace}: {error}"]
+        return []
+
+    def _sweep(self) -> list[str]:
+        """Kill what the services left behind; returns what is there even so.
+
+        In the sandbox everything but ourselves and what is above us belongs to the stack;
+        outside it, what carries the run's mark.
+        """
+        if self._sandboxed:
+            found = {p.pid for p in processes()}
+        else:
+            found = set(marked_pids(self._run.run_id))
+        pids = sorted(found - set(ancestors()))
+        self.swept = [f"pid {pid}: {command_line(pid)}" for pid in pids]
+        send(pids, signal.SIGKILL)
+        return [
+            f"process {pid}: {command_line(pid)}" for pid in await_gone(pids, _LEFTOVERS_LIMIT_S)
+        ]

@@ -1,0 +1,221 @@
+"""Services that are plain processes: start, stop, kill, pause, and the proof that they ended.
+
+Each service leads a session of its own, writes into a log of its own, and carries the run's id in
+its environment. Knows nothing of what the processes do.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from chaos.deadline import Deadline
+from chaos.errors import EnvironmentProblem
+from chaos.stack.base import CommandResult, Stopped
+from chaos.stack.proctree import await_end, await_gone, send, tree
+from chaos.stopping import RunStopped
+
+_SPAWN_LIMIT_S = 10.0
+_KILL_LIMIT_S = 2.0
+_READY_LOOK_S = 0.01
+_OUTPUT_BYTES = 4096
+
+# The kernel ties the parent-death signal to the thread that forked, so all processes are started
+# by one thread that lives as long as we do.
+_spawner = ThreadPoolExecutor(max_workers=1, thread_name_prefix="spawner")
+_SETPRIV = shutil.which("setpriv")
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """Where the programs of the stack run: working directory and environment."""
+
+    cwd: Path
+    env: Mapping[str, str]
+
+
+def spawn(argv: Sequence[str], where: Surroundings, output: int) -> subprocess.Popen[bytes]:
+    """Start `argv` in a session of its own, output into the descriptor `output`.
+
+    It gets SIGKILL when we end. Raises `EnvironmentProblem` when it cannot be started.
+    """
+    wrapper = [_SETPRIV, "--pdeathsig", "KILL", "--"] if _SETPRIV else []
+    program = shutil.which(argv[0], path=where.env.get("PATH"))
+    if program is None:
+        raise EnvironmentProblem(
+            f"there is no program {argv[0]!r}", next_step="correct the target profile or install it"
+        )
+    return _spawner.submit(
+        lambda: subprocess.Popen(
+            [*wrapper, program, *argv[1:]],
+            cwd=where.cwd,
+            env=dict(where.env),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    ).result(_SPAWN_LIMIT_S)
+
+
+def run_command(argv: Sequence[str], where: Surroundings, limit_s: float) -> CommandResult:
+    """Run `argv` to its end, or to `limit_s`, then it and what it started is killed."""
+    start_s = time.monotonic()
+    with tempfile.TemporaryFile() as output:  # a pipe could be held open by what it leaves behind
+        process = spawn(argv, where, output.fileno())
+        code = await_end(process, limit_s)
+        if code is None:
+            send(tree(process.pid), signal.SIGKILL)
+            await_end(process, _KILL_LIMIT_S)
+        took_s = time.monotonic() - start_s
+        size = output.seek(0, os.SEEK_END)
+        output.seek(max(0, size - _OUTPUT_BYTES))
+        text = output.read(_OUTPUT_BYTES).decode(errors="replace")
+    return CommandResult(tuple(argv), code, text, took_s)
+
+
+def tail(log: Path, lines: int = 8) -> str:
+    """The last lines of `log`; empty when it cannot be read."""
+    try:
+        with log.open("rb") as stream:
+            size = stream.seek(0, os.SEEK_END)
+            stream.seek(max(0, size - _OUTPUT_BYTES))
+            text = stream.read(_OUTPUT_BYTES).decode(errors="replace")
+    except OSError:
+        return ""
+    return "\n".join(text.strip().splitlines()[-lines:])
+
+
+class LocalService:
+    """A program of the stack as a process. See `chaos.stack.base.Service`.
+
+    `start` returns once `ready_file` (if any) was written anew; it raises `EnvironmentProblem`
+    with the end of the log when the process ends or `ready_limit_s` passes before, and
+    `RunStopped` when `cancel` is set meanwhile.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        argv: Sequence[str],
+        where: Surroundings,
+        log: Path,
+        *,
+        stop_signal: signal.Signals = signal.SIGTERM,
+        ready_file: Path | None = None,
+        ready_limit_s: float = 30.0,
+        cancel: threading.Event | None = None,
+    ) -> None:
+        self.name = name
+        self.log = log
+        self._argv = list(argv)
+        self._where = where
+        self._stop_signal = stop_signal
+        self._ready_file = ready_file
+        self._ready_limit_s = ready_limit_s
+        self._cancel = cancel or threading.Event()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it unless it is running; returns when it is ready."""
+        if self.alive():
+            return
+        before = self._ready_mark()
+        with self.log.open("ab") as log:
+            self._process = spawn(self._argv, self._where, log.fileno())
+        if self._ready_file is not None:
+            self._await_ready(before)
+
+    def stop(self, limit_s: float) -> Stopped:
+        """Ask it to end, wait up to `limit_s`, then kill it; what it started is killed too."""
+        process = self._process
+        if process is None:
+            return Stopped(None, 0.0, killed=False)
+        start_s = time.monotonic()
+        if process.poll() is None:
+            send([process.pid], self._stop_signal)
+            self.resume()  # a paused process cannot obey
+        killed = await_end(process, limit_s) is None
+        took_s = time.monotonic() - start_s
+        self._kill_all(process)
+        return Stopped(process.poll(), took_s, killed)
+
+    def kill(self) -> None:
+        """SIGKILL, for it and everything it started (as a memory limit or `docker kill` does)."""
+        if self._process is not None:
+            self._kill_all(self._process)
+
+    def pause(self) -> None:
+        """SIGSTOP for the whole tree, again until no child was born meanwhile."""
+        paused: list[int] = []
+        while new := [pid for pid in self.pids() if pid not in paused]:
+            send(new, signal.SIGSTOP)
+            paused += new
+
+    def resume(self) -> None:
+        """SIGCONT for the whole tree."""
+        send(self.pids(), signal.SIGCONT)
+
+    def pid(self) -> int | None:
+        """The process that was started, while it runs."""
+        process = self._process
+        return process.pid if process is not None and process.poll() is None else None
+
+    def pids(self) -> list[int]:
+        """It and everything it started, as far as alive."""
+        return tree(self._process.pid) if self._process is not None else []
+
+    def alive(self) -> bool:
+        """Whether the process that was started runs."""
+        return self.pid() is not None
+
+    def exit_code(self) -> int | None:
+        """Exit code (negative: signal) of the last start; None while it runs or never ran."""
+        return self._process.poll() if self._process is not None else None
+
+    def log_tail(self) -> str:
+        """The end of its log, for an error message."""
+        return tail(self.log)
+
+    def _kill_all(self, process: subprocess.Popen[bytes]) -> None:
+        pids = tree(process.pid)
+        send(pids, signal.SIGKILL)
+        await_end(process, _KILL_LIMIT_S)  # reaps it
+        await_gone(pids, _KILL_LIMIT_S)
+
+    def _ready_mark(self) -> tuple[int, int] | None:
+        """Changes when the ready file is replaced or written again; None while there is none."""
+        if self._ready_file is None:
+            return None
+        try:
+            stat = self._ready_file.stat()
+        except FileNotFoundError:
+            return None
+        return stat.st_ino, stat.st_mtime_ns
+
+    def _await_ready(self, before: tuple[int, int] | None) -> None:
+        deadline = Deadline(self._ready_limit_s, self._cancel)
+        while self._ready_mark() in (None, before):
+            if not self.alive():
+                raise self._not_ready(f"ended with exit code {self.exit_code()} at its start")
+            if not deadline.wait(_READY_LOOK_S):
+                if self._cancel.is_set():
+                    raise RunStopped(f"stopped while {self.name} started")
+                raise self._not_ready(f"was not ready within {self._ready_limit_s:g} s")
+
+    def _not_ready(self, what: str) -> EnvironmentProblem:
+        said = self.log_tail()
+        return EnvironmentProblem(
+            f"{self.name} {what}" + (f":\n{said}" if said else ""),
+            place=str(self.log),
+            next_step=f"read the log; start it by hand: {' '.join(self._argv)}",
+        )

@@ -1,0 +1,118 @@
+"""Which processes belong together, read from /proc. Knows nothing of services."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+_PROC = Path("/proc")
+
+
+@dataclass(frozen=True)
+class Process:
+    """One living process (zombies are not listed)."""
+
+    pid: int
+    parent: int
+    session: int
+    name: str
+
+
+def processes() -> list[Process]:
+    """All processes of this PID namespace."""
+    found = []
+    for entry in os.scandir(_PROC):
+        if not entry.name.isdigit():
+            continue
+        try:
+            stat = (_PROC / entry.name / "stat").read_text(encoding="utf-8", errors="replace")
+        except OSError:  # ended meanwhile
+            continue
+        # The name, in parentheses, may contain anything: the rest is read after its end.
+        head, _, tail = stat.rpartition(")")
+        state, parent, _group, session = tail.split()[:4]
+        if state not in "ZX":
+            name = head.partition("(")[2]
+            found.append(Process(int(entry.name), int(parent), int(session), name))
+    return found
+
+
+def is_alive(pid: int) -> bool:
+    """Whether `pid` exists and is not a zombie."""
+    try:
+        stat = (_PROC / str(pid) / "stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] not in "ZX"
+
+
+def tree(root: int) -> list[int]:
+    """`root`, everything below it, and everything in the session that it leads.
+
+    The session also holds orphans: children of a child that has ended.
+    """
+    everything = processes()
+    found = [p.pid for p in everything if p.pid == root or p.session == root]
+    for pid in found:  # grows while it is walked
+        found += [p.pid for p in everything if p.parent == pid and p.pid not in found]
+    return found
+
+
+def ancestors() -> list[int]:
+    """Our own process and those above it, as far as they are visible."""
+    parents = {p.pid: p.parent for p in processes()}
+    chain = [os.getpid()]
+    while parents.get(chain[-1], 0) > 0:
+        chain.append(parents[chain[-1]])
+    return chain
+
+
+def command_line(pid: int) -> str:
+    """The command line of `pid`, shortened for people; empty when it is gone."""
+    try:
+        words = (_PROC / str(pid) / "cmdline").read_bytes()
+    except OSError:
+        return ""
+    return words.replace(b"\0", b" ").decode(errors="replace").strip()[:120]
+
+
+def send(pids: list[int], signum: signal.Signals) -> None:
+    """Signal those that still exist."""
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signum)
+
+
+def await_end(process: subprocess.Popen[bytes], limit_s: float) -> int | None:
+    """Exit code of our child, or None when it is still running after `limit_s`.
+
+    Woken by the kernel; `Popen.wait` would look only every 50 ms.
+    """
+    deadline_s = time.monotonic() + limit_s
+    if process.poll() is None:
+        with contextlib.suppress(ProcessLookupError):  # ended, and reaped by another thread
+            descriptor = os.pidfd_open(process.pid)
+            try:
+                poller = select.poll()
+                poller.register(descriptor, select.POLLIN)
+                poller.poll(max(0.0, deadline_s - time.monotonic()) * 1000)
+            finally:
+                os.close(descriptor)
+    return process.poll()
+
+
+def await_gone(pids: list[int], limit_s: float) -> list[int]:
+    """Wait until none of `pids` exists; returns those that still do after `limit_s`."""
+    deadline_s = time.monotonic() + limit_s
+    while True:
+        alive = {p.pid for p in processes()}
+        left = [pid for pid in pids if pid in alive]
+        if not left or time.monotonic() >= deadline_s:
+            return left
+        time.sleep(0.005)

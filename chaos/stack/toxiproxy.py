@@ -1,0 +1,142 @@
+"""Toxiproxy, driven by toxiproxy-python: the only place that touches the library.
+
+The library passes no time limit to its HTTP calls (the API is known to hang with live
+connections), keeps the address on a class attribute, and takes an answer of 500 for a success.
+All three are put right here. It knows nothing of faults.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import requests
+from toxiproxy import Toxiproxy
+from toxiproxy import api as library_api
+from toxiproxy.exceptions import InvalidToxic, NotFound, ProxyExists
+from toxiproxy.proxy import Proxy as LibraryProxy
+
+from chaos.errors import EnvironmentProblem
+from chaos.stack.base import Endpoint
+
+CALL_LIMIT_S = 2.0
+
+
+class ProxyProblem(EnvironmentProblem):
+    """The proxy does not answer, or refuses: infrastructure, never the product."""
+
+
+class _LimitedRequests:
+    """Stands where the library expects the module `requests`; every call has a time limit."""
+
+    def __init__(self, limit_s: float) -> None:
+        self._limit_s = limit_s
+        self._session = requests.Session()
+        self._session.trust_env = False  # a proxy variable must not send loopback calls away
+        self._session.headers["Connection"] = "close"  # nothing stale after the server's restart
+
+    def get(self, url: str, **kwargs: Any) -> requests.Response:
+        return self._call("GET", url, **kwargs)
+
+    def post(self, url: str, **kwargs: Any) -> requests.Response:
+        return self._call("POST", url, **kwargs)
+
+    def delete(self, url: str, **kwargs: Any) -> requests.Response:
+        return self._call("DELETE", url, **kwargs)
+
+    def _call(self, method: str, url: str, **kwargs: Any) -> requests.Response:
+        response = self._session.request(method, url, timeout=self._limit_s, **kwargs)
+        if response.status_code >= 500:
+            raise requests.HTTPError(f"{response.status_code}: {response.text[:200]}")
+        return response
+
+
+class ToxiproxyClient:
+    """One named proxy on one Toxiproxy server. Safe to use from several threads.
+
+    Each call ends within some `limit_s` (default 2 s) or raises `ProxyProblem`.
+    """
+
+    # The library has one address per process, so calls of all clients exclude each other.
+    _library_lock = threading.Lock()
+
+    def __init__(self, api: Endpoint, *, name: str = "llm", limit_s: float = CALL_LIMIT_S) -> None:
+        self.api = api
+        self.name = name
+        self._requests = _LimitedRequests(limit_s)
+
+    def create(self, listen: Endpoint, upstream: Endpoint) -> None:
+        """Make the proxy anew (an old one of that name is removed): enabled, without toxics."""
+        with self._library() as server:
+            old = server.get_proxy(self.name)
+            if old is not None:
+                server.destroy(old)
+            server.create(name=self.name, listen=str(listen), upstream=str(upstream), enabled=True)
+
+    def reset(self) -> None:
+        """Remove all toxics and enable all proxies."""
+        with self._library() as server:
+            server.reset()
+
+    def add_toxic(
+        self, name: str, kind: str, attributes: dict[str, Any], *, stream: str = "downstream"
+    ) -> None:
+        """Add a toxic; toxicity is always 1.0: chance belongs into our own seeded schedule."""
+        with self._proxy() as proxy:
+            proxy.add_toxic(
+                name=name, type=kind, stream=stream, toxicity=1.0, attributes=attributes
+            )
+
+    def remove_toxic(self, name: str) -> None:
+        """Remove a toxic; closes the connections it holds. Not there: already removed."""
+        with self._proxy() as proxy:
+            try:
+                proxy.destroy_toxic(name)
+            except NotFound:
+                return
+
+    def toxics(self) -> list[str]:
+        """Names of the toxics in place."""
+        with self._proxy() as proxy:
+            return sorted(proxy.toxics())
+
+    def version(self) -> str:
+        """Version text of the server, e.g. 2.12.0. Raises `ProxyProblem` while it is not up."""
+        with self._library():
+            # Not Toxiproxy.version(): it opens a connection without a limit first.
+            answer = library_api.APIConsumer.get("/version")
+            found: str = answer.json()["version"]
+            return found
+
+    @contextmanager
+    def _proxy(self) -> Iterator[LibraryProxy]:
+        with self._library():
+            # A handle needs no question to the server, which saves a round trip per call.
+            yield LibraryProxy(name=self.name, upstream="", listen="", enabled=True)
+
+    @contextmanager
+    def _library(self) -> Iterator[Toxiproxy]:
+        with self._library_lock:
+            server = Toxiproxy()
+            server.update_api_consumer(self.api.host, self.api.port)
+            library_api.requests = self._requests
+            try:
+                yield server
+            except requests.Timeout as error:
+                raise self._problem("does not answer in time") from error
+            except requests.HTTPError as error:
+                raise self._problem(f"failed: {error}") from error
+            except requests.ConnectionError as error:
+                raise self._problem("is not there") from error
+            except (ProxyExists, NotFound, InvalidToxic) as error:
+                raise self._problem(f"refused: {error}") from error
+            except (requests.RequestException, ValueError, KeyError, TypeError) as error:
+                raise self._problem(f"gave an answer that makes no sense: {error!r}") from error
+
+    def _problem(self, what: str) -> ProxyProblem:
+        return ProxyProblem(
+            f"the Toxiproxy API at {self.api} {what}",
+            next_step="see logs/proxy.log of the run",
+        )

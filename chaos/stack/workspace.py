@@ -1,0 +1,164 @@
+"""The Watcher's working directory: programs installed, policies merged, data collected again.
+
+Knows the target profile, and nothing of processes or namespaces.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import stat
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from chaos.errors import EnvironmentProblem, unknown_name
+from chaos.rundir import write_atomic
+from chaos.target import Target
+
+_PLACEHOLDER = re.compile(r"\{(\w+)\}")
+_PROGRAM_SUFFIXES = (".py", ".pyc", ".sh")
+_COLLECT_BYTES_MAX = 2_000_000_000
+_COLLECT_FILES_MAX = 100_000
+_COPY_CHUNK_BYTES = 1 << 20
+
+
+def fill(value: Any, values: Mapping[str, Any], *, place: str) -> Any:
+    """`value` with `{name}` replaced; a text that is one placeholder keeps the value's type.
+
+    Raises `UsageError` for a name that is not known.
+    """
+    if isinstance(value, str):
+        for name in _PLACEHOLDER.findall(value):
+            if name not in values:
+                raise unknown_name("placeholder", name, values, place=place)
+        whole = _PLACEHOLDER.fullmatch(value)
+        if whole:
+            return values[whole[1]]
+        return _PLACEHOLDER.sub(lambda match: str(values[match[1]]), value)
+    if isinstance(value, list):
+        return [fill(item, values, place=place) for item in value]
+    if isinstance(value, dict):
+        return {key: fill(item, values, place=place) for key, item in value.items()}
+    return value
+
+
+def fill_words(words: Sequence[str], values: Mapping[str, Any], *, place: str) -> list[str]:
+    """A command with its placeholders filled."""
+    return [str(fill(word, values, place=place)) for word in words]
+
+
+def install(target: Target, images: Path, workspace: Path) -> set[str]:
+    """Copy the Watcher's programs into `workspace`; returns what was copied, as relative paths."""
+    installed: set[str] = set()
+    for item in target.workspace.install:
+        source, to = images / item.source, workspace / item.to
+        if source.is_file():
+            to.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, to)
+            installed.add(str(to.relative_to(workspace)))
+        elif source.is_dir():
+            ignore = shutil.ignore_patterns("__pycache__", "*.pyc")
+            shutil.copytree(source, to, ignore=ignore, dirs_exist_ok=True)
+            below = (path for path in source.rglob("*") if path.is_file())
+            installed |= {
+                str((to / path.relative_to(source)).relative_to(workspace)) for path in below
+            }
+        else:
+            raise EnvironmentProblem(
+                f"there is no {source} to install",
+                place=f"target {target.target}, workspace.install",
+                next_step="correct `source` (it is a path below images/)",
+            )
+    return installed
+
+
+def merge_policies(target: Target, workspace: Path, values: Mapping[str, Any]) -> None:
+    """Set the profile's dotted keys in the Watcher's policies file; the rest stays as it is."""
+    policies = target.policies
+    if not policies.values:
+        return
+    path = workspace / policies.path
+    place = f"target {target.target}, policies"
+    try:
+        content = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    except ValueError as error:
+        raise EnvironmentProblem(f"{policies.path} is not JSON: {error}", place=place) from error
+    for dotted, raw in policies.values.items():
+        *parents, last = dotted.split(".")
+        node = content
+        for key in parents:
+            node = node.setdefault(key, {})
+            if not isinstance(node, dict):
+                raise EnvironmentProblem(
+                    f"{dotted}: {key!r} is not an object in {policies.path}", place=place
+                )
+        node[last] = fill(raw, values, place=f"{place}.{dotted}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(path, json.dumps(content, indent=2) + "\n")
+
+
+def collect(workspace: Path, destination: Path, installed: set[str]) -> None:
+    """Copy the Watcher's data (not its programs) into `destination`.
+
+    Regular files only, no link is followed. What was left out is said in `_collected.json`
+    beside the files: {files, bytes, left_out: [...]}.
+    """
+    files = size = 0
+    left_out: list[str] = []
+    for relative in _data_files(workspace, installed):
+        if files >= _COLLECT_FILES_MAX or size >= _COLLECT_BYTES_MAX:
+            left_out.append(f"{relative} and what follows: the limit is reached")
+            break
+        try:
+            copied = _copy_regular(
+                workspace / relative, destination / relative, _COLLECT_BYTES_MAX - size
+            )
+        except OSError as error:  # vanished or unreadable: said, and the rest is still collected
+            left_out.append(f"{relative}: {error.strerror}")
+            continue
+        if copied is None:
+            left_out.append(f"{relative}: not a regular file")
+            continue
+        files, size = files + 1, size + copied
+        if size >= _COLLECT_BYTES_MAX:
+            left_out.append(f"{relative}: cut, the limit is reached")
+    note = {"files": files, "bytes": size, "left_out": left_out[:1000]}
+    write_atomic(destination / "_collected.json", json.dumps(note, indent=2) + "\n")
+
+
+def _data_files(workspace: Path, installed: set[str]) -> Iterator[Path]:
+    for folder, subfolders, names in os.walk(workspace, followlinks=False):
+        subfolders[:] = sorted(name for name in subfolders if name != "__pycache__")
+        for name in sorted(names):
+            relative = (Path(folder) / name).relative_to(workspace)
+            program = str(relative) in installed and relative.suffix in _PROGRAM_SUFFIXES
+            if not program:
+                yield relative
+
+
+def _copy_regular(source: Path, target: Path, bytes_max: int) -> int | None:
+    """Copy at most `bytes_max`; bytes copied, or None if it is not a regular file."""
+    # Without O_NONBLOCK opening a FIFO would wait for a writer.
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    if source.is_symlink():
+        return None
+    descriptor = os.open(source, flags)
+    with os.fdopen(descriptor, "rb") as stream:
+        before = os.fstat(descriptor)
+        if not stat.S_ISREG(before.st_mode):
+            return None
+        target.parent.mkdir(parents=True, exist_ok=True)
+        copied = 0
+        # The size at the start bounds the copy: a file that still grows must not hold us.
+        limit = min(bytes_max, before.st_size)
+        with target.open("wb") as out:
+            while copied < limit:
+                chunk = stream.read(min(_COPY_CHUNK_BYTES, limit - copied))
+                if not chunk:
+                    break
+                copied += out.write(chunk)
+        os.utime(target, ns=(before.st_atime_ns, before.st_mtime_ns))
+    return copied

@@ -1,0 +1,81 @@
+"""A guardian under test, seen from outside."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from chaos.sandbox.guardian import marked_pids
+
+INSIDE = Path(__file__).with_name("inside.py")
+LIMIT_S = 30.0
+
+
+def await_true(what: str, look: Callable[[], Any], limit_s: float = LIMIT_S) -> Any:
+    """The first true answer of `look`."""
+    deadline_s = time.monotonic() + limit_s
+    while not (found := look()):
+        assert time.monotonic() < deadline_s, f"not within {limit_s:g} s: {what}"
+        time.sleep(0.005)
+    return found
+
+
+def children(pid: int) -> list[int]:
+    try:
+        text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    except OSError:
+        return []
+    return [int(word) for word in text.split()]
+
+
+@dataclass
+class Guarded:
+    """A guardian under test, seen from outside."""
+
+    process: subprocess.Popen[str]
+    run_id: str
+    folder: Path
+    mode: str
+
+    def ready(self) -> dict[str, Any]:
+        """What the inner program reported once it was set up."""
+        path = self.folder / "ready"
+        await_true("the inner program is ready", lambda: path.exists() or self.ended())
+        assert path.exists(), self.output()
+        loaded: dict[str, Any] = json.loads(path.read_text())
+        return loaded
+
+    def ended(self) -> bool:
+        return self.process.poll() is not None
+
+    def output(self) -> str:
+        return self.process.communicate(timeout=LIMIT_S)[0]
+
+    def exit_code(self) -> int:
+        return self.process.wait(LIMIT_S)
+
+    def chain(self) -> dict[str, int]:
+        """The processes from the guardian down to the run, as far as they exist by now."""
+        names = ["guardian", "unshare", "init", "run"]
+        if self.mode == "plain":
+            names.remove("unshare")
+        found, pid = {}, self.process.pid
+        for name in names:
+            found[name] = pid
+            below = children(pid)
+            if not below:
+                break
+            pid = below[0]
+        return found
+
+    def await_nothing_left(self) -> None:
+        """No process carries the run's mark; the guardian itself never did."""
+        await_true("every process is gone", lambda: not marked_pids(self.run_id), 10.0)
+
+
+Start = Callable[..., Guarded]

@@ -1,0 +1,151 @@
+"""Life inside the namespaces: own loopback, own /tmp, own process table; paths kept."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from chaos.errors import EnvironmentProblem
+from chaos.sandbox import enter
+from chaos.sandbox.probe import Namespaces, Refused, probe
+from tests.sandbox.guarded import INSIDE, Guarded, Start
+
+pytestmark = pytest.mark.stack
+
+_NOBODY = 65534
+
+
+@pytest.fixture
+def shared() -> Iterator[Path]:
+    """A folder below /tmp that everybody may write to."""
+    folder = Path(tempfile.mkdtemp(dir="/tmp", prefix="chaos-test-"))
+    folder.chmod(0o777)
+    yield folder
+    shutil.rmtree(folder)
+
+
+def check_inside(guarded: Guarded, folder: Path) -> None:
+    facts = guarded.ready()
+    assert guarded.exit_code() == 0
+    assert facts["port"] == 8080
+    assert facts["processes"] == 2  # init and the run itself
+    assert facts["errno"] == errno.ENOSPC
+    assert 3_000_000 < facts["written"] <= 4 << 20
+    assert folder.parts[2] in facts["tmp"]
+    assert not Path("/tmp/filler").exists()
+
+
+def test_inside_as_the_present_user(start: Start, shared: Path) -> None:
+    """Loopback works, /tmp is limited, the process table is private, the kept path is there."""
+    check_inside(start("enter", "port", "fill", folder=shared), shared)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="the test above covers the ordinary user")
+def test_inside_as_an_ordinary_user(start: Start, shared: Path) -> None:
+    """The same without any privilege, by a user namespace."""
+    drop = ("setpriv", f"--reuid={_NOBODY}", f"--regid={_NOBODY}", "--clear-groups", "--")
+    python = "/usr/bin/python3"  # the one that runs the tests may lie in root's home
+    trial = subprocess.run(
+        [
+            *drop,
+            python,
+            "-c",
+            f"import sys; open({str(INSIDE)!r}); sys.exit(sys.version_info < (3, 11))",
+        ],
+        capture_output=True,
+        check=False,
+    )
+    if trial.returncode != 0:
+        pytest.skip("no Python >= 3.11 and repository that an ordinary user can read")
+    guarded = start(
+        "enter", "port", "fill", folder=shared, prefix=drop, python=python, user_namespace=True
+    )
+    check_inside(guarded, shared)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become an ordinary user")
+def test_an_ordinary_users_sandbox_dies_with_its_guardian(start: Start, shared: Path) -> None:
+    """Entering a user namespace must not cancel the parent-death signal."""
+    drop = ("setpriv", f"--reuid={_NOBODY}", f"--regid={_NOBODY}", "--clear-groups", "--")
+    guarded = start(
+        "hold",
+        "tree",
+        folder=shared,
+        prefix=drop,
+        python="/usr/bin/python3",
+        user_namespace=True,
+    )
+    guarded.ready()
+    guarded.process.kill()
+    guarded.await_nothing_left()
+
+
+def test_only_the_kept_part_of_tmp_is_visible(start: Start, shared: Path) -> None:
+    """What other programs keep in /tmp is out of reach."""
+    with tempfile.TemporaryDirectory(dir="/tmp", prefix="chaos-test-other-") as other:
+        guarded = start("enter", folder=shared)
+        visible = guarded.ready()["tmp"]
+    assert shared.name in visible
+    assert Path(other).name not in visible
+
+
+def test_a_kept_path_is_found_through_a_link(start: Start, shared: Path) -> None:
+    """Written as a link, kept as what it leads to."""
+    real, link = shared / "real", shared / "link"
+    real.mkdir()
+    link.symlink_to(real)
+    guarded = start("enter", folder=link)
+    guarded.ready()
+    assert guarded.exit_code() == 0
+    assert (real / "ready").exists()
+
+
+def test_two_sandboxes_use_the_same_port_at_the_same_time(start: Start, tmp_path: Path) -> None:
+    """Each has its own loopback."""
+    both = [start("enter", "port", "hold", folder=tmp_path / name) for name in ("a", "b")]
+    for guarded in both:
+        assert guarded.ready()["port"] == 8080
+    for guarded in both:
+        (guarded.folder / "release").touch()
+    assert [guarded.exit_code() for guarded in both] == [0, 0]
+
+
+def test_entering_outside_a_sandbox_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise it would hide the machine's real /tmp."""
+    monkeypatch.delenv(enter.MODE_VARIABLE, raising=False)
+    with pytest.raises(EnvironmentProblem, match="not in a sandbox"):
+        enter.enter([])
+
+
+def test_probe_tries_for_real(namespaces: Namespaces) -> None:
+    """An ordinary user needs a user namespace, root usually does not."""
+    assert namespaces.user or os.geteuid() == 0
+
+
+def test_probe_says_why_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The reason of the system, and what to do. A script stands in for a refusing kernel."""
+    fake = tmp_path / "unshare"
+    fake.write_text(
+        "#!/bin/sh\necho 'unshare: unshare failed: Operation not permitted' >&2\nexit 1\n"
+    )
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    found = probe()
+    assert isinstance(found, Refused)
+    assert "Operation not permitted" in found.reason
+    assert "--sandbox none" in found.next_step
+
+
+def test_probe_names_a_missing_tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not a traceback from deep inside."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    found = probe()
+    assert isinstance(found, Refused)
+    assert "unshare is not installed" in found.reason

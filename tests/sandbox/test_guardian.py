@@ -1,0 +1,172 @@
+"""The guardian: exit codes, signals, crashes, and nothing left behind, whoever is killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from chaos.sandbox.guardian import Options
+from tests.sandbox.guarded import INSIDE, Start, await_true
+
+pytestmark = pytest.mark.stack
+
+MODES = ["namespaces", "plain"]
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("code", [0, 2, 6])
+def test_the_inner_exit_code_is_passed_through(start: Start, mode: str, code: int) -> None:
+    """Whoever calls sees the code of the run itself."""
+    assert start(code=code, mode=mode).exit_code() == code
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_claimed_verdict_must_exist(start: Start, tmp_path: Path, mode: str) -> None:
+    """Exit 1 without a verdict (an uncaught exception, say) is a crash, not a failed product."""
+    judged = tmp_path / "judged"
+    guarded = start(
+        code=1,
+        mode=mode,
+        expect=tmp_path / "verdict.json",
+        on_crash=[sys.executable, "-c", f"open({str(judged)!r}, 'w')"],
+    )
+    assert guarded.exit_code() == 4
+    assert judged.exists()
+
+
+def test_a_product_failure_found_after_a_crash_is_kept(start: Start, tmp_path: Path) -> None:
+    """What was proven before the crash stays proven."""
+    judge = [sys.executable, "-c", "raise SystemExit(1)"]
+    guarded = start(code=0, expect=tmp_path / "verdict.json", on_crash=judge)
+    assert guarded.exit_code() == 1
+
+
+def test_an_existing_verdict_is_trusted(start: Start, tmp_path: Path) -> None:
+    """Exit 1 with a verdict is the verdict."""
+    (tmp_path / "verdict.json").write_text("{}")
+    judge = [sys.executable, "-c", "raise SystemExit(99)"]
+    assert start(code=1, expect=tmp_path / "verdict.json", on_crash=judge).exit_code() == 1
+
+
+def test_a_judge_that_cannot_start_is_invalid(start: Start, tmp_path: Path) -> None:
+    """No traceback, exit 4, and the reason."""
+    guarded = start(code=0, expect=tmp_path / "verdict.json", on_crash=["/nowhere/judge"])
+    output = guarded.output()
+    assert guarded.exit_code() == 4
+    assert "cannot run /nowhere/judge" in output
+    assert "Traceback" not in output
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_signals_reach_the_run(start: Start, mode: str, signum: signal.Signals) -> None:
+    """The run ends in its own way and decides the exit code."""
+    guarded = start("hold", "tree", mode=mode)
+    guarded.ready()
+    guarded.process.send_signal(signum)
+    assert guarded.exit_code() == 130
+    assert json.loads((guarded.folder / "signals").read_text()) == [
+        signal.SIGINT if signum == signal.SIGINT else signal.SIGTERM
+    ]
+    guarded.await_nothing_left()
+
+
+def test_ctrl_c_reaches_the_run_once(start: Start) -> None:
+    """A terminal signals the whole foreground group: the run must not get it twice."""
+    guarded = start("hold")
+    guarded.ready()
+    os.killpg(guarded.process.pid, signal.SIGINT)
+    assert guarded.exit_code() == 130
+    assert json.loads((guarded.folder / "signals").read_text()) == [signal.SIGINT]
+
+
+def test_a_third_signal_ends_a_run_that_does_not_listen(start: Start) -> None:
+    """A hung run (here: stopped) cannot keep its user waiting."""
+    guarded = start("hold", "tree")
+    guarded.ready()
+    os.kill(guarded.chain()["run"], signal.SIGSTOP)
+    for _ in range(3):
+        guarded.process.send_signal(signal.SIGTERM)
+        time.sleep(0.05)  # equal signals that are pending at the same time are merged
+    assert guarded.exit_code() == 130
+    guarded.await_nothing_left()
+
+
+@pytest.mark.parametrize("moment", range(4))
+def test_a_signal_at_the_very_start_leaves_nothing(start: Start, moment: int) -> None:
+    """However early the signal comes."""
+    guarded = start("hold", "tree")
+    time.sleep(random.Random(moment).uniform(0.0, 0.12))
+    guarded.process.terminate()
+    assert guarded.exit_code() in (130, -signal.SIGTERM)
+    guarded.await_nothing_left()
+
+
+@pytest.mark.parametrize("moment", range(5))
+@pytest.mark.parametrize("victim", ["guardian", "unshare", "init", "run"])
+def test_kill_9_leaves_nothing(start: Start, victim: str, moment: int) -> None:
+    """SIGKILL of any process of the chain, at a random moment of its life: all are gone."""
+    guarded = start("hold", "tree", "enter")
+    pid = await_true(f"{victim} exists", lambda: guarded.chain().get(victim) or guarded.ended())
+    time.sleep(random.Random(f"{victim}{moment}").uniform(0.0, 0.15))
+    os.kill(pid, signal.SIGKILL)
+    expected = -signal.SIGKILL if victim == "guardian" else 4
+    assert guarded.exit_code() == expected
+    guarded.await_nothing_left()
+
+
+@pytest.mark.parametrize("victim", ["guardian", "init", "run"])
+def test_kill_9_leaves_nothing_without_namespaces(start: Start, victim: str) -> None:
+    """Also in plain mode, and also what has left its session and lost its parent."""
+    guarded = start("hold", "tree", mode="plain")
+    guarded.ready()
+    os.kill(guarded.chain()[victim], signal.SIGKILL)
+    assert guarded.exit_code() == (-signal.SIGKILL if victim == "guardian" else 4)
+    guarded.await_nothing_left()
+
+
+def test_what_a_plain_run_leaves_is_ended_and_said(start: Start) -> None:
+    """An orderly end does not hide that processes were left."""
+    guarded = start("tree", mode="plain")
+    output = guarded.output()
+    assert guarded.exit_code() == 0
+    assert "left behind" in output
+    guarded.await_nothing_left()
+
+
+def test_the_guardian_is_slim(start: Start) -> None:
+    """It stays for hours beside the run: no library of the harness may slip in."""
+    guarded = start("hold")
+    guarded.ready()
+    status = Path(f"/proc/{guarded.process.pid}/status").read_text()
+    anonymous_kb = next(
+        int(line.split()[1]) for line in status.splitlines() if line.startswith("RssAnon")
+    )
+    assert anonymous_kb < 8_000
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["--bogus", "x"],
+        ["--run-id", "r"],
+        ["--run-id", "r", "--mode", "magic", "--inner", "1", "true"],
+    ],
+)
+def test_a_wrong_call_is_refused(words: list[str]) -> None:
+    """The command line is internal, and still not guessed at."""
+    with pytest.raises(SystemExit):
+        Options(words)
+
+
+def test_the_inner_program_of_these_tests_exists() -> None:
+    """Otherwise the tests above could pass for the wrong reason."""
+    assert INSIDE.is_file()

@@ -1,0 +1,219 @@
+"""The local backend with real LLM server and proxy: up by evidence, down without a trace.
+
+The Watcher is a tiny one of our own (tests/stack/tiny_watcher.py): the stack must work for any.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import socket
+import threading
+from collections.abc import Callable
+from dataclasses import replace as replace_dataclass
+from pathlib import Path
+
+import pytest
+
+from chaos.assets import Assets
+from chaos.deadline import Deadline
+from chaos.errors import EnvironmentProblem
+from chaos.rundir import RunDir
+from chaos.sandbox.guardian import marked_pids
+from chaos.stack.base import Endpoint, Service, Stack
+from chaos.stack.llm_probe import completes, healthy
+from chaos.stack.llm_service import LLMService
+from chaos.stack.local import LocalBackend
+from chaos.stopping import RunStopped
+from chaos.target import Target
+
+pytestmark = pytest.mark.stack
+
+Make = Callable[..., LocalBackend]
+
+
+def quiet(step: str) -> None:
+    """Nobody watches."""
+
+
+def await_true(what: str, look: Callable[[], object], limit_s: float = 60.0) -> None:
+    deadline = Deadline(limit_s)
+    while not look():
+        assert deadline.wait(0.01), f"not within {limit_s:g} s: {what}"
+
+
+def assert_nothing_left(backend: LocalBackend, run: RunDir) -> None:
+    """No process, no workspace."""
+    assert backend.down() == []
+    assert marked_pids(run.run_id) == {}
+    assert not (run.path / "workspace").exists()
+
+
+def up(backend: LocalBackend) -> Stack:
+    return backend.up(quiet)
+
+
+def test_a_stack_comes_up_works_and_goes_down(backend: Make, run_dir: RunDir) -> None:
+    """Every service runs, the LLM answers both ways, files are where the profile says, then gone.
+
+    The Watcher's worker left its session: taking the stack down must find it even so.
+    """
+    steps: list[str] = []
+    made = backend()
+    stack = made.up(steps.append)
+    names = ("watcher", "llm", "llm_supervisor", "proxy")
+    assert all(stack.service(name).alive() for name in names)
+    assert not stack.service("injector").alive()
+    stack.service("injector").start()
+    assert stack.service("injector").alive()
+    assert completes(stack.direct_llm, 30)
+    assert completes(stack.proxied_llm, 30)
+    assert stack.proxy.toxics() == []
+    assert json.loads((stack.workspace / "prepared.json").read_text()) == {
+        "llm": {"attempts": 2, "timeout": 4}
+    }
+    assert json.loads((stack.workspace / "watcher_status.json").read_text())["interval"] == "3"
+    assert any(step.startswith("prepare") for step in steps)
+    assert len(marked_pids(run_dir.run_id)) == 6  # five services and a worker
+    stack.collect(run_dir.artefacts)
+    assert (run_dir.artefacts / "prepared.json").exists()
+    assert not (run_dir.artefacts / "tiny_watcher.py").exists()
+    assert_nothing_left(made, run_dir)
+    for name in ("watcher", "injector", "llm_supervisor", "llm", "proxy"):
+        assert (run_dir.logs / f"{name}.log").exists()
+
+
+def test_commands_run_where_the_watcher_runs(backend: Make, run_dir: RunDir) -> None:
+    """Placeholders, working directory and environment are the Watcher's."""
+    stack = up(backend())
+    code = "import os; print(os.getcwd(), os.environ['TINY_INTERVAL'])"
+    done = stack.run(["{python}", "-c", code], 30.0)
+    assert done.exit_code == 0
+    assert done.output.split() == [str(stack.workspace), "3"]
+
+
+def test_the_llm_service_is_the_server_below_its_supervisor(backend: Make) -> None:
+    """Its PID changes with each start; stop means gone; a kill is noticed."""
+    stack = up(backend())
+    llm = stack.service("llm")
+    assert isinstance(llm, LLMService)
+    first = llm.pid()
+    assert first == llm.status()["pid"]
+    llm.stop(10.0)
+    assert llm.pid() is None
+    assert not healthy(stack.direct_llm, 1.0)
+    llm.start()
+    second = llm.pid()
+    assert second not in (None, first)
+    await_true("the server is healthy", lambda: healthy(stack.direct_llm, 2.0))
+    llm.kill()
+    assert llm.pid() is None
+    await_true("the supervisor notices", lambda: llm.status()["state"] == "stopped")
+    assert stack.service("llm_supervisor").alive()
+
+
+def test_a_paused_llm_server_hangs_and_goes_on(backend: Make) -> None:
+    """Connections are accepted, nothing is answered; afterwards all is well."""
+    stack = up(backend())
+    llm: Service = stack.service("llm")
+    llm.pause()
+    assert not healthy(stack.direct_llm, 0.5)
+    llm.resume()
+    await_true("it answers again", lambda: completes(stack.proxied_llm, 5.0))
+
+
+def test_what_a_fault_paused_does_not_stay(backend: Make, run_dir: RunDir) -> None:
+    """A stack that is taken down in the middle of a fault leaves nothing either."""
+    made = backend()
+    stack = up(made)
+    for name in ("watcher", "llm", "proxy"):
+        stack.service(name).pause()
+    assert_nothing_left(made, run_dir)
+
+
+def test_going_down_twice_or_never_up_is_nothing(backend: Make, run_dir: RunDir) -> None:
+    """`down` may be called at any time."""
+    assert_nothing_left(backend(), run_dir)
+
+
+@pytest.mark.parametrize("which", ["endpoint", "upstream", "control", "proxy_api"])
+def test_a_taken_port_is_found_first(
+    backend: Make, tiny_target: Target, run_dir: RunDir, which: str
+) -> None:
+    """Exit 4, port and holder named, nothing started."""
+    made = backend()
+    endpoint = Endpoint.parse(getattr(tiny_target.llm, which))
+    with (
+        socket.create_server((endpoint.host, endpoint.port)),
+        pytest.raises(EnvironmentProblem, match=f"{endpoint}.*listens there"),
+    ):
+        up(made)
+    assert_nothing_left(made, run_dir)
+
+
+def test_a_corrupt_model_is_told_with_the_log(
+    backend: Make, tmp_path: Path, assets: Assets, run_dir: RunDir, tiny_target: Target
+) -> None:
+    """Not a wait until the limit: the server's death is seen, and its last words are shown."""
+    broken = tmp_path / "broken.gguf"
+    broken.write_bytes(b"GGUF" + bytes(1000))
+    made = backend(assets=replace_dataclass(assets, model=broken))
+    with pytest.raises(EnvironmentProblem, match=r"(?s)the LLM server at .* ended.*broken\.gguf"):
+        up(made)
+    assert_nothing_left(made, run_dir)
+
+
+def test_a_missing_proxy_binary_is_said(backend: Make, assets: Assets, run_dir: RunDir) -> None:
+    """Exit 4, with its path."""
+    made = backend(assets=replace_dataclass(assets, toxiproxy=Path("/nowhere/toxiproxy")))
+    with pytest.raises(EnvironmentProblem, match="/nowhere/toxiproxy"):
+        up(made)
+    assert_nothing_left(made, run_dir)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [
+        ({"prepare_exit": 9}, "preparing the workspace failed .exit code 9."),
+        ({"dies": True}, "watcher ended with exit code 7"),
+    ],
+)
+def test_a_watcher_that_does_not_start_is_said(
+    backend: Make, tiny_images: Path, run_dir: RunDir, wanted: dict[str, object], expected: str
+) -> None:
+    """What it said last, where its log is; everything else is taken down again."""
+    (tiny_images / "tiny" / "tiny.json").write_text(json.dumps(wanted))
+    made = backend()
+    with pytest.raises(EnvironmentProblem, match=expected):
+        up(made)
+    assert_nothing_left(made, run_dir)
+
+
+def test_an_interrupt_while_coming_up_ends_it(
+    backend: Make, tiny_images: Path, run_dir: RunDir
+) -> None:
+    """Ctrl-C does not wait for a Watcher that never gets ready."""
+    (tiny_images / "tiny" / "tiny.json").write_text('{"never_ready": true}')
+    cancel = threading.Event()
+    made = backend(cancel=cancel)
+
+    def on_step(step: str) -> None:
+        if step.startswith("Watcher"):
+            threading.Timer(0.2, cancel.set).start()
+
+    with pytest.raises(RunStopped):
+        made.up(on_step)
+    assert_nothing_left(made, run_dir)
+
+
+def test_a_stubborn_watcher_is_killed(backend: Make, run_dir: RunDir) -> None:
+    """One that cannot obey does not keep the stack up: here its handler never runs."""
+    made = backend()
+    stack = up(made)
+    pid = stack.service("watcher").pid()
+    assert pid is not None
+    stack.run(["kill", "-STOP", str(pid)], 10.0)
+    shutil.rmtree(stack.workspace / "__pycache__", ignore_errors=True)
+    assert stack.service("watcher").stop(0.0).exit_code in (0, -signal.SIGKILL)
+    assert_nothing_left(made, run_dir)

@@ -1,0 +1,156 @@
+"""The workspace: placeholders, installed programs, merged policies, bounded collection."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from chaos.errors import EnvironmentProblem, UsageError
+from chaos.stack import workspace
+from chaos.stack.workspace import collect, fill, fill_words, install, merge_policies
+from chaos.target import Install, PolicyFile, Target, Workspace
+
+
+def test_a_lone_placeholder_keeps_its_type() -> None:
+    """A number in the settings is a number in the policies."""
+    filled = fill({"a": "{n}", "b": ["{n} s", True]}, {"n": 3}, place="x")
+    assert filled == {"a": 3, "b": ["3 s", True]}
+
+
+def test_words_are_texts_and_braces_without_a_name_stay() -> None:
+    """A shell or JSON fragment in a command is left alone."""
+    assert fill_words(["{n}", '{"k": 1}', "{}"], {"n": 3}, place="x") == ["3", '{"k": 1}', "{}"]
+
+
+def test_an_unknown_placeholder_is_named_with_the_nearest() -> None:
+    """With the place of the profile."""
+    with pytest.raises(UsageError, match="unknown placeholder 'pyton'") as caught:
+        fill("{pyton}", {"python": "p", "workspace": "w"}, place="target tiny")
+    assert "did you mean 'python'?" in str(caught.value)
+    assert "target tiny" in str(caught.value)
+
+
+def test_install_copies_programs_without_compiled_ones(
+    tiny_target: Target, tiny_images: Path, tmp_path: Path
+) -> None:
+    """Compiled files of another place would hide changes."""
+    target_folder = tmp_path / "w"
+    installed = install(tiny_target, tiny_images, target_folder)
+    assert {"tiny_watcher.py", "policies.json"} <= installed
+    assert (target_folder / "tiny_watcher.py").is_file()
+    assert not (target_folder / "__pycache__").exists()
+
+
+def test_a_missing_source_is_named(tiny_target: Target, tiny_images: Path, tmp_path: Path) -> None:
+    """With the key of the profile."""
+    wrong = replace(
+        tiny_target, workspace=Workspace(size_mb=16, install=[Install(source="nope", to=".")])
+    )
+    with pytest.raises(EnvironmentProblem, match=r"workspace\.install.*nope"):
+        install(wrong, tiny_images, tmp_path / "w")
+
+
+def test_policies_are_merged_not_replaced(tiny_target: Target, tmp_path: Path) -> None:
+    """Dotted keys go into nested objects; what the Watcher brought stays."""
+    path = tmp_path / "policies.json"
+    path.write_text('{"llm": {"attempts": 2}, "other": 1}')
+    merge_policies(tiny_target, tmp_path, {"llm_timeout_s": 4})
+    assert json.loads(path.read_text()) == {"llm": {"attempts": 2, "timeout": 4}, "other": 1}
+
+
+def test_policies_are_made_where_there_are_none(tiny_target: Target, tmp_path: Path) -> None:
+    """A Watcher may come without."""
+    merge_policies(tiny_target, tmp_path, {"llm_timeout_s": 4})
+    assert json.loads((tmp_path / "policies.json").read_text()) == {"llm": {"timeout": 4}}
+
+
+@pytest.mark.parametrize("content", ["{not json", '{"llm": 5}'])
+def test_unusable_policies_are_an_error(tiny_target: Target, tmp_path: Path, content: str) -> None:
+    """Neither guessed at nor overwritten."""
+    (tmp_path / "policies.json").write_text(content)
+    with pytest.raises(EnvironmentProblem, match="policies"):
+        merge_policies(tiny_target, tmp_path, {"llm_timeout_s": 4})
+    assert (tmp_path / "policies.json").read_text() == content
+
+
+def test_merging_nothing_touches_nothing(tiny_target: Target, tmp_path: Path) -> None:
+    """A profile without policies."""
+    merge_policies(replace(tiny_target, policies=PolicyFile(path="p.json")), tmp_path, {})
+    assert list(tmp_path.iterdir()) == []
+
+
+def filled_workspace(folder: Path) -> Path:
+    root = folder / "w"
+    (root / "queue" / "archive").mkdir(parents=True)
+    (root / "__pycache__").mkdir()
+    (root / "__pycache__" / "x.pyc").write_bytes(b"c")
+    (root / "program.py").write_text("code")
+    (root / "policies.json").write_text("{}")
+    (root / "queue" / "archive" / "r1.json").write_text("{}")
+    (root / "made.py").write_text("data, though it looks like a program")
+    return root
+
+
+def collected(destination: Path) -> set[str]:
+    files = {str(p.relative_to(destination)) for p in destination.rglob("*") if p.is_file()}
+    return files - {"_collected.json"}
+
+
+def note(destination: Path) -> dict[str, object]:
+    loaded: dict[str, object] = json.loads((destination / "_collected.json").read_text())
+    return loaded
+
+
+def test_data_is_collected_and_programs_are_not(tmp_path: Path) -> None:
+    """An installed file that is no program may have been changed: it is data."""
+    destination = tmp_path / "a"
+    destination.mkdir()
+    collect(filled_workspace(tmp_path), destination, {"program.py", "policies.json"})
+    assert collected(destination) == {"policies.json", "queue/archive/r1.json", "made.py"}
+    assert note(destination)["left_out"] == []
+
+
+def test_no_link_is_followed_and_no_pipe_is_opened(tmp_path: Path) -> None:
+    """A link could lead to the host's files, a pipe could hold us for ever. Both are said."""
+    root, destination = filled_workspace(tmp_path), tmp_path / "a"
+    destination.mkdir()
+    secret = tmp_path / "secret"
+    secret.write_text("host")
+    (root / "link").symlink_to(secret)
+    (root / "folder").symlink_to(tmp_path)
+    os.mkfifo(root / "pipe")
+    collect(root, destination, {"program.py"})
+    assert collected(destination) == {"policies.json", "queue/archive/r1.json", "made.py"}
+    assert note(destination)["left_out"] == [
+        "link: not a regular file",
+        "pipe: not a regular file",
+    ]
+
+
+def test_collection_is_bounded_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A flooded workspace must not flood the run directory."""
+    root, destination = tmp_path / "w", tmp_path / "a"
+    root.mkdir()
+    destination.mkdir()
+    for number in range(5):
+        (root / f"f{number}").write_bytes(b"x" * 100)
+    monkeypatch.setattr(workspace, "_COLLECT_BYTES_MAX", 250)
+    collect(root, destination, set())
+    assert collected(destination) == {"f0", "f1", "f2"}
+    assert note(destination) == {
+        "files": 3,
+        "bytes": 250,
+        "left_out": [
+            "f2: cut, the limit is reached",
+            "f3 and what follows: the limit is reached",
+        ],
+    }
+    monkeypatch.setattr(workspace, "_COLLECT_FILES_MAX", 2)
+    other = tmp_path / "b"
+    other.mkdir()
+    collect(root, other, set())
+    assert collected(other) == {"f0", "f1"}
