@@ -1,0 +1,1 @@
+"""Faults: one file per kind, one life cycle for all, one ledger that can undo each."""

@@ -1,0 +1,43 @@
+"""Which sources a run of a target has. The only module here that knows all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from chaos.observe.base import Source
+from chaos.observe.draws import DrawCount
+from chaos.observe.files import Decisions, Disk, Folders, Logs
+from chaos.observe.gpu import GPUs
+from chaos.observe.llm import LLMGauges, LLMHealth, LLMProcess
+from chaos.observe.process import Harness, Host, WatcherProcess
+from chaos.stack.base import Endpoint
+from chaos.target import Target
+
+
+def build_sources(
+    target: Target,
+    workspace: Path,
+    direct_llm: Endpoint,
+    watcher_pid: Callable[[], int | None],
+) -> list[Source]:
+    """All sources for `target`, ready to be sampled.
+
+    `workspace` is the Watcher's working directory as the harness sees it, `direct_llm` the LLM
+    server itself (not the proxy), `watcher_pid` says which process the Watcher is now.
+    """
+    return [
+        WatcherProcess(watcher_pid),
+        LLMProcess(workspace / target.llm.events),
+        LLMHealth(direct_llm),
+        LLMGauges(direct_llm),
+        Folders.of_queue(workspace, target.queue),
+        Decisions(workspace, target.decisions),
+        DrawCount(workspace, target.draws.path, target.draws.list),
+        Folders("candidates", {"candidates.count": target.paths.policy_candidates}, workspace),
+        Logs(workspace, target.paths.logs, target.error_patterns),
+        Disk(workspace),
+        Host(),
+        Harness(),
+        GPUs(),
+    ]

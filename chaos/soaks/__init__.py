@@ -1,0 +1,16 @@
+"""Soaks: the workloads of the plan. What is fed to the Watcher, and when it counts as done."""
+
+from __future__ import annotations
+
+from chaos.errors import unknown_name
+from chaos.soaks.autonomous_loop import AutonomousLoop
+from chaos.soaks.base import Workload
+
+WORKLOADS: dict[str, type[Workload]] = {AutonomousLoop.name: AutonomousLoop}
+
+
+def workload_kind(name: str, *, place: str = "") -> type[Workload]:
+    """The workload called `name`; `UsageError` with the nearest valid name."""
+    if name not in WORKLOADS:
+        raise unknown_name("workload", name, WORKLOADS, place=place)
+    return WORKLOADS[name]

@@ -1,0 +1,179 @@
+"""Every fault lives through the same steps, in order, whatever happens on the way.
+
+The stack is a stand-in (None): these tests are about the mechanism, and the faults in them
+touch nothing. The real ones are in test_llm_timeout.py and tests/integration.
+"""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any, ClassVar, Literal, cast
+
+import pytest
+
+from chaos.deadline import Deadline
+from chaos.errors import EnvironmentProblem
+from chaos.faults.base import Evidence, Param, Value
+from chaos.faults.ledger import Ledger
+from chaos.faults.lifecycle import Occurrence, Storm
+from chaos.history import Event, FaultRecord, HistoryWriter, read_history
+from chaos.stack.base import Stack
+
+
+class Scripted:
+    """A fault that does as told and notes what was asked of it."""
+
+    name: ClassVar[str] = "scripted"
+    summary: ClassVar[str] = "for tests"
+    scope: ClassVar[Literal["stack", "host"]] = "stack"
+    triage_path: ClassVar[str] = "none"
+    params: ClassVar[tuple[Param, ...]] = ()
+
+    def __init__(self, fault_id: str, values: dict[str, Value]) -> None:
+        self.calls: list[str] = []
+        self.reason: str | None = None
+        self.proven = self.heals = True
+        self.fails_at = ""
+        self.ledger: Ledger | None = None
+        self.open_at_inject: list[str] = []
+
+    def _note(self, call: str) -> None:
+        self.calls.append(call)
+        if self.fails_at == call:
+            raise EnvironmentProblem(f"{call} failed")
+
+    def available(self, stack: Stack) -> str | None:
+        self._note("available")
+        return self.reason
+
+    def undo_record(self, stack: Stack) -> dict[str, Any]:
+        return {"what": "it"}
+
+    def inject(self, stack: Stack) -> None:
+        if self.ledger is not None:
+            self.open_at_inject = [entry.fault_id for entry in self.ledger.open_entries()]
+        self._note("inject")
+
+    def effect(self, stack: Stack, deadline: Deadline) -> Evidence:
+        self._note("effect")
+        return Evidence(self.proven, {"seen": self.proven})
+
+    def recover(self, stack: Stack) -> None:
+        self._note("recover")
+
+    def recovered(self, stack: Stack, deadline: Deadline) -> Evidence:
+        self._note("recovered")
+        return Evidence(self.heals, {})
+
+    @staticmethod
+    def undo(record: dict[str, Any]) -> None:
+        raise AssertionError("the storm never undoes by record")
+
+
+class Lab:
+    """A storm over scripted faults, and what it left on disk."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "history.jsonl"
+        self.history = HistoryWriter(self.path, "test")
+        self.ledger = Ledger(folder / "ledger.jsonl")
+        self.cancel = threading.Event()
+        self.storm = Storm(cast(Stack, None), self.history, self.ledger, self.cancel)
+
+    def live(self, *faults: Scripted, hold_s: float = 0.01) -> None:
+        now_s = self.history.now_s()
+        self.storm.run(
+            [
+                Occurrence(f"f{n:03d}", fault, now_s + 0.02 * n, hold_s)
+                for n, fault in enumerate(faults, start=1)
+            ]
+        )
+        self.history.close()
+
+    def states(self, fault_id: str = "f001") -> list[str]:
+        records = [record for _, record in read_history(self.path)]
+        faults = [r for r in records if isinstance(r, FaultRecord)]
+        return [r.state for r in faults if r.fault_id == fault_id]
+
+    def events(self) -> list[Event]:
+        return [record for _, record in read_history(self.path) if isinstance(record, Event)]
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Lab:
+    return Lab(tmp_path)
+
+
+def test_the_steps_come_in_order_and_the_ledger_is_open_before_the_fault_acts(lab: Lab) -> None:
+    fault = Scripted("f001", {})
+    fault.ledger = lab.ledger
+    lab.live(fault)
+    assert lab.states() == [
+        "armed", "injected", "effect_proven", "recovering", "recovered", "closed"
+    ]  # fmt: skip
+    assert fault.open_at_inject == ["f001"]
+    assert lab.ledger.open_entries() == []
+
+
+def test_an_unavailable_fault_touches_nothing_and_says_why(lab: Lab) -> None:
+    fault = Scripted("f001", {})
+    fault.reason = "no such device"
+    lab.live(fault)
+    assert fault.calls == ["available"]
+    assert lab.states() == ["unavailable"]
+    assert not lab.ledger.path.exists()
+
+
+def test_an_unproven_effect_is_recorded_as_such_and_still_healed(lab: Lab) -> None:
+    fault = Scripted("f001", {})
+    fault.proven = False
+    lab.live(fault)
+    assert lab.states() == [
+        "armed", "injected", "effect_unproven", "recovering", "recovered", "closed"
+    ]  # fmt: skip
+
+
+def test_without_proof_of_recovery_the_ledger_stays_open(lab: Lab) -> None:
+    fault = Scripted("f001", {})
+    fault.heals = False
+    lab.live(fault)
+    assert lab.states()[-1] == "recovery_unproven"
+    assert [entry.fault_id for entry in lab.ledger.open_entries()] == ["f001"]
+
+
+@pytest.mark.parametrize("step", ["inject", "effect", "recover", "recovered"])
+def test_a_failing_step_is_infrastructure_and_the_next_fault_still_lives(
+    lab: Lab, step: str
+) -> None:
+    bad, good = Scripted("f001", {}), Scripted("f002", {})
+    bad.fails_at = step
+    lab.live(bad, good)
+    assert "recover" in bad.calls, "whatever failed, healing was tried"
+    assert [e.owner for e in lab.events()] == ["infrastructure"]
+    assert lab.states("f002")[-1] == "closed"
+    assert ("effect_proven" in lab.states()) == (step in ("recover", "recovered"))
+
+
+def test_a_cancelled_storm_heals_what_it_broke_and_breaks_nothing_more(lab: Lab) -> None:
+    first, second = Scripted("f001", {}), Scripted("f002", {})
+    timer = threading.Timer(0.2, lab.cancel.set)
+    timer.start()
+    lab.live(first, second, hold_s=60)
+    timer.join()
+    assert lab.states()[-1] == "closed"
+    assert second.calls == []
+    assert lab.ledger.open_entries() == []
+
+
+def test_a_storm_cancelled_between_arming_and_striking_closes_the_entry(lab: Lab) -> None:
+    fault = Scripted("f001", {})
+    now_s = lab.history.now_s()
+    timer = threading.Timer(0.1, lab.cancel.set)
+    timer.start()
+    lab.storm.run([Occurrence("f001", fault, now_s + 0.9, 1.0)])
+    lab.history.close()
+    timer.join()
+    assert fault.calls == ["available"]
+    assert lab.states() == ["armed", "closed"]
+    assert lab.ledger.open_entries() == []

@@ -1,0 +1,168 @@
+"""Process signals against a real process that is told what to do."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from chaos.observe.base import Values
+from chaos.observe.process import Harness, Host, WatcherProcess
+
+# A process that obeys one command per line and answers when it is done.
+OBEDIENT = """
+import subprocess, sys, threading
+kept = []
+for line in sys.stdin:
+    what, number = line.split()
+    for _ in range(int(number)):
+        if what == "grow": kept.append(bytearray(b"x" * 1_000_000))
+        if what == "open": kept.append(open("/dev/null"))
+        if what == "child": kept.append(subprocess.Popen(["sleep", "60"]))
+        if what == "thread":
+            started = threading.Event()
+            def live():
+                if len(sys.argv) > 1: kept.append(subprocess.Popen(["sleep", "60"]))
+                started.set()
+                threading.Event().wait()
+            threading.Thread(target=live, daemon=True).start()
+            started.wait()
+        if what == "burn": sum(range(3_000_000))
+        if what == "end":
+            [k.kill() for k in kept if isinstance(k, subprocess.Popen)]
+            sys.exit()
+    print("done", flush=True)
+"""
+
+
+class Obedient:
+    def __init__(self, *arguments: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", OBEDIENT, *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.do("grow", 0)
+
+    def do(self, what: str, number: int) -> None:
+        assert self.process.stdin is not None and self.process.stdout is not None
+        self.process.stdin.write(f"{what} {number}\n")
+        self.process.stdin.flush()
+        assert self.process.stdout.readline() in ("done\n", "")
+
+    def end(self) -> None:
+        if self.process.poll() is None:
+            self.do("end", 1)
+        self.process.communicate(timeout=10)
+
+
+@pytest.fixture
+def obedient() -> Iterator[Obedient]:
+    process = Obedient()
+    yield process
+    process.end()
+
+
+def read(source: WatcherProcess | Harness | Host) -> Values:
+    values: Values = {}
+    source.read(values)
+    return values
+
+
+def number(values: Values, key: str) -> float:
+    value = values[key]
+    assert isinstance(value, int | float)
+    return value
+
+
+def test_growth_of_memory_descriptors_children_threads_is_measured(obedient: Obedient) -> None:
+    """Each planted growth shows in its own signal, by the planted amount."""
+    source = WatcherProcess(lambda: obedient.process.pid)
+    before = read(source)
+    obedient.do("grow", 20)
+    obedient.do("open", 7)
+    obedient.do("child", 2)
+    obedient.do("burn", 3)
+    after = read(source)
+    grown = number(after, "watcher.rss_anon_bytes") - number(before, "watcher.rss_anon_bytes")
+    assert 20e6 <= grown <= 24e6
+    assert number(after, "watcher.fds") - number(before, "watcher.fds") == 7
+    assert (before["watcher.children"], after["watcher.children"]) == (0, 2)
+    assert number(after, "watcher.cpu_s") > number(before, "watcher.cpu_s")
+    obedient.do("thread", 3)
+    assert number(read(source), "watcher.threads") - number(after, "watcher.threads") == 3
+    source.close()
+
+
+def test_children_of_every_thread_count() -> None:
+    """The kernel lists children per thread; the signal is their sum."""
+    obedient = Obedient("children-of-threads")
+    try:
+        obedient.do("child", 1)
+        obedient.do("thread", 2)
+        source = WatcherProcess(lambda: obedient.process.pid)
+        assert read(source)["watcher.children"] == 3
+        source.close()
+    finally:
+        obedient.end()
+
+
+def test_exit_is_an_absence_and_a_successor_is_picked_up(obedient: Obedient) -> None:
+    """An ended process leaves no keys, only a reason; the next process is read afresh."""
+    current = obedient.process.pid
+    source = WatcherProcess(lambda: current)
+    assert read(source)["watcher.pid"] == obedient.process.pid
+    obedient.process.kill()
+    obedient.process.wait()
+    assert read(source) == {}
+    assert source.absences() == {"watcher": f"process {current} has ended"}
+    successor = Obedient()
+    try:
+        current = successor.process.pid
+        assert read(source)["watcher.pid"] == successor.process.pid
+        assert source.absences() == {}
+    finally:
+        successor.end()
+    source.close()
+
+
+def test_a_zombie_is_not_running() -> None:
+    """A process that has ended but is not reaped has no memory: its keys are absent."""
+    process = subprocess.Popen([sys.executable, "-c", ""], stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.read()  # end of file: the interpreter has closed it on its way out
+    source = WatcherProcess(lambda: process.pid)
+    try:
+        for _ in range(1000):
+            values = read(source)
+            if not values:
+                break
+        assert values == {}
+        assert "has ended" in source.absences()["watcher"]
+    finally:
+        process.wait()
+        source.close()
+
+
+def test_no_process_is_an_absence() -> None:
+    """Nobody runs: no keys at all, never zeros."""
+    source = WatcherProcess(lambda: None)
+    assert read(source) == {}
+    assert source.absences() == {"watcher": "not running"}
+
+
+def test_harness_and_host_are_measured() -> None:
+    """The harness sees its own growth; the host has memory."""
+    harness, host = Harness(), Host()
+    before = read(harness)
+    ballast = bytearray(b"x" * 30_000_000)
+    grown = number(read(harness), "harness.rss_bytes") - number(before, "harness.rss_bytes")
+    assert grown > 25e6
+    del ballast
+    assert number(read(host), "host.mem_available_bytes") > 1e6
+    assert number(read(host), "host.load1") >= 0
+    harness.close()
+    host.close()
