@@ -1,0 +1,119 @@
+"""Convergence: with a known seed, the predictions must come true more and more often.
+
+The hit rate of every version of the prediction pool is recomputed against the generator; what the
+Watcher says of its own hit rate is not read.
+"""
+
+from __future__ import annotations
+
+import statistics
+from typing import Annotated, Any
+
+import msgspec
+
+from chaos.checks.base import Check, Params, needs
+from chaos.checks.finding import Evidence, Finding
+from chaos.checks.java_lcg import first_draws
+from chaos.checks.run_view import RunView
+
+_POOLS_MIN = 4
+_ALREADY_THERE = 0.9
+# A pool that names more than this part of all values hits by its width, not by its knowledge.
+_WIDTH_MAX = 0.1
+_INDEX_MAX = 10_000_000
+
+
+class ConvergenceParams(Params, frozen=True):
+    """`min_rise` of the mean hit rate, from the first third of the pools to the last third."""
+
+    min_rise: Annotated[float, msgspec.Meta(gt=0, le=1)] = 0.2
+
+
+def judge(view: RunView, params: ConvergenceParams) -> list[Finding]:
+    """The plan, soak C, "Convergence signal (hit rate should trend up with known seed)"."""
+    of = view.target.predictions
+    pools = [
+        (line, event.t_s, _horizon(event.detail.get("content"), of.list, of.draw_index, of.values))
+        for line, event in view.named("artefact")
+        if event.detail.get("path") == of.path and "omitted_bytes" not in event.detail
+    ]
+    wrong = [view.evidence(line, problem) for line, _, (_, problem) in pools if problem]
+    if wrong:
+        return [
+            Finding(
+                outcome="fail",
+                summary=f"{len(wrong)} of {len(pools)} prediction pools cannot be judged",
+                evidence=wrong,
+            )
+        ]
+    if len(pools) < _POOLS_MIN:
+        return [
+            Finding(
+                outcome="inconclusive",
+                summary=f"{len(pools)} prediction pools seen, {_POOLS_MIN} are needed",
+                measured=len(pools),
+                limit=_POOLS_MIN,
+            )
+        ]
+    rates = _hit_rates(view, [horizon for _, _, (horizon, _) in pools])
+    evidence = [
+        view.evidence(line, f"hit rate {rate:.2f} at {t_s:.0f} s")
+        for (line, t_s, _), rate in zip(pools, rates, strict=True)
+    ]
+    return [_finding(rates, evidence, params.min_rise)]
+
+
+def _finding(rates: list[float], evidence: list[Evidence], min_rise: float) -> Finding:
+    third = max(1, len(rates) // 3)
+    first, last = statistics.fmean(rates[:third]), statistics.fmean(rates[-third:])
+    already = first >= _ALREADY_THERE and last >= _ALREADY_THERE
+    return Finding(
+        outcome="pass" if already or last - first >= min_rise else "fail",
+        summary=f"hit rate {first:.2f} -> {last:.2f} over {len(rates)} prediction pools "
+        f"(rise of at least {min_rise:g} asked)",
+        measured=round(last - first, 4),
+        limit=min_rise,
+        evidence=evidence[:third] + evidence[-third:],
+    )
+
+
+def _horizon(
+    content: Any, list_key: str, index_key: str, values_key: str
+) -> tuple[list[tuple[int, list[Any]]], str]:
+    """([(draw index, predicted values)], "") or ([], what is wrong)."""
+    entries = content.get(list_key) if isinstance(content, dict) else None
+    if not isinstance(entries, list) or not entries:
+        return [], f"no list {list_key!r} with predictions"
+    horizon = []
+    for entry in entries:
+        index = entry.get(index_key) if isinstance(entry, dict) else None
+        values = entry.get(values_key) if isinstance(entry, dict) else None
+        if not isinstance(index, int) or not 0 <= index < _INDEX_MAX:
+            return [], f"a prediction has no usable {index_key}"
+        if not isinstance(values, list):
+            return [], f"a prediction has no list {values_key!r}"
+        horizon.append((index, values))
+    return horizon, ""
+
+
+def _hit_rates(view: RunView, horizons: list[list[tuple[int, list[Any]]]]) -> list[float]:
+    draws = view.target.draws
+    furthest = max(index for horizon in horizons for index, _ in horizon)
+    truth = first_draws(draws.seed, draws.modulus, furthest + 1)
+    widest = draws.modulus * _WIDTH_MAX
+    return [
+        statistics.fmean(
+            float(len(values) <= widest and truth[index] in values) for index, values in horizon
+        )
+        for horizon in horizons
+    ]
+
+
+CHECK = Check(
+    name="convergence",
+    title="Convergence",
+    origin="plan, soak C: convergence check",
+    judge=judge,
+    params=ConvergenceParams,
+    needs=needs("files", "end", "stack"),
+)

@@ -1,0 +1,56 @@
+"""Halt: the Watcher stops in time when told to the way its users tell it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+from chaos.checks.base import Check, Params, needs
+from chaos.checks.finding import Finding
+from chaos.checks.run_view import RunView
+
+
+class HaltParams(Params, frozen=True):
+    """`limit_s`: from the halt command to the end of the process."""
+
+    limit_s: Annotated[float, msgspec.Meta(gt=0)] = 30.0
+
+
+def judge(view: RunView, params: HaltParams) -> list[Finding]:
+    """The plan, soak A, row "Halt responsiveness: stops within 30 s"."""
+    halted = view.last("halted")
+    if halted is None:
+        return [Finding(outcome="fail", summary="the Watcher was never halted")]
+    line, event = halted
+    took_s = float(event.detail.get("took_s", 0.0))
+    exit_code = event.detail.get("exit_code")
+    wrong = []
+    if event.detail.get("killed"):
+        wrong.append("it did not stop and was killed")
+    elif exit_code != 0:
+        wrong.append(f"it ended with exit code {exit_code}")
+    if took_s > params.limit_s:
+        wrong.append("it took too long")
+    if event.detail.get("flag_seen") is False:
+        wrong.append(f"{view.target.halt.flag} was not written")
+    summary = f"stopped after {took_s:.1f} s, exit code {exit_code} (limit {params.limit_s:g} s)"
+    return [
+        Finding(
+            outcome="fail" if wrong else "pass",
+            summary="; ".join([summary, *wrong]),
+            measured=took_s,
+            limit=params.limit_s,
+            evidence=[view.evidence(line, "; ".join(wrong) or "halted")],
+        )
+    ]
+
+
+CHECK = Check(
+    name="halt",
+    title="Halt",
+    origin="plan, soak A: Halt responsiveness",
+    judge=judge,
+    params=HaltParams,
+    needs=needs("end"),
+)

@@ -1,0 +1,71 @@
+"""The checks by name. Adding one: write its file, name it in `CHECKS`, write its test."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from chaos.checks import (
+    completed_cycles,
+    convergence,
+    draws_expected,
+    draws_ingested,
+    errors,
+    exactly_once,
+    fault_effect,
+    halt,
+    heuristic_fallbacks,
+    llm_lifecycle,
+    memory_growth,
+    policy_candidates,
+    record_complete,
+    recovery_time,
+    request_queue,
+    selfplay_dispatches,
+    stack_health,
+    telemetry,
+    watcher_alive,
+)
+from chaos.checks.base import Check
+from chaos.errors import unknown_name
+
+# The order of the report: the plan's rows first, then what the plan did not ask.
+CHECKS: tuple[Check, ...] = (
+    completed_cycles.CHECK,
+    draws_ingested.CHECK,
+    selfplay_dispatches.CHECK,
+    heuristic_fallbacks.CHECK,
+    memory_growth.CHECK,
+    errors.CHECK,
+    llm_lifecycle.CHECK,
+    policy_candidates.CHECK,
+    telemetry.CHECK,
+    request_queue.CHECK,
+    draws_expected.CHECK,
+    exactly_once.CHECK,
+    recovery_time.CHECK,
+    convergence.CHECK,
+    halt.CHECK,
+    fault_effect.CHECK,
+    watcher_alive.CHECK,
+    stack_health.CHECK,
+    record_complete.CHECK,
+)
+
+
+def all_checks() -> dict[str, Check]:
+    """All checks by name, in the order of the report."""
+    return {check.name: check for check in CHECKS}
+
+
+def check_named(name: str, *, place: str = "") -> Check:
+    """The check called `name`; `UsageError` with the nearest valid name and the list."""
+    checks = all_checks()
+    if name not in checks:
+        raise unknown_name("criterion", name, checks, place=place)
+    return checks[name]
+
+
+def validate_criteria(criteria: dict[str, dict[str, Any]], *, place: str = "") -> None:
+    """Check names and parameters of an experiment's criteria; `UsageError` for the first wrong."""
+    for name, raw in criteria.items():
+        check_named(name, place=place).parsed(raw, place=place)

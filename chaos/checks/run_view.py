@@ -1,0 +1,255 @@
+"""A run directory as checks see it: config, history, fault windows, the Watcher's files.
+
+Read once. Samples are not kept but streamed again (`samples`), so that memory stays flat however
+long the run was. Must not import anything that runs things.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import msgspec
+
+from chaos.checks.finding import Evidence
+from chaos.checks.watcher_files import WatcherFiles
+from chaos.errors import ChaosError
+from chaos.history import (
+    Event,
+    FaultRecord,
+    FaultState,
+    Header,
+    Op,
+    Phase,
+    Sample,
+    read_history,
+)
+from chaos.rundir import RunDir
+from chaos.target import Target
+
+# Kinds that keep every answer of the LLM from the Watcher while their effect lasts. Any other
+# kind may say so of itself by `"cuts_llm": true` in the evidence of its effect.
+_CUTS_LLM = frozenset({"llm_timeout"})
+# A fault is armed ahead of its moment and may act a little before its call has returned.
+_EARLY_S = 1.0
+MEASURED_PHASES = ("baseline", "storm", "quiet")
+
+
+@dataclass
+class FaultWindow:
+    """One scheduled fault and what became of it; times in run seconds."""
+
+    fault_id: str
+    name: str
+    states: dict[FaultState, tuple[int, FaultRecord]] = field(default_factory=dict)
+
+    def at_s(self, state: FaultState) -> float | None:
+        """When it reached `state`, or None."""
+        return self.states[state][1].t_s if state in self.states else None
+
+    def evidence(self, state: FaultState) -> dict[str, Any]:
+        """What was measured with `state`; empty when it was not reached."""
+        return self.states[state][1].evidence if state in self.states else {}
+
+    def ref(self, state: FaultState) -> str:
+        """Reference to the record of `state`."""
+        return f"history.jsonl:{self.states[state][0]}"
+
+    @property
+    def start_s(self) -> float | None:
+        """When the call that breaks the stack had returned."""
+        return self.at_s("injected")
+
+    @property
+    def end_s(self) -> float | None:
+        """When recovery was proven."""
+        return self.at_s("recovered")
+
+    @property
+    def earliest_s(self) -> float | None:
+        """The first moment at which it can have acted."""
+        start_s = self.start_s
+        if start_s is None:
+            return None
+        armed_s = self.at_s("armed")
+        return start_s if armed_s is None else max(armed_s, start_s - _EARLY_S)
+
+    @property
+    def is_llm(self) -> bool:
+        """Whether it acts on the way to the LLM."""
+        return self.name.startswith("llm_") or bool(self.evidence("effect_proven").get("cuts_llm"))
+
+    @property
+    def cut_s(self) -> tuple[float, float] | None:
+        """The time in which, proven, no answer of the LLM can have reached the Watcher."""
+        evidence = self.evidence("effect_proven")
+        start_s, end_s = self.at_s("effect_proven"), self.at_s("recovering")
+        if start_s is None or not evidence.get("cuts_llm", self.name in _CUTS_LLM):
+            return None
+        return start_s, float("inf") if end_s is None else end_s
+
+
+@dataclass
+class SampleFacts:
+    """What one pass over the samples tells, without keeping them."""
+
+    count: int = 0
+    largest_gap_s: float = 0.0
+    gap_line: int = 0
+
+
+class RunView:
+    """See the module. `damage` says what is wrong with the history, "" when it is whole."""
+
+    def __init__(self, run: RunDir) -> None:
+        self.run = run
+        self.config = run.read_json(run.config)
+        self.schedule = run.read_json(run.schedule) if run.schedule.is_file() else {}
+        self.target = self._read_target()
+        self.header = Header(t_s=0.0, run_id="", wall_epoch_s=0.0)
+        self.phases: list[tuple[int, Phase]] = []
+        self.ops: list[tuple[int, Op]] = []
+        self.events: list[tuple[int, Event]] = []
+        self.sample_facts = SampleFacts()
+        self.end_s = 0.0
+        self.lines = 0
+        self.damage = ""
+        self._faults: dict[str, FaultWindow] = {
+            str(item["fault_id"]): FaultWindow(str(item["fault_id"]), str(item["name"]))
+            for item in self.schedule.get("items", [])
+        }
+        self._read_history()
+        self.torn = self._ends_torn()
+        self.files = WatcherFiles(run.artefacts, self.target, self.header.wall_epoch_s)
+
+    def _read_target(self) -> Target:
+        try:
+            return msgspec.convert(self.config.get("target"), Target)
+        except msgspec.ValidationError as error:
+            raise ChaosError(
+                f"the target in it cannot be read: {error}",
+                place=str(self.run.config),
+                next_step="judge it with the version of chaos that made the run",
+            ) from error
+
+    def _read_history(self) -> None:
+        last_sample_s: float | None = None
+        try:
+            for line, record in read_history(self.run.history):
+                self.lines = line
+                self.end_s = max(self.end_s, record.t_s)
+                match record:
+                    case Sample(t_s=t_s):
+                        self._note_sample(line, t_s, last_sample_s)
+                        last_sample_s = t_s
+                    case Header():
+                        self.header = record
+                    case Phase():
+                        self.phases.append((line, record))
+                    case Op():
+                        self.ops.append((line, record))
+                    case Event():
+                        self.events.append((line, record))
+                    case FaultRecord():
+                        self._note_fault(line, record)
+        except FileNotFoundError:
+            self.damage = "history.jsonl is missing: the run was cut off before it began"
+        except ValueError as error:
+            self.damage = str(error).replace(f"{self.run.path}/", "")
+
+    def _note_sample(self, line: int, t_s: float, last_s: float | None) -> None:
+        self.sample_facts.count += 1
+        measured = bool(self.phases) and self.phases[-1][1].name in MEASURED_PHASES
+        if measured and last_s is not None and t_s - last_s > self.sample_facts.largest_gap_s:
+            self.sample_facts.largest_gap_s = round(t_s - last_s, 3)
+            self.sample_facts.gap_line = line
+
+    def _note_fault(self, line: int, record: FaultRecord) -> None:
+        window = self._faults.setdefault(record.fault_id, FaultWindow(record.fault_id, record.name))
+        window.states.setdefault(record.state, (line, record))
+
+    def _ends_torn(self) -> bool:
+        try:
+            with self.run.history.open("rb") as stream:
+                if stream.seek(0, 2) == 0:
+                    return False
+                stream.seek(-1, 2)
+                return stream.read(1) != b"\n"
+        except OSError:
+            return False
+
+    # -- config -------------------------------------------------------------------------------
+
+    @property
+    def profile(self) -> dict[str, Any]:
+        """The profile's values."""
+        return dict(self.config.get("profile", {}))
+
+    @property
+    def criteria(self) -> dict[str, dict[str, Any]]:
+        """Criterion name -> its parameters."""
+        return dict(self.config.get("criteria", {}))
+
+    # -- history ------------------------------------------------------------------------------
+
+    @property
+    def faults(self) -> list[FaultWindow]:
+        """All scheduled faults, in the order of the schedule."""
+        return list(self._faults.values())
+
+    @cached_property
+    def injected_faults(self) -> list[tuple[FaultWindow, float, float]]:
+        """(fault, start, end) for each that was injected; end of the run if never recovered."""
+        return [
+            (w, w.start_s, self.end_s if w.end_s is None else w.end_s)
+            for w in self.faults
+            if w.start_s is not None
+        ]
+
+    def samples(self) -> Iterator[tuple[int, Sample]]:
+        """(line, sample), streamed from the file."""
+        if not self.run.history.is_file():
+            return
+        for line, record in read_history(self.run.history):
+            if line > self.lines:
+                return
+            if isinstance(record, Sample):
+                yield line, record
+
+    def named(self, name: str) -> list[tuple[int, Event]]:
+        """(line, event) for each event called `name`."""
+        return [(line, event) for line, event in self.events if event.name == name]
+
+    def last(self, name: str) -> tuple[int, Event] | None:
+        """The last event called `name`."""
+        found = self.named(name)
+        return found[-1] if found else None
+
+    def phase_s(self, name: str) -> float | None:
+        """When phase `name` began, or None."""
+        return next((phase.t_s for _, phase in self.phases if phase.name == name), None)
+
+    def measured_span_s(self) -> tuple[float, float]:
+        """From the beginning of the baseline to the halt (or the end of the record)."""
+        start_s = self.phase_s("baseline")
+        if start_s is None:
+            return self.end_s, self.end_s
+        ends = [self.phase_s(name) for name in ("halt", "collect", "end")]
+        return start_s, next((end for end in ends if end is not None), self.end_s)
+
+    @property
+    def stopped(self) -> str:
+        """complete, interrupt, guardrail, error, or "" when the harness was cut off."""
+        found = self.last("stopped")
+        return str(found[1].detail.get("reason", "error")) if found else ""
+
+    @property
+    def ran_to_end(self) -> bool:
+        """Whether the run went its whole course, so that what is missing is really missing."""
+        return self.stopped == "complete" and not self.damage
+
+    def evidence(self, line: int, text: str) -> Evidence:
+        """Evidence that points into the history."""
+        return Evidence(f"history.jsonl:{line}", text)

@@ -1,0 +1,53 @@
+"""Selfplay dispatches: the trigger for selfplay fires, and the work is done."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+from chaos.checks.base import Check, Params, needs
+from chaos.checks.finding import Evidence, Finding, plural
+from chaos.checks.run_view import RunView
+
+
+class SelfplayDispatchesParams(Params, frozen=True):
+    """`min`: completed selfplay dispatches that the Watcher's own triggers asked for."""
+
+    min: Annotated[int, msgspec.Meta(ge=1)] = 1
+
+
+def judge(view: RunView, params: SelfplayDispatchesParams) -> list[Finding]:
+    """The plan, soak C, row "Selfplay dispatches". Probes of the harness are not counted."""
+    of = view.target.decisions
+    probes = {op.id for _, op in view.ops if op.op == "submit"}
+    done = [
+        decision
+        for decision in view.files.decisions
+        if decision.completed
+        and decision.dispatch in of.dispatch_selfplay
+        and decision.request not in probes
+    ]
+    return [
+        Finding(
+            outcome="pass" if len(done) >= params.min else "fail",
+            summary=f"{plural(len(done), 'selfplay dispatch', 'selfplay dispatches')} completed "
+            f"(probes not counted), at least {params.min} asked",
+            measured=len(done),
+            limit=params.min,
+            evidence=[
+                Evidence(view.files.ref(of.path, d.line), f"{d.request}: {d.dispatch} {d.status}")
+                for d in done
+            ],
+        )
+    ]
+
+
+CHECK = Check(
+    name="selfplay_dispatches",
+    title="Selfplay dispatches",
+    origin="plan, soak C: Selfplay dispatches",
+    judge=judge,
+    params=SelfplayDispatchesParams,
+    needs=needs("files", "end", "stack"),
+)

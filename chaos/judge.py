@@ -1,0 +1,165 @@
+"""Judge a stored run: checks -> findings -> verdict -> `verdict.json` and `report.md`.
+
+The same for a run that has just ended and for one judged again (`chaos check`): everything is read
+from the run directory, and the same history gives the same bytes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from chaos.checks.base import Check
+from chaos.checks.finding import Finding, stamped
+from chaos.checks.registry import CHECKS, check_named
+from chaos.checks.run_view import FaultWindow, RunView
+from chaos.checks.stack_health import outages
+from chaos.checks.verdict import FaultOutcome, Verdict, exit_code, merged
+from chaos.errors import ChaosError
+from chaos.history import FaultState
+from chaos.report.markdown import report_text
+from chaos.rundir import RunDir, write_atomic
+
+
+def judge(run: RunDir) -> Verdict:
+    """Judge `run` and write its `verdict.json` and `report.md`.
+
+    Raises `ChaosError` when there is no config to judge by.
+    """
+    view = RunView(run)
+    findings = _findings(view)
+    word, reason = merged(findings)
+    cleanup = view.last("cleanup")
+    left = list(cleanup[1].detail.get("left", [])) if cleanup else []
+    left_behind = cleanup is not None and not cleanup[1].detail.get("complete", False)
+    verdict = Verdict(
+        verdict=word,
+        exit_code=int(exit_code(word, stopped=view.stopped, left_behind=left_behind)),
+        reason=reason,
+        run_id=view.header.run_id,
+        soak=str(view.config.get("soak", "")),
+        title=str(view.config.get("title", "")),
+        profile=str(view.config.get("profile_name", "")),
+        seed=view.config.get("seed"),
+        schedule_hash=str(view.schedule.get("hash", "")),
+        stopped=view.stopped or "cut off",
+        lasted_s=round(view.end_s, 3),
+        findings=findings,
+        faults=[_fault_outcome(window) for window in view.faults],
+        notes=_notes(view, left),
+        reproduce=str(view.config.get("reproduce", "")),
+    )
+    run.write_json(run.verdict, msgspec.to_builtins(verdict))
+    write_atomic(run.report, report_text(verdict, _provenance(run)))
+    return verdict
+
+
+def check_run(run: RunDir) -> Verdict:
+    """`chaos check RUN`: the same judgement on a stored run."""
+    return judge(run)
+
+
+def _findings(view: RunView) -> list[Finding]:
+    criteria = view.criteria
+    found = [
+        finding
+        for check in CHECKS
+        if check.always or check.name in criteria
+        for finding in _judged(view, check, criteria.get(check.name, {}))
+    ]
+    for name in criteria:
+        try:
+            check_named(name)
+        except ChaosError as error:
+            unknown = Finding(outcome="invalid", owner="harness", summary=str(error.message))
+            found.append(msgspec.structs.replace(unknown, check=name, title=name))
+    return found
+
+
+def _judged(view: RunView, check: Check, raw: dict[str, Any]) -> list[Finding]:
+    """The findings of one check; a check that crashes is invalid, never a pass."""
+    if "files" in check.needs and not view.files.collected:
+        reason = "the Watcher's files were not collected"
+        findings = [Finding(outcome="inconclusive", summary=reason)]
+    else:
+        try:
+            findings = check.judge(view, check.parsed(raw, place=str(view.run.config)))
+        except ChaosError as error:
+            findings = [Finding(outcome="invalid", owner="harness", summary=error.message)]
+        except Exception as error:  # a defect of the check: said, and never held for a pass
+            text = f"the check itself failed: {type(error).__name__}: {error}"
+            findings = [Finding(outcome="invalid", owner="harness", summary=text)]
+    return [
+        stamped(
+            _tempered(view, check, finding),
+            check=check.name,
+            title=check.title,
+            origin=check.origin,
+        )
+        for finding in findings
+    ]
+
+
+def _tempered(view: RunView, check: Check, finding: Finding) -> Finding:
+    """A failure that the run's own end or an outage of ours may explain proves nothing."""
+    if finding.outcome != "fail":
+        return finding
+    if check.needs and view.damage:
+        return _doubtful(finding, "the history is damaged")
+    if "end" in check.needs and not view.ran_to_end:
+        return _doubtful(finding, f"the run ended early: {view.stopped or 'cut off'}")
+    if "stack" in check.needs and (found := outages(view)):
+        return _doubtful(finding, f"{found[0][1].name} at {found[0][1].t_s:.1f} s may explain it")
+    return finding
+
+
+def _doubtful(finding: Finding, why: str) -> Finding:
+    return msgspec.structs.replace(
+        finding, outcome="inconclusive", summary=f"{finding.summary} ({why})"
+    )
+
+
+def _fault_outcome(window: FaultWindow) -> FaultOutcome:
+    proof: FaultState = "effect_proven" if "effect_proven" in window.states else "effect_unproven"
+    after: FaultState = "recovered" if "recovered" in window.states else "recovery_unproven"
+    reached = max(window.states.values(), key=lambda item: item[0], default=None)
+    reason = window.evidence("unavailable")
+    return FaultOutcome(
+        fault_id=window.fault_id,
+        name=window.name,
+        state=reached[1].state if reached else "never reached",
+        injected_s=window.start_s,
+        proven_s=window.at_s("effect_proven"),
+        recovering_s=window.at_s("recovering"),
+        recovered_s=window.end_s,
+        effect=window.evidence(proof) or reason,
+        recovery=window.evidence(after),
+        ref=f"history.jsonl:{reached[0]}" if reached else "schedule.json",
+    )
+
+
+def _notes(view: RunView, left: list[Any]) -> list[str]:
+    notes = []
+    if not view.faults:
+        notes.append("No fault was scheduled: this run is the control that must pass without one.")
+    if view.files.decisions_torn:
+        notes.append("The decision log ends in half a line; what came before it was judged.")
+    if view.torn:
+        notes.append("The history ends in half a record; what came before it was judged.")
+    guardrail = view.last("guardrail")
+    if guardrail is not None:
+        detail = guardrail[1].detail
+        notes.append(
+            f"Stopped by the guardrail {detail.get('guardrail', detail.get('name', '?'))}: "
+            f"measured {detail.get('measured')}, limit {detail.get('limit')}."
+        )
+    notes += [f"Left behind: {item}. Next: chaos clean" for item in left]
+    return notes
+
+
+def _provenance(run: RunDir) -> dict[str, Any]:
+    try:
+        return run.read_json(run.provenance)
+    except ChaosError:
+        return {}

@@ -1,0 +1,124 @@
+"""`report.md`: the verdict first, then what it rests on. Pure text from a verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from chaos.checks.finding import Finding
+from chaos.checks.verdict import Verdict
+from chaos.report.words import GLYPHS, MEANING, measured_text, seconds_text
+from chaos.units import duration_text
+
+
+def report_text(verdict: Verdict, provenance: Mapping[str, Any]) -> str:
+    """The whole report; ends in a newline."""
+    parts = [
+        _head(verdict),
+        _findings_table(verdict.findings),
+        _evidence(verdict.findings),
+        _faults(verdict),
+        _reproduce(verdict),
+        _provenance(provenance),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _head(verdict: Verdict) -> str:
+    lines = [
+        f"# {GLYPHS[verdict.verdict]} {verdict.verdict.upper()}: {verdict.title or verdict.soak}",
+        "",
+        f"**{_sentence(MEANING[verdict.verdict])}** {_sentence(verdict.reason)}",
+        "",
+        f"- run `{verdict.run_id}`, {duration_text(verdict.lasted_s)}, ended: {verdict.stopped}",
+        f"- soak `{verdict.soak}`, profile `{verdict.profile}`, seed `{verdict.seed}`, "
+        f"schedule `{verdict.schedule_hash or 'none'}`",
+        f"- exit code {verdict.exit_code}",
+    ]
+    return "\n".join([*lines, *(f"- {note}" for note in verdict.notes)])
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:].rstrip(".") + "."
+
+
+def _findings_table(findings: list[Finding]) -> str:
+    rows = [
+        f"| {GLYPHS[f.outcome]} {f.outcome} | {_cell(f.title)} | {_cell(f.summary)} "
+        f"| {_cell(_value(f.measured))} | {_cell(_value(f.limit))} | {f.owner} "
+        f"| {_cell(f.origin)} |"
+        for f in findings
+    ]
+    head = "| outcome | finding | what was seen | measured | limit | owner | asked by |"
+    return "\n".join(["## Findings", "", head, "|---|---|---|---|---|---|---|", *rows])
+
+
+def _value(value: float | int | str | None) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return "" if value is None else str(value)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+def _evidence(findings: list[Finding]) -> str:
+    parts = ["## Evidence", "", "References are files of this folder, with the line."]
+    for finding in findings:
+        if not finding.evidence:
+            continue
+        parts += ["", f"**{finding.title}** ({finding.outcome})", ""]
+        parts += [f"- `{e.ref}` {_cell(e.text)}" for e in finding.evidence]
+        more = finding.evidence_count - len(finding.evidence)
+        if more > 0:
+            parts.append(f"- and {more} more")
+    return "\n".join(parts)
+
+
+def _faults(verdict: Verdict) -> str:
+    if not verdict.faults:
+        return ""
+    parts = [
+        "## Faults",
+        "",
+        "Times in seconds since the run began.",
+        "",
+        "| fault | injected | effect proven | undone from | recovered | last state | record |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for fault in verdict.faults:
+        parts.append(
+            f"| {fault.fault_id} {fault.name} | {seconds_text(fault.injected_s)} "
+            f"| {seconds_text(fault.proven_s)} | {seconds_text(fault.recovering_s)} "
+            f"| {seconds_text(fault.recovered_s)} | {fault.state} | `{fault.ref}` |"
+        )
+    for fault in verdict.faults:
+        for word, measured in (("effect", fault.effect), ("recovery", fault.recovery)):
+            if measured:
+                parts += ["", f"{fault.fault_id} {word}: {_cell(measured_text(measured))}"]
+    return "\n".join(parts)
+
+
+def _reproduce(verdict: Verdict) -> str:
+    schedule = f"\n\nIt draws the schedule `{verdict.schedule_hash}`." if verdict.faults else ""
+    return (
+        f"## Reproduce\n\n```\n{verdict.reproduce}\n```{schedule}\n\n"
+        "Judge this record again with `chaos check` and the path of this folder."
+    )
+
+
+def _provenance(provenance: Mapping[str, Any]) -> str:
+    if not provenance:
+        return "## Provenance\n\nWas not recorded: the run ended before it was gathered."
+    rows = [
+        f"| {_cell(str(key))} | {_cell(_provenance_value(value))} |"
+        for key, value in sorted(provenance.items())
+    ]
+    return "\n".join(["## Provenance", "", "| what | value |", "|---|---|", *rows])
+
+
+def _provenance_value(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return measured_text(value)
+    return "-" if value is None else str(value)

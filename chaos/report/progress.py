@@ -1,0 +1,304 @@
+"""What is known of a run while it goes on, from its records alone, and how each is said.
+
+Pure: no clock (the caller gives the run time), no output. `live.py` draws with it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from chaos.history import Event, FaultRecord, FaultState, Header, Op, Phase, Record, Sample
+from chaos.plan import Plan
+from chaos.schedule import Schedule, ScheduledFault
+from chaos.units import bytes_text, duration_text
+
+EVENTS_MAX = 5
+
+_STATE_TEXT: dict[FaultState, str] = {
+    "unavailable": "cannot be injected here",
+    "armed": "armed",
+    "injected": "injected",
+    "effect_proven": "effect proven",
+    "effect_unproven": "EFFECT NOT PROVEN",
+    "recovering": "recovering",
+    "recovered": "recovery proven",
+    "recovery_unproven": "RECOVERY NOT PROVEN",
+    "closed": "closed",
+}
+_ACTIVE: frozenset[FaultState] = frozenset(
+    {"injected", "effect_proven", "effect_unproven", "recovering"}
+)
+_UNTOLD_STATES: frozenset[FaultState] = frozenset({"armed", "recovering", "closed"})
+_AFTER_STORM = frozenset({"quiet", "halt", "collect", "end"})
+_LIVING = ("watcher.", "llm.")  # values that mean nothing once the stack is down
+_TOLD_EVENTS = frozenset(
+    {
+        "provisioning",
+        "ready",
+        "injector_started",
+        "injector_stopped",
+        "drained",
+        "halted",
+        "guardrail",
+        "stopped",
+        "cleanup",
+    }
+)
+
+
+class Progress:
+    """The state of one run. Feed it with every record; ask it for texts."""
+
+    def __init__(self, plan: Plan, schedule: Schedule) -> None:
+        self._lengths_s = {
+            "baseline": plan.profile.baseline_s,
+            "storm": plan.profile.storm_s,
+            "quiet": plan.profile.quiet_s,
+        }
+        self._schedule = schedule
+        self.phase = "preparing"
+        self.phase_since_s = 0.0
+        self.storm_since_s: float | None = None
+        self.values: Mapping[str, Any] = {}
+        self.states: dict[str, tuple[FaultState, float]] = {}
+        self._draws_before = 0  # those of the bootstrap
+        self.events: deque[str] = deque(maxlen=EVENTS_MAX)
+
+    def take(self, record: Record) -> str | None:
+        """Note `record`; the line that tells of it, if it is worth one."""
+        if isinstance(record, Sample):
+            self.values = record.values
+            return None
+        if isinstance(record, (Header, Op)):
+            return None
+        line = self._told(record)
+        if line is not None:
+            self.events.append(f"{record.t_s:7.1f} s  {line}")
+        return line
+
+    def _told(self, record: Phase | FaultRecord | Event) -> str | None:
+        if isinstance(record, Phase):
+            self.phase, self.phase_since_s = record.name, record.t_s
+            if record.name == "storm":
+                self.storm_since_s = record.t_s
+            if record.name in ("collect", "end"):  # what ran has been stopped
+                self.values = {k: v for k, v in self.values.items() if not k.startswith(_LIVING)}
+            length_s = self._lengths_s.get(record.name)
+            return f"{record.name}{f', {duration_text(length_s)}' if length_s else ''}"
+        if isinstance(record, FaultRecord):
+            self.states[record.fault_id] = (record.state, record.t_s)
+            if record.state in _UNTOLD_STATES:
+                return None
+            reason = record.evidence.get("reason") or record.evidence.get("error")
+            text = f"{record.fault_id} {record.name}: {_STATE_TEXT[record.state]}"
+            return f"{text} ({reason})" if reason else text
+        if record.name == "baseline_files":
+            self._draws_before = int(record.detail.get("draws", 0))
+        if record.severity == "info" and record.name not in _TOLD_EVENTS:
+            return None
+        return event_text(record)
+
+    def phase_left_s(self, now_s: float) -> float | None:
+        """Until the phase's planned end; None where its length is not planned."""
+        length_s = self._lengths_s.get(self.phase)
+        return None if length_s is None else max(0.0, self.phase_since_s + length_s - now_s)
+
+    def left_s(self, now_s: float) -> float | None:
+        """Until the end of the quiet phase; None once that is over (draining, halting...)."""
+        if self.phase in ("preparing", "preflight", "provision"):
+            return self.total_s()
+        names = list(self._lengths_s)
+        left_s = self.phase_left_s(now_s)
+        if self.phase not in names or left_s is None:
+            return None
+        if self.phase == names[-1] and left_s == 0.0:
+            return None
+        return left_s + sum(self._lengths_s[n] for n in names[names.index(self.phase) + 1 :])
+
+    def total_s(self) -> float:
+        """Planned length of all phases together."""
+        return sum(self._lengths_s.values())
+
+    def share(self, now_s: float) -> float:
+        """How much of the phase is over, 0 to 1; 0 where its length is not planned."""
+        length_s = self._lengths_s.get(self.phase)
+        return min(1.0, (now_s - self.phase_since_s) / length_s) if length_s else 0.0
+
+    def phase_text(self, now_s: float) -> str:
+        """'storm, 42 s left'."""
+        left_s = self.phase_left_s(now_s)
+        if left_s is None:
+            return self.phase
+        if self.phase == "quiet" and left_s == 0.0:
+            return f"quiet, draining since {duration_text(now_s - self._end_s())}"
+        return f"{self.phase}, {duration_text(left_s)} left"
+
+    def _end_s(self) -> float:
+        return self.phase_since_s + self._lengths_s[self.phase]
+
+    def current(self) -> ScheduledFault | None:
+        """The fault that is in the stack now."""
+        for item in self._schedule.items:
+            if self.states.get(item.fault_id, ("closed", 0.0))[0] in _ACTIVE:
+                return item
+        return None
+
+    def fault_text(self, now_s: float) -> str:
+        """The current fault with its countdown, and the next one."""
+        item, parts = self.current(), []
+        if item is not None:
+            state, since_s = self.states[item.fault_id]
+            text = f"{item.fault_id} {item.name}: {_STATE_TEXT[state]}"
+            ends_s = self._start_s(item, since_s) + item.hold_ms / 1000
+            if state != "recovering":
+                text += f", heals in {duration_text(max(0.0, ends_s - now_s))}"
+            parts.append(text)
+        following = self._next()
+        if following is not None and self.phase in _AFTER_STORM:
+            parts.append(f"never reached from {following.fault_id} on")
+        elif following is not None:
+            if self.storm_since_s is None:
+                parts.append(f"next {following.fault_id} {following.name}")
+            else:
+                in_s = max(0.0, self._start_s(following, 0.0) - now_s)
+                parts.append(f"next {following.fault_id} in {duration_text(in_s)}")
+        if parts:
+            return "; ".join(parts)
+        return "all over" if self._schedule.items else "none scheduled"
+
+    def _start_s(self, item: ScheduledFault, otherwise_s: float) -> float:
+        if self.storm_since_s is None:
+            return otherwise_s
+        return self.storm_since_s + item.start_ms / 1000
+
+    def _next(self) -> ScheduledFault | None:
+        untouched = (None, "armed")
+        for item in self._schedule.items:
+            if self.states.get(item.fault_id, (None, 0.0))[0] in untouched:
+                return item
+        return None
+
+    def queue_text(self) -> str:
+        """'2 pending, 1 claimed, 14 archived'."""
+        parts = [
+            f"{self.values[f'queue.{name}']} {name}"
+            for name in ("pending", "claimed", "archived", "quarantined")
+            if f"queue.{name}" in self.values
+        ]
+        return ", ".join(parts) or "-"
+
+    def work_text(self) -> str:
+        """'14 cycles, 17 decisions, 3 fallbacks, 29 draws, 2 candidates'."""
+        names = (
+            ("decisions.completed", "cycles"),
+            ("decisions.lines", "decisions"),
+            ("decisions.fallbacks", "fallbacks"),
+            ("candidates.count", "candidates"),
+        )
+        parts = [f"{self.values[key]} {word}" for key, word in names if key in self.values]
+        draws = self.values.get("draws.count")
+        if isinstance(draws, int):
+            parts.insert(3, f"{draws - self._draws_before} draws")
+        return ", ".join(parts) or "-"
+
+    def watcher_text(self) -> str:
+        """'pid 17, 31.5 MB, 6 descriptors, 2 threads'."""
+        values = self.values
+        if values.get("watcher.pid") is None:
+            return "not running" if values else "-"
+        memory = [values.get("watcher.rss_anon_bytes"), values.get("watcher.swap_bytes")]
+        parts = [f"pid {values['watcher.pid']}"]
+        if any(part is not None for part in memory):
+            parts.append(bytes_text(sum(float(part) for part in memory if part is not None)))
+        for key, one, many in (
+            ("fds", "descriptor", "descriptors"),
+            ("threads", "thread", "threads"),
+            ("children", "child", "children"),
+        ):
+            count = values.get(f"watcher.{key}")
+            if count:
+                parts.append(f"{count} {one if count == 1 else many}")
+        return ", ".join(parts)
+
+    def llm_text(self) -> str:
+        """'ok, pid 44, 1 in work, 0 waiting'."""
+        values = self.values
+        if "llm.health" not in values:
+            return "-"
+        parts = [str(values["llm.health"])]
+        if values.get("llm.pid") is not None:
+            parts.append(f"pid {values['llm.pid']}")
+        for key, word in (("requests_processing", "in work"), ("requests_deferred", "waiting")):
+            if f"llm.{key}" in values:
+                parts.append(f"{values[f'llm.{key}']:g} {word}")
+        return ", ".join(parts)
+
+    def heartbeat(self, now_s: float) -> str:
+        """Everything on one line."""
+        memory = self.values.get("watcher.rss_anon_bytes")
+        parts = [
+            self.phase_text(now_s),
+            f"fault {self.fault_text(now_s)}" if self._schedule.items else "",
+            f"queue {self.queue_text()}",
+            self.work_text(),
+            f"Watcher {bytes_text(float(memory))}" if memory is not None else "",
+            f"LLM {self.values['llm.health']}" if "llm.health" in self.values else "",
+        ]
+        return " | ".join(part for part in parts if part)
+
+
+def event_text(event: Event) -> str:
+    """An event in words; those not known here as name and detail, shortened."""
+    detail = event.detail
+    told = _KNOWN.get(event.name)
+    if told is not None:
+        return told(detail)
+    pairs = ", ".join(f"{key}={value}" for key, value in detail.items())
+    text = f"{event.name.replace('_', ' ')}: {pairs}" if pairs else event.name.replace("_", " ")
+    return text if len(text) <= 160 else f"{text[:157]}..."
+
+
+def _ready(detail: Mapping[str, Any]) -> str:
+    return f"stack ready in {duration_text(float(detail.get('took_s', 0.0)))}"
+
+
+def _drained(detail: Mapping[str, Any]) -> str:
+    took = duration_text(float(detail.get("took_s", 0.0)))
+    if detail.get("in_time"):
+        return f"queue drained in {took}"
+    return f"queue NOT drained after {took}: {detail.get('pending')} waiting"
+
+
+def _halted(detail: Mapping[str, Any]) -> str:
+    took = duration_text(float(detail.get("took_s", 0.0)))
+    return (
+        f"Watcher did NOT halt in {took}" if detail.get("killed") else f"Watcher halted in {took}"
+    )
+
+
+def _stopped(detail: Mapping[str, Any]) -> str:
+    if detail.get("reason") == "complete":
+        return "complete"
+    return f"stopped early ({detail.get('reason')}): {detail.get('message', '')}"
+
+
+def _cleanup(detail: Mapping[str, Any]) -> str:
+    if detail.get("complete"):
+        return "clean-up complete"
+    return f"CLEAN-UP INCOMPLETE: {', '.join(map(str, detail.get('left', [])))}"
+
+
+_KNOWN: dict[str, Callable[[Mapping[str, Any]], str]] = {
+    "provisioning": lambda detail: str(detail.get("step", "")),
+    "ready": _ready,
+    "drained": _drained,
+    "halted": _halted,
+    "stopped": _stopped,
+    "cleanup": _cleanup,
+    "guardrail": lambda detail: (
+        f"guardrail {detail.get('name')}: {detail.get('measured')}, limit {detail.get('limit')}"
+    ),
+    "problem": lambda detail: f"problem: {detail.get('message', '')}",
+}
