@@ -1,0 +1,105 @@
+"""From a resolved plan to a running sandbox: assets, run directory, guardian.
+
+`start` never returns: the calling process becomes the guardian, so that the process a user sees,
+signals and kills stays the same. Knows nothing of what a run does.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, NoReturn
+
+from chaos import rundir
+from chaos.describe import head
+from chaos.errors import EnvironmentProblem
+from chaos.owner import claim
+from chaos.plan import Plan
+from chaos.sandbox.command import guardian_argv
+from chaos.schedule import Schedule
+from chaos.yamlfile import shown
+
+Mode = Literal["live", "lines", "quiet", "json"]
+
+REPO = Path(__file__).resolve().parents[1]
+
+
+@dataclass(frozen=True)
+class Display:
+    """How a run shows itself. With `json`, stdout carries nothing but the verdict."""
+
+    json: bool = False
+    quiet: bool = False
+    no_color: bool = False
+
+    def mode(self) -> Mode:
+        """Live on a terminal that can be redrawn, plain lines elsewhere."""
+        if self.json:
+            return "json"
+        if self.quiet:
+            return "quiet"
+        redrawn = sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+        return "live" if redrawn and not os.environ.get("CI") else "lines"
+
+    def plain(self) -> bool:
+        """Whether colours are unwanted (https://no-color.org)."""
+        return self.no_color or bool(os.environ.get("NO_COLOR"))
+
+
+def start(plan: Plan, schedule: Schedule, runs: Path, display: Display) -> NoReturn:
+    """Provision, write the run directory, become the guardian.
+
+    Raises `ChaosError` for whatever keeps the run from starting; nothing is left running.
+    """
+    from chaos.assets import ensure
+    from chaos.assets.progress import progress_for
+    from chaos.sandbox.probe import require
+
+    mode = display.mode()
+    out = sys.stderr if mode == "json" else sys.stdout
+    if mode != "quiet":
+        print(head(plan, schedule), file=out, flush=True)
+    user_namespace = plan.sandbox == "namespaces" and require().user
+    ensure(progress_for(quiet=display.quiet))
+    run = _prepared(plan, schedule, runs)
+    if mode != "quiet":
+        print(f"run: {shown(run.path)}", file=out, flush=True)
+    inner = [sys.executable, "-m", "chaos.inner", str(run.path), "--display", mode]
+    judge = [sys.executable, "-m", "chaos", "check", str(run.path)]
+    judge += ["--json"] if mode == "json" else ["--quiet"] if mode == "quiet" else []
+    plain = ["--no-color"] if display.plain() else []
+    argv = guardian_argv(
+        [*inner, *plain],
+        run_id=run.run_id,
+        mode="namespaces" if plan.sandbox == "namespaces" else "plain",
+        user_namespace=user_namespace,
+        expect=run.verdict,
+        on_crash=[*judge, *plain],
+    )
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execve(argv[0], argv, {**os.environ, "PYTHONPATH": _python_path()})
+
+
+def _prepared(plan: Plan, schedule: Schedule, runs: Path) -> rundir.RunDir:
+    """The new run directory with everything that the run reads."""
+    run = rundir.create(runs.resolve(), plan.soak, plan.seed)
+    try:
+        run.write_json(run.config, plan.to_json())
+        run.write_json(run.schedule, schedule.to_json())
+        claim(run)
+    except OSError as error:
+        raise EnvironmentProblem(
+            f"cannot write the run directory: {error.strerror}",
+            place=str(run.path),
+            next_step="free some space or name another folder with --runs DIR",
+        ) from error
+    return run
+
+
+def _python_path() -> str:
+    """`chaos` must be importable inside, wherever the command was called from."""
+    rest = os.environ.get("PYTHONPATH")
+    return os.pathsep.join([str(REPO), *([rest] if rest else [])])

@@ -1,0 +1,47 @@
+"""Who runs a run: the process that a run directory belongs to, and what carries its mark.
+
+Every process of a stack inherits `CHAOS_RUN_ID` in its environment: that, and nothing else, says
+that a process is ours. A process id alone is never trusted; it comes with its start time.
+"""
+
+from __future__ import annotations
+
+import os
+
+import psutil
+
+from chaos.rundir import RunDir
+
+RUN_ID_VARIABLE = "CHAOS_RUN_ID"
+
+
+def claim(run: RunDir) -> None:
+    """Record the calling process as the one that runs `run`."""
+    me = psutil.Process()
+    run.write_json(run.path / "owner.json", {"pid": me.pid, "started_s": me.create_time()})
+
+
+def is_alive(run: RunDir) -> bool:
+    """Whether the process that runs `run` still exists."""
+    path = run.path / "owner.json"
+    if not path.exists():
+        return False
+    owner = run.read_json(path)
+    try:
+        return bool(psutil.Process(int(owner["pid"])).create_time() == owner["started_s"])
+    except psutil.NoSuchProcess:
+        return False
+
+
+def processes_of(run_id: str) -> list[psutil.Process]:
+    """Processes marked with `run_id` that this user may see, without the calling one."""
+    found = []
+    for process in psutil.process_iter():
+        if process.pid == os.getpid():
+            continue
+        try:
+            if process.environ().get(RUN_ID_VARIABLE) == run_id:
+                found.append(process)
+        except (psutil.NoSuchProcess, psutil.AccessDenied, OSError):
+            continue  # gone, or another user's: not ours either way
+    return found

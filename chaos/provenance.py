@@ -1,0 +1,105 @@
+"""Provenance: what exactly ran, on what. Enough to say why two runs differ.
+
+Gathered once, before the stack starts. What cannot be had is a stated absence (null with a
+reason), never a guess.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from chaos import __version__
+
+_PACKAGES = (
+    "docker",
+    "loguru",
+    "msgspec",
+    "numpy",
+    "nvidia-ml-py",
+    "psutil",
+    "PyYAML",
+    "requests",
+    "rich",
+    "toxiproxy-python",
+    "xllamacpp",
+)
+_GIT_LIMIT_S = 5.0
+
+
+def _git(repo: Path, *args: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", "-c", f"safe.directory={repo}", "-C", str(repo), *args],
+            capture_output=True,
+            text=True,
+            timeout=_GIT_LIMIT_S,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def _package(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _cpu_model() -> str | None:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return None
+    return next((line.partition(":")[2].strip() for line in lines if "model name" in line), None)
+
+
+def gpu() -> dict[str, Any]:
+    """Devices as NVML names them, or why there are none."""
+    import pynvml  # here: it searches for the driver's library when first used
+
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError as error:
+        return {"devices": [], "absent_because": str(error)}
+    try:
+        handles = [
+            pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(pynvml.nvmlDeviceGetCount())
+        ]
+        names = [str(pynvml.nvmlDeviceGetName(handle)) for handle in handles]
+        return {"devices": names, "driver": str(pynvml.nvmlSystemGetDriverVersion())}
+    except pynvml.NVMLError as error:
+        return {"devices": [], "absent_because": str(error)}
+    finally:
+        pynvml.nvmlShutdown()
+
+
+def gather(repo: Path, assets: dict[str, Any]) -> dict[str, Any]:
+    """Everything; `assets` says which model, LLM server and proxy are used."""
+    status = _git(repo, "status", "--porcelain")
+    return {
+        "chaos": __version__,
+        "command_line": os.environ.get("CHAOS_COMMAND_LINE"),
+        "git": {
+            "revision": _git(repo, "rev-parse", "HEAD"),
+            "dirty": None if status is None else bool(status),
+        },
+        "python": platform.python_version(),
+        "packages": {name: _package(name) for name in _PACKAGES},
+        "assets": assets,
+        "host": {
+            "system": platform.platform(),
+            "cpu": _cpu_model(),
+            "cores": os.cpu_count(),
+            "memory_mb": round(psutil.virtual_memory().total / 1e6),
+        },
+        "gpu": gpu(),
+    }

@@ -1,0 +1,258 @@
+"""From names on the command line to the effective plan. Starts nothing.
+
+Finds and reads the files of soak, profile and target, merges criteria and fault parameters, and
+checks every name in them, so that whatever is wrong is said before anything is started.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import shlex
+import string
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from chaos.checks.registry import check_named
+from chaos.errors import UsageError, unknown_name
+from chaos.experiment import Experiment, Profile
+from chaos.faults.registry import fault_kind
+from chaos.options import CONTROL, Effective, merge_params, override, split_fault
+from chaos.plan import FaultPlan, Plan, Sandbox
+from chaos.soaks import workload_kind
+from chaos.target import Target
+from chaos.yamlfile import Document, read, texts
+
+SEED_MAX = 2**63 - 1
+
+EXPERIMENTS = Path(__file__).resolve().parents[1] / "experiments"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_BUILT_IN = frozenset({"python", "workspace", "programs"})
+_COMMANDS = (
+    ("workspace", "prepare"),
+    ("env",),
+    ("watcher", "start"),
+    ("injector", "start"),
+    ("halt", "command"),
+    ("policies", "values"),
+)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was asked for, before it is resolved. `seed` None: draw one."""
+
+    soak: str
+    profile: str | None = None
+    target: str | None = None
+    faults: Sequence[str] = ()
+    seed: int | None = None
+    overrides: Sequence[str] = ()
+    sandbox: Sandbox = "namespaces"
+    experiments: Path = field(default=EXPERIMENTS)
+
+
+def soak_names(experiments: Path = EXPERIMENTS) -> list[str]:
+    """Names of the soaks in the folder of experiments."""
+    return sorted(path.stem for path in experiments.glob("*.yaml"))
+
+
+def target_names(experiments: Path = EXPERIMENTS) -> list[str]:
+    """Names of the target profiles."""
+    return sorted(path.stem for path in (experiments / "targets").glob("*.yaml"))
+
+
+def read_soak(soak: str, experiments: Path = EXPERIMENTS) -> tuple[Document, Experiment]:
+    """A soak by its name, or by the path of its file."""
+    path = _find("soak", soak, experiments, soak_names(experiments))
+    document = read(path)
+    experiment = document.to(Experiment)
+    _check_name("soak", experiment.soak, document, by_name=not _is_path(soak))
+    return document, experiment
+
+
+def read_target(
+    name: str, experiments: Path = EXPERIMENTS, *, place: str = ""
+) -> tuple[Document, Target]:
+    """A target profile by its name, or by the path of its file."""
+    path = _find("target", name, experiments / "targets", target_names(experiments), place=place)
+    document = read(path)
+    target = document.to(Target)
+    _check_name("target", target.target, document, by_name=not _is_path(name))
+    return document, target
+
+
+def resolve(request: Request) -> Plan:
+    """The effective plan. Raises `UsageError` for whatever is unknown or out of range."""
+    document, experiment = read_soak(request.soak, request.experiments)
+    _check_experiment(document, experiment)
+    profile_name = request.profile or experiment.default_profile
+    if profile_name not in experiment.profiles:
+        place = "--profile" if request.profile else document.place("default_profile")
+        raise unknown_name("profile", profile_name, experiment.profiles, place=place)
+    profile = experiment.profiles[profile_name]
+    criteria = _criteria(document, experiment, profile_name)
+    effective = override(Effective(profile, criteria, experiment.guardrails), request.overrides)
+    for name, params in effective.criteria.items():
+        if params != criteria[name]:
+            check_named(name).parsed(params, place=f"--set criteria.{name}")
+    target_place = "--target" if request.target else document.place("target")
+    target_document, target = read_target(
+        request.target or experiment.target, request.experiments, place=target_place
+    )
+    _check_placeholders(target_document, effective.profile.settings, experiment.soak)
+    seed = secrets.randbits(32) if request.seed is None else request.seed
+    if not 0 <= seed <= SEED_MAX:
+        raise UsageError(
+            f"{seed} is out of range", place="--seed", next_step=f"from 0 to {SEED_MAX}"
+        )
+    return Plan(
+        soak=experiment.soak,
+        title=experiment.title,
+        workload=experiment.workload,
+        profile_name=profile_name,
+        profile=effective.profile,
+        target=target,
+        criteria=effective.criteria,
+        guardrails=effective.guardrails,
+        faults=_faults(request.faults, document, profile_name, effective.profile),
+        seed=seed,
+        sandbox=request.sandbox,
+        reproduce=_reproduce(request, profile_name, seed),
+    )
+
+
+def _is_path(name: str) -> bool:
+    return "/" in name or name.endswith((".yaml", ".yml"))
+
+
+def _find(kind: str, name: str, folder: Path, known: list[str], *, place: str = "") -> Path:
+    if _is_path(name):
+        path = Path(name)
+        if not path.exists():
+            raise UsageError(
+                f"no such file: {name}",
+                place=place,
+                next_step=f"check the path, or name one of: {', '.join(known) or 'none'}",
+            )
+        return path
+    if name not in known:
+        raise unknown_name(kind, name, known, place=place)
+    return folder / f"{name}.yaml"
+
+
+def _check_name(key: str, name: str, document: Document, *, by_name: bool) -> None:
+    """A name becomes a folder, and must be the file's own when it was found by it."""
+    if not _NAME.fullmatch(name):
+        raise UsageError(
+            f"{name!r} cannot name a {key}",
+            place=document.place(key),
+            next_step="letters, digits, dot, dash and underscore, at most 64",
+        )
+    if by_name and name != document.path.stem:
+        raise UsageError(
+            f"{name!r} stands in the file of {document.path.stem!r}",
+            place=document.place(key),
+            next_step="give both the same name",
+        )
+
+
+def _check_experiment(document: Document, experiment: Experiment) -> None:
+    """Names inside the file, all profiles included: a defect there should not wait for its use."""
+    workload_kind(experiment.workload, place=document.place("workload"))
+    for name, profile in experiment.profiles.items():
+        for fault, params in profile.fault_defaults.items():
+            place = document.place("profiles", name, "fault_defaults", fault)
+            kind = fault_kind(fault, place=place)
+            merge_params(kind, {}, params, given_place=place, defaults_place=place)
+        _check_criteria(document, profile.criteria, "profiles", name, "criteria")
+    _check_criteria(document, experiment.criteria, "criteria")
+
+
+def _check_criteria(document: Document, criteria: dict[str, dict[str, Any]], *keys: str) -> None:
+    """Each criterion must be a check, with the parameters that it takes."""
+    for name, params in criteria.items():
+        place = document.place(*keys, name)
+        check_named(name, place=place).parsed(params, place=place)
+
+
+def _criteria(document: Document, experiment: Experiment, name: str) -> dict[str, dict[str, Any]]:
+    """The experiment's criteria with the profile's merged over them."""
+    merged = {check: dict(params) for check, params in experiment.criteria.items()}
+    for check, params in experiment.profiles[name].criteria.items():
+        if check not in merged:
+            place = document.place("profiles", name, "criteria", check)
+            raise unknown_name("criterion", check, merged, place=place)
+        merged[check] |= params
+    return merged
+
+
+def _check_placeholders(document: Document, settings: dict[str, Any], soak: str) -> None:
+    """Every {name} in the target's commands must be known, or the start would fail later."""
+    known = _BUILT_IN | settings.keys()
+    for keys in _COMMANDS:
+        part: Any = document.data
+        for key in keys:
+            part = part.get(key, {})
+        for path, text in texts(part, keys):
+            place = document.place(*path)
+            for name in _placeholders(text, place):
+                if name not in known:
+                    problem = unknown_name("placeholder", name, known, place=place)
+                    raise UsageError(
+                        f"{problem.message} (not among the settings of {soak})",
+                        place=place,
+                        next_step=problem.next_step,
+                    )
+
+
+def _placeholders(text: str, place: str) -> list[str]:
+    try:
+        return [name for _, name, _, _ in string.Formatter().parse(text) if name is not None]
+    except ValueError as error:
+        raise UsageError(
+            f"{text!r}: {error}", place=place, next_step="write {{ and }} for braces"
+        ) from error
+
+
+def _faults(
+    asked: Sequence[str], document: Document, profile_name: str, profile: Profile
+) -> tuple[FaultPlan, ...]:
+    plans = []
+    for text in asked:
+        name, given = split_fault(text)
+        place = f"--fault {name}"
+        if name == CONTROL:
+            if given:
+                raise UsageError("none takes no parameters", place=f"--fault {text}")
+            plans.append(FaultPlan(CONTROL, {}, control=True))
+            continue
+        params = merge_params(
+            fault_kind(name, place="--fault"),
+            given,
+            profile.fault_defaults.get(name, {}),
+            given_place=place,
+            defaults_place=document.place("profiles", profile_name, "fault_defaults", name),
+        )
+        plans.append(FaultPlan(name, params))
+    if len(plans) > 1 and any(plan.control for plan in plans):
+        raise UsageError(
+            "none and another fault exclude each other",
+            place="--fault",
+            next_step="give --fault none alone for the control run",
+        )
+    return tuple(plans)
+
+
+def _reproduce(request: Request, profile_name: str, seed: int) -> str:
+    words = ["chaos", "run", request.soak, "--profile", profile_name]
+    words += ["--target", request.target] if request.target else []
+    for text in request.faults:
+        words += ["--fault", text]
+    words += ["--seed", str(seed)]
+    for text in request.overrides:
+        words += ["--set", text]
+    words += ["--sandbox", "none"] if request.sandbox == "none" else []
+    return shlex.join(words)

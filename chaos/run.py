@@ -1,0 +1,228 @@
+"""The life of one run, read from top to bottom: `Run.live`.
+
+Preflight, provision, baseline, storm, quiet, halt, collect, tear down; then `judge`. This module
+decides the order and what happens when something goes wrong on the way; how each thing is done
+stands in stack/, faults/, soaks/, observe/ and judge.py.
+"""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+from loguru import logger
+
+from chaos.deadline import Deadline
+from chaos.errors import ChaosError, EnvironmentProblem
+from chaos.faults.ledger import Ledger
+from chaos.faults.lifecycle import Occurrence, Storm
+from chaos.faults.registry import fault_kind
+from chaos.history import FaultState, HistoryWriter, Owner
+from chaos.observe.watch import Watch
+from chaos.plan import Plan
+from chaos.preflight import check_host, check_stack
+from chaos.rundir import RunDir
+from chaos.schedule import Schedule
+from chaos.soaks import workload_kind
+from chaos.soaks.base import Workload
+from chaos.stack.base import Backend, Stack
+from chaos.stopping import RunStopped, StopSignal
+
+_HURRIED_STOP_S = 1.5
+_STORM_END_LIMIT_S = 30.0
+
+
+class Run:
+    """One run of `plan` on `backend`, recorded in `rundir`."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        schedule: Schedule,
+        rundir: RunDir,
+        backend: Backend,
+        history: HistoryWriter,
+        stop: StopSignal,
+    ) -> None:
+        self._plan = plan
+        self._schedule = schedule
+        self._rundir = rundir
+        self._backend = backend
+        self._history = history
+        self._stop = stop
+        self._ledger = Ledger(rundir.ledger)
+        self._stack: Stack | None = None
+        self._watch: Watch | None = None
+        self._workload: Workload | None = None
+
+    def live(self) -> None:
+        """Everything up to, but without, the judgement. Always ends torn down and recorded."""
+        try:
+            self._preflight()
+            stack = self._provision()
+            self._baseline(stack)
+            self._storm(stack)
+            self._quiet()
+            self._halt(stack)
+        except RunStopped:
+            self._cut_short()
+        except ChaosError as error:
+            self._stop.set("error", error.message)
+            outside = isinstance(error, EnvironmentProblem)
+            owner: Owner = "infrastructure" if outside else "harness"
+            self._history.event("problem", severity="error", owner=owner, message=str(error))
+            self._cut_short()
+        except Exception as error:  # a defect of the harness: record it, and still clean up
+            logger.exception("the harness failed")
+            self._stop.set("error", f"{type(error).__name__}: {error}")
+            self._history.event("problem", severity="error", owner="harness", message=repr(error))
+            self._cut_short()
+        finally:
+            self._collect()
+            self._tear_down()
+
+    def _preflight(self) -> None:
+        self._history.phase("preflight")
+        check_host(self._plan, self._rundir)
+
+    def _provision(self) -> Stack:
+        self._history.phase("provision")
+        start_s = self._history.now_s()
+        self._stack = stack = self._backend.up(
+            lambda step: self._history.event("provisioning", step=step)
+        )
+        check_stack(stack, self._plan.target)
+        pids = {name: stack.service(name).pid() for name in ("watcher", "llm", "proxy")}
+        self._history.event(
+            "ready", took_s=round(self._history.now_s() - start_s, 3), services=pids
+        )
+        self._watch = Watch(stack, self._plan, self._rundir, self._history, self._stop)
+        self._watch.start()
+        return stack
+
+    def _baseline(self, stack: Stack) -> None:
+        """Fault-free: the control for every later comparison."""
+        self._history.phase("baseline")
+        kind = workload_kind(self._plan.workload)
+        workload = kind(stack, self._plan.target, self._plan.profile.settings, self._history)
+        self._workload = workload
+        workload.start()
+        self._stop.wait(self._plan.profile.baseline_s)
+
+    def _storm(self, stack: Stack) -> None:
+        self._history.phase("storm")
+        start_s = self._history.now_s()
+        occurrences = [
+            Occurrence(
+                item.fault_id,
+                fault_kind(item.name)(item.fault_id, dict(item.params)),
+                start_s + item.start_ms / 1000,
+                item.hold_ms / 1000,
+            )
+            for item in self._schedule.items
+        ]
+        storm = Storm(
+            stack, self._history, self._ledger, self._stop.event, on_state=self._on_fault_state
+        )
+        thread = threading.Thread(
+            target=self._storm_thread, args=(storm, occurrences), name="storm", daemon=True
+        )
+        thread.start()
+        try:
+            self._stop.wait(start_s + self._plan.profile.storm_s - self._history.now_s())
+        finally:  # a stopped run heals its faults before anything else is touched
+            thread.join(_STORM_END_LIMIT_S)
+            if thread.is_alive():
+                self._history.event("storm_stuck", severity="error", owner="harness")
+
+    def _storm_thread(self, storm: Storm, occurrences: list[Occurrence]) -> None:
+        try:
+            storm.run(occurrences)
+        except Exception as error:  # a defect in a fault: the run is invalid, and is cleaned up
+            logger.exception("a fault failed")
+            self._history.event("problem", severity="error", owner="harness", message=repr(error))
+            self._stop.set("error", f"a fault failed: {error!r}")
+
+    def _on_fault_state(self, occurrence: Occurrence, state: FaultState) -> None:
+        if self._workload is None or self._stop.event.is_set():
+            return
+        if state in ("injected", "recovered"):
+            self._workload.on_fault(occurrence.fault_id, active=state == "injected")
+
+    def _quiet(self) -> None:
+        """Faults are off: the stack must return to its steady state, then finish its work."""
+        self._history.phase("quiet")
+        self._stop.wait(self._plan.profile.quiet_s)
+        if self._workload is not None:
+            self._workload.finish(Deadline(self._plan.profile.drain_limit_s, self._stop.event))
+        self._stop.wait(0)
+
+    def _halt(self, stack: Stack) -> None:
+        """Stop the Watcher the way its users stop it, and time it."""
+        self._history.phase("halt")
+        target = self._plan.target
+        watcher = stack.service("watcher")
+        if self._watch is not None:
+            self._watch.expect_exit()
+        start_s = self._history.now_s()
+        command = stack.run(target.halt.command, target.halt.limit_s)
+        flag_seen = (stack.workspace / target.halt.flag).exists()
+        # Somewhat longer than allowed, so that "late" and "never" can be told apart.
+        deadline = Deadline(target.halt.limit_s + 5.0, self._stop.event)
+        while watcher.alive() and deadline.wait(0.02):
+            pass
+        self._history.event(
+            "halted",
+            owner="product",
+            took_s=round(self._history.now_s() - start_s, 3),
+            killed=watcher.alive(),
+            exit_code=watcher.exit_code(),
+            flag_seen=flag_seen,
+            command_exit_code=command.exit_code,
+        )
+
+    def _cut_short(self) -> None:
+        """The run ends early: stop feeding, and end the Watcher quickly."""
+        if self._stack is None:
+            return
+        if self._watch is not None:
+            self._watch.expect_exit()
+        if self._workload is not None:
+            self._workload.abort()
+        watcher = self._stack.service("watcher")
+        if watcher.alive():
+            watcher.stop(_HURRIED_STOP_S)
+
+    def _collect(self) -> None:
+        self._history.phase("collect")
+        if self._watch is not None:
+            self._watch.stop()
+        if self._stack is None:
+            return
+        try:
+            self._stack.collect(self._rundir.artefacts)
+        except OSError as error:
+            self._history.event("collect_failed", severity="error", message=str(error))
+
+    def _tear_down(self) -> None:
+        """Take the stack down; what lived in it is undone with it, the rest by its record."""
+        left = self._backend.down()
+        for entry in self._ledger.open_entries():
+            if entry.scope == "stack" and not left:
+                self._ledger.close(entry.fault_id, "the stack it lived in is gone")
+                continue
+            try:
+                fault_kind(entry.name).undo(entry.undo)
+            except Exception as error:  # one failed undo must not stop the others
+                logger.exception("undo of {} failed", entry.fault_id)
+                left.append(f"fault {entry.fault_id} ({entry.name}): {error}")
+            else:
+                self._ledger.close(entry.fault_id, "undone by its record")
+        self._history.event("cleanup", complete=not left, left=left)
+        self._history.event("stopped", reason=self._stop.reason, message=self._stop.message)
+        self._history.phase("end")
+
+
+def repo_root() -> Path:
+    """The checkout that `chaos` runs from."""
+    return Path(__file__).resolve().parents[1]

@@ -1,0 +1,94 @@
+"""Interrupted, killed, side by side: a run ends clean, whatever ends it."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from chaos.owner import processes_of
+from chaos.rundir import RunDir
+from tests.integration.command import ONE_FAULT, chaos, finish, history, settings, start
+
+pytestmark = [pytest.mark.stack, pytest.mark.slow]
+
+END_LIMIT_S = 10.0  # from the signal to the end of the command
+APPEAR_LIMIT_S = 60.0
+
+
+def await_record(process: subprocess.Popen[str], runs: Path, wanted: str) -> RunDir:
+    """Wait until `wanted` stands in the history of the only run."""
+    deadline_s = time.monotonic() + APPEAR_LIMIT_S
+    while time.monotonic() < deadline_s and process.poll() is None:
+        for path in runs.glob("*/*/history.jsonl"):
+            if not path.parent.is_symlink() and wanted in path.read_text(errors="replace"):
+                return RunDir(path.parent.resolve())
+        time.sleep(0.02)
+    process.kill()
+    raise AssertionError(f"{wanted} was not seen\n{finish(process, runs).text}")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("moment", ['"provision"', '"baseline"', '"injected"'])
+def test_a_signal_ends_the_run_undone_and_judged(
+    number: signal.Signals, moment: str, tmp_path: Path
+) -> None:
+    runs = tmp_path / "runs"
+    process = start(
+        runs,
+        "run",
+        "soak_c",
+        *ONE_FAULT,
+        *settings(baseline_s=3, storm_s=60),
+        start_new_session=True,
+    )
+    run = await_record(process, runs, moment)
+    process.send_signal(number)
+    done = finish(process, runs, END_LIMIT_S)
+    assert done.exit_code == 130, done.text
+    assert "Traceback" not in done.text
+    assert done.verdict()["findings"], "a partial run is judged"
+    records = history(run)
+    assert [r["detail"]["complete"] for r in records if r.get("name") == "cleanup"] == [True]
+    states = [r["state"] for r in records if r["kind"] == "fault"]
+    assert ("injected" in states) <= ("recovering" in states), "what was broken was healed"
+    assert processes_of(run.run_id) == []
+
+
+@pytest.mark.parametrize("moment", ['"provision"', '"ready"', '"injected"'])
+def test_after_kill_nine_nothing_is_left_and_the_rest_can_be_judged(
+    moment: str, tmp_path: Path
+) -> None:
+    runs = tmp_path / "runs"
+    process = start(runs, "run", "soak_c", *ONE_FAULT, *settings(baseline_s=3, storm_s=60))
+    run = await_record(process, runs, moment)
+    process.kill()
+    finish(process, runs, END_LIMIT_S)
+    deadline_s = time.monotonic() + 5.0
+    while processes_of(run.run_id) and time.monotonic() < deadline_s:
+        time.sleep(0.01)
+    assert processes_of(run.run_id) == []
+
+    judged = chaos(runs, "check", str(run.path))
+    assert judged.exit_code == 4, judged.text
+    cleaned = chaos(runs, "clean", str(run.path))
+    assert cleaned.exit_code == 0, cleaned.text
+
+
+def test_two_runs_go_on_side_by_side(tmp_path: Path) -> None:
+    """The same ports, the same paths, at the same time: neither notices the other."""
+    both: list[tuple[Path, subprocess.Popen[str]]] = []
+    for name in ("one", "two"):
+        runs = tmp_path / name
+        arguments = ("run", "soak_c", "--fault", "none", "--seed", "3")
+        both.append((runs, start(runs, *arguments, *settings(storm_s=10, quiet_s=4))))
+    hashes = set()
+    for runs, process in both:
+        done = finish(process, runs)
+        assert done.exit_code in (0, 3), done.text  # so short a run may be inconclusive
+        assert not [f for f in done.verdict()["findings"] if f["outcome"] in ("fail", "invalid")]
+        hashes.add(done.run().read_json(done.run().schedule)["hash"])
+    assert len(hashes) == 1

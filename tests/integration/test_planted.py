@@ -1,0 +1,74 @@
+"""The full path on real parts: defective Watchers fail by the right check, the clean one passes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.integration.command import ONE_FAULT, REPO, Done, chaos, settings
+
+pytestmark = [pytest.mark.stack, pytest.mark.slow]
+
+PLANTED = REPO / "tests" / "planted"
+
+
+def planted_target(name: str, folder: Path) -> Path:
+    """The reference profile, with the defective program in front of its daemon."""
+    path = REPO / "experiments" / "targets" / "reference.yaml"
+    target = yaml.safe_load(path.read_text(encoding="utf-8"))
+    target["target"] = name
+    target["workspace"]["install"].append(
+        {"source": str(PLANTED / f"{name}.py"), "to": "planted.py"}
+    )
+    target["watcher"]["start"] = ["{python}", "planted.py", "--daemon"]
+    if name == "ignores_halt":
+        target["halt"]["limit_s"] = 4
+    written = folder / f"{name}.yaml"
+    written.write_text(yaml.safe_dump(target), encoding="utf-8")
+    return written
+
+
+def failed(done: Done) -> set[str]:
+    return {f["check"] for f in done.verdict()["findings"] if f["outcome"] == "fail"}
+
+
+@pytest.mark.parametrize(
+    ("name", "checks", "fault"),
+    [
+        ("unmarked_fallback", {"heuristic_fallbacks"}, ONE_FAULT),
+        ("no_reconnection", {"recovery_time", "heuristic_fallbacks"}, ONE_FAULT),
+        ("leak_per_request", {"memory_growth"}, ("--fault", "none")),
+        ("duplicate_dispatch", {"exactly_once"}, ("--fault", "none")),
+        ("ignores_halt", {"halt"}, ("--fault", "none")),
+    ],
+)
+def test_defective_watcher_fails_by_the_check_for_its_defect(
+    name: str, checks: set[str], fault: tuple[str, ...], tmp_path: Path
+) -> None:
+    target = planted_target(name, tmp_path)
+    length = {"baseline_s": 20, "storm_s": 40} if name == "leak_per_request" else {}
+    done = chaos(
+        tmp_path / "runs", "run", "soak_c", *fault, "--seed", "7", "--target", str(target),
+        *settings(**length),
+    )  # fmt: skip
+    assert done.exit_code == 1, done.text
+    assert checks <= failed(done), done.text
+    # The defect, and nothing that merely comes with it in every run:
+    assert failed(done) <= checks | {"llm_lifecycle", "request_queue"}, done.text
+
+
+def test_clean_watcher_passes_the_quick_profile_under_the_fault(tmp_path: Path) -> None:
+    done = chaos(tmp_path / "runs", "run", "soak_c", "--fault", "llm_timeout", "--seed", "7")
+    assert done.exit_code == 0, done.text
+    assert {f["outcome"] for f in done.verdict()["findings"]} == {"pass"}, done.text
+    assert done.outcome("fault_effect") == "pass"
+
+
+def test_clean_watcher_passes_the_control_run(tmp_path: Path) -> None:
+    done = chaos(
+        tmp_path / "runs", "run", "soak_c", "--fault", "none", "--seed", "7",
+        *settings(baseline_s=20, storm_s=40),
+    )  # fmt: skip
+    assert done.exit_code == 0, done.text

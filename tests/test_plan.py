@@ -1,0 +1,303 @@
+"""Resolving: precedence, merging, and every unknown name said with the nearest and the list."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from chaos.cli import build_parser
+from chaos.errors import UsageError
+from chaos.exitcode import ExitCode
+from chaos.plan import FaultPlan, Plan, Value
+from chaos.resolve import EXPERIMENTS, Request, read_soak, resolve, soak_names, target_names
+from chaos.schedule import draw
+from chaos.units import duration_s
+
+
+def asked(**changes: object) -> Request:
+    return Request(**{"soak": "soak_c", "seed": 1, **changes})  # type: ignore[arg-type]
+
+
+def refused(**changes: object) -> UsageError:
+    with pytest.raises(UsageError) as caught:
+        resolve(asked(**changes))
+    assert caught.value.exit_code is ExitCode.USAGE
+    return caught.value
+
+
+@pytest.fixture
+def experiments(tmp_path: Path) -> Path:
+    """A private copy of experiments/, to be broken."""
+    return Path(shutil.copytree(EXPERIMENTS, tmp_path / "experiments"))
+
+
+@pytest.fixture
+def broken(experiments: Path) -> Callable[[str, str, str], UsageError]:
+    """Replace text in one file of the copy and resolve against it."""
+
+    def attempt(file: str, old: str, new: str) -> UsageError:
+        path = experiments / file
+        text = path.read_text(encoding="utf-8")
+        assert old in text
+        path.write_text(text.replace(old, new, 1), encoding="utf-8")
+        return refused(experiments=experiments)
+
+    return attempt
+
+
+@pytest.mark.parametrize("soak", soak_names())
+def test_every_shipped_profile_resolves_with_the_control_and_each_default_fault(soak: str) -> None:
+    """No file that ships is broken, whichever of its profiles is chosen."""
+    for profile in ("quick", "full"):
+        for faults in ([], ["none"], ["llm_timeout"]):
+            plan = resolve(asked(soak=soak, profile=profile, faults=faults))
+            assert draw(plan).hash
+            assert plan.target.target in target_names()
+
+
+def test_the_plan_survives_its_file() -> None:
+    """config.json holds everything: written and read back it is the same plan."""
+    plan = resolve(asked(faults=["llm_timeout:hold=3s"], overrides=["storm_s=90"]))
+    assert Plan.from_json(json.loads(json.dumps(plan.to_json()))) == plan
+
+
+def test_a_foreign_config_is_refused() -> None:
+    with pytest.raises(UsageError, match="not the plan of a run"):
+        Plan.from_json({"soak": "x"})
+
+
+def test_command_line_beats_profile_beats_fault() -> None:
+    by_fault: dict[str, Value] = {"timeout": 0.0}
+    shipped = read_soak("soak_c")[1].profiles["quick"].fault_defaults["llm_timeout"]
+    by_profile: dict[str, Value] = {"hold": duration_s(shipped["hold"]), "count": shipped["count"]}
+    assert resolve(asked(faults=["llm_timeout"])).faults == (
+        FaultPlan("llm_timeout", by_fault | by_profile),
+    )
+    given = resolve(asked(faults=["llm_timeout:hold=500ms"])).faults[0].params
+    assert given == by_fault | by_profile | {"hold": 0.5}
+
+
+def test_a_period_replaces_the_profiles_count() -> None:
+    params = resolve(asked(faults=["llm_timeout:period=40s"])).faults[0].params
+    assert params["period"] == 40.0
+    assert "count" not in params
+
+
+def test_without_fault_is_a_clean_run_and_none_is_the_control() -> None:
+    assert resolve(asked()).faults == ()
+    assert resolve(asked(faults=["none"])).faults == (FaultPlan("none", {}, control=True),)
+
+
+def test_a_fault_may_be_repeated_with_other_parameters() -> None:
+    texts = ["llm_timeout:hold=2s,count=1", "llm_timeout:hold=1s,count=1"]
+    faults = resolve(asked(faults=texts)).faults
+    assert [fault.params["hold"] for fault in faults] == [2.0, 1.0]
+
+
+def test_criteria_of_the_profile_are_merged_over_the_experiments() -> None:
+    experiment = read_soak("soak_c")[1]
+    own = experiment.profiles["full"].criteria
+    assert own  # or this test would check nothing
+    full = resolve(asked(profile="full"))
+    for name, params in experiment.criteria.items():
+        assert full.criteria[name] == params | own.get(name, {})
+
+
+def test_seed_is_drawn_when_not_given_and_kept_when_given() -> None:
+    drawn = {resolve(asked(seed=None)).seed for _ in range(5)}
+    assert len(drawn) > 1
+    assert resolve(asked(seed=7)).seed == 7
+
+
+def test_reproduce_is_a_command_that_gives_the_same_plan_and_schedule() -> None:
+    first = resolve(
+        asked(
+            seed=None,
+            faults=["llm_timeout:hold=2s,count=3", "llm_timeout:count=1"],
+            overrides=["storm_s=2m", "criteria.halt.limit_s=9"],
+            profile="quick",
+            target="reference",
+        )
+    )
+    import shlex
+
+    words = shlex.split(first.reproduce)
+    assert words[0] == "chaos"
+    options = build_parser().parse_args(words[1:])
+    second = resolve(
+        Request(
+            soak=options.soak,
+            profile=options.profile,
+            target=options.target,
+            faults=options.fault,
+            seed=options.seed,
+            overrides=options.set,
+            sandbox=options.sandbox,
+        )
+    )
+    assert second == first
+    assert draw(second) == draw(first)
+
+
+@pytest.mark.parametrize(
+    ("key", "read"),
+    [
+        ("storm_s=2m", lambda plan: plan.profile.storm_s == 120.0),
+        ("storm_s=40", lambda plan: plan.profile.storm_s == 40),
+        ("settings.draw_interval_s=1", lambda plan: plan.profile.settings["draw_interval_s"] == 1),
+        ("guardrails.run_budget_s=60", lambda plan: plan.guardrails.run_budget_s == 60),
+        ("criteria.halt.limit_s=5", lambda plan: plan.criteria["halt"]["limit_s"] == 5),
+        (
+            "criteria.memory_growth.unit=run",
+            lambda plan: plan.criteria["memory_growth"]["unit"] == "run",
+        ),
+    ],
+)
+def test_set_changes_one_value(key: str, read: Callable[[Plan], bool]) -> None:
+    assert not read(resolve(asked()))
+    assert read(resolve(asked(overrides=[key])))
+
+
+@pytest.mark.parametrize(
+    ("changes", "place", "words"),
+    [
+        ({"soak": "soak_d"}, "", ["'soak_d'", "did you mean 'soak_c'?", "known: "]),
+        ({"soak": "./nowhere.yaml"}, "", ["no such file: ./nowhere.yaml", "soak_c"]),
+        ({"profile": "quik"}, "--profile", ["did you mean 'quick'?", "full, quick"]),
+        ({"target": "refrence"}, "--target", ["did you mean 'reference'?"]),
+        ({"faults": ["llm_timout"]}, "--fault", ["did you mean 'llm_timeout'?", "none"]),
+        ({"faults": ["llm_timeout:hld=3"]}, "--fault llm_timeout", ["did you mean 'hold'?"]),
+        ({"faults": ["llm_timeout:hold=x"]}, "--fault llm_timeout hold", ["not a duration"]),
+        ({"faults": ["llm_timeout:hold=0"]}, "--fault llm_timeout hold", ["at least 0.5"]),
+        ({"faults": ["llm_timeout:count=1.5"]}, "--fault llm_timeout count", ["whole number"]),
+        ({"faults": ["llm_timeout:count=0"]}, "--fault llm_timeout count", ["at least 1"]),
+        ({"faults": ["llm_timeout:count=1,count=2"]}, "--fault llm_timeout:", ["given twice"]),
+        ({"faults": ["llm_timeout:count=1,period=9s"]}, "--fault llm_timeout", ["exclude"]),
+        ({"faults": ["llm_timeout:"]}, "--fault llm_timeout:", ["nothing follows"]),
+        ({"faults": ["llm_timeout:hold"]}, "--fault llm_timeout:hold", ["not key=value"]),
+        ({"faults": [":hold=1s"]}, "--fault :hold=1s", ["name is missing"]),
+        ({"faults": [""]}, "--fault", ["name is missing"]),
+        ({"faults": ["none:hold=1s"]}, "--fault none:hold=1s", ["no parameters"]),
+        ({"faults": ["none", "llm_timeout"]}, "--fault", ["exclude each other"]),
+        ({"faults": ["none", "none"]}, "--fault", ["exclude each other"]),
+        ({"seed": -1}, "--seed", ["out of range"]),
+        ({"seed": 2**63}, "--seed", ["out of range"]),
+        ({"overrides": ["storm_s"]}, "--set", ["not key=value"]),
+        ({"overrides": ["=3"]}, "--set", ["not key=value"]),
+        ({"overrides": ["strom_s=3"]}, "--set strom_s", ["did you mean 'storm_s'?"]),
+        ({"overrides": ["storm_s=-3"]}, "--set storm_s", ["more than 0"]),
+        ({"overrides": ["storm_s=soon"]}, "--set storm_s", ["not a duration"]),
+        ({"overrides": ["storm_s="]}, "--set storm_s", ["not a number"]),
+        ({"overrides": ["settings=3"]}, "--set settings", ["unknown key"]),
+        ({"overrides": ["settings.draw=3"]}, "--set settings.draw", ["draw_interval_s"]),
+        ({"overrides": ["criteria.haltt.limit_s=3"]}, "--set criteria.haltt.limit_s", ["'halt'?"]),
+        ({"overrides": ["criteria.halt=3"]}, "--set criteria.halt", ["unknown key"]),
+        ({"overrides": ["criteria.halt.limit=3"]}, "--set criteria.halt.limit", ["'limit_s'?"]),
+        (
+            {"overrides": ["criteria.memory_growth.unit=mile"]},
+            "--set criteria.memory_growth",
+            ["mile"],
+        ),
+        (
+            {"overrides": ["guardrails.free_descriptors_min=1.5"]},
+            "--set guardrails.free_descriptors_min",
+            ["a whole number"],
+        ),
+    ],
+)
+def test_whatever_is_wrong_on_the_command_line_is_said(
+    changes: dict[str, object], place: str, words: list[str]
+) -> None:
+    error = refused(**changes)
+    assert error.place.startswith(place)
+    for word in words:
+        assert word in str(error)
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "key", "words"),
+    [
+        ("soak_c.yaml", "workload: auto", "workload: aut", "workload", "autonomous_loop"),
+        ("soak_c.yaml", "target: ref", "target: rf", "target", "did you mean 'reference'?"),
+        ("soak_c.yaml", "profile: quick", "profile: quik", "default_profile", "'quick'?"),
+        ("soak_c.yaml", "soak: soak_c", "soak: soak_x", "soak", "the file of 'soak_c'"),
+        ("soak_c.yaml", "soak: soak_c", "soak: ../x", "soak", "cannot name a soak"),
+        (
+            "soak_c.yaml",
+            "llm_timeout: {hold: 240s",
+            "llm_timout: {hold: 240s",
+            "profiles.full.fault_defaults.llm_timout",
+            "did you mean 'llm_timeout'?",
+        ),
+        (
+            "soak_c.yaml",
+            "llm_timeout: {hold: ",
+            "llm_timeout: {hold: x",
+            "profiles.quick.fault_defaults.llm_timeout hold",
+            "not a duration",
+        ),
+        ("soak_c.yaml", "halt: {limit_s: 30}", "hlt: {limit_s: 30}", "criteria.hlt", "'halt'?"),
+        ("soak_c.yaml", "halt: {limit_s: 30}", "halt: {limit: 30}", "criteria.halt", "limit_s"),
+        (
+            "soak_c.yaml",
+            "recovery_time: {limit_s: 90}",
+            "recovery_tim: {limit_s: 90}",
+            "profiles.full.criteria.recovery_tim",
+            "did you mean 'recovery_time'?",
+        ),
+        (
+            "targets/reference.yaml",
+            '"--interval", "{draw_interval_s}"',
+            '"--interval", "{draw_intervl_s}"',
+            "injector.start[4]",
+            "did you mean 'draw_interval_s'?",
+        ),
+        (
+            "targets/reference.yaml",
+            'PYTHONPATH: "."',
+            'PYTHONPATH: "{"',
+            "env.PYTHONPATH",
+            "braces",
+        ),
+        ("targets/reference.yaml", "target: reference", "target: other", "target", "'reference'"),
+        (
+            "targets/reference.yaml",
+            "size_mb: 256",
+            "size_mb: 8",
+            "workspace.size_mb",
+            "at least 16",
+        ),
+    ],
+)
+def test_whatever_is_wrong_in_a_file_is_said_with_its_line(
+    broken: Callable[[str, str, str], UsageError],
+    experiments: Path,
+    file: str,
+    old: str,
+    new: str,
+    key: str,
+    words: str,
+) -> None:
+    error = broken(file, old, new)
+    first_new_line = next(
+        number
+        for number, line in enumerate((experiments / file).read_text().splitlines(), start=1)
+        if new.splitlines()[0] in line
+    )
+    assert f"{Path(file).name}:{first_new_line} {key}" in error.place
+    assert words in str(error)
+
+
+def test_a_soak_and_a_target_by_path(experiments: Path) -> None:
+    soak = experiments / "soak_c.yaml"
+    mine = experiments / "my_soak.yaml"
+    mine.write_text(soak.read_text().replace("soak: soak_c", "soak: other_name"))
+    target = experiments / "targets" / "reference.yaml"
+    plan = resolve(asked(soak=str(mine), target=str(target)))
+    assert plan.soak == "other_name"
+    assert str(mine) in plan.reproduce
+    assert f"--target {target}" in plan.reproduce
