@@ -146,8 +146,8 @@ class Run:
     def _on_fault_state(self, occurrence: Occurrence, state: FaultState) -> None:
         if self._workload is None or self._stop.event.is_set():
             return
-        if state in ("injected", "recovered"):
-            self._workload.on_fault(occurrence.fault_id, active=state == "injected")
+        if state in ("effect_proven", "recovered"):
+            self._workload.on_fault(occurrence.fault_id, active=state == "effect_proven")
 
     def _quiet(self) -> None:
         """Faults are off: the stack must return to its steady state, then finish its work."""

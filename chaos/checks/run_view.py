@@ -83,10 +83,15 @@ class FaultWindow:
 
     @property
     def cut_s(self) -> tuple[float, float] | None:
-        """The time in which, proven, no answer of the LLM can have reached the Watcher."""
+        """The time in which, proven, no answer of the LLM can have reached the Watcher.
+
+        From the injection on, not from its proof: the proof only shows what was in force before.
+        """
         evidence = self.evidence("effect_proven")
-        start_s, end_s = self.at_s("effect_proven"), self.at_s("recovering")
-        if start_s is None or not evidence.get("cuts_llm", self.name in _CUTS_LLM):
+        start_s, end_s = self.at_s("injected"), self.at_s("recovering")
+        if start_s is None or self.at_s("effect_proven") is None:
+            return None
+        if not evidence.get("cuts_llm", self.name in _CUTS_LLM):
             return None
         return start_s, float("inf") if end_s is None else end_s
 

@@ -41,7 +41,7 @@ def test_an_answer_that_overlaps_the_edge_of_the_cut_is_believed(planted: Plante
     planted.config["criteria"] = {"heuristic_fallbacks": {}}
     decision = planted.first_outside()
     decision["llm_calls"] = [
-        {"outcome": "ok", "started_at": iso(40.5), "ended_at": iso(41.4)},
+        {"outcome": "ok", "started_at": iso(39.5), "ended_at": iso(41.4)},
         {"outcome": "ok", "started_at": iso(53.0), "ended_at": iso(54.2)},
     ]
     assert not_passed(judged(planted)) == {}

@@ -1,7 +1,9 @@
 """One HTTP call on a connection of its own, with a limit on the whole of it.
 
 The limit is total: a server that answers one byte a second cannot stretch it. The call ends
-at once when the daemon shall stop. Knows nothing of what is asked.
+at once when the daemon shall stop. The server is not asked to close the connection: a proxy
+that holds an answer back would pass that close on, and an outage would look like a quick refusal.
+Knows nothing of what is asked.
 """
 
 from __future__ import annotations
@@ -62,8 +64,7 @@ def _request_bytes(
     payload = b"" if body is None else json.dumps(body).encode()
     head = (
         f"{method} {path} HTTP/1.1\r\nHost: {address[0]}:{address[1]}\r\n"
-        f"Content-Type: application/json\r\nContent-Length: {len(payload)}\r\n"
-        "Connection: close\r\n\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(payload)}\r\n\r\n"
     )
     return head.encode("ascii") + payload
 
@@ -122,7 +123,7 @@ class _Exchange:
 
 
 def _complete(raw: bytearray) -> bool:
-    """Whether the answer is all there, for servers that keep the connection open."""
+    """Whether the answer is all there; the server may keep the connection open."""
     head, found, body = raw.partition(b"\r\n\r\n")
     if not found:
         return False

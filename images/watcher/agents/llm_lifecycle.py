@@ -77,7 +77,7 @@ class Lifecycle:
             if not loaded and (self.status() or {}).get("healthy") is True:
                 # The server is up and only the way to it is broken: no use waiting long.
                 loaded = True
-                deadline_s = min(deadline_s, time.monotonic() + 2 * settings.timeout_s)
+                deadline_s = min(deadline_s, time.monotonic() + settings.timeout_s)
             return False
 
         return poll_until(self._stop, lambda: deadline_s, done)
