@@ -23,7 +23,7 @@ class Workload(Protocol):
         """Begin; called once the stack is ready."""
 
     def on_fault(self, fault_id: str, *, active: bool) -> None:
-        """A fault is in force, proven (`active`), or has recovered. Called by the storm's thread."""
+        """A fault is in force, proven (`active`), or has recovered (in the storm's thread)."""
 
     def finish(self, deadline: Deadline) -> None:
         """Stop feeding and wait until everything that was asked is answered."""
