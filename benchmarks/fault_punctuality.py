@@ -38,6 +38,7 @@ class HarmlessToxic:
     summary: ClassVar[str] = "adds 1 ms of latency"
     scope: ClassVar[Literal["stack", "host"]] = "stack"
     triage_path: ClassVar[str] = "none"
+    reconnection_path: ClassVar[str] = "none"
     params: ClassVar[tuple[Param, ...]] = ()
 
     def __init__(self, fault_id: str, values: dict[str, Value]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict, dataclass
 
 from chaos.assets import cache, locate
@@ -9,6 +10,7 @@ from chaos.errors import ChaosError
 from chaos.history import HistoryWriter
 from chaos.plan import Plan
 from chaos.provenance import gather
+from chaos.report.github import outputs
 from chaos.report.live import LiveView, Mode
 from chaos.run import Run, repo_root
 from chaos.rundir import RunDir
@@ -36,7 +38,8 @@ def assemble(rundir: RunDir, stop: StopSignal, display: Mode, *, no_color: bool)
     schedule = Schedule.from_json(rundir.read_json(rundir.schedule))
     assets = locate()
     if inside():
-        enter([rundir.path, repo_root(), cache.cache_dir(), assets.model, assets.toxiproxy])
+        parts = [rundir.path, repo_root(), cache.cache_dir(), assets.model, assets.toxiproxy]
+        enter([*parts, *outputs(os.environ)])
     elif plan.sandbox == "namespaces":
         raise ChaosError("not in a sandbox", next_step="start the run with `chaos run`")
     described = {name: str(value) for name, value in asdict(assets).items()}

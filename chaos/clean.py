@@ -39,7 +39,8 @@ def clean(reference: str | None, root: Path, say: Callable[[str], None] = print)
 def _runs(root: Path) -> list[RunDir]:
     return [
         RunDir(path.parent)
-        for path in sorted(root.glob("*/*/config.json"))
+        for pattern in ("*/*/config.json", "gate/*/*/*/config.json")  # also the runs of gates
+        for path in sorted(root.glob(pattern))
         if not path.parent.is_symlink()
     ]
 

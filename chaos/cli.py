@@ -13,8 +13,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from chaos.doctor import arguments as doctor_arguments
 from chaos.errors import ChaosError, UsageError, unknown_name
 from chaos.exitcode import ExitCode
+from chaos.monitor import arguments as monitor_arguments
 
 _EXIT_CODES = """\
 exit codes:
@@ -50,6 +52,14 @@ A run without --fault is a clean run. --fault none is the same, marked as the co
 --set changes profile fields (storm_s), settings.NAME, criteria.CHECK.NAME, guardrails.NAME.
 """
 
+_GATE_EXAMPLES = """\
+examples:
+  chaos gate                                  six runs, quick: each soak clean, then under faults
+  chaos gate --profile full --seed 7          the plan's real durations
+  chaos gate --soaks c --fault llm_timeout:hold=10s,count=1
+  chaos gate --resume latest                  go on after an interruption, a crash, a reboot
+"""
+
 
 class _Parser(argparse.ArgumentParser):
     """Reports through `UsageError`, as everything else does."""
@@ -83,15 +93,24 @@ def build_parser() -> argparse.ArgumentParser:
     setup.add_argument("-q", "--quiet", action="store_true", help="print nothing but errors")
     check = _add(commands, "check", _check, "judge a stored run again")
     check.add_argument("run", metavar="RUN", help="a run directory, SOAK/latest or latest")
+    check.add_argument("--reports", action="store_true", help="write every report, the page too")
     _add_runs(check)
     _add_output(check)
+    _add_report(commands)
+    _add_triage(commands)
     clean = _add(commands, "clean", _clean, "undo what a run left behind")
     clean.add_argument("run", metavar="RUN", nargs="?", help="default: every run under --runs")
     _add_runs(clean)
+    _add_gate(commands)
+    _add_replay(commands)
     faults = _add(commands, "faults", _faults, "list the faults and their parameters")
     faults.add_argument("--json", action="store_true", help="print JSON")
     soaks = _add(commands, "soaks", _soaks, "list the soaks, their profiles and the targets")
     soaks.add_argument("--json", action="store_true", help="print JSON")
+    doctor = doctor_arguments
+    doctor.add(_add(commands, "doctor", _doctor, doctor.TEXT, doctor.EPILOG))
+    monitor = monitor_arguments
+    monitor.add(_add(commands, "monitor", _monitor, monitor.TEXT, monitor.EPILOG))
     _add(commands, "version", _version, "print the version")
     return parser
 
@@ -115,6 +134,33 @@ def _add_runs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--runs", metavar="DIR", type=Path, default=Path("runs"), help="where runs are stored"
     )
+
+
+def _add_report(commands: Any) -> None:
+    report = _add(commands, "report", _write_report, "write the reports of a stored run")
+    report.add_argument("run", metavar="RUN", help="a run directory, SOAK/latest or latest")
+    report.add_argument(
+        "--format",
+        choices=("html", "junit", "markdown", "json", "github", "metrics", "all"),
+        default="all",
+        help="default: all, into the run directory",
+    )
+    report.add_argument(
+        "--out", metavar="PATH", type=Path, help="this file (`-`: stdout); for all: this folder"
+    )
+    _add_runs(report)
+
+
+def _add_triage(commands: Any) -> None:
+    triage = _add(commands, "triage", _triage, "lead from findings to a named cause")
+    help_text = "a run (as for check), or the folder that a Watcher works in"
+    triage.add_argument("run", metavar="RUN|DIR", help=help_text)
+    help_text = "of the folder: a target's name or the path of its file (default: reference)"
+    triage.add_argument("--target", metavar="NAME", default="reference", help=help_text)
+    help_text = "look longer and at more: all stuck requests, memory mappings"
+    triage.add_argument("--deep", action="store_true", help=help_text)
+    triage.add_argument("--json", action="store_true", help="print JSON")
+    _add_runs(triage)
 
 
 def _add_output(parser: argparse.ArgumentParser) -> None:
@@ -148,6 +194,40 @@ def _add_run(commands: Any) -> None:
     _add_runs(run)
     add("--dry-run", action="store_true", help="print the plan and the schedule, start nothing")
     _add_output(run)
+
+
+def _add_gate(commands: Any) -> None:
+    text = "run soaks A, B, C, clean and under faults, for one final verdict"
+    gate = _add(commands, "gate", _gate, text, f"{_GATE_EXAMPLES}\n{_EXIT_CODES}")
+    add = gate.add_argument
+    add("--profile", metavar="NAME", help="scale of every soak (default: the gate file's)")
+    add("--soaks", metavar="A,B,C", help="only these; a part is never PRODUCTION-READY")
+    add(
+        "--fault",
+        action="append",
+        default=[],
+        metavar="NAME[:KEY=VALUE,...]",
+        help="of the runs under faults; may be repeated (default: the gate file's)",
+    )
+    add("--target", metavar="NAME", help="the Watcher: a target's name or the path of its file")
+    add("--seed", type=_seed, metavar="N", help="of every schedule (default: random, printed)")
+    add("--config", type=Path, metavar="FILE", help="default: experiments/gate.yaml")
+    add("--resume", metavar="DIR", help="go on with a gate: its folder, its name, or latest")
+    add("--fail-fast", action="store_true", help="stop at the first failure of the Watcher")
+    add("--sandbox", choices=("namespaces", "none"), help="as for chaos run")
+    _add_runs(gate)
+    add("--dry-run", action="store_true", help="print the runs with their lengths, start nothing")
+    _add_output(gate)
+
+
+def _add_replay(commands: Any) -> None:
+    text = "run the identical schedule of a stored run again, and compare the verdicts"
+    replay = _add(commands, "replay", _replay, text, _EXIT_CODES)
+    replay.add_argument("run", metavar="RUN", help="a run directory, SOAK/latest or latest")
+    help_text = "although model, LLM server or Toxiproxy differ; what differs is recorded"
+    replay.add_argument("--force", action="store_true", help=help_text)
+    _add_runs(replay)
+    _add_output(replay)
 
 
 def _parse(argv: Sequence[str]) -> argparse.Namespace:
@@ -220,17 +300,77 @@ def _setup(options: argparse.Namespace) -> int:
 def _check(options: argparse.Namespace) -> int:
     from chaos.judge import check_run
     from chaos.report.announce import announce
+    from chaos.report.write import refresh, report_run
     from chaos.rundir import find
 
     run = find(options.run, options.runs)
+    before = run.verdict.read_bytes() if run.verdict.is_file() else b""
     verdict = check_run(run)
     display = "json" if options.json else "quiet" if options.quiet else "lines"
+    if options.reports:
+        report_run(run, stream=sys.stderr if options.json else None)
+    else:
+        refresh(run, changed=run.verdict.read_bytes() != before)
     try:
         announce(verdict, run, display, no_color=options.no_color)
         sys.stdout.flush()
     except BrokenPipeError:  # nobody reads: the exit code still tells the verdict
         _drop_stdout()
     return int(verdict.exit_code)
+
+
+def _gate(options: argparse.Namespace) -> int:
+    from chaos.gate.command import Asked, gate
+    from chaos.launch import Display
+
+    asked = Asked(
+        runs=options.runs,
+        file=options.config,
+        profile=options.profile,
+        soaks=options.soaks,
+        faults=tuple(options.fault),
+        seed=options.seed,
+        target=options.target,
+        sandbox=options.sandbox,
+        resume=options.resume,
+        fail_fast=options.fail_fast,
+        dry_run=options.dry_run,
+    )
+    display = Display(json=options.json, quiet=options.quiet, no_color=options.no_color)
+    return gate(asked, display)
+
+
+def _replay(options: argparse.Namespace) -> int:
+    from chaos.launch import Display
+    from chaos.replay import replay
+    from chaos.rundir import find
+
+    display = Display(json=options.json, quiet=options.quiet, no_color=options.no_color)
+    return replay(find(options.run, options.runs), options.runs, display, force=options.force)
+
+
+def _write_report(options: argparse.Namespace) -> int:
+    from chaos.judge import check_run
+    from chaos.report.write import report
+    from chaos.rundir import find
+
+    run = find(options.run, options.runs)
+    if not run.verdict.is_file():
+        check_run(run)
+    report(run, options.format, options.out, os.environ)
+    return ExitCode.PASS
+
+
+def _triage(options: argparse.Namespace) -> int:
+    from chaos.explain import explain
+    from chaos.triage.text import plain
+
+    found = explain(options.run, options.runs, target=options.target, deep=options.deep)
+    if options.json:
+        _print_json(found.to_json())
+    else:
+        print(plain(found))
+    return ExitCode.PASS
 
 
 def _clean(options: argparse.Namespace) -> int:
@@ -259,6 +399,40 @@ def _soaks(options: argparse.Namespace) -> int:
     else:
         print(soaks_text())
     return ExitCode.PASS
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from chaos.doctor.command import Options, doctor
+
+    return doctor(
+        Options(
+            target=options.target,
+            workspace=options.workspace,
+            llm=options.llm,
+            fix=options.fix,
+            json=options.json,
+            no_color=options.no_color,
+        )
+    )
+
+
+def _monitor(options: argparse.Namespace) -> int:
+    from chaos.monitor.command import Options, monitor
+
+    return monitor(
+        Options(
+            target=options.target,
+            workspace=options.workspace,
+            pid=options.pid,
+            llm=options.llm,
+            interval=options.interval,
+            count=options.count,
+            jsonl=options.jsonl,
+            alerts=options.alert,
+            until_alert=options.until_alert,
+            no_color=options.no_color,
+        )
+    )
 
 
 def _version(options: argparse.Namespace) -> int:

@@ -36,7 +36,8 @@ class Profile(_Model, frozen=True):
     drain_limit_s: PositiveSeconds  # the queue must be empty so long after the injector stopped
     settings: dict[str, Any]  # filled into the target's commands and policies
     fault_defaults: dict[str, dict[str, str | int | float]] = {}
-    criteria: dict[str, dict[str, Any]] = {}  # merged over the experiment's
+    criteria: dict[str, dict[str, Any] | None] = {}  # merged over the experiment's; null: not here
+    workload: str = ""  # another one than the experiment's
 
 
 class Experiment(_Model, frozen=True):

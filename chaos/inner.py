@@ -56,6 +56,7 @@ def _live_and_judge(rundir: RunDir, stop: StopSignal, display: Mode, *, no_color
     from chaos.assembly import assemble
     from chaos.judge import judge
     from chaos.report.announce import announce
+    from chaos.report.write import report_run
 
     assembled = assemble(rundir, stop, display, no_color=no_color)
     assembled.view.start()
@@ -65,6 +66,7 @@ def _live_and_judge(rundir: RunDir, stop: StopSignal, display: Mode, *, no_color
         assembled.view.stop()
         assembled.history.close()
     verdict = judge(rundir)
+    report_run(rundir, stream=sys.stderr if display == "json" else None)
     announce(verdict, rundir, display, no_color=no_color)
     return int(verdict.exit_code)
 

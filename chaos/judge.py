@@ -20,6 +20,8 @@ from chaos.errors import ChaosError
 from chaos.history import FaultState
 from chaos.report.markdown import report_text
 from chaos.rundir import RunDir, write_atomic
+from chaos.triage.from_run import triage_run
+from chaos.triage.text import markdown
 
 
 def judge(run: RunDir) -> Verdict:
@@ -28,12 +30,21 @@ def judge(run: RunDir) -> Verdict:
     Raises `ChaosError` when there is no config to judge by.
     """
     view = RunView(run)
+    verdict = verdict_of(view)
+    run.write_json(run.verdict, msgspec.to_builtins(verdict))
+    text = report_text(verdict, _provenance(run), _triage_section(view, verdict))
+    write_atomic(run.report, text)
+    return verdict
+
+
+def verdict_of(view: RunView) -> Verdict:
+    """The judgement of a run; writes nothing."""
     findings = _findings(view)
     word, reason = merged(findings)
     cleanup = view.last("cleanup")
     left = list(cleanup[1].detail.get("left", [])) if cleanup else []
     left_behind = cleanup is not None and not cleanup[1].detail.get("complete", False)
-    verdict = Verdict(
+    return Verdict(
         verdict=word,
         exit_code=int(exit_code(word, stopped=view.stopped, left_behind=left_behind)),
         reason=reason,
@@ -50,9 +61,14 @@ def judge(run: RunDir) -> Verdict:
         notes=_notes(view, left),
         reproduce=str(view.config.get("reproduce", "")),
     )
-    run.write_json(run.verdict, msgspec.to_builtins(verdict))
-    write_atomic(run.report, report_text(verdict, _provenance(run)))
-    return verdict
+
+
+def _triage_section(view: RunView, verdict: Verdict) -> str:
+    """The verdict stands whatever becomes of its explanation."""
+    try:
+        return markdown(triage_run(view, verdict))
+    except Exception as error:  # a defect of triage: said where its answer would stand
+        return f"## Triage\n\nThe triage itself failed: {type(error).__name__}: {error}"
 
 
 def check_run(run: RunDir) -> Verdict:

@@ -1,7 +1,8 @@
 """From a resolved plan to a running sandbox: assets, run directory, guardian.
 
 `start` never returns: the calling process becomes the guardian, so that the process a user sees,
-signals and kills stays the same. Knows nothing of what a run does.
+signals and kills stays the same. What has something to do after the run starts it as a child
+instead (child.py). Knows nothing of what a run does.
 """
 
 from __future__ import annotations
@@ -48,11 +49,28 @@ class Display:
         return self.no_color or bool(os.environ.get("NO_COLOR"))
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """A run that only has to be started: the guardian's command line and its environment."""
+
+    run: rundir.RunDir
+    argv: list[str]
+    env: dict[str, str]
+
+
 def start(plan: Plan, schedule: Schedule, runs: Path, display: Display) -> NoReturn:
     """Provision, write the run directory, become the guardian.
 
     Raises `ChaosError` for whatever keeps the run from starting; nothing is left running.
     """
+    prepared = prepare(plan, schedule, runs, display)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execve(prepared.argv[0], prepared.argv, prepared.env)
+
+
+def prepare(plan: Plan, schedule: Schedule, runs: Path, display: Display) -> Prepared:
+    """Provision and write the run directory; starts nothing. Raises `ChaosError`."""
     from chaos.assets import ensure
     from chaos.assets.progress import progress_for
     from chaos.sandbox.probe import require
@@ -63,11 +81,11 @@ def start(plan: Plan, schedule: Schedule, runs: Path, display: Display) -> NoRet
         print(head(plan, schedule), file=out, flush=True)
     user_namespace = plan.sandbox == "namespaces" and require().user
     ensure(progress_for(quiet=display.quiet))
-    run = _prepared(plan, schedule, runs)
+    run = _written(plan, schedule, runs)
     if mode != "quiet":
         print(f"run: {shown(run.path)}", file=out, flush=True)
     inner = [sys.executable, "-m", "chaos.inner", str(run.path), "--display", mode]
-    judge = [sys.executable, "-m", "chaos", "check", str(run.path)]
+    judge = [sys.executable, "-m", "chaos", "check", str(run.path), "--reports"]
     judge += ["--json"] if mode == "json" else ["--quiet"] if mode == "quiet" else []
     plain = ["--no-color"] if display.plain() else []
     argv = guardian_argv(
@@ -78,12 +96,10 @@ def start(plan: Plan, schedule: Schedule, runs: Path, display: Display) -> NoRet
         expect=run.verdict,
         on_crash=[*judge, *plain],
     )
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os.execve(argv[0], argv, {**os.environ, "PYTHONPATH": _python_path()})
+    return Prepared(run, argv, {**os.environ, "PYTHONPATH": _python_path()})
 
 
-def _prepared(plan: Plan, schedule: Schedule, runs: Path) -> rundir.RunDir:
+def _written(plan: Plan, schedule: Schedule, runs: Path) -> rundir.RunDir:
     """The new run directory with everything that the run reads."""
     run = rundir.create(runs.resolve(), plan.soak, plan.seed)
     try:

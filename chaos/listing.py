@@ -30,6 +30,7 @@ def faults_text(kinds: Mapping[str, type[Fault]]) -> str:
     blocks = []
     for name, kind in sorted(kinds.items()):
         lines = [name, f"  {kind.summary}", f"  triage path: {kind.triage_path}"]
+        lines.append(f"  reconnection path: {kind.reconnection_path}")
         lines += [_param_text(param) for param in kind.params]
         blocks.append("\n".join(lines))
     blocks.append("none\n  the control: the run that must pass without any fault")
@@ -44,6 +45,7 @@ def faults_json(kinds: Mapping[str, type[Fault]]) -> list[dict[str, Any]]:
             "name": name,
             "summary": kind.summary,
             "triage_path": kind.triage_path,
+            "reconnection_path": kind.reconnection_path,
             "params": [
                 {
                     "name": param.name,

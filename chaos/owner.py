@@ -15,10 +15,11 @@ from chaos.rundir import RunDir
 RUN_ID_VARIABLE = "CHAOS_RUN_ID"
 
 
-def claim(run: RunDir) -> None:
-    """Record the calling process as the one that runs `run`."""
-    me = psutil.Process()
-    run.write_json(run.path / "owner.json", {"pid": me.pid, "started_s": me.create_time()})
+def claim(run: RunDir, pid: int | None = None) -> None:
+    """Record the calling process, or `pid`, as the one that runs `run`."""
+    owner = psutil.Process(pid)
+    content = {"pid": owner.pid, "started_s": owner.create_time()}
+    run.write_json(run.path / "owner.json", content)
 
 
 def is_alive(run: RunDir) -> bool:

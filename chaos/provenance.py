@@ -6,6 +6,7 @@ reason), never a guess.
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import subprocess
@@ -18,8 +19,10 @@ import psutil
 from chaos import __version__
 
 _PACKAGES = (
+    "Jinja2",
     "docker",
     "loguru",
+    "matplotlib",
     "msgspec",
     "numpy",
     "nvidia-ml-py",
@@ -31,6 +34,7 @@ _PACKAGES = (
     "xllamacpp",
 )
 _GIT_LIMIT_S = 5.0
+REPLAY_VARIABLE = "CHAOS_REPLAY_OF"
 
 
 def _git(repo: Path, *args: str) -> str | None:
@@ -82,12 +86,19 @@ def gpu() -> dict[str, Any]:
         pynvml.nvmlShutdown()
 
 
+def _replay_of() -> dict[str, Any] | None:
+    """Which run this one repeats, told by `chaos replay`; None for a run in its own right."""
+    text = os.environ.get(REPLAY_VARIABLE)
+    return dict(json.loads(text)) if text else None
+
+
 def gather(repo: Path, assets: dict[str, Any]) -> dict[str, Any]:
     """Everything; `assets` says which model, LLM server and proxy are used."""
     status = _git(repo, "status", "--porcelain")
     return {
         "chaos": __version__,
         "command_line": os.environ.get("CHAOS_COMMAND_LINE"),
+        "replay_of": _replay_of(),
         "git": {
             "revision": _git(repo, "rev-parse", "HEAD"),
             "dirty": None if status is None else bool(status),

@@ -10,7 +10,7 @@ import re
 import secrets
 import shlex
 import string
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from chaos.yamlfile import Document, read, texts
 SEED_MAX = 2**63 - 1
 
 EXPERIMENTS = Path(__file__).resolve().parents[1] / "experiments"
+GATE = "gate"  # experiments/gate.yaml puts soaks together, and is none itself
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _BUILT_IN = frozenset({"python", "workspace", "programs"})
 _COMMANDS = (
@@ -56,7 +57,7 @@ class Request:
 
 def soak_names(experiments: Path = EXPERIMENTS) -> list[str]:
     """Names of the soaks in the folder of experiments."""
-    return sorted(path.stem for path in experiments.glob("*.yaml"))
+    return sorted(path.stem for path in experiments.glob("*.yaml") if path.stem != GATE)
 
 
 def target_names(experiments: Path = EXPERIMENTS) -> list[str]:
@@ -69,7 +70,7 @@ def read_soak(soak: str, experiments: Path = EXPERIMENTS) -> tuple[Document, Exp
     path = _find("soak", soak, experiments, soak_names(experiments))
     document = read(path)
     experiment = document.to(Experiment)
-    _check_name("soak", experiment.soak, document, by_name=not _is_path(soak))
+    _check_name("soak", experiment.soak, document, by_name=not is_path(soak))
     return document, experiment
 
 
@@ -80,7 +81,7 @@ def read_target(
     path = _find("target", name, experiments / "targets", target_names(experiments), place=place)
     document = read(path)
     target = document.to(Target)
-    _check_name("target", target.target, document, by_name=not _is_path(name))
+    _check_name("target", target.target, document, by_name=not is_path(name))
     return document, target
 
 
@@ -103,6 +104,8 @@ def resolve(request: Request) -> Plan:
         request.target or experiment.target, request.experiments, place=target_place
     )
     _check_placeholders(target_document, effective.profile.settings, experiment.soak)
+    workload = profile.workload or experiment.workload
+    workload_kind(workload).check(target, effective.profile.settings)
     seed = secrets.randbits(32) if request.seed is None else request.seed
     if not 0 <= seed <= SEED_MAX:
         raise UsageError(
@@ -111,7 +114,7 @@ def resolve(request: Request) -> Plan:
     return Plan(
         soak=experiment.soak,
         title=experiment.title,
-        workload=experiment.workload,
+        workload=workload,
         profile_name=profile_name,
         profile=effective.profile,
         target=target,
@@ -124,12 +127,13 @@ def resolve(request: Request) -> Plan:
     )
 
 
-def _is_path(name: str) -> bool:
+def is_path(name: str) -> bool:
+    """Whether `name` is the path of a file, not the name of a soak or target."""
     return "/" in name or name.endswith((".yaml", ".yml"))
 
 
 def _find(kind: str, name: str, folder: Path, known: list[str], *, place: str = "") -> Path:
-    if _is_path(name):
+    if is_path(name):
         path = Path(name)
         if not path.exists():
             raise UsageError(
@@ -163,6 +167,8 @@ def _check_experiment(document: Document, experiment: Experiment) -> None:
     """Names inside the file, all profiles included: a defect there should not wait for its use."""
     workload_kind(experiment.workload, place=document.place("workload"))
     for name, profile in experiment.profiles.items():
+        if profile.workload:
+            workload_kind(profile.workload, place=document.place("profiles", name, "workload"))
         for fault, params in profile.fault_defaults.items():
             place = document.place("profiles", name, "fault_defaults", fault)
             kind = fault_kind(fault, place=place)
@@ -171,21 +177,26 @@ def _check_experiment(document: Document, experiment: Experiment) -> None:
     _check_criteria(document, experiment.criteria, "criteria")
 
 
-def _check_criteria(document: Document, criteria: dict[str, dict[str, Any]], *keys: str) -> None:
+def _check_criteria(
+    document: Document, criteria: Mapping[str, dict[str, Any] | None], *keys: str
+) -> None:
     """Each criterion must be a check, with the parameters that it takes."""
     for name, params in criteria.items():
         place = document.place(*keys, name)
-        check_named(name, place=place).parsed(params, place=place)
+        check_named(name, place=place).parsed(params or {}, place=place)
 
 
 def _criteria(document: Document, experiment: Experiment, name: str) -> dict[str, dict[str, Any]]:
-    """The experiment's criteria with the profile's merged over them."""
+    """The experiment's criteria with the profile's merged over them; null takes one away."""
     merged = {check: dict(params) for check, params in experiment.criteria.items()}
     for check, params in experiment.profiles[name].criteria.items():
         if check not in merged:
             place = document.place("profiles", name, "criteria", check)
             raise unknown_name("criterion", check, merged, place=place)
-        merged[check] |= params
+        if params is None:
+            del merged[check]
+        else:
+            merged[check] |= params
     return merged
 
 

@@ -8,6 +8,7 @@ stands in stack/, faults/, soaks/, observe/ and judge.py.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 from loguru import logger
@@ -16,7 +17,7 @@ from chaos.deadline import Deadline
 from chaos.errors import ChaosError, EnvironmentProblem
 from chaos.faults.ledger import Ledger
 from chaos.faults.lifecycle import Occurrence, Storm
-from chaos.faults.registry import fault_kind
+from chaos.faults.registry import fault_kind, paths_of
 from chaos.history import FaultState, HistoryWriter, Owner
 from chaos.observe.watch import Watch
 from chaos.plan import Plan
@@ -30,6 +31,8 @@ from chaos.stopping import RunStopped, StopSignal
 
 _HURRIED_STOP_S = 1.5
 _STORM_END_LIMIT_S = 30.0
+_TICK_S = 0.25
+_REST_S = 2.5  # at rest before the halt, so that the slowest of the samplers has seen it
 
 
 class Run:
@@ -53,7 +56,9 @@ class Run:
         self._ledger = Ledger(rundir.ledger)
         self._stack: Stack | None = None
         self._watch: Watch | None = None
-        self._workload: Workload | None = None
+        kind = workload_kind(plan.workload)
+        self._daemon = kind.daemon
+        self._workload: Workload = kind(plan.target, plan.profile.settings, history)
 
     def live(self) -> None:
         """Everything up to, but without, the judgement. Always ends torn down and recorded."""
@@ -89,25 +94,39 @@ class Run:
         self._history.phase("provision")
         start_s = self._history.now_s()
         self._stack = stack = self._backend.up(
-            lambda step: self._history.event("provisioning", step=step)
+            lambda step: self._history.event("provisioning", step=step),
+            before_watcher=self._check_and_stage,
+            daemon=self._daemon,
         )
-        check_stack(stack, self._plan.target)
         pids = {name: stack.service(name).pid() for name in ("watcher", "llm", "proxy")}
         self._history.event(
             "ready", took_s=round(self._history.now_s() - start_s, 3), services=pids
         )
-        self._watch = Watch(stack, self._plan, self._rundir, self._history, self._stop)
+        self._watch = Watch(
+            stack, self._plan, self._rundir, self._history, self._stop, daemon=self._daemon
+        )
         self._watch.start()
         return stack
+
+    def _check_and_stage(self, stack: Stack) -> None:
+        """Before the Watcher starts: it may stop the LLM server as soon as it finds work."""
+        check_stack(stack, self._plan.target)
+        self._workload.stage(stack.workspace)
 
     def _baseline(self, stack: Stack) -> None:
         """Fault-free: the control for every later comparison."""
         self._history.phase("baseline")
-        kind = workload_kind(self._plan.workload)
-        workload = kind(stack, self._plan.target, self._plan.profile.settings, self._history)
-        self._workload = workload
-        workload.start()
-        self._stop.wait(self._plan.profile.baseline_s)
+        self._workload.start(stack)
+        self._feed(self._plan.profile.baseline_s)
+
+    def _feed(self, seconds: float, over: Callable[[], bool] = lambda: False) -> None:
+        """Let the workload work for so long, or until it is `over`."""
+        deadline = Deadline(seconds, self._stop.event)
+        while deadline.wait(_TICK_S):
+            self._workload.tick()
+            if over():
+                break
+        self._stop.wait(0)
 
     def _storm(self, stack: Stack) -> None:
         self._history.phase("storm")
@@ -121,6 +140,9 @@ class Run:
             )
             for item in self._schedule.items
         ]
+        paths = {item.name: paths_of(fault_kind(item.name)) for item in self._schedule.items}
+        if paths:
+            self._history.event("fault_paths", paths=paths)
         storm = Storm(
             stack, self._history, self._ledger, self._stop.event, on_state=self._on_fault_state
         )
@@ -129,7 +151,8 @@ class Run:
         )
         thread.start()
         try:
-            self._stop.wait(start_s + self._plan.profile.storm_s - self._history.now_s())
+            left_s = start_s + self._plan.profile.storm_s - self._history.now_s()
+            self._feed(left_s, lambda: not thread.is_alive() and self._workload.done())
         finally:  # a stopped run heals its faults before anything else is touched
             thread.join(_STORM_END_LIMIT_S)
             if thread.is_alive():
@@ -144,7 +167,7 @@ class Run:
             self._stop.set("error", f"a fault failed: {error!r}")
 
     def _on_fault_state(self, occurrence: Occurrence, state: FaultState) -> None:
-        if self._workload is None or self._stop.event.is_set():
+        if self._stop.event.is_set():
             return
         if state in ("effect_proven", "recovered"):
             self._workload.on_fault(occurrence.fault_id, active=state == "effect_proven")
@@ -152,14 +175,18 @@ class Run:
     def _quiet(self) -> None:
         """Faults are off: the stack must return to its steady state, then finish its work."""
         self._history.phase("quiet")
-        self._stop.wait(self._plan.profile.quiet_s)
-        if self._workload is not None:
-            self._workload.finish(Deadline(self._plan.profile.drain_limit_s, self._stop.event))
-        self._stop.wait(0)
+        self._feed(self._plan.profile.quiet_s)
+        self._workload.finish(Deadline(self._plan.profile.drain_limit_s, self._stop.event))
+        if self._watch is not None:
+            self._watch.inspect("the end of quiet")
+        self._stop.wait(_REST_S)
 
     def _halt(self, stack: Stack) -> None:
         """Stop the Watcher the way its users stop it, and time it."""
         self._history.phase("halt")
+        if not self._daemon:
+            self._history.event("halt_skipped", reason="there is no daemon to halt")
+            return
         target = self._plan.target
         watcher = stack.service("watcher")
         if self._watch is not None:
@@ -187,8 +214,7 @@ class Run:
             return
         if self._watch is not None:
             self._watch.expect_exit()
-        if self._workload is not None:
-            self._workload.abort()
+        self._workload.abort()
         watcher = self._stack.service("watcher")
         if watcher.alive():
             watcher.stop(_HURRIED_STOP_S)

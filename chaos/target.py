@@ -48,6 +48,13 @@ class ServiceSpec(_Model, frozen=True):
     ready_limit_s: PositiveSeconds = 30.0
 
 
+class BatchSpec(_Model, frozen=True):
+    """How the Watcher works off its queue without a daemon: a command that ends by itself."""
+
+    command: list[str]
+    limit_s: PositiveSeconds = 600.0  # of one invocation
+
+
 class HaltSpec(_Model, frozen=True):
     """How its users stop the Watcher: a command, and the flag that it leaves."""
 
@@ -86,7 +93,14 @@ class Queue(_Model, frozen=True):
     archived: str
     quarantined: str
     submit_dir: str
-    request_template: dict[str, Any]  # a probe request; {id}, {sequence}, {now}, {type} filled in
+    type_field: str = "request_type"  # of a request
+    # Values of that field that mean each of the plan's two types.
+    types_selfplay: list[str] = msgspec.field(default_factory=lambda: ["selfplay"])
+    types_learning: list[str] = msgspec.field(default_factory=lambda: ["learning_loop"])
+    # The form of a request; filled in: {id} (file name), {type}, {source}, {sequence}, {reason},
+    # {timestamp}, {episodes}, {scope}. A key whose placeholder has no value is left out.
+    request_templates: dict[str, dict[str, Any]] = {}  # by the plan's type
+    request_template: dict[str, Any] = {}  # for a type that has none of its own
 
 
 class CallSelector(_Model, frozen=True):
@@ -116,6 +130,9 @@ class DecisionLog(_Model, frozen=True):
     started: str
     timestamp: str
     calls: str = ""  # list of LLM calls inside a decision
+    child_pid: str = ""  # dotted: the process that did the work, how it ended, and what it
+    child_exit: str = ""  # wrote ({path: SHA-256}); empty where the log does not say
+    artefacts: str = ""
     call: CallSelector | None = None
 
 
@@ -157,6 +174,46 @@ class Paths(_Model, frozen=True):
     policy_candidate_id: str
     diagnostics: str  # glob
     diagnostics_requests: str  # field of a diagnostics file listing the requests it emitted
+    diagnostics_timestamp: str = "timestamp"  # field of a diagnostics file: when it was written
+
+
+class Instance(_Model, frozen=True):
+    """How to tell which process works in the workspace, and the locks that may be left in it.
+
+    `pid_file` is a JSON file; `pid` and `start_ticks` (time of the process's start in clock
+    ticks since boot, as in /proc/PID/stat) are its fields. Without `start_ticks` the process
+    must have the workspace as its working directory. Nobody is ever found by name.
+    """
+
+    pid_file: str
+    pid: str = "pid"
+    start_ticks: str = ""
+    locks: list[str] = msgspec.field(default_factory=lambda: ["**/*.lock"])  # glob patterns
+    kept_locks: list[str] = []  # stay when they are released: an empty one means nothing
+
+
+class Artefact(_Model, frozen=True):
+    """A JSON file that a pipeline step makes; `key` is in it once that step has really run."""
+
+    path: str
+    step: Annotated[int, msgspec.Meta(ge=1)]
+    key: str = ""
+
+
+class Prerequisites(_Model, frozen=True):
+    """What must be there before a soak by hand, and how to make it (the plan, section 2).
+
+    `pipeline` is given the steps as {start_step} and {end_step}; `start_llm` is for people.
+    """
+
+    halt_flags: list[str] = []  # others than `halt.flag`; absolute ones concern the machine
+    test_mode: dict[str, Any] = {}  # dotted keys of the policies file, and their values
+    bootstrap: list[str] = []  # makes the draw history
+    artefacts: list[Artefact] = []
+    pipeline: list[str] = []
+    limit_s: PositiveSeconds = 300.0  # of each command
+    start_llm: str = ""
+    disk_free_mb_min: Annotated[float, msgspec.Meta(ge=0)] = 1000.0
 
 
 class Target(_Model, kw_only=True, frozen=True):
@@ -168,6 +225,7 @@ class Target(_Model, kw_only=True, frozen=True):
     env: dict[str, str] = {}
     watcher: ServiceSpec
     injector: ServiceSpec
+    batch: BatchSpec | None = None
     halt: HaltSpec
     llm: LLMSpec
     policies: PolicyFile
@@ -181,3 +239,5 @@ class Target(_Model, kw_only=True, frozen=True):
         default_factory=lambda: ["Traceback (most recent call last)"]
     )
     poll_interval_s: PositiveSeconds = 1.0
+    instance: Instance | None = None
+    prerequisites: Prerequisites = Prerequisites()

@@ -7,9 +7,10 @@ from typing import Annotated
 import msgspec
 
 from chaos.checks.base import Check, Params, needs
-from chaos.checks.finding import Evidence, Finding, plural
+from chaos.checks.decision import Decision
+from chaos.checks.finding import EVIDENCE_MAX, Evidence, Finding, plural
 from chaos.checks.run_view import RunView
-from chaos.checks.watcher_files import Decision
+from chaos.checks.stall import longest_stall
 
 
 class CompletedCyclesParams(Params, frozen=True):
@@ -23,15 +24,17 @@ class CompletedCyclesParams(Params, frozen=True):
 
 def judge(view: RunView, params: CompletedCyclesParams) -> list[Finding]:
     """The plan, soak C, row "Completed cycles"."""
-    done = [d for d in view.files.decisions if d.completed and d.dispatch]
-    failed = [d for d in view.files.decisions if d.dispatch and not d.completed]
-    stall_s, stall_line = _longest_stall(view)
+    table = view.files.decisions
+    done = (table.dispatched & table.completed).nonzero()[0]
+    failed = (table.dispatched & ~table.completed).nonzero()[0]
+    stall_s, stall_line = longest_stall(view)
     limit_s = params.stall_s or float(view.profile.get("drain_limit_s", 60.0))
     summary = f"{plural(len(done), 'cycle')} completed, at least {params.min} asked"
-    if failed:
+    if len(failed):
         summary += f"; {len(failed)} did not complete"
     enough = len(done) >= params.min
-    evidence = [_seen(view, d) for d in (failed or done[:1] + done[-1:])]
+    shown = failed[:EVIDENCE_MAX] if len(failed) else done[[0, -1]] if len(done) > 1 else done
+    evidence = [_seen(view, decision) for decision in table.some(shown)]
     stalled = stall_s > limit_s
     if stalled:
         summary += f"; work waited {stall_s:.0f} s and none was done (limit {limit_s:g} s)"
@@ -43,6 +46,7 @@ def judge(view: RunView, params: CompletedCyclesParams) -> list[Finding]:
             measured=len(done),
             limit=params.min,
             evidence=evidence,
+            evidence_count=len(failed),
         )
     ]
 
@@ -52,30 +56,6 @@ def _seen(view: RunView, decision: Decision) -> Evidence:
         view.files.ref(view.target.decisions.path, decision.line),
         f"{decision.request}: {decision.dispatch} {decision.status}",
     )
-
-
-def _longest_stall(view: RunView) -> tuple[float, int]:
-    """(seconds, history line) of the longest stretch in which requests waited and no decision
-    was written, fault windows left out.
-    """
-    longest_s, line_then, stalled_s = 0.0, 0, 0.0
-    last_s: float | None = None
-    last_lines: object = None
-    for line, sample in view.samples():
-        waiting = (sample.values.get("queue.pending") or 0, sample.values.get("queue.claimed") or 0)
-        lines = sample.values.get("decisions.lines")
-        if waiting == (0, 0) or lines != last_lines:
-            stalled_s = 0.0
-        elif last_s is not None and not _in_fault(view, sample.t_s):
-            stalled_s += sample.t_s - last_s
-        if stalled_s > longest_s:
-            longest_s, line_then = stalled_s, line
-        last_s, last_lines = sample.t_s, lines
-    return longest_s, line_then
-
-
-def _in_fault(view: RunView, t_s: float) -> bool:
-    return any(start <= t_s <= end for _, start, end in view.injected_faults)
 
 
 CHECK = Check(

@@ -24,6 +24,17 @@ def emitted_requests(view: RunView) -> dict[str, Evidence]:
 
 def lost_requests(view: RunView) -> list[Evidence]:
     """Requests that were emitted and are nowhere: not waiting, not finished, not set aside."""
-    files = view.files
-    somewhere = {*files.pending, *files.claimed, *files.archived, *files.quarantined}
-    return [proof for name, proof in emitted_requests(view).items() if name not in somewhere]
+    import numpy as np
+
+    from chaos.checks.decision_table import among
+
+    files, queue = view.files, view.target.queue
+    emitted = emitted_requests(view)
+    if not emitted:
+        return []
+    folders = (queue.pending, queue.claimed, queue.archived)
+    somewhere = np.concatenate(
+        [files.hashes_of(files.quarantined), *(files.hashes(pattern) for pattern in folders)]
+    )
+    there = among(files.hashes_of(emitted), somewhere).tolist()
+    return [proof for proof, seen in zip(emitted.values(), there, strict=True) if not seen]

@@ -32,7 +32,8 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
     `check`, `title` (the words of the plan's row) and `origin` are filled in by the registry.
     `summary` is one sentence with the numbers in it. `evidence_count` says how much evidence
-    there was; at most `EVIDENCE_MAX` pieces of it are kept.
+    there was (a check that did not even collect all of it says so itself); at most
+    `EVIDENCE_MAX` pieces of it are kept.
     """
 
     outcome: Outcome
@@ -55,7 +56,7 @@ def stamped(finding: Finding, *, check: str, title: str, origin: str) -> Finding
         title=title,
         origin=origin,
         evidence=list(finding.evidence[:EVIDENCE_MAX]),
-        evidence_count=len(finding.evidence),
+        evidence_count=max(finding.evidence_count, len(finding.evidence)),
     )
 
 

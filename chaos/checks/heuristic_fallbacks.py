@@ -6,15 +6,18 @@ wrong while an LLM fault is active, and a Watcher that hides its fallbacks would
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
 from chaos.checks.base import Check, Params, needs
-from chaos.checks.finding import Evidence, Finding, plural
+from chaos.checks.decision import Decision
+from chaos.checks.finding import EVIDENCE_MAX, Evidence, Finding, plural
 from chaos.checks.llm_served import LOG, served_completions
 from chaos.checks.run_view import RunView
-from chaos.checks.watcher_files import Call, Decision
+
+if TYPE_CHECKING:
+    from chaos.checks.decision_table import DecisionTable, Indices, Mask, Times
 
 # Two clocks meet here: the Watcher's stamps and the harness's. Doubt is read in its favour.
 _CLOCK_SLACK_S = 0.1
@@ -30,7 +33,7 @@ class HeuristicFallbacksParams(Params, frozen=True):
 
 def judge(view: RunView, params: HeuristicFallbacksParams) -> list[Finding]:
     """The plan, soak C, row "Heuristic fallbacks: 0"."""
-    decisions = view.files.decisions
+    table = view.files.decisions
     allowed = [
         (w.earliest_s - _CLOCK_SLACK_S, end + params.allowance_s)
         for w, start, end in view.injected_faults
@@ -38,41 +41,50 @@ def judge(view: RunView, params: HeuristicFallbacksParams) -> list[Finding]:
     ]
     cuts = [w.cut_s for w in view.faults if w.is_llm and w.cut_s is not None]
     inner = [(start + _CLOCK_SLACK_S, end - _CLOCK_SLACK_S) for start, end in cuts]
-    outside, hidden = [], []
-    for decision in decisions:
-        if decision.fallback and not _excused(decision, allowed):
-            outside.append(_evidence(view, decision, "fallback while the LLM could be reached"))
-        if (reason := _hidden(view, decision, inner)) is not None:
-            hidden.append(_evidence(view, decision, reason))
-    hidden += _never_served(view, decisions)
-    inside = sum(d.fallback for d in decisions) - len(outside)
-    findings = [_finding(inside, outside, hidden, params)]
-    if inner and not any(_overlaps(c, inner) for d in decisions for c in d.calls):
+    outside = (table.fallback & ~_excused(table, allowed)).nonzero()[0]
+    hidden = _hidden(view, table, inner)
+    findings = [_finding(view, outside, hidden, params)]
+    exercised = _overlap(table.call_start_s, table.call_end_s, inner)
+    if inner and not exercised.any():
         findings.append(_not_exercised(view))
     return findings
 
 
 def _finding(
-    inside: int, outside: list[Evidence], hidden: list[Evidence], params: HeuristicFallbacksParams
+    view: RunView,
+    outside: Indices,
+    hidden: list[tuple[Indices, str]],
+    params: HeuristicFallbacksParams,
 ) -> Finding:
+    table = view.files.decisions
+    unserved = _never_served(view, table)
+    signs = sum(len(indices) for indices, _ in hidden) + len(unserved)
+    inside = int(table.fallback.sum()) - len(outside)
     parts = [
         f"{plural(inside, 'fallback')} while the LLM was cut",
         f"{len(outside)} outside the fault windows (+{params.allowance_s:g} s)",
     ]
-    if hidden:
-        parts.append(f"{len(hidden)} signs of decisions without the LLM that are not marked")
+    if signs:
+        parts.append(f"{signs} signs of decisions without the LLM that are not marked")
+    why = [*hidden, (outside, "fallback while the LLM could be reached")]
+    evidence = [
+        _evidence(view, decision, reason)
+        for indices, reason in why
+        for decision in table.some(indices, EVIDENCE_MAX)
+    ]
     return Finding(
-        outcome="fail" if outside or hidden else "pass",
+        outcome="fail" if len(outside) or signs else "pass",
         summary=", ".join(parts),
-        measured=len(outside) + len(hidden),
+        measured=len(outside) + signs,
         limit=0,
-        evidence=hidden + outside,
+        evidence=unserved + evidence,
+        evidence_count=len(outside) + signs,
     )
 
 
-def _never_served(view: RunView, decisions: list[Decision]) -> list[Evidence]:
+def _never_served(view: RunView, table: DecisionTable) -> list[Evidence]:
     """More answers claimed than the server gave: some were not of the LLM."""
-    claimed = sum(call.ok for decision in decisions for call in decision.calls)
+    claimed = int(table.call_ok.sum())
     served = served_completions(view)
     if served is None or served >= _SERVED_PART_MIN * claimed:
         return []
@@ -93,51 +105,44 @@ def _not_exercised(view: RunView) -> Finding:
     )
 
 
-def _spans(decision: Decision) -> list[tuple[float, float]]:
-    """When the LLM failed the decision: its failed calls, or all of it where none is told."""
-    failed = [
-        (call.start_s, call.end_s)
-        for call in decision.calls
-        if not call.ok and call.start_s is not None and call.end_s is not None
+def _excused(table: DecisionTable, allowed: list[tuple[float, float]]) -> Mask:
+    """Decisions that the LLM failed (by their failed calls, or, where none is told, at any time)
+    only while it may have been cut.
+    """
+    start_s, end_s = table.call_start_s, table.call_end_s
+    failed = ~table.call_ok & (start_s == start_s) & (end_s == end_s)
+    inexcusable = failed & ~_overlap(start_s, end_s, allowed)
+    told = table.any_call(failed)
+    whole = _overlap(table.start_s, table.end_s, allowed)
+    return (told & ~table.any_call(inexcusable)) | (~told & whole)
+
+
+def _hidden(
+    view: RunView, table: DecisionTable, inner: list[tuple[float, float]]
+) -> list[tuple[Indices, str]]:
+    """Decisions that must have been made without the LLM although they do not say so, and why."""
+    within = table.call_ok & False
+    for since, until in inner:
+        within |= (table.call_start_s >= since) & (table.call_end_s <= until)
+    forged = table.any_call(table.call_ok & within)
+    silent = ~forged & ~table.fallback
+    failed = silent & table.any_call(~table.call_ok)
+    without = silent & ~failed & table.dispatched & (table.call_count == 0)
+    if not view.target.decisions.calls:
+        without &= False
+    return [
+        (forged.nonzero()[0], "says that the LLM answered while no answer could get through"),
+        (failed.nonzero()[0], "an LLM call failed, and the decision is not marked as a fallback"),
+        (without.nonzero()[0], "dispatched without any LLM call, and not marked as a fallback"),
     ]
-    whole = (decision.start_s, decision.end_s)
-    if not failed and whole[0] is not None and whole[1] is not None:
-        return [(whole[0], whole[1])]
-    return [(start, end) for start, end in failed if start is not None and end is not None]
 
 
-def _excused(decision: Decision, allowed: list[tuple[float, float]]) -> bool:
-    spans = _spans(decision)
-    return bool(spans) and all(
-        any(start <= until and end >= since for since, until in allowed) for start, end in spans
-    )
-
-
-def _hidden(view: RunView, decision: Decision, inner: list[tuple[float, float]]) -> str | None:
-    """Why the decision must have been made without the LLM although it does not say so."""
-    if any(call.ok and _within(call, inner) for call in decision.calls):
-        return "says that the LLM answered while no answer could get through"
-    if decision.fallback:
-        return None
-    if any(not call.ok for call in decision.calls):
-        return "an LLM call failed, and the decision is not marked as a fallback"
-    if view.target.decisions.calls and decision.dispatch and not decision.calls:
-        return "dispatched without any LLM call, and not marked as a fallback"
-    return None
-
-
-def _within(call: Call, spans: list[tuple[float, float]]) -> bool:
-    start_s, end_s = call.start_s, call.end_s
-    if start_s is None or end_s is None:
-        return False
-    return any(since <= start_s and end_s <= until for since, until in spans)
-
-
-def _overlaps(call: Call, spans: list[tuple[float, float]]) -> bool:
-    start_s, end_s = call.start_s, call.end_s
-    if start_s is None or end_s is None:
-        return False
-    return any(start_s <= until and end_s >= since for since, until in spans)
+def _overlap(start_s: Times, end_s: Times, spans: list[tuple[float, float]]) -> Mask:
+    """What touches any of `spans`; what has no times touches none."""
+    found: Mask = (start_s == start_s) & False
+    for since, until in spans:
+        found |= (start_s <= until) & (end_s >= since)
+    return found
 
 
 def _evidence(view: RunView, decision: Decision, text: str) -> Evidence:

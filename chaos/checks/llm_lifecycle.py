@@ -5,20 +5,22 @@ Read from the supervisor's own record of processes, not from what the Watcher sa
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
 from chaos.checks.base import Check, Params, needs
-from chaos.checks.finding import Evidence, Finding, plural
+from chaos.checks.finding import EVIDENCE_MAX, Evidence, Finding, plural
+from chaos.checks.gpu_memory import gpu_growth_mb
 from chaos.checks.run_view import RunView
-from chaos.checks.watcher_files import Decision, LLMEvent
+from chaos.checks.watcher_files import LLMEvent
+
+if TYPE_CHECKING:
+    from chaos.checks.decision_table import DecisionTable, Indices, Times
 
 _CLOCK_SLACK_S = 0.05
-_GPU_MEMORY = re.compile(r"gpu\d+\.used_bytes")
 
 
 class LLMLifecycleParams(Params, frozen=True):
@@ -51,34 +53,38 @@ def judge(view: RunView, params: LLMLifecycleParams) -> list[Finding]:
         ]
     servers = _walked(events, whole=view.ran_to_end)
     wrong = [_evidence(view, event, text) for event, text in servers.wrong]
-    dispatches = [d for d in view.files.decisions if d.completed and d.dispatch]
-    wrong += [
-        Evidence(view.files.ref(view.target.decisions.path, d.line), f"{d.request}: {reason}")
-        for d in dispatches
-        if (reason := _not_cycled(d, servers)) is not None
-    ]
+    table = view.files.decisions
+    dispatches = int((table.completed & table.dispatched).sum())
+    not_cycled = _not_cycled(table, servers)
     for before, after in pairwise(servers.starts):
         if before.pid == after.pid:
             wrong.append(_evidence(view, after, f"the new server has the old PID {after.pid}"))
-    growth_mb = _gpu_growth_mb(view)
-    if growth_mb is not None and growth_mb > params.gpu_growth_mb:
-        text = f"GPU memory in use at its lowest grew by {growth_mb:.0f} MB"
-        wrong.append(Evidence("history.jsonl", text))
+    grown = gpu_growth_mb(view)
+    if grown is not None and grown[0] > params.gpu_growth_mb:
+        text = f"GPU memory in use at its lowest grew by {grown[0]:.0f} MB"
+        wrong.append(view.evidence(grown[1], text))
     summary = (
         f"{plural(len(servers.starts), 'start')}, {plural(len(servers.stops), 'stop')}, "
-        f"{plural(len(dispatches), 'dispatch', 'dispatches')}; "
+        f"{plural(dispatches, 'dispatch', 'dispatches')}; "
     )
-    summary += f"{len(wrong)} irregular" if wrong else "never two servers at once"
-    if growth_mb is None:
+    count = len(wrong) + sum(len(indices) for indices, _ in not_cycled)
+    wrong += [
+        Evidence(view.files.ref(view.target.decisions.path, d.line), f"{d.request}: {reason}")
+        for indices, reason in not_cycled
+        for d in table.some(indices, EVIDENCE_MAX)
+    ]
+    summary += f"{count} irregular" if wrong else "never two servers at once"
+    if grown is None:
         summary += "; no GPU memory to watch here"
     good = [_evidence(view, e, f"server {e.pid} started") for e in servers.starts[:2]]
     return [
         Finding(
             outcome="fail" if wrong else "pass",
             summary=summary,
-            measured=len(wrong),
+            measured=count,
             limit=0,
             evidence=wrong or good,
+            evidence_count=count,
         )
     ]
 
@@ -112,35 +118,31 @@ def _start(seen: _Servers, event: LLMEvent) -> None:
     seen.running, seen.stopping = event, False
 
 
-def _not_cycled(decision: Decision, servers: _Servers) -> str | None:
-    """Why the server was not stopped and started again within this decision, or None."""
-    if decision.start_s is None or decision.end_s is None:
-        return "the decision has no times"
-    since, until = decision.start_s - _CLOCK_SLACK_S, decision.end_s + _CLOCK_SLACK_S
-    gone = [event.t_s for event in servers.gone if since <= event.t_s <= until]
-    if not gone:
-        return "the LLM server was not stopped for the dispatch"
-    if not any(gone[0] <= event.t_s <= until for event in servers.starts):
-        return "the LLM server was not started again after the dispatch"
-    return None
+def _not_cycled(table: DecisionTable, servers: _Servers) -> list[tuple[Indices, str]]:
+    """(completed dispatches, why the server was not stopped and started again within them)."""
+    import numpy as np
+
+    dispatches = np.flatnonzero(table.completed & table.dispatched)
+    since, until = table.start_s[dispatches] - _CLOCK_SLACK_S, table.end_s[dispatches]
+    until = until + _CLOCK_SLACK_S
+    timeless = np.isnan(since) | np.isnan(until)
+    gone_s = _first_from(np.array([event.t_s for event in servers.gone]), since)
+    never = ~timeless & ~(gone_s <= until)
+    start_s = _first_from(np.array([event.t_s for event in servers.starts]), gone_s)
+    down = ~timeless & ~never & ~(start_s <= until)
+    return [
+        (dispatches[timeless], "the decision has no times"),
+        (dispatches[never], "the LLM server was not stopped for the dispatch"),
+        (dispatches[down], "the LLM server was not started again after the dispatch"),
+    ]
 
 
-def _gpu_growth_mb(view: RunView) -> float | None:
-    """How much the lowest use of GPU memory rose from the first third to the last (MB, the worst
-    GPU), or None without a GPU. At its lowest the server is stopped: what stays is left over.
-    """
-    start_s, end_s = view.measured_span_s()
-    third_s = (end_s - start_s) / 3
-    early: dict[str, float] = {}
-    late: dict[str, float] = {}
-    for _, sample in view.samples():
-        if start_s + third_s < sample.t_s < end_s - third_s:
-            continue
-        lowest = early if sample.t_s <= start_s + third_s else late
-        for key, value in sample.values.items():
-            if _GPU_MEMORY.fullmatch(key) and isinstance(value, (int, float)):
-                lowest[key] = min(lowest.get(key, value), value)
-    return max(((late[key] - early[key]) / 1e6 for key in early if key in late), default=None)
+def _first_from(moments: Times, since: Times) -> Times:
+    """The first of `moments` (in order) not before each of `since`, or infinity."""
+    import numpy as np
+
+    ordered = np.append(np.sort(moments), np.inf)
+    return ordered[np.minimum(np.searchsorted(ordered, since), len(ordered) - 1)]
 
 
 def _evidence(view: RunView, event: LLMEvent, text: str) -> Evidence:

@@ -18,7 +18,7 @@ def judge(view: RunView, params: Params) -> list[Finding]:
     gap = _gap(view)
     missing = [name for name in _PHASES if view.phase_s(name) is None]
     outcome: Outcome = "pass"
-    summary = f"{view.lines} records, {view.sample_facts.count} samples"
+    summary = f"{view.lines} records, {len(view.samples)} samples"
     evidence = broken
     if broken:
         outcome = "invalid"
@@ -55,13 +55,13 @@ def _broken(view: RunView) -> list[Evidence]:
 
 
 def _gap(view: RunView) -> Evidence | None:
-    facts = view.sample_facts
-    if facts.count == 0:
+    if not len(view.samples):
         return Evidence("history.jsonl", "nothing was sampled")
     period_s = float(view.profile.get("sample_period_s", 1.0))
-    if facts.largest_gap_s <= max(_GAP_MIN_S, _GAP_PERIODS * period_s):
+    gap_s, line = view.sample_gap
+    if gap_s <= max(_GAP_MIN_S, _GAP_PERIODS * period_s):
         return None
-    return view.evidence(facts.gap_line, f"no sample for {facts.largest_gap_s:.1f} s")
+    return view.evidence(line, f"no sample for {gap_s:.1f} s")
 
 
 def _message(view: RunView) -> str:

@@ -57,16 +57,15 @@ def _recovery(view: RunView, window: FaultWindow, limit_s: float) -> _Recovery:
     healed_s = window.at_s("recovering")
     begin_s = recovered_s if healed_s is None else healed_s
     until_s = _watched_until(view, window)
-    answers = sorted(
-        (call.end_s, decision.line)
-        for decision in view.files.decisions
-        for call in decision.calls
-        if call.ok and call.end_s is not None and begin_s < call.end_s <= until_s
-    )
+    table = view.files.decisions
+    ends = table.call_end_s
+    answers = (table.call_ok & (ends > begin_s) & (ends <= until_s)).nonzero()[0]
     name = f"{window.fault_id} {window.name}"
-    if answers:
-        took_s = max(0.0, answers[0][0] - recovered_s)
-        ref = view.files.ref(view.target.decisions.path, answers[0][1])
+    if len(answers):
+        first = answers[ends[answers].argmin()]
+        took_s = max(0.0, float(ends[first]) - recovered_s)
+        line = int(table.lines[table.call_of[first]])
+        ref = view.files.ref(view.target.decisions.path, line)
         outcome: Outcome = "pass" if took_s <= limit_s else "fail"
         return _Recovery(outcome, took_s, Evidence(ref, f"{name}: answered after {took_s:.1f} s"))
     ref = window.ref("recovered")
@@ -85,10 +84,9 @@ def _watched_until(view: RunView, window: FaultWindow) -> float:
 
 
 def _had_work(view: RunView, since_s: float, until_s: float) -> bool:
-    decided = any(
-        d.dispatch and d.end_s is not None and since_s < d.end_s <= until_s
-        for d in view.files.decisions
-    )
+    table = view.files.decisions
+    inside = table.dispatched & (table.end_s > since_s) & (table.end_s <= until_s)
+    decided = bool(inside.any())
     return decided or any(
         op.op == "submit" and op.outcome == "ok" and since_s <= op.t_s <= until_s
         for _, op in view.ops

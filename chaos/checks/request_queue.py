@@ -22,7 +22,7 @@ def judge(view: RunView, params: Params) -> list[Finding]:
     wrong = stuck + lost + ([] if poisoned else aside)
     summary = (
         f"{plural(len(emitted_requests(view)), 'request')} emitted, "
-        f"{len(files.archived)} archived, {len(stuck)} stuck, {len(lost)} lost, "
+        f"{files.count(queue.archived)} archived, {len(stuck)} stuck, {len(lost)} lost, "
         f"{len(aside)} set aside"
     )
     drained = view.last("drained")

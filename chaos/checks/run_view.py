@@ -1,15 +1,14 @@
 """A run directory as checks see it: config, history, fault windows, the Watcher's files.
 
-Read once. Samples are not kept but streamed again (`samples`), so that memory stays flat however
-long the run was. Must not import anything that runs things.
+Read once. Samples are kept as columns of numbers (`samples`), everything else as records, so that
+memory stays small however long the run was. Must not import anything that runs things.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -23,17 +22,24 @@ from chaos.history import (
     Header,
     Op,
     Phase,
+    Record,
     Sample,
-    read_history,
 )
 from chaos.rundir import RunDir
 from chaos.target import Target
+
+if TYPE_CHECKING:  # numpy is not needed to check the names of criteria
+    import numpy as np
+    import numpy.typing as npt
+
+    from chaos.checks.sample_table import Column, SampleTable
 
 # Kinds that keep every answer of the LLM from the Watcher while their effect lasts. Any other
 # kind may say so of itself by `"cuts_llm": true` in the evidence of its effect.
 _CUTS_LLM = frozenset({"llm_timeout"})
 # A fault is armed ahead of its moment and may act a little before its call has returned.
 _EARLY_S = 1.0
+_DECODER: msgspec.json.Decoder[Record] = msgspec.json.Decoder(Record)
 MEASURED_PHASES = ("baseline", "storm", "quiet")
 
 
@@ -96,13 +102,10 @@ class FaultWindow:
         return start_s, float("inf") if end_s is None else end_s
 
 
-@dataclass
-class SampleFacts:
-    """What one pass over the samples tells, without keeping them."""
+def _empty_table() -> tuple[SampleTable, bytes]:
+    from chaos.checks.sample_table import PREFIX, SampleTable
 
-    count: int = 0
-    largest_gap_s: float = 0.0
-    gap_line: int = 0
+    return SampleTable(), PREFIX
 
 
 class RunView:
@@ -117,7 +120,7 @@ class RunView:
         self.phases: list[tuple[int, Phase]] = []
         self.ops: list[tuple[int, Op]] = []
         self.events: list[tuple[int, Event]] = []
-        self.sample_facts = SampleFacts()
+        self.samples, self._sample_prefix = _empty_table()
         self.end_s = 0.0
         self.lines = 0
         self.damage = ""
@@ -140,36 +143,43 @@ class RunView:
             ) from error
 
     def _read_history(self) -> None:
-        last_sample_s: float | None = None
         try:
-            for line, record in read_history(self.run.history):
-                self.lines = line
-                self.end_s = max(self.end_s, record.t_s)
-                match record:
-                    case Sample(t_s=t_s):
-                        self._note_sample(line, t_s, last_sample_s)
-                        last_sample_s = t_s
-                    case Header():
-                        self.header = record
-                    case Phase():
-                        self.phases.append((line, record))
-                    case Op():
-                        self.ops.append((line, record))
-                    case Event():
-                        self.events.append((line, record))
-                    case FaultRecord():
-                        self._note_fault(line, record)
+            with self.run.history.open("rb") as stream:
+                for number, line in enumerate(stream, start=1):
+                    if not line.endswith(b"\n"):
+                        break  # torn by a crash in mid-write; what came before is whole
+                    self._read_line(number, line)
         except FileNotFoundError:
             self.damage = "history.jsonl is missing: the run was cut off before it began"
-        except ValueError as error:
-            self.damage = str(error).replace(f"{self.run.path}/", "")
+        except msgspec.MsgspecError as error:
+            self.damage = f"history.jsonl:{self.lines + 1}: not a history record: {error}"
 
-    def _note_sample(self, line: int, t_s: float, last_s: float | None) -> None:
-        self.sample_facts.count += 1
-        measured = bool(self.phases) and self.phases[-1][1].name in MEASURED_PHASES
-        if measured and last_s is not None and t_s - last_s > self.sample_facts.largest_gap_s:
-            self.sample_facts.largest_gap_s = round(t_s - last_s, 3)
-            self.sample_facts.gap_line = line
+    def _read_line(self, number: int, line: bytes) -> None:
+        if line.startswith(self._sample_prefix):
+            try:
+                t_s = self.samples.add_line(number, line)
+            except msgspec.MsgspecError:
+                pass  # whether it is a record at all, the general decoder says
+            else:
+                self.lines = number
+                self.end_s = max(self.end_s, t_s)
+                return
+        record = _DECODER.decode(line)
+        self.lines = number
+        self.end_s = max(self.end_s, record.t_s)
+        match record:
+            case Sample():
+                self.samples.add(number, record.t_s, record.values)
+            case Header():
+                self.header = record
+            case Phase():
+                self.phases.append((number, record))
+            case Op():
+                self.ops.append((number, record))
+            case Event():
+                self.events.append((number, record))
+            case FaultRecord():
+                self._note_fault(number, record)
 
     def _note_fault(self, line: int, record: FaultRecord) -> None:
         window = self._faults.setdefault(record.fault_id, FaultWindow(record.fault_id, record.name))
@@ -213,15 +223,12 @@ class RunView:
             if w.start_s is not None
         ]
 
-    def samples(self) -> Iterator[tuple[int, Sample]]:
-        """(line, sample), streamed from the file."""
-        if not self.run.history.is_file():
-            return
-        for line, record in read_history(self.run.history):
-            if line > self.lines:
-                return
-            if isinstance(record, Sample):
-                yield line, record
+    def in_faults(self, t_s: Column) -> npt.NDArray[np.bool_]:
+        """For each time whether a fault was in force then, or being healed."""
+        inside: npt.NDArray[np.bool_] = t_s != t_s
+        for _, start_s, end_s in self.injected_faults:
+            inside |= (t_s >= start_s) & (t_s <= end_s)
+        return inside
 
     def named(self, name: str) -> list[tuple[int, Event]]:
         """(line, event) for each event called `name`."""
@@ -231,6 +238,21 @@ class RunView:
         """The last event called `name`."""
         found = self.named(name)
         return found[-1] if found else None
+
+    @cached_property
+    def sample_gap(self) -> tuple[float, int]:
+        """(seconds, line) of the longest time without a sample in a measured phase."""
+        import numpy as np
+
+        if len(self.samples) < 2 or not self.phases:
+            return 0.0, 0
+        starts = np.array([line for line, _ in self.phases])
+        measured = np.array([phase.name in MEASURED_PHASES for _, phase in self.phases])
+        lines = self.samples.lines[1:]
+        phase = np.searchsorted(starts, lines) - 1
+        gaps = np.where((phase >= 0) & measured[phase], np.diff(self.samples.t_s), 0.0)
+        longest = int(np.argmax(gaps))
+        return round(float(gaps[longest]), 3), int(lines[longest])
 
     def phase_s(self, name: str) -> float | None:
         """When phase `name` began, or None."""

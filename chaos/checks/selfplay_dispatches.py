@@ -7,7 +7,7 @@ from typing import Annotated
 import msgspec
 
 from chaos.checks.base import Check, Params, needs
-from chaos.checks.finding import Evidence, Finding, plural
+from chaos.checks.finding import EVIDENCE_MAX, Evidence, Finding, plural
 from chaos.checks.run_view import RunView
 
 
@@ -19,15 +19,13 @@ class SelfplayDispatchesParams(Params, frozen=True):
 
 def judge(view: RunView, params: SelfplayDispatchesParams) -> list[Finding]:
     """The plan, soak C, row "Selfplay dispatches". Probes of the harness are not counted."""
+    from chaos.checks.decision_table import among
+
     of = view.target.decisions
-    probes = {op.id for _, op in view.ops if op.op == "submit"}
-    done = [
-        decision
-        for decision in view.files.decisions
-        if decision.completed
-        and decision.dispatch in of.dispatch_selfplay
-        and decision.request not in probes
-    ]
+    table = view.files.decisions
+    submitted = view.files.hashes_of(op.id for _, op in view.ops if op.op == "submit")
+    selfplay = table.completed & table.dispatched_as(of.dispatch_selfplay)
+    done = (selfplay & ~among(table.request, submitted)).nonzero()[0]
     return [
         Finding(
             outcome="pass" if len(done) >= params.min else "fail",
@@ -37,8 +35,9 @@ def judge(view: RunView, params: SelfplayDispatchesParams) -> list[Finding]:
             limit=params.min,
             evidence=[
                 Evidence(view.files.ref(of.path, d.line), f"{d.request}: {d.dispatch} {d.status}")
-                for d in done
+                for d in table.some(done, EVIDENCE_MAX)
             ],
+            evidence_count=len(done),
         )
     ]
 

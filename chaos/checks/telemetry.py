@@ -57,10 +57,9 @@ def _reading(detail: dict[str, Any], count: str, stamp: str) -> tuple[float, dat
 def _finding(
     view: RunView, seen: list[tuple[int, float, datetime]], wrong: list[Evidence]
 ) -> Finding:
-    learned = sum(
-        d.completed and d.dispatch in view.target.decisions.dispatch_learning
-        for d in view.files.decisions
-    )
+    table = view.files.decisions
+    learning = table.dispatched_as(view.target.decisions.dispatch_learning)
+    learned = int((table.completed & learning).sum())
     shown = [
         view.evidence(line, f"model count {models:g}") for line, models, _ in seen[:1] + seen[-1:]
     ]

@@ -14,9 +14,16 @@ from __future__ import annotations
 import math
 import statistics
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    Column = npt.NDArray[np.floating[Any]]
 
 BLOCKS = 24
 BLOCKS_MIN = 10
@@ -25,8 +32,12 @@ BLOCK_FILL_MIN = 0.5
 # Below so many different amounts of work a slope per unit of work means nothing.
 WORK_STEPS_MIN = 5
 _Z_99 = 2.3263  # one-sided
-# A run whose smallest detectable slope is this many limits away has not looked.
+# A run whose slope is uncertain by this many limits has not looked.
 _BLIND_FACTOR = 4.0
+# Slopes are planted in steps of 3 % to find the smallest one that would have been seen.
+_PLANT_STEP = 1.03
+_PLANTS_MAX = 100
+_WHOLE_MARGIN = 1.15
 
 
 @dataclass(frozen=True)
@@ -49,7 +60,7 @@ class Slope:
 
 @dataclass(frozen=True)
 class Growth:
-    """The answer. `detectable`: the smallest true slope that this data would have shown."""
+    """The answer. `detectable`: the smallest slope that is found when it is added to this data."""
 
     verdict: Literal["pass", "fail", "inconclusive"]
     reason: str
@@ -60,62 +71,38 @@ class Growth:
 
 
 def blocks_of(
-    points: Iterable[tuple[float, float, float]],
-    start_s: float,
-    end_s: float,
+    t_s: Column,
+    work: Column,
+    values: Column,
+    span_s: tuple[float, float],
     period_s: float,
     masked: Sequence[tuple[float, float]] = (),
 ) -> list[Block]:
-    """Blocks of `points` (t_s, work, value), `BLOCKS` of them over [start_s, end_s).
+    """Blocks of the points (t_s, work, value), in order of time, `BLOCKS` of them over `span_s`.
 
     Points inside `masked` are left out; a block with less than half its points is not used.
     """
+    import numpy as np
+
+    start_s, end_s = span_s
     length_s = (end_s - start_s) / BLOCKS
     if length_s <= 0:
         return []
+    used = (t_s >= start_s) & (t_s < end_s)
+    for since_s, until_s in masked:
+        used &= (t_s < since_s) | (t_s > until_s)
+    t_s, work, values = t_s[used], work[used], values[used]
     needed = max(BLOCK_POINTS_MIN, math.ceil(BLOCK_FILL_MIN * length_s / period_s))
-    blocks = []
-    for members in _grouped(points, start_s, end_s, length_s, masked):
-        if len(members) >= needed:
-            blocks.append(
-                Block(
-                    t_s=statistics.fmean(t_s for t_s, _, _ in members),
-                    work=statistics.median(work for _, work, _ in members),
-                    floor=_tenth_percentile([value for _, _, value in members]),
-                )
-            )
-    return blocks
-
-
-def _grouped(
-    points: Iterable[tuple[float, float, float]],
-    start_s: float,
-    end_s: float,
-    length_s: float,
-    masked: Sequence[tuple[float, float]],
-) -> Iterator[list[tuple[float, float, float]]]:
-    current = -1
-    members: list[tuple[float, float, float]] = []
-    for point in points:
-        t_s = point[0]
-        if not start_s <= t_s < end_s or any(a <= t_s <= b for a, b in masked):
-            continue
-        index = int((t_s - start_s) / length_s)
-        if index != current:
-            if members:
-                yield members
-            current, members = index, []
-        members.append(point)
-    if members:
-        yield members
-
-
-def _tenth_percentile(values: list[float]) -> float:
-    ordered = sorted(values)
-    place = 0.1 * (len(ordered) - 1)
-    low = int(place)
-    high = min(low + 1, len(ordered) - 1)
-    return ordered[low] + (place - low) * (ordered[high] - ordered[low])
+    edges = np.searchsorted(t_s, start_s + length_s * np.arange(BLOCKS + 1))
+    return [
+        Block(
+            t_s=float(np.mean(t_s[a:b])),
+            work=float(np.median(work[a:b])),
+            floor=float(np.percentile(values[a:b], 10)),
+        )
+        for a, b in pairwise(edges.tolist())
+        if b - a >= needed
+    ]
 
 
 def theil_sen(xs: Sequence[float], ys: Sequence[float]) -> Slope | None:
@@ -149,8 +136,11 @@ def _kendall_variance(xs: Sequence[float], ys: Sequence[float]) -> float:
     return max(0.0, (pairs(len(xs)) - ties(xs) - ties(ys)) / 18)
 
 
-def growth(blocks: Sequence[Block], limit: float, *, per_work: bool) -> Growth:
-    """Judge `blocks` against `limit`, in value per unit of work, or per second."""
+def growth(blocks: Sequence[Block], limit: float, *, per_work: bool, whole: bool = False) -> Growth:
+    """Judge `blocks` against `limit`, in value per unit of work, or per second.
+
+    `whole`: what grows are whole things; it matters for what could have been seen alone.
+    """
     count = len(blocks)
     if count < BLOCKS_MIN:
         return Growth("inconclusive", f"only {count} usable blocks of {BLOCKS_MIN}", count)
@@ -158,23 +148,55 @@ def growth(blocks: Sequence[Block], limit: float, *, per_work: bool) -> Growth:
     ys = [block.floor for block in blocks]
     if per_work and len(set(xs)) < WORK_STEPS_MIN:
         return Growth("inconclusive", "too little work was done between the blocks", count)
-    slope = theil_sen(xs, ys)
-    late = theil_sen(xs[count // 2 :], ys[count // 2 :])
-    if slope is None:
+    slopes = _slopes(xs, ys)
+    if slopes is None:
         return Growth("inconclusive", "too little work was done between the blocks", count)
-    last_half = slope.value if late is None else late.value
-    detectable = limit + max(0.0, slope.value - slope.lower)
-    verdict, reason = _decided(slope, last_half, detectable, limit)
+    slope, last_half = slopes
+    verdict, reason = _decided(slope, last_half, limit)
+    detectable = _detectable(xs, ys, slopes, limit, whole=whole)
     return Growth(verdict, reason, count, slope, last_half, detectable)
 
 
+def _slopes(xs: Sequence[float], ys: Sequence[float]) -> tuple[Slope, float] | None:
+    """The slope, and that of the last half."""
+    slope = theil_sen(xs, ys)
+    if slope is None:
+        return None
+    half = len(xs) // 2
+    late = theil_sen(xs[half:], ys[half:])
+    return slope, slope.value if late is None else late.value
+
+
+def _detectable(
+    xs: Sequence[float],
+    ys: Sequence[float],
+    found: tuple[Slope, float],
+    limit: float,
+    *,
+    whole: bool,
+) -> float:
+    """The smallest slope that the rule finds when it is planted here, found by planting."""
+    slope, last_half = found
+    planted = max(limit, limit - min(slope.lower, last_half))
+    for _ in range(_PLANTS_MAX):
+        planted *= _PLANT_STEP
+        leaked = [planted * (x - xs[0]) for x in xs]
+        if whole:
+            leaked = [float(math.floor(value)) for value in leaked]
+        seen = _slopes(xs, [y + more for y, more in zip(ys, leaked, strict=True)])
+        if seen is not None and seen[0].lower > limit and seen[1] > limit:
+            # What is planted in blocks is not quite what happens within them.
+            return planted * (_WHOLE_MARGIN if whole else _PLANT_STEP)
+    return math.inf
+
+
 def _decided(
-    slope: Slope, last_half: float, detectable: float, limit: float
+    slope: Slope, last_half: float, limit: float
 ) -> tuple[Literal["pass", "fail", "inconclusive"], str]:
     if slope.lower > limit and last_half > limit:
         return "fail", "the lower bound and the last half exceed the limit"
     if slope.value > limit and last_half > limit:
         return "inconclusive", "the slope exceeds the limit, its lower bound does not"
-    if detectable > _BLIND_FACTOR * limit:
+    if limit + max(0.0, slope.value - slope.lower) > _BLIND_FACTOR * limit:
         return "inconclusive", "the data are too noisy to have seen growth near the limit"
     return "pass", "no growth beyond the limit"

@@ -6,43 +6,29 @@ judge, never an exception. Knows nothing of the run's history except where its c
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import UTC, datetime
+import fnmatch
+import hashlib
+import heapq
+import os
+import re
+from array import array
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from chaos.checks.finding import Evidence
-from chaos.target import CallSelector, Target
+from chaos.checks.decision import Call, Decision, DecisionReader, parsed_time, text_hash, text_of
+from chaos.checks.finding import EVIDENCE_MAX, Evidence
+from chaos.target import Target
+
+if TYPE_CHECKING:  # numpy is not needed to check the names of criteria
+    from chaos.checks.decision_table import DecisionTable, Hashes
+
+__all__ = ["Call", "Decision", "Draw", "LLMEvent", "WatcherFiles", "parsed_time", "stream_lines"]
 
 _LINE_BYTES_MAX = 1 << 20
-
-
-class Call(msgspec.Struct, frozen=True, gc=False):
-    """One LLM call of a decision; times in run seconds, None when not given or unreadable."""
-
-    start_s: float | None
-    end_s: float | None
-    ok: bool
-
-
-class Decision(msgspec.Struct, frozen=True):
-    """One line of the decision log, mapped onto run time."""
-
-    line: int
-    id: str
-    request: str
-    sequence: str
-    source: str
-    status: str
-    completed: bool
-    dispatch: str
-    fallback: bool
-    start_s: float | None
-    end_s: float | None
-    calls: tuple[Call, ...]
 
 
 class LLMEvent(msgspec.Struct, frozen=True):
@@ -68,6 +54,7 @@ class WatcherFiles:
         self._root = root
         self._target = target
         self._epoch_s = wall_epoch_s
+        self._hashes: dict[str, Hashes] = {}
 
     def ref(self, path: str, line: int | None = None) -> str:
         """Reference to a collected file for an evidence."""
@@ -80,8 +67,50 @@ class WatcherFiles:
 
     def names(self, pattern: str) -> list[str]:
         """Names of the files that match a workspace glob, sorted; hidden ones are left out."""
-        paths = self._root.glob(pattern)
-        return sorted(p.name for p in paths if p.is_file() and not p.name.startswith("."))
+        return sorted(self._scanned(pattern))
+
+    def _scanned(self, pattern: str) -> Iterator[str]:
+        """The same, unsorted, one at a time: an archive may hold a million."""
+        folder, _, wanted = pattern.rpartition("/")
+        if set(folder) & set("*?["):
+            paths = self._root.glob(pattern)
+            yield from (p.name for p in paths if p.is_file() and not p.name.startswith("."))
+            return
+        matches = re.compile(fnmatch.translate(wanted)).match
+        try:
+            entries = os.scandir(self._root / folder)
+        except OSError:
+            return
+        with entries:
+            for entry in entries:
+                name = entry.name
+                if matches(name) and not name.startswith(".") and entry.is_file():
+                    yield name
+
+    def count(self, pattern: str, among: str = "*") -> int:
+        """How many of them there are, of those whose name matches `among` too."""
+        if among == "*":
+            return len(self.hashes(pattern))
+        return sum(fnmatch.fnmatchcase(name, among) for name in self._scanned(pattern))
+
+    def hashes(self, pattern: str) -> Hashes:
+        """`text_hash` of each of those names."""
+        if pattern not in self._hashes:
+            self._hashes[pattern] = self.hashes_of(self._scanned(pattern))
+        return self._hashes[pattern]
+
+    @staticmethod
+    def hashes_of(names: Iterable[str]) -> Hashes:
+        """`text_hash` of each name."""
+        import numpy as np
+
+        return np.frombuffer(array("q", map(text_hash, names)), dtype=np.int64)
+
+    def names_by_hash(self, pattern: str, hashes: Hashes, most: int = EVIDENCE_MAX) -> list[str]:
+        """The names to `hashes`, sorted, `most` at most."""
+        wanted = set(hashes.tolist())
+        found = (name for name in self._scanned(pattern) if text_hash(name) in wanted)
+        return heapq.nsmallest(most, found) if wanted else []
 
     def paths(self, pattern: str) -> list[str]:
         """The same as paths relative to the workspace."""
@@ -125,77 +154,37 @@ class WatcherFiles:
     # -- decisions ----------------------------------------------------------------------------
 
     @cached_property
-    def _decision_log(self) -> tuple[list[Decision], list[Evidence], bool]:
-        decisions: list[Decision] = []
-        damaged: list[Evidence] = []
-        torn = False
-        path = self._target.decisions.path
-        for number, line, whole in self.lines(path):
-            if not line.strip():
-                continue
-            try:
-                entry = msgspec.json.decode(line)
-            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-                entry = None
-            if isinstance(entry, dict):
-                decisions.append(self._decision(number, entry))
-            elif not whole:
-                torn = True
-            else:
-                damaged.append(Evidence(self.ref(path, number), "not a JSON object"))
-        return decisions, damaged, torn
-
-    @property
-    def decisions(self) -> list[Decision]:
+    def decisions(self) -> DecisionTable:
         """The decision log in its order."""
-        return self._decision_log[0]
+        from chaos.checks.decision_table import DecisionTable
+
+        log = self._target.decisions
+        return DecisionTable(self._root / log.path, log, self._epoch_s)
+
+    def decided(self) -> Iterator[tuple[Decision, dict[str, Any]]]:
+        """(decision, all that stands in its line), in order; reads the whole log again."""
+        reader = DecisionReader(self._target.decisions, self._epoch_s)
+        for number, entry in self.decisions.entries():
+            yield reader.read(number, entry), entry
+
+    def sha256(self, path: str) -> str:
+        """SHA-256 of a collected file, "" when it cannot be read."""
+        try:
+            return hashlib.sha256((self._root / path).read_bytes()).hexdigest()
+        except OSError:
+            return ""
 
     @property
     def decisions_damaged(self) -> list[Evidence]:
-        """Lines in the middle of the log that are not decisions."""
-        return self._decision_log[1]
+        """The first lines in the middle of the log that are not decisions."""
+        path = self._target.decisions.path
+        found = self.decisions.damaged
+        return [Evidence(self.ref(path, number), "not a JSON object") for number in found]
 
     @property
     def decisions_torn(self) -> bool:
         """Whether the log ends in half a line."""
-        return self._decision_log[2]
-
-    def _decision(self, line: int, entry: dict[str, Any]) -> Decision:
-        of = self._target.decisions
-        status = _text(entry.get(of.status))
-        calls = entry.get(of.calls) if of.calls and of.call else None
-        return Decision(
-            line=line,
-            id=_text(entry.get(of.id)),
-            request=_text(entry.get(of.request)),
-            sequence=_text(entry.get(of.sequence)),
-            source=_text(entry.get(of.source)),
-            status=status,
-            completed=status in of.completed,
-            dispatch=_text(entry.get(of.dispatch)),
-            fallback=bool(entry.get(of.fallback)),
-            start_s=self.run_time_s(entry.get(of.started)),
-            end_s=self.run_time_s(entry.get(of.timestamp)),
-            calls=tuple(
-                self._call(of.call, call)
-                for call in (calls if isinstance(calls, list) else [])
-                if of.call is not None and isinstance(call, dict)
-            ),
-        )
-
-    def _call(self, of: CallSelector, call: dict[str, Any]) -> Call:
-        return Call(
-            start_s=self.run_time_s(call.get(of.started)),
-            end_s=self.run_time_s(call.get(of.ended)),
-            ok=_text(call.get(of.outcome)) == of.ok,
-        )
-
-    def run_time_s(self, stamp: Any) -> float | None:
-        """An ISO time stamp or Unix seconds as run time; a stamp without a zone is UTC."""
-        if isinstance(stamp, (int, float)):
-            return round(float(stamp) - self._epoch_s, 6)
-        moment = parsed_time(stamp)
-        return None if moment is None else round(moment.timestamp() - self._epoch_s, 6)
+        return self.decisions.torn
 
     # -- the rest -----------------------------------------------------------------------------
 
@@ -227,15 +216,24 @@ class WatcherFiles:
             return [], f"has no list {of.list!r}"
         return [_draw(entry, of.value, of.source, of.bootstrap_source) for entry in entries], ""
 
-    @cached_property
+    @property
     def diagnosed(self) -> list[tuple[str, tuple[str, ...]]]:
         """(path, requests it says it emitted) for each diagnostics file."""
+        return [(path, names) for path, _, names in self.diagnosed_at]
+
+    @cached_property
+    def diagnosed_at(self) -> list[tuple[str, float | None, tuple[str, ...]]]:
+        """(path, run time that it tells, requests it says it emitted) for each diagnostics file."""
+        of = self._target.paths
+        reader = DecisionReader(self._target.decisions, self._epoch_s)
         found = []
-        for path in self.paths(self._target.paths.diagnostics):
+        for path in self.paths(of.diagnostics):
             content, _ = self.json(path)
-            names = content.get(self._target.paths.diagnostics_requests) if content else None
+            entry = content if isinstance(content, dict) else {}
+            names = entry.get(of.diagnostics_requests)
             names = names if isinstance(names, list) else []
-            found.append((path, tuple(_text(name) for name in names)))
+            stamp = reader.run_time_s(entry.get(of.diagnostics_timestamp))
+            found.append((path, stamp, tuple(text_of(name) for name in names)))
         return found
 
     def log_paths(self) -> list[str]:
@@ -263,21 +261,6 @@ def stream_lines(path: Path) -> Iterator[tuple[int, bytes, bool]]:
                 number += 1
                 yield number, chunk.rstrip(b"\r\n"), whole or len(chunk) == _LINE_BYTES_MAX
             inside = not whole
-
-
-def parsed_time(stamp: Any) -> datetime | None:
-    """An ISO time stamp, in UTC where it names no zone; None when it is not one."""
-    if not isinstance(stamp, str):
-        return None
-    try:
-        moment = datetime.fromisoformat(stamp)
-    except ValueError:
-        return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-def _text(value: Any) -> str:
-    return "" if value is None else str(value)
 
 
 def _draw(entry: Any, value: str, source: str, bootstrap: str) -> Draw:

@@ -90,6 +90,7 @@ class Fault(Protocol):
     summary: ClassVar[str]
     scope: ClassVar[Literal["stack", "host"]]
     triage_path: ClassVar[str]  # the path of the plan's triage guide that it exercises
+    reconnection_path: ClassVar[str]  # how the Watcher comes back; both named in chaos/paths.py
     params: ClassVar[tuple[Param, ...]]
 
     def __init__(self, fault_id: str, values: dict[str, Value]) -> None: ...

@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Literal
 from chaos.deadline import Deadline
 from chaos.faults.base import COUNT, HOLD, PERIOD, Evidence, Param, Value
 from chaos.faults.wire_probe import Wire, http_get
+from chaos.paths import LLM_CLIENT, LLM_DROP
 from chaos.stack.base import Stack
 
 _PROBE_LIMIT_S = 1.0
@@ -27,7 +28,8 @@ class LLMTimeout:
     name: ClassVar[str] = "llm_timeout"
     summary: ClassVar[str] = "the LLM server hangs: requests go in, no answer comes out"
     scope: ClassVar[Literal["stack", "host"]] = "stack"
-    triage_path: ClassVar[str] = "LLM connection drop"
+    triage_path: ClassVar[str] = LLM_DROP
+    reconnection_path: ClassVar[str] = LLM_CLIENT
     params: ClassVar[tuple[Param, ...]] = (
         HOLD,
         COUNT,

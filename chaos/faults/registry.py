@@ -19,6 +19,11 @@ def fault_kinds() -> dict[str, type[Fault]]:
     return {**kinds, **_OURS}
 
 
+def paths_of(kind: type[Fault]) -> dict[str, str]:
+    """The paths that `kind` exists to exercise (chaos/paths.py); for the record of a run."""
+    return {"triage": kind.triage_path, "reconnection": kind.reconnection_path}
+
+
 def fault_kind(name: str, *, place: str = "") -> type[Fault]:
     """The kind called `name`; `UsageError` with the nearest valid name and the list."""
     kinds = fault_kinds()

@@ -11,6 +11,8 @@ from chaos.observe.files import Decisions, Disk, Folders, Logs
 from chaos.observe.gpu import GPUs
 from chaos.observe.llm import LLMGauges, LLMHealth, LLMProcess
 from chaos.observe.process import Harness, Host, WatcherProcess
+from chaos.observe.sockets import WatcherSockets
+from chaos.observe.temp_files import TempFiles
 from chaos.stack.base import Endpoint
 from chaos.target import Target
 
@@ -28,6 +30,7 @@ def build_sources(
     """
     return [
         WatcherProcess(watcher_pid),
+        WatcherSockets(watcher_pid),
         LLMProcess(workspace / target.llm.events),
         LLMHealth(direct_llm),
         LLMGauges(direct_llm),
@@ -37,6 +40,7 @@ def build_sources(
         Folders("candidates", {"candidates.count": target.paths.policy_candidates}, workspace),
         Logs(workspace, target.paths.logs, target.error_patterns),
         Disk(workspace),
+        TempFiles(workspace),
         Host(),
         Harness(),
         GPUs(),

@@ -11,6 +11,7 @@ import threading
 from chaos.history import HistoryWriter
 from chaos.observe.artefacts import ArtefactWatcher
 from chaos.observe.build import build_sources
+from chaos.observe.collector import Collector
 from chaos.observe.guardrail import Guard
 from chaos.observe.sampler import Sampler
 from chaos.plan import Plan
@@ -23,7 +24,10 @@ _INFRASTRUCTURE = ("proxy", "llm_supervisor")
 
 
 class Watch:
-    """One thread samples at the profile's period, one looks after guardrails and processes."""
+    """One thread samples at the profile's period, one looks after guardrails and processes.
+
+    Without `daemon` the Watcher is a command that comes and goes: that it is absent means nothing.
+    """
 
     def __init__(
         self,
@@ -32,6 +36,8 @@ class Watch:
         rundir: RunDir,
         history: HistoryWriter,
         stop: StopSignal,
+        *,
+        daemon: bool = True,
     ) -> None:
         self._stack = stack
         self._history = history
@@ -39,6 +45,8 @@ class Watch:
         self._guard = Guard(plan.guardrails, rundir.path)
         self._ended = threading.Event()
         self._exit_expected = False
+        self._daemon = daemon
+        self._look_closer = Collector(stack, plan, history)
         watcher = stack.service("watcher")
         sources = build_sources(plan.target, stack.workspace, stack.direct_llm, watcher.pid)
         sources.append(ArtefactWatcher.of_target(plan.target, stack.workspace, history))
@@ -57,6 +65,10 @@ class Watch:
             self._thread.join(2 * _LOOK_PERIOD_S)
         self._sampler.stop()
 
+    def inspect(self, why: str) -> None:
+        """Write a close look at the stack into the history (event `inspection`)."""
+        self._look_closer.write(why)
+
     def expect_exit(self) -> None:
         """From now on the Watcher may end: it is being halted."""
         self._exit_expected = True
@@ -73,6 +85,7 @@ class Watch:
                     measured=tripped.measured,
                     limit=tripped.limit,
                 )
+                self.inspect(f"guardrail {tripped.name}")
                 self._stop.set("guardrail", tripped.message)
                 return
             if self._sampler.failure is not None:
@@ -80,14 +93,16 @@ class Watch:
                 return
             if self._someone_died():
                 return
+            self._look_closer.on_stall(self._history.now_s())
 
     def _someone_died(self) -> bool:
         if self._exit_expected:
             return False
         watcher = self._stack.service("watcher")
-        if not watcher.alive():
+        if self._daemon and not watcher.alive():
             code = watcher.exit_code()
             self._history.event("watcher_exit", severity="error", owner="product", exit_code=code)
+            self.inspect("the Watcher ended by itself")
             self._stop.set("error", f"the Watcher ended by itself (exit code {code})")
             return True
         for name in _INFRASTRUCTURE:

@@ -11,11 +11,12 @@ from chaos.report.words import GLYPHS, MEANING, measured_text, seconds_text
 from chaos.units import duration_text
 
 
-def report_text(verdict: Verdict, provenance: Mapping[str, Any]) -> str:
-    """The whole report; ends in a newline."""
+def report_text(verdict: Verdict, provenance: Mapping[str, Any], triage: str = "") -> str:
+    """The whole report; ends in a newline. `triage` is a section of its own, ready made."""
     parts = [
         _head(verdict),
         _findings_table(verdict.findings),
+        triage,
         _evidence(verdict.findings),
         _faults(verdict),
         _reproduce(verdict),

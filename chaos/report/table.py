@@ -59,7 +59,9 @@ def print_verdict(console: Console, verdict: Verdict, run: RunDir) -> None:
     console.print()
     console.print(_verdict_line(console, verdict))
     # Paths and commands are printed whole, to be copied: never wrapped or cut.
-    lines = [f"  run        {run.path}", f"  report     {run.report.name}, {run.verdict.name}"]
+    page = "report.html, " if (run.path / "report.html").is_file() else ""
+    reports = f"{page}{run.report.name}, {run.verdict.name}"
+    lines = [f"  run        {run.path}", f"  report     {reports}"]
     if verdict.schedule_hash:
         lines.append(f"  seed       {verdict.seed}, schedule {verdict.schedule_hash}")
     if verdict.reproduce:

@@ -5,8 +5,13 @@ from __future__ import annotations
 from chaos.errors import unknown_name
 from chaos.soaks.autonomous_loop import AutonomousLoop
 from chaos.soaks.base import Workload
+from chaos.soaks.batch_requests import BatchRequests
+from chaos.soaks.endurance import Endurance
+from chaos.soaks.sequential_requests import SequentialRequests
 
-WORKLOADS: dict[str, type[Workload]] = {AutonomousLoop.name: AutonomousLoop}
+WORKLOADS: dict[str, type[Workload]] = {
+    kind.name: kind for kind in (Endurance, SequentialRequests, BatchRequests, AutonomousLoop)
+}
 
 
 def workload_kind(name: str, *, place: str = "") -> type[Workload]:

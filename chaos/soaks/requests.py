@@ -1,21 +1,97 @@
-"""Probe requests: what the harness itself puts into the Watcher's queue, whole or not at all."""
+"""Requests: what the harness itself puts into the Watcher's queue, whole or not at all.
+
+What is asked for stands in a `Wanted`; which fields that becomes stands in the target's template
+for its type, so that a Watcher with other names and another nesting gets requests it understands.
+"""
 
 from __future__ import annotations
 
 import json
+import string
 import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from chaos.errors import UsageError, unknown_name
 from chaos.history import HistoryWriter
 from chaos.target import Queue
 
+PROBE_SOURCE = "soak_probe"
+PROBE_EPISODES = 1  # the least work: a probe shall tell, not load
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """One request. `sequence` None: its producer gives none, and the key is left out."""
+
+    name: str  # file name
+    kind: str  # the plan's word: selfplay or learning_loop
+    source: str
+    reason: str
+    timestamp: str
+    sequence: int | None = None
+    episodes: int = PROBE_EPISODES
+    scope: str = ""
+
+    def values(self) -> dict[str, Any]:
+        """What the placeholders of a template stand for."""
+        return {
+            "id": self.name,
+            "type": self.kind,
+            "source": self.source,
+            "reason": self.reason,
+            "timestamp": self.timestamp,
+            "now": self.timestamp,
+            "sequence": self.sequence,
+            "episodes": self.episodes,
+            "scope": self.scope,
+        }
+
+
+_PLACEHOLDERS = frozenset(Wanted("", "", "", "", "").values())
+
+
+def template_of(queue: Queue, kind: str) -> dict[str, Any]:
+    """The template for `kind`: its own, or the one for any type. `UsageError`: there is none."""
+    place = f"target, queue.request_templates.{kind}"
+    template = queue.request_templates.get(kind) or queue.request_template
+    if not template:
+        raise UsageError(
+            f"the target has no template for {kind} requests",
+            place=place,
+            next_step=f"add queue.request_templates.{kind}; reference.yaml shows one",
+        )
+    for name in _names_in(template):
+        if name not in _PLACEHOLDERS:
+            raise unknown_name("placeholder", name, _PLACEHOLDERS, place=place)
+    return template
+
+
+def body_of(template: dict[str, Any], wanted: Wanted) -> dict[str, Any]:
+    """The request's content: `template` with its placeholders filled."""
+    filled = _filled(template, wanted.values())
+    assert isinstance(filled, dict)
+    return filled
+
+
+def _names_in(template: Any) -> list[str]:
+    if isinstance(template, dict):
+        return [name for value in template.values() for name in _names_in(value)]
+    if isinstance(template, list):
+        return [name for value in template for name in _names_in(value)]
+    if not isinstance(template, str):
+        return []
+    return [name for _, name, _, _ in string.Formatter().parse(template) if name is not None]
+
 
 def _filled(template: Any, values: dict[str, Any]) -> Any:
-    """`template` with placeholders filled; a value that is one placeholder keeps its type."""
+    """Filled; a value that is one placeholder keeps its type, and without a value its key goes."""
     if isinstance(template, dict):
-        return {key: _filled(value, values) for key, value in template.items()}
+        filled = {key: _filled(value, values) for key, value in template.items()}
+        return {key: value for key, value in filled.items() if value is not None}
     if isinstance(template, list):
         return [_filled(value, values) for value in template]
     if not isinstance(template, str):
@@ -26,41 +102,66 @@ def _filled(template: Any, values: dict[str, Any]) -> Any:
 
 
 class RequestSubmitter:
-    """Writes requests by the target's template; records each as an operation."""
+    """Writes requests by the target's templates; records each as an operation."""
 
     def __init__(self, workspace: Path, queue: Queue, history: HistoryWriter) -> None:
         self._folder = workspace / queue.submit_dir
-        self._template = queue.request_template
+        self._queue = queue
         self._history = history
         self._lock = threading.Lock()
-        self._sequence = 0
+        self._probes = 0
 
-    def submit(self, request_type: str, purpose: str) -> str:
-        """Submit one request; returns its file name.
+    def probe(self, purpose: str) -> str:
+        """Submit the smallest request there is; returns its file name."""
+        with self._lock:
+            self._probes += 1
+            number = self._probes
+        name = f"probe_{number:04d}.json"
+        self.submit(
+            Wanted(
+                name=name,
+                kind="selfplay",
+                source=PROBE_SOURCE,
+                reason=f"probe {name}",
+                timestamp=datetime.now(UTC).isoformat(),
+                sequence=number,
+            ),
+            purpose,
+        )
+        return name
+
+    def submit_all(self, requests: Sequence[Wanted], purpose: str) -> None:
+        """Submit them in order."""
+        for wanted in requests:
+            self.submit(wanted, purpose)
+
+    def submit(self, wanted: Wanted, purpose: str) -> None:
+        """Submit one request.
 
         A failed rename leaves the outcome unknown (`info`): the Watcher may have seen the file.
         """
-        with self._lock:
-            self._sequence += 1
-            sequence = self._sequence
-        name = f"probe_{sequence:04d}.json"
-        values = {
-            "id": name,
-            "type": request_type,
-            "sequence": sequence,
-            "now": datetime.now(UTC).isoformat(),
-        }
+        body = body_of(template_of(self._queue, wanted.kind), wanted)
+        with self._lock:  # the order of the files is the order of the records
+            self._put(wanted, body, purpose)
+
+    def _put(self, wanted: Wanted, body: dict[str, Any], purpose: str) -> None:
+        name = wanted.name
         part = self._folder / f".{name}.part"
-        detail = {"purpose": purpose, "sequence": sequence, "type": request_type}
+        detail = {
+            "purpose": purpose,
+            "sequence": wanted.sequence,
+            "type": wanted.kind,
+            "source": wanted.source,
+        }
         try:
-            part.write_text(json.dumps(_filled(self._template, values), indent=2), encoding="utf-8")
+            self._folder.mkdir(parents=True, exist_ok=True)
+            part.write_text(json.dumps(body, indent=2), encoding="utf-8")
         except OSError as error:
             self._history.op("submit", name, "fail", error=str(error), **detail)
-            return name
+            return
         try:
             part.rename(self._folder / name)
         except OSError as error:
             self._history.op("submit", name, "info", error=str(error), **detail)
-            return name
+            return
         self._history.op("submit", name, "ok", **detail)
-        return name

@@ -122,9 +122,17 @@ class Backend(Protocol):
 
     name: str
 
-    def up(self, on_step: Callable[[str], None]) -> Stack:
+    def up(
+        self,
+        on_step: Callable[[str], None],
+        *,
+        before_watcher: Callable[[Stack], None] | None = None,
+        daemon: bool = True,
+    ) -> Stack:
         """Start everything, wait for evidence that it is ready; `on_step` is told what goes on.
 
+        `before_watcher` is called when all but the Watcher is ready. Without `daemon` the service
+        `watcher` is one invocation of the target's batch command, and is left to be started.
         Raises `EnvironmentProblem`; whatever was started by then is taken down again.
         """
 

@@ -16,7 +16,7 @@ from typing import Any
 from chaos.errors import EnvironmentProblem
 from chaos.stack.base import Endpoint, Stopped
 from chaos.stack.process import LocalService
-from chaos.stack.proctree import await_gone, is_alive, send, tree
+from chaos.stack.proctree import await_gone, await_stopped, is_alive, send, tree
 
 _CALL_LIMIT_S = 2.0
 _STOP_LIMIT_S = 20.0
@@ -51,8 +51,10 @@ class LLMService:
         await_gone(pids, _KILL_LIMIT_S)
 
     def pause(self) -> None:
-        """SIGSTOP for the server only."""
-        send(self.pids(), signal.SIGSTOP)
+        """SIGSTOP for the server only; returns once it has stopped."""
+        pids = self.pids()
+        send(pids, signal.SIGSTOP)
+        await_stopped(pids)
 
     def resume(self) -> None:
         """SIGCONT for the server only."""

@@ -135,15 +135,27 @@ class LocalBackend:
         self._started: list[LocalService] = []
         self.swept: list[str] = []  # what `down` found beside the services, and killed
 
-    def up(self, on_step: Callable[[str], None]) -> Stack:
+    def up(
+        self,
+        on_step: Callable[[str], None],
+        *,
+        before_watcher: Callable[[Stack], None] | None = None,
+        daemon: bool = True,
+    ) -> Stack:
         """Bring everything up; see the Protocol."""
         try:
-            return self._up(on_step)
+            stack = self._up_to_watcher(on_step, daemon=daemon)
+            if before_watcher is not None:
+                before_watcher(stack)
+            if daemon:
+                on_step("Watcher: starting")
+                stack.service("watcher").start()
+            return stack
         except BaseException:
             self.down()
             raise
 
-    def _up(self, on_step: Callable[[str], None]) -> Stack:
+    def _up_to_watcher(self, on_step: Callable[[str], None], *, daemon: bool) -> Stack:
         llm = self._target.llm
         on_step("workspace: installing the programs")
         self._make_workspace()
@@ -161,10 +173,9 @@ class LocalBackend:
         on_step("LLM server: waiting for health and a completion, direct and through the proxy")
         llm_service = LLMService(supervisor, Endpoint.parse(llm.control), self._log("llm"))
         self._await_llm(llm_service)
-        on_step("Watcher: starting")
-        watcher = self._start(self._program("watcher", self._target.watcher))
+        watcher = self._program("watcher", self._target.watcher if daemon else self._batch())
         injector = self._program("injector", self._target.injector)
-        self._started.append(injector)  # the workload starts it; `down` stops it
+        self._started += [watcher, injector]  # started later; `down` stops them
         services: dict[str, Service] = {
             "watcher": watcher,
             "injector": injector,
@@ -217,6 +228,20 @@ class LocalBackend:
             ready_file=self._workspace / spec.ready_file if spec.ready_file else None,
             ready_limit_s=spec.ready_limit_s,
             cancel=self._cancel,
+        )
+
+    def _batch(self) -> ServiceSpec:
+        if self._target.batch is None:
+            raise EnvironmentProblem(
+                "the target has no batch command",
+                place=f"target {self._target.target}, batch",
+                next_step="add it, or choose a profile with the daemon",
+            )
+        watcher = self._target.watcher
+        return ServiceSpec(
+            start=self._target.batch.command,
+            stop_signal=watcher.stop_signal,
+            stop_limit_s=watcher.stop_limit_s,
         )
 
     def _supervisor(self) -> LocalService:

@@ -21,7 +21,7 @@ from pathlib import Path
 from chaos.deadline import Deadline
 from chaos.errors import EnvironmentProblem
 from chaos.stack.base import CommandResult, Stopped
-from chaos.stack.proctree import await_end, await_gone, send, tree
+from chaos.stack.proctree import await_end, await_gone, await_stopped, send, tree
 from chaos.stopping import RunStopped
 
 _SPAWN_LIMIT_S = 10.0
@@ -159,6 +159,7 @@ class LocalService:
         paused: list[int] = []
         while new := [pid for pid in self.pids() if pid not in paused]:
             send(new, signal.SIGSTOP)
+            await_stopped(new)
             paused += new
 
     def resume(self) -> None:

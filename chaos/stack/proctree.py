@@ -89,6 +89,21 @@ def send(pids: list[int], signum: signal.Signals) -> None:
             os.kill(pid, signum)
 
 
+def await_stopped(pids: list[int], limit_s: float = 2.0) -> None:
+    """Wait until every thread of `pids` has stopped: SIGSTOP returns before it has acted."""
+    deadline_s = time.monotonic() + limit_s
+    while any(_runs(pid) for pid in pids) and time.monotonic() < deadline_s:
+        time.sleep(0.001)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        stats = [task.read_text() for task in (_PROC / str(pid) / "task").glob("*/stat")]
+    except OSError:  # a thread or the process ended meanwhile: look again
+        return is_alive(pid)
+    return any(stat.rpartition(")")[2].split()[0] not in "TtZX" for stat in stats)
+
+
 def await_end(process: subprocess.Popen[bytes], limit_s: float) -> int | None:
     """Exit code of our child, or None when it is still running after `limit_s`.
 

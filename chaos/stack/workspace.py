@@ -60,12 +60,10 @@ def install(target: Target, images: Path, workspace: Path) -> set[str]:
             shutil.copy2(source, to)
             installed.add(str(to.relative_to(workspace)))
         elif source.is_dir():
-            ignore = shutil.ignore_patterns("__pycache__", "*.pyc")
+            ignore = shutil.ignore_patterns("__pycache__", "*.pyc", ".*")  # caches of tools
             shutil.copytree(source, to, ignore=ignore, dirs_exist_ok=True)
-            below = (path for path in source.rglob("*") if path.is_file())
-            installed |= {
-                str((to / path.relative_to(source)).relative_to(workspace)) for path in below
-            }
+            names = (path.relative_to(source) for path in source.rglob("*") if path.is_file())
+            installed |= {str((to / name).relative_to(workspace)) for name in names}
         else:
             raise EnvironmentProblem(
                 f"there is no {source} to install",

@@ -23,6 +23,14 @@ from chaos.errors import EnvironmentProblem
 from tests.assets.conftest import Shelf
 from tests.assets.standins import MODEL_BYTES, server_that_says
 
+# A test suite that was started in the background is deaf to SIGINT, and so are its children.
+ENSURE = """
+import signal
+from chaos.assets import ensure
+signal.signal(signal.SIGINT, signal.default_int_handler)
+ensure()
+"""
+
 
 @pytest.fixture
 def proxy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -189,7 +197,7 @@ def test_an_interrupted_download_leaves_no_half_model_and_no_process(
     environment["PIP_INDEX_URL"] = f"http://127.0.0.1:{server.server_port}/"
     environment["NO_PROXY"] = "127.0.0.1"
     process = subprocess.Popen(
-        [sys.executable, "-c", "from chaos.assets import ensure; ensure()"],
+        [sys.executable, "-c", ENSURE],
         env=environment,
         stderr=subprocess.DEVNULL,
     )

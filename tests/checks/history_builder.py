@@ -9,6 +9,7 @@ are plain data; a test plants a defect by changing them.
 from __future__ import annotations
 
 import copy
+import hashlib
 import json
 import random
 from collections.abc import Callable
@@ -47,6 +48,11 @@ def _yaml(path: str) -> Any:
     return yaml.safe_load((REPO / "experiments" / path).read_text(encoding="utf-8"))
 
 
+# They judge the same defects a second time, or need what only a real run has (a GPU);
+# test_plan_checks.py plants their defects one by one.
+_TWINS = ("decision_log", "gpu_memory", "routing", "file_descriptors", "resource_growth")
+
+
 class PlantedRun:
     """A run directory in the making. `cuts` are the (injected, recovered) times of the faults."""
 
@@ -66,6 +72,7 @@ class PlantedRun:
         self.files: dict[str, str | bytes] = {}  # below the run directory; written last
         self.rss_mb: Callable[[float, int], float] = _flat_memory()
         self.gpu_mb: Callable[[float], float] | None = None
+        self.signals: dict[str, Callable[[float, int], float]] = _quiet_signals()
         self.collected = True
         self.torn_history = False
         self._live()
@@ -84,7 +91,7 @@ class PlantedRun:
             "profile_name": "quick",
             "profile": profile,
             "target": copy.deepcopy(_yaml("targets/reference.yaml")),
-            "criteria": soak["criteria"],
+            "criteria": {k: v for k, v in soak["criteria"].items() if k not in _TWINS},
             "faults": faults if self.cuts else none,
             "seed": 7,
             "reproduce": "chaos run soak_c --profile quick --fault llm_timeout:count=2 --seed 7",
@@ -133,7 +140,12 @@ class PlantedRun:
             self.draws.append({"value": value, "draw_source": source})
         for index in range(injected):
             name = f"diag_{BOOTSTRAP + index:06d}.json"
-            self.diagnostics[name] = {"draw_index": BOOTSTRAP + index, "requests": []}
+            seen_s = 2.3 + (index + 1) * DRAW_INTERVAL_S
+            self.diagnostics[name] = {
+                "draw_index": BOOTSTRAP + index,
+                "timestamp": iso(seen_s),
+                "requests": [],
+            }
 
     def _make_decisions(self) -> None:
         waiting: list[tuple[float, str, str, str]] = []
@@ -167,7 +179,7 @@ class PlantedRun:
         end_s: float = calls[1].pop("_end") + 0.05
         dispatch = "dispatch_learning" if kind == "learning_loop" else "dispatch_selfplay"
         fell_back = any(call["outcome"] == "failed" for call in calls)
-        decision = {
+        decision: dict[str, Any] = {
             "decision_id": f"d{count:06d}",
             "sequence_number": count,
             "source": source,
@@ -178,13 +190,17 @@ class PlantedRun:
             "timestamp": iso(end_s),
             "decided_by": "heuristic" if fell_back else "llm",
             "llm_calls": calls,
+            "effects": {"child_pid": 1000 + count, "child_exit": 0, "artefacts": {}},
         }
         if fell_back:
             decision["heuristic_fallback"] = True
         self.decisions.append(decision)
         self.folders["archive"].append(name)
         if kind == "selfplay":
-            self.candidates[f"c_{count:03d}.json"] = {"candidate_id": f"c_{count:03d}"}
+            made = f"c_{count:03d}.json"
+            self.candidates[made] = {"candidate_id": f"c_{count:03d}"}
+            digest = _sha256(self.candidates[made])
+            decision["effects"]["artefacts"][f"policy_history/{made}"] = digest
         else:
             self._learn(end_s)
         return end_s
@@ -241,7 +257,9 @@ class PlantedRun:
 
     def add_artefact(self, t_s: float, path: str, content: Any, **more: Any) -> Record:
         """A version of a watched file."""
-        return self.add_event(t_s, "artefact", path=path, sha256="0" * 64, content=content, **more)
+        return self.add_event(
+            t_s, "artefact", path=path, sha256=_sha256(content), content=content, **more
+        )
 
     def event(self, name: str) -> Record:
         """The (last) event called `name`, to be changed."""
@@ -293,6 +311,7 @@ class PlantedRun:
 
     def _samples(self) -> list[Record]:
         ends = sorted(_t_s(d["timestamp"]) for d in self.decisions if d["status"] == "COMPLETED")
+        spans = [(_t_s(d["started_at"]), _t_s(d["timestamp"])) for d in self.decisions]
         records = []
         for tick in range(int((HALT_S - BASELINE_S) / PERIOD_S)):
             t_s = round(BASELINE_S + tick * PERIOD_S, 6)
@@ -305,7 +324,9 @@ class PlantedRun:
                 "decisions.completed": done,
                 "queue.pending": 1,
                 "queue.claimed": 0,
+                "watcher.children": int(any(a <= t_s <= b for a, b in spans)),
             }
+            values |= {key: signal(t_s, done) for key, signal in self.signals.items()}
             if self.gpu_mb is not None:
                 values["gpu0.used_bytes"] = int(self.gpu_mb(t_s) * 1e6)
             records.append({"kind": "sample", "t_s": t_s, "values": values})
@@ -321,7 +342,9 @@ class PlantedRun:
         self.files.setdefault("artefacts/logs/watcher_agent.log", "INFO ready\nINFO done\n")
         for folder, names in self.folders.items():
             for name in names:
-                self._write(f"artefacts/watcher_requests/{folder}/{name}", "{}")
+                kind = "learning_loop" if "learning" in name else "selfplay"
+                content = json.dumps({"request_type": kind})
+                self._write(f"artefacts/watcher_requests/{folder}/{name}", content)
         for name, content in self.diagnostics.items():
             self._write(f"artefacts/diagnostics_history/{name}", json.dumps(content))
         for name, content in self.candidates.items():
@@ -335,6 +358,27 @@ class PlantedRun:
 
 def _t_s(stamp: str) -> float:
     return datetime.fromisoformat(stamp).timestamp() - EPOCH_S
+
+
+def _sha256(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+
+def _quiet_signals() -> dict[str, Callable[[float, int], float]]:
+    """Signals of a healthy run: short-lived things come and go, nothing stays."""
+    return {
+        "watcher.fds": lambda t_s, done: 6 + int(t_s * 4) % 3,
+        "watcher.threads": lambda t_s, done: 1,
+        "watcher.zombies": lambda t_s, done: 0,
+        "watcher.sockets_established": lambda t_s, done: int(t_s) % 2,
+        "watcher.sockets_close_wait": lambda t_s, done: 0,
+        "watcher.sockets_other": lambda t_s, done: 0,
+        "workspace.temp_files": lambda t_s, done: int(t_s * 4) % 2,
+        "llm.requests_processing": lambda t_s, done: int(t_s) % 2,
+        "llm.requests_deferred": lambda t_s, done: 0,
+        "log.bytes": lambda t_s, done: 100 + 200 * done,
+        "disk.workspace_used_bytes": lambda t_s, done: 15_000_000 + 4096 * done,
+    }
 
 
 def _flat_memory() -> Callable[[float, int], float]:

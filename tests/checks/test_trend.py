@@ -6,6 +6,8 @@ import math
 import random
 from collections.abc import Callable
 
+import numpy as np
+import numpy.typing as npt
 import pytest
 
 from chaos.checks.trend import BLOCKS, Growth, blocks_of, growth, theil_sen
@@ -49,10 +51,15 @@ def leak(mb_per_h: float) -> Shape:
     return shape
 
 
+def columns(points: list[tuple[float, float, float]]) -> npt.NDArray[np.float64]:
+    """Times, work and values, as the checks have them."""
+    return np.array(points).T
+
+
 def _judge(values: list[float], masked: list[tuple[float, float]] | None = None) -> Growth:
     points = [(i * PERIOD_S, 0.0, value) for i, value in enumerate(values)]
     end_s = len(values) * PERIOD_S
-    blocks = blocks_of(points, end_s / 3, end_s, PERIOD_S, masked or [])
+    blocks = blocks_of(*columns(points), (end_s / 3, end_s), PERIOD_S, masked or [])
     return growth(blocks, LIMIT_MB_PER_H / 3600, per_work=False)
 
 
@@ -114,7 +121,7 @@ def test_a_leak_per_request_shows_within_minutes() -> None:
     points = [
         (i * 0.25, float(i // 9), 40 + 0.2 * (i // 9) + rng.gauss(0, 0.2)) for i in range(360)
     ]
-    blocks = blocks_of(points, 0.0, 90.0, 0.25)
+    blocks = blocks_of(*columns(points), (0.0, 90.0), 0.25)
     assert len(blocks) == BLOCKS
     assert growth(blocks, 0.1, per_work=True).verdict == "fail"
     assert growth(blocks, 0.5, per_work=True).verdict == "pass"
@@ -122,7 +129,7 @@ def test_a_leak_per_request_shows_within_minutes() -> None:
 
 def test_without_work_a_slope_per_request_means_nothing() -> None:
     points = [(i * 0.25, 3.0, 40.0 + i) for i in range(360)]
-    blocks = blocks_of(points, 0.0, 90.0, 0.25)
+    blocks = blocks_of(*columns(points), (0.0, 90.0), 0.25)
     assert growth(blocks, 0.5, per_work=True).verdict == "inconclusive"
 
 

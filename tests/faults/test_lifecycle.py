@@ -28,6 +28,7 @@ class Scripted:
     summary: ClassVar[str] = "for tests"
     scope: ClassVar[Literal["stack", "host"]] = "stack"
     triage_path: ClassVar[str] = "none"
+    reconnection_path: ClassVar[str] = "none"
     params: ClassVar[tuple[Param, ...]] = ()
 
     def __init__(self, fault_id: str, values: dict[str, Value]) -> None:

@@ -70,6 +70,7 @@ class Stuck:
     summary = "leaves a file behind"
     scope = "host"
     triage_path = "none"
+    reconnection_path = "none"
     params = (HOLD, COUNT)
     mark = Path(__file__).with_name("left_behind")
 

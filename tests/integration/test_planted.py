@@ -14,6 +14,9 @@ pytestmark = [pytest.mark.stack, pytest.mark.slow]
 PLANTED = REPO / "tests" / "planted"
 
 
+TWINS = {"duplicate_dispatch": {"decision_log", "fifo", "llm_lifecycle", "routing"}}
+
+
 def planted_target(name: str, folder: Path) -> Path:
     """The reference profile, with the defective program in front of its daemon."""
     path = REPO / "experiments" / "targets" / "reference.yaml"
@@ -55,14 +58,17 @@ def test_defective_watcher_fails_by_the_check_for_its_defect(
     )  # fmt: skip
     assert done.exit_code == 1, done.text
     assert checks <= failed(done), done.text
-    # The defect, and nothing that merely comes with it in every run:
-    assert failed(done) <= checks | {"llm_lifecycle", "request_queue"}, done.text
+    # Nothing else fails but what the same defect shows to another check.
+    assert failed(done) <= checks | TWINS.get(name, set()), done.text
 
 
 def test_clean_watcher_passes_the_quick_profile_under_the_fault(tmp_path: Path) -> None:
     done = chaos(tmp_path / "runs", "run", "soak_c", "--fault", "llm_timeout", "--seed", "7")
     assert done.exit_code == 0, done.text
-    assert {f["outcome"] for f in done.verdict()["findings"]} == {"pass"}, done.text
+    outcomes = {f["check"]: f["outcome"] for f in done.verdict()["findings"]}
+    skipped = {check for check, outcome in outcomes.items() if outcome == "skipped"}
+    assert skipped <= {"gpu_memory"}, done.text
+    assert set(outcomes.values()) <= {"pass", "skipped"}, done.text
     assert done.outcome("fault_effect") == "pass"
 
 

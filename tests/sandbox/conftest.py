@@ -17,6 +17,8 @@ from chaos.sandbox.guardian import kill_marked
 from chaos.sandbox.probe import Namespaces, probe
 from tests.sandbox.guarded import INSIDE, LIMIT_S, Guarded, Start
 
+REPO = Path(__file__).resolve().parents[2]
+
 
 @pytest.fixture(scope="session")
 def namespaces() -> Namespaces:
@@ -39,6 +41,7 @@ def start(tmp_path: Path, namespaces: Namespaces) -> Iterator[Start]:
         prefix: tuple[str, ...] = (),
         python: str = sys.executable,
         user_namespace: bool = namespaces.user,
+        checkout: Path = REPO,
         **more: Any,
     ) -> Guarded:
         folder.mkdir(exist_ok=True)
@@ -50,8 +53,9 @@ def start(tmp_path: Path, namespaces: Namespaces) -> Iterator[Start]:
             user_namespace=user_namespace,
             **more,
         )
+        words = [word.replace(str(REPO), str(checkout)) for word in argv[1:]]
         process = subprocess.Popen(
-            [*prefix, python, *argv[1:]],
+            [*prefix, python, *words],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

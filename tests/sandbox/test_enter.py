@@ -71,8 +71,25 @@ def test_inside_as_an_ordinary_user(start: Start, shared: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become an ordinary user")
-def test_an_ordinary_users_sandbox_dies_with_its_guardian(start: Start, shared: Path) -> None:
+def test_an_ordinary_users_sandbox_dies_with_its_guardian(
+    start: Start, shared: Path, repo: Path
+) -> None:
     """Entering a user namespace must not cancel the parent-death signal."""
+    # The checkout itself may lie where that user must not look.
+    copy = shared / "checkout"
+    for name in (
+        "chaos/sandbox",
+        "chaos/__init__.py",
+        "chaos/errors.py",
+        "chaos/exitcode.py",
+        "tests/sandbox/inside.py",
+    ):
+        to = copy / name
+        to.parent.mkdir(parents=True, exist_ok=True)
+        if (repo / name).is_dir():
+            shutil.copytree(repo / name, to, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(repo / name, to)
     drop = ("setpriv", f"--reuid={_NOBODY}", f"--regid={_NOBODY}", "--clear-groups", "--")
     guarded = start(
         "hold",
@@ -81,6 +98,7 @@ def test_an_ordinary_users_sandbox_dies_with_its_guardian(start: Start, shared: 
         prefix=drop,
         python="/usr/bin/python3",
         user_namespace=True,
+        checkout=copy,
     )
     guarded.ready()
     guarded.process.kill()

@@ -1,46 +1,51 @@
-"""Probe requests arrive whole, by the target's template, and are recorded by their outcome."""
+"""Requests arrive whole, by the target's template, and are recorded by their outcome."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
-import msgspec
-import yaml
+import pytest
+from msgspec.structs import replace
 
-from chaos.history import HistoryWriter, Op, read_history
-from chaos.soaks.requests import RequestSubmitter
-from chaos.target import Target
-
-
-def reference(repo: Path) -> Target:
-    path = repo / "experiments" / "targets" / "reference.yaml"
-    return msgspec.convert(yaml.safe_load(path.read_text(encoding="utf-8")), Target)
+from chaos.errors import UsageError
+from chaos.soaks.requests import RequestSubmitter, template_of
+from tests.soaks.ground import Ground
 
 
-def ops(path: Path) -> list[Op]:
-    return [record for _, record in read_history(path) if isinstance(record, Op)]
-
-
-def test_a_request_is_the_filled_template(tmp_path: Path, repo: Path) -> None:
-    queue = reference(repo).queue
-    (tmp_path / queue.submit_dir).mkdir()
-    history = HistoryWriter(tmp_path / "history.jsonl", "test")
-    name = RequestSubmitter(tmp_path, queue, history).submit("selfplay", "after f001")
-    history.close()
-    written = json.loads((tmp_path / queue.submit_dir / name).read_text())
-    assert written["request_type"] == "selfplay"
-    assert written["sequence_number"] == 1
-    assert written["reason"] == f"probe {name}"
-    assert written["parameters"] == {"episodes": 1, "policy_conditioned": True}
-    assert [(op.id, op.outcome) for op in ops(tmp_path / "history.jsonl")] == [(name, "ok")]
-    assert [path.name for path in (tmp_path / queue.submit_dir).iterdir()] == [name]
+def test_a_probe_is_the_filled_template(ground: Ground) -> None:
+    submitter = RequestSubmitter(ground.workspace, ground.target.queue, ground.history)
+    name = submitter.probe("after f001")
+    request = ground.request(name)
+    assert request["request_type"] == "selfplay"
+    assert request["source"] == "soak_probe"
+    assert request["sequence_number"] == 1
+    assert request["reason"] == f"probe {name}"
+    assert request["parameters"] == {"episodes": 1, "policy_conditioned": True}
+    assert [(op.id, op.outcome) for op in ground.ops("submit")] == [(name, "ok")]
+    assert [path.name for path in ground.queue.iterdir() if path.is_file()] == [name]
 
 
 def test_a_request_that_could_not_be_written_is_a_failed_operation(
-    tmp_path: Path, repo: Path
+    ground: Ground, tmp_path: Path
 ) -> None:
-    history = HistoryWriter(tmp_path / "history.jsonl", "test")
-    RequestSubmitter(tmp_path / "nowhere", reference(repo).queue, history).submit("selfplay", "x")
-    history.close()
-    assert [op.outcome for op in ops(tmp_path / "history.jsonl")] == ["fail"]
+    """A file where the queue's folder should be: nothing can be put into it."""
+    (tmp_path / "no_folder").write_text("")
+    queue = replace(ground.target.queue, submit_dir="no_folder")
+    RequestSubmitter(tmp_path, queue, ground.history).probe("x")
+    assert [op.outcome for op in ground.ops("submit")] == ["fail"]
+
+
+def test_one_template_may_serve_all_types(ground: Ground) -> None:
+    queue = replace(ground.target.queue, request_templates={}, request_template={"t": "{type}"})
+    assert template_of(queue, "selfplay") == {"t": "{type}"}
+
+
+@pytest.mark.parametrize("template", [{}, {"t": "{typo}"}, {"deep": [{"t": "{typo}"}]}])
+def test_a_template_that_cannot_be_filled_is_refused_before_the_run(
+    ground: Ground, template: dict[str, object]
+) -> None:
+    queue = replace(ground.target.queue, request_templates={"selfplay": template})
+    with pytest.raises(UsageError) as caught:
+        template_of(queue, "selfplay")
+    assert "selfplay" in caught.value.place
+    assert caught.value.next_step

@@ -1,0 +1,138 @@
+"""All samples of a run as columns: one number per sample and signal, NaN where it was absent.
+
+A million samples fit into 80 MB, and a check looks at one signal without touching the others.
+Knows which signals checks ask for, and no check.
+"""
+
+from __future__ import annotations
+
+import re
+from array import array
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+Column = npt.NDArray[np.float64]
+
+_GPUS = 16
+_GPU_USED = tuple(f"gpu{number}.used_bytes" for number in range(_GPUS))
+KEYS = (
+    "watcher.pid",
+    "watcher.rss_anon_bytes",
+    "watcher.swap_bytes",
+    "watcher.fds",
+    "watcher.threads",
+    "watcher.children",
+    "watcher.zombies",
+    "watcher.sockets_established",
+    "watcher.sockets_close_wait",
+    "watcher.sockets_other",
+    "workspace.temp_files",
+    "llm.requests_processing",
+    "llm.requests_deferred",
+    "queue.pending",
+    "queue.claimed",
+    "decisions.lines",
+    "decisions.completed",
+    "log.bytes",
+    "disk.workspace_used_bytes",
+)
+_CHUNK = 4096
+_NAN = float("nan")
+PREFIX = b'{"kind":"sample",'
+
+
+def _field(key: str) -> str:
+    return re.sub(r"\W", "_", key)
+
+
+# Of a record of up to a kilobyte only these few numbers are made into objects.
+_Values = msgspec.defstruct(
+    "_Values",
+    [(_field(key), float, msgspec.field(name=key, default=_NAN)) for key in (*KEYS, *_GPU_USED)],
+    gc=False,
+)
+
+
+class _Fast(msgspec.Struct, gc=False):
+    t_s: float
+    values: _Values  # type: ignore[valid-type]
+
+
+class SampleTable:
+    """Columns over the samples of a history. Filled line by line, then read."""
+
+    def __init__(self) -> None:
+        self._t_s = array("d")
+        self._lines = array("I")
+        # Single precision: pages of memory, counts and numbers of processes are exact in it.
+        self._columns = {key: array("f") for key in KEYS}
+        self._waiting: list[Any] = []
+        self._decode = msgspec.json.Decoder(_Fast).decode
+
+    def add_line(self, number: int, line: bytes) -> float:
+        """Take one line of the history; its `t_s`. Raises `MsgspecError` for any other record."""
+        record = self._decode(line)
+        self._take(number, record.t_s, record.values)
+        return record.t_s
+
+    def add(self, number: int, t_s: float, values: dict[str, Any]) -> None:
+        """Take one sample that was decoded elsewhere; what is no number is absent."""
+        known = {
+            _field(key): float(value)
+            for key, value in values.items()
+            if (key in self._columns or key in _GPU_USED) and isinstance(value, (int, float))
+        }
+        self._take(number, t_s, _Values(**known))
+
+    def _take(self, number: int, t_s: float, values: Any) -> None:
+        self._t_s.append(t_s)
+        self._lines.append(number)
+        self._waiting.append(values)
+        if len(self._waiting) >= _CHUNK:
+            self._flush()
+
+    def _flush(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        if not waiting:
+            return
+        done = len(self._t_s) - len(waiting)
+        for key in _GPU_USED:
+            name = _field(key)
+            values = [getattr(one, name) for one in waiting]
+            column = self._columns.get(key)
+            if column is None:
+                if all(value != value for value in values):
+                    break  # GPUs are numbered without gaps
+                column = self._columns[key] = array("f", [_NAN]) * done
+            column.extend(values)
+        for key in KEYS:
+            name = _field(key)
+            self._columns[key].extend([getattr(one, name) for one in waiting])
+
+    def __len__(self) -> int:
+        return len(self._t_s)
+
+    @property
+    def t_s(self) -> Column:
+        """When each sample was taken (run seconds)."""
+        return np.frombuffer(self._t_s, dtype=np.float64)
+
+    @property
+    def lines(self) -> npt.NDArray[np.uint32]:
+        """The line of each sample in the history."""
+        return np.frombuffer(self._lines, dtype=np.uint32)
+
+    def column(self, key: str) -> npt.NDArray[np.float32]:
+        """The values of signal `key`, NaN where it was absent."""
+        self._flush()
+        if key not in self._columns:
+            return np.full(len(self), np.nan, dtype=np.float32)
+        return np.frombuffer(self._columns[key], dtype=np.float32)
+
+    def gpu_keys(self) -> list[str]:
+        """The signals of GPU memory that were ever there."""
+        self._flush()
+        return [key for key in _GPU_USED if key in self._columns]

@@ -1,0 +1,81 @@
+"""Looks at the LLM server: health, then one token, then a grammar. Each call has a time limit.
+
+Health alone says little: it stays 200 while generation hangs, and a grammar that does not parse
+can be answered with unconstrained text and status 200.
+"""
+
+from __future__ import annotations
+
+import http.client
+import time
+from collections.abc import Iterator
+
+from chaos.doctor.item import Item, Patient, short
+from chaos.errors import EnvironmentProblem
+from chaos.preflight import constrained_completion
+from chaos.stack.base import Endpoint
+from chaos.stack.llm_probe import completes
+
+_HEALTH_LIMIT_S = 3.0
+_COMPLETION_LIMIT_S = 30.0
+
+
+def look_at_llm(patient: Patient) -> Iterator[Item]:
+    """Three items; the later two only when the earlier ones are in order."""
+    state, seen = _health(patient.llm)
+    start = patient.target.prerequisites.start_llm
+    next_step = f"start it in the workspace: {start}" if start else "start the LLM server"
+    if state == "loading":
+        yield Item("llm_health", "LLM health", "problem", seen, "wait until it has loaded")
+        return
+    if state != "ok":
+        hint = f"{next_step}; another address: --llm HOST:PORT"
+        yield Item("llm_health", "LLM health", "problem", seen, hint)
+        return
+    yield Item("llm_health", "LLM health", "ok", seen)
+    began_s = time.monotonic()
+    if not completes(patient.llm, _COMPLETION_LIMIT_S):
+        yield Item(
+            "llm_completion", "LLM completion", "problem",
+            f"no completion of one token within {_COMPLETION_LIMIT_S:g} s, although healthy",
+            "restart the LLM server and read its log",
+        )  # fmt: skip
+        return
+    took_s = time.monotonic() - began_s
+    yield Item("llm_completion", "LLM completion", "ok", f"one token in {took_s:.2f} s")
+    yield _grammar(patient.llm)
+
+
+def _health(endpoint: Endpoint) -> tuple[str, str]:
+    """(ok, loading or down; what was seen). Nobody there is said in words, not as a number."""
+    link = http.client.HTTPConnection(endpoint.host, endpoint.port, timeout=_HEALTH_LIMIT_S)
+    try:
+        link.request("GET", "/health")
+        answer = link.getresponse()
+        body = short(answer.read(4096).decode(errors="replace"))
+    except ConnectionRefusedError:
+        return "down", f"nobody listens on {endpoint}"
+    except TimeoutError:
+        return "down", f"{endpoint} does not answer within {_HEALTH_LIMIT_S:g} s"
+    except (OSError, http.client.HTTPException) as error:
+        return "down", f"{endpoint}: {error or type(error).__name__}"
+    finally:
+        link.close()
+    if answer.status == 200:
+        return "ok", f"{endpoint} answers 200"
+    state = "loading" if answer.status == 503 else "down"
+    return state, f"{endpoint} answers {answer.status}: {body}"
+
+
+def _grammar(endpoint: Endpoint) -> Item:
+    name, title = "llm_grammar", "LLM grammar"
+    try:
+        said = constrained_completion(endpoint, _COMPLETION_LIMIT_S)
+    except EnvironmentProblem as problem:
+        return Item(name, title, "problem", problem.message, "read the LLM server's log")
+    if said not in ("yes", "no"):
+        return Item(
+            name, title, "problem", f"asked for yes or no under a grammar, it said {said!r}",
+            "try another model or build: its decisions would not be of the agreed form",
+        )  # fmt: skip
+    return Item(name, title, "ok", f"obeyed: asked for yes or no, it said {said!r}")

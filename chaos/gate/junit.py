@@ -1,0 +1,71 @@
+"""All runs of a gate as one JUnit document: their own suites, and one for the gate itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from xml.etree import ElementTree as ET
+
+from chaos.gate.state import GateState, GateVerdict
+from chaos.report.junit import suite
+from chaos.report.printable import printable
+from chaos.report.stored import Stored
+
+
+def gate_junit(state: GateState, verdict: GateVerdict, runs: Mapping[str, Stored]) -> str:
+    """The document. `runs`: step name -> stored run, for each finished one."""
+    root = ET.Element("testsuites")
+    for number, (name, stored) in enumerate(runs.items()):
+        element = suite(stored, number)
+        element.set("name", name)
+        root.append(element)
+    root.append(_gate_suite(state, verdict, len(runs)))
+    ET.indent(root)
+    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, "unicode") + "\n"
+
+
+def _gate_suite(state: GateState, verdict: GateVerdict, number: int) -> ET.Element:
+    """A case for each run that was not made, and one for the verdict: never greener than it."""
+    cases = []
+    for item in state.steps:
+        if item.state != "done":
+            case = ET.Element("testcase", _case_attributes(item.name))
+            ET.SubElement(case, "error", {"message": "not run", "type": "gate.not_run"})
+            cases.append(case)
+    case = ET.Element("testcase", _case_attributes("Gate verdict"))
+    if verdict.exit_code != 0:
+        tag = "failure" if verdict.verdict == "NEEDS FIXES" else "error"
+        message = printable(f"{verdict.verdict}: {verdict.reason} (exit {verdict.exit_code})")
+        ET.SubElement(case, tag, {"message": message, "type": f"gate.{tag}"})
+    cases.append(case)
+    element = ET.Element(
+        "testsuite",
+        {
+            "name": "gate",
+            "id": str(number),
+            "package": "chaos",
+            "timestamp": state.created.removesuffix("Z"),
+            "hostname": "localhost",
+            "tests": str(len(cases)),
+            "failures": str(sum(one.find("failure") is not None for one in cases)),
+            "errors": str(sum(one.find("error") is not None for one in cases)),
+            "skipped": "0",
+            "time": "0.000",
+        },
+    )
+    properties = ET.SubElement(element, "properties")
+    for name, value in (
+        ("gate_id", state.gate_id),
+        ("profile", state.request.profile),
+        ("faults", " ".join(state.request.faults)),
+        ("seed", str(state.request.seed)),
+        ("verdict", verdict.verdict),
+    ):
+        ET.SubElement(properties, "property", {"name": name, "value": printable(value)})
+    element.extend(cases)
+    ET.SubElement(element, "system-out").text = printable("\n".join(verdict.notes))
+    ET.SubElement(element, "system-err")
+    return element
+
+
+def _case_attributes(name: str) -> dict[str, str]:
+    return {"name": printable(name), "classname": "chaos.gate", "time": "0.000"}

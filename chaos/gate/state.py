@@ -1,0 +1,228 @@
+"""`gate.json`: what a gate was asked for, how far it got, and its verdict.
+
+Replaced as a whole after every step, so that a gate goes on where it ended, however it ended::
+
+    runs/gate/20260203-101500-s12345-1a2b/
+      gate.json            this
+      gate.lock            held by the process that works on it
+      soak_a/, soak_b/...  its runs, as every run directory is (chaos/rundir.py)
+      CHANGELOG_ENTRY.md   for the session changelog (the plan, section 9)
+      junit.xml            all runs, one suite each
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from chaos import __version__
+from chaos.errors import ChaosError, EnvironmentProblem, UsageError
+from chaos.gate.steps import GatePlan, GateRequest
+from chaos.rundir import RunDir, write_atomic
+
+SCHEMA = 1
+FOLDER = "gate"
+
+Word = Literal["PRODUCTION-READY", "NEEDS FIXES", "NOT PROVEN"]
+
+
+class StepState(msgspec.Struct, kw_only=True):
+    """One run of the gate. `run` and `attempts` are folders below the gate's."""
+
+    name: str
+    soak: str
+    control: bool
+    digest: str  # of the plan
+    schedule_hash: str
+    command: str  # repeats this run alone
+    state: Literal["pending", "running", "done"] = "pending"
+    run: str | None = None
+    verdict: str | None = None
+    exit_code: int | None = None
+    lasted_s: float | None = None
+    verdict_sha256: str | None = None
+    attempts: list[str] = []
+    left: list[str] = []  # what the run had left behind, and is gone by now
+    notes: list[str] = []
+
+
+class GateVerdict(msgspec.Struct, frozen=True, kw_only=True):
+    """The final word. `reason` is one sentence."""
+
+    verdict: Word
+    exit_code: int
+    reason: str
+    notes: list[str]
+
+
+class GateState(msgspec.Struct, kw_only=True):
+    """The content of `gate.json`."""
+
+    gate_id: str
+    created: str  # UTC
+    chaos: str
+    request: GateRequest
+    steps: list[StepState]
+    state: Literal["running", "interrupted", "stopped", "complete"] = "running"
+    dirty: list[str] = []  # what could not be removed
+    gpu_before: dict[str, int] = {}  # bytes used of each GPU before the first run
+    verdict: GateVerdict | None = None
+    schema: int = SCHEMA
+
+
+@dataclass(frozen=True)
+class GateDir:
+    """Paths of one gate."""
+
+    path: Path
+
+    @property
+    def state(self) -> Path:
+        """Request, progress, verdict (JSON)."""
+        return self.path / "gate.json"
+
+    @property
+    def changelog(self) -> Path:
+        """The changelog entry (Markdown)."""
+        return self.path / "CHANGELOG_ENTRY.md"
+
+    @property
+    def junit(self) -> Path:
+        """All runs as JUnit XML."""
+        return self.path / "junit.xml"
+
+    def run(self, step: StepState) -> RunDir | None:
+        """The run directory of a step, if it has one."""
+        return RunDir(self.path / step.run) if step.run else None
+
+    def relative(self, run: RunDir) -> str:
+        """How `gate.json` names a run."""
+        return str(run.path.relative_to(self.path))
+
+    def write(self, state: GateState) -> None:
+        """Replace `gate.json`; `EnvironmentProblem` when it cannot be written."""
+        text = msgspec.json.format(msgspec.json.encode(state), indent=2).decode() + "\n"
+        try:
+            write_atomic(self.state, text)
+        except OSError as error:
+            raise EnvironmentProblem(
+                f"cannot write the state of the gate: {error.strerror}",
+                place=str(self.state),
+                next_step=f"free some space, then: chaos gate --resume {self.path}",
+            ) from error
+
+    def read(self) -> GateState:
+        """The content of `gate.json`; `UsageError` when it is not one of this version."""
+        try:
+            state = msgspec.json.decode(self.state.read_bytes(), type=GateState)
+        except (OSError, msgspec.MsgspecError) as error:
+            raise UsageError(
+                f"not the state of a gate: {error}",
+                place=str(self.state),
+                next_step="start the gate anew",
+            ) from error
+        if state.chaos != __version__:
+            raise UsageError(
+                f"was begun by chaos {state.chaos}, this is {__version__}",
+                place=str(self.state),
+                next_step="one gate judges with one version: start the gate anew",
+            )
+        return state
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Held while somebody works on this gate; the kernel lets go of it whatever happens."""
+        fd = os.open(self.path / "gate.lock", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise UsageError(
+                    "somebody works on this gate already",
+                    place=str(self.path),
+                    next_step="wait for its end, or interrupt it there",
+                ) from error
+            yield
+        finally:
+            os.close(fd)
+
+
+def begin(plan: GatePlan, root: Path) -> tuple[GateDir, GateState]:
+    """The folder of a new gate below `root`, with its state. Raises `ChaosError`."""
+    stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
+    name = f"{stamp}-s{plan.request.seed}-{secrets.token_hex(2)}"
+    gate = GateDir(root.resolve() / FOLDER / name)
+    try:
+        gate.path.mkdir(parents=True)
+    except OSError as error:
+        raise ChaosError(
+            f"cannot create the folder of the gate: {error.strerror}",
+            place=str(gate.path),
+            next_step="free some space or name another folder with --runs DIR",
+        ) from error
+    state = GateState(
+        gate_id=name,
+        created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        chaos=__version__,
+        request=plan.request,
+        steps=_fresh(plan),
+    )
+    gate.write(state)
+    return gate, state
+
+
+def find_gate(reference: str, root: Path) -> GateDir:
+    """A gate by its path, its name, or `latest`."""
+    folder = root / FOLDER
+    candidates = [Path(reference), folder / reference]
+    if reference == "latest":
+        candidates = sorted(folder.glob("*/"), reverse=True)
+    for path in candidates:
+        if (path / "gate.json").is_file():
+            return GateDir(path.resolve())
+    raise UsageError(
+        f"no gate at {reference!r}",
+        place="--resume",
+        next_step=f"name the folder of a gate, one of those under {folder}, or latest",
+    )
+
+
+def check_same(plan: GatePlan, state: GateState, gate: GateDir) -> None:
+    """`UsageError` unless every step still is what it was when the gate began."""
+    now, then = _fresh(plan), state.steps
+    for new, old in zip(now, then, strict=False):
+        if (new.name, new.digest, new.schedule_hash) != (old.name, old.digest, old.schedule_hash):
+            what = f"{old.name} is not what it was when the gate began"
+            break
+    else:
+        if len(now) == len(then):
+            return
+        what = f"the gate had {len(then)} runs, it has {len(now)} now"
+    raise UsageError(
+        f"{what}: an experiment, the target or {plan.request.file} was changed since",
+        place=str(gate.state),
+        next_step="change it back, or start the gate anew",
+    )
+
+
+def _fresh(plan: GatePlan) -> list[StepState]:
+    return [
+        StepState(
+            name=step.name,
+            soak=step.soak,
+            control=step.control,
+            digest=step.digest,
+            schedule_hash=step.schedule.hash,
+            command=step.plan.reproduce,
+        )
+        for step in plan.steps
+    ]

@@ -1,0 +1,141 @@
+"""From what was asked for to the runs of a gate, each with its plan and schedule. Starts nothing.
+
+Everything is resolved before the first run begins, so that a mistake that concerns the last soak
+does not show after hours.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from chaos.errors import UsageError, unknown_name
+from chaos.gate.settings import GateSettings, read_settings
+from chaos.options import CONTROL
+from chaos.plan import Plan, Sandbox
+from chaos.resolve import Request, resolve, soak_names
+from chaos.schedule import Schedule, draw
+
+# What start, drain, halt and judgement usually add to the phases of a run.
+OVERHEAD_S = 30.0
+# What they may take at most, beyond the budget that ends the run from within.
+_BEYOND_BUDGET_S = 600.0
+
+
+class GateRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """What was asked for, with nothing left open: stored, and the gate follows from it alone."""
+
+    file: str
+    profile: str
+    soaks: tuple[str, ...]
+    faults: tuple[str, ...]
+    seed: int
+    target: str | None = None
+    sandbox: Sandbox = "namespaces"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One run of a gate."""
+
+    name: str  # "soak_a clean", "soak_a under llm_timeout"
+    soak: str
+    control: bool
+    plan: Plan
+    schedule: Schedule
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the plan: a run belongs to this step if its config gives the same."""
+        return config_digest(self.plan.to_json())
+
+    @property
+    def planned_s(self) -> float:
+        """About how long it takes."""
+        profile = self.plan.profile
+        return profile.baseline_s + profile.storm_s + profile.quiet_s + OVERHEAD_S
+
+    @property
+    def limit_s(self) -> float:
+        """By when it has ended, one way or another."""
+        return self.plan.guardrails.run_budget_s + _BEYOND_BUDGET_S
+
+
+@dataclass(frozen=True)
+class GatePlan:
+    """All runs of a gate in their order, and the soaks that a full gate would have."""
+
+    request: GateRequest
+    steps: tuple[Step, ...]
+    cooldown_s: float
+    required: tuple[str, ...]
+
+    @property
+    def planned_s(self) -> float:
+        """About how long everything takes."""
+        pauses_s = self.cooldown_s * (len(self.steps) - 1)
+        return sum(step.planned_s for step in self.steps) + pauses_s
+
+
+def config_digest(config: dict[str, Any]) -> str:
+    """SHA-256 of a `config.json`, whatever its layout."""
+    text = json.dumps(config, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def planned(request: GateRequest) -> GatePlan:
+    """The gate that follows from `request`; `UsageError` for whatever is wrong in it."""
+    settings = read_settings(Path(request.file))
+    if request.profile not in settings.profiles:
+        raise unknown_name("profile", request.profile, settings.profiles, place="--profile")
+    profile = settings.profiles[request.profile]
+    for name in profile.set:
+        if name not in settings.soaks:
+            place = f"{request.file} profiles.{request.profile}.set"
+            raise unknown_name("soak", name, settings.soaks, place=place)
+    steps = []
+    for soak in request.soaks:
+        changes = [f"{key}={value}" for key, value in profile.set.get(soak, {}).items()]
+        steps.append(_step(request, soak, (CONTROL,), changes))
+        if request.faults != (CONTROL,):
+            steps.append(_step(request, soak, request.faults, changes))
+    return GatePlan(request, tuple(steps), profile.cooldown_s, settings.soaks)
+
+
+def _step(request: GateRequest, soak: str, faults: Sequence[str], changes: Sequence[str]) -> Step:
+    plan = resolve(
+        Request(
+            soak=soak,
+            profile=request.profile,
+            target=request.target,
+            faults=faults,
+            seed=request.seed,
+            overrides=changes,
+            sandbox=request.sandbox,
+        )
+    )
+    control = tuple(faults) == (CONTROL,)
+    what = "clean" if control else "under " + ", ".join(fault.name for fault in plan.faults)
+    return Step(f"{plan.soak} {what}", plan.soak, control, plan, draw(plan))
+
+
+def chosen_soaks(text: str | None, settings: GateSettings) -> tuple[str, ...]:
+    """'a,c' or 'soak_a,soak_c' as names, in the order of the gate file; None: all of them."""
+    if text is None:
+        return tuple(settings.soaks)
+    known = dict.fromkeys([*settings.soaks, *soak_names()])
+    chosen = set()
+    for word in filter(None, (word.strip() for word in text.split(","))):
+        name = word if word in known else f"soak_{word.lower()}"
+        if name not in known:
+            raise unknown_name("soak", word, known, place="--soaks")
+        chosen.add(name)
+    if not chosen:
+        raise UsageError("no soak is named", place="--soaks", next_step="e.g. --soaks a,b")
+    return tuple(name for name in known if name in chosen)

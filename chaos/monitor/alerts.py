@@ -1,0 +1,145 @@
+"""Thresholds on signals: `watcher.rss_anon_bytes>200MB`, `rise:log.tracebacks>0`, ... for 60s`.
+
+Parsed from text, judged sample by sample with a state of a few numbers a rule. Knows no source.
+An absent signal is never a number: it meets no threshold, and `KEY=absent` asks for it.
+"""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from chaos.errors import UsageError
+from chaos.observe.base import Values
+from chaos.units import duration_s
+from chaos.yamlfile import scalar
+
+NONE = "none"
+ABSENT = "absent"
+
+# Growth by the plan's own limits; a server that is stopped for work by design comes back sooner.
+DEFAULTS = (
+    "watcher.pid=absent for 5s",
+    "rise:watcher.rss_anon_bytes>200MB",
+    "rise:watcher.fds>50",
+    "rise:log.tracebacks>0",
+    "rise:queue.quarantined>0",
+    "queue.stalled_s>300",
+    "llm.health!=ok for 60s",
+    "disk.workspace_free_bytes<1GB",
+)
+
+_RULE = re.compile(
+    r"(?P<rise>rise:)?(?P<key>[A-Za-z0-9_.]+)\s*(?P<op><=|>=|!=|==|=|<|>)\s*(?P<value>[^\s<>=!]+)"
+    r"(\s+for\s+(?P<hold>\S+))?"
+)
+_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)(kB|KB|MB|GB|KiB|MiB|GiB)")
+_FACTORS = {
+    "kB": 1e3, "KB": 1e3, "MB": 1e6, "GB": 1e9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30,
+}  # fmt: skip
+_OPERATORS: dict[str, Callable[[float, float], bool]] = {
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+    "=": operator.eq,
+    "==": operator.eq,
+    "!=": operator.ne,
+}
+_EXAMPLE = "e.g. 'watcher.rss_anon_bytes>200MB', 'rise:watcher.fds>20', 'llm.health!=ok for 60s'"
+
+
+@dataclass(frozen=True)
+class Change:
+    """A rule that began or ceased to be met; `measured` is what was compared."""
+
+    state: str  # raised, cleared
+    rule: str
+    measured: float | int | str | bool | None
+
+
+@dataclass
+class Rule:
+    """One threshold. `rise`: compared is the increase since the first sample that had the key."""
+
+    text: str
+    key: str
+    op: str
+    value: float | str
+    rise: bool = False
+    hold_s: float = 0.0
+    raised: bool = False
+    times: int = 0
+    measured_ever: bool = False
+    _first: float | None = field(default=None, repr=False)
+    _since_s: float | None = field(default=None, repr=False)
+
+    def judge(self, values: Values, now_s: float) -> Change | None:
+        """The change that this sample brings, if any."""
+        measured = values.get(self.key)
+        self.measured_ever = self.measured_ever or measured is not None
+        if self.rise and isinstance(measured, (int, float)):
+            if self._first is None:
+                self._first = measured
+            measured = measured - self._first
+        if not self._met(measured):
+            self._since_s = None
+            if self.raised and not (measured is None and self.value != ABSENT):
+                self.raised = False
+                return Change("cleared", self.text, measured)
+            return None
+        if self._since_s is None:
+            self._since_s = now_s
+        if self.raised or now_s - self._since_s < self.hold_s:
+            return None
+        self.raised = True
+        self.times += 1
+        return Change("raised", self.text, measured)
+
+    def _met(self, measured: float | int | str | bool | None) -> bool:
+        if self.value == ABSENT:
+            return (measured is None) == (self.op != "!=")
+        if measured is None:
+            return False
+        if isinstance(self.value, str):
+            return (str(measured) == self.value) == (self.op != "!=")
+        if isinstance(measured, str):
+            return self.op == "!="  # a word is no number
+        return _OPERATORS[self.op](float(measured), self.value)
+
+
+def parse_rule(text: str) -> Rule:
+    """One `--alert`. Raises `UsageError`."""
+    place = f"--alert {text}"
+    match = _RULE.fullmatch(text.strip())
+    if match is None:
+        raise UsageError(
+            "not an alert: KEY OPERATOR VALUE [for DURATION]", place=place, next_step=_EXAMPLE
+        )
+    value = _value(match["value"])
+    rise = match["rise"] is not None
+    if isinstance(value, str) and (rise or match["op"] not in ("=", "==", "!=")):
+        raise UsageError(
+            f"{value!r} is not a number or a size", place=place, next_step="write e.g. 5, 200MB"
+        )
+    hold_s = duration_s(match["hold"], place=place) if match["hold"] else 0.0
+    return Rule(text.strip(), match["key"], match["op"], value, rise, hold_s)
+
+
+def _value(text: str) -> float | str:
+    size = _SIZE.fullmatch(text)
+    if size is not None:
+        return float(size[1]) * _FACTORS[size[2]]
+    found = scalar(text)
+    if isinstance(found, (int, float)) and not isinstance(found, bool):
+        return float(found)
+    return text
+
+
+def parse_rules(texts: Sequence[str]) -> list[Rule]:
+    """The default rules and those given; `none` among them leaves the default ones out."""
+    chosen = [] if NONE in texts else list(DEFAULTS)
+    chosen += [text for text in texts if text != NONE]
+    return [parse_rule(text) for text in dict.fromkeys(chosen)]

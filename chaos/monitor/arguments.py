@@ -1,0 +1,57 @@
+"""The options of `chaos monitor`. Standard library only: every `chaos --help` imports this."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+TEXT = "watch a running Watcher: all signals, alerts on thresholds"
+
+EPILOG = """\
+examples:
+  chaos monitor --workspace ~/watcher --interval 30s
+  chaos monitor --jsonl --interval 100ms > signals.jsonl
+  chaos monitor --alert 'watcher.rss_anon_bytes>200MB' --alert 'llm.health!=ok for 30s'
+  chaos monitor --pid 4711 --alert none --count 1
+
+The Watcher's process is the one that its own file names (target profile: instance), or --pid.
+It is never looked for by name.
+
+alerts: KEY OPERATOR VALUE [for DURATION], operators < <= > >= = !=, values 5, 200MB, ok, absent;
+`rise:KEY` is the increase since the monitor's start. They are added to the default ones:
+  watcher.pid=absent for 5s     rise:watcher.rss_anon_bytes>200MB   rise:watcher.fds>50
+  rise:log.tracebacks>0         rise:queue.quarantined>0            queue.stalled_s>300
+  llm.health!=ok for 60s        disk.workspace_free_bytes<1GB
+
+exit codes:
+  0  ended by Ctrl-C, SIGTERM or --count, and no alert was raised
+  2  usage or configuration error
+  4  the workspace or the process is not there
+  5  an alert was raised: a threshold was crossed
+"""
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Give `parser` the options."""
+    option = parser.add_argument
+    option("--target", metavar="NAME", default="reference", help="a target's name or its file")
+    option(
+        "--workspace",
+        metavar="DIR",
+        type=Path,
+        help="the Watcher's working directory (default: that of --pid, else the current folder)",
+    )
+    option("--pid", metavar="N", type=int, help="the Watcher's process, instead of its own file")
+    option("--llm", metavar="HOST:PORT", help="the LLM server (default: the target's endpoint)")
+    option("--interval", metavar="S", default="5s", help="between samples, e.g. 100ms, 30s")
+    option("--count", metavar="N", type=int, help="end after so many samples")
+    option("--jsonl", action="store_true", help="JSON lines, one object each, for machines")
+    option(
+        "--alert",
+        metavar="RULE",
+        action="append",
+        default=[],
+        help="raise an alert; may be repeated; `none` drops the default ones",
+    )
+    option("--until-alert", action="store_true", help="end at the first alert")
+    option("--no-color", action="store_true", help="no colours (also NO_COLOR)")

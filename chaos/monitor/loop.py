@@ -1,0 +1,123 @@
+"""The monitor's loop: reads the sources on an absolute schedule, judges alerts, tells a display.
+
+A sample that is late is skipped, never queued, and counted. Nothing is kept of a sample once it
+is shown, so memory stays flat. Knows no particular source and no particular display.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from chaos.monitor.alerts import Change, Rule
+from chaos.observe.base import Source, Values, reason
+
+
+@dataclass(frozen=True)
+class Moment:
+    """One sample: `wall_s` unix time, `t_s` seconds since the start, what is absent and why."""
+
+    wall_s: float
+    t_s: float
+    values: Values
+    absent: dict[str, str]
+    changes: list[Change] = field(default_factory=list)
+
+
+@dataclass
+class Summary:
+    """What the monitor did; `cpu_s` is the processor time of reading, judging and telling."""
+
+    samples: int = 0
+    overruns: int = 0  # moments of the schedule that passed while a sample was taken
+    raised: int = 0
+    lasted_s: float = 0.0
+    cpu_s: float = 0.0
+    never_measured: list[str] = field(default_factory=list)  # alerts whose signal never came
+
+    @property
+    def cpu_ms_per_sample(self) -> float:
+        """Milliseconds."""
+        return self.cpu_s * 1000 / self.samples if self.samples else 0.0
+
+
+class Display(Protocol):
+    """Where samples go."""
+
+    def show(self, moment: Moment) -> None:
+        """Tell one sample and the alerts that it changed."""
+
+    def close(self, summary: Summary) -> None:
+        """Tell the end."""
+
+
+class Monitor:
+    """Takes samples until `stop` is set, `count` is reached, or an alert ends it."""
+
+    def __init__(
+        self, sources: Sequence[Source], rules: Sequence[Rule], why_no_watcher: object = None
+    ) -> None:
+        self._sources = list(sources)
+        self._rules = list(rules)
+        self._instance = why_no_watcher
+        self._start_s = time.monotonic()
+
+    def sample(self) -> Moment:
+        """Read all sources now and judge the alerts."""
+        values: Values = {}
+        absent: dict[str, str] = {}
+        wall_s, t_s = time.time(), time.monotonic() - self._start_s
+        for source in self._sources:
+            try:
+                source.read(values)
+            except OSError as error:
+                absent[source.name] = reason(error)
+            else:
+                absent.update(source.absences())
+        if absent.get("watcher") == "not running":
+            absent["watcher"] = f"not running: {getattr(self._instance, 'why', 'not there')}"
+        changes = [rule.judge(values, t_s) for rule in self._rules]
+        return Moment(wall_s, round(t_s, 3), values, absent, [c for c in changes if c is not None])
+
+    def run(
+        self,
+        display: Display,
+        period_s: float,
+        stop: threading.Event,
+        *,
+        count: int | None = None,
+        until_alert: bool = False,
+    ) -> Summary:
+        """Sample until the end; the display is closed, the sources too."""
+        summary = Summary()
+        self._start_s = time.monotonic()
+        cpu_start_s = time.process_time()
+        slot = 0
+        try:
+            while not stop.is_set():
+                moment = self.sample()
+                display.show(moment)
+                summary.samples += 1
+                raised = sum(change.state == "raised" for change in moment.changes)
+                summary.raised += raised
+                if summary.samples == count or (raised and until_alert):
+                    break
+                passed = int((time.monotonic() - self._start_s) / period_s)
+                summary.overruns += max(0, passed - slot)
+                slot = max(slot, passed) + 1
+                stop.wait(self._start_s + slot * period_s - time.monotonic())
+            summary.lasted_s = time.monotonic() - self._start_s
+            summary.cpu_s = time.process_time() - cpu_start_s
+            summary.never_measured = [
+                rule.text
+                for rule in self._rules
+                if not rule.measured_ever and rule.value != "absent"
+            ]
+            display.close(summary)
+        finally:
+            for source in self._sources:
+                source.close()
+        return summary

@@ -1,0 +1,35 @@
+"""`queue.stalled_s`: for how long requests wait and nothing is decided or archived.
+
+An idle process with flat memory and a clean log can be wedged: alive is who makes progress.
+Put it after the sources of the queue and of the decisions: it reads what they measured.
+"""
+
+from __future__ import annotations
+
+import time
+
+from chaos.observe.base import SourceBase, Values
+
+_PROGRESS = ("decisions.lines", "queue.archived", "queue.quarantined")
+
+
+class Stall(SourceBase):
+    """Seconds since the last progress while anything waits; 0 while nothing does."""
+
+    def __init__(self) -> None:
+        super().__init__("stall")
+        self._last: tuple[object, ...] | None = None
+        self._since_s = 0.0
+
+    def read(self, values: Values) -> None:
+        """Adds the key, if the queue can be seen."""
+        self._absent.clear()
+        pending, claimed = values.get("queue.pending"), values.get("queue.claimed")
+        if pending is None and claimed is None:
+            self._absent["stall"] = "the queue cannot be seen"
+            return
+        now_s = time.monotonic()
+        progress = tuple(values.get(key) for key in _PROGRESS)
+        if not (pending or claimed) or progress != self._last:
+            self._last, self._since_s = progress, now_s
+        values["queue.stalled_s"] = round(now_s - self._since_s, 1)

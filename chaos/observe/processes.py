@@ -1,0 +1,213 @@
+"""One process, looked at closely through /proc: descriptors by kind, sockets by state, memory.
+
+Reads only, and only what the reader may see: what is hidden is said, not guessed. Knows nothing
+of a Watcher; `inspection.py` says which processes matter.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+_PROC = Path("/proc")
+_DESCRIPTORS_MAX = 4096
+_MAPPINGS_MAX = 4096
+_NET_LINES_MAX = 20_000
+_TOP = 5
+# Kernel: include/net/tcp_states.h
+TCP_STATES = {
+    "01": "ESTABLISHED",
+    "02": "SYN_SENT",
+    "03": "SYN_RECV",
+    "04": "FIN_WAIT1",
+    "05": "FIN_WAIT2",
+    "06": "TIME_WAIT",
+    "07": "CLOSE",
+    "08": "CLOSE_WAIT",
+    "09": "LAST_ACK",
+    "0A": "LISTEN",
+    "0B": "CLOSING",
+}
+
+
+def working_in(folder: Path) -> list[int]:
+    """Processes whose working directory is `folder`, as far as they can be seen."""
+    wanted = str(folder.resolve())
+    return sorted(pid for pid in pids() if _link(_PROC / str(pid) / "cwd") == wanted)
+
+
+def pids() -> Iterator[int]:
+    """All processes that can be seen."""
+    for entry in os.scandir(_PROC):
+        if entry.name.isdigit():
+            yield int(entry.name)
+
+
+def command_of(pid: int) -> str:
+    """The command line, at most 200 characters; "" when the process is gone."""
+    try:
+        words = (_PROC / str(pid) / "cmdline").read_bytes()
+    except OSError:
+        return ""
+    return words.replace(b"\0", b" ").decode(errors="replace").strip()[:200]
+
+
+def look(pid: int, role: str, *, deep: bool) -> dict[str, Any] | None:
+    """Everything about `pid` that helps to explain it, or None when it is gone.
+
+    Sizes in bytes. `deep` adds the largest memory mappings.
+    """
+    status = _status(pid)
+    if not status:
+        return None
+    kinds, inodes = _descriptors(pid)
+    seen: dict[str, Any] = {
+        "pid": pid,
+        "role": role,
+        "command": command_of(pid),
+        "state": status.get("State", "?"),
+        "threads": _number(status.get("Threads")),
+        "rss_anon_bytes": _kilobytes(status.get("RssAnon")),
+        "swap_bytes": _kilobytes(status.get("VmSwap")),
+        "descriptors": kinds,
+        "descriptor_limit": _descriptor_limit(pid),
+        "sockets": _socket_states(pid, inodes),
+        "allocators": _allocators(pid),
+    }
+    if deep:
+        seen["mappings"] = _mappings(pid)
+    return seen
+
+
+def listening(port: int) -> bool:
+    """Whether any process of this network namespace listens on TCP `port`."""
+    for name in ("tcp", "tcp6"):
+        for fields in _net_lines(_PROC / "net" / name):
+            if fields[3] == "0A" and int(fields[1].rpartition(":")[2], 16) == port:
+                return True
+    return False
+
+
+def _status(pid: int) -> dict[str, str]:
+    try:
+        text = (_PROC / str(pid) / "status").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return {}
+    pairs = (line.partition(":") for line in text.splitlines())
+    return {key: value.strip() for key, _, value in pairs}
+
+
+def _descriptors(pid: int) -> tuple[dict[str, int] | str, set[str]]:
+    """(number of descriptors by kind or why they cannot be seen, inodes of the sockets)."""
+    kinds: Counter[str] = Counter()
+    inodes: set[str] = set()
+    try:
+        entries = os.scandir(_PROC / str(pid) / "fd")
+    except OSError as error:
+        return f"cannot be seen: {error.strerror}", inodes
+    with entries:
+        for number, entry in enumerate(entries):
+            if number >= _DESCRIPTORS_MAX:
+                kinds["not looked at"] += 1
+                break
+            target = _link(Path(entry.path))
+            kinds[_kind(target)] += 1
+            if target.startswith("socket:["):
+                inodes.add(target[8:-1])
+    return dict(sorted(kinds.items())), inodes
+
+
+def _kind(target: str) -> str:
+    if not target.startswith("/"):
+        return target.partition(":")[0] or "gone"
+    if target.endswith(" (deleted)"):
+        return "deleted file"
+    return "device" if target.startswith("/dev/") else "file"
+
+
+def _socket_states(pid: int, inodes: set[str]) -> dict[str, int]:
+    states: Counter[str] = Counter()
+    for name in ("tcp", "tcp6"):
+        for fields in _net_lines(_PROC / str(pid) / "net" / name):
+            if fields[9] in inodes:
+                states[TCP_STATES.get(fields[3], fields[3])] += 1
+    return dict(sorted(states.items()))
+
+
+def _net_lines(path: Path) -> Iterator[list[str]]:
+    try:
+        stream = path.open(encoding="ascii", errors="replace")
+    except OSError:
+        return
+    with stream:
+        next(stream, None)
+        for number, line in enumerate(stream):
+            fields = line.split()
+            if number >= _NET_LINES_MAX or len(fields) < 10:
+                return
+            yield fields
+
+
+def _descriptor_limit(pid: int) -> int | None:
+    try:
+        text = (_PROC / str(pid) / "limits").read_text(encoding="utf-8")
+    except OSError:
+        return None
+    line = next((line for line in text.splitlines() if line.startswith("Max open files")), "")
+    words = line.split()
+    return int(words[3]) if len(words) > 3 and words[3].isdigit() else None
+
+
+def _allocators(pid: int) -> dict[str, Any]:
+    """Where the process's own allocations can be had from: never by touching the process."""
+    try:
+        environment = (_PROC / str(pid) / "environ").read_bytes().split(b"\0")
+    except OSError as error:
+        return {"absent": f"its environment cannot be seen: {error.strerror}"}
+    traced = any(
+        item.startswith(b"PYTHONTRACEMALLOC=") and item[18:] not in (b"", b"0")
+        for item in environment
+    )
+    why = (
+        "it traces allocations and does not write them anywhere"
+        if traced
+        else "it does not trace allocations"
+    )
+    return {"absent": f"{why}; from outside only its mappings can be seen (--deep)"}
+
+
+def _mappings(pid: int) -> list[dict[str, Any]] | str:
+    """The mappings with the most anonymous memory (bytes), largest first."""
+    sizes: Counter[str] = Counter()
+    name = ""
+    try:
+        with (_PROC / str(pid) / "smaps").open(encoding="utf-8", errors="replace") as stream:
+            for number, line in enumerate(stream):
+                if number > _MAPPINGS_MAX * 25:
+                    break
+                words = line.split()
+                if line.startswith("Anonymous:"):
+                    sizes[name] += int(words[1]) * 1024
+                elif words and not words[0].endswith(":"):
+                    name = words[5] if len(words) > 5 else "anonymous"
+    except OSError as error:
+        return f"cannot be seen: {error.strerror}"
+    return [{"mapping": name, "anonymous_bytes": size} for name, size in sizes.most_common(_TOP)]
+
+
+def _link(path: Path) -> str:
+    try:
+        return str(path.readlink())
+    except OSError:
+        return ""
+
+
+def _number(text: str | None) -> int | None:
+    return int(text) if text is not None and text.isdigit() else None
+
+
+def _kilobytes(text: str | None) -> int | None:
+    return int(text.split()[0]) * 1024 if text else None

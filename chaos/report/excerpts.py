@@ -1,0 +1,51 @@
+"""The lines that evidence points to, read from the run directory: bounded, one pass a file."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+
+from chaos.checks.watcher_files import stream_lines
+from chaos.report.printable import bounded, printable
+
+LINE_CHARACTERS_MAX = 600
+_EXCERPTS_MAX = 500
+_SEARCH_LINES_MAX = 5_000_000
+
+
+def split_ref(ref: str) -> tuple[str, int | None]:
+    """'history.jsonl:12' -> ('history.jsonl', 12); a reference to a whole file has no line."""
+    path, _, line = ref.rpartition(":")
+    return (path, int(line)) if path and line.isascii() and line.isdigit() else (ref, None)
+
+
+def excerpts(root: Path, refs: Iterable[str]) -> dict[str, str]:
+    """Reference -> the line it points to, made printable; missing ones are left out.
+
+    Nothing outside `root` is read, whatever a reference says.
+    """
+    wanted: dict[str, dict[int, str]] = defaultdict(dict)
+    for ref in list(dict.fromkeys(refs))[:_EXCERPTS_MAX]:
+        path, line = split_ref(ref)
+        if line is not None:
+            wanted[path][line] = ref
+    found: dict[str, str] = {}
+    base = root.resolve()
+    for path, lines in wanted.items():
+        full = (root / path).resolve()
+        if full.is_relative_to(base) and full.is_file():
+            found |= _lines(full, lines)
+    return found
+
+
+def _lines(path: Path, wanted: dict[int, str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    last = min(max(wanted), _SEARCH_LINES_MAX)
+    for number, line, _ in stream_lines(path):
+        if number in wanted:
+            text = line[: 4 * LINE_CHARACTERS_MAX].decode("utf-8", "replace")
+            found[wanted[number]] = bounded(printable(text), LINE_CHARACTERS_MAX)
+        if number >= last:
+            break
+    return found

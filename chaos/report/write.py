@@ -1,0 +1,157 @@
+"""Writes the reports of a judged run: which formats there are, and where each one goes.
+
+The page is written by a process of its own, so that drawing never counts as memory of a harness
+that watches. A report that cannot be written is told, and never changes a verdict.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+from chaos.errors import ChaosError, UsageError
+from chaos.report.github import announce_on_github, summary_text
+from chaos.report.junit import junit_text
+from chaos.report.openmetrics import openmetrics_text
+from chaos.report.stored import Stored, load, markdown_of
+from chaos.rundir import RunDir, write_atomic
+
+_PAGE_LIMIT_S = 300.0
+
+
+def _page_text(stored: Stored) -> str:
+    from chaos.report.html import html_text  # matplotlib: only when a page is written here
+
+    return html_text(stored)
+
+
+@dataclass(frozen=True)
+class Format:
+    """One kind of report: its file in the run directory, and its text."""
+
+    file: str
+    text: Callable[[Stored], str]
+
+
+FORMATS = {
+    "html": Format("report.html", _page_text),
+    "junit": Format("junit.xml", lambda stored: junit_text([stored])),
+    "markdown": Format("report.md", markdown_of),
+    "json": Format("verdict.json", lambda stored: stored.run.verdict.read_text(encoding="utf-8")),
+    "github": Format("github.md", summary_text),
+    "metrics": Format("metrics.prom", openmetrics_text),
+}
+_CHEAP = ("junit", "metrics")  # the judgement itself writes Markdown and JSON
+
+
+def report_run(run: RunDir, *, stream: TextIO | None = None) -> None:
+    """All reports of a run that has just ended; on GitHub also its summary and annotations.
+
+    `stream` is where annotations go, stdout if not given. What fails is told on stderr.
+    """
+    try:
+        stored = _write_cheap(run)
+        write_page(run, run.path / FORMATS["html"].file)
+    except (ChaosError, OSError) as error:
+        _tell(run, error)
+        return
+    announce_on_github(stored, os.environ, stream=stream)
+
+
+def refresh(run: RunDir, *, changed: bool) -> None:
+    """The reports of a run that was judged again; its page only if there is one and it is stale.
+
+    A page of a long run takes longer than its judgement: `chaos report` is there to ask for one.
+    """
+    page = run.path / FORMATS["html"].file
+    try:
+        _write_cheap(run)
+        if changed and page.exists():
+            write_page(run, page)
+    except (ChaosError, OSError) as error:
+        _tell(run, error)
+
+
+def _write_cheap(run: RunDir) -> Stored:
+    stored = load(run)
+    for name in _CHEAP:
+        write_atomic(run.path / FORMATS[name].file, FORMATS[name].text(stored))
+    return stored
+
+
+def _tell(run: RunDir, error: Exception) -> None:
+    told = f"chaos: a report could not be written: {error}\n  next: chaos report {run.path}"
+    print(told, file=sys.stderr, flush=True)
+
+
+def write_page(run: RunDir, out: Path) -> None:
+    """`report.html` by another process; `ChaosError` when that fails or takes too long."""
+    command = [sys.executable, "-m", "chaos.report.html", str(run.path), str(out)]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=_PAGE_LIMIT_S, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise ChaosError(
+            f"the page was not ready after {_PAGE_LIMIT_S:.0f} s", place=str(out)
+        ) from error
+    if done.returncode != 0:
+        lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+        raise ChaosError(f"the page could not be written: {lines[-1]}", place=str(out))
+
+
+def report(run: RunDir, name: str, out: Path | None, environ: Mapping[str, str]) -> None:
+    """`chaos report`: one format, or `all`; tells which files were written.
+
+    `out` is a file for one format (`-` is stdout), a folder for `all`; without it the reports go
+    into the run directory, and GitHub's to where `environ` says that GitHub listens.
+    """
+    stored = load(run)
+    if out == Path("-") or (name == "github" and out is None):
+        _to_standard_output(stored, name, environ)
+        return
+    for path, kind in _places(run, name, out):
+        _write(path, kind.text(stored))
+        print(path)
+
+
+def _to_standard_output(stored: Stored, name: str, environ: Mapping[str, str]) -> None:
+    if name == "all":
+        raise UsageError(
+            "all formats at once do not fit on one output",
+            place="chaos report",
+            next_step="name one with --format, or a folder with --out",
+        )
+    if name == "github" and (environ.get("GITHUB_STEP_SUMMARY") or environ.get("GITHUB_ACTIONS")):
+        announce_on_github(stored, environ)
+        return
+    sys.stdout.write(FORMATS[name].text(stored))
+
+
+def _places(run: RunDir, name: str, out: Path | None) -> Iterator[tuple[Path, Format]]:
+    if name != "all":
+        kind = FORMATS[name]
+        yield (run.path / kind.file if out is None else out), kind
+        return
+    for key, kind in FORMATS.items():
+        path = (run.path if out is None else out) / kind.file
+        # GitHub's is report.md again; the stored verdict is what all of them are made from.
+        if key != "github" and path.resolve() != run.verdict.resolve():
+            yield path, kind
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(path, text)
+    except OSError as error:
+        raise ChaosError(
+            f"cannot write the report: {error.strerror}",
+            place=str(path),
+            next_step="name another place with --out PATH",
+        ) from error

@@ -1,0 +1,121 @@
+"""Soak B's alternative without a daemon: one batch command after the other until all is done.
+
+Source: the plan, section 5, "No-Daemon Batch Mode". Each invocation is timed and recorded with its
+exit code, may take so long and no longer, and there are only so many of them.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from chaos.deadline import Deadline
+from chaos.errors import UsageError
+from chaos.history import HistoryWriter
+from chaos.soaks.sequential_requests import SequentialRequests
+from chaos.soaks.settings import number
+from chaos.soaks.waiting import drain
+from chaos.stack.base import Service, Stack
+from chaos.target import BatchSpec, Target
+
+_WORKING = "the batch command"
+
+
+class BatchRequests(SequentialRequests):
+    """See the module. The service `watcher` is one invocation of the target's batch command."""
+
+    name: ClassVar[str] = "batch_requests"
+    daemon: ClassVar[bool] = False
+
+    def __init__(self, target: Target, settings: dict[str, Any], history: HistoryWriter) -> None:
+        super().__init__(target, settings, history)
+        self._spec = _spec_of(target)
+        self._invocations_max = int(number(settings, "batch_invocations_max", at_least=1))
+        self._service: Service | None = None
+        self._invocations = 0
+        self._since_s: float | None = None  # start of the invocation under way
+        self._pending_before = 0
+
+    @classmethod
+    def check(cls, target: Target, settings: dict[str, Any]) -> None:
+        """Beside the templates it needs the target's batch command, and a bound."""
+        super().check(target, settings)
+        _spec_of(target)
+        number(settings, "batch_invocations_max", at_least=1)
+
+    def start(self, stack: Stack) -> None:
+        """Begin with the first invocation."""
+        self._service = stack.service("watcher")
+        self.tick()
+
+    def tick(self) -> None:
+        """See to the invocation under way, or begin the next one while something is waiting."""
+        super().tick()
+        service = self._service
+        if service is None:
+            return
+        if self._since_s is not None:
+            self._look_at(service, self._since_s)
+        elif self._requests() and self._invocations < self._invocations_max:
+            self._invocations += 1
+            self._pending_before = len(self._requests())
+            self._since_s = self._history.now_s()
+            service.start()
+
+    def finish(self, deadline: Deadline) -> None:
+        """Go on until everything is answered and the last invocation has ended."""
+
+        def look() -> list[str]:
+            self.tick()
+            return self._waiting()
+
+        drain(look, self._history, deadline)
+
+    def abort(self) -> None:
+        """No further invocation."""
+        self._service = None
+
+    def _waiting(self) -> list[str]:
+        working = [] if self._since_s is None else [_WORKING]
+        return self._requests() + working
+
+    def _requests(self) -> list[str]:
+        return super()._waiting()
+
+    def _look_at(self, service: Service, since_s: float) -> None:
+        took_s = self._history.now_s() - since_s
+        late = service.alive() and took_s > self._spec.limit_s
+        if service.alive() and not late:
+            return
+        code = service.stop(self._target.watcher.stop_limit_s).exit_code
+        self._since_s = None
+        wrong = late or code != 0
+        self._history.op(
+            "batch",
+            f"batch_{self._invocations:03d}",
+            "fail" if wrong else "ok",
+            exit_code=code,
+            took_s=round(took_s, 3),
+            started_s=since_s,
+            waiting_before=self._pending_before,
+            waiting_after=len(self._requests()),
+            in_time=not late,
+        )
+        if wrong:  # a batch command that fails is a Watcher that ended by itself
+            self._history.event(
+                "watcher_exit",
+                severity="error",
+                owner="product",
+                exit_code=code,
+                invocation=self._invocations,
+                in_time=not late,
+            )
+
+
+def _spec_of(target: Target) -> BatchSpec:
+    if target.batch is None:
+        raise UsageError(
+            "the target has no batch command",
+            place=f"target {target.target}, batch",
+            next_step="add batch.command, or choose a profile with the daemon",
+        )
+    return target.batch

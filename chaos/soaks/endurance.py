@@ -1,0 +1,136 @@
+"""Soak A's workload: the daemon idles, and a probe request now and then shows that it still works.
+
+Source: the plan, section 4, "Manual request injection" (its fields, one at each hour). Accelerated,
+the next probe follows as soon as the backlog has room, so that growth can be judged per unit of
+work. A fault that meets an empty queue gets a probe of its own.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, ClassVar
+
+from chaos.deadline import Deadline
+from chaos.history import HistoryWriter
+from chaos.soaks.requests import RequestSubmitter, Wanted, template_of
+from chaos.soaks.settings import number
+from chaos.soaks.waiting import drain, snapshot, unanswered
+from chaos.stack.base import Stack
+from chaos.target import Target
+
+SOURCE = "soak_test_A_probe"
+_REASON = "Soak test A \u2014 daemon responsiveness probe"
+_EPISODES = 2
+_REST_S = 3.0
+
+
+class _Pace:
+    """Settings: `probe_every_s` (0: whenever there is room), `probe_count` (0: no end),
+    `backlog_max`: no probe while so many requests are waiting.
+    """
+
+    def __init__(self, settings: dict[str, Any]) -> None:
+        self.every_s = number(settings, "probe_every_s")
+        self.count = int(number(settings, "probe_count"))
+        self.backlog_max = int(number(settings, "backlog_max", at_least=1))
+
+
+class Endurance:
+    """See the module."""
+
+    name: ClassVar[str] = "endurance"
+    daemon: ClassVar[bool] = True
+
+    def __init__(self, target: Target, settings: dict[str, Any], history: HistoryWriter) -> None:
+        self._target = target
+        self._history = history
+        self._pace = _Pace(settings)
+        self._workspace: Path | None = None
+        self._submitter: RequestSubmitter | None = None
+        self._start_s = 0.0
+        self._rest_wanted = False
+        self._idle_since_s: float | None = None
+        self._probes = 0
+        self._last_second = 0
+        self._same_second = 0
+
+    @classmethod
+    def check(cls, target: Target, settings: dict[str, Any]) -> None:
+        """It needs the probe's template and its three settings."""
+        template_of(target.queue, "selfplay")
+        _Pace(settings)
+
+    def stage(self, workspace: Path) -> None:
+        """Note what is there before."""
+        self._workspace = workspace
+        self._submitter = RequestSubmitter(workspace, self._target.queue, self._history)
+        self._history.event("baseline_files", **snapshot(workspace, self._target))
+
+    def start(self, stack: Stack) -> None:
+        """The hours count from here."""
+        self._start_s = self._history.now_s()
+
+    def tick(self) -> None:
+        """Submit the probe that is due, if there is room for it."""
+        pace = self._pace
+        if self._submitter is None or (pace.count and self._probes >= pace.count):
+            return
+        now_s, waiting = self._history.now_s(), len(self._waiting())
+        if self._rest_wanted and self._still_resting(now_s, waiting):
+            return
+        due_s = self._start_s + (self._probes + 1) * pace.every_s
+        if now_s >= due_s and waiting < pace.backlog_max:
+            self._probes += 1
+            self._submitter.submit(self._probe(), "endurance")
+
+    def done(self) -> bool:
+        """Endurance is a matter of time, not of work."""
+        return False
+
+    def on_fault(self, fault_id: str, *, active: bool) -> None:
+        """Ask for a piece of work when there is none that the fault could meet; rest after it."""
+        self._rest_wanted = not active
+        if self._submitter is not None and not self._waiting():
+            self._submitter.probe(f"{'during' if active else 'after'} {fault_id}")
+
+    def finish(self, deadline: Deadline) -> None:
+        """No further probe; wait until everything is answered."""
+        self.abort()
+        drain(self._waiting, self._history, deadline)
+
+    def abort(self) -> None:
+        """No further probe."""
+        self._submitter = None
+
+    def _still_resting(self, now_s: float, waiting: int) -> bool:
+        """After each fault the stack is idle once: what it still holds then, it does not need."""
+        if waiting:
+            self._idle_since_s = None
+            return True
+        if self._idle_since_s is None:
+            self._idle_since_s = now_s
+        if now_s - self._idle_since_s < _REST_S:
+            return True
+        self._rest_wanted, self._idle_since_s = False, None
+        return False
+
+    def _probe(self) -> Wanted:
+        now = datetime.now(UTC)
+        second = int(now.timestamp())
+        self._same_second = self._same_second + 1 if second == self._last_second else 0
+        self._last_second = second
+        again = f"_{self._same_second:02d}" if self._same_second else ""
+        return Wanted(
+            name=f"soak_probe_{second}{again}.json",
+            kind="selfplay",
+            source=SOURCE,
+            reason=_REASON,
+            timestamp=f"{now:%Y-%m-%dT%H:%M:%SZ}",
+            episodes=_EPISODES,
+        )
+
+    def _waiting(self) -> list[str]:
+        if self._workspace is None:
+            return []
+        return unanswered(self._workspace, self._target.queue)

@@ -1,0 +1,230 @@
+"""The facts of a Watcher's working directory, from one snapshot of it (no run, no history).
+
+A snapshot shows one moment: what needs a course of time (growth, say) stays open here.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from chaos.checks.finding import Evidence, plural
+from chaos.target import Target
+from chaos.triage.facts import (
+    BadRequest,
+    DiskFacts,
+    Facts,
+    GPUFacts,
+    LLMFacts,
+    ProcessFacts,
+    ProgressFacts,
+    QueueFacts,
+)
+from chaos.triage.result import Triage
+from chaos.triage.snapshot import seen_lines
+from chaos.triage.triage import triage
+
+_FULL_PART = 0.98
+_STALL_POLLS = 20
+_STALL_S_MIN = 60.0
+_NO_SPACE = ("No space left on device", "Errno 28", "ENOSPC")
+_STOPPED = ("stopped", "halted", "exited")
+
+
+def triage_workspace(target: Target, workspace: Path, snapshot: dict[str, Any]) -> Triage:
+    """Triage of a live or dead Watcher by a snapshot of its folder."""
+    return triage(
+        facts_of(target, workspace, snapshot),
+        seen=seen_lines(snapshot),
+        notes=["a look at one moment: what needs time to show stays open"],
+    )
+
+
+def facts_of(target: Target, workspace: Path, snapshot: dict[str, Any]) -> Facts:
+    """Everything that the rules may decide by."""
+    decisions = _decisions(snapshot)
+    queue = _queue(workspace, snapshot)
+    process = _process(target, snapshot)
+    return Facts(
+        place=workspace,
+        files=workspace,
+        is_run=False,
+        target=target,
+        llm=_llm(target, decisions, snapshot, alive=bool(process.alive)),
+        queue=queue,
+        disk=_disk(snapshot),
+        process=process,
+        gpu=_gpu(snapshot),
+        progress=_progress(target, workspace, snapshot, queue),
+    )
+
+
+def _decisions(snapshot: dict[str, Any]) -> list[dict[str, Any]]:
+    """The last decisions as plain data; a torn line is left out."""
+    found = []
+    for line in snapshot.get("decisions", {}).get("tail", []):
+        try:
+            entry = msgspec.json.decode(str(line).encode())
+        except (msgspec.MsgspecError, RecursionError):
+            continue
+        if isinstance(entry, dict):
+            found.append(entry)
+    return found
+
+
+def _llm(
+    target: Target, decisions: list[dict[str, Any]], snapshot: dict[str, Any], *, alive: bool
+) -> LLMFacts:
+    """Judged by the decisions at the end of the log: a fallback that was followed by an answer
+    is over.
+    """
+    of = target.decisions
+    trailing: list[Evidence] = []
+    for entry in reversed(decisions):
+        if not entry.get(of.fallback):
+            break
+        trailing.append(Evidence(of.path, f"{entry.get(of.id, '?')}: without the LLM"))
+    listening = snapshot.get("listening", {})
+    lost: tuple[Evidence, ...] = ()
+    if trailing and alive and listening.get("endpoint") is False:
+        lost = (Evidence(".", f"nobody listens on {target.llm.endpoint}"),)
+    last = Evidence(of.path, "the last decision was made with the LLM")
+    return LLMFacts(
+        failed_outside=tuple(reversed(trailing)),
+        failed_count=len(trailing),
+        answered_last=last if decisions and not trailing else None,
+        server_lost=lost,
+        reachable=f"somebody listens on {target.llm.endpoint}" if listening.get("endpoint") else "",
+        watched=bool(decisions),
+    )
+
+
+def _queue(workspace: Path, snapshot: dict[str, Any]) -> QueueFacts:
+    queue = snapshot.get("queue", {})
+    bad, sound = [], []
+    for request in queue.get("stuck", []):
+        path = str(request["path"])
+        if request.get("defect"):
+            bad.append(BadRequest(workspace / path, path, request["part"], request["defect"]))
+        elif request["part"] != "quarantined":
+            sound.append(Evidence(path, f"{request['part']}, can be read"))
+    counts = (int(queue.get("pending", 0)), int(queue.get("claimed", 0)))
+    return QueueFacts(*counts, tuple(bad), tuple(sound))
+
+
+def _disk(snapshot: dict[str, Any]) -> DiskFacts:
+    volume = snapshot.get("volume", {})
+    errors = tuple(
+        Evidence(str(error["path"]), str(error["text"]))
+        for error in snapshot.get("errors", [])
+        if any(word in str(error["text"]) for word in _NO_SPACE)
+    )
+    total, free = volume.get("total_bytes"), volume.get("free_bytes")
+    if not total or free is None:
+        return DiskFacts(errors=errors)
+    text = f"{free / 1e6:.1f} MB of {total / 1e6:.0f} MB are free"
+    full = free < total * (1 - _FULL_PART)
+    if volume.get("free_inodes") == 0 and not full:
+        full, text = True, f"{text}, but no file can be made any more"
+    return DiskFacts(Evidence(".", text) if full else None, text, errors, True)
+
+
+def _process(target: Target, snapshot: dict[str, Any]) -> ProcessFacts:
+    """Alive by the process table; died when it left a status of work and no process."""
+    running = [p for p in snapshot.get("processes", []) if p.get("role") == "watcher"]
+    errors = snapshot.get("errors", [])
+    last = tuple(Evidence(str(e["path"]), str(e["text"])) for e in errors[-4:])
+    if running:
+        pids = ", ".join(str(one["pid"]) for one in running)
+        return ProcessFacts(alive=True, last_words=last, told_to_stop=f"it runs, process {pids}")
+    if snapshot.get("halt_flag"):
+        return ProcessFacts(
+            alive=False, last_words=last, told_to_stop=f"it was told to end: {target.halt.flag}"
+        )
+    state, pid = _status(str(snapshot.get("status", "")))
+    if state in _STOPPED:
+        return ProcessFacts(alive=False, told_to_stop=f"it says itself that it {state}")
+    if pid is None:
+        return ProcessFacts(alive=None, last_words=last)
+    if _exists(pid):
+        text = f"its status names process {pid}, which exists and does not work in this folder"
+        return ProcessFacts(alive=None, last_words=last, contradiction=text)
+    told = f"its status says {state!r} as process {pid}, and there is no such process"
+    died = (Evidence(target.watcher.ready_file, told),)
+    return ProcessFacts(died=died, alive=False, last_words=last)
+
+
+def _status(text: str) -> tuple[str, int | None]:
+    try:
+        content = json.loads(text)
+    except ValueError:
+        return "", None
+    if not isinstance(content, dict):
+        return "", None
+    pid = content.get("pid")
+    return str(content.get("state", "")), pid if isinstance(pid, int) else None
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True
+
+
+def _gpu(snapshot: dict[str, Any]) -> GPUFacts:
+    """Held memory counts against the Watcher when a process of its folder holds it while nobody
+    serves the LLM.
+    """
+    gpu = snapshot.get("gpu", {})
+    if "absent" in gpu:
+        return GPUFacts(absent=str(gpu["absent"]))
+    ours = {one["pid"]: one["role"] for one in snapshot.get("processes", [])}
+    serving = snapshot.get("listening", {}).get("upstream") is True
+    holders = [
+        (device["index"], holder)
+        for device in gpu.get("gpus", [])
+        for holder in device.get("holders", [])
+    ]
+    kept = tuple(
+        Evidence(".", f"process {holder['pid']} ({ours[holder['pid']]}) holds memory of GPU "
+                 f"{index} while no LLM server listens")
+        for index, holder in holders
+        if holder["pid"] in ours and not serving
+    )  # fmt: skip
+    return GPUFacts(kept=kept, freed=not holders)
+
+
+def _progress(
+    target: Target, workspace: Path, snapshot: dict[str, Any], queue: QueueFacts
+) -> ProgressFacts:
+    """Stuck: sound requests have waited long, and no decision came in that time."""
+    flag = workspace / target.halt.flag if snapshot.get("halt_flag") else None
+    waiting = [
+        request
+        for request in snapshot.get("queue", {}).get("stuck", [])
+        if request["part"] != "quarantined" and "modified_s" in request
+    ]
+    if not waiting:
+        return ProgressFacts(went_on=queue.pending + queue.claimed == 0, halt_flag=flag)
+    limit_s = max(_STALL_S_MIN, _STALL_POLLS * target.poll_interval_s)
+    now_s = float(snapshot.get("time_s", 0.0))
+    oldest_s = now_s - min(float(request["modified_s"]) for request in waiting)
+    decided_s = now_s - float(snapshot.get("decisions", {}).get("modified_s", 0.0))
+    if oldest_s < limit_s:
+        return ProgressFacts(halt_flag=flag)
+    if decided_s < limit_s:
+        return ProgressFacts(went_on=True, halt_flag=flag)
+    text = (
+        f"{plural(len(waiting), 'request')} waiting, the oldest for {oldest_s:.0f} s, "
+        "and no decision came in that time"
+    )
+    first = min(waiting, key=lambda request: (request["modified_s"], request["path"]))
+    return ProgressFacts(stuck=(Evidence(str(first["path"]), text),), halt_flag=flag)

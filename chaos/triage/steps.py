@@ -1,0 +1,119 @@
+"""Next steps as commands that can be pasted: real paths, quoted; only files that exist."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable
+from pathlib import Path
+
+from chaos.checks.finding import Evidence
+from chaos.triage.facts import Facts
+from chaos.triage.result import Step
+
+_AROUND = 2
+
+
+def quoted(*words: str | Path) -> str:
+    """One command, each word quoted where the shell needs it."""
+    return shlex.join(str(word) for word in words)
+
+
+def piped(*commands: str) -> str:
+    """Commands joined by pipes."""
+    return " | ".join(commands)
+
+
+def present(*steps: Step | None) -> list[Step]:
+    """The steps that there are."""
+    return [step for step in steps if step is not None]
+
+
+def tail(path: Path, text: str, lines: int = 50) -> Step | None:
+    """The end of a file, if it is there."""
+    return Step(text, quoted("tail", "-n", str(lines), path)) if path.is_file() else None
+
+
+def grep(path: Path, words: Iterable[str], text: str, last: int = 20) -> Step | None:
+    """The last lines of a file, or of the files of a folder, with any of `words`."""
+    patterns = [part for word in words for part in ("-e", word)]
+    if path.is_dir():
+        return Step(text, piped(quoted("grep", "-rnFI", *patterns, "--", path), f"tail -n {last}"))
+    if not path.is_file():
+        return None
+    return Step(text, piped(quoted("grep", "-nF", *patterns, "--", path), f"tail -n {last}"))
+
+
+def at(facts: Facts, evidence: Evidence) -> Step | None:
+    """The lines around a piece of evidence."""
+    path = facts.ref_path(evidence.ref)
+    number = evidence.ref.rpartition(":")[2]
+    if path.is_dir():
+        return Step(f"see: {evidence.text}", quoted("ls", "-la", "--", path))
+    if not path.is_file():
+        return None
+    if not number.isdigit():
+        return Step(f"see: {evidence.text}", quoted("head", "-c", "4000", "--", path))
+    first = max(1, int(number) - _AROUND)
+    lines = f"{first},{int(number) + _AROUND}p"
+    return Step(f"see: {evidence.text}", piped(quoted("sed", "-n", lines, path), "cut -c 1-2000"))
+
+
+def parse(path: Path) -> Step | None:
+    """Parse one JSON file and see where it breaks."""
+    if not path.is_file():
+        return None
+    return Step(f"parse {path.name}", quoted("python3", "-m", "json.tool", path))
+
+
+def raw(path: Path) -> Step | None:
+    """The first bytes of a file as they are."""
+    if not path.is_file():
+        return None
+    dump = quoted("od", "-A", "d", "-c", "-N", "256", path)
+    return Step(f"see the bytes of {path.name}", dump)
+
+
+def largest(folder: Path) -> Step | None:
+    """What takes the room below a folder."""
+    if not folder.is_dir():
+        return None
+    return Step(
+        f"what takes the room in {folder.name}",
+        piped(quoted("du", "-ak", "--", folder), "sort -rn", "head -n 20"),
+    )
+
+
+def again(facts: Facts) -> Step | None:
+    """Reproduce the run."""
+    if not facts.reproduce:
+        return None
+    return Step("reproduce it, with the same schedule", facts.reproduce)
+
+
+def signal_of(facts: Facts, key: str, text: str) -> Step | None:
+    """The course of one sampled signal."""
+    history = facts.place / "history.jsonl"
+    if not facts.is_run or not history.is_file():
+        return None
+    return Step(text, piped(quoted("grep", "-o", f'"{key}":[0-9.]*', history), "tail -n 40"))
+
+
+def looked_at(facts: Facts) -> Step | None:
+    """What the run itself saw when it looked closely at the stack."""
+    text = "descriptors, sockets, memory and files, as the run looked at them"
+    history = facts.place / "history.jsonl"
+    found = grep(history, ['"name":"inspection"'], text, last=1)
+    return found if facts.is_run and history.is_file() else None
+
+
+def gpu_holders() -> Step:
+    """Who holds GPU memory now."""
+    return Step(
+        "who holds GPU memory now",
+        quoted("nvidia-smi", "--query-compute-apps=pid,name,used_memory", "--format=csv"),
+    )
+
+
+def closer(facts: Facts) -> Step | None:
+    """Look again, deeper."""
+    return Step("look closer", quoted("chaos", "triage", facts.place, "--deep"))

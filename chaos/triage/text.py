@@ -1,0 +1,110 @@
+"""A triage for people: plain lines for a terminal, a section for the Markdown report."""
+
+from __future__ import annotations
+
+import textwrap
+
+from chaos.triage.result import TITLES, Cause, Triage
+
+_WIDTH = 96
+
+
+def plain(triage: Triage) -> str:
+    """The whole triage as text; commands stand on lines of their own, ready to be pasted."""
+    blocks = [_wrapped("", triage.sentence[:1].upper() + triage.sentence[1:])]
+    blocks += [_cause(cause) for cause in triage.causes]
+    if triage.ruled_out:
+        lines = [_wrapped(f"  {TITLES[one.name]}: ", one.why) for one in triage.ruled_out]
+        blocks.append("\n".join(["ruled out", *lines]))
+    if triage.undecided:
+        lines = []
+        for one in triage.undecided:
+            said = f"{one.why}; would decide: {one.would_decide}"
+            lines.append(_wrapped(f"  {TITLES[one.name]}: ", said))
+            lines += [f"    $ {step.command}" for step in one.steps[:1]]
+        blocks.append("\n".join(["open", *lines]))
+    if triage.paths:
+        lines = [
+            _wrapped(f"  {'taken' if p.taken else 'NOT taken'}: ", f"{p.evidence.text}")
+            + f"\n      {p.evidence.ref}"
+            for p in triage.paths
+        ]
+        blocks.append("\n".join(["paths of the faults", *lines]))
+    if triage.seen:
+        blocks.append("\n".join(["seen", *(f"  {line}" for line in triage.seen)]))
+    blocks += [_wrapped("note: ", note) for note in triage.notes]
+    return "\n\n".join(blocks)
+
+
+def _cause(cause: Cause) -> str:
+    lines = [_wrapped(f"{TITLES[cause.name].upper()} ({cause.owner}): ", cause.summary)]
+    if cause.explains:
+        lines.append(_wrapped("  explains: ", ", ".join(cause.explains)))
+    if cause.evidence:
+        lines.append("  decided by")
+        lines += [_wrapped(f"    {one.ref}: ", one.text) for one in cause.evidence]
+    if cause.steps:
+        lines.append("  next")
+        for step in cause.steps:
+            lines += [_wrapped("    # ", step.text, "    # "), f"    {step.command}"]
+    return "\n".join(lines)
+
+
+def _wrapped(head: str, text: str, indent: str | None = None) -> str:
+    within = " " * (len(head) - len(head.lstrip()) + 2) if indent is None else indent
+    return textwrap.fill(
+        " ".join(text.split()),
+        _WIDTH,
+        initial_indent=head,
+        subsequent_indent=within if head else "",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def markdown(triage: Triage) -> str:
+    """The section of the Markdown report, from its heading on; no newline at the end."""
+    parts = ["## Triage", "", _inline(triage.sentence[:1].upper() + triage.sentence[1:])]
+    for cause in triage.causes:
+        parts += ["", f"### {TITLES[cause.name]} (owner: {cause.owner})", ""]
+        parts.append(_inline(cause.summary))
+        if cause.explains:
+            parts += ["", f"Explains: {', '.join(cause.explains)}. Decided by:", ""]
+        elif cause.evidence:
+            parts += ["", "Decided by:", ""]
+        parts += [f"- `{one.ref}` {_inline(one.text)}" for one in cause.evidence]
+        if cause.steps:
+            parts += ["", "Next:", "", "```sh"]
+            for step in cause.steps:
+                parts += [f"# {' '.join(step.text.split())}", step.command]
+            parts.append("```")
+    if triage.causes and triage.ruled_out:
+        parts += ["", "Ruled out:", ""]
+        parts += [f"- {TITLES[one.name]}: {_inline(one.why)}" for one in triage.ruled_out]
+    if triage.causes and triage.undecided:
+        parts += ["", "Open:", ""]
+        parts += [
+            f"- {TITLES[one.name]}: {_inline(one.why)}; would decide: {_inline(one.would_decide)}"
+            for one in triage.undecided
+        ]
+    if triage.paths:
+        parts += ["", "Paths that the faults exist to exercise:", ""]
+        parts += ["| fault | path | taken | shown by |", "|---|---|---|---|"]
+        parts += [
+            f"| {p.fault_id} {_inline(p.fault)} | {p.role}: {_inline(p.path)} "
+            f"| {'yes' if p.taken else 'NO'} | `{p.evidence.ref}` {_inline(p.evidence.text)} |"
+            for p in triage.paths
+        ]
+    if triage.causes and triage.seen:
+        parts += ["", "Seen while the stack was up:", "", "```"]
+        parts += [line.replace("`", "'") for line in triage.seen]
+        parts.append("```")
+    return "\n".join(parts)
+
+
+_ESCAPED = {ord(sign): f"\\{sign}" for sign in "\\`*_|<>[]"}
+
+
+def _inline(text: str) -> str:
+    """Text of a log or a file inside Markdown: on one line, and nothing of it is mark-up."""
+    return " ".join(text.split()).translate(_ESCAPED)

@@ -1,0 +1,103 @@
+"""What the doctor sees of an LLM server: the real one, and stand-ins for ones that are not well."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from chaos.doctor import llm
+from chaos.exitcode import ExitCode
+from tests.doctor.conftest import examine
+from tests.llm.supervised import Supervisor
+
+
+@pytest.mark.stack
+def test_in_order_with_the_real_server(
+    workspace: Path, supervise: Callable[..., Supervisor], model_path: Path
+) -> None:
+    supervisor = supervise(model_path, "--autostart")
+    supervisor.await_healthy()
+    seen = examine(workspace, llm=f"127.0.0.1:{supervisor.port}")
+    states = {i["name"]: i["state"] for i in seen.items if i["name"].startswith("llm_")}
+    assert states == {"llm_health": "ok", "llm_completion": "ok", "llm_grammar": "ok"}
+    assert seen.bad() == set()
+    assert seen.exit_code == ExitCode.PASS
+
+
+class Sick(BaseHTTPRequestHandler):
+    """Stands for an LLM server with one defect each; `health`, `tokens`, `text` say which."""
+
+    health = 200
+    tokens = 1
+    text = "yes"
+    hang = False
+
+    def do_GET(self) -> None:
+        self._answer(self.health, {"error": {"message": "Loading model"}})
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        if self.hang:
+            self.server.released.wait(30)  # type: ignore[attr-defined]
+        self._answer(200, {"tokens_predicted": self.tokens, "content": self.text})
+
+    def _answer(self, status: int, content: object) -> None:
+        body = json.dumps(content).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def sick() -> Iterator[Callable[..., str]]:
+    """`sick(health=503)` -> HOST:PORT of a server with that defect."""
+    servers: list[ThreadingHTTPServer] = []
+
+    def start(**defects: object) -> str:
+        handler = type("Defective", (Sick,), defects)
+        server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        server.released = threading.Event()  # type: ignore[attr-defined]
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        servers.append(server)
+        return f"127.0.0.1:{server.server_address[1]}"
+
+    yield start
+    for server in servers:
+        server.released.set()  # type: ignore[attr-defined]
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("defects", "name", "seen"),
+    [
+        ({"health": 503}, "llm_health", "answers 503"),
+        ({"health": 500}, "llm_health", "answers 500"),
+        ({"tokens": 0}, "llm_completion", "no completion of one token"),
+        ({"hang": True}, "llm_completion", "although healthy"),
+        ({"text": "Water is wet."}, "llm_grammar", "it said 'Water is wet.'"),
+    ],
+)
+def test_each_defect_is_named_and_what_follows_is_not_asked(
+    defects: dict[str, object],
+    name: str,
+    seen: str,
+    workspace: Path,
+    sick: Callable[..., str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(llm, "_COMPLETION_LIMIT_S", 1.0)
+    found = examine(workspace, llm=sick(**defects))
+    problems = [i for i in found.items if i["name"].startswith("llm_") and i["state"] == "problem"]
+    assert [i["name"] for i in problems] == [name] and seen in problems[0]["seen"]
+    assert found.items[found.items.index(problems[0]) + 1]["name"] == "namespaces"
+    assert found.exit_code == ExitCode.INVALID

@@ -1,0 +1,145 @@
+"""A stand-in for `chaos run`: leaves a run directory with the verdict it was told to.
+
+It stands for the child process of a gate's step. What a gate does before, between and after its
+runs is tested with it; that real runs fit in is tested in tests/integration/test_gate.py.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from chaos.child import Interrupts
+from chaos.gate.command import Asked, gate
+from chaos.gate.state import GateDir, GateState
+from chaos.gate.steps import Step
+from chaos.launch import Display, Prepared
+from chaos.rundir import RunDir, create
+
+GATE_FILE = """\
+soaks: [soak_b, soak_c]
+faults: [llm_timeout]
+default_profile: quick
+profiles:
+  quick: {cooldown_s: 0}
+"""
+PROVENANCE = {
+    "chaos": "0.1.0",
+    "git": {"revision": "abc"},
+    "assets": {"model_sha256": "m", "llama_build": "l", "toxiproxy_version": "2"},
+}
+EXIT_CODES = {"pass": 0, "fail": 1, "inconclusive": 3, "unverified": 3, "invalid": 4}
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: nothing after it runs, only what is on disk counts."""
+
+
+def verdict_json(run: RunDir, step: Step, word: str, stopped: str, code: int) -> dict[str, Any]:
+    finding = {
+        "outcome": word,
+        "summary": "3 of 3",
+        "owner": "product",
+        "measured": 3,
+        "limit": 3,
+        "evidence": [],
+        "evidence_count": 0,
+        "check": "errors",
+        "title": "Errors",
+        "origin": "plan",
+    }
+    return {
+        "verdict": word,
+        "exit_code": code,
+        "reason": "told so",
+        "run_id": run.run_id,
+        "soak": step.soak,
+        "title": step.plan.title,
+        "profile": step.plan.profile_name,
+        "seed": step.plan.seed,
+        "schedule_hash": step.schedule.hash,
+        "stopped": stopped,
+        "lasted_s": 60.0,
+        "findings": [finding],
+        "faults": [],
+        "notes": [],
+        "reproduce": step.plan.reproduce,
+        "schema": 1,
+    }
+
+
+class ScriptedRunner:
+    """`words`: step name -> verdict (pass where it is not named). `hook` is called with "begin",
+    then "end", of each run; what it raises is what happens at that moment.
+    """
+
+    def __init__(
+        self,
+        words: dict[str, str] | None = None,
+        hook: Callable[[str, Step, RunDir, Interrupts], None] | None = None,
+        codes: dict[str, int] | None = None,
+        provenance: dict[str, dict[str, Any]] | None = None,
+    ) -> None:
+        self._words = words or {}
+        self._codes = codes or {}
+        self._provenance = provenance or {}
+        self._hook = hook
+        self._steps: dict[Path, Step] = {}
+        self.made: list[str] = []
+
+    def ready(self) -> None:
+        """Needs nothing."""
+
+    def prepare(self, step: Step, gate: GateDir) -> Prepared:
+        run = create(gate.path, step.soak, step.plan.seed)
+        run.write_json(run.config, step.plan.to_json())
+        run.write_json(run.schedule, step.schedule.to_json())
+        self._steps[run.path] = step
+        return Prepared(run, ["/bin/true"], {})
+
+    def run(self, prepared: Prepared, limit_s: float, interrupts: Interrupts) -> int:
+        run = prepared.run
+        step = self._steps[run.path]
+        self.made.append(step.name)
+        assert limit_s > 0
+        header = (
+            f'{{"kind":"header","t_s":0.0,"run_id":"{run.run_id}",'
+            f'"wall_epoch_s":{int(time.time())},"schema":1}}\n'
+        )
+        run.history.write_text(header)
+        run.write_json(run.provenance, self._provenance.get(step.name, PROVENANCE))
+        if self._hook:
+            self._hook("begin", step, run, interrupts)
+        word = self._words.get(step.name, "pass")
+        stopped = "interrupt" if interrupts.event.is_set() else "complete"
+        code = 130 if stopped == "interrupt" else self._codes.get(step.name, EXIT_CODES[word])
+        run.write_json(run.verdict, verdict_json(run, step, word, stopped, code))
+        if self._hook:
+            self._hook("end", step, run, interrupts)
+        return code
+
+
+class Bench:
+    """A gate file and a folder of runs; begins and resumes gates with scripted runs."""
+
+    def __init__(self, folder: Path) -> None:
+        self.runs = folder / "runs"
+        self.file = folder / "gate.yaml"
+        self.file.write_text(GATE_FILE)
+
+    def begin(self, runner: ScriptedRunner, **asked: Any) -> int:
+        options = {"file": self.file, "seed": 7, **asked}
+        return gate(Asked(runs=self.runs, **options), Display(), runner)
+
+    def resume(self, runner: ScriptedRunner, **asked: Any) -> int:
+        return gate(Asked(runs=self.runs, resume="latest", **asked), Display(), runner)
+
+    @property
+    def place(self) -> GateDir:
+        (path,) = (self.runs / "gate").iterdir()
+        return GateDir(path)
+
+    def state(self) -> GateState:
+        return self.place.read()

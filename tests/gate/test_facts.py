@@ -1,0 +1,83 @@
+"""The numbers of the changelog entry, from a history written by the harness's own writer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from chaos.checks.finding import Finding
+from chaos.checks.verdict import Verdict
+from chaos.gate.facts import facts_of
+from chaos.history import HistoryWriter, Sample
+from chaos.rundir import RunDir, create
+
+Values = dict[str, float | int | str | bool | None]
+
+
+def verdict(run: RunDir, *findings: Finding) -> Verdict:
+    return Verdict(
+        verdict="pass",
+        exit_code=0,
+        reason="",
+        run_id=run.run_id,
+        soak="soak_c",
+        title="",
+        profile="quick",
+        seed=1,
+        schedule_hash="",
+        stopped="complete",
+        lasted_s=61.0,
+        findings=list(findings),
+        faults=[],
+        notes=[],
+        reproduce="",
+    )
+
+
+def recorded(tmp_path: Path, *samples: tuple[float, Values]) -> RunDir:
+    run = create(tmp_path, "soak_c", 1)
+    writer = HistoryWriter(run.history, run.run_id)
+    for t_s, values in samples:
+        writer.write(Sample(t_s=t_s, values=values))
+    writer.close()
+    return run
+
+
+def test_numbers_are_taken_from_the_samples(tmp_path: Path) -> None:
+    run = recorded(
+        tmp_path,
+        (1.0, {"watcher.pid": 5, "watcher.rss_anon_bytes": 100, "draws.count": 5000}),
+        (2.0, {"watcher.pid": 5, "watcher.rss_anon_bytes": 130, "watcher.swap_bytes": 20}),
+        (3.0, {"queue.archived": 7, "queue.quarantined": 1, "decisions.completed": 6}),
+        (9.0, {"draws.count": 5012}),
+    )
+    error = Finding(outcome="fail", summary="2 tracebacks", measured=2, check="errors", title="E")
+    facts = facts_of(run, verdict(run, error))
+    assert facts.memory_delta_bytes == 50
+    assert (facts.requests, facts.cycles, facts.draws, facts.errors) == (8, 6, 12, 2)
+    assert facts.problems == ["E: 2 tracebacks"]
+
+
+def test_memory_is_that_of_the_longest_life_not_across_a_restart(tmp_path: Path) -> None:
+    """A new process begins small: its difference to the old one is no delta."""
+    run = recorded(
+        tmp_path,
+        (1.0, {"watcher.pid": 5, "watcher.rss_anon_bytes": 900}),
+        (2.0, {"watcher.pid": 5, "watcher.rss_anon_bytes": 950}),
+        (3.0, {"watcher.pid": 6, "watcher.rss_anon_bytes": 100}),
+        (9.0, {"watcher.pid": 6, "watcher.rss_anon_bytes": 110}),
+    )
+    assert facts_of(run, verdict(run)).memory_delta_bytes == 10
+
+
+@pytest.mark.parametrize("history", ["absent", "without samples", "damaged"])
+def test_what_was_not_measured_is_absent_and_never_zero(history: str, tmp_path: Path) -> None:
+    run = recorded(tmp_path)
+    if history == "absent":
+        run.history.unlink()
+    elif history == "damaged":
+        run.history.write_text("{}\n{}\n")
+    facts = facts_of(run, verdict(run))
+    numbers = (facts.memory_delta_bytes, facts.requests, facts.cycles, facts.draws, facts.errors)
+    assert numbers == (None,) * 5

@@ -1,0 +1,112 @@
+"""A gate of real runs: killed, gone on with, judged; and a real run replayed."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import pytest
+import yaml
+
+from chaos.gate.state import GateDir, find_gate
+from chaos.owner import processes_of
+from chaos.rundir import RunDir
+from tests.integration.command import REPO, chaos, finish, start
+
+pytestmark = [pytest.mark.stack, pytest.mark.slow]
+
+APPEAR_LIMIT_S = 90.0
+GONE_LIMIT_S = 20.0
+# What half a minute of soak C can show; the growth of anything cannot be seen in it.
+CRITERIA = ("heuristic_fallbacks", "errors", "request_queue", "exactly_once", "recovery_time")
+
+
+def soak_file(folder: Path, storm_s: float) -> Path:
+    """Soak C with phases of seconds."""
+    soak: dict[str, Any] = yaml.safe_load((REPO / "experiments" / "soak_c.yaml").read_text())
+    quick = soak["profiles"]["quick"]
+    quick |= {"baseline_s": 3, "storm_s": storm_s, "quiet_s": 2}
+    quick["settings"]["draw_interval_s"] = 8  # little to drain
+    quick.pop("criteria", None)
+    soak["profiles"] = {"quick": quick}
+    soak["criteria"] = {name: soak["criteria"][name] for name in (*CRITERIA, "halt")}
+    path = folder / "soak_c.yaml"
+    path.write_text(yaml.safe_dump(soak))
+    return path
+
+
+def gate_file(folder: Path) -> Path:
+    """A gate of one soak."""
+    content = {
+        "soaks": [str(soak_file(folder, storm_s=26))],
+        "faults": ["llm_timeout:count=1,hold=13s"],
+        "default_profile": "quick",
+        "profiles": {"quick": {"cooldown_s": 1}},
+    }
+    path = folder / "gate.yaml"
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+def killed_in_its_first_run(runs: Path, config: Path) -> tuple[GateDir, RunDir]:
+    """Begin a gate, SIGKILL it while its first run is under way, and wait for the run's end."""
+    process = start(runs, "gate", "--config", str(config), "--seed", "5", start_new_session=True)
+    deadline_s = time.monotonic() + APPEAR_LIMIT_S
+    while not (found := _under_way(runs)):
+        assert process.poll() is None and time.monotonic() < deadline_s, finish(process, runs).text
+        time.sleep(0.05)
+    process.kill()
+    finish(process, runs)
+    deadline_s = time.monotonic() + GONE_LIMIT_S
+    while processes_of(found[0].run_id) and time.monotonic() < deadline_s:
+        time.sleep(0.05)
+    assert processes_of(found[0].run_id) == [], "the run does not outlive its gate"
+    return find_gate("latest", runs), found[0]
+
+
+def _under_way(runs: Path) -> list[RunDir]:
+    histories = runs.glob("gate/*/soak_c/2*/history.jsonl")
+    return [RunDir(path.parent) for path in histories if '"baseline"' in path.read_text()]
+
+
+def test_a_killed_gate_goes_on_to_its_verdict(tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    gate, first = killed_in_its_first_run(runs, gate_file(tmp_path))
+
+    done = chaos(runs, "gate", "--resume", gate.path.name)
+    assert done.exit_code == 0, done.text
+    assert "PRODUCTION-READY  all 2 runs pass" in done.stdout
+    state = gate.read()
+    assert [item.state for item in state.steps] == ["done", "done"]
+    assert [len(item.attempts) for item in state.steps] == [2, 1]
+    assert state.steps[0].attempts[0] == gate.relative(first)
+    assert state.steps[0].run != gate.relative(first)
+    for item in state.steps:
+        run = gate.run(item)
+        assert run is not None and processes_of(run.run_id) == []
+    suites = ET.fromstring(gate.junit.read_text()).findall("testsuite")
+    assert [s.get("name") for s in suites] == ["soak_c clean", "soak_c under llm_timeout", "gate"]
+    entry = gate.changelog.read_text()
+    assert "- **Soak Test C: PASS**" in entry
+    assert "1 fault proven" in entry and "memory " in entry and " processed" in entry
+
+
+def test_a_replay_runs_the_same_and_says_whether_the_verdicts_agree(tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    soak_file(tmp_path, storm_s=3)
+    first = chaos(runs, "run", str(tmp_path / "soak_c.yaml"), "--fault", "none", "--seed", "5")
+    assert first.exit_code == 0, first.text
+    stored = first.run()
+    again = chaos(runs, "replay", "latest", "--json")
+    assert again.exit_code == 0, again.text
+    content = json.loads(again.stdout)
+    assert content["agree"] and content["replay_of"] == stored.run_id
+    new = RunDir(Path(content["run"]))
+    assert new.path != stored.path
+    assert new.read_json(new.config) == stored.read_json(stored.config)
+    assert new.read_json(new.schedule) == stored.read_json(stored.schedule)
+    assert new.read_json(new.provenance)["replay_of"]["run_id"] == stored.run_id
+    assert processes_of(new.run_id) == []

@@ -1,0 +1,120 @@
+"""Alerts: what they mean, sample by sample, and that a wrong one is refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from chaos.cli import main
+from chaos.errors import UsageError
+from chaos.monitor.alerts import DEFAULTS, parse_rule, parse_rules
+from chaos.monitor.stall import Stall
+from chaos.observe.base import Values
+
+
+def states(text: str, *samples: Values) -> list[str]:
+    """What each sample (one a second) changes: raised, cleared or nothing."""
+    rule = parse_rule(text)
+    changes = [rule.judge(values, float(second)) for second, values in enumerate(samples)]
+    return [change.state if change else "" for change in changes]
+
+
+def test_a_threshold_is_raised_once_and_cleared_once() -> None:
+    samples: list[Values] = [{"watcher.fds": n} for n in (5, 9, 9, 5, 9)]
+    assert states("watcher.fds>8", *samples) == ["", "raised", "", "cleared", "raised"]
+
+
+@pytest.mark.parametrize(
+    ("rule", "value", "met"),
+    [
+        ("k>200MB", 200_000_000, False),
+        ("k>200MB", 200_000_001, True),
+        ("k>=1GiB", 2**30, True),
+        ("k<1.5kB", 1499, True),
+        ("k<=0.5", 0.5, True),
+        ("k=3", 3, True),
+        ("k!=3", 3, False),
+        ("k!=ok", "ok", False),
+        ("k!=ok", "down", True),
+        ("k=hung", "hung", True),
+        ("k>1", "down", False),
+    ],
+)
+def test_operators_units_and_words(rule: str, value: float | str, met: bool) -> None:
+    assert states(rule, {"k": value}) == (["raised"] if met else [""])
+
+
+def test_for_waits_without_a_break() -> None:
+    bad: Values = {"llm.health": "down"}
+    good: Values = {"llm.health": "ok"}
+    assert states("llm.health!=ok for 2s", bad, bad, good, bad, bad, bad) == [
+        "", "", "", "", "", "raised",
+    ]  # fmt: skip
+
+
+def test_rise_counts_from_the_first_sample_that_has_the_signal() -> None:
+    samples: list[Values] = [{}, {"log.errors": 70}, {"log.errors": 70}, {"log.errors": 71}]
+    assert states("rise:log.errors>0", *samples) == ["", "", "", "raised"]
+
+
+def test_what_is_absent_meets_no_threshold_and_clears_none() -> None:
+    there: Values = {"k": 9}
+    assert states("k<10", {}, {}) == ["", ""]
+    assert states("k>8", there, {}, there) == ["raised", "", ""]
+
+
+def test_absent_can_be_asked_for() -> None:
+    there: Values = {"watcher.pid": 1}
+    seen = states("watcher.pid=absent for 1s", there, {}, {}, there)
+    assert seen == ["", "", "raised", "cleared"]
+    assert states("gpu0.used_bytes!=absent", {}, {"gpu0.used_bytes": 1}) == ["", "raised"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "k",
+        "k>",
+        ">5",
+        "k>>5",
+        "k>5 for",
+        "k>ok",
+        "rise:k=ok",
+        "k>5 for ever",
+        "k > 5 6",
+        "k<1TB",
+    ],
+)
+def test_what_is_no_alert_is_refused_with_an_example(text: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        parse_rule(text)
+    assert refused.value.next_step and "--alert" in refused.value.place
+
+
+def test_none_drops_the_default_alerts_and_nothing_counts_twice() -> None:
+    assert [rule.text for rule in parse_rules([])] == list(DEFAULTS)
+    assert [rule.text for rule in parse_rules(["none", "a>1", "a>1"])] == ["a>1"]
+    assert len(parse_rules([DEFAULTS[0], "a>1"])) == len(DEFAULTS) + 1
+
+
+def test_the_help_tells_the_default_alerts(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["monitor", "--help"])
+    text = capsys.readouterr().out
+    assert [rule for rule in DEFAULTS if rule not in text] == []
+
+
+def test_a_stall_is_waiting_requests_without_progress(monkeypatch: pytest.MonkeyPatch) -> None:
+    now_s = 0.0
+    monkeypatch.setattr("chaos.monitor.stall.time.monotonic", lambda: now_s)
+    stall = Stall()
+    measured = []
+    for second, pending, lines in [(0, 0, 5), (10, 1, 5), (20, 1, 5), (30, 2, 6), (40, 2, 6)]:
+        now_s = float(second)
+        values: Values = {"queue.pending": pending, "queue.claimed": 0, "decisions.lines": lines}
+        stall.read(values)
+        measured.append(values["queue.stalled_s"])
+    assert measured == [0.0, 10.0, 20.0, 0.0, 10.0]
+    blind: Values = {}
+    stall.read(blind)
+    assert blind == {} and stall.absences()

@@ -1,0 +1,35 @@
+"""A failing run whose logs, names and notes try to break whatever shows them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from chaos.judge import judge
+from chaos.report.stored import Stored, load
+from tests.checks.history_builder import PlantedRun
+
+ELSEWHERE = "elsewhere.example"
+LINE = (
+    "Traceback (most recent call last): <script>document.title='taken'</script>"
+    f"<img src=http://{ELSEWHERE}/x.png onerror=\"document.title='taken'\"> \x1b[31m \x00 \u202e"
+    " {{7*7}} {% raw %} ]]> --> \"double\" 'single' &amp; | ::error::no % \ufffe\n"
+)
+
+
+def hostile_run(path: Path) -> PlantedRun:
+    """Fails by tracebacks; has an outage of ours beside it, so that every outcome is there."""
+    run = PlantedRun(path)
+    run.files["logs/watcher.log"] = LINE * 2
+    run.files["artefacts/logs/watcher_agent.log"] = (LINE * 2).encode() + b"\xff\xfe Traceback\n"
+    run.config["title"] = "Loop </title><script>document.title='taken'</script>"
+    run.files["provenance.json"] = '{"chaos": "<b>0.1.0</b>", "git": {"revision": "abc\\u0007"}}'
+    run.add_event(
+        60.0, "service_exit", severity="error", owner="infrastructure", service="<i>llm\x01</i>"
+    )
+    return run
+
+
+def judged(run: PlantedRun) -> Stored:
+    """Write, judge, and read what reports are made of."""
+    judge(run.write())
+    return load(run.run)

@@ -1,0 +1,307 @@
+"""The page: one file that asks for nothing, obeys nothing foreign, and says all of the verdict."""
+
+from __future__ import annotations
+
+import html
+import json
+import math
+import os
+import re
+import shutil
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from chaos.errors import ChaosError
+from chaos.report.excerpts import LINE_CHARACTERS_MAX, excerpts
+from chaos.report.html import html_text
+from chaos.report.series import POINTS_MAX, Curve, Spans
+from chaos.report.stored import Stored, load
+from chaos.report.write import write_page
+from tests.checks.history_builder import PlantedRun
+from tests.report.hostile import ELSEWHERE, hostile_run, judged
+
+LINKING = {"href", "src", "srcset", "data", "action", "poster", "xlink:href", "style"}
+
+
+class Page(HTMLParser):
+    """Every element with its attributes, every id, and the text that is shown."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str]]] = []
+        self.text = ""
+        self._inside: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, {name: value or "" for name, value in attrs}))
+        self._inside.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in self._inside:
+            while self._inside.pop() != tag:
+                pass
+
+    def handle_data(self, data: str) -> None:
+        if "style" not in self._inside:
+            self.text += data
+
+    @property
+    def ids(self) -> list[str]:
+        return [attributes["id"] for _, attributes in self.tags if "id" in attributes]
+
+    def links(self) -> list[str]:
+        return [v for _, attributes in self.tags for k, v in attributes.items() if k in LINKING]
+
+
+@pytest.fixture
+def hostile(tmp_path: Path) -> Stored:
+    return judged(hostile_run(tmp_path / "hostile"))
+
+
+@pytest.fixture
+def page(hostile: Stored) -> Page:
+    return Page(html_text(hostile))
+
+
+def test_the_page_says_what_the_verdict_says(hostile: Stored, page: Page) -> None:
+    text = " ".join(page.text.split())
+    verdict = hostile.verdict
+    assert "FAIL" in text
+    assert verdict.reproduce in text
+    assert verdict.schedule_hash in text
+    for finding in verdict.findings:
+        assert finding.title in text
+    for fault in verdict.faults:
+        assert f"{fault.fault_id} {fault.name}" in text
+
+
+def test_each_finding_links_to_its_evidence_with_the_line_it_points_to(
+    hostile: Stored, page: Page
+) -> None:
+    targets = [href.removeprefix("#") for href in page.links() if href.startswith("#finding-")]
+    assert len(targets) == len(hostile.verdict.findings)
+    assert set(targets) <= set(page.ids)
+    assert "logs/watcher.log:1" in page.text
+    assert "Traceback (most recent call last): <script>" in page.text
+
+
+def test_ids_are_unique_and_every_link_inside_leads_somewhere(page: Page) -> None:
+    assert len(page.ids) == len(set(page.ids))
+    inside = {href[1:] for href in page.links() if href.startswith("#")}
+    inside |= {name for style in page.links() for name in re.findall(r"url\(#([^)]+)\)", style)}
+    assert inside - {""} <= set(page.ids)
+
+
+def test_nothing_in_the_page_asks_for_anything_else(hostile: Stored, page: Page) -> None:
+    """No script, no handler, no reference but to the page itself; and it says so to the browser."""
+    tags = {tag for tag, _ in page.tags}
+    assert not tags & {"script", "iframe", "object", "embed", "img", "base", "form"}
+    assert not [k for _, attributes in page.tags for k in attributes if k.startswith("on")]
+    for value in page.links():
+        assert "//" not in value
+        assert not re.search(r"url\((?!#)", value)
+    policies = [a["content"] for tag, a in page.tags if a.get("http-equiv")]
+    assert len(policies) == 1
+    assert policies[0].startswith("default-src 'none'")
+    style = html_text(hostile).partition("<style>")[2].partition("</style>")[0]
+    assert "@import" not in style
+    assert "url(" not in style
+
+
+def test_control_characters_are_written_out(hostile: Stored) -> None:
+    text = html_text(hostile)
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f\u202e]", text)
+    assert "\\x1b[31m" in text
+
+
+def test_every_signal_is_drawn_or_its_absence_is_stated(tmp_path: Path) -> None:
+    run = PlantedRun(tmp_path / "run")
+    run.add_event(2.5, "source_absent", source="gpu", reason="no driver")
+    page = Page(html_text(judged(run)))
+    drawn = {a["id"]: tag for tag, a in page.tags if a.get("id", "").startswith("plot-")}
+    assert drawn["plot-memory"] == "figure"
+    assert drawn["plot-latency"] == "figure"
+    assert drawn["plot-gpu"] == "p"
+    assert "not measured. no driver" in page.text
+    run.gpu_mb = lambda t_s: 1000.0
+    page = Page(html_text(judged(run)))
+    assert ("figure", "plot-gpu") in [(tag, a.get("id")) for tag, a in page.tags]
+
+
+def test_a_run_that_was_cut_off_still_gets_its_page(tmp_path: Path) -> None:
+    run = PlantedRun(tmp_path / "run")
+    run.cut_off(50.0)
+    run.torn_history = True
+    text = " ".join(Page(html_text(judged(run))).text.split())
+    assert "Was not recorded" in text
+    assert "recovery not proven" in text
+
+
+def test_another_process_writes_the_same_bytes(hostile: Stored, tmp_path: Path) -> None:
+    out = tmp_path / "page.html"
+    write_page(hostile.run, out)
+    assert out.read_text(encoding="utf-8") == html_text(hostile)
+
+
+def test_a_page_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    run = PlantedRun(tmp_path / "run").write()
+    with pytest.raises(ChaosError, match="page"):
+        write_page(run, tmp_path / "page.html")
+
+
+def test_the_harness_does_not_import_what_draws(hostile: Stored) -> None:
+    """Drawing costs more memory than a watching harness may have: it is another process's."""
+    code = (
+        "import sys, chaos.inner, chaos.assembly, chaos.judge, chaos.report.write as w\n"
+        "from chaos.rundir import RunDir\nfrom pathlib import Path\n"
+        f"w.report_run(RunDir(Path({str(hostile.run.path)!r})))\n"
+        "print([m for m in ('matplotlib', 'PIL') if m in sys.modules])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True
+    )
+    assert done.stdout.strip() == "[]"
+    assert done.stderr == ""
+    for name in ("report.html", "junit.xml", "metrics.prom"):
+        assert (hostile.run.path / name).stat().st_size > 0
+
+
+def test_a_curve_is_bounded_and_keeps_every_peak_and_trough() -> None:
+    curve = Curve(1000.0)
+    values = [math.sin(n / 50) for n in range(200_000)]
+    values[77_777], values[123_456] = 50.0, -50.0
+    for n, value in enumerate(values):
+        curve.add(n / 200, value)
+    points = curve.points()
+    assert len(points) <= POINTS_MAX
+    assert points == sorted(points)
+    assert (77_777 / 200, 50.0) in points
+    assert (123_456 / 200, -50.0) in points
+
+
+@pytest.mark.parametrize("period_s", [0.25, 30.0])
+def test_a_gap_in_the_samples_is_a_gap_in_the_curve(period_s: float) -> None:
+    """However rarely samples were taken; and where there is none, no line is invented."""
+    curve = Curve(600.0)
+    for n in range(int(600 / period_s)):
+        if not 200 <= n * period_s < 500:
+            curve.add(n * period_s, 1.0)
+    assert sum(math.isnan(value) for _, value in curve.line()) == 1
+
+
+def test_what_is_not_a_number_is_not_drawn() -> None:
+    curve = Curve(10.0)
+    for value in (math.nan, math.inf, 1.0):
+        curve.add(5.0, value)
+    assert curve.points() == [(5.0, 1.0)]
+    assert Curve(10.0).line() == []
+
+
+def test_stretches_are_joined_and_bounded() -> None:
+    spans = Spans(100.0, 100)
+    for start_s in (1.0, 2.0, 50.0):
+        spans.add(start_s, start_s + 1.0)
+    assert [(round(a), round(b)) for a, b in spans.joined()] == [(1, 2), (50, 1)]
+    for n in range(100_000):
+        spans.add(n / 1000, n / 1000 + 0.0001)
+    assert len(list(spans.joined())) <= 50
+
+
+def test_excerpts_read_nothing_outside_the_run(tmp_path: Path) -> None:
+    root = tmp_path / "run"
+    root.mkdir()
+    (tmp_path / "secret").write_text("secret\n", encoding="utf-8")
+    (root / "link").symlink_to(tmp_path / "secret")
+    (root / "log").write_text("one\n" + "x" * 100_000 + "\n", encoding="utf-8")
+    found = excerpts(root, ["../secret:1", "link:1", "log:1", "log:2", "log:9", "log", "gone:1"])
+    assert set(found) == {"log:1", "log:2"}
+    assert found["log:1"] == "one"
+    assert len(found["log:2"]) == LINE_CHARACTERS_MAX
+
+
+# -- in a browser -----------------------------------------------------------------------------
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
+BROWSER = next(filter(None, map(shutil.which, NAMES)), None)
+QUIET = (
+    "--headless",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-extensions",
+    "--disable-breakpad",
+    "--disable-dev-shm-usage",
+    "--enable-logging=stderr",
+)
+needs_browser = pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine")
+
+
+def browse(page: Path, folder: Path) -> tuple[str, list[str], list[str]]:
+    """(the document after loading, what its console said, what it asked other places for)."""
+    assert BROWSER is not None
+    log = folder / "net.json"
+    command = [
+        BROWSER,
+        *QUIET,
+        *(["--no-sandbox"] if os.geteuid() == 0 else []),
+        "--host-resolver-rules=MAP * ~NOTFOUND",  # whatever it asks for, nothing leaves
+        f"--user-data-dir={folder / 'profile'}",
+        f"--log-net-log={log}",
+        "--dump-dom",
+        page.as_uri(),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    console = [line for line in done.stderr.splitlines() if ":CONSOLE" in line]
+    asked = []
+    for event in json.loads(log.read_text(encoding="utf-8"))["events"]:
+        params = event.get("params") or {}
+        # A browser's own requests have no origin; those of a page name the page's.
+        of_page = params.get("initiator", "not an origin") != "not an origin"
+        if of_page and params.get("url", "").startswith("http"):
+            asked.append(params["url"])
+    return done.stdout, console, asked
+
+
+@needs_browser
+@pytest.mark.chromium
+def test_a_browser_shows_the_page_and_asks_for_nothing(hostile: Stored, tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    path.write_text(html_text(hostile), encoding="utf-8")
+    document, console, asked = browse(path, tmp_path)
+    assert console == []
+    assert asked == []
+    page = Page(document)
+    title = document.partition("<title>")[2].partition("</title>")[0]
+    assert html.unescape(title) != "taken"
+    assert not {"script", "img"} & {tag for tag, _ in page.tags}
+    for key in ("FAIL", "Findings", "Timeline", "Evidence", hostile.verdict.reproduce):
+        assert key in page.text
+    assert document.count("<svg") >= 4
+
+
+@needs_browser
+@pytest.mark.chromium
+def test_the_test_above_would_see_a_request_and_an_error(tmp_path: Path) -> None:
+    """The control: a page that does what ours must not do is caught doing it."""
+    path = tmp_path / "bad.html"
+    path.write_text(
+        f"<img src='http://{ELSEWHERE}/x.png'><script>throw new Error('seen')</script>",
+        encoding="utf-8",
+    )
+    _, console, asked = browse(path, tmp_path)
+    assert any("seen" in line for line in console)
+    assert any(ELSEWHERE in url for url in asked)
+
+
+def test_an_unjudged_run_has_no_reports_yet(tmp_path: Path) -> None:
+    run = PlantedRun(tmp_path / "run").write()
+    with pytest.raises(ChaosError, match="verdict"):
+        load(run)

@@ -1,0 +1,120 @@
+"""`chaos report` and `chaos check` write what was asked for, where it was asked for."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from chaos.cli import main
+from chaos.exitcode import ExitCode
+from chaos.rundir import RunDir
+from tests.checks.history_builder import PlantedRun
+
+FILES = {"report.html", "junit.xml", "report.md", "metrics.prom"}
+STARTS = {
+    "html": "<!DOCTYPE html>",
+    "junit": "<?xml",
+    "markdown": "# ✓ PASS",
+    "json": "{",
+    "github": "# ✓ PASS",
+    "metrics": "# TYPE",
+}
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunDir:
+    """A healthy stored run that nobody judged yet, away from GitHub."""
+    for name in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"):
+        monkeypatch.delenv(name, raising=False)
+    return PlantedRun(tmp_path / "run").write()
+
+
+def test_all_reports_go_into_the_run_directory_and_are_named(
+    run: RunDir, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A run that was not judged yet is judged first."""
+    assert main(["report", str(run.path)]) == ExitCode.PASS
+    assert {Path(line).name for line in capsys.readouterr().out.splitlines()} == FILES
+    assert all((run.path / name).stat().st_size > 0 for name in FILES)
+    assert run.verdict.is_file()
+
+
+def test_all_reports_fit_into_another_folder(run: RunDir, tmp_path: Path) -> None:
+    folder = tmp_path / "new" / "folder"
+    assert main(["report", str(run.path), "--out", str(folder)]) == ExitCode.PASS
+    assert {path.name for path in folder.iterdir()} == FILES | {"verdict.json"}
+
+
+@pytest.mark.parametrize("name", sorted(STARTS))
+def test_each_format_goes_to_standard_output_or_to_a_file(
+    run: RunDir, tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert main(["report", str(run.path), "--format", name, "--out", "-"]) == ExitCode.PASS
+    printed = capsys.readouterr().out
+    assert printed.startswith(STARTS[name])
+    assert main(["report", str(run.path), "--format", name, "--out", str(out)]) == ExitCode.PASS
+    assert out.read_text(encoding="utf-8") == printed
+
+
+def test_on_github_the_summary_goes_where_github_listens(
+    run: RunDir, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    summary = tmp_path / "summary.md"
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+    assert main(["report", str(run.path), "--format", "github"]) == ExitCode.PASS
+    assert summary.read_text(encoding="utf-8").startswith("# ✓ PASS")
+
+
+def test_what_cannot_be_done_is_said_with_a_next_step(
+    run: RunDir, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["report", str(run.path), "--out", "-"]) == ExitCode.USAGE
+    assert "--format" in capsys.readouterr().err
+    blocked = tmp_path / "file"
+    blocked.touch()
+    code = main(["report", str(run.path), "--format", "junit", "--out", str(blocked / "x")])
+    assert code == ExitCode.INVALID
+    assert "--out PATH" in capsys.readouterr().err
+    assert main(["report", str(run.path), "--format", "pdf"]) == ExitCode.USAGE
+
+
+def test_judging_again_brings_the_reports_up_to_date(run: RunDir) -> None:
+    """The page is written again when the verdict changed, and never made unasked."""
+    page = run.path / "report.html"
+    main(["check", str(run.path), "-q"])
+    assert (run.path / "junit.xml").is_file()
+    assert (run.path / "metrics.prom").is_file()
+    assert not page.exists()
+    main(["report", str(run.path), "--format", "html"])
+    before = page.stat().st_mtime_ns
+    main(["check", str(run.path), "-q"])
+    assert page.stat().st_mtime_ns == before
+    config = json.loads(run.config.read_text(encoding="utf-8"))
+    config["title"] = "Judged by another title"
+    run.config.write_text(json.dumps(config), encoding="utf-8")
+    main(["check", str(run.path), "-q"])
+    assert "Judged by another title" in page.read_text(encoding="utf-8")
+
+
+def test_a_report_that_cannot_be_written_changes_no_verdict(
+    run: RunDir, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (run.path / "junit.xml").mkdir()
+    assert main(["check", str(run.path), "-q"]) == ExitCode.PASS
+    told = capsys.readouterr()
+    assert "a report could not be written" in told.err
+    assert told.out.startswith("pass")
+
+
+def test_a_judgement_may_ask_for_every_report(
+    run: RunDir, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What judges in place of a harness that crashed leaves what the harness would have left."""
+    summary = tmp_path / "summary.md"
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+    main(["check", str(run.path), "-q", "--reports"])
+    assert all((run.path / name).is_file() for name in FILES)
+    assert summary.read_text(encoding="utf-8").startswith("# ✓ PASS")

@@ -1,0 +1,88 @@
+"""What a workload stands on in these tests: a folder like a workspace, and a clock to be set."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import yaml
+
+from chaos.history import Event, HistoryWriter, Op, Record, read_history
+from chaos.stack.base import CommandResult, Endpoint, Service
+from chaos.target import Target
+
+REFERENCE = Path(__file__).resolve().parents[2] / "experiments" / "targets" / "reference.yaml"
+
+
+class ClockedHistory(HistoryWriter):
+    """A real history whose clock the test sets: hours pass at once."""
+
+    clock_s = 0.0
+
+    def now_s(self) -> float:
+        """The time that the test has set."""
+        return self.clock_s
+
+
+class Ground:
+    """A workspace with the reference target's folders, and a history."""
+
+    def __init__(self, folder: Path, history: HistoryWriter) -> None:
+        self.target = reference()
+        self.workspace = folder / "workspace"
+        self.queue = self.workspace / self.target.queue.submit_dir
+        self.archive = self.queue / "archive"
+        for name in ("archive", "claimed", "quarantine"):
+            (self.queue / name).mkdir(parents=True)
+        (self.workspace / self.target.draws.path).write_text('{"draws": []}')
+        self.history = history
+        self._path = folder / "history.jsonl"
+
+    def records(self) -> list[Record]:
+        return [record for _, record in read_history(self._path)]
+
+    def ops(self, name: str) -> list[Op]:
+        return [one for one in self.records() if isinstance(one, Op) and one.op == name]
+
+    def events(self, name: str) -> list[Event]:
+        return [one for one in self.records() if isinstance(one, Event) and one.name == name]
+
+    def pending(self) -> list[str]:
+        return sorted(path.name for path in self.queue.glob("*.json"))
+
+    def request(self, name: str) -> dict[str, Any]:
+        content = json.loads((self.queue / name).read_text(encoding="utf-8"))
+        assert isinstance(content, dict)
+        return content
+
+    def answer(self, count: int) -> None:
+        """Archive the oldest, as a Watcher would."""
+        for name in self.pending()[:count]:
+            (self.queue / name).rename(self.archive / name)
+
+
+class OneService:
+    """A stack that offers only the service `watcher`, as a workload without injector uses it."""
+
+    def __init__(self, workspace: Path, watcher: Service) -> None:
+        self.workspace = workspace
+        self.proxied_llm = self.direct_llm = Endpoint("127.0.0.1", 1)
+        self.proxy: Any = None
+        self._watcher = watcher
+
+    def service(self, name: str) -> Service:
+        return {"watcher": self._watcher}[name]
+
+    def run(self, argv: Sequence[str], limit_s: float) -> CommandResult:
+        raise NotImplementedError
+
+    def collect(self, destination: Path) -> None:
+        raise NotImplementedError
+
+
+def reference() -> Target:
+    """The profile that ships."""
+    return msgspec.convert(yaml.safe_load(REFERENCE.read_text(encoding="utf-8")), Target)

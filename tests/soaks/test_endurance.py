@@ -1,0 +1,107 @@
+"""Soak A's probes: the plan's two in the full length; as many as are digested when accelerated."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from chaos.deadline import Deadline
+from chaos.resolve import read_soak
+from chaos.soaks.endurance import Endurance
+from tests.soaks.ground import ClockedHistory, Ground, OneService
+
+ACCELERATED = {"probe_every_s": 0, "probe_count": 0, "backlog_max": 3}
+
+
+def started(ground: Ground, settings: dict[str, Any]) -> Endurance:
+    workload = Endurance(ground.target, settings, ground.history)
+    workload.stage(ground.workspace)
+    none: Any = None  # endurance starts no service
+    workload.start(OneService(ground.workspace, none))
+    return workload
+
+
+def test_full_length_asks_at_one_hour_and_at_two_and_never_again(
+    ground: Ground, clock: ClockedHistory
+) -> None:
+    settings = read_soak("soak_a")[1].profiles["full"].settings
+    workload = started(ground, settings)
+    asked_s = []
+    for second in range(0, 4 * 3600, 60):
+        clock.clock_s = float(second)
+        before = len(ground.pending())
+        workload.tick()
+        if len(ground.pending()) > before:
+            asked_s.append(second)
+    assert asked_s == [3600, 7200]
+
+
+def test_a_probe_has_the_fields_of_the_plan(ground: Ground) -> None:
+    workload = started(ground, ACCELERATED)
+    workload.tick()
+    (name,) = ground.pending()
+    request = ground.request(name)
+    assert name.startswith("soak_probe_")
+    assert request.pop("timestamp").endswith("Z")
+    assert request == {
+        "request_type": "selfplay",
+        "source": "soak_test_A_probe",
+        "reason": "Soak test A \u2014 daemon responsiveness probe",
+        "parameters": {"episodes": 2, "policy_conditioned": True},
+    }, "the plan's probe has no sequence number"
+
+
+def test_the_backlog_never_grows_beyond_its_bound(ground: Ground) -> None:
+    """A Watcher that stops working must not be buried."""
+    workload = started(ground, ACCELERATED)
+    for _ in range(20):
+        workload.tick()
+    assert len(ground.pending()) == 3
+    claimed = ground.pending()[0]
+    (ground.queue / claimed).rename(ground.queue / "claimed" / claimed)
+    workload.tick()
+    assert len(ground.pending()) == 2, "what is claimed counts"
+
+
+def test_the_next_probe_follows_as_soon_as_there_is_room(ground: Ground) -> None:
+    workload = started(ground, ACCELERATED)
+    for _ in range(12):
+        workload.tick()
+        ground.answer(1)
+    names = [op.id for op in ground.ops("submit")]
+    assert len(names) == len(set(names)) == 12, "each has a name of its own, also in one second"
+    assert names == sorted(names), "by name they stand in the order of their arrival"
+
+
+def test_faults_get_probes_only_when_the_daemon_idles(ground: Ground) -> None:
+    workload = started(ground, {**ACCELERATED, "probe_every_s": 3600})
+    workload.on_fault("f001", active=True)
+    workload.on_fault("f001", active=False)
+    assert [op.detail["purpose"] for op in ground.ops("submit")] == ["during f001"]
+
+
+def test_after_a_fault_the_stack_is_idle_once(ground: Ground, clock: ClockedHistory) -> None:
+    """Slots and descriptors that are still held when nothing is asked are leaked."""
+    workload = started(ground, ACCELERATED)
+    workload.tick()
+    workload.on_fault("f001", active=True)
+    workload.tick()
+    assert len(ground.pending()) == 2, "a fault does not end the feeding"
+    workload.on_fault("f001", active=False)
+    workload.tick()
+    assert len(ground.pending()) == 2, "nothing new until the backlog is worked off"
+    ground.answer(2)
+    for clock.clock_s in (10.0, 11.0, 12.0):
+        workload.tick()
+        assert ground.pending() == []
+    clock.clock_s = 13.0
+    workload.tick()
+    assert len(ground.pending()) == 1
+
+
+def test_nothing_is_asked_once_the_feeding_has_ended(ground: Ground) -> None:
+    workload = started(ground, ACCELERATED)
+    workload.finish(Deadline(5.0))
+    workload.tick()
+    workload.on_fault("f001", active=False)
+    assert ground.pending() == []
+    assert ground.events("drained")[0].detail["in_time"] is True

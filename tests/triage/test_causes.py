@@ -1,0 +1,241 @@
+"""Each cause from a run planted with it, and from no other; thin or contradictory evidence leads
+to `unknown`, never to a guess."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from chaos.checks.finding import Finding
+from chaos.checks.run_view import RunView
+from chaos.judge import judge, verdict_of
+from chaos.triage.from_run import facts_of, triage_run
+from chaos.triage.result import Triage
+from chaos.triage.text import markdown, plain
+from tests.checks.history_builder import HALT_S, PlantedRun, iso
+
+Plant = Callable[[PlantedRun], None]
+WATCHER_LOG = "artefacts/logs/watcher_agent.log"
+
+
+def triaged(run: PlantedRun) -> Triage:
+    view = RunView(run.write())
+    return triage_run(view, verdict_of(view))
+
+
+def causes(found: Triage) -> list[str]:
+    return [cause.name for cause in found.causes]
+
+
+def without_answer(run: PlantedRun) -> None:
+    """Every call fails after the first fault, although the LLM is there again."""
+    for decision in run.decisions[-8:]:
+        decision["heuristic_fallback"] = True
+        for call in decision["llm_calls"]:
+            call |= {"outcome": "failed", "attempts": 0}
+
+
+def leak(run: PlantedRun) -> None:
+    healthy = run.rss_mb
+    run.rss_mb = lambda t_s, done: healthy(t_s, done) + 2.0 * done
+
+
+def corrupt_and_stuck(run: PlantedRun) -> None:
+    run.files["artefacts/watcher_requests/torn.json"] = '{"request_type": "selfpl'
+    run.event("drained")["detail"] |= {"pending": 1, "took_s": 45.0, "in_time": False}
+
+
+def gpu_kept(run: PlantedRun) -> None:
+    run.gpu_mb = lambda t_s: 500.0 + 12.0 * t_s
+
+
+def disk_full(run: PlantedRun) -> None:
+    for t_s in (100.0, 101.0):
+        values = {"disk.workspace_used_bytes": 268_000_000, "watcher.pid": 20}
+        run.records.append({"kind": "sample", "t_s": t_s, "values": values})
+    run.files[WATCHER_LOG] = (
+        "Traceback (most recent call last):\nOSError: [Errno 28] No space left on device\n"
+    )
+
+
+def watcher_killed(run: PlantedRun) -> None:
+    run.cut_off(100.0)
+    run.collected = True
+    run.decisions = [d for d in run.decisions if d["timestamp"] < iso(100.0)]
+    run.add_event(100.1, "watcher_exit", owner="product", severity="error", exit_code=-9)
+    run.add_event(100.2, "stopped", reason="error", message="the Watcher ended by itself")
+    run.add_event(100.3, "cleanup", complete=True, left=[])
+    run.files[WATCHER_LOG] = "INFO ready\nMemoryError: <b>|`x`\n"
+
+
+def stalled(run: PlantedRun) -> None:
+    run.files["artefacts/watcher_requests/waits.json"] = '{"request_type": "selfplay"}'
+    run.event("drained")["detail"] |= {"pending": 1, "took_s": 45.0, "in_time": False}
+
+
+def proxy_died(run: PlantedRun) -> None:
+    run.add_event(
+        90.0, "service_exit", owner="infrastructure", severity="error", service="proxy", exit_code=1
+    )
+
+
+def twice(run: PlantedRun) -> None:
+    """A request is worked twice: a failure that none of the named causes explains."""
+    again = dict(run.decisions[-1], decision_id="d999999")
+    run.decisions.append(again)
+
+
+@pytest.mark.parametrize(
+    ("plant", "expected"),
+    [
+        (without_answer, ["llm_connection_drop"]),
+        (leak, ["memory_leak"]),
+        (corrupt_and_stuck, ["queue_corruption"]),
+        (gpu_kept, ["vram_not_freed"]),
+        (disk_full, ["disk_exhaustion"]),
+        (watcher_killed, ["process_died"]),
+        (stalled, ["stall"]),
+        (proxy_died, ["harness_or_infrastructure"]),
+        (twice, ["unknown"]),
+    ],
+    ids=lambda value: value.__name__ if callable(value) else "",
+)
+def test_a_planted_defect_leads_to_its_cause_and_to_no_other(
+    plant: Plant, expected: list[str], planted: PlantedRun
+) -> None:
+    plant(planted)
+    found = triaged(planted)
+    assert causes(found) == expected, plain(found)
+    assert all(cause.evidence for cause in found.causes)
+    names = {one.name for one in [*found.causes, *found.ruled_out, *found.undecided]}
+    assert len(names - {"unknown"}) == 8, "each cause is found, ruled out or open"
+
+
+def test_a_healthy_run_has_nothing_to_explain_and_shows_its_paths(planted: PlantedRun) -> None:
+    found = triaged(planted)
+    assert found.causes == [] and "nothing failed" in found.sentence
+    assert [(p.fault_id, p.role, p.taken) for p in found.paths] == [
+        ("f001", "triage", True),
+        ("f001", "reconnection", True),
+        ("f002", "triage", True),
+        ("f002", "reconnection", True),
+    ]
+
+
+def test_two_defects_are_two_causes(planted: PlantedRun) -> None:
+    leak(planted)
+    corrupt_and_stuck(planted)
+    assert causes(triaged(planted)) == ["queue_corruption", "memory_leak"]
+
+
+def test_fallbacks_against_answered_calls_contradict_each_other(planted: PlantedRun) -> None:
+    """Marked as fallbacks while the record of every call says that it was answered."""
+    planted.first_outside()["heuristic_fallback"] = True
+    found = triaged(planted)
+    assert causes(found) == ["unknown"]
+    [drop] = [one for one in found.undecided if one.name == "llm_connection_drop"]
+    assert "yet each of their calls was answered" in drop.why
+    assert drop.would_decide in found.causes[0].summary
+
+
+def test_no_space_in_the_log_on_an_empty_volume_stays_open(planted: PlantedRun) -> None:
+    values = {"disk.workspace_used_bytes": 10_000_000}
+    planted.records.append({"kind": "sample", "t_s": 99.0, "values": values})
+    planted.files[WATCHER_LOG] = (
+        "Traceback (most recent call last):\nOSError: [Errno 28] No space left on device\n"
+    )
+    found = triaged(planted)
+    assert causes(found) == ["unknown"]
+    [disk] = [one for one in found.undecided if one.name == "disk_exhaustion"]
+    assert "which volume" in disk.would_decide
+
+
+def test_an_exit_after_which_the_same_process_was_sampled_is_no_death(planted: PlantedRun) -> None:
+    planted.add_event(100.0, "watcher_exit", owner="product", severity="error", exit_code=1)
+    found = triaged(planted)
+    assert "process_died" not in causes(found)
+    assert [one.name for one in found.undecided if one.name == "process_died"]
+
+
+def test_too_little_memory_evidence_is_open_not_ruled_out(planted: PlantedRun) -> None:
+    planted.cut_off(12.0)
+    found = triaged(planted)
+    assert "memory_leak" in {one.name for one in found.undecided}
+    assert "memory_leak" not in {one.name for one in found.ruled_out}
+
+
+def test_a_failed_check_of_the_harness_is_not_held_against_the_product(
+    planted: PlantedRun,
+) -> None:
+    view = RunView(planted.write())
+    lost = Finding(outcome="fail", owner="harness", summary="gone", check="record_complete")
+    facts = facts_of(view, [lost])
+    assert facts.failed == () and facts.trouble == (lost,)
+
+
+@pytest.mark.parametrize(
+    "plant",
+    [without_answer, leak, corrupt_and_stuck, gpu_kept, disk_full, watcher_killed, stalled, twice],
+)
+def test_next_steps_can_be_pasted_and_name_files_that_exist(
+    plant: Plant, planted: PlantedRun
+) -> None:
+    plant(planted)
+    found = triaged(planted)
+    steps = [step for cause in found.causes for step in cause.steps]
+    assert steps
+    named = 0
+    for step in steps:
+        words = shlex.split(step.command)
+        assert words and "\n" not in step.command
+        for word in words:
+            if word.startswith(str(planted.run.path.parent)):
+                assert Path(word).exists(), step.command
+                named += 1
+    assert named
+
+
+def test_the_report_has_the_section_and_the_same_record_gives_the_same_bytes(
+    planted: PlantedRun,
+) -> None:
+    corrupt_and_stuck(planted)
+    run = planted.write()
+    judge(run)
+    first = run.report.read_text(encoding="utf-8")
+    assert "## Triage" in first and "### Queue corruption (owner: product)" in first
+    judge(run)
+    assert run.report.read_text(encoding="utf-8") == first
+
+
+def test_what_a_log_says_cannot_become_markup(planted: PlantedRun) -> None:
+    watcher_killed(planted)
+    text = markdown(triaged(planted))
+    outside = re.sub(r"(?ms)^```.*?^```$", "", text)
+    assert "MemoryError: \\<b\\>\\|\\`x\\`" in outside and "<b>" not in outside
+
+
+def test_a_look_during_the_run_is_shown(planted: PlantedRun) -> None:
+    """What was seen while the stack was up is in the triage of the stored run."""
+    corrupt_and_stuck(planted)
+    process = {"pid": 20, "role": "watcher", "state": "S (sleeping)", "threads": 3,
+               "descriptors": {"file": 4, "socket": 2}, "sockets": {"CLOSE_WAIT": 2},
+               "rss_anon_bytes": 40_000_000, "descriptor_limit": 1024}  # fmt: skip
+    planted.add_event(HALT_S - 0.5, "inspection", why="the end of quiet", processes=[process])
+    text = plain(triaged(planted))
+    assert "watcher 20: S (sleeping)" in text and "2 CLOSE_WAIT" in text
+    assert "the end of quiet" in text
+
+
+def test_lines_of_a_log_of_many_blocks_keep_their_numbers(planted: PlantedRun) -> None:
+    """The log is read in blocks; the last words are found, with the line that they stand on."""
+    usual = "INFO nothing to see here, and it is said at some length\n" * 60_000
+    planted.files[WATCHER_LOG] = f"{usual}MemoryError: a\n{usual}CRITICAL: b\n"
+    words = facts_of(RunView(planted.write()), []).process.last_words
+    assert [(one.ref, one.text) for one in words] == [
+        (f"{WATCHER_LOG}:60001", "MemoryError: a"),
+        (f"{WATCHER_LOG}:120002", "CRITICAL: b"),
+    ]

@@ -1,0 +1,81 @@
+"""Looks during a run: few, once for each stall, and in the record."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from chaos.history import HistoryWriter
+from chaos.observe.collector import Collector
+from chaos.plan import Plan
+from chaos.resolve import Request, resolve
+from chaos.stack.base import Stack
+
+
+class Bench:
+    """A collector over a folder, with this process standing for the Watcher."""
+
+    def __init__(self, folder: Path) -> None:
+        self.workspace = folder / "workspace"
+        (self.workspace / "watcher_requests").mkdir(parents=True)
+        self.log = self.workspace / "watcher_decisions.jsonl"
+        self.path = folder / "history.jsonl"
+        self.history = HistoryWriter(self.path, "bench")
+        service = SimpleNamespace(pids=lambda: [os.getppid()])
+        stack = SimpleNamespace(workspace=self.workspace, service=lambda name: service)
+        plan: Plan = resolve(Request(soak="soak_c", faults=[], seed=1))
+        self.collector = Collector(cast(Stack, stack), plan, self.history)
+
+    def wait(self, name: str = "r.json", content: str = '{"request_type": "selfplay"}') -> None:
+        (self.workspace / "watcher_requests" / name).write_text(content)
+
+    def looks(self) -> list[dict[str, Any]]:
+        records = [json.loads(line) for line in self.path.read_text().splitlines()]
+        return [r["detail"] for r in records if r.get("name") == "inspection"]
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)
+
+
+def test_work_that_waits_too_long_is_looked_at_once(bench: Bench) -> None:
+    bench.wait()
+    for t_s in range(0, 400, 10):
+        bench.collector.on_stall(float(t_s))
+    [look] = bench.looks()
+    assert look["why"].startswith("no decision for")
+    assert look["queue"]["stuck"][0]["path"] == "watcher_requests/r.json"
+
+
+def test_a_decision_ends_the_stall_and_the_next_one_is_looked_at_again(bench: Bench) -> None:
+    bench.wait()
+    for t_s in range(0, 400, 10):
+        bench.collector.on_stall(float(t_s))
+    bench.log.write_text("{}\n")
+    for t_s in range(400, 800, 10):
+        bench.collector.on_stall(float(t_s))
+    assert len(bench.looks()) == 2
+
+
+def test_an_idle_watcher_does_not_stall(bench: Bench) -> None:
+    for t_s in range(0, 4000, 100):
+        bench.collector.on_stall(float(t_s))
+    assert bench.looks() == []
+
+
+def test_a_run_is_looked_at_only_so_often(bench: Bench) -> None:
+    for _ in range(20):
+        bench.collector.write("again")
+    assert len(bench.looks()) == 8
+
+
+def test_a_process_has_the_first_role_it_is_known_by(bench: Bench) -> None:
+    bench.collector.write("now")
+    [process] = bench.looks()[0]["processes"]
+    assert (process["pid"], process["role"]) == (os.getppid(), "watcher")
