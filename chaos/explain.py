@@ -1,4 +1,5 @@
-"""`chaos triage RUN|DIR`: puts together who looks and who judges. Touches nothing.
+"""`chaos triage RUN|DIR`: puts together who looks and who judges. Changes nothing; with --deep a
+live Watcher is asked for its top allocators, where its target declares how.
 
 A run is explained by its record. Any other folder is taken for the working directory of a
 Watcher, live or dead, and is looked at first.
@@ -46,6 +47,7 @@ def _run(run: RunDir) -> Triage:
 
 
 def _workspace(folder: Path, name: str, *, deep: bool) -> Triage:
+    from chaos.monitor.instance import OwnFile, instance_of
     from chaos.observe.inspection import DEEP, QUICK, inspect
     from chaos.resolve import read_target
     from chaos.triage.from_workspace import triage_workspace
@@ -60,5 +62,12 @@ def _workspace(folder: Path, name: str, *, deep: bool) -> Triage:
             next_step="name a run, or the folder that the Watcher works in; another Watcher is "
             "named with --target",
         )
-    snapshot = inspect(target, place, why="asked", bounds=DEEP if deep else QUICK)
+    snapshot = inspect(
+        target,
+        place,
+        why="asked",
+        bounds=DEEP if deep else QUICK,
+        ask=deep,
+        watcher=OwnFile(instance_of(target), place)() if deep else None,
+    )
     return triage_workspace(target, place, msgspec.to_builtins(snapshot))

@@ -177,9 +177,9 @@ class Run:
         self._history.phase("quiet")
         self._feed(self._plan.profile.quiet_s)
         self._workload.finish(Deadline(self._plan.profile.drain_limit_s, self._stop.event))
-        if self._watch is not None:
-            self._watch.inspect("the end of quiet")
         self._stop.wait(_REST_S)
+        if self._watch is not None:  # last: a Watcher that is asked works, and needs memory for it
+            self._watch.inspect("the end of quiet")
 
     def _halt(self, stack: Stack) -> None:
         """Stop the Watcher the way its users stop it, and time it."""

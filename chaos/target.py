@@ -192,6 +192,18 @@ class Instance(_Model, frozen=True):
     kept_locks: list[str] = []  # stay when they are released: an empty one means nothing
 
 
+class Inspection(_Model, frozen=True):
+    """How the Watcher is asked what its memory is made of, where it can be asked.
+
+    Its main process takes the signal and replaces the report (images/watcher/README.md), a JSON
+    file relative to the workspace, within `limit_s`.
+    """
+
+    memory_report: str
+    memory_signal: Literal["USR1", "USR2"] = "USR2"
+    limit_s: Annotated[float, msgspec.Meta(gt=0, le=30)] = 3.0
+
+
 class Artefact(_Model, frozen=True):
     """A JSON file that a pipeline step makes; `key` is in it once that step has really run."""
 
@@ -240,4 +252,5 @@ class Target(_Model, kw_only=True, frozen=True):
     )
     poll_interval_s: PositiveSeconds = 1.0
     instance: Instance | None = None
+    inspection: Inspection | None = None  # without it the Watcher is never signalled
     prerequisites: Prerequisites = Prerequisites()

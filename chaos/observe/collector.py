@@ -30,6 +30,8 @@ class Collector:
         self._history = history
         self._lock = threading.Lock()
         self._looks = 0
+        way = plan.target.inspection
+        self.limit_s = QUICK.seconds + (way.limit_s if way else 0.0)  # of one look, about
         self._log = stack.workspace / plan.target.decisions.path
         self._stall_s = _stall_s(plan)
         self._mark: tuple[int, float] = (-1, 0.0)  # size of the decision log, since when
@@ -42,7 +44,15 @@ class Collector:
                 return
             self._looks += 1
             roles = {name: self._pids(name) for name in _SERVICES}
-            seen = inspect(self._target, self._stack.workspace, why=why, roles=roles, bounds=QUICK)
+            seen = inspect(
+                self._target,
+                self._stack.workspace,
+                why=why,
+                roles=roles,
+                bounds=QUICK,
+                ask=True,
+                watcher=self._stack.service("watcher").pid(),
+            )
             self._history.event("inspection", **seen)
 
     def on_stall(self, now_s: float) -> None:

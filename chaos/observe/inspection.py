@@ -2,7 +2,8 @@
 
 One call, one plain snapshot: what is stuck in the queue and what is wrong with it, the last
 decisions and errors, the largest files, the volume, the processes, who holds GPU memory. Reads
-only. Bounded in time and size; what a bound cut off is named in `cut`. Judges nothing.
+only, unless the Watcher may be asked for its top allocators (`memory_report.py`). Bounded in time
+and size; what a bound cut off is named in `cut`. Judges nothing.
 """
 
 from __future__ import annotations
@@ -17,11 +18,13 @@ from typing import Any
 
 from chaos.observe import processes
 from chaos.observe.gpu_holders import gpu_holders
+from chaos.observe.memory_report import ask_memory
 from chaos.request_file import defect
 from chaos.target import Target
 
 NO_SPACE = ("No space left on device", "Errno 28", "ENOSPC")
 _TEXT_MAX = 300
+_NOT_ASKED = {"absent": "the Watcher was not asked for them (--deep asks)"}
 
 
 @dataclass(frozen=True)
@@ -48,9 +51,12 @@ def inspect(
     why: str,
     roles: Mapping[str, Sequence[int]] | None = None,
     bounds: Bounds = QUICK,
+    ask: bool = False,
+    watcher: int | None = None,
 ) -> dict[str, Any]:
     """The snapshot. `roles` names processes that are known; others are found by their folder.
 
+    With `ask`, process `watcher` is asked for its top allocators where the target declares how.
     Times in Unix seconds, sizes in bytes. Never raises for what it finds; what cannot be read is
     said in its place.
     """
@@ -69,6 +75,7 @@ def inspect(
         "processes": look.processes(roles or {}),
         "listening": look.listening(),
         "gpu": gpu_holders(),
+        "memory": ask_memory(target.inspection, workspace, watcher) if ask else _NOT_ASKED,
         "cut": look.cut,
     }
 

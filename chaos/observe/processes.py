@@ -75,7 +75,6 @@ def look(pid: int, role: str, *, deep: bool) -> dict[str, Any] | None:
         "descriptors": kinds,
         "descriptor_limit": _descriptor_limit(pid),
         "sockets": _socket_states(pid, inodes),
-        "allocators": _allocators(pid),
     }
     if deep:
         seen["mappings"] = _mappings(pid)
@@ -159,24 +158,6 @@ def _descriptor_limit(pid: int) -> int | None:
     line = next((line for line in text.splitlines() if line.startswith("Max open files")), "")
     words = line.split()
     return int(words[3]) if len(words) > 3 and words[3].isdigit() else None
-
-
-def _allocators(pid: int) -> dict[str, Any]:
-    """Where the process's own allocations can be had from: never by touching the process."""
-    try:
-        environment = (_PROC / str(pid) / "environ").read_bytes().split(b"\0")
-    except OSError as error:
-        return {"absent": f"its environment cannot be seen: {error.strerror}"}
-    traced = any(
-        item.startswith(b"PYTHONTRACEMALLOC=") and item[18:] not in (b"", b"0")
-        for item in environment
-    )
-    why = (
-        "it traces allocations and does not write them anywhere"
-        if traced
-        else "it does not trace allocations"
-    )
-    return {"absent": f"{why}; from outside only its mappings can be seen (--deep)"}
 
 
 def _mappings(pid: int) -> list[dict[str, Any]] | str:

@@ -62,7 +62,7 @@ class Watch:
         """End both threads; the last sample is written."""
         self._ended.set()
         if self._thread.is_alive():
-            self._thread.join(2 * _LOOK_PERIOD_S)
+            self._thread.join(2 * _LOOK_PERIOD_S + self._look_closer.limit_s)
         self._sampler.stop()
 
     def inspect(self, why: str) -> None:

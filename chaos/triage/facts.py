@@ -77,6 +77,13 @@ class GPUFacts:
 
 
 @dataclass(frozen=True)
+class MemoryFacts:
+    """What the Watcher's memory is made of, or why that is not known; () when nobody asked."""
+
+    allocators: tuple[Evidence, ...] = ()
+
+
+@dataclass(frozen=True)
 class ProgressFacts:
     """Whether work went on."""
 
@@ -104,6 +111,7 @@ class Facts:
     disk: DiskFacts = DiskFacts()
     process: ProcessFacts = ProcessFacts()
     gpu: GPUFacts = GPUFacts()
+    memory: MemoryFacts = MemoryFacts()
     progress: ProgressFacts = ProgressFacts()
     reproduce: str = ""
 

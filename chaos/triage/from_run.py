@@ -21,12 +21,13 @@ from chaos.triage.facts import (
     Facts,
     GPUFacts,
     LLMFacts,
+    MemoryFacts,
     ProcessFacts,
     ProgressFacts,
     QueueFacts,
 )
 from chaos.triage.result import Triage
-from chaos.triage.snapshot import seen_lines
+from chaos.triage.snapshot import allocator_lines, seen_lines
 from chaos.triage.triage import triage
 
 if TYPE_CHECKING:
@@ -86,6 +87,7 @@ def facts_of(view: RunView, findings: Sequence[Finding]) -> Facts:
         disk=_disk(view, logs),
         process=_process(view, logs),
         gpu=_gpu(view, findings),
+        memory=_memory(view),
         progress=_progress(view, findings, queue),
         reproduce=str(view.config.get("reproduce", "")),
     )
@@ -119,6 +121,15 @@ def _said(detail: dict[str, Any]) -> str:
 
 def _inspections(view: RunView) -> list[tuple[str, dict[str, Any]]]:
     return [(f"history.jsonl:{line}", event.detail) for line, event in view.named("inspection")]
+
+
+def _memory(view: RunView) -> MemoryFacts:
+    """By the last look at which the Watcher answered, or the last one's reason for silence."""
+    looks = _inspections(view)
+    answered = [one for one in looks if "types" in (one[1].get("memory") or {})]
+    for ref, look in (answered or looks)[-1:]:
+        return MemoryFacts(tuple(Evidence(ref, line) for line in allocator_lines(look)))
+    return MemoryFacts()
 
 
 # -- LLM --------------------------------------------------------------------------------------

@@ -146,11 +146,15 @@ def memory_leak(facts: Facts) -> Ruling:
     failed = facts.failed_of(*_GROWTH_CHECKS)
     course = steps.signal_of(facts, "watcher.rss_anon_bytes", "the course of anonymous memory")
     if failed:
+        held = list(facts.memory.allocators)
         return Cause(
             name="memory_leak",
             owner="product",
             summary=f"the Watcher's memory grows: {failed[0].summary}",
-            evidence=_cut([item for one in failed for item in one.evidence]),
+            evidence=_cut(
+                [item for one in failed for item in one.evidence][: _EVIDENCE_MAX - len(held)]
+                + held
+            ),
             explains=_explained(facts, *_GROWTH_CHECKS),
             steps=steps.present(
                 course,

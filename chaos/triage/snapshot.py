@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 _TOP = 3
+_ALLOCATORS = 5
 
 
 def seen_lines(look: dict[str, Any]) -> list[str]:
@@ -12,6 +13,7 @@ def seen_lines(look: dict[str, Any]) -> list[str]:
     lines: list[str] = []
     for one in _dicts(look.get("processes")):
         lines += _process(one)
+    lines += allocator_lines(look)
     queue = look.get("queue")
     if isinstance(queue, dict):
         parts = ("pending", "claimed", "quarantined", "archived")
@@ -41,6 +43,30 @@ def seen_lines(look: dict[str, Any]) -> list[str]:
     return lines
 
 
+def allocator_lines(look: dict[str, Any]) -> list[str]:
+    """What holds most of the Watcher's memory, or why that is not known; [] when nobody asked."""
+    memory = look.get("memory")
+    if not isinstance(memory, dict):
+        return []
+    if "absent" in memory:
+        return [f"top allocators cannot be had: {memory['absent']}"]
+    whole = "" if memory.get("complete") else f" (of {memory.get('examined')} objects looked at)"
+    lines = []
+    for part, key, what in (
+        ("types", "type", "top allocators by type"),
+        ("largest", "type", "largest single objects"),
+        ("lines", "line", "top allocators by line"),
+    ):
+        shown = [
+            f"{one.get(key)} {_mb(one.get('bytes'))}"
+            + (f" in {one['count']}" if "count" in one else "")
+            for one in _dicts(memory.get(part))[:_ALLOCATORS]
+        ]
+        if shown:
+            lines.append(f"{what}{whole if part != 'lines' else ''}: {', '.join(shown)}")
+    return lines
+
+
 def _process(one: dict[str, Any]) -> list[str]:
     descriptors = one.get("descriptors")
     kinds = _counts(descriptors) if isinstance(descriptors, dict) else str(descriptors)
@@ -53,9 +79,6 @@ def _process(one: dict[str, Any]) -> list[str]:
     mappings = one.get("mappings")
     for entry in _dicts(mappings)[:_TOP]:
         lines.append(f"  {entry.get('mapping')}: {_mb(entry.get('anonymous_bytes'))} anonymous")
-    allocators = one.get("allocators")
-    if one.get("role") == "watcher" and isinstance(allocators, dict) and "absent" in allocators:
-        lines.append(f"  top allocators cannot be had: {allocators['absent']}")
     return lines
 
 

@@ -126,6 +126,36 @@ def test_a_healthy_run_has_nothing_to_explain_and_shows_its_paths(planted: Plant
     ]
 
 
+def test_a_leak_names_the_top_allocators_of_the_last_look_that_has_them(
+    planted: PlantedRun,
+) -> None:
+    leak(planted)
+    report = {
+        "examined": 90000,
+        "complete": True,
+        "types": [{"type": "bytes", "bytes": 82_400_000, "count": 41}],
+        "largest": [{"type": "bytes", "bytes": 2_000_033}],
+        "lines": [{"line": "held.py:7", "bytes": 82_000_000, "count": 41}],
+    }
+    planted.add_event(100.0, "inspection", why="a stall", memory=report)
+    planted.add_event(101.0, "inspection", why="the end", memory={"absent": "no answer"})
+    [cause] = triaged(planted).causes
+    texts = [item.text for item in cause.evidence]
+    assert texts[-3:] == [
+        "top allocators by type: bytes 82.4 MB in 41",
+        "largest single objects: bytes 2.0 MB",
+        "top allocators by line: held.py:7 82.0 MB in 41",
+    ]
+    assert cause.evidence[-1].ref.startswith("history.jsonl:") and len(texts) > 3
+
+
+def test_a_leak_says_why_there_are_no_top_allocators(planted: PlantedRun) -> None:
+    leak(planted)
+    planted.add_event(101.0, "inspection", why="the end", memory={"absent": "no answer"})
+    [cause] = triaged(planted).causes
+    assert cause.evidence[-1].text == "top allocators cannot be had: no answer"
+
+
 def test_two_defects_are_two_causes(planted: PlantedRun) -> None:
     leak(planted)
     corrupt_and_stuck(planted)

@@ -26,7 +26,8 @@ class Bench:
         self.log = self.workspace / "watcher_decisions.jsonl"
         self.path = folder / "history.jsonl"
         self.history = HistoryWriter(self.path, "bench")
-        service = SimpleNamespace(pids=lambda: [os.getppid()])
+        self.pid: int | None = None
+        service = SimpleNamespace(pids=lambda: [os.getppid()], pid=lambda: self.pid)
         stack = SimpleNamespace(workspace=self.workspace, service=lambda name: service)
         plan: Plan = resolve(Request(soak="soak_c", faults=[], seed=1))
         self.collector = Collector(cast(Stack, stack), plan, self.history)
@@ -79,3 +80,8 @@ def test_a_process_has_the_first_role_it_is_known_by(bench: Bench) -> None:
     bench.collector.write("now")
     [process] = bench.looks()[0]["processes"]
     assert (process["pid"], process["role"]) == (os.getppid(), "watcher")
+
+
+def test_a_dead_watcher_is_not_asked_for_its_memory(bench: Bench) -> None:
+    bench.collector.write("now")
+    assert bench.looks()[0]["memory"] == {"absent": "the Watcher does not run"}

@@ -40,6 +40,8 @@ def test_a_defective_watcher_leads_to_its_cause(
     roles = {process["role"] for process in looks[-1]["processes"]}
     assert {"watcher", "llm_supervisor", "proxy"} <= roles
     assert "## Triage" in run.report.read_text(encoding="utf-8")
+    if name == "leak_per_request":
+        assert any("bytes " in item.text for item in found.causes[0].evidence), done.text
     if name == "no_reconnection":
         assert [(p.role, p.taken) for p in found.paths] == [
             ("triage", True),

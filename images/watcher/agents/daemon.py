@@ -14,6 +14,7 @@ from agents.dispatch import Dispatcher, pipeline_command
 from agents.draws import DrawWatcher
 from agents.llm_lifecycle import Lifecycle
 from agents.logs import RotatingFile, set_up_logging
+from agents.memory_report import REPORT_NAME, MemoryReport
 from agents.policies import PolicyFile
 from agents.publish import WORK_FOLDER, artefacts, publish_files
 from agents.recovery import recover
@@ -54,6 +55,7 @@ class Watcher:
     def run_daemon(self) -> int:
         """Works until asked to stop; the exit code."""
         self.stop.install()
+        MemoryReport(self.root / REPORT_NAME).install(self.stop)
         try:
             patiently(self.stop, "start", self._prepare)
             self.status.show("idle")

@@ -41,6 +41,7 @@ class Stop:
     def __init__(self, flag: Path | None) -> None:
         """`flag` None: only signals count."""
         self.flag = flag
+        self.chore: Callable[[], None] = _nothing  # short; done in every wait
         self._signal = ""
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
@@ -64,6 +65,7 @@ class Stop:
         reason = self.reason()
         if reason:
             raise Halted(reason)
+        self.chore()
 
     def pause(self, seconds: float) -> None:
         """Waits that long, or raises Halted as soon as the daemon shall stop."""
@@ -76,6 +78,10 @@ class Stop:
             select.select([self._wake_read], [], [], min(left, SLICE_S))
             with contextlib.suppress(BlockingIOError):
                 os.read(self._wake_read, 512)
+
+
+def _nothing() -> None:
+    pass
 
 
 def patiently(stop: Stop, what: str, step: Callable[[], T]) -> T:
