@@ -7,12 +7,12 @@ Only the standard library is imported at the top; each command imports what it n
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from chaos import commands as act
 from chaos.doctor import arguments as doctor_arguments
 from chaos.errors import ChaosError, UsageError, unknown_name
 from chaos.exitcode import ExitCode
@@ -88,30 +88,30 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="store_true", help="print the version and exit")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
     _add_run(commands)
-    setup = _add(commands, "setup", _setup, "fetch what a run needs: LLM model, Toxiproxy")
+    setup = _add(commands, "setup", act.setup, "fetch what a run needs: LLM model, Toxiproxy")
     setup.add_argument("--verify", action="store_true", help="check every checksum again")
     setup.add_argument("-q", "--quiet", action="store_true", help="print nothing but errors")
-    check = _add(commands, "check", _check, "judge a stored run again")
+    check = _add(commands, "check", act.check, "judge a stored run again")
     check.add_argument("run", metavar="RUN", help="a run directory, SOAK/latest or latest")
     check.add_argument("--reports", action="store_true", help="write every report, the page too")
     _add_runs(check)
     _add_output(check)
     _add_report(commands)
     _add_triage(commands)
-    clean = _add(commands, "clean", _clean, "undo what a run left behind")
+    clean = _add(commands, "clean", act.clean, "undo what a run left behind")
     clean.add_argument("run", metavar="RUN", nargs="?", help="default: every run under --runs")
     _add_runs(clean)
     _add_gate(commands)
     _add_replay(commands)
-    faults = _add(commands, "faults", _faults, "list the faults and their parameters")
+    faults = _add(commands, "faults", act.faults, "list the faults and their parameters")
     faults.add_argument("--json", action="store_true", help="print JSON")
-    soaks = _add(commands, "soaks", _soaks, "list the soaks, their profiles and the targets")
+    soaks = _add(commands, "soaks", act.soaks, "list the soaks, their profiles and the targets")
     soaks.add_argument("--json", action="store_true", help="print JSON")
     doctor = doctor_arguments
-    doctor.add(_add(commands, "doctor", _doctor, doctor.TEXT, doctor.EPILOG))
+    doctor.add(_add(commands, "doctor", act.doctor, doctor.TEXT, doctor.EPILOG))
     monitor = monitor_arguments
-    monitor.add(_add(commands, "monitor", _monitor, monitor.TEXT, monitor.EPILOG))
-    _add(commands, "version", _version, "print the version")
+    monitor.add(_add(commands, "monitor", act.monitor, monitor.TEXT, monitor.EPILOG))
+    _add(commands, "version", act.version, "print the version")
     return parser
 
 
@@ -137,7 +137,7 @@ def _add_runs(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_report(commands: Any) -> None:
-    report = _add(commands, "report", _write_report, "write the reports of a stored run")
+    report = _add(commands, "report", act.report, "write the reports of a stored run")
     report.add_argument("run", metavar="RUN", help="a run directory, SOAK/latest or latest")
     report.add_argument(
         "--format",
@@ -152,7 +152,7 @@ def _add_report(commands: Any) -> None:
 
 
 def _add_triage(commands: Any) -> None:
-    triage = _add(commands, "triage", _triage, "lead from findings to a named cause")
+    triage = _add(commands, "triage", act.triage, "lead from findings to a named cause")
     help_text = "a run (as for check), or the folder that a Watcher works in"
     triage.add_argument("run", metavar="RUN|DIR", help=help_text)
     help_text = "of the folder: a target's name or the path of its file (default: reference)"
@@ -171,7 +171,7 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
 
 def _add_run(commands: Any) -> None:
     text = "run a soak, with faults, and judge it"
-    run = _add(commands, "run", _run, text, f"{_RUN_EXAMPLES}\n{_EXIT_CODES}")
+    run = _add(commands, "run", act.run, text, f"{_RUN_EXAMPLES}\n{_EXIT_CODES}")
     add = run.add_argument
     add("soak", metavar="SOAK", nargs="?", help="name of a soak, or the path of its file")
     add(
@@ -198,7 +198,7 @@ def _add_run(commands: Any) -> None:
 
 def _add_gate(commands: Any) -> None:
     text = "run soaks A, B, C, clean and under faults, for one final verdict"
-    gate = _add(commands, "gate", _gate, text, f"{_GATE_EXAMPLES}\n{_EXIT_CODES}")
+    gate = _add(commands, "gate", act.gate, text, f"{_GATE_EXAMPLES}\n{_EXIT_CODES}")
     add = gate.add_argument
     add("--profile", metavar="NAME", help="scale of every soak (default: the gate file's)")
     add("--soaks", metavar="A,B,C", help="only these; a part is never PRODUCTION-READY")
@@ -222,7 +222,7 @@ def _add_gate(commands: Any) -> None:
 
 def _add_replay(commands: Any) -> None:
     text = "run the identical schedule of a stored run again, and compare the verdicts"
-    replay = _add(commands, "replay", _replay, text, _EXIT_CODES)
+    replay = _add(commands, "replay", act.replay, text, _EXIT_CODES)
     replay.add_argument("run", metavar="RUN", help="a run directory, SOAK/latest or latest")
     help_text = "although model, LLM server or Toxiproxy differ; what differs is recorded"
     replay.add_argument("--force", action="store_true", help=help_text)
@@ -250,204 +250,12 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     return options
 
 
-def _print_json(content: Any) -> None:
-    import json
-
-    print(json.dumps(content, indent=2, sort_keys=True))
-
-
-def _run(options: argparse.Namespace) -> int:
-    import shlex
-
-    from chaos import describe, launch, resolve, schedule
-
-    if options.soak is None:
-        raise UsageError(
-            "which soak?",
-            place="chaos run",
-            next_step=f"name one: {', '.join(resolve.soak_names())}, e.g. "
-            "chaos run soak_c --fault llm_timeout",
-        )
-    plan = resolve.resolve(
-        resolve.Request(
-            soak=options.soak,
-            profile=options.profile,
-            target=options.target,
-            faults=options.fault,
-            seed=options.seed,
-            overrides=options.set,
-            sandbox=options.sandbox,
-        )
-    )
-    drawn = schedule.draw(plan)
-    if options.dry_run:
-        if options.json:
-            _print_json({"plan": plan.to_json(), "schedule": drawn.to_json()})
-        else:
-            print(describe.full(plan, drawn))
-        return ExitCode.PASS
-    display = launch.Display(json=options.json, quiet=options.quiet, no_color=options.no_color)
-    os.environ["CHAOS_COMMAND_LINE"] = shlex.join(["chaos", *options.words])
-    launch.start(plan, drawn, options.runs, display)
-
-
-def _setup(options: argparse.Namespace) -> int:
-    from chaos.assets.setup import run_setup
-
-    return run_setup(verify=options.verify, quiet=options.quiet)
-
-
-def _check(options: argparse.Namespace) -> int:
-    from chaos.judge import check_run
-    from chaos.report.announce import announce
-    from chaos.report.write import refresh, report_run
-    from chaos.rundir import find
-
-    run = find(options.run, options.runs)
-    before = run.verdict.read_bytes() if run.verdict.is_file() else b""
-    verdict = check_run(run)
-    display = "json" if options.json else "quiet" if options.quiet else "lines"
-    if options.reports:
-        report_run(run, stream=sys.stderr if options.json else None)
-    else:
-        refresh(run, changed=run.verdict.read_bytes() != before)
-    try:
-        announce(verdict, run, display, no_color=options.no_color)
-        sys.stdout.flush()
-    except BrokenPipeError:  # nobody reads: the exit code still tells the verdict
-        _drop_stdout()
-    return int(verdict.exit_code)
-
-
-def _gate(options: argparse.Namespace) -> int:
-    from chaos.gate.command import Asked, gate
-    from chaos.launch import Display
-
-    asked = Asked(
-        runs=options.runs,
-        file=options.config,
-        profile=options.profile,
-        soaks=options.soaks,
-        faults=tuple(options.fault),
-        seed=options.seed,
-        target=options.target,
-        sandbox=options.sandbox,
-        resume=options.resume,
-        fail_fast=options.fail_fast,
-        dry_run=options.dry_run,
-    )
-    display = Display(json=options.json, quiet=options.quiet, no_color=options.no_color)
-    return gate(asked, display)
-
-
-def _replay(options: argparse.Namespace) -> int:
-    from chaos.launch import Display
-    from chaos.replay import replay
-    from chaos.rundir import find
-
-    display = Display(json=options.json, quiet=options.quiet, no_color=options.no_color)
-    return replay(find(options.run, options.runs), options.runs, display, force=options.force)
-
-
-def _write_report(options: argparse.Namespace) -> int:
-    from chaos.judge import check_run
-    from chaos.report.write import report
-    from chaos.rundir import find
-
-    run = find(options.run, options.runs)
-    if not run.verdict.is_file():
-        check_run(run)
-    report(run, options.format, options.out, os.environ)
-    return ExitCode.PASS
-
-
-def _triage(options: argparse.Namespace) -> int:
-    from chaos.explain import explain
-    from chaos.triage.text import plain
-
-    found = explain(options.run, options.runs, target=options.target, deep=options.deep)
-    if options.json:
-        _print_json(found.to_json())
-    else:
-        print(plain(found))
-    return ExitCode.PASS
-
-
-def _clean(options: argparse.Namespace) -> int:
-    from chaos.clean import clean
-
-    return clean(options.run, options.runs)
-
-
-def _faults(options: argparse.Namespace) -> int:
-    from chaos.faults.registry import fault_kinds
-    from chaos.listing import faults_json, faults_text
-
-    kinds = fault_kinds()
-    if options.json:
-        _print_json(faults_json(kinds))
-    else:
-        print(faults_text(kinds))
-    return ExitCode.PASS
-
-
-def _soaks(options: argparse.Namespace) -> int:
-    from chaos.listing import soaks_json, soaks_text
-
-    if options.json:
-        _print_json(soaks_json())
-    else:
-        print(soaks_text())
-    return ExitCode.PASS
-
-
-def _doctor(options: argparse.Namespace) -> int:
-    from chaos.doctor.command import Options, doctor
-
-    return doctor(
-        Options(
-            target=options.target,
-            workspace=options.workspace,
-            llm=options.llm,
-            fix=options.fix,
-            json=options.json,
-            no_color=options.no_color,
-        )
-    )
-
-
-def _monitor(options: argparse.Namespace) -> int:
-    from chaos.monitor.command import Options, monitor
-
-    return monitor(
-        Options(
-            target=options.target,
-            workspace=options.workspace,
-            pid=options.pid,
-            llm=options.llm,
-            interval=options.interval,
-            count=options.count,
-            jsonl=options.jsonl,
-            alerts=options.alert,
-            until_alert=options.until_alert,
-            no_color=options.no_color,
-        )
-    )
-
-
-def _version(options: argparse.Namespace) -> int:
-    from chaos import __version__
-
-    print(f"chaos {__version__}")
-    return ExitCode.PASS
-
-
 def _report(error: ChaosError, argv: Sequence[str]) -> int:
     """The error for people on stderr; with --json also as an object on stdout."""
     print(f"chaos: error: {error}", file=sys.stderr)
     if "--json" in argv:
         content = {"message": error.message, "place": error.place, "next_step": error.next_step}
-        _print_json({"error": {**content, "exit_code": int(error.exit_code)}})
+        act.print_json({"error": {**content, "exit_code": int(error.exit_code)}})
     return error.exit_code
 
 
@@ -458,7 +266,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         options = _parse(words)
         options.words = words
         if options.version:
-            return _version(options)
+            return act.version(options)
         if options.command is None:
             build_parser().print_help()
             return ExitCode.USAGE
@@ -469,7 +277,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("chaos: interrupted", file=sys.stderr)
         return ExitCode.INTERRUPTED
     except BrokenPipeError:
-        _drop_stdout()
+        act.drop_stdout()
         return ExitCode.PASS
     except Exception:  # a defect of ours must not exit with 1, which blames the Watcher
         import traceback
@@ -479,16 +287,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return ExitCode.INVALID
 
 
-def _drop_stdout() -> None:
-    """The reader of our output has gone; keep the interpreter from complaining at its end."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
 def entry() -> NoReturn:
     """The console command."""
     code = main()
     try:
         sys.stdout.flush()
     except BrokenPipeError:
-        _drop_stdout()
+        act.drop_stdout()
     sys.exit(code)

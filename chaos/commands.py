@@ -1,0 +1,225 @@
+"""What each command calls: options in, exit code out. Imports what it needs when it is called.
+
+The command line itself (words, help, errors) stands in cli.py.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from typing import Any
+
+from chaos.errors import UsageError
+from chaos.exitcode import ExitCode
+
+
+def print_json(content: Any) -> None:
+    """Print JSON the way every command does."""
+    import json
+
+    print(json.dumps(content, indent=2, sort_keys=True))
+
+
+def run(options: argparse.Namespace) -> int:
+    """`chaos run`: prepare the run and become its guardian; returns for --dry-run only."""
+    import shlex
+
+    from chaos import describe, launch, resolve, schedule
+
+    if options.soak is None:
+        raise UsageError(
+            "which soak?",
+            place="chaos run",
+            next_step=f"name one: {', '.join(resolve.soak_names())}, e.g. "
+            "chaos run soak_c --fault llm_timeout",
+        )
+    plan = resolve.resolve(
+        resolve.Request(
+            soak=options.soak,
+            profile=options.profile,
+            target=options.target,
+            faults=options.fault,
+            seed=options.seed,
+            overrides=options.set,
+            sandbox=options.sandbox,
+        )
+    )
+    drawn = schedule.draw(plan)
+    if options.dry_run:
+        if options.json:
+            print_json({"plan": plan.to_json(), "schedule": drawn.to_json()})
+        else:
+            print(describe.full(plan, drawn))
+        return ExitCode.PASS
+    display = launch.Display(json=options.json, quiet=options.quiet, no_color=options.no_color)
+    os.environ["CHAOS_COMMAND_LINE"] = shlex.join(["chaos", *options.words])
+    launch.start(plan, drawn, options.runs, display)
+
+
+def setup(options: argparse.Namespace) -> int:
+    """`chaos setup`: provision model and proxy."""
+    from chaos.assets.setup import run_setup
+
+    return run_setup(verify=options.verify, quiet=options.quiet)
+
+
+def check(options: argparse.Namespace) -> int:
+    """`chaos check`: judge a stored run again."""
+    from chaos.judge import check_run
+    from chaos.report.announce import announce
+    from chaos.report.write import refresh, report_run
+    from chaos.rundir import find
+
+    run = find(options.run, options.runs)
+    before = run.verdict.read_bytes() if run.verdict.is_file() else b""
+    verdict = check_run(run)
+    display = "json" if options.json else "quiet" if options.quiet else "lines"
+    if options.reports:
+        report_run(run, stream=sys.stderr if options.json else None)
+    else:
+        refresh(run, changed=run.verdict.read_bytes() != before)
+    try:
+        announce(verdict, run, display, no_color=options.no_color)
+        sys.stdout.flush()
+    except BrokenPipeError:  # nobody reads: the exit code still tells the verdict
+        drop_stdout()
+    return int(verdict.exit_code)
+
+
+def gate(options: argparse.Namespace) -> int:
+    """`chaos gate`: all soaks, one verdict."""
+    from chaos.gate.command import Asked, gate
+    from chaos.launch import Display
+
+    asked = Asked(
+        runs=options.runs,
+        file=options.config,
+        profile=options.profile,
+        soaks=options.soaks,
+        faults=tuple(options.fault),
+        seed=options.seed,
+        target=options.target,
+        sandbox=options.sandbox,
+        resume=options.resume,
+        fail_fast=options.fail_fast,
+        dry_run=options.dry_run,
+    )
+    display = Display(json=options.json, quiet=options.quiet, no_color=options.no_color)
+    return gate(asked, display)
+
+
+def replay(options: argparse.Namespace) -> int:
+    """`chaos replay`: the identical schedule again."""
+    from chaos.launch import Display
+    from chaos.replay import replay
+    from chaos.rundir import find
+
+    display = Display(json=options.json, quiet=options.quiet, no_color=options.no_color)
+    return replay(find(options.run, options.runs), options.runs, display, force=options.force)
+
+
+def report(options: argparse.Namespace) -> int:
+    """`chaos report`: write the reports of a stored run."""
+    from chaos.judge import check_run
+    from chaos.report.write import report
+    from chaos.rundir import find
+
+    run = find(options.run, options.runs)
+    if not run.verdict.is_file():
+        check_run(run)
+    report(run, options.format, options.out, os.environ)
+    return ExitCode.PASS
+
+
+def triage(options: argparse.Namespace) -> int:
+    """`chaos triage`: from findings to named causes."""
+    from chaos.explain import explain
+    from chaos.triage.text import plain
+
+    found = explain(options.run, options.runs, target=options.target, deep=options.deep)
+    if options.json:
+        print_json(found.to_json())
+    else:
+        print(plain(found))
+    return ExitCode.PASS
+
+
+def clean(options: argparse.Namespace) -> int:
+    """`chaos clean`: undo what runs left behind."""
+    from chaos.clean import clean
+
+    return clean(options.run, options.runs)
+
+
+def faults(options: argparse.Namespace) -> int:
+    """`chaos faults`: what can be broken."""
+    from chaos.faults.registry import fault_kinds
+    from chaos.listing import faults_json, faults_text
+
+    kinds = fault_kinds()
+    if options.json:
+        print_json(faults_json(kinds))
+    else:
+        print(faults_text(kinds))
+    return ExitCode.PASS
+
+
+def soaks(options: argparse.Namespace) -> int:
+    """`chaos soaks`: what can be run."""
+    from chaos.listing import soaks_json, soaks_text
+
+    if options.json:
+        print_json(soaks_json())
+    else:
+        print(soaks_text())
+    return ExitCode.PASS
+
+
+def doctor(options: argparse.Namespace) -> int:
+    """`chaos doctor`: is a Watcher ready to run?"""
+    from chaos.doctor.command import Options, doctor
+
+    return doctor(
+        Options(
+            target=options.target,
+            workspace=options.workspace,
+            llm=options.llm,
+            fix=options.fix,
+            json=options.json,
+            no_color=options.no_color,
+        )
+    )
+
+
+def monitor(options: argparse.Namespace) -> int:
+    """`chaos monitor`: how is a running Watcher?"""
+    from chaos.monitor.command import Options, monitor
+
+    return monitor(
+        Options(
+            target=options.target,
+            workspace=options.workspace,
+            pid=options.pid,
+            llm=options.llm,
+            interval=options.interval,
+            count=options.count,
+            jsonl=options.jsonl,
+            alerts=options.alert,
+            until_alert=options.until_alert,
+            no_color=options.no_color,
+        )
+    )
+
+
+def version(options: argparse.Namespace) -> int:
+    """`chaos version`."""
+    from chaos import __version__
+
+    print(f"chaos {__version__}")
+    return ExitCode.PASS
+
+
+def drop_stdout() -> None:
+    """The reader of our output has gone; keep the interpreter from complaining at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
