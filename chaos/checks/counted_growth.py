@@ -6,11 +6,11 @@ over the requests completed in it, and both must hold. Shared by two checks; kno
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from chaos.checks.finding import Outcome
 from chaos.checks.run_view import RunView
-from chaos.checks.signal_growth import Signal, blocks_of_signal, signal_of
+from chaos.checks.signal_growth import Signal, blocks_of_signal, lives_of, speaking
 from chaos.checks.trend import BLOCKS_MIN, WORK_STEPS_MIN, Growth, growth
 
 
@@ -26,15 +26,23 @@ class Counted:
     rise: float
     detectable_per_s: float | None = None
 
+    @property
+    def enough(self) -> bool:
+        """Whether there was enough to judge by."""
+        return self.detectable_per_s is not None
+
 
 def judged_count(view: RunView, key: str, name: str, tolerance: float) -> Counted | None:
     """Signal `key`, called `name`; None when it was never sampled."""
-    signal = signal_of(view, key)
-    return None if signal is None else judged_signal(view, signal, name, tolerance)
+    lives = lives_of(view, key)
+    if not lives:
+        return None
+    _, found, again = speaking(lives, lambda life: judged_signal(view, life, name, tolerance))
+    return replace(found, text=found.text + again)
 
 
 def judged_signal(view: RunView, signal: Signal, name: str, tolerance: float) -> Counted:
-    """A signal that is there already."""
+    """One life of a signal."""
     rise = signal.rise()
     blocks = blocks_of_signal(view, signal)
     if len(blocks) < BLOCKS_MIN:

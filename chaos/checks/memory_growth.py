@@ -13,7 +13,7 @@ import msgspec
 from chaos.checks.base import Check, Params
 from chaos.checks.finding import Evidence, Finding
 from chaos.checks.run_view import RunView
-from chaos.checks.signal_growth import growth_of, signal_of
+from chaos.checks.signal_growth import growth_of, lives_of, speaking
 from chaos.checks.trend import Growth
 
 _MB = 1e6
@@ -28,14 +28,16 @@ class MemoryGrowthParams(Params, frozen=True):
 
 def judge(view: RunView, params: MemoryGrowthParams) -> list[Finding]:
     """The plan, soak C, row "Memory growth: < 100 MB over 2 hours"."""
-    signal = signal_of(view, "watcher.rss_anon_bytes", "watcher.swap_bytes")
-    if signal is None:
+    lives = lives_of(view, "watcher.rss_anon_bytes", "watcher.swap_bytes")
+    if not lives:
         return [Finding(outcome="inconclusive", summary="the Watcher's memory was never sampled")]
     start_s, end_s = view.measured_span_s()
     # "run": the whole run may grow by the limit, so the rate is the limit over its length.
     per_unit_s = {"request": 1.0, "hour": 3600.0, "run": max(end_s - start_s, 1.0)}[params.unit]
     limit = params.limit_mb * _MB / per_unit_s
-    found = growth_of(view, signal, limit, per_work=params.unit == "request")
+    signal, found, again = speaking(
+        lives, lambda life: growth_of(view, life, limit, per_work=params.unit == "request")
+    )
     held = signal.values / _MB
     seen = (
         f"{len(held)} samples of anonymous memory and swap: {held[0]:.1f} MB at first, "
@@ -45,7 +47,7 @@ def judge(view: RunView, params: MemoryGrowthParams) -> list[Finding]:
     return [
         Finding(
             outcome=found.verdict,
-            summary=_summary(found, params, per_unit_s / _MB, signal.restarts),
+            summary=_summary(found, params, per_unit_s / _MB) + again,
             measured=None if slope_mb is None else round(slope_mb, 4),
             limit=params.limit_mb,
             evidence=[Evidence("history.jsonl", seen)],
@@ -53,16 +55,15 @@ def judge(view: RunView, params: MemoryGrowthParams) -> list[Finding]:
     ]
 
 
-def _summary(found: Growth, params: MemoryGrowthParams, scale: float, restarts: int) -> str:
+def _summary(found: Growth, params: MemoryGrowthParams, scale: float) -> str:
     unit = f"MB per {params.unit}"
-    again = f"; the Watcher restarted {restarts}x, longest life judged" if restarts else ""
     if found.slope is None or found.detectable is None or found.last_half is None:
-        return f"{found.reason}, limit {params.limit_mb:g} {unit}{again}"
+        return f"{found.reason}, limit {params.limit_mb:g} {unit}"
     low, high = found.slope.lower * scale, found.slope.upper * scale
     return (
         f"{found.slope.value * scale:+.3f} {unit} [{low:+.3f}, {high:+.3f}], last half "
         f"{found.last_half * scale:+.3f}, limit {params.limit_mb:g}: {found.reason}; smallest "
-        f"detectable {found.detectable * scale:.3f} ({found.blocks} blocks){again}"
+        f"detectable {found.detectable * scale:.3f} ({found.blocks} blocks)"
     )
 
 

@@ -67,7 +67,18 @@ class Growth:
     blocks: int
     slope: Slope | None = None
     last_half: float | None = None
+    blind: bool = False  # growth near the limit could not have been seen
     detectable: float | None = None
+
+    @property
+    def outcome(self) -> Literal["pass", "fail", "inconclusive"]:
+        """The verdict, by the name that findings have for it."""
+        return self.verdict
+
+    @property
+    def enough(self) -> bool:
+        """Whether there was enough to judge by: blocks, work, and little enough noise."""
+        return self.slope is not None and not self.blind
 
 
 def blocks_of(
@@ -152,9 +163,11 @@ def growth(blocks: Sequence[Block], limit: float, *, per_work: bool, whole: bool
     if slopes is None:
         return Growth("inconclusive", "too little work was done between the blocks", count)
     slope, last_half = slopes
-    verdict, reason = _decided(slope, last_half, limit)
+    blind = limit + max(0.0, slope.value - slope.lower) > _BLIND_FACTOR * limit
+    verdict, reason = _decided(slope, last_half, limit, blind=blind)
     detectable = _detectable(xs, ys, slopes, limit, whole=whole)
-    return Growth(verdict, reason, count, slope, last_half, detectable)
+    blind &= not (slope.value > limit and last_half > limit)  # a suspicion is no blindness
+    return Growth(verdict, reason, count, slope, last_half, blind, detectable)
 
 
 def _slopes(xs: Sequence[float], ys: Sequence[float]) -> tuple[Slope, float] | None:
@@ -191,12 +204,12 @@ def _detectable(
 
 
 def _decided(
-    slope: Slope, last_half: float, limit: float
+    slope: Slope, last_half: float, limit: float, *, blind: bool
 ) -> tuple[Literal["pass", "fail", "inconclusive"], str]:
     if slope.lower > limit and last_half > limit:
         return "fail", "the lower bound and the last half exceed the limit"
     if slope.value > limit and last_half > limit:
         return "inconclusive", "the slope exceeds the limit, its lower bound does not"
-    if limit + max(0.0, slope.value - slope.lower) > _BLIND_FACTOR * limit:
+    if blind:
         return "inconclusive", "the data are too noisy to have seen growth near the limit"
     return "pass", "no growth beyond the limit"

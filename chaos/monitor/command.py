@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from chaos.monitor.loop import Display, Monitor
 from chaos.monitor.stall import Stall
 from chaos.observe.base import Source, Values
 from chaos.observe.build import build_sources
+from chaos.observe.pause import Pause
 from chaos.resolve import read_target
 from chaos.stack.base import Endpoint
 from chaos.target import Target
@@ -36,8 +36,11 @@ _OF_THE_NET = ("llm.health", "llm.metrics")
 
 # Signals that may be absent from the first sample. GPUs are numbered, sockets come by state.
 _KNOWN = frozenset(
-    {f"watcher.{n}" for n in ("pid", "rss_anon_bytes", "swap_bytes", "fds", "threads", "cpu_s")}
-    | {"watcher.children", "llm.pid", "llm.health", "llm.requests_processing"}
+    {
+        f"watcher.{n}"
+        for n in ("pid", "generation", "rss_anon_bytes", "swap_bytes", "fds", "threads", "cpu_s")
+    }
+    | {"watcher.children", "llm.pid", "llm.generation", "llm.health", "llm.requests_processing"}
     | {"llm.requests_deferred", "draws.count", "candidates.count", "queue.stalled_s"}
     | {f"queue.{n}" for n in ("pending", "claimed", "archived", "quarantined")}
     | {f"decisions.{n}" for n in ("lines", "completed", "fallbacks", "unreadable")}
@@ -150,6 +153,7 @@ class _ElsewhereNetwork:
     """States why the LLM server is not asked: our loopback is not the Watcher's."""
 
     name = "llm.health"
+    period_s = 1.0
 
     def read(self, values: Values) -> None:
         """Adds nothing."""
@@ -189,9 +193,9 @@ def _display(options: Options, title: str) -> Display:
 
 
 @contextmanager
-def _ended_by_signals() -> Iterator[threading.Event]:
+def _ended_by_signals() -> Iterator[Pause]:
     """An event that Ctrl-C or SIGTERM sets: both are the normal end of a monitor."""
-    stop = threading.Event()
+    stop = Pause()
     before = {
         number: signal.signal(number, lambda *_: stop.set())
         for number in (signal.SIGINT, signal.SIGTERM)
@@ -201,3 +205,4 @@ def _ended_by_signals() -> Iterator[threading.Event]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        stop.close()

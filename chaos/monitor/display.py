@@ -36,15 +36,26 @@ class JsonLines:
 
     sample {at, t_s, values}, absent {at, source, reason} once for each reason, present
     {at, source}, alert {at, state: raised|cleared, rule, measured},
-    end {samples, overruns, alerts, lasted_s, cpu_ms_per_sample, never_measured}.
+    end {samples, overruns, alerts, lasted_s, cpu_ms_per_sample, never_measured, repeated_s}.
+    `repeated_s`: sources read less often than the samples are taken, and how often (seconds);
+    the samples in between repeat their last values.
     """
 
     def __init__(self, out: IO[bytes]) -> None:
         self._out = out
+        self._encode = msgspec.json.Encoder().encode
+        self._lines: list[bytes] = []
         self._absent: dict[str, str] = {}
 
     def _line(self, **content: Any) -> None:
-        self._out.write(msgspec.json.encode(content) + b"\n")
+        self._lines.append(self._encode(content))
+
+    def _write(self) -> None:
+        """All at once: no reader sees a sample without what it changed."""
+        self._lines.append(b"")
+        self._out.write(b"\n".join(self._lines))
+        self._out.flush()
+        self._lines.clear()
 
     def show(self, moment: Moment) -> None:
         """Write the sample and what has changed."""
@@ -61,7 +72,7 @@ class JsonLines:
             self._line(
                 kind="alert", at=at, state=change.state, rule=change.rule, measured=change.measured
             )
-        self._out.flush()
+        self._write()
 
     def close(self, summary: Summary) -> None:
         """Write the end."""
@@ -73,8 +84,9 @@ class JsonLines:
             lasted_s=round(summary.lasted_s, 3),
             cpu_ms_per_sample=round(summary.cpu_ms_per_sample, 3),
             never_measured=summary.never_measured,
+            repeated_s=summary.repeated_s,
         )
-        self._out.flush()
+        self._write()
 
 
 def number(value: float | int | str | bool | None, key: str = "") -> str:

@@ -14,27 +14,12 @@ from typing import Any
 
 import msgspec
 
-from chaos.observe.base import reason, select, unchanged_key
+from chaos.observe.base import open_file, reason, select, unchanged_key
+from chaos.observe.lives import start_ticks as start_ticks
 from chaos.target import Instance, Target
 
 _FILE_BYTES_MAX = 64 * 1024
 _CLOCK_SLACK_S = 2.0
-
-
-def start_ticks(pid: int) -> int | None:
-    """Start time of a live process in clock ticks since boot; None: no such process (or a zombie).
-
-    Tells a process from a later one with the same number.
-    """
-    try:
-        descriptor = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            fields = os.pread(descriptor, 2048, 0).rpartition(b")")[2].split(None, 21)
-        finally:
-            os.close(descriptor)
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    return None if fields[0] in b"ZX" else int(fields[19])
 
 
 def read_object(path: Path) -> dict[str, Any]:
@@ -59,28 +44,63 @@ def instance_of(target: Target) -> Instance | None:
     return Instance(pid_file=target.watcher.ready_file) if target.watcher.ready_file else None
 
 
+class Held:
+    """A process, held by a file of its own: no later one with its number is taken for it."""
+
+    def __init__(self, pid: int, descriptor: int) -> None:
+        self.pid = pid
+        self._descriptor = descriptor
+
+    @classmethod
+    def of(cls, pid: int) -> Held | None:
+        """The process that has this number now, if it lives."""
+        try:
+            held = cls(pid, open_file(f"/proc/{pid}/statm"))
+        except (FileNotFoundError, ProcessLookupError):
+            return None
+        if held.lives():
+            return held
+        held.close()
+        return None
+
+    def lives(self) -> bool:
+        """Whether it runs; one that ended and is not reaped has no memory any more."""
+        try:
+            return not os.pread(self._descriptor, 2, 0).startswith(b"0 ")
+        except ProcessLookupError:
+            return False
+
+    def close(self) -> None:
+        """Let go of it."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
 class FixedProcess:
     """The process that the user named; when it has ended, no other ever takes its place."""
 
     def __init__(self, pid: int) -> None:
         self._pid = pid
-        self._ticks = start_ticks(pid)
+        self._held = Held.of(pid)
         self.why = f"no process {pid}"
 
     def __call__(self) -> int | None:
         """Its number while it lives."""
-        if self._ticks is not None and start_ticks(self._pid) == self._ticks:
+        if self._held is None:
+            return None
+        if self._held.lives():
             return self._pid
-        if self._ticks is not None:
-            self.why = f"process {self._pid} has ended"
+        self._held.close()
+        self._held, self.why = None, f"process {self._pid} has ended"
         return None
 
 
 class OwnFile:
     """The process that the Watcher's own file names, followed through restarts.
 
-    One look costs a `stat` of that file and one read of /proc/PID/stat: the file is read again
-    when it has changed. `why` tells why there is none.
+    One look costs a `stat` of that file and one question for the process: the file is read
+    again when it has changed. `why` tells why there is none.
     """
 
     def __init__(self, instance: Instance | None, workspace: Path) -> None:
@@ -89,7 +109,7 @@ class OwnFile:
         self._path = workspace / instance.pid_file if instance else workspace
         self._text = str(self._path)
         self._key: tuple[int, ...] | None = None
-        self._known: tuple[int, int] | None = None  # process, its start
+        self._known: Held | None = None
         self.why = "not looked for yet"
 
     def __call__(self) -> int | None:
@@ -101,20 +121,26 @@ class OwnFile:
         try:
             status = os.stat(self._text)  # noqa: PTH116 (asked at every sample)
         except OSError as error:
-            self._key, self._known, self.why = None, None, reason(error)
+            self._forget()
+            self.why = reason(error)
             return None
         key = unchanged_key(status, read_at_ns)
         if key is None or key != self._key:
+            self._forget()
             self._key, self._known = key, self._look(self._instance, status.st_mtime)
         if self._known is None:
             return None
-        pid, ticks = self._known
-        if start_ticks(pid) != ticks:
-            self.why = f"{self._instance.pid_file} names process {pid}, which has ended"
+        if not self._known.lives():
+            self.why = f"{self._instance.pid_file} names process {self._known.pid}, which has ended"
             return None
-        return pid
+        return self._known.pid
 
-    def _look(self, instance: Instance, written_s: float) -> tuple[int, int] | None:
+    def _forget(self) -> None:
+        if self._known is not None:
+            self._known.close()
+        self._key, self._known = None, None
+
+    def _look(self, instance: Instance, written_s: float) -> Held | None:
         """The process that the file names, if it is proven to be the one that is meant."""
         try:
             content = read_object(self._path)
@@ -135,7 +161,11 @@ class OwnFile:
                 f"{instance.pid_file} names process {pid}; that number now belongs to another one"
             )
             return None
-        return pid, ticks
+        held = Held.of(pid)
+        if held is None or start_ticks(pid) != ticks:
+            self.why = f"{instance.pid_file} names process {pid}, which has ended"
+            return None
+        return held
 
     def _is_meant(
         self,

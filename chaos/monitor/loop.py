@@ -13,7 +13,9 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from chaos.monitor.alerts import Change, Rule
-from chaos.observe.base import Source, Values, reason
+from chaos.observe.base import Source, Values
+from chaos.observe.pause import Pause
+from chaos.observe.reader import Reader
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ class Summary:
     lasted_s: float = 0.0
     cpu_s: float = 0.0
     never_measured: list[str] = field(default_factory=list)  # alerts whose signal never came
+    repeated_s: dict[str, float] = field(default_factory=dict)  # sources read less often: period
 
     @property
     def cpu_ms_per_sample(self) -> float:
@@ -60,25 +63,18 @@ class Monitor:
     def __init__(
         self, sources: Sequence[Source], rules: Sequence[Rule], why_no_watcher: object = None
     ) -> None:
-        self._sources = list(sources)
+        self._reader = Reader(sources)
         self._rules = list(rules)
         self._instance = why_no_watcher
         self._start_s = time.monotonic()
 
     def sample(self) -> Moment:
         """Read all sources now and judge the alerts."""
-        values: Values = {}
-        absent: dict[str, str] = {}
         wall_s, t_s = time.time(), time.monotonic() - self._start_s
-        for source in self._sources:
-            try:
-                source.read(values)
-            except OSError as error:
-                absent[source.name] = reason(error)
-            else:
-                absent.update(source.absences())
+        values, absent = self._reader.read(), self._reader.absences()
         if absent.get("watcher") == "not running":
-            absent["watcher"] = f"not running: {getattr(self._instance, 'why', 'not there')}"
+            why = getattr(self._instance, "why", "not there")
+            absent = {**absent, "watcher": f"not running: {why}"}
         changes = [rule.judge(values, t_s) for rule in self._rules]
         return Moment(wall_s, round(t_s, 3), values, absent, [c for c in changes if c is not None])
 
@@ -86,13 +82,14 @@ class Monitor:
         self,
         display: Display,
         period_s: float,
-        stop: threading.Event,
+        stop: threading.Event | Pause,
         *,
         count: int | None = None,
         until_alert: bool = False,
     ) -> Summary:
         """Sample until the end; the display is closed, the sources too."""
-        summary = Summary()
+        periods = self._reader.periods_s().items()
+        summary = Summary(repeated_s={name: p for name, p in periods if p > period_s})
         self._start_s = time.monotonic()
         cpu_start_s = time.process_time()
         slot = 0
@@ -118,6 +115,5 @@ class Monitor:
             ]
             display.close(summary)
         finally:
-            for source in self._sources:
-                source.close()
+            self._reader.close()
         return summary

@@ -15,10 +15,11 @@ from typing import Any
 import msgspec
 
 from chaos.history import HistoryWriter
-from chaos.observe.base import SourceBase, Values, stat, unchanged_key
+from chaos.observe.base import SourceBase, Values, read_file, reason, stat, unchanged_key
 from chaos.target import Target
 
 _CONTENT_BYTES_MAX = 64 * 1024
+_PERIOD_S = 0.25
 _FILE_BYTES_MAX = 16 * 1024 * 1024
 
 
@@ -34,7 +35,7 @@ class ArtefactWatcher(SourceBase):
     """
 
     def __init__(self, history: HistoryWriter, workspace: Path, paths: Sequence[str]) -> None:
-        super().__init__("artefacts")
+        super().__init__("artefacts", _PERIOD_S)
         self._history = history
         self._files = {path: workspace / path for path in paths}
         self._keys: dict[str, tuple[int, ...] | None] = {}
@@ -56,6 +57,9 @@ class ArtefactWatcher(SourceBase):
                 self._absent[f"artefacts.{path}"] = "no such file"
                 if path in self._last and not full.exists():
                     self._report(path, why="missing")
+                continue
+            except OSError as error:  # a fault of the disk, say: the other files are still read
+                self._absent[f"artefacts.{path}"] = reason(error)
                 continue
             if key is not None and self._keys.get(path) == key:
                 continue
@@ -88,11 +92,10 @@ class ArtefactWatcher(SourceBase):
 
     @staticmethod
     def _load(full: Path) -> tuple[bytes, Any]:
-        with full.open("rb", buffering=0) as stream:
-            raw = stream.read(_FILE_BYTES_MAX)
+        raw = read_file(str(full), _FILE_BYTES_MAX)
         try:
             return raw, msgspec.json.decode(raw)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise _Invalid(f"not JSON ({len(raw)} bytes): {error}") from error
 
     def _report(self, path: str, why: str) -> None:

@@ -6,8 +6,10 @@ there leaves its key out and says why: an absence is never a zero. Knows no part
 
 from __future__ import annotations
 
+import errno
 import fnmatch
 import os
+import stat as modes
 import time
 from pathlib import Path
 from typing import Any, Protocol
@@ -24,10 +26,12 @@ class Source(Protocol):
 
     `read` puts what it can measure into `values`, without blocking; an `OSError` that leaves
     it counts as the absence of the whole source. `absences` maps the part that is missing
-    (the source's name, or `name.part`) to the reason, as of the last read.
+    (the source's name, or `name.part`) to the reason, as of the last read. `period_s`: how often
+    it needs to be read; samples in between repeat its last values. 0: at every sample.
     """
 
     name: str
+    period_s: float
 
     def read(self, values: Values) -> None:
         """Add what can be measured now."""
@@ -40,10 +44,11 @@ class Source(Protocol):
 
 
 class SourceBase:
-    """The part that all sources share: a name and the absences of the last read."""
+    """The part that all sources share: a name, a pace, and the absences of the last read."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, period_s: float = 0.0) -> None:
         self.name = name
+        self.period_s = period_s
         self._absent: dict[str, str] = {}
 
     def absences(self) -> dict[str, str]:
@@ -63,6 +68,30 @@ def reason(error: OSError) -> str:
 def stat(path: str) -> os.stat_result:
     """`os.stat`, for what is asked at every sample: going through `Path` doubles its cost."""
     return os.stat(path)  # noqa: PTH116
+
+
+def open_file(path: str) -> int:
+    """A descriptor for reading; what has taken a file's place (a pipe) must not make us wait."""
+    return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+
+
+def read_file(path: str, bytes_max: int) -> bytes:
+    """A whole regular file. Raises `OSError`, also for what is no file or is larger."""
+    descriptor = open_file(path)
+    try:
+        status = os.fstat(descriptor)
+        if not modes.S_ISREG(status.st_mode):
+            raise OSError(errno.EINVAL, "Not a regular file", path)
+        if status.st_size > bytes_max:
+            raise OSError(errno.EFBIG, "File too large", path)
+        raw = b""
+        while chunk := os.read(descriptor, max(1, status.st_size - len(raw))):
+            raw += chunk
+            if len(raw) > bytes_max:  # it grows while it is read
+                raise OSError(errno.EFBIG, "File too large", path)
+        return raw
+    finally:
+        os.close(descriptor)
 
 
 def unchanged_key(status: os.stat_result, read_at_ns: int) -> tuple[int, ...] | None:
@@ -137,7 +166,7 @@ class Tail:
     """
 
     def __init__(self, path: str, limit: int = 1 << 20) -> None:
-        self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self._fd = open_file(path)
         status = os.fstat(self._fd)
         self.identity = (status.st_dev, status.st_ino)
         self.restarts = 0

@@ -1,14 +1,19 @@
-"""Which sources a run of a target has. The only module here that knows all of them."""
+"""Which sources a run of a target has. The only module here that knows all of them.
+
+Each source states its own `period_s`: what changes slowly, or costs much to ask, is not read at
+every sample (`reader.py`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from chaos.observe.base import Source
 from chaos.observe.draws import DrawCount
 from chaos.observe.files import Decisions, Disk, Folders, Logs
 from chaos.observe.gpu import GPUs
+from chaos.observe.lives import ServiceLife
 from chaos.observe.llm import LLMGauges, LLMHealth, LLMProcess
 from chaos.observe.process import Harness, Host, WatcherProcess
 from chaos.observe.sockets import WatcherSockets
@@ -16,17 +21,22 @@ from chaos.observe.temp_files import TempFiles
 from chaos.stack.base import Endpoint
 from chaos.target import Target
 
+_CANDIDATES_PERIOD_S = 1.0
+
 
 def build_sources(
     target: Target,
     workspace: Path,
     direct_llm: Endpoint,
     watcher_pid: Callable[[], int | None],
+    *,
+    services: Mapping[str, Callable[[], int | None]] | None = None,
 ) -> list[Source]:
     """All sources for `target`, ready to be sampled.
 
     `workspace` is the Watcher's working directory as the harness sees it, `direct_llm` the LLM
-    server itself (not the proxy), `watcher_pid` says which process the Watcher is now.
+    server itself (not the proxy), `watcher_pid` says which process the Watcher is now, and
+    `services` the same of others by name. Any of them may end and come back as another process.
     """
     return [
         WatcherProcess(watcher_pid),
@@ -37,11 +47,17 @@ def build_sources(
         Folders.of_queue(workspace, target.queue),
         Decisions(workspace, target.decisions),
         DrawCount(workspace, target.draws.path, target.draws.list),
-        Folders("candidates", {"candidates.count": target.paths.policy_candidates}, workspace),
+        Folders(
+            "candidates",
+            {"candidates.count": target.paths.policy_candidates},
+            workspace,
+            period_s=_CANDIDATES_PERIOD_S,
+        ),
         Logs(workspace, target.paths.logs, target.error_patterns),
         Disk(workspace),
         TempFiles(workspace),
         Host(),
         Harness(),
         GPUs(),
+        *(ServiceLife(name, pid) for name, pid in (services or {}).items()),
     ]

@@ -12,7 +12,10 @@ from typing import Any
 
 import msgspec
 
-from chaos.observe.base import SourceBase, Values, reason, stat, unchanged_key
+from chaos.observe.base import SourceBase, Values, read_file, reason, stat, unchanged_key
+
+_PERIOD_S = 0.5
+_FILE_BYTES_MAX = 256 * 1024 * 1024
 
 
 class DrawCount(SourceBase):
@@ -24,9 +27,8 @@ class DrawCount(SourceBase):
     """
 
     def __init__(self, workspace: Path, path: str, list_field: str) -> None:
-        super().__init__("draws")
-        self._path = workspace / path
-        self._path_text = str(self._path)
+        super().__init__("draws", _PERIOD_S)
+        self._path = str(workspace / path)
         # Elements stay raw text: no object per draw.
         fields = [("draws", list[msgspec.Raw])]
         rename = {"draws": list_field}
@@ -44,15 +46,15 @@ class DrawCount(SourceBase):
         """Adds the count, or states why the file could not be counted."""
         read_at_ns = time.time_ns()
         try:
-            key = unchanged_key(stat(self._path_text), read_at_ns)
+            key = unchanged_key(stat(self._path), read_at_ns)
             if key is None or key != self._key:
                 self._absent.clear()
                 self._key, self._count = key, None
-                self._count = self._count_draws(self._path.read_bytes())
-        except FileNotFoundError as error:
+                self._count = self._count_draws(read_file(self._path, _FILE_BYTES_MAX))
+        except OSError as error:
             self._key, self._count = None, None
             self._absent["draws"] = reason(error)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             self._absent["draws"] = f"not a draw history: {error}"
         if self._count is not None:
             values["draws.count"] = self._count

@@ -6,6 +6,7 @@ Which file means what is the target profile's business. Knows no process and no 
 from __future__ import annotations
 
 import os
+import stat as modes
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -24,6 +25,8 @@ from chaos.observe.base import (
 )
 from chaos.target import DecisionLog, Queue
 
+_PERIOD_S = 0.5
+
 TRACEBACK = "Traceback (most recent call last)"
 
 
@@ -36,8 +39,9 @@ class Folders(SourceBase):
         patterns: dict[str, str],
         workspace: Path,
         counters: Mapping[str, Callable[[Folder], int]] | None = None,
+        period_s: float = _PERIOD_S,
     ) -> None:
-        super().__init__(name)
+        super().__init__(name, period_s)
         self._folders = {key: Folder(workspace, pattern) for key, pattern in patterns.items()}
         self._counters = counters or {}
         self._counts: dict[str, int] = {}
@@ -75,7 +79,7 @@ class Decisions(SourceBase):
     """
 
     def __init__(self, workspace: Path, log: DecisionLog) -> None:
-        super().__init__("decisions")
+        super().__init__("decisions", _PERIOD_S)
         self._log = log
         self._tail = PathTail(workspace / log.path)
         self._completed = frozenset(log.completed)
@@ -107,7 +111,7 @@ class Decisions(SourceBase):
         self._lines += 1
         try:
             entry = self._decode(line)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             entry = None
         if not isinstance(entry, dict):
             self._unreadable += 1
@@ -126,7 +130,7 @@ class Disk(SourceBase):
     """Space of the Watcher's volume: `disk.workspace_used_bytes`, `disk.workspace_free_bytes`."""
 
     def __init__(self, workspace: Path) -> None:
-        super().__init__("disk")
+        super().__init__("disk", _PERIOD_S)
         self._path = str(workspace)
 
     def read(self, values: Values) -> None:
@@ -144,11 +148,12 @@ class Logs(SourceBase):
     """
 
     def __init__(self, workspace: Path, patterns: Sequence[str], errors: Sequence[str]) -> None:
-        super().__init__("logs")
+        super().__init__("logs", _PERIOD_S)
         self._folders = [Folder(workspace, pattern) for pattern in patterns]
         self._needles = tuple({pattern.encode() for pattern in errors} | {TRACEBACK.encode()})
         self._error_needles = tuple(pattern.encode() for pattern in errors)
         self._tails: dict[tuple[int, int], Tail] = {}
+        self._unread = False  # a file could not be opened: look again
         self._past_bytes = self._errors = self._tracebacks = 0
 
     def read(self, values: Values) -> None:
@@ -157,7 +162,7 @@ class Logs(SourceBase):
         for tail in self._tails.values():
             self._scan(tail)
         changed = [self._changed(folder) for folder in self._folders]
-        if any(changed):
+        if any(changed) or self._unread:
             self._follow()
         if not self._tails and not self._past_bytes:
             self._absent["logs"] = "no log file yet"
@@ -176,6 +181,7 @@ class Logs(SourceBase):
     def _follow(self) -> None:
         """Open log files that are new; leave, read to the end, those that no longer match."""
         found: dict[tuple[int, int], str] = {}
+        self._unread = False
         for folder in self._folders:
             for name in folder.names():
                 path = f"{folder.path}/{name}"
@@ -183,6 +189,10 @@ class Logs(SourceBase):
                     status = stat(path)
                 except FileNotFoundError:
                     continue  # rotated away since the listing; the next listing has the truth
+                if not modes.S_ISREG(status.st_mode):
+                    self._absent[f"logs.{name}"] = "not a regular file"
+                    self._unread = True
+                    continue
                 found[status.st_dev, status.st_ino] = path
         for identity in [known for known in self._tails if known not in found]:
             tail = self._tails.pop(identity)
@@ -194,6 +204,10 @@ class Logs(SourceBase):
                 try:
                     tail = Tail(path)
                 except FileNotFoundError:
+                    continue
+                except OSError as error:  # this one alone: the others are still told
+                    self._absent[f"logs.{path.rpartition('/')[2]}"] = reason(error)
+                    self._unread = True
                     continue
                 self._tails[tail.identity] = tail
                 self._scan(tail)

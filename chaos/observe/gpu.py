@@ -11,7 +11,7 @@ class GPUs(SourceBase):
     """Used memory of each GPU. The driver library is opened once, at the first read."""
 
     def __init__(self) -> None:
-        super().__init__("gpu")
+        super().__init__("gpu", 0.5)
         self._nvml: Any = None
         self._devices: list[Any] = []
         self._tried = False

@@ -9,6 +9,7 @@ and size; what a bound cut off is named in `cut`. Judges nothing.
 from __future__ import annotations
 
 import os
+import stat as modes
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -147,6 +148,8 @@ class _Look:
                 "mode": f"{status.st_mode & 0o7777:04o}",
                 "modified_s": round(status.st_mtime, 3),
             }
+            if not modes.S_ISREG(status.st_mode):  # a pipe would keep whoever opens it
+                return entry | {"defect": "not a regular file"}
             with full.open("rb") as stream:
                 content = stream.read(self._bounds.request_bytes)
         except OSError as error:

@@ -17,7 +17,11 @@ from typing import Literal
 import msgspec
 
 from chaos.observe.base import PathTail, SourceBase, Values
+from chaos.observe.lives import Lives
 from chaos.stack.base import Endpoint
+
+_HEALTH_PERIOD_S = 0.5
+_PROCESS_PERIOD_S = 0.5
 
 Health = Literal["ok", "loading", "down", "hung"]
 
@@ -113,14 +117,15 @@ class Inquiry:
 class LLMHealth(SourceBase):
     """`llm.health`: ok, loading (503), down (nobody answers, or an error), hung (no answer).
 
-    Absent until the first answer. `hung` after `hung_after_s` without an answer; a question
+    Asked at one look and answered by the next, so a value is two periods old at most. Absent
+    until the first answer. `hung` after `hung_after_s` without an answer; a question
     that is not answered within `give_up_s` is asked again over a new connection.
     """
 
     def __init__(
         self, endpoint: Endpoint, *, hung_after_s: float = 2.0, give_up_s: float = 30.0
     ) -> None:
-        super().__init__("llm.health")
+        super().__init__("llm.health", _HEALTH_PERIOD_S)
         self._inquiry = Inquiry(endpoint, "/health", keep_alive=True)
         self._hung_after_s = hung_after_s
         self._give_up_s = give_up_s
@@ -165,14 +170,15 @@ class LLMHealth(SourceBase):
 class LLMGauges(SourceBase):
     """`llm.requests_processing` and `llm.requests_deferred` from `/metrics`, once a second.
 
-    Between two readings the last one is repeated; it is dropped when the server is gone.
+    Asked at one look and answered by the next, half a period later. Between two readings the
+    last one is repeated; it is dropped when the server is gone.
     """
 
     def __init__(self, endpoint: Endpoint, *, period_s: float = 1.0) -> None:
-        super().__init__("llm.metrics")
+        super().__init__("llm.metrics", period_s / 2)
         # One connection each: a kept one would hold one of the server's few HTTP threads.
         self._inquiry = Inquiry(endpoint, "/metrics", keep_alive=False)
-        self._period_s = period_s
+        self._ask_period_s = period_s
         self._give_up_s = 30.0
         self._next_s = 0.0
         self._gauges: dict[str, int] = {}
@@ -189,11 +195,11 @@ class LLMGauges(SourceBase):
             elif asked_at_s is not None and now_s - asked_at_s > self._give_up_s:
                 raise Lost("no answer")
             if self._inquiry.asked_at_s is None and now_s >= self._next_s:
-                self._next_s = now_s + self._period_s
+                self._next_s = now_s + self._ask_period_s
                 self._inquiry.ask(now_s)
         except Lost as lost:
             self._inquiry.drop()
-            self._next_s = now_s + self._period_s
+            self._next_s = now_s + self._ask_period_s
             self._missing(str(lost).lower())
         values.update(self._gauges)
 
@@ -222,15 +228,20 @@ class LLMGauges(SourceBase):
 
 
 class LLMProcess(SourceBase):
-    """`llm.pid` from the supervisor's event log: absent while no server runs."""
+    """`llm.pid` and `llm.generation` from the supervisor's event log: absent while none runs.
+
+    The generation counts the processes that the server has been, from 0.
+    """
 
     def __init__(self, events: Path) -> None:
-        super().__init__("llm.process")
+        super().__init__("llm.process", _PROCESS_PERIOD_S)
         self._tail = PathTail(events)
         self._pid: int | None = None
+        self._starts = 0
+        self._lives = Lives()
 
     def read(self, values: Values) -> None:
-        """Adds `llm.pid`."""
+        """Adds the two keys."""
         self._absent.clear()
         with contextlib.suppress(FileNotFoundError):
             lines, anew = self._tail.new_lines()
@@ -242,17 +253,20 @@ class LLMProcess(SourceBase):
             self._absent["llm.process"] = "no server process in the supervisor's events"
         else:
             values["llm.pid"] = self._pid
+            values["llm.generation"] = self._lives.generation
 
     def _take(self, line: bytes) -> None:
         try:
             entry = msgspec.json.decode(line)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return
         if not isinstance(entry, dict):
             return
         event, pid = entry.get("event"), entry.get("pid")
         if event in ("start", "ready") and isinstance(pid, int):
+            self._starts += event == "start"  # a number may be used again
             self._pid = pid
+            self._lives.of((pid, self._starts))
         elif event in ("gone", "crashed"):
             self._pid = None
 

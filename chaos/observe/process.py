@@ -12,10 +12,11 @@ import time
 from collections.abc import Callable
 
 from chaos.observe.base import SourceBase, Values
+from chaos.observe.lives import Lives, start_of
 
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
-_LIST_THREADS_PERIOD_S = 1.0  # one that replaced another is seen so much later
+_DETAILS_PERIOD_S = 0.5
 
 
 def _open(path: str, flags: int = os.O_RDONLY) -> int:
@@ -39,70 +40,102 @@ def descriptors(proc_fd: int) -> int:
 class WatcherProcess(SourceBase):
     """The Watcher's process: memory, descriptors, threads, children, processor time.
 
-    `pid` says which process it is now (None: there is none). Anonymous memory plus swap is
-    what can leak: resident memory counts files that the kernel may drop at any time.
+    `pid` says which process it is now (None: there is none); the next one is followed, and
+    `watcher.generation` counts them from 0. Anonymous memory plus swap is what can leak:
+    resident memory counts files that the kernel may drop at any time. Anonymous memory is read
+    at every sample, the rest every `details_period_s` seconds and repeated in between, and at
+    once when anonymous memory has shrunk: what is swapped out must not look as if given back.
     """
 
-    def __init__(self, pid: Callable[[], int | None]) -> None:
+    def __init__(
+        self,
+        pid: Callable[[], int | None],
+        *,
+        details_period_s: float = _DETAILS_PERIOD_S,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         super().__init__("watcher")
         self._pid = pid
+        self._details_period_s = details_period_s
+        self._clock = clock
+        self._lives = Lives()
         self._opened: int | None = None
-        self._files: list[int] = []
+        self._files: dict[str, int] = {}
         self._threads: dict[str, int] = {}  # all but the first: the files with their children
-        self._list_again_s = 0.0
+        self._pages = 0
+        self._details: Values = {}
+        self._details_next_s = 0.0
+        self._hidden: dict[str, str] = {}  # of the details
 
     def read(self, values: Values) -> None:
         """Adds the keys `watcher.*`; none when the process does not run."""
-        self._absent.clear()
-        pid = self._pid()
+        # While its files answer it is the same process: only now and then it is asked whether
+        # another one has taken over.
+        pid, now_s = self._opened, self._clock()
+        if pid is None or now_s >= self._details_next_s:
+            pid = self._pid()
         if pid is None:
             self.close()
-            self._absent["watcher"] = "not running"
+            self._absent = {"watcher": "not running"}
             return
         try:
             if pid != self._opened:
                 self._open_files(pid)
-            self._measure(pid, values)
+            self._measure(pid, now_s, values)
+            self._absent = self._hidden
         except (FileNotFoundError, ProcessLookupError):
             self.close()
-            self._absent["watcher"] = f"process {pid} has ended"
+            self._absent = {"watcher": f"process {pid} has ended"}
 
     def _open_files(self, pid: int) -> None:
         self.close()
         root = f"/proc/{pid}"
-        for path in ("status", "stat", f"task/{pid}/children"):
-            self._files.append(_open(f"{root}/{path}"))
-        self._files.append(_open(f"{root}/fd", os.O_RDONLY | os.O_DIRECTORY))
+        for name in ("statm", "status", "stat"):
+            self._files[name] = _open(f"{root}/{name}")
+        self._files["children"] = _open(f"{root}/task/{pid}/children")
+        with contextlib.suppress(PermissionError):  # another user's
+            self._files["fd"] = _open(f"{root}/fd", os.O_RDONLY | os.O_DIRECTORY)
+        start = start_of(os.pread(self._files["stat"], 2048, 0))
+        if start is None:
+            raise ProcessLookupError
+        self._lives.of((pid, start))
         self._opened = pid
 
-    def _measure(self, pid: int, values: Values) -> None:
-        status_fd, stat_fd, children_fd, fd_fd = self._files
-        status = os.pread(status_fd, 4096, 0)
-        anon_kb = _number_after(status, b"\nRssAnon:")
-        if anon_kb is None:
-            self._absent["watcher"] = f"process {pid} has ended and is not reaped"
-            return
+    def _measure(self, pid: int, now_s: float, values: Values) -> None:
+        # in pages; shared are those of files and of shared memory
+        size, resident, shared, _ = os.pread(self._files["statm"], 128, 0).split(None, 3)
+        if size == b"0":
+            raise ProcessLookupError  # ended and not reaped: it has no memory any more
+        pages = int(resident) - int(shared)
+        if now_s >= self._details_next_s or pages < self._pages:
+            self._details_next_s = now_s + self._details_period_s
+            self._details = self._measure_details(pid)
+        self._pages = pages
+        values["watcher.pid"] = pid
+        values["watcher.generation"] = self._lives.generation
+        values["watcher.rss_anon_bytes"] = pages * _PAGE_BYTES
+        values.update(self._details)
+
+    def _measure_details(self, pid: int) -> Values:
+        status = os.pread(self._files["status"], 4096, 0)
+        fields = os.pread(self._files["stat"], 2048, 0).rpartition(b")")[2].split(None, 13)
         threads = _number_after(status, b"\nThreads:") or 1
         swap_kb = _number_after(status, b"\nVmSwap:")
-        fields = os.pread(stat_fd, 2048, 0).rpartition(b")")[2].split(None, 13)
-        values["watcher.pid"] = pid
-        values["watcher.rss_anon_bytes"] = anon_kb * 1024
+        found: Values = {"watcher.threads": threads}
         if swap_kb is not None:
-            values["watcher.swap_bytes"] = swap_kb * 1024
-        values["watcher.threads"] = threads
-        values["watcher.cpu_s"] = (int(fields[11]) + int(fields[12])) / _TICKS_PER_S
-        values["watcher.children"] = self._children(pid, threads, children_fd)
+            found["watcher.swap_bytes"] = swap_kb * 1024
+        found["watcher.cpu_s"] = (int(fields[11]) + int(fields[12])) / _TICKS_PER_S
+        found["watcher.children"] = self._children(pid, threads)
         try:
-            values["watcher.fds"] = descriptors(fd_fd)
-        except PermissionError:
-            self._absent["watcher.fds"] = "not permitted"
+            found["watcher.fds"] = descriptors(self._files["fd"])
+        except (PermissionError, KeyError):
+            self._hidden = {"watcher.fds": "not permitted"}
+        return found
 
-    def _children(self, pid: int, threads: int, main_fd: int) -> int:
+    def _children(self, pid: int, threads: int) -> int:
         """Children of all threads; the kernel lists them per thread."""
-        total = len(os.pread(main_fd, 4096, 0).split())
-        now_s = time.monotonic()
-        if len(self._threads) != threads - 1 or now_s >= self._list_again_s:
-            self._list_again_s = now_s + _LIST_THREADS_PERIOD_S
+        total = len(os.pread(self._files["children"], 4096, 0).split())
+        if threads > 1 or self._threads:
             self._list_threads(pid)
         for children_fd in self._threads.values():
             with contextlib.suppress(ProcessLookupError):  # has ended: its children moved on
@@ -120,17 +153,18 @@ class WatcherProcess(SourceBase):
     def close(self) -> None:
         """Release the /proc files."""
         while self._files:
-            os.close(self._files.pop())
+            os.close(self._files.popitem()[1])
         while self._threads:
             os.close(self._threads.popitem()[1])
-        self._opened = None
+        self._opened, self._pages, self._details_next_s = None, 0, 0.0
+        self._hidden = {}
 
 
 class Harness(SourceBase):
     """What the harness itself uses: observers have caused the growth that they reported."""
 
     def __init__(self) -> None:
-        super().__init__("harness")
+        super().__init__("harness", 0.5)
         self._statm = _open("/proc/self/statm")
 
     def read(self, values: Values) -> None:
@@ -147,31 +181,21 @@ class Harness(SourceBase):
 
 
 class Host(SourceBase):
-    """Available memory and load of the machine, read once a second and repeated in between.
+    """Available memory and load of the machine, read once a second.
 
     Both change slowly, and the kernel adds up the whole machine for them.
     """
 
-    def __init__(self, *, period_s: float = 1.0) -> None:
-        super().__init__("host")
-        self._period_s = period_s
-        self._next_s = 0.0
-        self._known: Values = {}
+    def __init__(self) -> None:
+        super().__init__("host", 1.0)
         self._files = [_open("/proc/meminfo"), _open("/proc/loadavg")]
 
     def read(self, values: Values) -> None:
         """Adds `host.mem_available_bytes` and `host.load1`."""
-        now_s = time.monotonic()
-        if now_s >= self._next_s:
-            self._next_s = now_s + self._period_s
-            self._measure()
-        values.update(self._known)
-
-    def _measure(self) -> None:
-        self._known = {"host.load1": float(os.pread(self._files[1], 64, 0).split(None, 1)[0])}
+        values["host.load1"] = float(os.pread(self._files[1], 64, 0).split(None, 1)[0])
         available_kb = _number_after(os.pread(self._files[0], 256, 0), b"\nMemAvailable:")
         if available_kb is not None:
-            self._known["host.mem_available_bytes"] = available_kb * 1024
+            values["host.mem_available_bytes"] = available_kb * 1024
 
     def close(self) -> None:
         """Release the /proc files."""

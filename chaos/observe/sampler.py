@@ -12,7 +12,9 @@ from collections.abc import Callable, Sequence
 from loguru import logger
 
 from chaos.history import HistoryWriter, Sample
-from chaos.observe.base import Source, Values, reason
+from chaos.observe.base import Source, Values
+from chaos.observe.pause import Pause
+from chaos.observe.reader import Reader
 
 
 class Sampler:
@@ -20,7 +22,8 @@ class Sampler:
 
     `on_tick` gets each sample after it was written; it runs in the sampler's thread and must
     be quick. A defect in a source ends the sampling; it is in `failure` and in the history, as
-    a problem of the harness.
+    a problem of the harness. Sources that are read less often (`repeated_s` in the event
+    `sampler`: seconds by source) have their last values in the samples in between.
     """
 
     def __init__(
@@ -30,14 +33,17 @@ class Sampler:
         period_s: float,
         on_tick: Callable[[Values], None] | None = None,
     ) -> None:
-        self._sources = list(sources)
+        self._reader = Reader(sources)
         self._history = history
         self._period_s = period_s
         self._on_tick = on_tick
-        self._stop = threading.Event()
+        self._stop = Pause()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self.failure: str | None = None
+        self._repeated_s = {
+            name: period for name, period in self._reader.periods_s().items() if period > period_s
+        }
         self._absent: dict[str, str] = {}
         self._stated: set[tuple[str, str]] = set()  # absences on record
         self._awaited: set[str] = set()  # those whose end is not on record yet
@@ -59,26 +65,21 @@ class Sampler:
         if self._thread is not None and self._thread.is_alive():
             self._fail(f"the sampler did not stop within {limit_s:g} s")
         else:
-            for source in self._sources:
-                source.close()
-            self._sources = []
+            self._reader.close()
+            self._stop.close()
         self._history.event(
-            "sampler", samples=self.taken, overruns=self.overruns, period_s=self._period_s
+            "sampler",
+            samples=self.taken,
+            overruns=self.overruns,
+            period_s=self._period_s,
+            repeated_s=self._repeated_s,
         )
 
     def sample_once(self) -> Values:
         """Read all sources now; writes nothing but absences."""
-        values: Values = {}
         with self._lock:
-            absent: dict[str, str] = {}
-            for source in self._sources:
-                try:
-                    source.read(values)
-                except OSError as error:
-                    absent[source.name] = reason(error)
-                else:
-                    absent.update(source.absences())
-        self._state_absences(absent)
+            values = self._reader.read()
+            self._state_absences(self._reader.absences())
         return values
 
     def absences(self) -> dict[str, str]:
@@ -91,7 +92,7 @@ class Sampler:
         Some sources come and go all the time by design (the LLM server is stopped before other
         work); that a key is missing from a sample tells of each time.
         """
-        if absent == self._absent:
+        if absent is self._absent:
             return
         for name, why in absent.items():
             if self._absent.get(name) != why and (name, why) not in self._stated:

@@ -6,7 +6,9 @@ that nobody stopped.
 
 from __future__ import annotations
 
+import contextlib
 import threading
+from collections.abc import Callable
 
 from chaos.history import HistoryWriter
 from chaos.observe.artefacts import ArtefactWatcher
@@ -14,12 +16,14 @@ from chaos.observe.build import build_sources
 from chaos.observe.collector import Collector
 from chaos.observe.guardrail import Guard
 from chaos.observe.sampler import Sampler
+from chaos.outages import Outages
 from chaos.plan import Plan
 from chaos.rundir import RunDir
 from chaos.stack.base import Stack
 from chaos.stopping import StopSignal
 
 _LOOK_PERIOD_S = 1.0
+_FOLLOWED = ("injector",)
 _INFRASTRUCTURE = ("proxy", "llm_supervisor")
 
 
@@ -38,8 +42,10 @@ class Watch:
         stop: StopSignal,
         *,
         daemon: bool = True,
+        outages: Outages | None = None,
     ) -> None:
         self._stack = stack
+        self._outages = outages or Outages()
         self._history = history
         self._stop = stop
         self._guard = Guard(plan.guardrails, rundir.path)
@@ -48,7 +54,13 @@ class Watch:
         self._daemon = daemon
         self._look_closer = Collector(stack, plan, history)
         watcher = stack.service("watcher")
-        sources = build_sources(plan.target, stack.workspace, stack.direct_llm, watcher.pid)
+        sources = build_sources(
+            plan.target,
+            stack.workspace,
+            stack.direct_llm,
+            watcher.pid,
+            services=_others(stack),
+        )
         sources.append(ArtefactWatcher.of_target(plan.target, stack.workspace, history))
         self._sampler = Sampler(sources, history, plan.profile.sample_period_s)
         self._thread = threading.Thread(target=self._look, name="watch", daemon=True)
@@ -99,15 +111,16 @@ class Watch:
         if self._exit_expected:
             return False
         watcher = self._stack.service("watcher")
-        if self._daemon and not watcher.alive():
+        if self._daemon and not self._outages.expects("watcher") and not watcher.alive():
             code = watcher.exit_code()
             self._history.event("watcher_exit", severity="error", owner="product", exit_code=code)
             self.inspect("the Watcher ended by itself")
             self._stop.set("error", f"the Watcher ended by itself (exit code {code})")
             return True
-        for name in _INFRASTRUCTURE:
+        wire = () if self._stack.wire is None else ("wire",)
+        for name in (*_INFRASTRUCTURE, *wire):
             service = self._stack.service(name)
-            if not service.alive():
+            if not self._outages.expects(name) and not service.alive():
                 code = service.exit_code()
                 self._history.event(
                     "service_exit",
@@ -119,3 +132,12 @@ class Watch:
                 self._stop.set("error", f"{name} ended by itself (exit code {code})")
                 return True
         return False
+
+
+def _others(stack: Stack) -> dict[str, Callable[[], int | None]]:
+    """Services that may be restarted, too; not every soak has them."""
+    found = {}
+    for name in _FOLLOWED:
+        with contextlib.suppress(KeyError):
+            found[name] = stack.service(name).pid
+    return found

@@ -269,6 +269,7 @@ def _traced_after(samples: int, monitor: Monitor, display: JsonLines | Rows) -> 
 def test_a_late_sample_is_skipped_and_counted(daemon: Daemon) -> None:
     class Slow:
         name = "slow"
+        period_s = 0.0
 
         def read(self, values: dict[str, Any]) -> None:
             time.sleep(0.05)

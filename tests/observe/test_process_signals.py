@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from chaos.observe.base import Values
+from chaos.observe.lives import Lives, ServiceLife
 from chaos.observe.process import Harness, Host, WatcherProcess
 
 # A process that obeys one command per line and answers when it is done.
@@ -19,6 +22,7 @@ for line in sys.stdin:
     what, number = line.split()
     for _ in range(int(number)):
         if what == "grow": kept.append(bytearray(b"x" * 1_000_000))
+        if what == "drop": kept[:] = [k for k in kept if not isinstance(k, bytearray)]
         if what == "open": kept.append(open("/dev/null"))
         if what == "child": kept.append(subprocess.Popen(["sleep", "60"]))
         if what == "thread":
@@ -80,7 +84,7 @@ def number(values: Values, key: str) -> float:
 
 def test_growth_of_memory_descriptors_children_threads_is_measured(obedient: Obedient) -> None:
     """Each planted growth shows in its own signal, by the planted amount."""
-    source = WatcherProcess(lambda: obedient.process.pid)
+    source = WatcherProcess(lambda: obedient.process.pid, details_period_s=0.0)
     before = read(source)
     obedient.do("grow", 20)
     obedient.do("open", 7)
@@ -110,19 +114,42 @@ def test_children_of_every_thread_count() -> None:
         obedient.end()
 
 
+def test_details_are_repeated_until_memory_shrinks(obedient: Obedient) -> None:
+    """In between the last ones are told; what shrinks may have been swapped out: asked at once."""
+    now_s = [0.0]
+    source = WatcherProcess(lambda: obedient.process.pid, clock=lambda: now_s[0])
+    obedient.do("grow", 20)
+    before = read(source)
+    obedient.do("open", 7)
+    now_s[0] = 0.4
+    assert read(source)["watcher.fds"] == before["watcher.fds"]
+    obedient.do("drop", 1)
+    after = read(source)
+    assert number(after, "watcher.rss_anon_bytes") < number(before, "watcher.rss_anon_bytes") - 10e6
+    assert number(after, "watcher.fds") == number(before, "watcher.fds") + 7
+    source.close()
+
+
 def test_exit_is_an_absence_and_a_successor_is_picked_up(obedient: Obedient) -> None:
     """An ended process leaves no keys, only a reason; the next process is read afresh."""
     current = obedient.process.pid
     source = WatcherProcess(lambda: current)
-    assert read(source)["watcher.pid"] == obedient.process.pid
+    first = read(source)
+    assert (first["watcher.pid"], first["watcher.generation"]) == (obedient.process.pid, 0)
     obedient.process.kill()
     obedient.process.wait()
     assert read(source) == {}
     assert source.absences() == {"watcher": f"process {current} has ended"}
+    assert read(source) == {}  # and again: its number is still the last known one
     successor = Obedient()
     try:
         current = successor.process.pid
-        assert read(source)["watcher.pid"] == successor.process.pid
+        next_one = read(source)
+        assert next_one["watcher.pid"] == successor.process.pid
+        assert next_one["watcher.generation"] == 1
+        assert next_one["watcher.fds"] == len(
+            list(Path(f"/proc/{successor.process.pid}/fd").iterdir())
+        )
         assert source.absences() == {}
     finally:
         successor.end()
@@ -166,3 +193,39 @@ def test_harness_and_host_are_measured() -> None:
     assert number(read(host), "host.load1") >= 0
     harness.close()
     host.close()
+
+
+def test_a_successor_is_followed_while_the_one_before_still_lives(obedient: Obedient) -> None:
+    """Whoever says which process it is decides: the old one is let go within one period."""
+    now_s, current = [0.0], obedient.process.pid
+    source = WatcherProcess(lambda: current, clock=lambda: now_s[0])
+    assert read(source)["watcher.generation"] == 0
+    current, now_s[0] = os.getpid(), 0.6
+    values = read(source)
+    assert (values["watcher.pid"], values["watcher.generation"]) == (os.getpid(), 1)
+    source.close()
+
+
+def test_any_service_is_followed_through_a_restart(obedient: Obedient) -> None:
+    now: list[int | None] = [obedient.process.pid]
+    source = ServiceLife("injector", lambda: now[0])
+    values: Values = {}
+    source.read(values)
+    assert values == {"injector.pid": now[0], "injector.generation": 0}
+    obedient.process.kill()
+    obedient.process.wait()
+    for pid, why in ((obedient.process.pid, "has ended"), (None, "not running")):
+        now[0] = pid
+        values = {}
+        source.read(values)
+        assert values == {}
+        assert why in source.absences()["injector"]
+    now[0] = os.getpid()
+    source.read(values)
+    assert values == {"injector.pid": now[0], "injector.generation": 1}
+    assert source.absences() == {}
+
+
+def test_a_number_that_is_used_again_is_another_life() -> None:
+    lives = Lives()
+    assert [lives.of(one) for one in ((7, 100), (7, 100), (7, 250))] == [0, 0, 1]

@@ -9,7 +9,10 @@ import sys
 import threading
 from pathlib import Path
 
+import pytest
+
 from chaos.observe.base import Values
+from chaos.observe.netlink import connections
 from chaos.observe.sockets import WatcherSockets
 from chaos.observe.temp_files import TempFiles
 
@@ -20,24 +23,13 @@ def read(source: WatcherSockets | TempFiles) -> Values:
     return values
 
 
-class Clock:
-    """Stands for the monotonic clock, so that a test need not wait for the next look."""
-
-    def __init__(self) -> None:
-        self.now_s = 0.0
-
-    def __call__(self) -> float:
-        self.now_s += 1000.0
-        return self.now_s
-
-
 def counts(source: WatcherSockets) -> tuple[object, object]:
     values = read(source)
     return values["watcher.sockets_established"], values["watcher.sockets_close_wait"]
 
 
 def test_a_connection_that_the_other_side_closed_waits_until_it_is_closed() -> None:
-    source = WatcherSockets(os.getpid, clock=Clock())
+    source = WatcherSockets(os.getpid)
     established, waiting = counts(source)
     assert isinstance(established, int) and isinstance(waiting, int)
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -52,7 +44,7 @@ def test_a_connection_that_the_other_side_closed_waits_until_it_is_closed() -> N
 
 
 def test_a_listening_socket_is_one_of_the_others() -> None:
-    source = WatcherSockets(os.getpid, clock=Clock())
+    source = WatcherSockets(os.getpid)
     before = read(source)["watcher.sockets_other"]
     assert isinstance(before, int)
     with socket.create_server(("127.0.0.1", 0)):
@@ -77,7 +69,7 @@ def test_a_child_that_ended_and_was_not_reaped_is_a_zombie() -> None:
     )
     assert parent.stdout is not None
     parent.stdout.readline()
-    source = WatcherSockets(lambda: parent.pid, clock=Clock())
+    source = WatcherSockets(lambda: parent.pid)
     assert read(source)["watcher.zombies"] == 1
     parent.communicate("", timeout=10)
     assert read(source) == {}
@@ -90,19 +82,86 @@ def test_without_a_process_nothing_is_there_and_it_is_said() -> None:
     assert source.absences() == {"watcher.sockets": "not running"}
 
 
-def test_between_two_looks_the_last_one_is_repeated() -> None:
+@pytest.mark.parametrize(
+    ("family", "host"), [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")]
+)
+def test_the_kernel_tells_both_families_in_one_answer(
+    family: socket.AddressFamily, host: str
+) -> None:
+    """As many connections as take several parts of an answer; each is found, with its state."""
+    with socket.socket(family) as server:
+        try:
+            server.bind((host, 0))
+        except OSError as error:
+            pytest.skip(f"no {host} here: {error}")
+        server.listen(400)
+        clients = [socket.create_connection(server.getsockname()[:2], 10) for _ in range(300)]
+        peers = [server.accept()[0] for _ in clients]
+        try:
+            peers[0].close()
+            assert clients[0].recv(1) == b""
+            found = connections((1, 8))
+            assert found[_inode(clients[0])] == 8
+            assert {found[_inode(one)] for one in clients[1:]} == {1}
+            assert _inode(server) not in found  # it listens: not asked for
+        finally:
+            for one in clients + peers:
+                one.close()
+
+
+def _inode(one: socket.socket) -> int:
+    return os.fstat(one.fileno()).st_ino
+
+
+def test_where_the_kernel_does_not_answer_its_text_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stands for a kernel without sock_diag; the text tells the same."""
+
+    def refused(states: tuple[int, ...]) -> dict[int, int]:
+        raise OSError(2, "No such file or directory")
+
+    monkeypatch.setattr("chaos.observe.sockets.connections", refused)
     now_s = [0.0]
     source = WatcherSockets(os.getpid, clock=lambda: now_s[0])
-    before = read(source)
-    with socket.create_server(("127.0.0.1", 0)):
-        now_s[0] = 0.5
-        assert read(source) == before
-        now_s[0] = 1.5
-        assert read(source) != before
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        established, waiting = counts(source)
+        assert isinstance(established, int) and isinstance(waiting, int)
+        client = socket.create_connection(server.getsockname(), timeout=10)
+        peer, _ = server.accept()
+        peer.close()
+        assert client.recv(1) == b""
+        now_s[0] = 1e6  # it is slow to read, so it is not read at every look
+        assert counts(source) == (established, waiting + 1)
+        client.close()
+
+
+@pytest.mark.stack
+def test_a_process_in_another_network_is_asked_in_its_own() -> None:
+    """Our own table must not be taken for its table."""
+    program = (
+        "import socket, sys\n"
+        "a = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
+        "b = socket.socket(); b.bind(('0.0.0.0', 0)); b.listen()\n"
+        "print('ready', flush=True)\nsys.stdin.read()\n"
+    )
+    child = subprocess.Popen(
+        ["unshare", "--user", "--map-root-user", "--net", sys.executable, "-c", program],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert child.stdout is not None
+    if child.stdout.readline() != "ready\n":
+        pytest.skip("no network namespaces here")
+    try:
+        values = read(WatcherSockets(lambda: child.pid))
+        assert values["watcher.sockets_other"] == 2
+        assert values["watcher.sockets_established"] == 0
+    finally:
+        child.communicate("", timeout=10)
 
 
 def test_temporary_files_are_counted_in_all_folders(tmp_path: Path) -> None:
-    source = TempFiles(tmp_path, clock=Clock())
+    source = TempFiles(tmp_path)
     assert read(source) == {"workspace.temp_files": 0}
     (tmp_path / "deep" / "er").mkdir(parents=True)
     (tmp_path / ".status.json.123.tmp").touch()
@@ -114,7 +173,7 @@ def test_temporary_files_are_counted_in_all_folders(tmp_path: Path) -> None:
 
 
 def test_folders_may_vanish_while_they_are_walked(tmp_path: Path) -> None:
-    source = TempFiles(tmp_path, clock=Clock())
+    source = TempFiles(tmp_path)
     stop = threading.Event()
 
     def churn() -> None:
