@@ -38,12 +38,12 @@ def assemble(rundir: RunDir, stop: StopSignal, display: Mode, *, no_color: bool)
     schedule = Schedule.from_json(rundir.read_json(rundir.schedule))
     assets = locate()
     if inside():
-        parts = [rundir.path, repo_root(), cache.cache_dir(), assets.model, assets.toxiproxy]
+        parts = [rundir.path, repo_root(), cache.cache_dir(), *assets.files]
         enter([*parts, *outputs(os.environ)])
     elif plan.sandbox == "namespaces":
         raise ChaosError("not in a sandbox", next_step="start the run with `chaos run`")
-    described = {name: str(value) for name, value in asdict(assets).items()}
-    rundir.write_json(rundir.provenance, gather(repo_root(), described))
+    described = {name: value and str(value) for name, value in asdict(assets).items()}
+    rundir.write_json(rundir.provenance, gather(repo_root(), described, assets.proxy()))
     view = LiveView(plan, schedule, display, no_color=no_color)
     history = HistoryWriter(rundir.history, rundir.run_id, listener=view.on_record)
     backend = LocalBackend(
@@ -54,5 +54,6 @@ def assemble(rundir: RunDir, stop: StopSignal, display: Mode, *, no_color: bool)
         repo_root() / "images",
         sandboxed=inside(),
         cancel=stop.event,
+        needs=plan.needs,
     )
     return Assembled(Run(plan, schedule, rundir, backend, history, stop), view, history)

@@ -80,7 +80,7 @@ def prepare(plan: Plan, schedule: Schedule, runs: Path, display: Display) -> Pre
     if mode != "quiet":
         print(head(plan, schedule), file=out, flush=True)
     user_namespace = plan.sandbox == "namespaces" and require().user
-    ensure(progress_for(quiet=display.quiet))
+    assets = ensure(progress_for(quiet=display.quiet))
     run = _written(plan, schedule, runs)
     if mode != "quiet":
         print(f"run: {shown(run.path)}", file=out, flush=True)
@@ -96,7 +96,8 @@ def prepare(plan: Plan, schedule: Schedule, runs: Path, display: Display) -> Pre
         expect=run.verdict,
         on_crash=[*judge, *plain],
     )
-    return Prepared(run, argv, {**os.environ, "PYTHONPATH": _python_path()})
+    env = {**os.environ, **assets.environment(), "PYTHONPATH": _python_path()}
+    return Prepared(run, argv, env)
 
 
 def _written(plan: Plan, schedule: Schedule, runs: Path) -> rundir.RunDir:

@@ -20,6 +20,7 @@ from chaos import __version__
 
 _PACKAGES = (
     "Jinja2",
+    "h11",
     "docker",
     "loguru",
     "matplotlib",
@@ -92,8 +93,11 @@ def _replay_of() -> dict[str, Any] | None:
     return dict(json.loads(text)) if text else None
 
 
-def gather(repo: Path, assets: dict[str, Any]) -> dict[str, Any]:
-    """Everything; `assets` says which model, LLM server and proxy are used."""
+def gather(repo: Path, assets: dict[str, Any], proxy: dict[str, str]) -> dict[str, Any]:
+    """Everything; `assets` says which model and LLM server are used, `proxy` which TCP proxy.
+
+    `proxy` has `kind` (toxiproxy, or builtin: the one of last resort), `version`, and why.
+    """
     status = _git(repo, "status", "--porcelain")
     return {
         "chaos": __version__,
@@ -106,6 +110,7 @@ def gather(repo: Path, assets: dict[str, Any]) -> dict[str, Any]:
         "python": platform.python_version(),
         "packages": {name: _package(name) for name in _PACKAGES},
         "assets": assets,
+        "proxy": proxy,
         "host": {
             "system": platform.platform(),
             "cpu": _cpu_model(),

@@ -67,7 +67,8 @@ class LLMSpec(_Model, frozen=True):
     """Where the Watcher expects its LLM server (host:port), and the supervisor's event log.
 
     The proxy listens on `endpoint`, the server behind it on `upstream`; `control` is where
-    the supervisor takes start and stop.
+    the supervisor takes start and stop. `wire` is where the HTTP proxy between the two listens
+    when a fault needs it, `wire_control` where its rules are set; empty: there is none.
     """
 
     endpoint: str
@@ -76,6 +77,8 @@ class LLMSpec(_Model, frozen=True):
     proxy_api: str
     events: str  # workspace path of the supervisor's start/stop record
     start_limit_s: PositiveSeconds = 60.0
+    wire: str = ""
+    wire_control: str = ""
 
 
 class PolicyFile(_Model, frozen=True):

@@ -21,15 +21,36 @@ class Assets:
     """Everything a run needs, checked, with what provenance has to record.
 
     `toxiproxy_version` is what the binary reports, `llama_build` the package that carries the
-    llama.cpp server, with its version.
+    llama.cpp server, with its version. `toxiproxy` None: the built-in proxy of last resort is
+    used, because of `toxiproxy_reason`.
     """
 
     model: Path
     model_sha256: str
     model_name: str
-    toxiproxy: Path
+    toxiproxy: Path | None
     toxiproxy_version: str
     llama_build: str
+    toxiproxy_reason: str = ""
+
+    @property
+    def files(self) -> list[Path]:
+        """Those that are files: what a sandbox must keep visible."""
+        return [self.model, *([self.toxiproxy] if self.toxiproxy is not None else [])]
+
+    def environment(self) -> dict[str, str]:
+        """What a process needs in its environment to `locate` the very same assets."""
+        if self.toxiproxy is not None:
+            return {}
+        return {
+            toxiproxy.VARIABLE: toxiproxy.BUILTIN,
+            toxiproxy.REASON_VARIABLE: self.toxiproxy_reason,
+        }
+
+    def proxy(self) -> dict[str, str]:
+        """Which TCP proxy, for provenance."""
+        kind = toxiproxy.BUILTIN if self.toxiproxy is None else "toxiproxy"
+        return {"kind": kind, "version": self.toxiproxy_version, "reason": self.toxiproxy_reason}
 
 
 @dataclass(frozen=True)
@@ -68,7 +89,8 @@ def ensure(
     """What is there, verified; what is missing is provisioned first, once for all processes.
 
     `verify` reads the model anew even if it seems unchanged; `repair` replaces a pinned model
-    that is corrupt instead of refusing it. Raises `EnvironmentProblem` naming the alternatives.
+    that is corrupt instead of refusing it. Where no Toxiproxy can be had the built-in proxy is
+    taken, and that is said. Raises `EnvironmentProblem` naming the alternatives.
     """
     progress = progress or Quiet()
     found_model = _find_model(progress, verify, repair)
@@ -82,15 +104,24 @@ def ensure(
                 found_model = model.find(progress)
             found_toxiproxy = toxiproxy.find()
             if found_toxiproxy is None:
-                toxiproxy.provision(progress, work)
-                found_toxiproxy = toxiproxy.find()
+                found_toxiproxy = _provision_toxiproxy(progress, work)
     if found_model is None or found_toxiproxy is None:
         raise EnvironmentProblem(
             "an asset vanished right after it was provisioned",
             place=str(cache.cache_dir()),
             next_step="start again, and let nothing else clear the cache meanwhile",
         )
+    if found_toxiproxy.path is None:
+        progress.note(f"TCP proxy: the built-in one ({found_toxiproxy.reason})")
     return _assets(found_model, found_toxiproxy)
+
+
+def _provision_toxiproxy(progress: Progress, work: Path) -> toxiproxy.Toxiproxy | None:
+    try:
+        toxiproxy.provision(progress, work)
+    except toxiproxy.CannotBeHad as problem:
+        return toxiproxy.builtin(" ".join(problem.message.split()))
+    return toxiproxy.find()
 
 
 def _find_model(progress: Progress, verify: bool, repair: bool) -> model.Model | None:
@@ -110,6 +141,7 @@ def _assets(found_model: model.Model, found_toxiproxy: toxiproxy.Toxiproxy) -> A
         toxiproxy=found_toxiproxy.path,
         toxiproxy_version=found_toxiproxy.version,
         llama_build=_llama_build(),
+        toxiproxy_reason=found_toxiproxy.reason,
     )
 
 
@@ -137,7 +169,13 @@ def _status_of(name: Literal["model", "toxiproxy"]) -> AssetStatus:
             detail = f"{found.path} (SHA-256 {found.sha256[:12]}...)" if found else ""
         else:
             server = toxiproxy.find()
-            detail = f"{server.path} ({server.version}, from {server.origin})" if server else ""
+            detail = _described(server) if server else ""
     except EnvironmentProblem as problem:
         return AssetStatus(name, "broken", str(problem))
     return AssetStatus(name, "ready" if detail else "absent", detail or "not provisioned yet")
+
+
+def _described(server: toxiproxy.Toxiproxy) -> str:
+    if server.path is None:
+        return f"the built-in proxy ({server.reason})"
+    return f"{server.path} ({server.version}, from {server.origin})"

@@ -20,6 +20,10 @@ _STOP_S = 5.0
 DOWNLOAD_LIMIT_S = 1200.0
 
 
+class WrongChecksum(EnvironmentProblem):
+    """What came is not what is pinned: never worked around."""
+
+
 @dataclass(frozen=True)
 class Outcome:
     """How a tool ended. `exit_code` None: it did not end in time and was stopped."""
@@ -113,7 +117,8 @@ def largest_file_bytes(folder: Path) -> int:
 def fetch_wheel(distribution: str, *, work: Path, step: Step, alternatives: str) -> Path:
     """Download the locked wheel of `distribution` into `work` with pip, checked by its hash.
 
-    Raises `EnvironmentProblem` with `alternatives` as the next step.
+    Raises `EnvironmentProblem` with `alternatives` as the next step; `WrongChecksum` when what
+    came has another hash.
     """
     lock = work / f"{distribution}.lock"
     lock.write_text(_lock_entry(distribution), encoding="utf-8")
@@ -133,7 +138,8 @@ def fetch_wheel(distribution: str, *, work: Path, step: Step, alternatives: str)
     )
     wheels = list(target.glob("*.whl"))
     if outcome.exit_code != 0 or len(wheels) != 1:
-        raise EnvironmentProblem(
+        wrong = "DO NOT MATCH THE HASHES" in outcome.log  # pip's words
+        raise (WrongChecksum if wrong else EnvironmentProblem)(
             f"pip could not fetch {distribution}: {outcome.complaint()}",
             next_step=alternatives,
         )

@@ -17,7 +17,7 @@ def run_setup(verify: bool, quiet: bool) -> int:
     found = assets.ensure(progress_for(quiet=quiet), verify=verify, repair=True)
     if not quiet:
         print(f"model      {found.model}\n           SHA-256 {found.model_sha256}")
-        print(f"toxiproxy  {found.toxiproxy} ({found.toxiproxy_version})")
+        print(f"toxiproxy  {found.toxiproxy or 'none'} ({found.toxiproxy_version})")
         print(f"llm server {found.llama_build}")
         sys.stdout.flush()
     return ExitCode.PASS

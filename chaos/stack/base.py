@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from chaos.target import Target
+
 
 @dataclass(frozen=True)
 class Endpoint:
@@ -78,6 +80,14 @@ class Service(Protocol):
         """Exit code (negative: signal) once it ended; None while it runs, or where unknown."""
 
 
+@dataclass(frozen=True)
+class RuleState:
+    """A rule of the wire proxy: requests it has seen, answers it has changed."""
+
+    seen: int
+    struck: int
+
+
 class Proxy(Protocol):
     """The TCP proxy in front of the LLM server. Each call ends within its own time limit.
 
@@ -95,20 +105,61 @@ class Proxy(Protocol):
     def toxics(self) -> list[str]:
         """Names of those in place."""
 
+    def set_enabled(self, enabled: bool) -> None:
+        """Disabled: nobody listens, connections are refused, open ones are closed. Idempotent."""
+
     def version(self) -> str:
         """Version text of the server."""
 
 
-class Stack(Protocol):
-    """The running system under test. Services: watcher, injector, llm, proxy."""
+class Wire(Protocol):
+    """The HTTP proxy behind the TCP proxy: breaks answers by rule (`chaos.wire.rules`).
 
+    Each call ends within its own time limit. Raises `WireProblem` (infrastructure).
+    """
+
+    def put(
+        self, rule_id: str, kind: str, params: dict[str, Any], match: dict[str, Any] | None = None
+    ) -> None:
+        """Put a rule into force; one of the same id is replaced."""
+
+    def remove(self, rule_id: str) -> None:
+        """Take a rule away; what it holds goes on. Idempotent."""
+
+    def rules(self) -> dict[str, RuleState]:
+        """The rules in force by id, with their counters."""
+
+
+class Clock(Protocol):
+    """The Watcher's wall clock, where it was started so that it can be moved."""
+
+    def set_offset(self, offset_s: float) -> None:
+        """So far ahead (behind, when negative) of the true time; 0: the true time."""
+
+
+class Stack(Protocol):
+    """The running system under test. Services: watcher, injector, llm, llm_supervisor, proxy;
+    and wire, when a fault needs it.
+    """
+
+    target: Target
+    sandboxed: bool  # in namespaces and mounts of its own: nothing done to it reaches the host
+    daemon: bool  # the Watcher runs until it is halted; else it is a command that comes and goes
     workspace: Path  # the Watcher's working directory, as the harness sees it
     proxied_llm: Endpoint  # what the Watcher talks to
     direct_llm: Endpoint  # the LLM server itself
     proxy: Proxy
+    wire: Wire | None  # only where a fault of the run needs it
+    clock: Clock | None  # the same
 
     def service(self, name: str) -> Service:
         """One service by name; `KeyError` for an unknown one."""
+
+    def second_watcher(self) -> Service:
+        """Another process of the Watcher's program in the same workspace, not started yet.
+
+        Its start returns at once: no ready file is waited for. Whoever starts it ends it.
+        """
 
     def run(self, argv: Sequence[str], limit_s: float) -> CommandResult:
         """Run a command in the workspace with the target's environment; waits for its end."""

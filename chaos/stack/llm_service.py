@@ -10,6 +10,7 @@ import http.client
 import json
 import signal
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,14 @@ class LLMService:
         """What the supervisor says: state, pid, generation, healthy, starts, stops."""
         return self._ask("GET", "/status", _CALL_LIMIT_S)
 
+    def faults(self) -> dict[str, Any]:
+        """How the supervisor has servers misbehave from their next start on."""
+        return self._ask("GET", "/faults", _CALL_LIMIT_S)
+
+    def set_faults(self, faults: Mapping[str, Any]) -> None:
+        """Set that anew (images/llm/supervisor.py); an empty mapping: back to normal."""
+        self._ask("PUT", "/faults", _CALL_LIMIT_S, dict(faults))
+
     def died(self) -> bool:
         """Whether the server ended by itself and is down; False while nobody can say."""
         try:
@@ -98,10 +107,12 @@ class LLMService:
             return False
         return bool(status["state"] == "stopped" and status["generation"] > 0)
 
-    def _ask(self, method: str, path: str, limit_s: float) -> dict[str, Any]:
+    def _ask(
+        self, method: str, path: str, limit_s: float, body: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
         link = http.client.HTTPConnection(self._control.host, self._control.port, limit_s)
         try:
-            link.request(method, path)
+            link.request(method, path, None if body is None else json.dumps(body))
             answer = link.getresponse()
             content: dict[str, Any] = json.loads(answer.read())
         except (OSError, ValueError, http.client.HTTPException) as error:

@@ -1,6 +1,7 @@
 """The local backend: the stack as processes, in the private sandbox or (weaker) without one.
 
-    Watcher -> Toxiproxy -> llama.cpp server, below its supervisor; the injector beside them
+    Watcher -> Toxiproxy -> (wire proxy ->) llama.cpp server, below its supervisor; the injector
+    beside them. The wire proxy is there only for faults that need it.
 
 `up` starts everything that does not need each other at the same time and returns when each part
 has proven that it works; `down` stops everything in reverse and proves that nothing is left.
@@ -14,7 +15,7 @@ import shutil
 import signal
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -23,27 +24,37 @@ from chaos.errors import EnvironmentProblem
 from chaos.rundir import RunDir
 from chaos.sandbox.enter import mount_tmpfs, unmount
 from chaos.sandbox.guardian import RUN_ID_VARIABLE, marked_pids
-from chaos.stack.base import CommandResult, Endpoint, Proxy, Service, Stack
+from chaos.stack.base import Endpoint, Service, Stack
+from chaos.stack.clock import WatcherClock, compiler
+from chaos.stack.live import LocalStack
 from chaos.stack.llm_probe import completes, healthy
 from chaos.stack.llm_service import LLMService
 from chaos.stack.ports import require_free
 from chaos.stack.process import LocalService, Surroundings, run_command, tail
 from chaos.stack.proctree import ancestors, await_gone, command_line, processes, send
 from chaos.stack.toxiproxy import ProxyProblem, ToxiproxyClient
-from chaos.stack.workspace import collect, fill, fill_words, install, merge_policies
+from chaos.stack.wire import WireControl, WireProblem, proxy_argv, wire_argv
+from chaos.stack.workspace import fill, fill_words, install, merge_policies
 from chaos.stopping import RunStopped
 from chaos.target import ServiceSpec, Target
 
 # In the sandbox /tmp is private, so the path may be the same for every run.
 _SANDBOX_WORKSPACE = Path("/tmp/chaos/workspace")
+_CLOCK_FOLDER = "watcher_clock"  # beside the workspace
 _PROXY_START_LIMIT_S = 10.0
 _HEALTH_LIMIT_S = 2.0
 _COMPLETION_LIMIT_S = 10.0
 _LOOK_S = 0.01
 
 # What each service may take to end when the stack is taken down (the Watcher's own halt has been
-# tried and timed before): 6.5 s in all, then SIGKILL.
-_DOWN_LIMIT_S = {"injector": 1.0, "watcher": 2.5, "proxy": 1.0, "llm_supervisor": 2.0}
+# tried and timed before): 7.5 s in all, then SIGKILL.
+_DOWN_LIMIT_S = {
+    "injector": 1.0,
+    "watcher": 2.5,
+    "proxy": 1.0,
+    "wire": 1.0,
+    "llm_supervisor": 2.0,
+}
 _LLM_STOP_LIMIT_S = 1.5
 _LEFTOVERS_LIMIT_S = 1.0
 
@@ -56,51 +67,15 @@ class StackAssets(Protocol):
         """The GGUF file."""
 
     @property
-    def toxiproxy(self) -> Path:
-        """The Toxiproxy server binary."""
-
-
-class LocalStack:
-    """The running stack. See `chaos.stack.base.Stack`."""
-
-    def __init__(
-        self,
-        target: Target,
-        workspace: Path,
-        where: Surroundings,
-        values: Mapping[str, Any],
-        services: Mapping[str, Service],
-        proxy: ToxiproxyClient,
-        installed: set[str],
-    ) -> None:
-        self.workspace = workspace
-        self.proxied_llm = Endpoint.parse(target.llm.endpoint)
-        self.direct_llm = Endpoint.parse(target.llm.upstream)
-        self.proxy: Proxy = proxy
-        self._where = where
-        self._values = values
-        self._services = services
-        self._installed = installed
-        self._place = f"target {target.target}"
-
-    def service(self, name: str) -> Service:
-        """watcher, injector, llm, llm_supervisor or proxy; `KeyError` for any other."""
-        return self._services[name]
-
-    def run(self, argv: Sequence[str], limit_s: float) -> CommandResult:
-        """Run a command (placeholders allowed) in the workspace with the target's environment."""
-        return run_command(fill_words(argv, self._values, place=self._place), self._where, limit_s)
-
-    def collect(self, destination: Path) -> None:
-        """Copy the Watcher's data files into `destination`; bounded, follows no link."""
-        collect(self.workspace, destination, self._installed)
+    def toxiproxy(self) -> Path | None:
+        """The Toxiproxy server binary; None: the built-in proxy of last resort."""
 
 
 class LocalBackend:
     """See the module and `chaos.stack.base.Backend`. Use from one thread.
 
     `sandboxed`: this process is inside the namespaces that `enter` prepared. `cancel`, once set,
-    ends `up` early with `RunStopped`.
+    ends `up` early with `RunStopped`. `needs`: parts that only some faults need (`wire`, `clock`).
     """
 
     name = "local"
@@ -115,8 +90,11 @@ class LocalBackend:
         *,
         sandboxed: bool,
         cancel: threading.Event | None = None,
+        needs: frozenset[str] = frozenset(),
     ) -> None:
         self._target = target
+        self._needs_wire = "wire" in needs
+        self._needs_clock = "clock" in needs
         self._run = run
         self._assets = assets
         self._images = images
@@ -131,6 +109,9 @@ class LocalBackend:
         }
         self._where = Surroundings(self._workspace, self._product_environment())
         self._aside = Surroundings(run.path, self._environment())  # for what is not the product
+        # For our own modules, which must be importable wherever the run was started from.
+        ours = {**self._environment(), "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+        self._ours = Surroundings(run.path, ours)
         self._mounted = False
         self._started: list[LocalService] = []
         self.swept: list[str] = []  # what `down` found beside the services, and killed
@@ -162,18 +143,28 @@ class LocalBackend:
         installed = install(self._target, self._images, self._workspace)
         merge_policies(self._target, self._workspace, self._values)
         endpoints = [llm.endpoint, llm.upstream, llm.control, llm.proxy_api]
+        endpoints += self._wire_endpoints()
         require_free(Endpoint.parse(text) for text in endpoints)
         on_step("LLM server and proxy: starting")
         supervisor = self._start(self._supervisor())
         proxy_service = self._start(self._proxy_service())
+        wire_service = self._start(self._wire_service()) if self._needs_wire else None
         client = ToxiproxyClient(Endpoint.parse(llm.proxy_api))
         self._prepare(on_step)  # while the model loads
-        self._await_proxy(client, proxy_service)
-        client.create(Endpoint.parse(llm.endpoint), Endpoint.parse(llm.upstream))
+        self._await_answer(client.version, "the proxy", proxy_service)
+        wire = None
+        if wire_service is not None:
+            wire = WireControl(Endpoint.parse(llm.wire_control))
+            self._await_answer(wire.stats, "the wire proxy", wire_service)
+        behind = llm.upstream if wire is None else llm.wire
+        client.create(Endpoint.parse(llm.endpoint), Endpoint.parse(behind))
         on_step("LLM server: waiting for health and a completion, direct and through the proxy")
         llm_service = LLMService(supervisor, Endpoint.parse(llm.control), self._log("llm"))
         self._await_llm(llm_service)
-        watcher = self._program("watcher", self._target.watcher if daemon else self._batch())
+        clock = self._watcher_clock()
+        watcher = self._program(
+            "watcher", self._target.watcher if daemon else self._batch(), clock=clock
+        )
         injector = self._program("injector", self._target.injector)
         self._started += [watcher, injector]  # started later; `down` stops them
         services: dict[str, Service] = {
@@ -183,8 +174,20 @@ class LocalBackend:
             "llm_supervisor": supervisor,
             "proxy": proxy_service,
         }
+        if wire_service is not None:
+            services["wire"] = wire_service
         return LocalStack(
-            self._target, self._workspace, self._where, self._values, services, client, installed
+            self._target,
+            self._workspace,
+            self._where,
+            self._values,
+            services,
+            client,
+            installed,
+            wire=wire,
+            sandboxed=self._sandboxed,
+            daemon=daemon,
+            clock=clock,
         )
 
     def down(self) -> list[str]:
@@ -218,11 +221,22 @@ class LocalBackend:
         service.start()
         return service
 
-    def _program(self, name: str, spec: ServiceSpec) -> LocalService:
+    def _watcher_clock(self) -> WatcherClock | None:
+        """Where a fault needs it and it can be built; the fault says so where it cannot."""
+        if not self._needs_clock or compiler() is None:
+            return None
+        return WatcherClock.build(self._workspace.parent / _CLOCK_FOLDER)
+
+    def _program(
+        self, name: str, spec: ServiceSpec, *, clock: WatcherClock | None = None
+    ) -> LocalService:
+        where = self._where
+        if clock is not None:
+            where = Surroundings(where.cwd, clock.environment(where.env))
         return LocalService(
             name,
             fill_words(spec.start, self._values, place=f"target {self._target.target}, {name}"),
-            self._where,
+            where,
             self._log(name),
             stop_signal=signal.Signals[f"SIG{spec.stop_signal}"],
             ready_file=self._workspace / spec.ready_file if spec.ready_file else None,
@@ -262,10 +276,27 @@ class LocalBackend:
         return LocalService("llm_supervisor", argv, self._aside, self._log("llm_supervisor"))
 
     def _proxy_service(self) -> LocalService:
-        api = Endpoint.parse(self._target.llm.proxy_api)
-        argv = [str(self._assets.toxiproxy), "-host", api.host, "-port", str(api.port)]
-        where = Surroundings(self._run.path, {**self._aside.env, "LOG_LEVEL": "info"})
+        argv = proxy_argv(self._assets.toxiproxy, Endpoint.parse(self._target.llm.proxy_api))
+        where = Surroundings(self._run.path, {**self._ours.env, "LOG_LEVEL": "info"})
         return LocalService("proxy", argv, where, self._log("proxy"))
+
+    def _wire_endpoints(self) -> list[str]:
+        """Where the wire proxy listens, and its control; empty when no fault needs it."""
+        llm = self._target.llm
+        if not self._needs_wire:
+            return []
+        if not (llm.wire and llm.wire_control):
+            raise EnvironmentProblem(
+                "a fault of this run needs the wire proxy, and the target has no place for it",
+                place=f"target {self._target.target}, llm.wire and llm.wire_control",
+                next_step="add both addresses (host:port), or leave the llm_wire faults out",
+            )
+        return [llm.wire, llm.wire_control]
+
+    def _wire_service(self) -> LocalService:
+        listen, control = (Endpoint.parse(text) for text in self._wire_endpoints())
+        argv = wire_argv(listen, Endpoint.parse(self._target.llm.upstream), control)
+        return LocalService("wire", argv, self._ours, self._log("wire"))
 
     # Evidence that it works
 
@@ -288,14 +319,14 @@ class LocalBackend:
                     next_step="run the command by hand in a copy of the programs",
                 )
 
-    def _await_proxy(self, client: ToxiproxyClient, service: LocalService) -> None:
+    def _await_answer(self, ask: Callable[[], object], what: str, service: LocalService) -> None:
         deadline = Deadline(_PROXY_START_LIMIT_S, self._cancel)
         while True:
             try:
-                client.version()
+                ask()
                 return
-            except ProxyProblem:
-                self._keep_waiting(deadline, "the proxy", service.log, not service.alive())
+            except (ProxyProblem, WireProblem):
+                self._keep_waiting(deadline, what, service.log, not service.alive())
 
     def _await_llm(self, llm: LLMService) -> None:
         """Direct first: through the proxy it can only answer when it does so directly."""
@@ -336,8 +367,9 @@ class LocalBackend:
             if self._mounted:
                 unmount(self._workspace)
                 self._mounted = False
-            if self._workspace.exists():
-                shutil.rmtree(self._workspace)
+            for folder in (self._workspace, self._workspace.parent / _CLOCK_FOLDER):
+                if folder.exists():
+                    shutil.rmtree(folder)
         except OSError as error:
             return [f"{self._workspace}: {error}"]
         return []

@@ -102,6 +102,14 @@ class ToxiproxyClient:
         with self._proxy() as proxy:
             return sorted(proxy.toxics())
 
+    def set_enabled(self, enabled: bool) -> None:
+        """Disabled: connections are refused and open ones are closed."""
+        with self._proxy() as proxy:
+            if enabled:
+                proxy.enable()
+            else:
+                proxy.disable()
+
     def version(self) -> str:
         """Version text of the server, e.g. 2.12.0. Raises `ProxyProblem` while it is not up."""
         with self._library():

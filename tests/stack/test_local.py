@@ -15,6 +15,7 @@ from dataclasses import replace as replace_dataclass
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from chaos.assets import Assets
 from chaos.deadline import Deadline
@@ -82,6 +83,46 @@ def test_a_stack_comes_up_works_and_goes_down(backend: Make, run_dir: RunDir) ->
     assert_nothing_left(made, run_dir)
     for name in ("watcher", "injector", "llm_supervisor", "llm", "proxy"):
         assert (run_dir.logs / f"{name}.log").exists()
+
+
+def test_a_stack_with_the_wire_proxy_and_without_toxiproxy(
+    backend: Make, assets: Assets, run_dir: RunDir
+) -> None:
+    """The proxy of last resort leads to the wire proxy, and that to the server."""
+    made = backend(needs=["wire"], assets=replace_dataclass(assets, toxiproxy=None))
+    stack = up(made)
+    assert stack.proxy.version().startswith("builtin ")
+    assert stack.wire is not None
+    assert completes(stack.proxied_llm, 30)
+    stack.wire.put("r", "status", {"status": 500})
+    assert not completes(stack.proxied_llm, 30)
+    assert completes(stack.direct_llm, 30)
+    assert (stack.wire.rules()["r"].seen, stack.wire.rules()["r"].struck) == (1, 1)
+    stack.wire.remove("r")
+    assert completes(stack.proxied_llm, 30)
+    stack.service("wire").kill()
+    with pytest.raises(EnvironmentProblem, match="wire proxy"):
+        stack.wire.rules()
+    assert_nothing_left(made, run_dir)
+    assert (run_dir.logs / "wire.log").exists()
+
+
+def test_no_fault_needs_it_no_wire_proxy(backend: Make) -> None:
+    """One process less, and one less that can break."""
+    stack = up(backend())
+    assert stack.wire is None
+    with pytest.raises(KeyError):
+        stack.service("wire")
+
+
+def test_a_target_without_a_place_for_the_wire_proxy_is_said(
+    backend: Make, tiny_target: Target, run_dir: RunDir
+) -> None:
+    target = replace(tiny_target, llm=replace(tiny_target.llm, wire=""))
+    made = backend(needs=["wire"], target=target)
+    with pytest.raises(EnvironmentProblem, match="needs the wire proxy"):
+        up(made)
+    assert_nothing_left(made, run_dir)
 
 
 def test_commands_run_where_the_watcher_runs(backend: Make, run_dir: RunDir) -> None:

@@ -1,0 +1,176 @@
+"""One question to the LLM, told as what happened on the wire: the witness of the wire faults.
+
+The question has a grammar, so that an answer can be told to obey it or not, and few tokens, so
+that a busy machine is asked for little. Each call opens a connection of its own and ends within
+its limits.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import h11
+
+from chaos.stack.base import Endpoint
+
+Ended = Literal["complete", "closed", "silent", "refused"]
+
+ALLOWED = ("yes", "no")
+_QUESTION = {"prompt": "So?", "temperature": 0, "seed": 1, "cache_prompt": False}
+_DECIDE = {"n_predict": 8, "grammar": 'root ::= "yes" | "no"', "stream": False}
+_BODY_BYTES_MAX = 1 << 18
+_SHOWN_CHARS = 80
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came. `gap_ms`: from the head to the first byte of the body, or to giving up."""
+
+    ended: Ended
+    status: int | None = None
+    body: bytes = b""
+    retry_after: str = ""
+    gap_ms: float = 0.0
+    took_ms: float = 0.0
+
+    @property
+    def events(self) -> int:
+        """How many `data:` lines of a streamed answer came."""
+        return sum(line.startswith(b"data:") for line in self.body.splitlines())
+
+    @property
+    def content(self) -> str | None:
+        """The completion's text; None when the answer is no completion."""
+        try:
+            content = json.loads(self.body)["content"]
+        except (ValueError, KeyError, TypeError, RecursionError):
+            return None
+        return content if isinstance(content, str) else None
+
+    @property
+    def error_type(self) -> str:
+        """`error.type` of an answer in the server's form of an error; else empty."""
+        try:
+            return str(json.loads(self.body)["error"]["type"])
+        except (ValueError, KeyError, TypeError, RecursionError):
+            return ""
+
+    @property
+    def good(self) -> bool:
+        """A whole answer with status 200."""
+        return self.ended == "complete" and self.status == 200
+
+    @property
+    def usable(self) -> bool:
+        """A whole answer that obeys the grammar."""
+        return self.good and self.content in ALLOWED
+
+    def measured(self) -> dict[str, Any]:
+        """As written into the history."""
+        told: dict[str, Any] = {
+            "ended": self.ended,
+            "status": self.status,
+            "bytes": len(self.body),
+            "gap_ms": round(self.gap_ms, 1),
+            "took_ms": round(self.took_ms, 1),
+        }
+        if self.content is not None:
+            told["content"] = self.content[:_SHOWN_CHARS]
+        if self.error_type:
+            told["error_type"] = self.error_type[:_SHOWN_CHARS]
+        return told
+
+
+def ask(
+    endpoint: Endpoint, *, limit_s: float, silence_s: float, stream_tokens: int | None = None
+) -> Answer:
+    """Ask; the whole ends within `limit_s`, and `silence_s` after the last byte once the head
+    of the answer is there. With `stream_tokens` so many are asked for, streamed, without a grammar.
+    """
+    stream = {"n_predict": stream_tokens, "ignore_eos": True, "stream": True}
+    asked = {**_QUESTION, **(_DECIDE if stream_tokens is None else stream)}
+    return _Call(limit_s, silence_s).run(endpoint, json.dumps(asked).encode())
+
+
+class _Call:
+    """One exchange against its limits."""
+
+    def __init__(self, limit_s: float, silence_s: float) -> None:
+        self._start_s = time.monotonic()
+        self._end_s = self._start_s + limit_s
+        self._silence_s = silence_s
+        self._http = h11.Connection(h11.CLIENT)
+        self._status: int | None = None
+        self._retry_after = ""
+        self._head_s: float | None = None
+        self._first_s: float | None = None
+        self._body = b""
+
+    def run(self, endpoint: Endpoint, body: bytes) -> Answer:
+        head = h11.Request(
+            method="POST",
+            target="/completion",
+            headers=[
+                ("Host", str(endpoint)),
+                ("Content-Type", "application/json"),
+                ("Content-Length", str(len(body))),
+            ],
+        )
+        parts = (head, h11.Data(data=body), h11.EndOfMessage())
+        request = b"".join(self._http.send(part) or b"" for part in parts)
+        try:
+            with socket.create_connection(
+                (endpoint.host, endpoint.port), timeout=self._left_s()
+            ) as link:
+                link.sendall(request)
+                return self._told(self._read(link))
+        except TimeoutError:
+            return self._told("silent")
+        except ConnectionRefusedError:
+            return self._told("refused")
+        except (OSError, h11.RemoteProtocolError):  # reset, or cut in the middle
+            return self._told("closed")
+
+    def _read(self, link: socket.socket) -> Ended:
+        """Raises `TimeoutError`, or h11's error when the answer ends too early."""
+        while True:
+            event = self._http.next_event()
+            if event is h11.NEED_DATA:
+                link.settimeout(self._left_s())
+                self._http.receive_data(link.recv(65_536))
+            elif isinstance(event, h11.Response):
+                self._head_s = time.monotonic()
+                self._status = event.status_code
+                named = {bytes(name): bytes(value) for name, value in event.headers}
+                self._retry_after = named.get(b"retry-after", b"").decode("latin-1")
+            elif isinstance(event, h11.Data):
+                self._first_s = self._first_s or time.monotonic()
+                self._body += event.data
+                if len(self._body) > _BODY_BYTES_MAX:
+                    return "closed"
+            elif isinstance(event, h11.EndOfMessage):
+                return "complete"
+            elif isinstance(event, h11.ConnectionClosed):
+                return "closed"
+
+    def _left_s(self) -> float:
+        left_s = self._end_s - time.monotonic()
+        if self._head_s is not None:
+            left_s = min(left_s, self._silence_s)
+        return max(0.001, left_s)
+
+    def _told(self, ended: Ended) -> Answer:
+        now_s = time.monotonic()
+        gap_s = 0.0 if self._head_s is None else (self._first_s or now_s) - self._head_s
+        return Answer(
+            ended,
+            self._status,
+            self._body,
+            self._retry_after,
+            gap_ms=gap_s * 1000,
+            took_ms=(now_s - self._start_s) * 1000,
+        )

@@ -1,0 +1,57 @@
+"""What both programs of the wire share: addresses, listening, and an end on SIGTERM."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+
+Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+EXIT_USAGE = 2
+EXIT_CANNOT_LISTEN = 4
+
+
+class CannotListen(Exception):
+    """The port is taken, or the address is none of this machine's."""
+
+
+def address(text: str) -> tuple[str, int]:
+    """'127.0.0.1:8080' -> its parts; for argparse."""
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdigit() or not 0 < int(port) < 65536:
+        raise argparse.ArgumentTypeError(f"HOST:PORT is needed, not {text!r}")
+    return host, int(port)
+
+
+async def listen(where: tuple[str, int], serve: Serve) -> asyncio.Server:
+    """Listen; raises `CannotListen`."""
+    try:
+        return await asyncio.start_server(serve, *where)
+    except OSError as error:
+        place = f"{where[0]}:{where[1]}"
+        raise CannotListen(f"cannot listen on {place}: {error.strerror or error}") from error
+
+
+async def until_told_to_end() -> None:
+    """Until SIGTERM or SIGINT."""
+    told = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, told.set)
+    await told.wait()
+
+
+def run(program: str, main: Callable[[], Awaitable[None]]) -> int:
+    """Run `main` to its end; the exit code."""
+    try:
+        asyncio.run(_awaited(main))
+    except CannotListen as error:
+        print(f"{program}: {error}", file=sys.stderr)
+        return EXIT_CANNOT_LISTEN
+    return 0
+
+
+async def _awaited(main: Callable[[], Awaitable[None]]) -> None:
+    await main()
