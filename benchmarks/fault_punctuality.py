@@ -16,12 +16,12 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal, cast
+from typing import Any, ClassVar, cast
 
 from benchmarks.figures import Figure, median, parser, percentile, show
 from chaos.assets import locate
 from chaos.deadline import Deadline
-from chaos.faults.base import Evidence, Param, Value
+from chaos.faults.base import Evidence, Fault, Param, Value
 from chaos.faults.ledger import Ledger
 from chaos.faults.lifecycle import Occurrence, Storm
 from chaos.history import FaultRecord, HistoryWriter, read_history
@@ -31,17 +31,15 @@ from chaos.stack.toxiproxy import ProxyProblem, ToxiproxyClient
 _START_LIMIT_S = 10.0
 
 
-class HarmlessToxic:
+class HarmlessToxic(Fault):
     """A latency toxic of 1 ms: a real injection whose effect is proven by the proxy's own list."""
 
     name: ClassVar[str] = "harmless_toxic"
     summary: ClassVar[str] = "adds 1 ms of latency"
-    scope: ClassVar[Literal["stack", "host"]] = "stack"
-    triage_path: ClassVar[str] = "none"
-    reconnection_path: ClassVar[str] = "none"
     params: ClassVar[tuple[Param, ...]] = ()
 
     def __init__(self, fault_id: str, values: dict[str, Value]) -> None:
+        super().__init__(fault_id, values)
         self._toxic = f"measure_{fault_id}"
 
     def available(self, stack: Stack) -> str | None:
@@ -70,10 +68,6 @@ class HarmlessToxic:
         toxics = stack.proxy.toxics()
         return Evidence(self._toxic not in toxics, {"toxics": toxics})
 
-    @staticmethod
-    def undo(record: dict[str, Any]) -> None:
-        """Nothing to do: the proxy ends with the benchmark."""
-
 
 class ProxyOnly:
     """A stack of which only the proxy exists: all that the fault above touches."""
@@ -89,7 +83,10 @@ def main(argv: list[str] | None = None) -> None:
     made.add_argument("--sleeping-faults", type=int, default=40)
     options = made.parse_args(argv)
     every_s = options.every_ms / 1000
-    with proxy(locate().toxiproxy) as client:
+    binary = locate().toxiproxy
+    if binary is None:
+        made.error("there is no Toxiproxy to measure; see `chaos setup`")
+    with proxy(binary) as client:
         late_ms, unproven = by_storm(client, options.faults, every_s)
         sleeping_ms = by_sleeping(client, options.sleeping_faults, every_s)
         left = client.toxics()

@@ -54,7 +54,7 @@ def _in_sandbox(work: Path, times: int, *, as_json: bool) -> int:
 
 def _measure(work: Path, times: int, *, as_json: bool) -> None:
     assets = locate()
-    enter([work, _REPO, cache.cache_dir(), assets.model, assets.toxiproxy])
+    enter([work, _REPO, cache.cache_dir(), *assets.files])
     experiment = load(_REPO / "experiments" / "soak_c.yaml", Experiment)
     target = load(_REPO / "experiments" / "targets" / f"{experiment.target}.yaml", Target)
     settings = experiment.profiles[experiment.default_profile].settings

@@ -12,7 +12,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from contextlib import suppress
 from types import FrameType, TracebackType
 
@@ -96,8 +95,8 @@ def _awaited(child: subprocess.Popen[bytes], limit_s: float) -> int:
         return child.wait(limit_s)
     except subprocess.TimeoutExpired:
         child.terminate()
-    deadline_s = time.monotonic() + _END_LIMIT_S
-    while child.poll() is None and time.monotonic() < deadline_s:
-        time.sleep(0.1)
-    child.kill()
+    try:
+        return child.wait(_END_LIMIT_S)
+    except subprocess.TimeoutExpired:
+        child.kill()
     return child.wait()

@@ -7,34 +7,35 @@ with masks over the columns. Knows the selectors of the target, and no check.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from operator import attrgetter
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from chaos.checks.clock import ClockJump, put_back, put_back_one
 from chaos.checks.decision import Decision, DecisionReader, text_hash, text_of
+from chaos.checks.decision_line import UsualLine
 from chaos.target import DecisionLog
 
 Mask = npt.NDArray[np.bool_]
 Times = npt.NDArray[np.float64]
 Hashes = npt.NDArray[np.int64]
 Indices = npt.NDArray[np.intp]
-Arrival = tuple[float, str]  # run seconds, and who says so
 
 _CHUNK = 4096
 _INDEX_EVERY = 512
+_BLOCK = 1 << 16
 _CODES_MAX = 65_535
 _DAMAGED_KEPT = 10
 _NAN = float("nan")
 _UNIX_EPOCH = datetime.fromtimestamp(0, UTC)
 LINE_BYTES_MAX = 1 << 20
-_Moment = Annotated[datetime, msgspec.Meta(tz=True)] | None
 
 
 class _Codes:
@@ -65,12 +66,20 @@ class _Codes:
 class DecisionTable:
     """See the module. Indices count decisions from 0; `lines` are their lines in the file."""
 
-    def __init__(self, path: Path, log: DecisionLog, epoch_s: float) -> None:
+    def __init__(
+        self,
+        path: Path,
+        log: DecisionLog,
+        epoch_s: float,
+        jumps: Sequence[ClockJump] = (),
+    ) -> None:
+        """`jumps`: when, and how far, the Watcher's clock was off on purpose."""
         self._path = path
+        self._jumps = jumps
         self._log = log
         self._epoch_s = epoch_s
         self._reader = DecisionReader(log, epoch_s)
-        self._usual = _Usual(log)
+        self._usual = UsualLine(log)
         self._lines = array("I")
         self._starts, self._ends = array("d"), array("d")
         self._requests, self._ids, self._sequences = array("q"), array("q"), array("q")
@@ -174,18 +183,43 @@ class DecisionTable:
         return len(self._lines)
 
     def __iter__(self) -> Iterator[Decision]:
-        for number, entry in self.entries():
-            yield self._reader.read(number, entry)
+        for index, (number, line) in enumerate(self.raw()):
+            yield self._timed(index, self._reader.read(number, decoded_object(line) or {}))
 
-    def entries(self) -> Iterator[tuple[int, dict[str, Any]]]:
-        """(line, all that stands in it) of each decision; reads the whole file again."""
+    def raw(self) -> Iterator[tuple[int, bytes]]:
+        """(line, what stands in it) of each decision; reads the whole file again."""
+        lines = iter(self._lines)
+        wanted = next(lines, None)
         for number, line in _numbered(self._path):
-            entry = decoded_object(line)
-            if entry is not None:
-                yield number, entry
+            if number == wanted:
+                yield number, line
+                wanted = next(lines, None)
 
     def __getitem__(self, index: int) -> Decision:
         """One decision, read from the file again."""
+        return self._timed(index, self._reader.read(self._lines[index], self.entry(index)))
+
+    def _timed(self, index: int, decision: Decision) -> Decision:
+        """The decision with its times as they stand in the columns, where a clock jumped."""
+        if not self._jumps:
+            return decision
+        start_s, end_s = float(self.start_s[index]), float(self.end_s[index])
+        return msgspec.structs.replace(
+            decision,
+            start_s=None if decision.start_s is None else start_s,
+            end_s=None if decision.end_s is None else end_s,
+            calls=tuple(
+                msgspec.structs.replace(
+                    call,
+                    start_s=call.start_s and put_back_one(call.start_s, end_s, self._jumps),
+                    end_s=call.end_s and put_back_one(call.end_s, end_s, self._jumps),
+                )
+                for call in decision.calls
+            ),
+        )
+
+    def entry(self, index: int) -> dict[str, Any]:
+        """All that stands in the line of one decision, read from the file again."""
         wanted = self._lines[index]
         first = index // _INDEX_EVERY
         number = self._lines[first * _INDEX_EVERY]
@@ -193,7 +227,7 @@ class DecisionTable:
             stream.seek(self._offsets[first])
             for line in stream:
                 if number == wanted:
-                    return self._reader.read(wanted, decoded_object(line) or {})
+                    return decoded_object(line) or {}
                 number += 1
         raise ValueError(f"{self._path} became shorter while it was judged")
 
@@ -206,24 +240,17 @@ class DecisionTable:
         chosen = self.dispatched if dispatched else np.ones(len(self), dtype=np.bool_)
         return int((chosen if source is None else chosen & self.from_source(source)).sum())
 
-    def served(self, arrivals: dict[int, Arrival]) -> list[tuple[int, Arrival]]:
-        """(index, arrival) of the dispatches whose request's hash is in `arrivals`, by start."""
-        known = np.array(sorted(arrivals), dtype=np.int64)
-        found = np.flatnonzero(self.dispatched & among(self.request, known))
-        order = found[np.argsort(self.start_s[found], kind="stable")]
-        return [(int(index), arrivals[int(self.request[index])]) for index in order]
-
     # -- columns ------------------------------------------------------------------------------
 
     @cached_property
     def start_s(self) -> Times:
         """When each decision began (run seconds), NaN where it does not say."""
-        return self._run_time(self._starts)
+        return put_back(self._run_time(self._starts), self._jumps, self.end_s)
 
     @cached_property
     def end_s(self) -> Times:
         """When each decision was written."""
-        return self._run_time(self._ends)
+        return put_back(self._run_time(self._ends), self._jumps)
 
     @property
     def lines(self) -> npt.NDArray[np.uint32]:
@@ -276,12 +303,12 @@ class DecisionTable:
     @cached_property
     def call_start_s(self) -> Times:
         """When each LLM call of all decisions began, one after the other."""
-        return self._run_time(self._call_starts)
+        return self._call_time(self._call_starts)
 
     @cached_property
     def call_end_s(self) -> Times:
         """When each LLM call ended."""
-        return self._run_time(self._call_ends)
+        return self._call_time(self._call_ends)
 
     @property
     def call_ok(self) -> Mask:
@@ -304,6 +331,10 @@ class DecisionTable:
         found[self.call_of[which]] = True
         return found
 
+    def _call_time(self, unix_s: array[float]) -> Times:
+        times = self._run_time(unix_s)
+        return put_back(times, self._jumps, self.end_s[self.call_of]) if self._jumps else times
+
     def _run_time(self, unix_s: array[float]) -> Times:
         # In place: nobody asks for the wall clock. Rounded as time stamps are, to the microsecond.
         times = np.frombuffer(unix_s, dtype=np.float64)
@@ -312,13 +343,15 @@ class DecisionTable:
 
 
 def among(values: Hashes, others: Hashes) -> Mask:
-    """For each of `values` whether it is one of `others`; `np.isin` needs four times the memory."""
-    if not len(others):
-        return np.zeros(len(values), dtype=np.bool_)
-    ordered = np.sort(others)
-    place = np.searchsorted(ordered, values)
-    np.minimum(place, len(ordered) - 1, out=place)
-    return np.equal(ordered[place], values)
+    """For each of `values` whether it is one of `others`, in the memory of one copy of `others`."""
+    found: Mask = np.zeros(len(values), dtype=np.bool_)
+    if len(others):
+        ordered = np.sort(others)
+        for first in range(0, len(values), _BLOCK):
+            some = values[first : first + _BLOCK]
+            place = np.minimum(np.searchsorted(ordered, some), len(ordered) - 1)
+            found[first : first + _BLOCK] = ordered[place] == some
+    return found
 
 
 def twice(values: Hashes) -> Hashes:
@@ -338,52 +371,6 @@ def repeats(hashes: Hashes, used: Mask) -> list[tuple[int, int]]:
         if first != index:
             found.append((index, first))
     return found
-
-
-class _Usual:
-    """The usual line: a JSON object with the selected fields, times as RFC 3339 with a zone.
-
-    `decode` makes objects of the selected fields alone and refuses lines of any other form;
-    `names` maps our words to the names that the fields have in the decoded object.
-    """
-
-    def __init__(self, log: DecisionLog) -> None:
-        call, self.call_names = _struct(
-            {"started": (log.call.started, _Moment), "ended": (log.call.ended, _Moment)}
-            | {"outcome": (log.call.outcome, Any)}
-            if log.call is not None
-            else {}
-        )
-        texts = ("id", "request", "sequence", "source", "status", "dispatch", "fallback")
-        fields: dict[str, tuple[str, Any]] = {
-            "started": (log.started, _Moment),
-            "timestamp": (log.timestamp, _Moment),
-        }
-        if log.calls and log.call is not None:
-            fields["calls"] = (log.calls, list[call] | None)  # type: ignore[valid-type]
-        fields |= {name: (getattr(log, name), Any) for name in texts}
-        entry, self.names = _struct(fields)
-        self.decode = msgspec.json.Decoder(entry).decode
-
-
-def _struct(fields: dict[str, tuple[str, Any]]) -> tuple[type[msgspec.Struct], dict[str, str]]:
-    """A struct of `fields` (our word -> (name in the log, type)), and our words' names in it.
-
-    Several words may mean the same field of a log.
-    """
-    by_name: dict[str, tuple[str, Any]] = {}
-    names: dict[str, str] = {}
-    for word, (name, kind) in fields.items():
-        names[word] = by_name.setdefault(name, (word, kind))[0]
-    made = msgspec.defstruct(
-        "_Entry",
-        [
-            (word, kind, msgspec.field(name=name, default=None))
-            for name, (word, kind) in by_name.items()
-        ],
-        gc=False,
-    )
-    return made, names
 
 
 def _column(chunk: list[Any], name: str) -> list[Any]:

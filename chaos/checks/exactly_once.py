@@ -9,6 +9,7 @@ from chaos.checks.base import Check, Params, needs
 from chaos.checks.decision import Decision
 from chaos.checks.emitted import emitted_requests, lost_requests
 from chaos.checks.finding import EVIDENCE_MAX, Evidence, Finding, plural
+from chaos.checks.planted import one_request, planted_files, wrongly_worked
 from chaos.checks.run_view import RunView
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ def judge(view: RunView, params: Params) -> list[Finding]:
     """Holds always, also through fault windows and crashes."""
     decisions = view.files.decisions
     lost = lost_requests(view)
+    worked = wrongly_worked(planted_files(view))
     found: list[Wrong] = [
         (view.files.decisions_damaged, decisions.damaged_count),
         _decided_twice(view, decisions),
@@ -28,6 +30,7 @@ def judge(view: RunView, params: Params) -> list[Finding]:
         _in_two_places(view),
         repeated_identity(view),
         (lost, len(lost)),
+        (worked, len(worked)),
     ]
     count = sum(some for _, some in found)
     torn = "; the log ends in half a line" if view.files.decisions_torn else ""
@@ -66,6 +69,7 @@ def _undecided(view: RunView, decisions: DecisionTable) -> list[Wrong]:
     dispatched = np.flatnonzero(decisions.dispatched)
     requests = decisions.request[dispatched]
     unseen = archived[~among(archived, requests)]
+    unseen = unseen[~among(unseen, files.hashes_of(one_request(view)))]
     folder = f"artefacts/{view.target.queue.archived.rpartition('/')[0]}"
     names = files.names_by_hash(view.target.queue.archived, unseen)
     without = [
@@ -88,13 +92,14 @@ def _undecided(view: RunView, decisions: DecisionTable) -> list[Wrong]:
 def _in_two_places(view: RunView) -> Wrong:
     import numpy as np
 
-    from chaos.checks.decision_table import twice
+    from chaos.checks.decision_table import among, twice
 
     files, queue = view.files, view.target.queue
     folders = (queue.pending, queue.claimed, queue.archived)
     hashes = [files.hashes(pattern) for pattern in folders]
     hashes.append(files.hashes_of(files.quarantined))
     doubled = twice(np.concatenate(hashes))
+    doubled = doubled[~among(doubled, files.hashes_of(one_request(view)))]
     if not len(doubled):
         return [], 0
     found: Counter[str] = Counter(files.quarantined)

@@ -7,7 +7,7 @@ from typing import Annotated
 import msgspec
 
 from chaos.checks.base import Check, Params, needs
-from chaos.checks.finding import Finding
+from chaos.checks.finding import Evidence, Finding
 from chaos.checks.run_view import RunView
 
 
@@ -34,6 +34,8 @@ def judge(view: RunView, params: HaltParams) -> list[Finding]:
         wrong.append("it took too long")
     if event.detail.get("flag_seen") is False:
         wrong.append(f"{view.target.halt.flag} was not written")
+    raced = _raced(view, params.limit_s)
+    wrong += [one.text for one in raced]
     summary = f"stopped after {took_s:.1f} s, exit code {exit_code} (limit {params.limit_s:g} s)"
     return [
         Finding(
@@ -41,9 +43,24 @@ def judge(view: RunView, params: HaltParams) -> list[Finding]:
             summary="; ".join([summary, *wrong]),
             measured=took_s,
             limit=params.limit_s,
-            evidence=[view.evidence(line, "; ".join(wrong) or "halted")],
+            evidence=[view.evidence(line, "; ".join(wrong) or "halted"), *raced],
         )
     ]
+
+
+def _raced(view: RunView, limit_s: float) -> list[Evidence]:
+    """Halts that faults have brought about (`halts` in what they measured) and that went wrong."""
+    wrong = []
+    for window in view.faults:
+        for state in ("recovered", "recovery_unproven"):
+            halts = window.evidence(state).get("halts")
+            for halt in halts if isinstance(halts, list) else []:
+                code, took_s = halt.get("exit_code"), float(halt.get("took_s") or 0.0)
+                if code == 0 and took_s <= limit_s:
+                    continue
+                text = f"{window.fault_id}: halted after {took_s:.1f} s, exit code {code}"
+                wrong.append(Evidence(window.ref(state), text))
+    return wrong
 
 
 CHECK = Check(

@@ -15,6 +15,7 @@ import msgspec
 from chaos import paths
 from chaos.checks.base import Check, Params
 from chaos.checks.finding import Evidence, Finding
+from chaos.checks.planted import felt
 from chaos.checks.run_view import FaultWindow, RunView
 from chaos.checks.watcher_files import Decision
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:  # numpy is not needed to check the names of criteria
 Role = Literal["triage", "reconnection"]
 _FULL_PART = 0.98
 _CLOCK_SLACK_S = 0.1
+_CALLS_READ_MAX = 200
 
 
 class PathTaken(msgspec.Struct, frozen=True, kw_only=True):
@@ -151,8 +153,31 @@ def _llm_felt(view: RunView, window: FaultWindow) -> Evidence | None:
         first = int(calls[0])
         text = "held up until the fault was over" if table.call_ok[first] else "failed"
         return _line(view, table[int(table.call_of[first])], f"an LLM call {text}")
+    again = _asked_again(view, window)
+    if again is not None:
+        return again
     silent = table.fallback & (table.call_count == 0)
     return _first(view, silent & _met(table.start_s, table.end_s, _span(view, window)), "fell back")
+
+
+def _asked_again(view: RunView, window: FaultWindow) -> Evidence | None:
+    """A call that succeeded, but not at its first attempt. Read line by line, hence bounded."""
+    of = view.target.decisions.call
+    table = view.files.decisions
+    if of is None or not of.attempts:
+        return None
+    span_s = _span(view, window)
+    met = _met(table.call_start_s, table.call_end_s, span_s).nonzero()[0]
+    for index in sorted({int(table.call_of[call]) for call in met[:_CALLS_READ_MAX]}):
+        told_calls = table.entry(index).get(view.target.decisions.calls)
+        listed = told_calls if isinstance(told_calls, list) else []
+        of_calls = [call for call in listed if isinstance(call, dict)]
+        for call, known in zip(of_calls, table[index].calls, strict=False):
+            told = call.get(of.attempts)
+            later = known.start_s is None or known.start_s > span_s[1]
+            if isinstance(told, int) and told > 1 and not later:
+                return _line(view, table[index], f"an LLM call succeeded at attempt {told}")
+    return None
 
 
 def _met(start_s: Times, end_s: Times, span_s: tuple[float, float]) -> Mask:
@@ -168,13 +193,25 @@ def _first(view: RunView, which: Mask, text: str) -> Evidence | None:
 
 
 def _disk_felt(view: RunView, window: FaultWindow) -> Evidence | None:
-    """The volume was full while the fault held."""
+    """The volume was full while the fault held, or refused the fault's own writes, and the
+    Watcher had a request in hand then: an idle one meets no full disk.
+    """
+    refused = window.evidence("effect_proven").get("writes_refused")
     total = view.target.workspace.size_mb * (1 << 20)
-    return _sample(view, window, "disk.workspace_used_bytes", total * _FULL_PART, "bytes used")
+    felt = _sample(view, window, "disk.workspace_used_bytes", total * _FULL_PART, "bytes used")
+    if refused:
+        felt = Evidence(window.ref("effect_proven"), f"writes got {refused}")
+    table = view.files.decisions
+    at_work = _first(view, _met(table.start_s, table.end_s, _span(view, window)), "at work")
+    return at_work and felt and Evidence(felt.ref, f"{felt.text}; {at_work.text} meanwhile")
 
 
 def _queue_felt(view: RunView, window: FaultWindow) -> Evidence | None:
-    """The Watcher set a request aside, or could not take one."""
+    """The Watcher set a request aside, or could not take one; of a fault that says what it has
+    planted, that very file.
+    """
+    if window.planted:
+        return felt(view, window)
     queue = view.target.queue
     for pattern, names in ((queue.quarantined, view.files.quarantined),
                            (queue.pending, view.files.pending)):  # fmt: skip
@@ -190,8 +227,12 @@ def _gone(view: RunView, window: FaultWindow) -> Evidence | None:
 
 
 def _stalled(view: RunView, window: FaultWindow) -> Evidence | None:
-    """Requests waited and none was finished while the fault held."""
+    """Requests waited and none was finished while the fault held.
+
+    From the moment at which the call that breaks had returned: up to then work may be finished.
+    """
     start_s, end_s = _span(view, window)
+    start_s = max(start_s, (window.start_s or start_s) + _CLOCK_SLACK_S)
     ends_s = view.files.decisions.end_s
     if bool(((ends_s > start_s) & (ends_s < end_s)).any()):
         return None
@@ -238,8 +279,8 @@ def _answered(view: RunView, window: FaultWindow) -> Evidence | None:
 def _server_anew(view: RunView, window: FaultWindow) -> Evidence | None:
     """A new LLM server, and an answer."""
     since_s, until_s = window.earliest_s or 0.0, _until(view, window)
-    started = [e for e in view.files.llm_events or [] if e.event == "start"]
-    anew = any(since_s < event.t_s <= until_s for event in started)
+    events = view.files.llm_events
+    anew = any(e.event == "start" and since_s < e.t_s <= until_s for e in events or ())
     return _answered(view, window) if anew else None
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
 from chaos.checks.base import Check, Params, needs
-from chaos.checks.finding import Evidence, Finding, plural
+from chaos.checks.finding import EVIDENCE_MAX, Evidence, Finding, plural
 from chaos.checks.run_view import RunView
+
+if TYPE_CHECKING:
+    from chaos.checks.decision_table import Hashes
 
 
 class PolicyCandidatesParams(Params, frozen=True):
@@ -20,38 +22,71 @@ class PolicyCandidatesParams(Params, frozen=True):
 
 def judge(view: RunView, params: PolicyCandidatesParams) -> list[Finding]:
     """The plan, soak C, row "Policy candidates: accumulating in policy_history/"."""
-    of = view.target.paths
+    import numpy as np
+
+    from chaos.checks.decision_table import among, twice
+
     found = view.last("baseline_files")
     names = found[1].detail.get("policy_candidates", []) if found else []
     before = {str(name) for name in names}
-    ids: Counter[str] = Counter()
-    new: list[Evidence] = []
-    wrong: list[Evidence] = []
-    for path in view.files.paths(of.policy_candidates):
-        content, problem = view.files.json(path)
-        identity = content.get(of.policy_candidate_id) if isinstance(content, dict) else None
-        if identity is None:
-            reason = problem or f"has no {of.policy_candidate_id}"
-            wrong.append(Evidence(view.files.ref(path), reason))
-            continue
-        ids[str(identity)] += 1
-        if ids[str(identity)] > 1:
-            wrong.append(Evidence(view.files.ref(path), f"candidate {identity} is there twice"))
-        elif not before & {str(identity), path.rpartition("/")[2]}:
-            new.append(Evidence(view.files.ref(path), f"candidate {identity}"))
-    summary = f"{plural(len(new), 'new candidate')} ({len(before)} before), at least "
+    table = view.files.candidates
+    identified = table.identity != 0
+    again = identified & among(table.identity, twice(table.identity))
+    _, firsts = np.unique(table.identity[again], return_index=True)
+    new = identified & ~again
+    new[np.flatnonzero(again)[firsts]] = True
+    doubled = int(identified.sum()) - int(new.sum())
+    folder = view.target.paths.policy_candidates.rpartition("/")[0] + "/"
+    new &= ~among(table.identity, view.files.hashes_of(before))
+    new &= ~among(table.path, view.files.hashes_of(folder + name for name in before))
+    count, wrong = int(new.sum()), doubled + int((~identified).sum())
+    summary = f"{plural(count, 'new candidate')} ({len(before)} before), at least "
     summary += f"{params.min_new} asked"
     if wrong:
-        summary += f"; {len(wrong)} unusable or doubled"
+        summary += f"; {wrong} unusable or doubled"
     return [
         Finding(
-            outcome="fail" if wrong or len(new) < params.min_new else "pass",
+            outcome="fail" if wrong or count < params.min_new else "pass",
             summary=summary,
-            measured=len(new),
+            measured=count,
             limit=params.min_new,
-            evidence=wrong + new,
+            evidence=(_wrong(view) if wrong else []) + _shown(view, table.path[new & ~again]),
+            evidence_count=wrong + count,
         )
     ]
+
+
+def _wrong(view: RunView) -> list[Evidence]:
+    """What is unusable, then what is there twice, each by name; of two, the later name."""
+    from chaos.checks.decision_table import among, twice
+
+    table, of = view.files.candidates, view.target.paths
+    unusable = []
+    for path in view.files.paths_by_hash(of.policy_candidates, table.path[table.identity == 0]):
+        _, problem = view.files.json(path)
+        reason = problem or f"has no {of.policy_candidate_id}"
+        unusable.append(Evidence(view.files.ref(path), reason))
+    doubled = table.path[(table.identity != 0) & among(table.identity, twice(table.identity))]
+    seen: set[str] = set()
+    again = []
+    for path in view.files.paths_by_hash(of.policy_candidates, doubled, most=len(doubled)):
+        content, _ = view.files.json(path)
+        identity = str(content.get(of.policy_candidate_id)) if isinstance(content, dict) else ""
+        if identity in seen:
+            again.append(Evidence(view.files.ref(path), f"candidate {identity} is there twice"))
+        seen.add(identity)
+    return [*unusable, *again[:EVIDENCE_MAX]]
+
+
+def _shown(view: RunView, paths: Hashes) -> list[Evidence]:
+    """The first of the new ones by name."""
+    of = view.target.paths
+    shown = []
+    for path in view.files.paths_by_hash(of.policy_candidates, paths):
+        content, _ = view.files.json(path)
+        identity = content.get(of.policy_candidate_id) if isinstance(content, dict) else "?"
+        shown.append(Evidence(view.files.ref(path), f"candidate {identity}"))
+    return shown
 
 
 CHECK = Check(

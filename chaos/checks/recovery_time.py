@@ -1,4 +1,8 @@
-"""Recovery time: how long after the LLM came back until the Watcher used it again."""
+"""Recovery time: how long after the LLM came back until the Watcher used it again.
+
+A Watcher that was ended comes back itself, perhaps to an LLM server that it had stopped for a
+dispatch: from its recovery on the same time counts.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,7 @@ import msgspec
 from chaos.checks.base import Check, Params, needs
 from chaos.checks.finding import Evidence, Finding, Outcome, plural
 from chaos.checks.run_view import FaultWindow, RunView
+from chaos.checks.watcher_alive import ends_watcher
 
 
 class RecoveryTimeParams(Params, frozen=True):
@@ -26,11 +31,12 @@ class _Recovery:
 
 
 def judge(view: RunView, params: RecoveryTimeParams) -> list[Finding]:
-    """One recovery per LLM fault; the slowest one counts."""
-    recovered = [w for w in view.faults if w.is_llm and w.end_s is not None]
+    """One recovery per fault of the LLM or end of the Watcher; the slowest one counts."""
+    recovered = [w for w in view.faults if _concerns(w) and w.end_s is not None]
     if not recovered:
-        asked = any(w.is_llm for w in view.faults)
-        reason = "no LLM fault has recovered" if asked else "no LLM fault was scheduled"
+        asked = any(_concerns(w) for w in view.faults)
+        what = "no fault of the LLM and no end of the Watcher"
+        reason = f"{what} has recovered" if asked else f"{what} was scheduled"
         return [Finding(outcome="inconclusive" if asked else "skipped", summary=reason)]
     judged = [_recovery(view, window, params.limit_s) for window in recovered]
     outcomes = [one.outcome for one in judged]
@@ -50,6 +56,10 @@ def judge(view: RunView, params: RecoveryTimeParams) -> list[Finding]:
             evidence=[one.evidence for one in sorted(judged, key=lambda one: one.outcome)],
         )
     ]
+
+
+def _concerns(window: FaultWindow) -> bool:
+    return window.is_llm or ends_watcher(window)
 
 
 def _recovery(view: RunView, window: FaultWindow, limit_s: float) -> _Recovery:
@@ -77,9 +87,9 @@ def _recovery(view: RunView, window: FaultWindow, limit_s: float) -> _Recovery:
 
 
 def _watched_until(view: RunView, window: FaultWindow) -> float:
-    """The next LLM fault, or the halt: up to there the Watcher could be seen to recover."""
+    """The next such fault, or the halt: up to there the Watcher could be seen to recover."""
     after_s = window.end_s or 0.0
-    others = [w.earliest_s for w in view.faults if w.is_llm and w.earliest_s is not None]
+    others = [w.earliest_s for w in view.faults if _concerns(w) and w.earliest_s is not None]
     return min([s for s in others if s > after_s] + [view.measured_span_s()[1]])
 
 

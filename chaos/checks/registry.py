@@ -33,6 +33,7 @@ from chaos.checks import (
     resource_growth,
     routing,
     selfplay_dispatches,
+    single_watcher,
     stack_health,
     stall,
     telemetry,
@@ -73,6 +74,7 @@ CHECKS: tuple[Check, ...] = (
     fault_effect.CHECK,
     paths_taken.CHECK,
     watcher_alive.CHECK,
+    single_watcher.CHECK,
     stack_health.CHECK,
     record_complete.CHECK,
 )

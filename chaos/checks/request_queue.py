@@ -5,26 +5,31 @@ from __future__ import annotations
 from chaos.checks.base import Check, Params, needs
 from chaos.checks.emitted import emitted_requests, lost_requests
 from chaos.checks.finding import Evidence, Finding, plural
+from chaos.checks.planted import left_behind, planted_files, set_aside_unplanned
 from chaos.checks.run_view import RunView
 
 
 def judge(view: RunView, params: Params) -> list[Finding]:
     """The plan, soak C, row "Request queue: all processed, none stuck".
 
-    A request may only be set aside when a fault put something unreadable into the queue.
+    A file may only be set aside when a fault has planted it as a bad one: that very file.
     """
     files, queue = view.files, view.target.queue
-    poisoned = any(w.name.startswith("queue_") for w, _, _ in view.injected_faults)
     stuck = [Evidence(_at(queue.pending, name), "still pending") for name in files.pending]
     stuck += [Evidence(_at(queue.claimed, name), "claimed, not done") for name in files.claimed]
-    aside = [Evidence(_at(queue.quarantined, name), "set aside") for name in files.quarantined]
+    unplanned = set_aside_unplanned(view)
+    aside = [Evidence(_at(queue.quarantined, name), "set aside") for name in unplanned]
+    planted = left_behind(planted_files(view))
     lost = lost_requests(view)
-    wrong = stuck + lost + ([] if poisoned else aside)
+    wrong = stuck + lost + aside + planted
     summary = (
         f"{plural(len(emitted_requests(view)), 'request')} emitted, "
         f"{files.count(queue.archived)} archived, {len(stuck)} stuck, {len(lost)} lost, "
         f"{len(aside)} set aside"
     )
+    expected = len(files.quarantined) - len(unplanned)
+    if expected:
+        summary += f", beside {plural(expected, 'file')} that faults had planted"
     drained = view.last("drained")
     evidence = []
     if drained is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from chaos.checks.base import Check, Params, needs
 from chaos.checks.finding import Evidence, Finding, plural
+from chaos.checks.planted import planted_files
 from chaos.checks.run_view import RunView
 
 
@@ -18,6 +19,8 @@ def judge(view: RunView, params: Params) -> list[Finding]:
         )
         for name in names
     ]
+    odd = [one for one in planted_files(view) if "irregular" in one.places]
+    stuck += [one.evidence("is no plain file, and still waits") for one in odd]
     return [
         Finding(
             outcome="fail" if stuck else "pass",

@@ -7,199 +7,282 @@ candidate with a new identity, a new version of the learned artefacts in the tim
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from chaos.checks.base import Check, Params, needs
-from chaos.checks.decision import Decision, text_of
-from chaos.checks.finding import Evidence, Finding, Outcome, plural
+from chaos.checks.decision import Decision, text_hash
+from chaos.checks.finding import EVIDENCE_MAX, Evidence, Finding, Outcome, plural
 from chaos.checks.run_view import RunView
 
 if TYPE_CHECKING:
-    from chaos.checks.decision_table import Mask
+    import numpy as np
+    import numpy.typing as npt
 
-Kind = Literal["selfplay", "learning"]
+    from chaos.checks.decision_table import Hashes, Indices, Mask, Times
+    from chaos.checks.effect_table import Effects
+
+    Kinds = npt.NDArray[np.int8]
 
 # The harness sees a new version at its next sample, and the Watcher's clock is not its own.
 _SEEN_LATE_S = 2.0
+# A Watcher that waited out a fault looks again only now and then.
+_HELD_UP_S = 10.0
 # A child that lives for less than a few samples can be missed, all children cannot.
 _SAMPLES_PER_DISPATCH = 4
 _DISPATCHES_MIN = 3
+_SELFPLAY, _LEARNING = 0, 1
 
 
 @dataclass
-class _Routed:
-    judged: dict[Kind, int] = field(default_factory=lambda: {"selfplay": 0, "learning": 0})
-    watched: dict[Kind, int] = field(default_factory=lambda: {"selfplay": 0, "learning": 0})
-    with_child: dict[Kind, int] = field(default_factory=lambda: {"selfplay": 0, "learning": 0})
-    wrong: list[Evidence] = field(default_factory=list)
-    untyped: int = 0
+class _Wrong:
+    """Decisions without the effect of their type: the first reason found for each."""
+
+    why: Kinds  # place in `reasons`, -1 for none
+    reasons: list[str] = field(default_factory=list)
+
+    def note(self, indices: Indices, reason: str) -> None:
+        """`reason` for those of `indices` that have none yet."""
+        if not len(indices):
+            return
+        if reason not in self.reasons:
+            self.reasons.append(reason)
+        self.why[indices[self.why[indices] < 0]] = self.reasons.index(reason)
 
 
 def judge(view: RunView, params: Params) -> list[Finding]:
     """The plan, soak B, row "Correct routing: selfplay -> selfplay, learn -> learn"."""
-    routed = _Routed()
-    types = _types_submitted(view)
-    effects = _Effects(view)
-    for decision, entry in view.files.decided():
-        if not decision.completed or not decision.request:
-            continue
-        kind = types.get(decision.request) or _type_in_archive(view, decision.request)
-        if kind is None:
-            routed.untyped += 1
-            continue
-        routed.judged[kind] += 1
-        problem = _misdirected(view, decision, kind) or effects.missing(decision, entry, kind)
-        if problem:
-            ref = view.files.ref(view.target.decisions.path, decision.line)
-            routed.wrong.append(Evidence(ref, f"{decision.request} ({kind}): {problem}"))
-        _watch_children(effects, decision, kind, routed)
-    for kind, watched in routed.watched.items():
-        if watched >= _DISPATCHES_MIN and not routed.with_child[kind]:
-            text = f"no child process was ever seen in {watched} {kind} dispatches"
-            routed.wrong.append(Evidence("history.jsonl", text))
-    return [_finding(view, routed)]
+    import numpy as np
+
+    from chaos.checks.request_types import KINDS, UNTYPED, types_of
+
+    table, of = view.files.decisions, view.target.decisions
+    done: Mask = table.completed & (table.request != 0)
+    kinds = np.full(len(table), UNTYPED, dtype=np.int8)
+    kinds[done] = types_of(view, table.request[done])
+    wrong = _Wrong(np.full(len(table), -1, dtype=np.int8))
+    for kind, names in ((_SELFPLAY, of.dispatch_selfplay), (_LEARNING, of.dispatch_learning)):
+        misdirected = (kinds == kind) & ~table.dispatched_as(list(names))
+        wrong.note(np.flatnonzero(misdirected), "dispatched as {dispatch}")
+    _without_effects(view, wrong, kinds)
+    _not_learned(view, wrong, np.flatnonzero(kinds == _LEARNING))
+    watched, with_child = _children(view, kinds)
+    unseen = [
+        f"no child process was ever seen in {watched[kind]} {name} dispatches"
+        for kind, name in enumerate(KINDS)
+        if watched[kind] >= _DISPATCHES_MIN and not with_child[kind]
+    ]
+    judged = [int((kinds == kind).sum()) for kind in (_SELFPLAY, _LEARNING)]
+    untyped = int(done.sum()) - sum(judged)
+    return [_finding(view, kinds, wrong, unseen, judged, (sum(with_child), sum(watched)), untyped)]
 
 
-def _finding(view: RunView, routed: _Routed) -> Finding:
-    total = sum(routed.judged.values())
-    outcome: Outcome = "fail" if routed.wrong else "pass" if total else "inconclusive"
-    parts = [plural(count, f"{kind} request") for kind, count in routed.judged.items()]
-    seen = sum(routed.with_child.values())
-    summary = f"{', '.join(parts)} completed, {len(routed.wrong)} without the effect of its type; "
-    summary += f"a child process seen in {seen} of {sum(routed.watched.values())} watched"
-    if routed.untyped:
-        summary += f"; {routed.untyped} of unknown type"
-    log = Evidence(view.files.ref(view.target.decisions.path), "joined with what was changed")
+def _finding(
+    view: RunView,
+    kinds: Kinds,
+    wrong: _Wrong,
+    unseen: list[str],
+    judged: list[int],
+    children: tuple[int, int],
+    untyped: int,
+) -> Finding:
+    from chaos.checks.request_types import KINDS
+
+    table = view.files.decisions
+    indices = (wrong.why >= 0).nonzero()[0]
+    count = len(indices) + len(unseen)
+    outcome: Outcome = "fail" if count else "pass" if sum(judged) else "inconclusive"
+    parts = [plural(n, f"{kind} request") for kind, n in zip(KINDS, judged, strict=True)]
+    summary = f"{', '.join(parts)} completed, {count} without the effect of its type; "
+    summary += f"a child process seen in {children[0]} of {children[1]} watched"
+    if untyped:
+        summary += f"; {untyped} of unknown type"
+    path = view.target.decisions.path
+    evidence = []
+    for index, one in zip(indices.tolist(), table.some(indices, EVIDENCE_MAX), strict=False):
+        said = _said(view, wrong.reasons[wrong.why[index]], one, table.entry(index))
+        text = f"{one.request} ({KINDS[kinds[index]]}): {said}"
+        evidence.append(Evidence(view.files.ref(path, one.line), text))
+    evidence += [Evidence("history.jsonl", text) for text in unseen]
     return Finding(
         outcome=outcome,
         summary=summary,
-        measured=len(routed.wrong),
+        measured=count,
         limit=0,
-        evidence=routed.wrong or [log],
+        evidence=evidence or [Evidence(view.files.ref(path), "joined with what was changed")],
+        evidence_count=max(count, 1),
     )
 
 
-def _types_submitted(view: RunView) -> dict[str, Kind]:
-    """The types of the harness's own requests; nobody else needs to be believed for them."""
-    kinds: dict[str, Kind] = {"selfplay": "selfplay", "learning_loop": "learning"}
-    return {
-        op.id: kinds[str(op.detail.get("type"))]
-        for _, op in view.ops
-        if op.op == "submit" and op.detail.get("type") in kinds
-    }
+def _said(view: RunView, reason: str, decision: Decision, entry: dict[str, Any]) -> str:
+    """`reason` with what the decision says of itself."""
+    from chaos.checks.effect_table import selected
+
+    of, folder = view.target.decisions, _candidate_folder(view)
+    written = selected(entry, of.artefacts) if of.artefacts else None
+    paths = (
+        [path for path in written if path.startswith(folder)] if isinstance(written, dict) else []
+    )
+    return reason.format(
+        dispatch=decision.dispatch or "nothing",
+        exit=selected(entry, of.child_exit) if of.child_exit else "",
+        candidate=", ".join(sorted(paths)[:2]),
+    )
 
 
-def _type_in_archive(view: RunView, request: str) -> Kind | None:
-    """The type that stands in the archived request."""
-    queue = view.target.queue
-    content, _ = view.files.json(f"{queue.archived.rpartition('/')[0]}/{request}")
-    kind = content.get(queue.type_field) if isinstance(content, dict) else None
-    if kind in queue.types_selfplay:
-        return "selfplay"
-    return "learning" if kind in queue.types_learning else None
+def _candidate_folder(view: RunView) -> str:
+    return view.target.paths.policy_candidates.rpartition("/")[0] + "/"
 
 
-def _misdirected(view: RunView, decision: Decision, kind: Kind) -> str:
-    of = view.target.decisions
-    wanted = of.dispatch_selfplay if kind == "selfplay" else of.dispatch_learning
-    return "" if decision.dispatch in wanted else f"dispatched as {decision.dispatch or 'nothing'}"
+def _new_versions(view: RunView) -> Times:
+    """When the harness saw content of a learned artefact that was not there before (run s)."""
+    import numpy as np
+
+    paths = (view.target.predictions.path, view.target.telemetry.path)
+    last: dict[str, str] = {}
+    moments = []
+    for _, event in view.named("artefact"):
+        path, digest = str(event.detail.get("path")), str(event.detail.get("sha256"))
+        if path in paths and not event.detail.get("invalid") and last.get(path) != digest:
+            last[path] = digest
+            moments.append(event.t_s)
+    return np.array(moments, dtype=np.float64)
 
 
-class _Effects:
-    """What was changed, and by whom it was seen."""
+def _not_learned(view: RunView, wrong: _Wrong, learning: Indices) -> None:
+    import numpy as np
 
-    def __init__(self, view: RunView) -> None:
-        self._view = view
-        paths, predictions = view.target.paths, view.target.predictions
-        self._candidate_folder = paths.policy_candidates.rpartition("/")[0] + "/"
-        before = view.last("baseline_files")
-        known = before[1].detail.get("policy_candidates", []) if before else []
-        self._known = {str(name) for name in known}
-        self._taken: dict[str, str] = {}
-        learned = (predictions.path, view.target.telemetry.path)
-        self._versions = self._new_versions(learned)
-        table = view.samples
-        self._sample_s = table.t_s
-        self._children = table.column("watcher.children")
-
-    def _new_versions(self, paths: tuple[str, ...]) -> list[float]:
-        """When the harness saw content of `paths` that was not there before (run seconds)."""
-        last: dict[str, str] = {}
-        moments = []
-        for _, event in self._view.named("artefact"):
-            path, digest = str(event.detail.get("path")), str(event.detail.get("sha256"))
-            if path in paths and not event.detail.get("invalid") and last.get(path) != digest:
-                last[path] = digest
-                moments.append(event.t_s)
-        return moments
-
-    def missing(self, decision: Decision, entry: dict[str, Any], kind: Kind) -> str:
-        """What a completed dispatch should have changed and did not, or ""."""
-        of = self._view.target.decisions
-        if of.child_pid and not _whole(_selected(entry, of.child_pid)):
-            return "no child process was started for it"
-        if of.child_exit and _selected(entry, of.child_exit) != 0:
-            return f"its child process ended with {_selected(entry, of.child_exit)}"
-        if kind == "learning":
-            return self._not_learned(decision)
-        return self._no_candidate(decision, entry) if of.artefacts else ""
-
-    def _not_learned(self, decision: Decision) -> str:
-        if decision.start_s is None or decision.end_s is None:
-            return "the decision has no times"
-        place = bisect_left(self._versions, decision.start_s)
-        until_s = decision.end_s + _SEEN_LATE_S
-        if place < len(self._versions) and self._versions[place] <= until_s:
-            return ""
-        return "no learned artefact had a new content in its time"
-
-    def _no_candidate(self, decision: Decision, entry: dict[str, Any]) -> str:
-        view = self._view
-        written = _selected(entry, view.target.decisions.artefacts)
-        written = written if isinstance(written, dict) else {}
-        paths = [path for path in written if path.startswith(self._candidate_folder)]
-        for path in sorted(paths):
-            content, problem = view.files.json(path)
-            if problem or not isinstance(content, dict):
-                return f"{path} {problem or 'is not a candidate'}"
-            if view.files.sha256(path) != written[path]:
-                return f"{path} is not what it wrote"
-            identity = text_of(content.get(view.target.paths.policy_candidate_id))
-            if self._known & {identity, path.rpartition("/")[2]}:
-                return f"its candidate {identity} was there before"
-            if self._taken.setdefault(identity, decision.request) != decision.request:
-                return f"its candidate {identity} is that of {self._taken[identity]}"
-        return "" if paths else "no policy candidate came of it"
-
-    def child_seen(self, decision: Decision) -> bool | None:
-        """Whether a sample shows a child of the Watcher in its time; None: hardly any sample."""
-        if decision.start_s is None or decision.end_s is None:
-            return None
-        first, last = self._sample_s.searchsorted([decision.start_s, decision.end_s])
-        children = self._children[first:last]
-        known: Mask = children == children
-        if int(known.sum()) < _SAMPLES_PER_DISPATCH:
-            return None
-        return bool((children[known] > 0).any())
+    table = view.files.decisions
+    start_s, end_s = table.start_s[learning], table.end_s[learning]
+    timeless = np.isnan(start_s) | np.isnan(end_s)
+    wrong.note(learning[timeless], "the decision has no times")
+    versions = np.append(_new_versions(view), np.inf)
+    next_s = versions[np.minimum(np.searchsorted(versions, start_s), len(versions) - 1)]
+    late = ~(next_s <= _published_by(view, start_s, end_s))
+    wrong.note(learning[late], "no learned artefact had a new content in its time")
 
 
-def _watch_children(effects: _Effects, decision: Decision, kind: Kind, routed: _Routed) -> None:
-    seen = effects.child_seen(decision)
-    if seen is not None:
-        routed.watched[kind] += 1
-        routed.with_child[kind] += seen
+def _published_by(view: RunView, start_s: Times, end_s: Times) -> Times:
+    """Until when the artefacts of each must be there. A fault that a dispatch met may hold up
+    the publishing of what is decided already (a full disk): then until some time after it, but
+    before the next dispatch of the kind, whose artefacts they would otherwise be taken for.
+    """
+    import numpy as np
+
+    by_s = end_s + _SEEN_LATE_S
+    later_s = np.sort(start_s)
+    next_s = np.append(later_s, np.inf)[np.searchsorted(later_s, end_s)]
+    for _, begin_s, over_s in view.injected_faults:
+        met = (start_s <= over_s) & (by_s >= begin_s)
+        held_s = np.minimum(over_s + _HELD_UP_S, np.maximum(next_s, by_s))
+        by_s = np.where(met, np.maximum(by_s, held_s), by_s)
+    return by_s
 
 
-def _selected(entry: Any, path: str) -> Any:
-    for name in path.split("."):
-        entry = entry.get(name) if isinstance(entry, dict) else None
-    return entry
+def _without_effects(view: RunView, wrong: _Wrong, kinds: Kinds) -> None:
+    """No child, a child that failed, or (selfplay) no candidate; block by block of decisions."""
+    import numpy as np
+
+    from chaos.checks.effect_table import effect_blocks
+
+    table, of = view.files.decisions, view.target.decisions
+    owners, identities = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+    for block in effect_blocks(table, of, _candidate_folder(view)):
+        typed = np.flatnonzero(kinds[block.first : block.first + len(block.child)] >= 0)
+        childless, failed = typed[~block.child[typed]], typed[~block.exit_ok[typed]]
+        wrong.note(childless + block.first, "no child process was started for it")
+        wrong.note(failed + block.first, "its child process ended with {exit}")
+        if of.artefacts:
+            owner, identity = _candidates_of(view, wrong, kinds, block)
+            owners.append(owner)
+            identities.append(identity)
+    view.files.forget_candidates()  # nobody asks for them after this check
+    owner, identity = np.concatenate(owners), np.concatenate(identities)
+    again = _taken_again(identity, owner, table.request)
+    wrong.note(owner[again], "its candidate {candidate} is that of an earlier request")
 
 
-def _whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+def _candidates_of(
+    view: RunView, wrong: _Wrong, kinds: Kinds, block: Effects
+) -> tuple[Indices, Hashes]:
+    """(decision, identity) of each candidate that selfplay in `block` wrote and that is there."""
+    import numpy as np
+
+    end = block.first + len(block.child)
+    mine = kinds[block.of] == _SELFPLAY
+    owner, path, digest = block.of[mine], block.path[mine], block.digest[mine]
+    has = np.zeros(end - block.first, dtype=np.bool_)
+    has[owner - block.first] = True
+    without = np.flatnonzero((kinds[block.first : end] == _SELFPLAY) & ~has) + block.first
+    wrong.note(without, "no policy candidate came of it")
+    written = view.files.candidates
+    if not len(written):
+        wrong.note(owner, "its candidate {candidate} is missing")
+        return np.empty(0, np.int64), np.empty(0, np.int64)
+    row = np.minimum(np.searchsorted(written.path, path), len(written) - 1)
+    there = written.path[row] == path
+    wrong.note(owner[~there], "its candidate {candidate} is missing")
+    owner, path, digest, row = owner[there], path[there], digest[there], row[there]
+    wrong.note(
+        owner[written.digest[row] != digest], "its candidate {candidate} is not what it wrote"
+    )
+    identity = written.identity[row]
+    wrong.note(owner[identity == 0], "its candidate {candidate} has no identity")
+    wrong.note(owner[_known(view, path, identity)], "its candidate {candidate} was there before")
+    return owner, identity
+
+
+def _known(view: RunView, path: Hashes, identity: Hashes) -> Mask:
+    """Whether a candidate was there before the run, by its identity or its file name."""
+    import numpy as np
+
+    from chaos.checks.decision_table import among
+
+    before = view.last("baseline_files")
+    names = [
+        str(name) for name in (before[1].detail if before else {}).get("policy_candidates", [])
+    ]
+    folder = _candidate_folder(view)
+    ids = np.array([text_hash(name) for name in names], dtype=np.int64)
+    paths = np.array([text_hash(folder + name) for name in names], dtype=np.int64)
+    return among(identity, ids) | among(path, paths)
+
+
+def _taken_again(identity: Hashes, owner: Indices, requests: Hashes) -> Mask:
+    """Whether the first request that took an identity is another one."""
+    import numpy as np
+
+    from chaos.checks.decision_table import among, twice
+
+    found: Mask = np.zeros(len(identity), dtype=np.bool_)
+    doubled = np.flatnonzero(among(identity, twice(identity)))
+    if not len(doubled):
+        return found
+    order = doubled[np.argsort(identity[doubled], kind="stable")]
+    ordered, request = identity[order], requests[owner[order]]
+    _, begins = np.unique(ordered, return_index=True)
+    first = np.repeat(request[begins], np.diff(np.append(begins, len(order))))
+    found[order] = first != request
+    return found
+
+
+def _children(view: RunView, kinds: Kinds) -> tuple[list[int], list[int]]:
+    """By kind: how many dispatches were sampled often enough, in how many a child was seen."""
+    import numpy as np
+
+    table, samples = view.files.decisions, view.samples
+    children = samples.column("watcher.children")
+    known = np.append(0, np.cumsum(children == children, dtype=np.int32))
+    busy = np.append(0, np.cumsum(children > 0, dtype=np.int32))
+    watched, with_child = [], []
+    for kind in (_SELFPLAY, _LEARNING):
+        of_kind = np.flatnonzero((kinds == kind) & ~np.isnan(table.start_s + table.end_s))
+        first = np.searchsorted(samples.t_s, table.start_s[of_kind])
+        last = np.maximum(np.searchsorted(samples.t_s, table.end_s[of_kind]), first)
+        often = known[last] - known[first] >= _SAMPLES_PER_DISPATCH
+        watched.append(int(often.sum()))
+        with_child.append(int((often & (busy[last] > busy[first])).sum()))
+    return watched, with_child
 
 
 CHECK = Check(

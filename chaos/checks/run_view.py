@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from chaos.checks.clock import jumps_of
 from chaos.checks.finding import Evidence
 from chaos.checks.watcher_files import WatcherFiles
 from chaos.errors import ChaosError
@@ -59,6 +60,20 @@ class FaultWindow:
         """What was measured with `state`; empty when it was not reached."""
         return self.states[state][1].evidence if state in self.states else {}
 
+    def trait(self, name: str) -> Any:
+        """What the kind says of itself (`chaos.faults.base.Fault`); None where not recorded."""
+        traits = self.evidence("armed").get("traits")
+        return traits.get(name) if isinstance(traits, dict) else None
+
+    @property
+    def planted(self) -> dict[str, str]:
+        """Files that the fault put into the queue itself -> what must become of each:
+        `quarantined`, `archived`, `once` (either, but only once) or `gone`.
+        """
+        undo = self.evidence("armed").get("undo")
+        planted = undo.get("planted") if isinstance(undo, dict) else None
+        return {str(name): str(end) for name, end in (planted or {}).items()}
+
     def ref(self, state: FaultState) -> str:
         """Reference to the record of `state`."""
         return f"history.jsonl:{self.states[state][0]}"
@@ -75,16 +90,21 @@ class FaultWindow:
 
     @property
     def earliest_s(self) -> float | None:
-        """The first moment at which it can have acted."""
+        """The first moment at which it can have acted: the call that breaks may take its time."""
         start_s = self.start_s
         if start_s is None:
             return None
         armed_s = self.at_s("armed")
-        return start_s if armed_s is None else max(armed_s, start_s - _EARLY_S)
+        took_ms = self.evidence("injected").get("took_ms")
+        early_s = _EARLY_S + (took_ms / 1000 if isinstance(took_ms, (int, float)) else 0.0)
+        return start_s if armed_s is None else max(armed_s, start_s - early_s)
 
     @property
     def is_llm(self) -> bool:
-        """Whether it acts on the way to the LLM."""
+        """Whether a decision without the LLM is legal while it lasts."""
+        told = self.trait("affects_llm")
+        if told is not None:
+            return bool(told)
         return self.name.startswith("llm_") or bool(self.evidence("effect_proven").get("cuts_llm"))
 
     @property
@@ -130,7 +150,8 @@ class RunView:
         }
         self._read_history()
         self.torn = self._ends_torn()
-        self.files = WatcherFiles(run.artefacts, self.target, self.header.wall_epoch_s)
+        self.jumps = jumps_of(self.faults, self.end_s)
+        self.files = WatcherFiles(run.artefacts, self.target, self.header.wall_epoch_s, self.jumps)
 
     def _read_target(self) -> Target:
         try:

@@ -1,7 +1,7 @@
 """All samples of a run as columns: one number per sample and signal, NaN where it was absent.
 
-A million samples fit into 80 MB, and a check looks at one signal without touching the others.
-Knows which signals checks ask for, and no check.
+Small counts take one byte each, so that a million samples fit into 50 MB, and a check looks at one
+signal without touching the others. Knows which signals checks ask for, and no check.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ KEYS = (
 )
 _CHUNK = 4096
 _NAN = float("nan")
+_ABSENT = 255  # in a column of bytes
 PREFIX = b'{"kind":"sample",'
 
 
@@ -61,14 +62,43 @@ class _Fast(msgspec.Struct, gc=False):
     values: _Values  # type: ignore[valid-type]
 
 
+class _Column:
+    """One signal: a byte for each value as long as all are small counts, then single precision
+    (pages of memory, counts and numbers of processes are exact in it).
+    """
+
+    def __init__(self) -> None:
+        self._numbers: array[Any] = array("B")
+
+    def extend(self, values: list[float]) -> None:
+        fresh = np.array(values, dtype=np.float32)
+        if self._numbers.typecode == "B":
+            small = np.where(np.isnan(fresh), _ABSENT, fresh)
+            fits = (small == np.floor(small)) & (small >= 0) & (small < _ABSENT)
+            if bool((fits | np.isnan(fresh)).all()):
+                self._numbers.frombytes(small.astype(np.uint8).tobytes())
+                return
+            wide = self.values()
+            self._numbers = array("f")
+            self._numbers.frombytes(wide.tobytes())
+        self._numbers.frombytes(fresh.tobytes())
+
+    def values(self) -> npt.NDArray[np.float32]:
+        if self._numbers.typecode == "f":
+            return np.frombuffer(self._numbers, dtype=np.float32)
+        small = np.frombuffer(self._numbers, dtype=np.uint8)
+        wide = small.astype(np.float32)
+        wide[small == _ABSENT] = np.nan
+        return wide
+
+
 class SampleTable:
     """Columns over the samples of a history. Filled line by line, then read."""
 
     def __init__(self) -> None:
         self._t_s = array("d")
         self._lines = array("I")
-        # Single precision: pages of memory, counts and numbers of processes are exact in it.
-        self._columns = {key: array("f") for key in KEYS}
+        self._columns = {key: _Column() for key in KEYS}
         self._waiting: list[Any] = []
         self._decode = msgspec.json.Decoder(_Fast).decode
 
@@ -106,7 +136,8 @@ class SampleTable:
             if column is None:
                 if all(value != value for value in values):
                     break  # GPUs are numbered without gaps
-                column = self._columns[key] = array("f", [_NAN]) * done
+                column = self._columns[key] = _Column()
+                column.extend([_NAN] * done)
             column.extend(values)
         for key in KEYS:
             name = _field(key)
@@ -130,7 +161,7 @@ class SampleTable:
         self._flush()
         if key not in self._columns:
             return np.full(len(self), np.nan, dtype=np.float32)
-        return np.frombuffer(self._columns[key], dtype=np.float32)
+        return self._columns[key].values()
 
     def gpu_keys(self) -> list[str]:
         """The signals of GPU memory that were ever there."""

@@ -6,10 +6,11 @@ torn or stood still an hour ago.
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from chaos.checks.base import Check, Params, needs
+from chaos.checks.clock import put_back_one
 from chaos.checks.finding import Evidence, Finding, plural
 from chaos.checks.run_view import RunView
 from chaos.checks.watcher_files import parsed_time
@@ -26,6 +27,8 @@ def judge(view: RunView, params: Params) -> list[Finding]:
         if event.detail.get("path") != of.path or "omitted_bytes" in event.detail:
             continue
         reading = _reading(event.detail, of.model_count, of.timestamp)
+        if view.jumps and not isinstance(reading, str):
+            reading = (reading[0], _put_back(view, reading[1], event.t_s))
         if isinstance(reading, str):
             wrong.append(view.evidence(line, f"{of.path} {reading}"))
             continue
@@ -52,6 +55,12 @@ def _reading(detail: dict[str, Any], count: str, stamp: str) -> tuple[float, dat
     if moment is None:
         return f"had no time stamp {stamp}"
     return float(models), moment
+
+
+def _put_back(view: RunView, stamp: datetime, seen_s: float) -> datetime:
+    """The stamp without the jump of the Watcher's clock in which it was written, if any."""
+    stamp_s = stamp.timestamp() - view.header.wall_epoch_s
+    return stamp + timedelta(seconds=put_back_one(stamp_s, seen_s, view.jumps) - stamp_s)
 
 
 def _finding(

@@ -7,37 +7,32 @@ judge, never an exception. Knows nothing of the run's history except where its c
 from __future__ import annotations
 
 import fnmatch
-import hashlib
 import heapq
-import os
-import re
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from chaos.checks.decision import Call, Decision, DecisionReader, parsed_time, text_hash, text_of
+from chaos.checks.clock import ClockJump
+from chaos.checks.decision import Call, Decision, DecisionReader, parsed_time, text_hash
 from chaos.checks.finding import EVIDENCE_MAX, Evidence
+from chaos.checks.small_files import scanned
 from chaos.target import Target
 
 if TYPE_CHECKING:  # numpy is not needed to check the names of criteria
+    from chaos.checks.candidate_table import CandidateTable
     from chaos.checks.decision_table import DecisionTable, Hashes
+    from chaos.checks.diagnosed import Diagnosed
+    from chaos.checks.llm_events import LLMEvents
 
-__all__ = ["Call", "Decision", "Draw", "LLMEvent", "WatcherFiles", "parsed_time", "stream_lines"]
+__all__ = ["Call", "Decision", "Draw", "WatcherFiles", "parsed_time", "stream_lines"]
 
 _LINE_BYTES_MAX = 1 << 20
-
-
-class LLMEvent(msgspec.Struct, frozen=True):
-    """One line of the supervisor's record; `t_s` in run seconds."""
-
-    line: int
-    t_s: float
-    event: str
-    pid: int | None
+_CHUNK = 4096
 
 
 class Draw(msgspec.Struct, frozen=True, gc=False):
@@ -50,8 +45,16 @@ class Draw(msgspec.Struct, frozen=True, gc=False):
 class WatcherFiles:
     """Everything below `artefacts/` that checks read. Each file is read at most once."""
 
-    def __init__(self, root: Path, target: Target, wall_epoch_s: float) -> None:
+    def __init__(
+        self,
+        root: Path,
+        target: Target,
+        wall_epoch_s: float,
+        jumps: Sequence[ClockJump] = (),
+    ) -> None:
+        """`jumps`: when, and how far, the Watcher's clock was off on purpose."""
         self._root = root
+        self._jumps = jumps
         self._target = target
         self._epoch_s = wall_epoch_s
         self._hashes: dict[str, Hashes] = {}
@@ -70,22 +73,8 @@ class WatcherFiles:
         return sorted(self._scanned(pattern))
 
     def _scanned(self, pattern: str) -> Iterator[str]:
-        """The same, unsorted, one at a time: an archive may hold a million."""
-        folder, _, wanted = pattern.rpartition("/")
-        if set(folder) & set("*?["):
-            paths = self._root.glob(pattern)
-            yield from (p.name for p in paths if p.is_file() and not p.name.startswith("."))
-            return
-        matches = re.compile(fnmatch.translate(wanted)).match
-        try:
-            entries = os.scandir(self._root / folder)
-        except OSError:
-            return
-        with entries:
-            for entry in entries:
-                name = entry.name
-                if matches(name) and not name.startswith(".") and entry.is_file():
-                    yield name
+        """The same, unsorted, one at a time."""
+        return (name for _, name in scanned(self._root, pattern))
 
     def count(self, pattern: str, among: str = "*") -> int:
         """How many of them there are, of those whose name matches `among` too."""
@@ -108,9 +97,12 @@ class WatcherFiles:
 
     def names_by_hash(self, pattern: str, hashes: Hashes, most: int = EVIDENCE_MAX) -> list[str]:
         """The names to `hashes`, sorted, `most` at most."""
-        wanted = set(hashes.tolist())
-        found = (name for name in self._scanned(pattern) if text_hash(name) in wanted)
-        return heapq.nsmallest(most, found) if wanted else []
+        return heapq.nsmallest(most, _hashed_in(self._scanned(pattern), hashes))
+
+    def paths_by_hash(self, pattern: str, hashes: Hashes, most: int = EVIDENCE_MAX) -> list[str]:
+        """The same for paths in the workspace."""
+        paths = (folder + name for folder, name in scanned(self._root, pattern))
+        return heapq.nsmallest(most, _hashed_in(paths, hashes))
 
     def paths(self, pattern: str) -> list[str]:
         """The same as paths relative to the workspace."""
@@ -159,20 +151,7 @@ class WatcherFiles:
         from chaos.checks.decision_table import DecisionTable
 
         log = self._target.decisions
-        return DecisionTable(self._root / log.path, log, self._epoch_s)
-
-    def decided(self) -> Iterator[tuple[Decision, dict[str, Any]]]:
-        """(decision, all that stands in its line), in order; reads the whole log again."""
-        reader = DecisionReader(self._target.decisions, self._epoch_s)
-        for number, entry in self.decisions.entries():
-            yield reader.read(number, entry), entry
-
-    def sha256(self, path: str) -> str:
-        """SHA-256 of a collected file, "" when it cannot be read."""
-        try:
-            return hashlib.sha256((self._root / path).read_bytes()).hexdigest()
-        except OSError:
-            return ""
+        return DecisionTable(self._root / log.path, log, self._epoch_s, self._jumps)
 
     @property
     def decisions_damaged(self) -> list[Evidence]:
@@ -189,20 +168,12 @@ class WatcherFiles:
     # -- the rest -----------------------------------------------------------------------------
 
     @cached_property
-    def llm_events(self) -> list[LLMEvent] | None:
+    def llm_events(self) -> LLMEvents | None:
         """The supervisor's record, or None when there is no such file."""
-        path = self._target.llm.events
-        if not (self._root / path).is_file():
-            return None
-        events = []
-        for number, line, _ in self.lines(path):
-            try:
-                entry = msgspec.json.decode(line)
-                t_s = float(entry["time_s"]) - self._epoch_s
-                events.append(LLMEvent(number, round(t_s, 6), entry["event"], entry.get("pid")))
-            except (msgspec.MsgspecError, KeyError, TypeError, ValueError):
-                continue  # half a line: what matters is that starts and stops add up
-        return events
+        from chaos.checks.llm_events import LLMEvents
+
+        path = self._root / self._target.llm.events
+        return LLMEvents(path, self._epoch_s) if path.is_file() else None
 
     @cached_property
     def draws(self) -> tuple[list[Draw], str]:
@@ -216,25 +187,32 @@ class WatcherFiles:
             return [], f"has no list {of.list!r}"
         return [_draw(entry, of.value, of.source, of.bootstrap_source) for entry in entries], ""
 
-    @property
-    def diagnosed(self) -> list[tuple[str, tuple[str, ...]]]:
-        """(path, requests it says it emitted) for each diagnostics file."""
-        return [(path, names) for path, _, names in self.diagnosed_at]
+    @cached_property
+    def diagnosed(self) -> Diagnosed:
+        """What the diagnostics say that they emitted."""
+        from chaos.checks.diagnosed import Diagnosed
+
+        of = self._target.paths
+        return Diagnosed(
+            self._root,
+            of.diagnostics,
+            requests=of.diagnostics_requests,
+            timestamp=of.diagnostics_timestamp,
+            run_time_s=DecisionReader(self._target.decisions, self._epoch_s).run_time_s,
+            jumps=self._jumps,
+        )
+
+    def forget_candidates(self) -> None:
+        """Free their memory; whoever asks again has them read again."""
+        self.__dict__.pop("candidates", None)
 
     @cached_property
-    def diagnosed_at(self) -> list[tuple[str, float | None, tuple[str, ...]]]:
-        """(path, run time that it tells, requests it says it emitted) for each diagnostics file."""
+    def candidates(self) -> CandidateTable:
+        """The policy candidates."""
+        from chaos.checks.candidate_table import CandidateTable
+
         of = self._target.paths
-        reader = DecisionReader(self._target.decisions, self._epoch_s)
-        found = []
-        for path in self.paths(of.diagnostics):
-            content, _ = self.json(path)
-            entry = content if isinstance(content, dict) else {}
-            names = entry.get(of.diagnostics_requests)
-            names = names if isinstance(names, list) else []
-            stamp = reader.run_time_s(entry.get(of.diagnostics_timestamp))
-            found.append((path, stamp, tuple(text_of(name) for name in names)))
-        return found
+        return CandidateTable(self._root, of.policy_candidates, of.policy_candidate_id)
 
     def log_paths(self) -> list[str]:
         """The Watcher's own log files."""
@@ -243,6 +221,18 @@ class WatcherFiles:
     def lines(self, path: str) -> Iterator[tuple[int, bytes, bool]]:
         """(line number from 1, line, whether it ends in a newline), streaming."""
         yield from stream_lines(self._root / path)
+
+
+def _hashed_in(texts: Iterator[str], hashes: Hashes) -> Iterator[str]:
+    """Those of `texts` whose `text_hash` is in `hashes`; both may be a million."""
+    import numpy as np
+
+    ordered = np.sort(hashes)
+    while len(ordered) and (some := list(islice(texts, _CHUNK))):
+        named = np.fromiter(map(text_hash, some), np.int64, len(some))
+        place = np.minimum(np.searchsorted(ordered, named), len(ordered) - 1)
+        found = (ordered[place] == named).tolist()
+        yield from (text for text, there in zip(some, found, strict=True) if there)
 
 
 def stream_lines(path: Path) -> Iterator[tuple[int, bytes, bool]]:

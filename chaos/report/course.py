@@ -14,9 +14,11 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from chaos.checks.clock import ClockJump, jumps_of
+from chaos.checks.run_view import FaultWindow
 from chaos.checks.watcher_files import WatcherFiles
 from chaos.errors import ChaosError
-from chaos.history import Event, Op, Phase, Record, Sample
+from chaos.history import Event, FaultRecord, Op, Phase, Record, Sample
 from chaos.report.samples import PREFIX, SampleReader, total
 from chaos.report.series import Curve, Numbers, Spans
 from chaos.report.stored import Stored
@@ -134,6 +136,7 @@ class Course:
     marks: dict[str, list[float]] = field(default_factory=dict)
     notable: list[tuple[int, Event]] = field(default_factory=list)  # warnings and errors
     absent: dict[str, str] = field(default_factory=dict)  # source -> why it was not there
+    faults: dict[str, FaultWindow] = field(default_factory=dict)
 
     def lane(self, name: str) -> Spans:
         """The stretches called `name`."""
@@ -172,7 +175,7 @@ def course_of(stored: Stored) -> Course:
         unanswered=Curve(end_s),
     )
     _read_history(stored.run, course)
-    _read_decisions(_watcher_files(stored), course)
+    _read_decisions(_watcher_files(stored, jumps_of(course.faults.values(), end_s)), course)
     return course
 
 
@@ -212,6 +215,11 @@ def _take_sample(reader: SampleReader, line: bytes) -> None:
 
 def _take_record(course: Course, number: int, record: Record) -> None:
     match record:
+        case FaultRecord():
+            fault = course.faults.setdefault(
+                record.fault_id, FaultWindow(record.fault_id, record.name)
+            )
+            fault.states.setdefault(record.state, (number, record))
         case Phase():
             course.phases.append((record.name, record.t_s))
         case Op(op="submit"):
@@ -256,12 +264,12 @@ class _State:
             self._since_s = None
 
 
-def _watcher_files(stored: Stored) -> WatcherFiles | None:
+def _watcher_files(stored: Stored, jumps: tuple[ClockJump, ...]) -> WatcherFiles | None:
     try:
         target = msgspec.convert(stored.run.read_json(stored.run.config).get("target"), Target)
     except (ChaosError, msgspec.ValidationError):
         return None  # a run of another version: its decisions cannot be read, the rest can
-    return WatcherFiles(stored.run.artefacts, target, stored.began_epoch_s or 0.0)
+    return WatcherFiles(stored.run.artefacts, target, stored.began_epoch_s or 0.0, jumps)
 
 
 def _read_decisions(files: WatcherFiles | None, course: Course) -> None:

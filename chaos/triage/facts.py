@@ -11,6 +11,7 @@ from typing import Literal
 
 from chaos.checks.finding import Evidence, Finding
 from chaos.target import Target
+from chaos.triage.held import HeldFacts
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,7 @@ class Facts:
     process: ProcessFacts = ProcessFacts()
     gpu: GPUFacts = GPUFacts()
     memory: MemoryFacts = MemoryFacts()
+    held: HeldFacts = field(default_factory=HeldFacts)
     progress: ProgressFacts = ProgressFacts()
     reproduce: str = ""
 

@@ -26,6 +26,7 @@ from chaos.triage.facts import (
     ProgressFacts,
     QueueFacts,
 )
+from chaos.triage.held import held_in_run
 from chaos.triage.result import Triage
 from chaos.triage.snapshot import allocator_lines, seen_lines
 from chaos.triage.triage import triage
@@ -88,6 +89,7 @@ def facts_of(view: RunView, findings: Sequence[Finding]) -> Facts:
         process=_process(view, logs),
         gpu=_gpu(view, findings),
         memory=_memory(view),
+        held=held_in_run(view, findings, _inspections(view)),
         progress=_progress(view, findings, queue),
         reproduce=str(view.config.get("reproduce", "")),
     )
@@ -193,11 +195,10 @@ def _last(view: RunView, answered: Mask, fallback: Mask) -> Evidence | None:
 
 def _server_lost(view: RunView) -> tuple[Evidence, ...]:
     """The LLM server died by itself."""
-    path = view.target.llm.events
+    path, events = view.target.llm.events, view.files.llm_events
     crashed = [
         Evidence(view.files.ref(path, event.line), f"the LLM server {event.pid} died by itself")
-        for event in view.files.llm_events or []
-        if event.event == "crashed"
+        for event in (events.crashes() if events else [])[:_KEPT_MAX]
     ]
     exits = [
         view.evidence(line, f"{event.detail.get('service')} ended by itself")

@@ -24,6 +24,7 @@ from chaos.triage.facts import (
     ProgressFacts,
     QueueFacts,
 )
+from chaos.triage.held import held_now
 from chaos.triage.result import Triage
 from chaos.triage.snapshot import seen_lines
 from chaos.triage.triage import triage
@@ -59,6 +60,7 @@ def facts_of(target: Target, workspace: Path, snapshot: dict[str, Any]) -> Facts
         disk=_disk(snapshot),
         process=process,
         gpu=_gpu(snapshot),
+        held=held_now(snapshot),
         progress=_progress(target, workspace, snapshot, queue),
     )
 

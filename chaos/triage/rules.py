@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from chaos import paths
 from chaos.checks.finding import Evidence, plural
 from chaos.history import Owner
-from chaos.triage import steps
+from chaos.triage import leak_rules, steps
 from chaos.triage.facts import Facts
 from chaos.triage.result import Cause, Name, RuledOut, Ruling, Step, Undecided
 
@@ -339,6 +339,11 @@ RULES: Sequence[tuple[Name, Callable[[Facts], Ruling]]] = (
     ("queue_corruption", queue_corruption),
     ("vram_not_freed", vram_not_freed),
     ("memory_leak", memory_leak),
+    ("socket_leak", leak_rules.socket_leak),
+    ("descriptor_leak", leak_rules.descriptor_leak),
+    ("thread_leak", leak_rules.thread_leak),
+    ("children_left", leak_rules.children_left),
+    ("temp_files_left", leak_rules.temp_files_left),
     ("llm_connection_drop", llm_connection_drop),
     ("process_died", process_died),
     ("stall", stall),

@@ -376,9 +376,11 @@ def test_a_torn_decision_log_is_tolerated_and_said(planted: PlantedRun) -> None:
 
 
 def test_a_queue_fault_excuses_what_was_set_aside(planted: PlantedRun) -> None:
-    """Unreadable requests that a fault put there belong into quarantine."""
+    """Unreadable requests that a fault put there belong into quarantine: those very files."""
     request_set_aside(planted)
     planted.schedule["items"].append({"fault_id": "q1", "name": "queue_torn"})
+    undo = {"planted": {"odd.json": "quarantined"}}
+    planted.add_fault(94.0, "q1", "armed", {"undo": undo})
     for t_s, state in ((95.0, "injected"), (96.0, "effect_proven"), (97.0, "recovered")):
         planted.add_fault(t_s, "q1", state, {})
     planted.add_fault(97.1, "q1", "closed", {})

@@ -74,3 +74,24 @@ def test_sets_of_hashes_are_compared_exactly() -> None:
     assert twice(values).tolist() == [0, 3, 5]
     assert repeats(values, everything) == [(2, 0), (6, 1), (7, 0)]  # 0 stands for "none"
     assert repeats(values, np.array([False] * 2 + [True] * 6)) == [(7, 2)]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [0.0, 254.0, float("nan"), 3.0],
+        [1.0, 255.0, float("nan"), 2.0],
+        [1.0, -1.0, 0.5, float("nan")],
+        [7.0, 40_960_000.0, 7.0, float("nan")],
+    ],
+)
+def test_a_column_gives_back_what_it_was_given(values: list[float]) -> None:
+    """Also where small counts are followed by what no byte can hold, after many samples."""
+    table = SampleTable()
+    many = [2.0] * 5000 + values
+    for number, value in enumerate(many):
+        told: dict[str, object] = {} if value != value else {"watcher.fds": value}
+        table.add_line(number, line(told, float(number)))
+    column = table.column("watcher.fds")
+    assert [None if v != v else v for v in column.tolist()] == [None if v != v else v for v in many]
+    assert column.dtype == "float32"

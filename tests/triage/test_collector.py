@@ -85,3 +85,15 @@ def test_a_process_has_the_first_role_it_is_known_by(bench: Bench) -> None:
 def test_a_dead_watcher_is_not_asked_for_its_memory(bench: Bench) -> None:
     bench.collector.write("now")
     assert bench.looks()[0]["memory"] == {"absent": "the Watcher does not run"}
+
+
+def test_a_pipe_or_a_link_in_the_queue_does_not_hold_the_look_up(bench: Bench) -> None:
+    """Whoever opens a named pipe that nobody writes to waits for ever."""
+    folder = bench.workspace / "watcher_requests"
+    os.mkfifo(folder / "pipe.json")
+    (folder / "link.json").symlink_to(folder / "pipe.json")
+    bench.collector.write("now")
+    bad = {one["path"]: one["defect"] for one in bench.looks()[0]["queue"]["stuck"]}
+    assert bad == {
+        f"watcher_requests/{name}": "not a regular file" for name in ("link.json", "pipe.json")
+    }

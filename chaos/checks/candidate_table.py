@@ -1,0 +1,50 @@
+"""The policy candidates that were collected, as columns: each file is read once.
+
+Paths, identities and digests are kept as hashes, 24 bytes a candidate. Knows no check.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from array import array
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from chaos.checks.decision import text_hash, text_of
+from chaos.checks.decision_table import Hashes
+from chaos.checks.small_files import content_of, scanned
+
+
+class CandidateTable:
+    """Ordered by `path`, the `text_hash` of each path in the workspace. `identity`: that of its own
+    name in `id_field` (0: it has none, or the file is no JSON object); `digest`: that of its
+    SHA-256 in hexadecimal digits (0: it could not be read).
+    """
+
+    def __init__(self, root: Path, pattern: str, id_field: str) -> None:
+        paths, identities, digests = array("q"), array("q"), array("q")
+        entry = msgspec.defstruct(
+            "_Candidate", [("identity", object, msgspec.field(name=id_field, default=None))]
+        )
+        decode = msgspec.json.Decoder(entry).decode
+        for folder, name in scanned(root, pattern):
+            path = folder + name
+            identity, digest = "", ""
+            try:
+                content = content_of(f"{root}/{path}")
+                digest = hashlib.sha256(content).hexdigest()
+                identity = text_of(decode(content).identity)  # type: ignore[attr-defined]
+            except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+                pass  # without an identity: the checks say what is wrong with it
+            paths.append(text_hash(path))
+            identities.append(text_hash(identity))
+            digests.append(text_hash(digest))
+        order = np.argsort(np.frombuffer(paths, dtype=np.int64))
+        self.path: Hashes = np.frombuffer(paths, dtype=np.int64)[order]
+        self.identity: Hashes = np.frombuffer(identities, dtype=np.int64)[order]
+        self.digest: Hashes = np.frombuffer(digests, dtype=np.int64)[order]
+
+    def __len__(self) -> int:
+        return len(self.path)
