@@ -102,6 +102,7 @@ def draw_record(index: int, seed: int) -> dict[str, Any]:
 
 def write_atomic(path: Path, text: str) -> None:
     """Replace `path`; after a failure or a kill the old content is untouched. Raises OSError."""
+    path = path.absolute()  # what was mounted over the workspace since the start counts as well
     part = path.with_name(f".{path.name}.injector.part")
     try:
         with part.open("w", encoding="utf-8") as stream:

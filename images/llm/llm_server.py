@@ -5,7 +5,8 @@ make memory or time unbounded is pinned here: the prompt cache (off by default, 
 measured during a soak is the server's own), the context and the number of slots.
 
 With `--binary PATH` the same settings are handed to an existing `llama-server` instead.
-It knows nothing of who talks to it.
+`--load-delay-s` and `--ignore-stop` make it misbehave as real servers do: a model that loads
+slowly, a server that is deaf to SIGTERM. It knows nothing of who talks to it.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
+
+from slow_load import answer_loading
 
 PR_SET_PDEATHSIG = 1
 
@@ -51,6 +54,15 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         metavar="PID",
         default=0,
         help="get SIGKILL when the parent (which must be PID) ends",
+    )
+    parser.add_argument(
+        "--load-delay-s",
+        type=float,
+        default=0.0,
+        help="say 503 'Loading model' for so long before the model is loaded",
+    )
+    parser.add_argument(
+        "--ignore-stop", action="store_true", help="ignore SIGTERM (not with --binary)"
     )
     return parser.parse_args(argv)
 
@@ -93,6 +105,7 @@ def serve(options: argparse.Namespace) -> None:
     """Load the model and serve until a signal ends the process."""
     import xllamacpp  # here: `--help` and `--binary` do without it
 
+    delay_loading(options)  # after the import, so that the port is free for a moment only
     params = xllamacpp.CommonParams()
     params.model.path = str(options.model)
     params.hostnames = [options.host]
@@ -109,10 +122,21 @@ def serve(options: argparse.Namespace) -> None:
         server = xllamacpp.Server(params)
     except RuntimeError as error:
         raise SystemExit(f"llm_server: cannot serve {options.model}: {error}") from error
-    signal.signal(signal.SIGTERM, _exit_now)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN if options.ignore_stop else _exit_now)
     signal.signal(signal.SIGINT, _exit_now)
     print(f"llm_server: listening on {server.listening_address}", flush=True)
     threading.Event().wait()
+
+
+def delay_loading(options: argparse.Namespace) -> None:
+    """Pretend to load for `--load-delay-s`. The kernel's default lets a SIGTERM end it."""
+    if options.load_delay_s > 0:
+        try:
+            answer_loading(options.host, options.port, options.load_delay_s)
+        except OSError as error:
+            raise SystemExit(
+                f"llm_server: cannot listen on {options.host}:{options.port}: {error}"
+            ) from error
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -122,11 +146,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"llm_server: no model at {options.model}", file=sys.stderr)
         return 2
     # Until the model is loaded no Python handler can run: the kernel's default ends us at once.
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN if options.ignore_stop else signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     if options.die_with_parent:
         die_with_parent(options.die_with_parent)
     if options.binary:
+        delay_loading(options)
         command = binary_command(options)
         os.execvp(command[0], command)
     serve(options)

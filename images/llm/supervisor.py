@@ -6,7 +6,11 @@ running server that still loads its model is not healthy yet). Promises: `/stop`
 only after the process is gone; there are never two servers; a server that dies by itself is noticed
 and recorded, and stays down until it is asked for again. Every change is one JSON line in
 `--events`: `{"time_s", "event", "pid", "generation"}` with the events start, ready, stop, gone,
-start_refused and crashed.
+start_refused (one is there), start_denied (see below) and crashed.
+
+For resilience tests `PUT /faults` sets how servers misbehave from their next start on, and `GET
+/faults` tells: `{"load_delay_s": 4.0, "ignore_stop": true, "deny_start": true}`; what is not given
+is back to normal. A denied start is answered 503, as when the machine has no memory left for one.
 
 One thread (the main one) owns the server process; requests are handed to it through a queue. So
 starts and stops cannot overlap, and the parent-death signal, which the kernel ties to the thread
@@ -27,16 +31,21 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import FrameType
-from typing import IO, Any, Literal
+from typing import Any, Literal
+
+from capped_log import CappedLog
+from event_file import EventFile
+from faults import Faults
 
 _TICK_S = 0.1  # how late a server's own death is noticed at most
 _HEALTH_LIMIT_S = 1.0
 _COMMANDS_MAX = 16
 _READY_LIMIT_S = 600.0  # a server that is not healthy by then is not polled any more
+_BODY_BYTES_MAX = 4096
 
 
 def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -58,41 +67,13 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-class CappedLog:
-    """Appends to `path`; at `max_bytes` the file becomes `path.1` (one generation is kept)."""
-
-    def __init__(self, path: Path, max_bytes: int) -> None:
-        self._path = path
-        self._max_bytes = max_bytes
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._stream = path.open("ab")
-        self._size = self._stream.tell()
-
-    def write(self, chunk: bytes) -> None:
-        """Append; a full disk loses log lines, not the server."""
-        with contextlib.suppress(OSError):
-            if self._size + len(chunk) > self._max_bytes:
-                self._stream.close()
-                self._path.replace(self._path.with_name(f"{self._path.name}.1"))
-                self._stream = self._path.open("ab")
-                self._size = 0
-            self._stream.write(chunk)
-            self._stream.flush()
-            self._size += len(chunk)
-
-    def drain(self, source: IO[bytes]) -> None:
-        """Copy `source` until its end; the body of a thread."""
-        with source:
-            while chunk := os.read(source.fileno(), 65536):
-                self.write(chunk)
-
-
 class Server:
     """The LLM server process. All methods but `snapshot` belong to the main thread."""
 
     def __init__(self, options: argparse.Namespace) -> None:
         self._options = options
         self._log = CappedLog(options.log, options.log_max_bytes)
+        self.events = EventFile(options.events)
         self._process: subprocess.Popen[bytes] | None = None
         self._ready = False  # "ready" has been recorded
         self._healthy_pid = 0  # the last process seen healthy, by whichever thread
@@ -101,6 +82,7 @@ class Server:
         self._stops = 0
         self._poll_health_until_s = 0.0
         self._lock = threading.Lock()  # guards what snapshot() reads
+        self.faults = Faults()  # replaced as a whole, by any thread
 
     def snapshot(self) -> dict[str, Any]:
         """State, pid, generation and counters, consistent with each other."""
@@ -131,12 +113,18 @@ class Server:
             self._healthy_pid = pid
         return healthy
 
-    def start(self) -> None:
-        """Start the server unless one is there; returns when it is spawned, not when ready."""
+    def start(self) -> bool:
+        """Start the server unless one is there; returns when it is spawned, not when ready.
+
+        False: denied by `faults`.
+        """
         self.notice_death()
         if self._process is not None:
             self._record("start_refused", self._process.pid)
-            return
+            return True
+        if self.faults.deny_start:
+            self._record("start_denied", None)
+            return False
         process = subprocess.Popen(
             self._command(),
             stdin=subprocess.DEVNULL,
@@ -154,6 +142,7 @@ class Server:
             self._starts += 1
         self._poll_health_until_s = time.monotonic() + _READY_LIMIT_S
         self._record("start", process.pid)
+        return True
 
     def stop(self) -> None:
         """Stop the server: SIGTERM, then SIGKILL. Without a process when this returns, unless even
@@ -210,10 +199,11 @@ class Server:
             *("--host", options.host),
             *("--port", str(options.port)),
             *("--die-with-parent", str(os.getpid())),
+            *self.faults.arguments(),
             *options.server_arguments,
         ]
 
-    def _record(self, event: str, pid: int, **more: Any) -> None:
+    def _record(self, event: str, pid: int | None, **more: Any) -> None:
         entry = {
             "time_s": round(time.time(), 6),
             "event": event,
@@ -222,13 +212,7 @@ class Server:
             **more,
         }
         print(f"supervisor: {json.dumps(entry)}", flush=True)
-        line = json.dumps(entry, separators=(",", ":")).encode() + b"\n"
-        try:
-            self._options.events.parent.mkdir(parents=True, exist_ok=True)
-            with self._options.events.open("ab", buffering=0) as stream:
-                stream.write(line)
-        except OSError as error:  # a full disk must not take the server down
-            print(f"supervisor: event not recorded: {error}", flush=True)
+        self.events.append(entry)
 
 
 @dataclass
@@ -237,6 +221,7 @@ class Command:
 
     name: Literal["start", "stop"]
     done: threading.Event = field(default_factory=threading.Event)
+    denied: bool = False
 
 
 class Control(ThreadingHTTPServer):
@@ -265,13 +250,33 @@ class ControlHandler(BaseHTTPRequestHandler):
     timeout = 10.0  # a client that sends nothing does not hold a thread for ever
 
     def do_GET(self) -> None:
-        """`/status`."""
+        """`/status` and `/faults`."""
+        if self.path == "/faults":
+            self._answer(200, asdict(self.server.server_process.faults))
+            return
         if self.path != "/status":
-            self._answer(404, {"error": f"unknown path {self.path}; known: /status"})
+            self._answer(404, {"error": f"unknown path {self.path}; known: /status, /faults"})
             return
         server = self.server.server_process
         status = server.snapshot()
         self._answer(200, {**status, "healthy": server.healthy()})
+
+    def do_PUT(self) -> None:
+        """`/faults`."""
+        if self.path != "/faults":
+            self._answer(404, {"error": f"unknown path {self.path}; known: /faults"})
+            return
+        length = self.headers.get("Content-Length", "0")
+        if not length.isdigit() or int(length) > _BODY_BYTES_MAX:
+            self._answer(400, {"error": f"a body of at most {_BODY_BYTES_MAX} bytes is needed"})
+            return
+        try:
+            faults = Faults.parse(json.loads(self.rfile.read(int(length))))
+        except (ValueError, RecursionError, OSError) as error:
+            self._answer(400, {"error": str(error)})
+            return
+        self.server.server_process.faults = faults
+        self._answer(200, asdict(faults))
 
     def do_POST(self) -> None:
         """`/start` and `/stop`."""
@@ -287,6 +292,9 @@ class ControlHandler(BaseHTTPRequestHandler):
             return
         if not command.done.wait(self.server.limit_s):
             self._answer(504, {"error": f"{name} did not end within {self.server.limit_s:g} s"})
+            return
+        if command.denied:
+            self._answer(503, {"error": "no server can be started now"})
             return
         self._answer(200, self.server.server_process.snapshot())
 
@@ -321,9 +329,10 @@ def run(server: Server, commands: queue.Queue[Command], quit_: Quit) -> None:
         except queue.Empty:
             server.notice_death()
             server.notice_ready()
+            server.events.flush()
             continue
         if command.name == "start":
-            server.start()
+            command.denied = not server.start()
         else:
             server.stop()
         command.done.set()

@@ -77,17 +77,17 @@ class Supervisor:
         except OSError:
             return False
 
-    def request(self, method: str, path: str) -> tuple[int, dict[str, Any]]:
+    def request(self, method: str, path: str, body: Any = None) -> tuple[int, dict[str, Any]]:
         link = http.client.HTTPConnection("127.0.0.1", self.control, timeout=LIMIT_S)
         try:
-            link.request(method, path)
+            link.request(method, path, None if body is None else json.dumps(body))
             answer = link.getresponse()
             return answer.status, json.loads(answer.read())
         finally:
             link.close()
 
-    def ask(self, method: str, path: str) -> dict[str, Any]:
-        status, content = self.request(method, path)
+    def ask(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
+        status, content = self.request(method, path, body)
         assert status == 200, content
         return content
 

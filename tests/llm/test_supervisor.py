@@ -5,6 +5,7 @@ The server is a stand-in here wherever it has to misbehave; test_llm_server.py u
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import signal
@@ -153,3 +154,69 @@ def test_a_taken_control_port_is_said(supervise: Supervise, standin_model: Path)
     assert second.returncode == 2
     assert "cannot listen" in second.stderr
     assert not (first.folder / "second.jsonl").exists()
+
+
+def test_a_slow_load_says_503_for_so_long_and_then_works(
+    supervise: Supervise, standin_model: Path
+) -> None:
+    """Every question is answered as while loading; the port is handed over, and it ends."""
+    supervisor = supervise(standin_model, standin="")
+    supervisor.ask("PUT", "/faults", {"load_delay_s": 1.5})
+    pid = supervisor.ask("POST", "/start")["pid"]
+
+    def said(method: str) -> int | None:
+        link = http.client.HTTPConnection("127.0.0.1", supervisor.port, timeout=10)
+        try:
+            link.request(method, "/health", "x" if method == "POST" else None)
+            answer = link.getresponse()
+            text = answer.read()
+        except OSError:
+            return None
+        finally:
+            link.close()
+        return answer.status if answer.status != 503 or b"Loading model" in text else None
+
+    await_true("503 while loading", lambda: said("GET") == 503)
+    assert said("POST") in (503, 200, None)
+    assert supervisor.status()["state"] == "running"
+    assert supervisor.ask("POST", "/start")["pid"] == pid  # no second one
+    assert supervisor.await_healthy()["pid"] == pid
+    assert supervisor.events().count("start") == 1
+
+
+def test_a_slow_load_can_be_stopped_at_once(supervise: Supervise, standin_model: Path) -> None:
+    supervisor = supervise(standin_model, "--stop-limit-s=30", standin="")
+    supervisor.ask("PUT", "/faults", {"load_delay_s": 600})
+    pid = supervisor.ask("POST", "/start")["pid"]
+    supervisor.ask("POST", "/stop")
+    assert not exists(pid)
+    assert json.loads(supervisor.events_path.read_text().splitlines()[-1])["exit_code"] != -9
+
+
+def test_a_denied_start_is_503_and_over_when_told(
+    supervise: Supervise, standin_model: Path
+) -> None:
+    supervisor = supervise(standin_model, standin="")
+    supervisor.ask("PUT", "/faults", {"deny_start": True})
+    assert supervisor.request("POST", "/start")[0] == 503
+    assert supervisor.status()["state"] == "stopped"
+    supervisor.ask("PUT", "/faults", {})
+    assert supervisor.ask("POST", "/start")["state"] == "running"
+    assert supervisor.events()[:2] == ["start_denied", "start"]
+
+
+def test_faults_that_make_no_sense_change_nothing(
+    supervise: Supervise, standin_model: Path
+) -> None:
+    supervisor = supervise(standin_model, standin="")
+    before = supervisor.ask("PUT", "/faults", {"ignore_stop": True})
+    for body in (
+        [],
+        {"load_delay_s": -1},
+        {"load_delay_s": "soon"},
+        {"deny": 1},
+        {"deny_start": 1},
+    ):
+        assert supervisor.request("PUT", "/faults", body)[0] == 400
+    assert supervisor.request("PUT", "/other", {})[0] == 404
+    assert supervisor.ask("GET", "/faults") == before

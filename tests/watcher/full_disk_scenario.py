@@ -1,6 +1,7 @@
-"""Run inside `unshare --user --mount`: the daemon on a tiny volume that gets full.
+"""Run inside `unshare --user --mount`: the daemon on a tiny volume that gets full, or read-only.
 
     python full_disk_scenario.py FOLDER plan|evaluation|nearly|halt
+    python full_disk_scenario.py FOLDER readonly|readonly_halt|readonly_start
 
 Exits 0 when everything held. The disk is a real tmpfs, so every error is the kernel's.
 """
@@ -21,6 +22,7 @@ from wire_stand_in import StandIn, gate, good  # noqa: E402
 
 NAMES = [f"r{number}.json" for number in range(4)]
 ENOSPC_TEXT = "No space left on device"
+EROFS_TEXT = "Read-only file system"
 
 
 def fill(ballast: Path, leave_bytes: int) -> None:
@@ -31,6 +33,59 @@ def fill(ballast: Path, leave_bytes: int) -> None:
     size = ballast.stat().st_size
     with ballast.open("r+b") as stream:
         stream.truncate(size - leave_bytes)
+
+
+def cover(volume: Path) -> None:
+    """Makes it read-only for every name that leads through it; its open files stay open."""
+    aside = volume.parent / "aside"
+    aside.mkdir(exist_ok=True)
+    for words in (
+        ("--bind", str(volume), str(aside)),
+        ("-o", "remount,bind,ro", str(aside)),
+        ("--move", str(aside), str(volume)),
+    ):
+        subprocess.run(["mount", *words], check=True)
+
+
+def read_only(lab: Lab, *, halt: bool) -> None:
+    """The volume becomes read-only while a child is at work."""
+    lab.submit("r0_caught.json", "learning_loop")
+    lab.start()
+    dispatched = lab.root / "dispatched.txt"
+    wait_for("the child is at work", lambda: dispatched.exists() and dispatched.stat().st_size)
+    cover(lab.root)
+    wait_for("it was felt", lambda: lab.output().count(EROFS_TEXT) >= 3)
+    assert not lab.ended(), lab.output()
+    if halt:
+        assert lab.daemon is not None
+        said = lab.run("--halt", "test")
+        assert said.returncode == 0 and "SIGTERM" in said.stdout, said
+        assert lab.daemon.wait(30) == 0
+    subprocess.run(["umount", "--lazy", str(lab.root)], check=True)
+    if halt:
+        lab.start()
+    assert lab.decision("r0_caught.json")["status"] == "COMPLETED"
+    assert lab.json("telemetry/learning_health_latest.json")["total_models"] == 1
+    assert lab.quarantined() == []
+    assert lab.halt() == 0
+    lab.assert_no_trouble()
+
+
+def read_only_at_start(lab: Lab) -> None:
+    """Started again on a volume that is read-only: it waits for it, and then works."""
+    lab.start()
+    assert lab.halt() == 0
+    lab.submit("r0.json", "learning_loop")
+    cover(lab.root)
+    lab.spawn()
+    wait_for("it was felt", lambda: lab.output().count(EROFS_TEXT) >= 2 or lab.ended())
+    assert not lab.ended(), lab.output()
+    second = lab.run("--process-requests")
+    assert second.returncode == 4, second  # the lock holds although it cannot be written
+    subprocess.run(["umount", "--lazy", str(lab.root)], check=True)
+    assert lab.decision("r0.json")["status"] == "COMPLETED"
+    assert lab.halt() == 0
+    lab.assert_no_trouble()
 
 
 def run(lab: Lab, wire: StandIn, scenario: str) -> None:
@@ -70,7 +125,12 @@ def main() -> None:
     volume.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(volume)], check=True)
     with StandIn() as wire, Lab(volume, wire) as lab:
-        run(lab, wire, scenario)
+        if scenario == "readonly_start":
+            read_only_at_start(lab)
+        elif scenario.startswith("readonly"):
+            read_only(lab, halt=scenario == "readonly_halt")
+        else:
+            run(lab, wire, scenario)
 
 
 if __name__ == "__main__":

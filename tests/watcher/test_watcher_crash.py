@@ -91,6 +91,23 @@ def test_a_kill_in_mid_request_repeats_it_from_the_start(
     lab.assert_no_trouble()
 
 
+@pytest.mark.parametrize("left", ["stopped", "loading"])
+def test_a_restart_brings_the_llm_up_before_it_decides(lab: Lab, wire: StandIn, left: str) -> None:
+    """One killed in mid-dispatch leaves the server stopped, or loading: its heir waits for it
+    instead of deciding by the heuristic, even with a single attempt.
+    """
+    lab.set_policies(max_attempts=1)
+    wire.running, wire.still_loading = left != "stopped", left == "loading"
+    lab.submit("a.json", "selfplay")
+    lab.start()
+    if left == "loading":
+        wait_for("a look at the server", lambda: wire.looks >= 3)
+        assert not wire.asked
+        wire.still_loading = False
+    assert lab.decision("a.json")["decided_by"] == "llm"
+    assert wire.running
+
+
 class Crash(BaseException):
     """Stands for the power going at this moment: no handler of the agent knows it."""
 

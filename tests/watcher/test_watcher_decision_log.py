@@ -124,3 +124,48 @@ def test_a_line_that_does_not_fit_leaves_the_log_as_it_was(tmp_path: Path) -> No
     log.append(record(2))
     assert lines(log) == [record(1), record(2)]
     assert not log.torn_path.exists()
+
+
+def test_half_a_line_that_comes_between_repair_and_append_is_set_aside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A foreign writer strikes in the one moment that the repair cannot cover: no glued lines."""
+    log = opened(tmp_path)
+    log.append(record(1))
+    repair, foreign = log.repair, [b'{"decision_id": "d0']
+
+    def repair_then_foreign_write() -> None:
+        repair()
+        if foreign:
+            with log.path.open("ab") as stream:
+                stream.write(foreign.pop())
+
+    monkeypatch.setattr(log, "repair", repair_then_foreign_write)
+    log.append(record(2))
+    assert lines(log) == [record(1), record(2)]
+    assert log.torn_path.read_bytes() == b'{"decision_id": "d0\n'
+
+
+def test_a_foreign_writer_that_never_ends_is_an_error_to_wait_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is an end to the attempts, and nothing of ours is left half-written."""
+    log = opened(tmp_path)
+
+    def torn_again() -> None:
+        log.path.write_bytes(b"{")
+
+    monkeypatch.setattr(log, "repair", torn_again)
+    with pytest.raises(OSError, match="somebody else"):
+        log.append(record(1))
+    assert log.path.read_bytes() == b"{"
+
+
+def test_garbage_longer_than_the_window_goes_too(tmp_path: Path) -> None:
+    """Three megabytes without a newline do not become the beginning of the next line."""
+    log = opened(tmp_path)
+    log.append(record(1))
+    with log.path.open("ab") as stream:
+        stream.write(b"\0" * 3_000_000)
+    log.append(record(2))
+    assert lines(log) == [record(1), record(2)]

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from agents import files
 from agents.request import NAME_LIMIT, SIZE_LIMIT_BYTES, Request, Unusable, read_request
 from agents.request_queue import Poison, RequestQueue
+from agents.writers import has_writer
 
 GOOD: dict[str, Any] = {"request_type": "selfplay", "source": "s", "parameters": {"episodes": 3}}
 
@@ -109,6 +111,43 @@ def test_poison_at_the_head_holds_nobody_up(queue: RequestQueue) -> None:
     assert isinstance(head, Poison) and head.name == "0.json"
 
 
+def test_a_slow_producer_is_waited_for_while_it_has_the_file_open(queue: RequestQueue) -> None:
+    """Half a request that does not change is no poison before its producer has closed it."""
+    path = queue.pending / "slow.json"
+    with path.open("wb") as producer:
+        producer.write(encoded()[:10])
+        producer.flush()
+        queue.scan()
+        assert queue.next(settle_s=0) is None
+        producer.write(encoded()[10:])
+    queue.scan()
+    whole = queue.next(settle_s=60)
+    assert isinstance(whole, Request) and whole.name == "slow.json"
+
+
+def test_a_producer_that_never_goes_on_is_given_up(
+    queue: RequestQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A descriptor leaked somewhere must not keep a bad file in the line for ever."""
+    monkeypatch.setattr("agents.request_queue.WRITER_PATIENCE_S", 0.0)
+    with (queue.pending / "stuck.json").open("wb") as producer:
+        producer.write(b"{")
+        producer.flush()
+        queue.scan()
+        assert isinstance(queue.next(settle_s=0), Poison)
+
+
+def test_a_writer_is_told_from_a_reader(tmp_path: Path) -> None:
+    """Open for writing: yes. Open for reading, closed, or gone: no."""
+    path = tmp_path / "a.json"
+    with path.open("wb"):
+        assert has_writer(path)
+    assert not has_writer(path)
+    with path.open("rb"):
+        assert not has_writer(path)
+    assert not has_writer(tmp_path / "gone.json")
+
+
 def test_a_changing_file_is_not_settled(queue: RequestQueue) -> None:
     """Every change of size or time starts the wait anew."""
     path = queue.pending / "a.json"
@@ -153,6 +192,33 @@ def test_quarantine_overwrites_nothing_and_always_has_a_reason(queue: RequestQue
         assert note["reason"] == f"reason {number}"
         assert (queue.quarantine / name).read_bytes() == b"%d" % number
     assert len(names) == 3
+
+
+def test_quarantined_files_are_looked_into_once(
+    queue: RequestQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Setting the next one aside does not read all the reasons there are; a new one is seen."""
+    read: list[str] = []
+    real = files.read_object
+
+    def counted(path: Path) -> dict[str, Any] | None:
+        read.append(path.name)
+        return real(path)
+
+    monkeypatch.setattr("agents.request_queue.files.read_object", counted)
+    for number in range(20):
+        name = f"{number:02d}.json"
+        (queue.pending / name).write_bytes(b"[]")
+        queue.put_in_quarantine(queue.pending, name, "r")
+        [note] = queue.unrecorded_quarantine()
+        assert note["request_file"] == name
+        queue.note_quarantine({**note, "recorded": True})
+    assert len(read) <= 2 * 20
+    (queue.quarantine / "00.json").unlink()  # a person tidies up, and the name comes again
+    queue.reason_path("00.json").unlink()
+    (queue.pending / "00.json").write_bytes(b"[]")
+    queue.put_in_quarantine(queue.pending, "00.json", "r")
+    assert [note["request_file"] for note in queue.unrecorded_quarantine()] == ["00.json"]
 
 
 @pytest.mark.parametrize("name", ["x" * (NAME_LIMIT + 30) + ".json", "a\nb.json", "a\udcff.json"])

@@ -80,11 +80,22 @@ def test_two_watchers_cannot_share_a_workspace(lab: Lab) -> None:
     lab.decision("a.json")
 
 
-@pytest.mark.parametrize("content", ["", "garbage", '{"pid": 1, "start_ticks": 1}'])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "garbage",
+        '{"pid": 1, "start_ticks": 1}',  # its number has gone to another process
+        '{"pid": 4194305}',  # a dead one, and no word of its start
+        '{"pid": true}',
+        "[" * 100_000,
+    ],
+)
 def test_a_stale_lock_keeps_nobody_out(lab: Lab, content: str) -> None:
     """Whatever a dead holder left in the lock file."""
     (lab.root / "watcher.lock").write_text(content)
     os.utime(lab.root / "watcher.lock", (0, 0))
+    assert json.loads(lab.run("--status").stdout)["running"] is False
     lab.start()
     assert json.loads(lab.run("--status").stdout)["running"] is True
     lab.kill()

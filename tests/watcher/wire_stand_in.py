@@ -28,6 +28,9 @@ def http(status: int, body: Any) -> bytes:
     return head.encode() + payload
 
 
+LOADING = http(503, {"error": {"message": "Loading model"}})
+
+
 def completion(content: str, stop_type: str = "eos") -> dict[str, Any]:
     """The body of a completion."""
     return {"content": content, "stop_type": stop_type}
@@ -100,6 +103,8 @@ class StandIn:
     def __init__(self) -> None:
         self.closing = threading.Event()
         self.running = True
+        self.still_loading = False  # it runs, and answers everything with 503 until this ends
+        self.looks = 0  # how often it was asked for its health
         self.generation = 1
         self.default: Behaviour = good
         self.script: deque[Behaviour] = deque()  # the next completions; then `default`
@@ -155,11 +160,18 @@ class StandIn:
         if not self.running:
             return  # as a proxy without an upstream: the connection is closed
         if line.startswith("GET /health"):
+            self.looks += 1
+            if self.still_loading:
+                connection.sendall(LOADING)
+                return
             connection.sendall(http(200, {"status": "ok"}))
             return
         question = json.loads(body)
         self.asked.append(question)
         self.clients.append(client)
+        if self.still_loading:
+            connection.sendall(LOADING)
+            return
         behave = self.script.popleft() if self.script else self.default
         behave(self, connection, question)
 
@@ -177,7 +189,7 @@ class StandIn:
             "state": "running" if self.running else "stopped",
             "pid": 1000 + self.generation if self.running else None,
             "generation": self.generation,
-            "healthy": self.running,
+            "healthy": self.running and not self.still_loading,
         }
         connection.sendall(http(200, state))
 

@@ -60,6 +60,7 @@ class Watcher:
             patiently(self.stop, "start", self._prepare)
             self.status.show("idle")
             logger.info("ready")
+            self._bring_up_llm()
             self._loop()
         except Halted as halted:
             logger.info("stopping: {}", halted)
@@ -73,15 +74,25 @@ class Watcher:
         recover(self.root, self.queue, self.worker)
         self.draws.load()
 
+    def _bring_up_llm(self) -> None:
+        """A Watcher killed in mid-dispatch has left the LLM server stopped, or loading.
+
+        Waited for within its limits, so that the first decision is not the heuristic's.
+        """
+        status = self.lifecycle.status()
+        if status is not None and status.get("healthy") is not True:
+            logger.warning("LLM server is {}; bringing it up", status.get("state"))
+            self.lifecycle.start()
+
     def _loop(self) -> None:
         pause_s = TROUBLE_PAUSE_FIRST_S
         while True:
             try:
                 busy = self._tick()
-            except OSError as error:
+            except (OSError, MemoryError) as error:
                 # The step that failed can be repeated; whatever it left half-done is
                 # recovered as after a restart.
-                logger.error("{}; next try in {:.1f} s", error, pause_s)
+                logger.error("{}; next try in {:.1f} s", str(error) or "no memory", pause_s)
                 self.stop.pause(pause_s)
                 pause_s = min(pause_s * 2, TROUBLE_PAUSE_CAP_S)
                 patiently(self.stop, "recovery", self._recover_quietly)
@@ -136,6 +147,7 @@ class Watcher:
         self.stop.install()
         try:
             patiently(self.stop, "start", self._prepare)
+            self._bring_up_llm()
             while self.process_one() or self.queue.pending_names():
                 self.stop.pause(0.05)  # what is left may be a file in the making
         except Halted as halted:

@@ -19,6 +19,7 @@ LOG_NAME = "watcher_decisions.jsonl"
 TORN_NAME = "watcher_decisions.torn"
 TAIL_BYTES = 1024 * 1024  # how far back a restart looks for decisions it knows
 REMEMBERED = 5_000
+APPEND_ATTEMPTS = 5
 
 
 class DecisionLog:
@@ -65,30 +66,45 @@ class DecisionLog:
         """Appends one decision as a single synced write; idempotent."""
         if self.has(record):
             return
-        self.repair()
         line = json.dumps(record, separators=(",", ":"), allow_nan=False).encode() + b"\n"
-        handle = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        for _ in range(APPEND_ATTEMPTS):
+            self.repair()
+            if self._write(line):
+                self._remember(record)
+                return
+        raise OSError(errno.EIO, "somebody else goes on writing into the log", str(self.path))
+
+    def _write(self, line: bytes) -> bool:
+        """Appends a line; False, and nothing appended, when half a line of a foreign writer has
+        come in between since the repair.
+        """
+        handle = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             size = os.fstat(handle).st_size
             try:
                 if os.write(handle, line) != len(line):
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                begin = os.lseek(handle, 0, os.SEEK_CUR) - len(line)
+                if begin and os.pread(handle, 1, begin - 1) != b"\n":
+                    os.ftruncate(handle, begin)
+                    return False
                 os.fsync(handle)
             except OSError:
                 os.ftruncate(handle, size)
                 raise
         finally:
             os.close(handle)
-        self._remember(record)
+        return True
 
     def repair(self) -> None:
         """Completes or sets aside a last line that does not end in a newline."""
         handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
         try:
-            size = os.fstat(handle).st_size
-            if size == 0 or os.pread(handle, 1, size - 1) == b"\n":
-                return
-            self._repair_tail(handle, size)
+            # Of garbage longer than the window one window goes at a time.
+            while size := os.fstat(handle).st_size:
+                if os.pread(handle, 1, size - 1) == b"\n":
+                    return
+                self._repair_tail(handle, size)
         finally:
             os.close(handle)
 

@@ -29,6 +29,14 @@ from agents.stop import SLICE_S, Stop
 
 TAIL_BYTES = 16 * 1024
 FREE_BYTES_MIN = 64 * 1024  # a child that failed with less free space failed for want of it
+SHORTAGE_PATIENCE_S = 120.0
+# What a program says at its end when it could not have more of something.
+_SHORTAGES = {
+    os.strerror(errno.EMFILE): errno.EMFILE,
+    os.strerror(errno.ENOMEM): errno.ENOMEM,
+    "MemoryError": errno.ENOMEM,
+    "failed to map segment from shared object": errno.ENOMEM,
+}
 DISPATCH_NAMES = {"selfplay": "dispatch_selfplay", "learning_loop": "dispatch_learning"}
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -82,33 +90,40 @@ class Dispatcher:
         self._root = root
         self._stop = stop
         self._output_log = output_log
+        self._short_since_s: float | None = None
 
     def run(self, command: list[str], staging: Path, limit_s: float) -> ChildResult:
         """Runs a child over an empty staging folder.
 
-        Raises Halted (the child is dead then), and OSError when the disk was full: what the
-        child says about its failure is then no news about its work.
+        Raises Halted (the child is dead then), and OSError when the disk was full or could not
+        be written: what the child says about its failure is then no news about its work.
         """
         files.remove_tree(staging)
         staging.mkdir(parents=True)
         result = self._run_child(command, limit_s)
         self._keep_output(command, result)
-        if not result.ok and self._disk_was_full(result):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        if result.ok:
+            self._short_since_s = None
+        trouble = 0 if result.ok else self._disk_trouble(result) or self._shortage(result)
+        if trouble:
+            raise OSError(trouble, os.strerror(trouble))
         return result
 
     def _run_child(self, command: list[str], limit_s: float) -> ChildResult:
         began_s = time.monotonic()
         parent = os.getpid()
-        child = subprocess.Popen(
-            command,
-            cwd=self._root,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            preexec_fn=lambda: _die_with(parent),
-        )
+        try:
+            child = subprocess.Popen(
+                command,
+                cwd=self._root,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                preexec_fn=lambda: _die_with(parent),
+            )
+        except subprocess.SubprocessError as error:  # `_die_with` had no memory to work with
+            raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM)) from error
         assert child.stdout is not None
         with child.stdout as output:
             try:
@@ -153,10 +168,31 @@ class Dispatcher:
         if not result.ok:
             logger.error("dispatch failed, {}", result.complaint())
 
-    def _disk_was_full(self, result: ChildResult) -> bool:
-        if os.strerror(errno.ENOSPC) in result.output_tail:
-            return True
-        return shutil.disk_usage(self._root).free < FREE_BYTES_MIN
+    def _disk_trouble(self, result: ChildResult) -> int:
+        """The error number of what kept the child from writing; 0 when nothing did."""
+        for number in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+            if os.strerror(number) in result.output_tail:
+                return number
+        if os.statvfs(self._root).f_flag & os.ST_RDONLY:
+            return errno.EROFS
+        full = shutil.disk_usage(self._root).free < FREE_BYTES_MIN
+        return errno.ENOSPC if full else 0
+
+    def _shortage(self, result: ChildResult) -> int:
+        """The error number of what the child had not enough of: memory, descriptors; else 0.
+
+        After `SHORTAGE_PATIENCE_S` it is the child that asks for too much: its failure counts.
+        """
+        signs = (text for text in _SHORTAGES if text in result.output_tail)
+        number = _SHORTAGES.get(next(signs, ""), 0)
+        now_s = time.monotonic()
+        if not number:
+            self._short_since_s = None
+        elif self._short_since_s is None:
+            self._short_since_s = now_s
+        elif now_s - self._short_since_s > SHORTAGE_PATIENCE_S:
+            self._short_since_s, number = None, 0
+        return number
 
 
 def _die_with(parent: int) -> None:

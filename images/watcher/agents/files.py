@@ -22,9 +22,16 @@ EXHAUSTED = frozenset(
 READ_LIMIT_BYTES = 64 * 1024 * 1024
 
 
-def is_exhausted(error: OSError) -> bool:
+def is_exhausted(error: OSError | MemoryError) -> bool:
     """Whether the error says that a resource has run out (disk, descriptors, memory)."""
-    return error.errno in EXHAUSTED
+    return isinstance(error, MemoryError) or error.errno in EXHAUSTED
+
+
+def said_by(error: OSError | MemoryError) -> str:
+    """The error in words."""
+    if isinstance(error, MemoryError):
+        return os.strerror(errno.ENOMEM)
+    return error.strerror or str(error)
 
 
 def utc_now() -> str:
@@ -87,7 +94,9 @@ def write_json(path: Path, value: Any, *, durable: bool = True) -> None:
 def read_json(path: Path, limit_bytes: int = READ_LIMIT_BYTES) -> Any:
     """Reads a JSON file. Raises OSError, or ValueError when it is too large or not JSON."""
     with path.open("rb") as stream:
-        data = stream.read(limit_bytes + 1)
+        # A read gets a buffer as large as what is asked for, at once.
+        size = os.fstat(stream.fileno()).st_size
+        data = stream.read(min(size, limit_bytes) + 1)
     if len(data) > limit_bytes:
         raise ValueError(f"{path}: larger than {limit_bytes} bytes")
     try:

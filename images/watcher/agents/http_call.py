@@ -8,6 +8,7 @@ Knows nothing of what is asked.
 
 from __future__ import annotations
 
+import encodings.idna  # noqa: F401  (a name look-up wants it: later there may be no memory)
 import errno
 import http.client
 import io

@@ -27,6 +27,7 @@ STATUS_LIMIT_S = 2.0
 START_LIMIT_S = 10.0
 STOP_LIMIT_S = 20.0
 PARTING_LIMIT_S = 3.0
+REVIVALS_MAX = 2  # of a server that dies while it is waited for
 
 
 class Lifecycle:
@@ -69,18 +70,31 @@ class Lifecycle:
         settings = self._settings()
         deadline_s = began_s + settings.start_timeout_s
         loaded = False
+        revivals = 0
 
         def done() -> bool:
-            nonlocal deadline_s, loaded
+            nonlocal deadline_s, loaded, revivals
             if self.client.healthy():
                 return True
-            if not loaded and (self.status() or {}).get("healthy") is True:
+            status = self.status() or {}
+            if not loaded and status.get("healthy") is True:
                 # The server is up and only the way to it is broken: no use waiting long.
                 loaded = True
                 deadline_s = min(deadline_s, time.monotonic() + settings.timeout_s)
+            # One that loads slowly is waited for; only one that has died is started again.
+            if status.get("state") == "stopped" and revivals < REVIVALS_MAX:
+                revivals += 1
+                self._start_again()
             return False
 
         return poll_until(self._stop, lambda: deadline_s, done)
+
+    def _start_again(self) -> None:
+        logger.warning("LLM server died while it was waited for; starting it again")
+        try:
+            self._control("POST", "/start", START_LIMIT_S)
+        except CallFailed as failure:
+            logger.warning("LLM server cannot be started: {}", failure)
 
     def revive(self) -> None:
         """Starts the server when it has died by itself; otherwise does nothing."""

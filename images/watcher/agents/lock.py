@@ -7,6 +7,8 @@ The content only tells people who holds it.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -29,7 +31,7 @@ class InstanceLock:
 
     def acquire(self, purpose: str) -> None:
         """Takes the lock or raises AlreadyRunning, naming the holder."""
-        handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        handle = _open(self.path)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -45,9 +47,20 @@ class InstanceLock:
     def release(self) -> None:
         """Gives the lock back; the file stays (removing it would race with the next holder)."""
         if self._handle is not None:
-            os.ftruncate(self._handle, 0)
+            with contextlib.suppress(OSError):  # a read-only disk keeps the description
+                os.ftruncate(self._handle, 0)
             os.close(self._handle)
             self._handle = None
+
+
+def _open(path: Path) -> int:
+    """Opened for writing, or for reading where the disk is read-only: a lock needs no more."""
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        if error.errno != errno.EROFS:
+            raise
+    return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
 
 
 def _describe(handle: int, purpose: str) -> None:
@@ -55,15 +68,16 @@ def _describe(handle: int, purpose: str) -> None:
     try:
         os.ftruncate(handle, 0)
         os.pwrite(handle, json.dumps(text).encode(), 0)
-    except OSError:
-        os.ftruncate(handle, 0)  # disk full: the lock holds without its description
+    except OSError:  # disk full, or read-only: the lock holds without its description
+        with contextlib.suppress(OSError):
+            os.ftruncate(handle, 0)
 
 
 def read_holder(path: Path) -> dict[str, Any]:
     """What the lock file says about its holder; empty when it says nothing readable."""
     try:
         value = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
 
@@ -72,9 +86,10 @@ def live_holder(root: Path) -> int | None:
     """PID of the Watcher that works here now; None when there is none."""
     holder = read_holder(root / LOCK_NAME)
     pid = holder.get("pid")
-    if not isinstance(pid, int) or holder.get("start_ticks") != start_ticks(pid):
+    if not isinstance(pid, int) or isinstance(pid, bool):
         return None
-    return pid
+    running = start_ticks(pid)  # None: a dead one; that the file names no start proves nothing
+    return pid if running is not None and holder.get("start_ticks") == running else None
 
 
 def start_ticks(pid: int) -> int | None:

@@ -5,6 +5,7 @@ Knows nothing of queues, dispatch or the LLM.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import stat
@@ -71,10 +72,19 @@ def _read_bounded(path: Path) -> bytes:
         raise Unusable("not a regular file", settled=True)
     try:
         handle = os.open(path, flags)
-    except PermissionError as error:
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO):  # became a link or a socket since the look
+            raise Unusable("not a regular file", settled=True) from error
+        if not isinstance(error, PermissionError):
+            raise
         raise Unusable(f"unreadable: {error.strerror}") from error
-    with os.fdopen(handle, "rb") as stream:
-        data = stream.read(SIZE_LIMIT_BYTES + 1)
+    try:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):  # changed since the look
+            raise Unusable("not a regular file", settled=True)
+        with os.fdopen(handle, "rb", closefd=False) as stream:
+            data = stream.read(SIZE_LIMIT_BYTES + 1)
+    finally:
+        os.close(handle)
     if len(data) > SIZE_LIMIT_BYTES:
         raise Unusable(f"larger than {SIZE_LIMIT_BYTES} bytes", settled=True)
     return data

@@ -18,9 +18,12 @@ from typing import Any
 
 from agents import files
 from agents.request import NAME_LIMIT, Request, Unusable, read_request, usable_name
+from agents.writers import has_writer
 
 FOLDER = "watcher_requests"
 REASON_SUFFIX = ".reason.json"
+WRITER_PATIENCE_S = 300.0  # for a file that is held open for writing and does not change
+RECORDED_LIMIT = 10_000
 SCAN_LIMIT = 10_000  # names looked at per scan; the rest comes when these are done
 
 
@@ -51,6 +54,7 @@ class RequestQueue:
         self.quarantine = self.pending / "quarantine"
         self._seen: dict[str, _Seen] = {}
         self._scans = 0
+        self._recorded: set[str] = set()  # reasons known to be recorded: not read again
 
     def create_folders(self) -> None:
         """Creates the queue's folders where they are missing."""
@@ -111,7 +115,8 @@ class RequestQueue:
         """The first pending file that is a request, or that has proven to be none.
 
         A file that cannot be read as a request yet may still be in the making: it is left
-        alone, and does not hold up the others, until it has not changed for `settle_s`.
+        alone, and does not hold up the others, until it has not changed for `settle_s`. While
+        its producer has it open it may take minutes between two writes.
         """
         for name in self.pending_names():
             try:
@@ -119,15 +124,18 @@ class RequestQueue:
             except FileNotFoundError:
                 continue
             except Unusable as error:
-                if error.settled or self._stable_s(name) >= settle_s:
+                if error.settled or self._has_settled(name, settle_s):
                     return Poison(name, str(error))
                 continue
             known = self._known_as(name)
             return Poison(name, f"duplicate: {known}") if known else request
         return None
 
-    def _stable_s(self, name: str) -> float:
-        return time.monotonic() - self._seen[name].stable_since_s
+    def _has_settled(self, name: str, settle_s: float) -> bool:
+        stable_s = time.monotonic() - self._seen[name].stable_since_s
+        if stable_s < settle_s:
+            return False
+        return stable_s >= WRITER_PATIENCE_S or not has_writer(self.pending / name)
 
     def _known_as(self, name: str) -> str:
         if os.path.lexists(self.archive / name):
@@ -170,6 +178,7 @@ class RequestQueue:
             "quarantined_at": files.utc_now(),
             "recorded": False,
         }
+        self._recorded.discard(self.reason_path(target).name)
         files.write_json(self.reason_path(target), note)
         try:
             files.move_durably(folder / name, self.quarantine / target)
@@ -187,14 +196,22 @@ class RequestQueue:
         """Notes of quarantined files whose decision line may be missing."""
         found = []
         for path in self.quarantine.glob("*" + REASON_SUFFIX):
+            if path.name in self._recorded:
+                continue
             note = files.read_object(path)
             if not note or note.get("recorded") is not False:
+                self._note_recorded(path.name)
                 continue
             if os.path.lexists(self.quarantine / str(note.get("request_file"))):
                 found.append(note)
             else:
                 path.unlink(missing_ok=True)  # cut off before the file itself was moved
         return sorted(found, key=lambda note: str(note.get("quarantined_at")))
+
+    def _note_recorded(self, name: str) -> None:
+        if len(self._recorded) >= RECORDED_LIMIT:
+            self._recorded.clear()  # they are read again, once
+        self._recorded.add(name)
 
     def note_quarantine(self, note: dict[str, Any]) -> None:
         """Writes a quarantined file's note back."""

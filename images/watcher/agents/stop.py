@@ -18,7 +18,7 @@ from typing import TypeVar
 
 from loguru import logger
 
-from agents.files import is_exhausted
+from agents.files import is_exhausted, said_by
 
 SLICE_S = 0.1  # the longest time between two looks at the halt flag
 PATIENCE_FIRST_S = 0.25
@@ -85,7 +85,7 @@ def _nothing() -> None:
 
 
 def patiently(stop: Stop, what: str, step: Callable[[], T]) -> T:
-    """Repeats an idempotent step while the machine is exhausted (disk full, no descriptors).
+    """Repeats an idempotent step while the machine is exhausted (disk, descriptors, memory).
 
     Raises Halted when asked to stop meanwhile, and every other OSError at once.
     """
@@ -93,9 +93,9 @@ def patiently(stop: Stop, what: str, step: Callable[[], T]) -> T:
     while True:
         try:
             return step()
-        except OSError as error:
+        except (OSError, MemoryError) as error:
             if not is_exhausted(error):
                 raise
-            logger.warning("{}: {}; next try in {:.2f} s", what, error.strerror, delay_s)
+            logger.warning("{}: {}; next try in {:.2f} s", what, said_by(error), delay_s)
         stop.pause(delay_s)
         delay_s = min(delay_s * 2, PATIENCE_CAP_S)

@@ -1,7 +1,8 @@
 """Stands in for the pipeline: the same command lines and artefact names, without the work.
 
 The request's name tells it what to do: `slow` takes a minute, `fail` exits 3, `void` exits 0
-without a result, `loud` prints a lot. The model count goes up by one per run, from what is
+without a result, `loud` prints a lot, `caught` waits, the first time it is run, until its folder
+has become read-only. The model count goes up by one per run, from what is
 published: so the count tells how often a run was published.
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -34,6 +36,8 @@ def start() -> argparse.Namespace:
     options = parser.parse_args()
     with Path("dispatched.txt").open("a") as stream:
         stream.write(f"{options.request} {options.effort}\n")
+    if "caught" in options.request:
+        _await_read_only(options)
     if "slow" in options.request:
         time.sleep(60)
     if "loud" in options.request:
@@ -43,3 +47,11 @@ def start() -> argparse.Namespace:
     if "void" in options.request:
         sys.exit(0)
     return options
+
+
+def _await_read_only(options: argparse.Namespace) -> None:
+    if Path("dispatched.txt").read_text().count(options.request) > 1:
+        return
+    deadline_s = time.monotonic() + 30
+    while os.access(options.out, os.W_OK) and time.monotonic() < deadline_s:
+        time.sleep(0.01)

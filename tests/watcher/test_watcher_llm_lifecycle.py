@@ -1,0 +1,80 @@
+"""Starting the LLM server: a slow one is waited for, a dead one is started again, but not for ever.
+
+The supervisor is a stand-in: servers that die or load at a scripted moment.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+
+import pytest
+from agents.llm_lifecycle import Lifecycle
+from agents.policies import LLMPolicies
+from agents.stop import Stop
+from wire_stand_in import StandIn
+
+
+class Supervisor(StandIn):
+    """The next `stillborn` servers die right after they were started; `slow` ones load long."""
+
+    def __init__(self) -> None:
+        self.stillborn = 0
+        self.slow = False
+        self.loaded = threading.Event()
+        super().__init__()
+
+    def _serve_control(self, connection: socket.socket) -> None:
+        before = len(self.commands)
+        self.still_loading = self.slow and not self.loaded.is_set()
+        super()._serve_control(connection)
+        if self.commands[before:] == ["start"] and self.stillborn:
+            self.stillborn -= 1
+            self.running = False
+
+
+@pytest.fixture
+def wire() -> Iterator[Supervisor]:
+    with Supervisor() as stand_in:
+        stand_in.running = False
+        yield stand_in
+
+
+def lifecycle(wire: Supervisor, **limits: float) -> Lifecycle:
+    address = tuple(wire.endpoint.rsplit(":", 1)), tuple(wire.control.rsplit(":", 1))
+    policies = LLMPolicies(
+        endpoint=(address[0][0], int(address[0][1])),
+        control=(address[1][0], int(address[1][1])),
+        **{"timeout_s": 10.0, "start_timeout_s": 50.0, **limits},  # type: ignore[arg-type]
+    )
+    return Lifecycle(Stop(None), lambda: policies)
+
+
+def test_a_server_that_dies_while_it_is_waited_for_is_started_again(wire: Supervisor) -> None:
+    """Without a look at the supervisor the whole limit would be waited for a dead one."""
+    wire.stillborn = 1
+    assert lifecycle(wire).start()["ok"]
+    assert wire.commands == ["start", "start"]
+
+
+def test_a_server_that_keeps_dying_is_given_up(wire: Supervisor) -> None:
+    wire.stillborn = 1000
+    assert not lifecycle(wire, start_timeout_s=2.0).start()["ok"]
+    assert wire.commands == ["start"] * 3
+
+
+def test_a_server_that_loads_slowly_is_waited_for_and_never_started_twice(wire: Supervisor) -> None:
+    """503 for a while: many looks, one start."""
+    wire.slow = True
+    threading.Thread(target=_after_looks, args=(wire, 8), daemon=True).start()
+    assert lifecycle(wire).start()["ok"]
+    assert wire.commands == ["start"]
+    assert wire.looks >= 8
+
+
+def _after_looks(wire: Supervisor, looks: int) -> None:
+    while wire.looks < looks and not wire.closing.wait(0.01):
+        pass
+    wire.loaded.set()
+    wire.still_loading = False

@@ -1,0 +1,97 @@
+"""No memory, no descriptors: the daemon holds out, loses nothing, repeats nothing, and goes on."""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from watcher_lab import IMAGE, Lab, wait_for
+
+MB = 1 << 20
+
+
+def live_through(lab: Lab, which: int, soft: int, sign: str) -> None:
+    """A request comes while the daemon may have no more than `soft`; then it may again."""
+    assert lab.daemon is not None
+    pid = lab.daemon.pid
+    before = resource.prlimit(pid, which, (soft, resource.prlimit(pid, which)[1]))
+    lab.submit("r1.json")
+    wait_for(f"{sign!r} in the log", lambda: sign in lab.output() or lab.ended())
+    assert not lab.ended(), lab.output()
+    resource.prlimit(pid, which, before)
+    decision = lab.decision("r1.json")
+    assert decision["status"] == "COMPLETED"
+    assert [d["request_file"] for d in lab.decisions()] == ["r1.json"]
+    assert lab.halt() == 0
+    lab.assert_no_trouble()
+
+
+def test_a_daemon_without_memory_waits_for_some(lab: Lab) -> None:
+    """No child can be started, or none can load its libraries: neither is a failed request."""
+    lab.start()
+    live_through(lab, resource.RLIMIT_AS, 10 * MB, "memory")
+
+
+def test_a_daemon_without_descriptors_waits_for_some(lab: Lab) -> None:
+    lab.start()
+    assert lab.daemon is not None
+    count = len(list(Path(f"/proc/{lab.daemon.pid}/fd").iterdir()))
+    live_through(lab, resource.RLIMIT_NOFILE, count, os.strerror(errno.EMFILE))
+
+
+def test_a_small_file_is_read_with_little_memory(tmp_path: Path) -> None:
+    """The limit of 64 MB for a file is no reason to ask for 64 MB."""
+    (tmp_path / "small.json").write_text('{"a": 1}')
+    code = (
+        "import resource\nfrom pathlib import Path\nfrom agents import files\n"
+        "pages = int(Path('/proc/self/statm').read_text().split()[0])\n"
+        f"limit = pages * resource.getpagesize() + {8 * MB}\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (limit, -1))\n"
+        f"print(files.read_json(Path({str(tmp_path / 'small.json')!r})))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=IMAGE, capture_output=True, text=True, check=False
+    )
+    assert done.stdout.strip() == "{'a': 1}", done.stderr
+
+
+def test_a_child_that_always_wants_too_much_fails_in_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else one request that can never be worked would hold up all others for ever."""
+    from agents import dispatch
+    from agents.logs import RotatingFile
+    from agents.stop import Stop
+
+    passed = SimpleNamespace(s=0.0)  # stands for the time that repeating takes
+    real = time.monotonic
+    monkeypatch.setattr(dispatch.time, "monotonic", lambda: real() + passed.s)
+    dispatcher = dispatch.Dispatcher(
+        tmp_path, Stop(None), RotatingFile(tmp_path / "dispatch.log", 1_000_000, 1)
+    )
+    greedy = [sys.executable, "-c", "raise MemoryError"]
+    for _ in range(3):
+        passed.s += dispatch.SHORTAGE_PATIENCE_S / 4
+        with pytest.raises(OSError) as raised:
+            dispatcher.run(greedy, tmp_path / "work", 60)
+        assert raised.value.errno == errno.ENOMEM
+    passed.s += dispatch.SHORTAGE_PATIENCE_S
+    assert dispatcher.run(greedy, tmp_path / "work", 60).exit_code == 1
+
+
+def test_a_child_that_fails_otherwise_is_believed_at_once(tmp_path: Path) -> None:
+    from agents.dispatch import Dispatcher
+    from agents.logs import RotatingFile
+    from agents.stop import Stop
+
+    log = RotatingFile(tmp_path / "dispatch.log", 1_000_000, 1)
+    dispatcher = Dispatcher(tmp_path, Stop(None), log)
+    failing = [sys.executable, "-c", "raise ValueError('memory is fine')"]
+    assert dispatcher.run(failing, tmp_path / "work", 60).exit_code == 1
