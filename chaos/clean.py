@@ -6,6 +6,7 @@ its ledger. One failure does not stop the others; what remains is said, and the 
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -46,7 +47,7 @@ def _runs(root: Path) -> list[RunDir]:
 
 
 def _clean_run(run: RunDir, say: Callable[[str], None]) -> list[str]:
-    left = _end_processes(run, say)
+    left = _end_processes(run, say) + _remove_workspace(run, say)
     ledger = Ledger(run.ledger)
     for entry in ledger.open_entries():
         what = f"fault {entry.fault_id} ({entry.name}) of {run.path}"
@@ -60,6 +61,19 @@ def _clean_run(run: RunDir, say: Callable[[str], None]) -> list[str]:
         ledger.close(entry.fault_id, f"chaos clean: {why}")
         say(f"{what}: {why}")
     return left
+
+
+def _remove_workspace(run: RunDir, say: Callable[[str], None]) -> list[str]:
+    """What a run without a sandbox worked in; in a sandbox the kernel has removed it."""
+    workspace = run.path / "workspace"
+    if workspace.is_symlink() or not workspace.is_dir():
+        return []
+    try:
+        shutil.rmtree(workspace)
+    except OSError as error:
+        return [f"{workspace}: {error.strerror}"]
+    say(f"{workspace}: removed")
+    return []
 
 
 def _end_processes(run: RunDir, say: Callable[[str], None]) -> list[str]:

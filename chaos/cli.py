@@ -37,7 +37,7 @@ examples:
   chaos run soak_c --fault llm_timeout:hold=10s,count=3 --seed 7
   chaos run soak_c --fault llm_timeout --dry-run    show plan and schedule, start nothing
   chaos check latest                                judge the newest run again
-  chaos faults                                      what can be broken, and its parameters
+  chaos faults                                      what can be broken; with NAME: how
 """
 
 _RUN_EXAMPLES = """\
@@ -45,6 +45,8 @@ examples:
   chaos run soak_c --fault llm_timeout
   chaos run soak_c --fault llm_timeout:hold=10s,count=3 --profile full --seed 7
   chaos run soak_c --fault llm_timeout:hold=10s,period=30s --set storm_s=2m
+  chaos run soak_c --faults disk,queue --seed 7           every fault of two groups, once each
+  chaos run soak_c --faults all,-gpu --strikes 12 --set quiet_period_s=20
   chaos run ./my_soak.yaml --target ./my_watcher.yaml --fault none
   chaos run soak_c --fault llm_timeout --json | jq .verdict
 
@@ -68,7 +70,7 @@ class _Parser(argparse.ArgumentParser):
         raise UsageError(message, next_step=f"{self.prog} --help")
 
 
-def _seed(text: str) -> int:
+def _whole(text: str) -> int:
     try:
         return int(text)
     except ValueError:
@@ -103,7 +105,10 @@ def build_parser() -> argparse.ArgumentParser:
     _add_runs(clean)
     _add_gate(commands)
     _add_replay(commands)
-    faults = _add(commands, "faults", act.faults, "list the faults and their parameters")
+    _add_canary(commands)
+    faults = _add(commands, "faults", act.faults, "list what can be broken; tell a fault's details")
+    faults.add_argument("name", metavar="NAME", nargs="*", help="everything about these faults")
+    faults.add_argument("--markdown", action="store_true", help="the catalogue as a document")
     faults.add_argument("--json", action="store_true", help="print JSON")
     soaks = _add(commands, "soaks", act.soaks, "list the soaks, their profiles and the targets")
     soaks.add_argument("--json", action="store_true", help="print JSON")
@@ -181,9 +186,19 @@ def _add_run(commands: Any) -> None:
         metavar="NAME[:KEY=VALUE,...]",
         help="break this; may be repeated; `none` is the control",
     )
+    add(
+        "--faults",
+        action="append",
+        default=[],
+        metavar="WHICH",
+        help="break all these: kinds, groups or `all`, comma-separated, -NAME leaves one out; "
+        "the storm is made long enough",
+    )
+    add("--strikes", type=_whole, metavar="N", help="draw N strikes from the faults, by weight=")
+    add("--overlap", action="store_true", help="faults that allow it may be in force together")
     add("--profile", metavar="NAME", help="scale of the soak (default: the soak's own)")
     add("--target", metavar="NAME", help="the Watcher: a target's name or the path of its file")
-    add("--seed", type=_seed, metavar="N", help="of the schedule (default: random, printed)")
+    add("--seed", type=_whole, metavar="N", help="of the schedule (default: random, printed)")
     add("--set", action="append", default=[], metavar="KEY=VALUE", help="change one setting")
     add(
         "--sandbox",
@@ -210,7 +225,7 @@ def _add_gate(commands: Any) -> None:
         help="of the runs under faults; may be repeated (default: the gate file's)",
     )
     add("--target", metavar="NAME", help="the Watcher: a target's name or the path of its file")
-    add("--seed", type=_seed, metavar="N", help="of every schedule (default: random, printed)")
+    add("--seed", type=_whole, metavar="N", help="of every schedule (default: random, printed)")
     add("--config", type=Path, metavar="FILE", help="default: experiments/gate.yaml")
     add("--resume", metavar="DIR", help="go on with a gate: its folder, its name, or latest")
     add("--fail-fast", action="store_true", help="stop at the first failure of the Watcher")
@@ -228,6 +243,17 @@ def _add_replay(commands: Any) -> None:
     replay.add_argument("--force", action="store_true", help=help_text)
     _add_runs(replay)
     _add_output(replay)
+
+
+def _add_canary(commands: Any) -> None:
+    text = "run a Watcher that must fail: does the gate still say no? (about a minute)"
+    epilog = "exit codes:\n  0    it failed, by the check for its defect\n"
+    epilog += "  4    it did not: trust no verdict of this installation\n  130  interrupted\n"
+    canary = _add(commands, "canary", act.canary, text, epilog)
+    canary.add_argument("--seed", type=_whole, metavar="N", help="of the schedule")
+    canary.add_argument("--sandbox", choices=("namespaces", "none"), default="namespaces")
+    _add_runs(canary)
+    _add_output(canary)
 
 
 def _parse(argv: Sequence[str]) -> argparse.Namespace:

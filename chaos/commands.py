@@ -40,6 +40,9 @@ def run(options: argparse.Namespace) -> int:
             profile=options.profile,
             target=options.target,
             faults=options.fault,
+            pool=options.faults,
+            strikes=options.strikes,
+            overlap=options.overlap,
             seed=options.seed,
             overrides=options.set,
             sandbox=options.sandbox,
@@ -109,6 +112,15 @@ def gate(options: argparse.Namespace) -> int:
     return gate(asked, display)
 
 
+def canary(options: argparse.Namespace) -> int:
+    """`chaos canary`: a run that must fail."""
+    from chaos.canary import canary
+    from chaos.launch import Display
+
+    display = Display(json=options.json, quiet=options.quiet, no_color=options.no_color)
+    return canary(options.runs, display, seed=options.seed, sandbox=options.sandbox)
+
+
 def replay(options: argparse.Namespace) -> int:
     """`chaos replay`: the identical schedule again."""
     from chaos.launch import Display
@@ -154,14 +166,20 @@ def clean(options: argparse.Namespace) -> int:
 
 def faults(options: argparse.Namespace) -> int:
     """`chaos faults`: what can be broken."""
-    from chaos.faults.registry import fault_kinds
-    from chaos.listing import faults_json, faults_text
+    from chaos import listing
+    from chaos.faults.registry import fault_kind, fault_kinds
 
     kinds = fault_kinds()
+    if options.name:
+        kinds = {name: fault_kind(name, place="chaos faults") for name in options.name}
     if options.json:
-        print_json(faults_json(kinds))
+        print_json(listing.faults_json(kinds))
+    elif options.markdown:
+        print(listing.faults_markdown(kinds), end="")
+    elif options.name:
+        print("\n\n".join(listing.fault_text(kind) for kind in kinds.values()))
     else:
-        print(faults_text(kinds))
+        print(listing.faults_text(kinds))
     return ExitCode.PASS
 
 

@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from chaos.plan import FaultPlan, Plan
-from chaos.schedule import Schedule
+from chaos.schedule import Schedule, quiet_periods_ms
 from chaos.units import duration_text
+
+_NAMED_MAX = 6
 
 
 def head(plan: Plan, schedule: Schedule) -> str:
@@ -37,6 +39,10 @@ def faults_line(plan: Plan) -> str:
     """All faults with their parameters on one line."""
     if not plan.faults:
         return "none (a clean run; break something with --fault NAME, see `chaos faults`)"
+    if len(plan.faults) > _NAMED_MAX:
+        names = [fault.name for fault in plan.faults]
+        more = len(names) - _NAMED_MAX
+        return f"{len(names)} kinds: {', '.join(names[:_NAMED_MAX])} and {more} more"
     return "; ".join(_fault(fault) for fault in plan.faults)
 
 
@@ -70,6 +76,11 @@ def schedule_table(schedule: Schedule) -> str:
     return "\n".join(lines)
 
 
+def _quiet(plan: Plan) -> list[str]:
+    periods = [f"{a / 1000:g}-{b / 1000:g} s" for a, b in quiet_periods_ms(plan)]
+    return [f"  free of faults: {', '.join(periods)}"] if periods else []
+
+
 _PLACING = frozenset({"hold", "count", "period"})  # already visible as rows
 
 
@@ -87,5 +98,5 @@ def full(plan: Plan, schedule: Schedule) -> str:
     lines += ["", "guardrails"]
     lines += [f"  {key:<30}{_value(getattr(rails, key))}" for key in rails.__struct_fields__]
     lines += ["", f"schedule {schedule.hash} (from the start of the storm)"]
-    lines += [schedule_table(schedule), "", f"reproduce: {plan.reproduce}"]
+    lines += [schedule_table(schedule), *_quiet(plan), "", f"reproduce: {plan.reproduce}"]
     return "\n".join(lines)

@@ -38,6 +38,9 @@ class Profile(_Model, frozen=True):
     fault_defaults: dict[str, dict[str, str | int | float]] = {}
     criteria: dict[str, dict[str, Any] | None] = {}  # merged over the experiment's; null: not here
     workload: str = ""  # another one than the experiment's
+    # Of every `quiet_every_s` of the storm, the last `quiet_period_s` stay free of faults.
+    quiet_every_s: PositiveSeconds = 60.0
+    quiet_period_s: Seconds = 0.0
 
 
 class Experiment(_Model, frozen=True):

@@ -24,17 +24,29 @@ Value = float | int | str  # of a fault's parameter
 class FaultPlan(msgspec.Struct, frozen=True):
     """One `--fault`: the kind and its parameters (durations in seconds).
 
-    `control` marks `--fault none`: the run that must pass without any fault.
+    `control` marks `--fault none`: the run that must pass without any fault. `weight`: its share
+    of the chance when the occurrences are drawn (`Plan.strikes`). `group` and
+    `compatible_groups` are the kind's own (`chaos.faults.base.Fault`), `needs` as well.
     """
 
     name: str
     params: dict[str, Value]
     control: bool = False
+    weight: int = 1
+    group: str = ""
+    compatible_groups: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
+
+    def may_overlap(self, other: FaultPlan) -> bool:
+        """Whether both may be in force at the same time."""
+        return self.group in other.compatible_groups and other.group in self.compatible_groups
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """What one run does and how it is judged. `criteria` are the experiment's with the profile's
     and the command line's merged over them; `reproduce` is the command that repeats the run.
+    `strikes`: so many occurrences are drawn from the faults by their weights (None: each fault
+    strikes by its own count or period). `overlap`: kinds that may be in force together may meet.
     """
 
     soak: str
@@ -49,8 +61,15 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     seed: int
     sandbox: Sandbox
     reproduce: str
+    strikes: int | None = None
+    overlap: bool = False
     backend: Literal["local"] = "local"
     schema: int = SCHEMA
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """Parts that the backend brings up only for faults that ask for them."""
+        return frozenset(need for fault in self.faults for need in fault.needs)
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for `config.json`."""

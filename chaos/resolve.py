@@ -15,17 +15,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from chaos.checks.registry import check_named
+from chaos.choose import chosen_faults
 from chaos.errors import UsageError, unknown_name
-from chaos.experiment import Experiment, Profile
+from chaos.experiment import Experiment
 from chaos.faults.registry import fault_kind
-from chaos.options import CONTROL, Effective, merge_params, override, split_fault
+from chaos.options import Effective, merge_params, override, split_fault
 from chaos.plan import FaultPlan, Plan, Sandbox
+from chaos.schedule import storm_needed_s
 from chaos.soaks import workload_kind
 from chaos.target import Target
 from chaos.yamlfile import Document, read, texts
 
 SEED_MAX = 2**63 - 1
+STRIKES_MAX = 1000
 
 EXPERIMENTS = Path(__file__).resolve().parents[1] / "experiments"
 GATE = "gate"  # experiments/gate.yaml puts soaks together, and is none itself
@@ -49,6 +54,9 @@ class Request:
     profile: str | None = None
     target: str | None = None
     faults: Sequence[str] = ()
+    pool: Sequence[str] = ()  # kinds, groups or `all`, comma-separated; the storm is made to fit
+    strikes: int | None = None
+    overlap: bool = False
     seed: int | None = None
     overrides: Sequence[str] = ()
     sandbox: Sandbox = "namespaces"
@@ -111,7 +119,14 @@ def resolve(request: Request) -> Plan:
         raise UsageError(
             f"{seed} is out of range", place="--seed", next_step=f"from 0 to {SEED_MAX}"
         )
-    return Plan(
+    faults = chosen_faults(
+        request.faults,
+        request.pool,
+        effective.profile.fault_defaults,
+        defaults_place=document.place("profiles", profile_name, "fault_defaults"),
+    )
+    _check_strikes(request, faults)
+    plan = Plan(
         soak=experiment.soak,
         title=experiment.title,
         workload=workload,
@@ -120,11 +135,14 @@ def resolve(request: Request) -> Plan:
         target=target,
         criteria=effective.criteria,
         guardrails=effective.guardrails,
-        faults=_faults(request.faults, document, profile_name, effective.profile),
+        faults=faults,
+        strikes=request.strikes,
+        overlap=request.overlap,
         seed=seed,
         sandbox=request.sandbox,
         reproduce=_reproduce(request, profile_name, seed),
     )
+    return _made_to_fit(plan) if request.pool and not _sets_storm(request) else plan
 
 
 def is_path(name: str) -> bool:
@@ -228,33 +246,40 @@ def _placeholders(text: str, place: str) -> list[str]:
         ) from error
 
 
-def _faults(
-    asked: Sequence[str], document: Document, profile_name: str, profile: Profile
-) -> tuple[FaultPlan, ...]:
-    plans = []
-    for text in asked:
-        name, given = split_fault(text)
-        place = f"--fault {name}"
-        if name == CONTROL:
-            if given:
-                raise UsageError("none takes no parameters", place=f"--fault {text}")
-            plans.append(FaultPlan(CONTROL, {}, control=True))
-            continue
-        params = merge_params(
-            fault_kind(name, place="--fault"),
-            given,
-            profile.fault_defaults.get(name, {}),
-            given_place=place,
-            defaults_place=document.place("profiles", profile_name, "fault_defaults", name),
-        )
-        plans.append(FaultPlan(name, params))
-    if len(plans) > 1 and any(plan.control for plan in plans):
+def _check_strikes(request: Request, faults: tuple[FaultPlan, ...]) -> None:
+    if request.strikes is None:
+        return
+    if not 1 <= request.strikes <= STRIKES_MAX:
         raise UsageError(
-            "none and another fault exclude each other",
-            place="--fault",
-            next_step="give --fault none alone for the control run",
+            f"{request.strikes} is out of range",
+            place="--strikes",
+            next_step=f"from 1 to {STRIKES_MAX}",
         )
-    return tuple(plans)
+    if not faults or faults[0].control:
+        raise UsageError(
+            "there is no fault to draw from", place="--strikes", next_step="add --faults all"
+        )
+    for text in request.faults:
+        _, given = split_fault(text)
+        if given.keys() & {"count", "period"}:
+            raise UsageError(
+                "--strikes draws how often each fault strikes",
+                place=f"--fault {text}",
+                next_step="leave out count and period, or give weight=N",
+            )
+
+
+def _sets_storm(request: Request) -> bool:
+    return any(text.partition("=")[0].strip() == "storm_s" for text in request.overrides)
+
+
+def _made_to_fit(plan: Plan) -> Plan:
+    """With a storm that has room for all its faults; never a shorter one."""
+    needed_s = storm_needed_s(plan)
+    if needed_s <= plan.profile.storm_s:
+        return plan
+    profile = msgspec.structs.replace(plan.profile, storm_s=needed_s)
+    return msgspec.structs.replace(plan, profile=profile)
 
 
 def _reproduce(request: Request, profile_name: str, seed: int) -> str:
@@ -262,6 +287,10 @@ def _reproduce(request: Request, profile_name: str, seed: int) -> str:
     words += ["--target", request.target] if request.target else []
     for text in request.faults:
         words += ["--fault", text]
+    for text in request.pool:
+        words += ["--faults", text]
+    words += ["--strikes", str(request.strikes)] if request.strikes is not None else []
+    words += ["--overlap"] if request.overlap else []
     words += ["--seed", str(seed)]
     for text in request.overrides:
         words += ["--set", text]

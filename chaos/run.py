@@ -20,6 +20,7 @@ from chaos.faults.lifecycle import Occurrence, Storm
 from chaos.faults.registry import fault_kind, paths_of
 from chaos.history import FaultState, HistoryWriter, Owner
 from chaos.observe.watch import Watch
+from chaos.outages import Outages
 from chaos.plan import Plan
 from chaos.preflight import check_host, check_stack
 from chaos.rundir import RunDir
@@ -32,6 +33,9 @@ from chaos.stopping import RunStopped, StopSignal
 _HURRIED_STOP_S = 1.5
 _STORM_END_LIMIT_S = 30.0
 _TICK_S = 0.25
+# Groups of faults while which no request can be submitted: the Watcher is given one to work on
+# when the fault is about to strike, or it would meet the fault idle.
+_ASKED_BEFORE = frozenset({"disk"})
 _REST_S = 2.5  # at rest before the halt, so that the slowest of the samplers has seen it
 
 
@@ -54,6 +58,7 @@ class Run:
         self._history = history
         self._stop = stop
         self._ledger = Ledger(rundir.ledger)
+        self._outages = Outages()
         self._stack: Stack | None = None
         self._watch: Watch | None = None
         kind = workload_kind(plan.workload)
@@ -103,7 +108,13 @@ class Run:
             "ready", took_s=round(self._history.now_s() - start_s, 3), services=pids
         )
         self._watch = Watch(
-            stack, self._plan, self._rundir, self._history, self._stop, daemon=self._daemon
+            stack,
+            self._plan,
+            self._rundir,
+            self._history,
+            self._stop,
+            daemon=self._daemon,
+            outages=self._outages,
         )
         self._watch.start()
         return stack
@@ -144,7 +155,12 @@ class Run:
         if paths:
             self._history.event("fault_paths", paths=paths)
         storm = Storm(
-            stack, self._history, self._ledger, self._stop.event, on_state=self._on_fault_state
+            stack,
+            self._history,
+            self._ledger,
+            self._stop.event,
+            outages=self._outages,
+            on_state=self._on_fault_state,
         )
         thread = threading.Thread(
             target=self._storm_thread, args=(storm, occurrences), name="storm", daemon=True
@@ -153,6 +169,9 @@ class Run:
         try:
             left_s = start_s + self._plan.profile.storm_s - self._history.now_s()
             self._feed(left_s, lambda: not thread.is_alive() and self._workload.done())
+            # A recovery may end after the storm; until then the work goes on.
+            limits_s = [type(item.fault).recovery_limit_s for item in occurrences]
+            self._feed(max(limits_s, default=0.0), lambda: not thread.is_alive())
         finally:  # a stopped run heals its faults before anything else is touched
             thread.join(_STORM_END_LIMIT_S)
             if thread.is_alive():
@@ -169,8 +188,9 @@ class Run:
     def _on_fault_state(self, occurrence: Occurrence, state: FaultState) -> None:
         if self._stop.event.is_set():
             return
-        if state in ("effect_proven", "recovered"):
-            self._workload.on_fault(occurrence.fault_id, active=state == "effect_proven")
+        asked_before = occurrence.fault.group in _ASKED_BEFORE
+        if state in ("effect_proven", "recovered") or (state == "armed" and asked_before):
+            self._workload.on_fault(occurrence.fault_id, active=state != "recovered")
 
     def _quiet(self) -> None:
         """Faults are off: the stack must return to its steady state, then finish its work."""

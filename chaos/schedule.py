@@ -1,28 +1,36 @@
 """The schedule: what happens when. Pure: the same plan and seed give the same schedule anywhere.
 
-Times are whole milliseconds and the random stream is our own, made of SHA-256 over a counter:
-neither the methods of Python's `random` nor floating point are promised to give the same
-numbers in every version and on every machine, and a schedule must be repeatable years later.
+Times are whole milliseconds, and the random stream is our own (stream.py), so that a seed written
+down today gives the same schedule in every later version and on every machine.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, cast
 
 import msgspec
 
 from chaos.errors import UsageError
+from chaos.placement import (
+    ATTEMPTS_MAX,
+    Block,
+    Placed,
+    place_anywhere,
+    place_between,
+    place_in_windows,
+    stretches_needed,
+)
 from chaos.plan import FaultPlan, Plan, Value
+from chaos.stream import Stream
 from chaos.units import duration_text
 
 SCHEMA = 1
 LEAD_MS = 2_000  # a fault is armed one second before it strikes
 GAP_MS_MIN = 8_000
-ATTEMPTS_MAX = 200
+SLACK_PART = 10  # a storm made to measure has a tenth of it free
 
 
 class ScheduledFault(msgspec.Struct, frozen=True):
@@ -65,61 +73,16 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True):
         return schedule
 
 
-class Stream:
-    """Whole numbers from a seed: block i is SHA-256 of 'chaos-schedule-1:SEED:i'."""
-
-    def __init__(self, seed: int) -> None:
-        self._numbers = self._draw(seed)
-
-    @staticmethod
-    def _draw(seed: int) -> Iterator[int]:
-        index = 0
-        while True:
-            block = hashlib.sha256(f"chaos-schedule-1:{seed}:{index}".encode()).digest()
-            for offset in range(0, 32, 8):
-                yield int.from_bytes(block[offset : offset + 8], "big")
-            index += 1
-
-    def below(self, limit: int) -> int:
-        """Uniform from 0 to `limit` - 1 (rejection sampling: no bias)."""
-        ceiling = 2**64 - 2**64 % limit
-        return next(number for number in self._numbers if number < ceiling) % limit
-
-    def shuffle(self, items: list[Any]) -> None:
-        """In place, every order equally likely."""
-        for last in range(len(items) - 1, 0, -1):
-            other = self.below(last + 1)
-            items[last], items[other] = items[other], items[last]
-
-
-@dataclass(frozen=True)
-class _Block:
-    """An occurrence to be placed: it may start from `earliest_ms` and must end, with its gap,
-    by `end_ms`.
-    """
-
-    fault: FaultPlan
-    hold_ms: int
-    earliest_ms: int
-    end_ms: int
-
-
 def draw(plan: Plan) -> Schedule:
-    """Place every occurrence of every fault of `plan` within its storm, none overlapping.
+    """Place every occurrence of every fault of `plan` within its storm.
 
-    Raises `UsageError` with the arithmetic when they do not fit.
+    None overlap unless `plan.overlap` says so, and then only kinds that may. Raises `UsageError`
+    with the arithmetic when they do not fit.
     """
     storm_ms = round(plan.profile.storm_s * 1000)
     gap_ms = gap_after_ms(plan)
-    blocks = [b for fault in plan.faults if not fault.control for b in _blocks(fault, storm_ms)]
-    needed_ms = LEAD_MS + sum(block.hold_ms + gap_ms for block in blocks)
-    if blocks and needed_ms > storm_ms:
-        raise _too_long(blocks, gap_ms, needed_ms, storm_ms)
     stream = Stream(plan.seed)
-    if any("period" in block.fault.params for block in blocks):
-        starts = _place_in_windows(stream, blocks, gap_ms)
-    else:
-        starts = _place_anywhere(stream, blocks, gap_ms, storm_ms - needed_ms)
+    starts = _place(plan, stream, _blocks(plan, stream, storm_ms), storm_ms, gap_ms)
     starts.sort(key=lambda pair: pair[0])
     items = tuple(
         ScheduledFault(f"f{n:03d}", block.fault.name, start, block.hold_ms, block.fault.params)
@@ -129,6 +92,29 @@ def draw(plan: Plan) -> Schedule:
         seed=plan.seed, storm_s=plan.profile.storm_s, gap_ms=gap_ms, items=items, hash=""
     )
     return msgspec.structs.replace(schedule, hash=_hash(schedule))
+
+
+def storm_needed_s(plan: Plan) -> float:
+    """How long the storm must be for all faults of `plan`, one after the other, with some room
+    between them; whole seconds.
+    """
+    gap_ms = gap_after_ms(plan)
+    blocks = _blocks(plan, Stream(plan.seed), round(plan.profile.storm_s * 1000))
+    lengths = [block.hold_ms + gap_ms for block in blocks]
+    needed_ms = LEAD_MS + sum(lengths) + sum(lengths) // SLACK_PART
+    every_ms, quiet_ms = _ms(plan.profile.quiet_every_s), _ms(plan.profile.quiet_period_s)
+    if quiet_ms and lengths:
+        try:
+            count = stretches_needed(lengths, every_ms - quiet_ms - LEAD_MS)
+        except ValueError as error:
+            raise UsageError(
+                f"a fault of {_text(int(str(error)))} with its recovery does not fit between quiet "
+                f"periods ({_text(quiet_ms)} in every {_text(every_ms)})",
+                place="quiet_every_s",
+                next_step="make quiet_every_s longer",
+            ) from error
+        needed_ms = (count + count // SLACK_PART) * every_ms
+    return float(-(-needed_ms // 1000))
 
 
 def gap_after_ms(plan: Plan) -> int:
@@ -150,11 +136,20 @@ def _ms(value: Value) -> int:
     return round(float(value) * 1000)
 
 
-def _blocks(fault: FaultPlan, storm_ms: int) -> list[_Block]:
+def _blocks(plan: Plan, stream: Stream, storm_ms: int) -> list[Block]:
+    faults = [fault for fault in plan.faults if not fault.control]
+    if plan.strikes is None:
+        return [block for fault in faults for block in _blocks_of(fault, storm_ms)]
+    weights = [fault.weight for fault in faults]
+    drawn = [faults[stream.weighted(weights)] for _ in range(plan.strikes)]
+    return [Block(fault, _hold_ms(fault), LEAD_MS, storm_ms) for fault in drawn]
+
+
+def _blocks_of(fault: FaultPlan, storm_ms: int) -> list[Block]:
     """Its occurrences: `count` of them anywhere, or one in each whole `period`."""
-    hold_ms = _ms(fault.params.get("hold", 0))
+    hold_ms = _hold_ms(fault)
     if "period" not in fault.params:
-        return [_Block(fault, hold_ms, LEAD_MS, storm_ms)] * int(fault.params["count"])
+        return [Block(fault, hold_ms, LEAD_MS, storm_ms)] * int(fault.params["count"])
     period_ms = _ms(fault.params["period"])
     cells = storm_ms // period_ms
     if cells == 0:
@@ -164,75 +159,70 @@ def _blocks(fault: FaultPlan, storm_ms: int) -> list[_Block]:
             next_step="give a shorter period, a longer storm (--set storm_s=...), or count=1",
         )
     return [
-        _Block(fault, hold_ms, max(LEAD_MS, cell * period_ms), (cell + 1) * period_ms)
+        Block(fault, hold_ms, max(LEAD_MS, cell * period_ms), (cell + 1) * period_ms)
         for cell in range(cells)
     ]
 
 
-def _place_anywhere(
-    stream: Stream, blocks: list[_Block], gap_ms: int, free_ms: int
-) -> list[tuple[int, _Block]]:
-    """Shuffle the order and share the free time out: every placement is equally likely."""
-    order = list(blocks)
-    stream.shuffle(order)
-    offsets = sorted(stream.below(free_ms + 1) for _ in order)
-    starts, taken_ms = [], LEAD_MS
-    for block, offset in zip(order, offsets, strict=True):
-        starts.append((taken_ms + offset, block))
-        taken_ms += block.hold_ms + gap_ms
-    return starts
+def _hold_ms(fault: FaultPlan) -> int:
+    return _ms(fault.params.get("hold", 0))
 
 
-def _place_in_windows(
-    stream: Stream, blocks: list[_Block], gap_ms: int
-) -> list[tuple[int, _Block]]:
-    """One after the other at a random free moment, the most confined first; again if stuck."""
-    order = sorted(blocks, key=lambda block: block.end_ms - block.earliest_ms)
-    for _ in range(ATTEMPTS_MAX):
-        placed: list[tuple[int, _Block]] = []
-        for block in order:
-            start = _free_moment(stream, block, gap_ms, placed)
-            if start is None:
-                break
-            placed.append((start, block))
-        else:
-            return placed
-    raise UsageError(
-        f"{len(blocks)} faults with {_text(gap_ms)} of recovery each find no place "
-        f"in {ATTEMPTS_MAX} draws",
-        place="--fault",
-        next_step="use a shorter hold, a longer period, fewer faults or a longer storm",
-    )
+def _place(
+    plan: Plan, stream: Stream, blocks: list[Block], storm_ms: int, gap_ms: int
+) -> list[Placed]:
+    quiet = quiet_periods_ms(plan)
+    confined = any("period" in block.fault.params for block in blocks)
+    needed_ms = LEAD_MS + sum(block.hold_ms + gap_ms for block in blocks)
+    if blocks and not plan.overlap and needed_ms > storm_ms:
+        raise _too_long(blocks, gap_ms, needed_ms, storm_ms)
+    placed: list[Placed] | None
+    if confined or plan.overlap:
+        placed = place_in_windows(stream, blocks, gap_ms, quiet, overlap=plan.overlap)
+    elif quiet:
+        placed = place_between(stream, blocks, gap_ms, _stretches(quiet, storm_ms))
+    else:
+        placed = place_anywhere(stream, blocks, gap_ms, LEAD_MS, storm_ms - needed_ms)
+    if placed is None:
+        raise UsageError(
+            f"{len(blocks)} faults with {_text(gap_ms)} of recovery each find no place "
+            f"in {ATTEMPTS_MAX} draws",
+            place="--fault",
+            next_step="use a shorter hold, a longer period, fewer faults or a longer storm",
+        )
+    return placed
 
 
-def _free_moment(
-    stream: Stream, block: _Block, gap_ms: int, placed: list[tuple[int, _Block]]
-) -> int | None:
-    """A start at which `block` and its gap touch nothing placed, each equally likely."""
-    length = block.hold_ms + gap_ms
-    taken = sorted((start, start + other.hold_ms + gap_ms) for start, other in placed)
-    ranges, free_from = [], block.earliest_ms
-    for start, end in [*taken, (block.end_ms, block.end_ms)]:
-        last = min(start, block.end_ms) - length
-        if last >= free_from:
-            ranges.append((free_from, last))
-        free_from = max(free_from, end)
-    moments = sum(last - first + 1 for first, last in ranges)
-    if moments == 0:
-        return None
-    chosen = stream.below(moments)
-    for first, last in ranges:
-        if chosen <= last - first:
-            return first + chosen
-        chosen -= last - first + 1
-    return None
+def quiet_periods_ms(plan: Plan) -> list[tuple[int, int]]:
+    """(from, to) of each stretch of the storm that stays free of faults, in ms."""
+    every_ms, quiet_ms = _ms(plan.profile.quiet_every_s), _ms(plan.profile.quiet_period_s)
+    storm_ms = round(plan.profile.storm_s * 1000)
+    if not quiet_ms:
+        return []
+    if quiet_ms >= every_ms:
+        raise UsageError(
+            f"quiet for {_text(quiet_ms)} in every {_text(every_ms)} leaves no time for faults",
+            place="quiet_period_s",
+            next_step="quiet_every_s must be longer than quiet_period_s",
+        )
+    return [
+        (end - quiet_ms, min(end, storm_ms))
+        for end in range(every_ms, storm_ms + every_ms, every_ms)
+        if end - quiet_ms < storm_ms
+    ]
+
+
+def _stretches(quiet: list[tuple[int, int]], storm_ms: int) -> list[tuple[int, int]]:
+    ends = [(LEAD_MS, LEAD_MS), *quiet, (storm_ms, storm_ms)]
+    pairs = [(one[1], other[0]) for one, other in pairwise(ends)]
+    return [(start, end) for start, end in pairs if end > start]
 
 
 def _text(ms: int) -> str:
     return duration_text(ms / 1000)
 
 
-def _too_long(blocks: list[_Block], gap_ms: int, needed_ms: int, storm_ms: int) -> UsageError:
+def _too_long(blocks: list[Block], gap_ms: int, needed_ms: int, storm_ms: int) -> UsageError:
     counts: dict[tuple[str, int], int] = {}
     for block in blocks:
         key = (block.fault.name, block.hold_ms)

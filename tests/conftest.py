@@ -43,6 +43,7 @@ def model_path(assets: Assets) -> Path:
 @pytest.fixture(scope="session")
 def toxiproxy_binary(assets: Assets) -> Path:
     """The real Toxiproxy server."""
+    assert assets.toxiproxy is not None, f"no Toxiproxy here: {assets.toxiproxy_reason}"
     return assets.toxiproxy
 
 

@@ -68,3 +68,17 @@ def test_one_failed_undo_does_not_stop_the_others(tmp_path: Path) -> None:
     said: list[str] = []
     assert clean(None, tmp_path, said.append) == 6
     assert [entry.fault_id for entry in ledger.open_entries()] == ["f001"]
+
+
+def test_the_workspace_of_a_run_without_a_sandbox_is_removed(tmp_path: Path) -> None:
+    run = made(tmp_path)
+    (run.path / "workspace" / "logs").mkdir(parents=True)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    other = made(tmp_path)
+    (other.path / "workspace").symlink_to(elsewhere)
+    said: list[str] = []
+    assert clean(None, tmp_path, said.append) == 0
+    assert not (run.path / "workspace").exists()
+    assert elsewhere.is_dir(), "a link is not followed"
+    assert sum("removed" in line for line in said) == 1

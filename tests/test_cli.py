@@ -39,7 +39,7 @@ GOLDEN += ["--set", "storm_s=85", "--set", "criteria.heuristic_fallbacks.allowan
 GOLDEN_HASH = "8d68792f63db7e27"
 
 BAD_INPUT = [
-    (["rnu"], ["unknown command 'rnu'", "did you mean 'run'?", "known: check"]),
+    (["rnu"], ["unknown command 'rnu'", "did you mean 'run'?", "known: canary, check"]),
     (["run"], ["which soak?", "soak_c"]),
     (["run", "soak_d"], ["unknown soak 'soak_d'", "did you mean 'soak_c'?", "known: "]),
     (["run", "soak_c", "--fault", "llm_timout"], ["--fault: unknown fault", "'llm_timeout'?"]),
@@ -207,7 +207,11 @@ def test_listings_agree_with_their_json(capsys: pytest.CaptureFixture[str]) -> N
     assert max(map(len, text.splitlines())) <= 80
     for fault in faults:
         assert fault["name"] in text
-        assert all(param["name"] in text for param in fault["params"])
+        assert main(["faults", fault["name"]]) == ExitCode.PASS
+        details = capsys.readouterr().out
+        assert max(map(len, details.splitlines())) <= 80
+        assert all(param["name"] in details for param in fault["params"])
+        assert fault["triage_path"] in details
     assert main(["soaks", "--json"]) == ExitCode.PASS
     soaks = json.loads(capsys.readouterr().out)
     assert main(["soaks"]) == ExitCode.PASS
@@ -215,6 +219,14 @@ def test_listings_agree_with_their_json(capsys: pytest.CaptureFixture[str]) -> N
     for soak in soaks["soaks"]:
         assert soak["soak"] in text
         assert all(profile in text for profile in soak["profiles"])
+
+
+def test_the_catalogue_in_the_docs_is_that_of_the_code(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Renewed by `chaos faults --markdown > docs/faults.md`."""
+    assert main(["faults", "--markdown"]) == ExitCode.PASS
+    assert (REPO / "docs" / "faults.md").read_text(encoding="utf-8") == capsys.readouterr().out
 
 
 def test_a_reader_that_goes_away_causes_no_traceback() -> None:

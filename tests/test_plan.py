@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -74,9 +76,8 @@ def test_command_line_beats_profile_beats_fault() -> None:
     by_fault: dict[str, Value] = {"timeout": 0.0}
     shipped = read_soak("soak_c")[1].profiles["quick"].fault_defaults["llm_timeout"]
     by_profile: dict[str, Value] = {"hold": duration_s(shipped["hold"]), "count": shipped["count"]}
-    assert resolve(asked(faults=["llm_timeout"])).faults == (
-        FaultPlan("llm_timeout", by_fault | by_profile),
-    )
+    (fault,) = resolve(asked(faults=["llm_timeout"])).faults
+    assert (fault.name, fault.params) == ("llm_timeout", by_fault | by_profile)
     given = resolve(asked(faults=["llm_timeout:hold=500ms"])).faults[0].params
     assert given == by_fault | by_profile | {"hold": 0.5}
 
@@ -301,3 +302,68 @@ def test_a_soak_and_a_target_by_path(experiments: Path) -> None:
     assert plan.soak == "other_name"
     assert str(mine) in plan.reproduce
     assert f"--target {target}" in plan.reproduce
+
+
+def test_faults_names_many_at_once_and_the_storm_is_made_to_fit() -> None:
+    from chaos.faults.registry import fault_kinds
+
+    plan = resolve(asked(pool=["all"]))
+    assert [fault.name for fault in plan.faults] == sorted(fault_kinds())
+    assert plan.profile.storm_s >= sum(float(f.params.get("hold", 0)) for f in plan.faults)
+    assert draw(plan).items
+    short = resolve(asked(pool=["llm_timeout"]))
+    assert short.profile.storm_s == resolve(asked()).profile.storm_s, "never made shorter"
+
+
+def test_a_group_without_one_of_its_kinds() -> None:
+    names = [fault.name for fault in resolve(asked(pool=["llm_tcp,-llm_timeout"])).faults]
+    assert names and "llm_timeout" not in names
+    assert all(name.startswith("llm_") for name in names)
+
+
+def test_a_kind_that_is_named_on_its_own_keeps_its_parameters() -> None:
+    plan = resolve(asked(faults=["llm_timeout:hold=3s,count=1"], pool=["llm_tcp"]))
+    named = [fault for fault in plan.faults if fault.name == "llm_timeout"]
+    assert [fault.params["hold"] for fault in named] == [3.0]
+
+
+def test_the_weight_is_not_a_parameter_of_the_occurrence() -> None:
+    (fault,) = resolve(asked(faults=["llm_timeout:weight=3"])).faults
+    assert fault.weight == 3 and "weight" not in fault.params
+
+
+@pytest.mark.parametrize(
+    ("request_", "words"),
+    [
+        ({"pool": ["everything"]}, ("everything", "all")),
+        ({"pool": ["-all"]}, ("no fault is left",)),
+        ({"pool": ["all"], "strikes": 0}, ("--strikes", "from 1")),
+        ({"strikes": 3}, ("no fault to draw from", "--faults all")),
+        ({"faults": ["none"], "strikes": 3}, ("no fault to draw from",)),
+        ({"faults": ["llm_timeout:count=2"], "strikes": 3}, ("count", "weight")),
+        ({"faults": ["none"], "pool": ["all"]}, ("exclude each other",)),
+        (
+            {"pool": ["all"], "overrides": ["quiet_period_s=70"]},
+            ("quiet", "quiet_every_s"),
+        ),
+        (
+            {"pool": ["llm_timeout"], "overrides": ["quiet_period_s=50"]},
+            ("does not fit between quiet", "quiet_every_s"),
+        ),
+    ],
+)
+def test_what_is_wrong_with_many_faults_is_said(
+    request_: dict[str, Any], words: tuple[str, ...]
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        draw(resolve(asked(**request_)))
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_reproduce_gives_many_faults_again() -> None:
+    plan = resolve(asked(pool=["llm_tcp"], strikes=4, overlap=True, overrides=["quiet_period_s=5"]))
+    words = shlex.split(plan.reproduce)
+    assert words[words.index("--faults") + 1] == "llm_tcp"
+    assert words[words.index("--strikes") + 1] == "4"
+    assert "--overlap" in words

@@ -9,9 +9,10 @@ import msgspec
 import pytest
 
 from chaos.errors import UsageError
-from chaos.plan import Plan
+from chaos.plan import FaultPlan, Plan
 from chaos.resolve import Request, resolve
-from chaos.schedule import LEAD_MS, Schedule, Stream, draw
+from chaos.schedule import LEAD_MS, Schedule, draw, quiet_periods_ms, storm_needed_s
+from chaos.stream import Stream
 
 SEEDS = range(150)
 
@@ -169,3 +170,93 @@ def test_a_changed_schedule_is_found_out() -> None:
     content["items"][0]["start_ms"] += 1
     with pytest.raises(UsageError, match="does not fit"):
         Schedule.from_json(content)
+
+
+def several(seed: int = 5, **changes: object) -> Plan:
+    """Four kinds of three groups: a and b may meet, c and d meet nobody."""
+    kinds = [("a", "disk", ("queue",)), ("b", "queue", ("disk",)), ("c", "x", ()), ("d", "x", ())]
+    faults = tuple(
+        FaultPlan(name, {"hold": 6.0, "count": 2}, group=group, compatible_groups=groups)
+        for name, group, groups in kinds
+    )
+    return msgspec.structs.replace(planned(seed=seed, storm_s=200), faults=faults, **changes)
+
+
+def quiet(plan: Plan, every_s: float, period_s: float) -> Plan:
+    profile = msgspec.structs.replace(plan.profile, quiet_every_s=every_s, quiet_period_s=period_s)
+    return msgspec.structs.replace(plan, profile=profile)
+
+
+def test_golden_schedule_of_several_kinds() -> None:
+    """Every way of placing: these moments hold in every later version, on every machine."""
+    hashes = [
+        draw(plan).hash
+        for plan in (
+            several(),
+            several(overlap=True),
+            several(strikes=5),
+            quiet(several(), 50, 10),
+        )
+    ]
+    assert hashes == GOLDEN_SEVERAL
+
+
+GOLDEN_SEVERAL = [
+    "31fc93b47ff3383f",
+    "cb896ead1ff917e2",
+    "b04275114c7fa47b",
+    "8ee004de9b48c1af",
+]
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_only_kinds_that_may_meet_do(seed: int) -> None:
+    schedule = draw(several(seed, overlap=True))
+    met = [
+        {one.name, other.name}
+        for one, other in itertools.combinations(schedule.items, 2)
+        if one.start_ms < other.start_ms + other.hold_ms
+        and other.start_ms < one.start_ms + one.hold_ms
+    ]
+    assert all(pair == {"a", "b"} for pair in met)
+
+
+def test_overlap_lets_kinds_meet_and_its_absence_does_not() -> None:
+    def meetings(overlap: bool) -> int:
+        return sum(
+            one.start_ms + one.hold_ms > other.start_ms
+            for seed in range(40)
+            for one, other in itertools.pairwise(draw(several(seed, overlap=overlap)).items)
+        )
+
+    assert meetings(overlap=True) > 0
+    assert meetings(overlap=False) == 0
+
+
+@pytest.mark.parametrize("overlap", [False, True])
+@pytest.mark.parametrize("seed", range(20))
+def test_quiet_periods_stay_free(seed: int, overlap: bool) -> None:
+    plan = quiet(several(seed, overlap=overlap), 70, 20)
+    periods = quiet_periods_ms(plan)
+    assert periods == [(50_000, 70_000), (120_000, 140_000), (190_000, 200_000)]
+    for item in draw(plan).items:
+        end_ms = item.start_ms + item.hold_ms
+        assert not any(item.start_ms < end and start < end_ms for start, end in periods)
+
+
+def test_strikes_are_drawn_by_weight() -> None:
+    heavy = [msgspec.structs.replace(f, weight=8 if f.name == "a" else 1) for f in several().faults]
+    plan = msgspec.structs.replace(several(strikes=8), faults=tuple(heavy))
+    drawn = Counter(item.name for seed in range(60) for item in draw(reseeded(plan, seed)).items)
+    assert sum(drawn.values()) == 480
+    assert drawn["a"] / 480 == pytest.approx(8 / 11, abs=0.07)
+    assert min(drawn[name] for name in "bcd") > 0
+
+
+def test_a_storm_made_to_measure_has_room_for_all() -> None:
+    for plan in (several(), quiet(several(), 60, 20), several(strikes=30)):
+        needed_s = storm_needed_s(plan)
+        profile = msgspec.structs.replace(plan.profile, storm_s=needed_s)
+        fitted = msgspec.structs.replace(plan, profile=profile)
+        for seed in range(10):
+            assert draw(reseeded(fitted, seed)).items

@@ -6,27 +6,35 @@ closed*: `lifecycle.py` walks these steps; a kind only says how each is done on 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal
 
 from chaos.deadline import Deadline
 from chaos.errors import UsageError, unknown_name
+from chaos.paths import NO_PATH
 from chaos.stack.base import Stack
 from chaos.units import duration_s
 
 Value = float | int | str
+Group = Literal[
+    "llm_tcp", "llm_wire", "llm_process", "disk", "queue", "process", "machine", "gpu", "other"
+]
+GROUPS: tuple[Group, ...] = (
+    "llm_tcp", "llm_wire", "llm_process", "disk", "queue", "process", "machine", "gpu", "other"
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Param:
     """One parameter of a fault as written on the command line (`hold=10s`).
 
-    A `duration` is kept in seconds, whatever unit it was written in. `default` None means:
-    not set. `choices` limits a `text`.
+    A `duration` is kept in seconds, whatever unit it was written in; a `number` may have a
+    fraction. `default` None means: not set. `choices` limits a `text`.
     """
 
     name: str
-    kind: Literal["duration", "int", "text"]
+    kind: Literal["duration", "int", "number", "text"]
     help: str
     default: Value | None = None
     min: float | None = None
@@ -44,6 +52,14 @@ class Param:
             except ValueError as error:
                 raise UsageError(f"{raw!r} is not a whole number", place=where) from error
             return self._in_range(number, where)
+        if self.kind == "number":
+            try:
+                fraction = float(str(raw))
+            except ValueError as error:
+                raise UsageError(f"{raw!r} is not a number", place=where) from error
+            if fraction != fraction:
+                raise UsageError(f"{raw!r} is not a number", place=where)
+            return self._in_range(fraction, where)
         if self.choices and raw not in self.choices:
             raise unknown_name("value", str(raw), self.choices, place=where)
         return str(raw)
@@ -64,6 +80,7 @@ class Param:
 HOLD = Param("hold", "duration", "how long the fault is held", default=10.0, min=0.5, max=86400)
 COUNT = Param("count", "int", "how often it strikes in the storm (or give period)", min=1, max=1000)
 PERIOD = Param("period", "duration", "strike once per period, at a seeded moment in it", min=1.0)
+WEIGHT = Param("weight", "int", "its share of the chance with --strikes", min=1, max=1000)
 
 
 @dataclass(frozen=True)
@@ -74,48 +91,108 @@ class Evidence:
     measured: dict[str, Any]
 
 
-class Fault(Protocol):
-    """One scheduled occurrence of a kind, with its parameters.
+class Fault(ABC):
+    """One scheduled occurrence of a kind, with its parameters. Derive a kind from this.
 
     `available` returns the reason why it cannot be injected here, or None. `undo_record` is
-    written to the ledger before `inject`; `undo` needs nothing but that record, may be called
-    twice, and touches only what the record names. Both probes look for their evidence until
-    they have it or the deadline is over.
+    written to the ledger before `inject`, and is the moment to measure what `effect` will compare
+    with: `inject` must do nothing but break, because the negative control (`noop_twin`) is the
+    same fault without it. `undo` needs nothing but that record, may be called twice, and touches
+    only what the record names. Both probes look for their evidence until they have it or the
+    deadline is over.
 
-    `scope` says where the break lives: one of scope `stack` is gone when the stack is gone;
-    one of scope `host` outlives it until it is undone.
+    What a kind says of itself:
+
+    - `scope`: a break of scope `stack` is gone when the stack is gone; one of scope `host`
+      outlives it until it is undone.
+    - `needs`: parts that the backend brings up only for kinds that ask for them (`wire`: the
+      HTTP proxy; `clock`: the Watcher's clock can be moved).
+    - `affects_llm`: while it lasts, and for the reconnection allowance after it, a decision
+      without the LLM is legal.
+    - `ends`: services that it ends or restarts, so that their absence is not an accident.
+    - `compatible_groups`: groups of kinds that may be in force at the same time. Two kinds
+      overlap only when each allows the other's group, because both probes must still tell the
+      truth.
     """
 
     name: ClassVar[str]
     summary: ClassVar[str]
-    scope: ClassVar[Literal["stack", "host"]]
-    triage_path: ClassVar[str]  # the path of the plan's triage guide that it exercises
-    reconnection_path: ClassVar[str]  # how the Watcher comes back; both named in chaos/paths.py
-    params: ClassVar[tuple[Param, ...]]
+    group: ClassVar[Group] = "other"
+    scope: ClassVar[Literal["stack", "host"]] = "stack"
+    triage_path: ClassVar[str] = NO_PATH  # the path of the triage guide that it exercises
+    reconnection_path: ClassVar[str] = NO_PATH  # how the Watcher comes back (chaos/paths.py)
+    params: ClassVar[tuple[Param, ...]] = (HOLD, COUNT, PERIOD)
+    needs: ClassVar[frozenset[str]] = frozenset()
+    affects_llm: ClassVar[bool] = False
+    ends: ClassVar[frozenset[str]] = frozenset()
+    compatible_groups: ClassVar[frozenset[str]] = frozenset()
+    recovery_limit_s: ClassVar[float] = 20.0  # for the proof of recovery, once undone
 
-    def __init__(self, fault_id: str, values: dict[str, Value]) -> None: ...
+    def __init__(self, fault_id: str, values: dict[str, Value]) -> None:
+        self.fault_id = fault_id
+        self.values = values
 
+    @abstractmethod
     def available(self, stack: Stack) -> str | None:
-        """Why it cannot be injected here, or None."""
+        """Why it cannot be injected into this stack just now, or None."""
 
+    @classmethod
+    def available_here(cls) -> str | None:
+        """Why it can never be injected on this machine, or None; for lists. Starts nothing."""
+        return None
+
+    @abstractmethod
     def undo_record(self, stack: Stack) -> dict[str, Any]:
-        """What `undo` will need (plain data)."""
+        """What `undo` will need (plain data). Files that it will plant: see `planted`."""
 
+    @abstractmethod
     def inject(self, stack: Stack) -> None:
         """Break the stack; returns once the break is in force."""
 
+    @abstractmethod
     def effect(self, stack: Stack, deadline: Deadline) -> Evidence:
         """Measure that the break is really felt."""
 
+    @abstractmethod
     def recover(self, stack: Stack) -> None:
         """Heal the stack."""
 
+    @abstractmethod
     def recovered(self, stack: Stack, deadline: Deadline) -> Evidence:
         """Measure that the break is over."""
 
-    @staticmethod
+    @staticmethod  # noqa: B027
     def undo(record: dict[str, Any]) -> None:
-        """Heal by the record alone, when the run that broke it is gone."""
+        """Heal by the record alone, when the run that broke it is gone. Here: nothing to do."""
+
+    @classmethod
+    def traits(cls) -> dict[str, Any]:
+        """What a judge needs to know of the kind; recorded with each occurrence."""
+        return {"group": cls.group, "affects_llm": cls.affects_llm, "ends": sorted(cls.ends)}
+
+
+def may_overlap(one: type[Fault], other: type[Fault]) -> bool:
+    """Whether two kinds may be in force at the same time."""
+    return one.group in other.compatible_groups and other.group in one.compatible_groups
+
+
+def noop_twin(kind: type[Fault]) -> type[Fault]:
+    """The negative control of `kind`: the same fault, except that it breaks and heals nothing.
+
+    Its probe must not claim an effect: a probe that does would claim one for anything.
+    """
+
+    class Twin(kind):  # type: ignore[valid-type, misc]
+        """Breaks nothing."""
+
+        def inject(self, stack: Stack) -> None:
+            """Nothing."""
+
+        def recover(self, stack: Stack) -> None:
+            """Nothing."""
+
+    Twin.__name__ = Twin.__qualname__ = f"{kind.__name__}Twin"
+    return Twin
 
 
 def parse_params(kind: type[Fault], raw: dict[str, Value], *, place: str) -> dict[str, Value]:
@@ -124,7 +201,7 @@ def parse_params(kind: type[Fault], raw: dict[str, Value], *, place: str) -> dic
     Raises `UsageError` for an unknown name (with the nearest), a bad value, or `count` and
     `period` together.
     """
-    known = {param.name: param for param in kind.params}
+    known = {param.name: param for param in (*kind.params, WEIGHT)}
     for name in raw:
         if name not in known:
             raise unknown_name(f"parameter of {kind.name}", name, known, place=place)

@@ -3,7 +3,8 @@
 *available? -> ledger -> inject -> effect proven -> hold -> recover -> recovery proven -> ledger
 closed.* Each step is a record in the history. What is slow (availability, the ledger's fsync)
 happens before the scheduled moment, so that the injection itself is punctual, and every moment
-is absolute, so that lateness never adds up.
+is absolute, so that lateness never adds up. Kinds that declare it may be in force together; any
+other waits until the one before it is over, and its lateness is recorded.
 """
 
 from __future__ import annotations
@@ -15,13 +16,14 @@ from typing import Any
 
 from chaos.deadline import Deadline
 from chaos.errors import ChaosError
-from chaos.faults.base import Evidence, Fault
+from chaos.faults.base import Evidence, Fault, may_overlap
 from chaos.faults.ledger import Ledger, Open
 from chaos.history import FaultRecord, FaultState, HistoryWriter
+from chaos.outages import Outages
 from chaos.stack.base import Stack
 
 ARM_LEAD_S = 1.0
-RECOVERY_LIMIT_S = 20.0
+FAULT_END_LIMIT_S = 90.0  # how long one that may not overlap waits for the one before it
 CANCELLED_RECOVERY_LIMIT_S = 2.0
 
 
@@ -36,10 +38,10 @@ class Occurrence:
 
 
 class Storm:
-    """Walks occurrences one after the other; a cancelled storm heals at once and stops.
+    """Walks occurrences by their start; a cancelled storm heals at once and stops.
 
-    `on_state` is called after each recorded state (the workload reacts to some of them). It
-    must be quick and must not raise.
+    `outages` is told which services a fault may end. `on_state` is called after each recorded
+    state (the workload reacts to some of them); it must be quick and must not raise.
     """
 
     def __init__(
@@ -49,34 +51,59 @@ class Storm:
         ledger: Ledger,
         cancel: threading.Event,
         *,
+        outages: Outages | None = None,
         on_state: Callable[[Occurrence, FaultState], None] | None = None,
     ) -> None:
         self._stack = stack
         self._history = history
         self._ledger = ledger
         self._cancel = cancel
+        self._outages = outages or Outages()
         self._on_state = on_state
 
     def run(self, occurrences: Sequence[Occurrence]) -> None:
-        """Live through all occurrences, by their start."""
+        """Live through all occurrences; each in a thread of its own, as they may overlap.
+
+        Raises what a defect in a fault raised, after all others have been healed.
+        """
+        lives: list[_Life] = []
         for occurrence in sorted(occurrences, key=lambda item: item.start_s):
+            self._wait_until(occurrence.start_s - ARM_LEAD_S)
+            self._await_incompatible(occurrence, lives)
             if self._cancel.is_set():
-                return
-            self._live(occurrence)
+                break
+            life = _Life(occurrence, self._live)
+            lives.append(life)
+            life.start()
+        for life in lives:
+            life.join()
+        for life in lives:
+            if life.failure is not None:
+                raise life.failure
+
+    def _await_incompatible(self, occurrence: Occurrence, lives: list[_Life]) -> None:
+        for life in lives:
+            if life.is_alive() and not may_overlap(
+                type(life.occurrence.fault), type(occurrence.fault)
+            ):
+                life.join(FAULT_END_LIMIT_S)
 
     def _live(self, occurrence: Occurrence) -> None:
-        self._wait_until(occurrence.start_s - ARM_LEAD_S)
-        if self._cancel.is_set() or not self._arm(occurrence):
+        if not self._arm(occurrence):
             return
         self._wait_until(occurrence.start_s)
         if self._cancel.is_set():
             self._ledger.close(occurrence.fault_id, "cancelled before it acted")
             self._record(occurrence, "closed", why="cancelled before it acted")
             return
+        ends = type(occurrence.fault).ends
+        self._outages.begin(ends)
         try:
             self._break(occurrence)
         finally:
-            self._heal(occurrence)
+            healed = self._heal(occurrence)
+        if healed:  # without proof its services stay excused: the fault is to blame
+            self._outages.end(ends)
 
     def _arm(self, occurrence: Occurrence) -> bool:
         fault = occurrence.fault
@@ -89,7 +116,7 @@ class Storm:
             return False
         undo = fault.undo_record(self._stack)
         self._ledger.open(Open(occurrence.fault_id, fault.name, fault.scope, undo))
-        self._record(occurrence, "armed", undo=undo)
+        self._record(occurrence, "armed", undo=undo, traits=type(fault).traits())
         return True
 
     def _break(self, occurrence: Occurrence) -> None:
@@ -107,7 +134,7 @@ class Storm:
             late_ms=round((start_s - occurrence.start_s) * 1000, 3),
             took_ms=round((self._history.now_s() - start_s) * 1000, 3),
         )
-        end_s = occurrence.start_s + occurrence.hold_s
+        end_s = max(occurrence.start_s, start_s) + occurrence.hold_s
         try:
             left_s = max(0.0, end_s - self._history.now_s())
             evidence = occurrence.fault.effect(self._stack, Deadline(left_s, self._cancel))
@@ -118,11 +145,12 @@ class Storm:
         self._record(occurrence, state, **evidence.measured)
         self._wait_until(end_s)
 
-    def _heal(self, occurrence: Occurrence) -> None:
+    def _heal(self, occurrence: Occurrence) -> bool:
         """Recover, prove, close. Without proof the entry stays open for whoever cleans up."""
         self._record(occurrence, "recovering")
         cancelled = self._cancel.is_set()
-        limit_s = CANCELLED_RECOVERY_LIMIT_S if cancelled else RECOVERY_LIMIT_S
+        whole_s = type(occurrence.fault).recovery_limit_s
+        limit_s = CANCELLED_RECOVERY_LIMIT_S if cancelled else whole_s
         try:
             occurrence.fault.recover(self._stack)
             evidence = occurrence.fault.recovered(self._stack, Deadline(limit_s))
@@ -131,10 +159,11 @@ class Storm:
             evidence = Evidence(False, {"error": error.message})
         if not evidence.proven:
             self._record(occurrence, "recovery_unproven", **evidence.measured)
-            return
+            return False
         self._record(occurrence, "recovered", **evidence.measured)
         self._ledger.close(occurrence.fault_id, "recovery proven")
         self._record(occurrence, "closed", why="recovery proven")
+        return True
 
     def _infrastructure(self, occurrence: Occurrence, step: str, error: ChaosError) -> None:
         self._history.event(
@@ -151,7 +180,7 @@ class Storm:
         if left_s > 0:
             self._cancel.wait(left_s)
 
-    def _record(self, occurrence: Occurrence, state: FaultState, **evidence: Any) -> None:
+    def _record(self, occurrence: Occurrence, state: FaultState, /, **evidence: Any) -> None:
         self._history.write(
             FaultRecord(
                 t_s=self._history.now_s(),
@@ -164,3 +193,20 @@ class Storm:
         )
         if self._on_state is not None:
             self._on_state(occurrence, state)
+
+
+class _Life(threading.Thread):
+    """One occurrence being lived."""
+
+    def __init__(self, occurrence: Occurrence, live: Callable[[Occurrence], None]) -> None:
+        super().__init__(name=f"fault {occurrence.fault_id}", daemon=True)
+        self.occurrence = occurrence
+        self.failure: Exception | None = None
+        self._live = live
+
+    def run(self) -> None:
+        """Live it; a defect is kept for the storm."""
+        try:
+            self._live(self.occurrence)
+        except Exception as error:
+            self.failure = error

@@ -43,7 +43,7 @@ def enter(keep: Iterable[Path], *, tmp_mb: int = _TMP_MB) -> None:
     """
     if not inside():
         raise EnvironmentProblem("not in a sandbox", next_step="start the run with `chaos run`")
-    _mount("", Path("/"), "", _MS_REC | _MS_PRIVATE)
+    mount("", Path("/"), "", _MS_REC | _MS_PRIVATE)
     _loopback_up()
     _private_tmp(_paths_to_keep(keep), tmp_mb)
     if _SHM.is_dir():
@@ -52,7 +52,7 @@ def enter(keep: Iterable[Path], *, tmp_mb: int = _TMP_MB) -> None:
 
 def mount_tmpfs(target: Path, size_mb: int, *, mode: str = "0755") -> None:
     """A file system of its own, limited to `size_mb` MB, on the existing folder `target`."""
-    _mount("tmpfs", target, "tmpfs", _MS_NOSUID | _MS_NODEV, f"size={size_mb}m,mode={mode}")
+    mount("tmpfs", target, "tmpfs", _MS_NOSUID | _MS_NODEV, f"size={size_mb}m,mode={mode}")
 
 
 def unmount(target: Path) -> None:
@@ -62,7 +62,8 @@ def unmount(target: Path) -> None:
         raise OSError(code, f"umount: {os.strerror(code)}", str(target))
 
 
-def _mount(source: str, target: Path, kind: str, flags: int, options: str = "") -> None:
+def mount(source: str, target: Path, kind: str, flags: int, options: str = "") -> None:
+    """mount(2) with what an empty text leaves out. Raises `EnvironmentProblem`."""
     done = _libc.mount(
         source.encode() or None,
         os.fsencode(target),
@@ -118,7 +119,7 @@ def _private_tmp(keep: list[Path], size_mb: int) -> None:
             path.mkdir()
         else:
             path.touch()
-        _mount(str(source), path, "", _MS_BIND | _MS_REC)
+        mount(str(source), path, "", _MS_BIND | _MS_REC)
     for _, descriptor in held:
         os.close(descriptor)
     os.chdir(here if here.exists() else "/")  # the old one would still be the covered folder

@@ -12,7 +12,8 @@ from typing import Any, ClassVar
 
 from chaos.deadline import Deadline
 from chaos.history import HistoryWriter
-from chaos.soaks.requests import RequestSubmitter, template_of
+from chaos.request_template import template_of
+from chaos.soaks.requests import RequestSubmitter
 from chaos.soaks.settings import number
 from chaos.soaks.waiting import drain, read_draws, snapshot, unanswered
 from chaos.stack.base import Stack

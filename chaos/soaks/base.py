@@ -42,7 +42,10 @@ class Workload(Protocol):
         """Whether everything is answered and nothing more will be asked."""
 
     def on_fault(self, fault_id: str, *, active: bool) -> None:
-        """A fault is in force, proven (`active`), or has recovered. Called by the storm."""
+        """A fault is in force, proven (`active`), or has recovered. Called by the storm.
+
+        Where no request can be submitted while it holds, also just before it strikes (`active`).
+        """
 
     def finish(self, deadline: Deadline) -> None:
         """Stop feeding and wait until everything that was asked is answered."""

@@ -13,7 +13,8 @@ from typing import Any, ClassVar
 
 from chaos.deadline import Deadline
 from chaos.history import HistoryWriter
-from chaos.soaks.requests import RequestSubmitter, Wanted, template_of
+from chaos.request_template import Wanted, template_of
+from chaos.soaks.requests import RequestSubmitter
 from chaos.soaks.settings import number
 from chaos.soaks.waiting import drain, snapshot, unanswered
 from chaos.stack.base import Stack

@@ -13,7 +13,8 @@ from typing import Any, ClassVar
 
 from chaos.deadline import Deadline
 from chaos.history import HistoryWriter
-from chaos.soaks.requests import RequestSubmitter, Wanted, template_of
+from chaos.request_template import Wanted, template_of
+from chaos.soaks.requests import RequestSubmitter
 from chaos.soaks.waiting import LOOKS_EMPTY, drain, snapshot, unanswered
 from chaos.stack.base import Stack
 from chaos.target import Target

@@ -8,30 +8,29 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
-from typing import Any, ClassVar, Literal, cast
+from typing import Any, ClassVar, cast
 
 import pytest
 
 from chaos.deadline import Deadline
 from chaos.errors import EnvironmentProblem
-from chaos.faults.base import Evidence, Param, Value
+from chaos.faults.base import Evidence, Fault, Param, Value, noop_twin
 from chaos.faults.ledger import Ledger
 from chaos.faults.lifecycle import Occurrence, Storm
 from chaos.history import Event, FaultRecord, HistoryWriter, read_history
+from chaos.outages import Outages
 from chaos.stack.base import Stack
 
 
-class Scripted:
+class Scripted(Fault):
     """A fault that does as told and notes what was asked of it."""
 
     name: ClassVar[str] = "scripted"
     summary: ClassVar[str] = "for tests"
-    scope: ClassVar[Literal["stack", "host"]] = "stack"
-    triage_path: ClassVar[str] = "none"
-    reconnection_path: ClassVar[str] = "none"
     params: ClassVar[tuple[Param, ...]] = ()
 
     def __init__(self, fault_id: str, values: dict[str, Value]) -> None:
+        super().__init__(fault_id, values)
         self.calls: list[str] = []
         self.reason: str | None = None
         self.proven = self.heals = True
@@ -178,3 +177,78 @@ def test_a_storm_cancelled_between_arming_and_striking_closes_the_entry(lab: Lab
     assert fault.calls == ["available"]
     assert lab.states() == ["armed", "closed"]
     assert lab.ledger.open_entries() == []
+
+
+class Apart(Scripted):
+    group = "disk"
+    compatible_groups = frozenset({"queue"})
+
+
+class Beside(Scripted):
+    group = "queue"
+    compatible_groups = frozenset({"disk"})
+    ends = frozenset({"watcher"})
+
+
+def _order(lab: Lab) -> list[tuple[str, str]]:
+    records = [record for _, record in read_history(lab.path)]
+    return [(r.fault_id, r.state) for r in records if isinstance(r, FaultRecord)]
+
+
+def test_kinds_that_declare_it_are_in_force_together(lab: Lab) -> None:
+    lab.live(Apart("f001", {}), Beside("f002", {}), hold_s=0.4)
+    order = _order(lab)
+    assert order.index(("f002", "injected")) < order.index(("f001", "recovering"))
+    assert lab.ledger.open_entries() == []
+
+
+def test_any_others_wait_for_each_other(lab: Lab) -> None:
+    """Also where only one of the two would allow it."""
+    lab.live(Apart("f001", {}), Scripted("f002", {}), hold_s=0.4)
+    order = _order(lab)
+    assert order.index(("f001", "closed")) < order.index(("f002", "armed"))
+
+
+def test_an_outage_lasts_from_the_break_to_the_proof_of_recovery(lab: Lab) -> None:
+    outages = Outages()
+    seen: list[tuple[str, bool]] = []
+    storm = Storm(
+        cast(Stack, None),
+        lab.history,
+        lab.ledger,
+        lab.cancel,
+        outages=outages,
+        on_state=lambda _, state: seen.append((state, outages.expects("watcher"))),
+    )
+    unhealed = Beside("f002", {})
+    unhealed.heals = False
+    now_s = lab.history.now_s()
+    storm.run([Occurrence("f001", Beside("f001", {}), now_s, 0.01)])
+    assert dict(seen) == {
+        "armed": False, "injected": True, "effect_proven": True,
+        "recovering": True, "recovered": True, "closed": True,
+    }  # fmt: skip
+    assert not outages.expects("watcher")
+    storm.run([Occurrence("f002", unhealed, now_s, 0.01)])
+    assert outages.expects("watcher"), "what is not proven to be back may still be down"
+
+
+def test_the_noop_twin_breaks_and_heals_nothing_and_is_otherwise_the_same(lab: Lab) -> None:
+    twin = noop_twin(Beside)("f001", {})
+    assert isinstance(twin, Beside)
+    lab.live(twin)
+    assert "inject" not in twin.calls and "recover" not in twin.calls
+    assert ("effect" in twin.calls) and ("recovered" in twin.calls)
+    assert type(twin).traits() == Beside.traits()
+
+
+def test_a_defect_in_a_fault_is_raised_after_the_others_were_healed(lab: Lab) -> None:
+    bad, good = Apart("f001", {}), Beside("f002", {})
+
+    def defect(stack: Stack, deadline: Deadline) -> Evidence:
+        raise ZeroDivisionError("a defect")
+
+    bad.recovered = defect  # type: ignore[method-assign]
+    with pytest.raises(ZeroDivisionError):
+        lab.live(bad, good)
+    assert lab.states("f002")[-1] == "closed"

@@ -63,19 +63,14 @@ def test_5_a_guardrail_ends_the_run_undone_and_judged(tmp_path: Path) -> None:
 STUCK_FAULT = '''
 """A third party's fault that breaks something on the host and cannot mend it."""
 from pathlib import Path
-from chaos.faults.base import COUNT, HOLD, Evidence
+from chaos.faults.base import COUNT, HOLD, Evidence, Fault
 
-class Stuck:
+class Stuck(Fault):
     name = "stuck"
     summary = "leaves a file behind"
     scope = "host"
-    triage_path = "none"
-    reconnection_path = "none"
     params = (HOLD, COUNT)
     mark = Path(__file__).with_name("left_behind")
-
-    def __init__(self, fault_id, values):
-        self.fault_id = fault_id
 
     def available(self, stack):
         return None

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from chaos.checks.registry import all_checks
 from tests.integration.command import ONE_FAULT, REPO, Done, chaos, settings
 
 pytestmark = [pytest.mark.stack, pytest.mark.slow]
@@ -14,7 +15,14 @@ pytestmark = [pytest.mark.stack, pytest.mark.slow]
 PLANTED = REPO / "tests" / "planted"
 
 
-TWINS = {"duplicate_dispatch": {"decision_log", "fifo", "llm_lifecycle", "routing"}}
+CRASH = ("--fault", "watcher_dispatch_crash:count=1,hold=15s")
+SLOW_LOAD = ("--fault", "llm_slow_load:count=1,hold=15s")
+SECOND = ("--fault", "watcher_second:count=1,hold=8s")
+TWINS = {
+    "duplicate_dispatch": {"decision_log", "fifo", "llm_lifecycle", "routing"},
+    "repeats_after_crash": {"decision_log", "heuristic_fallbacks"},
+    "no_lock": set(all_checks()),  # what two on one queue break is chance
+}
 
 
 def planted_target(name: str, folder: Path) -> Path:
@@ -45,6 +53,9 @@ def failed(done: Done) -> set[str]:
         ("leak_per_request", {"memory_growth"}, ("--fault", "none")),
         ("duplicate_dispatch", {"exactly_once"}, ("--fault", "none")),
         ("ignores_halt", {"halt"}, ("--fault", "none")),
+        ("repeats_after_crash", {"exactly_once"}, CRASH),
+        ("no_lock", {"single_watcher"}, SECOND),
+        ("second_server", {"llm_lifecycle"}, SLOW_LOAD),
     ],
 )
 def test_defective_watcher_fails_by_the_check_for_its_defect(

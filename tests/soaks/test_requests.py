@@ -8,7 +8,8 @@ import pytest
 from msgspec.structs import replace
 
 from chaos.errors import UsageError
-from chaos.soaks.requests import RequestSubmitter, template_of
+from chaos.request_template import template_of
+from chaos.soaks.requests import RequestSubmitter
 from tests.soaks.ground import Ground
 
 

@@ -1,0 +1,117 @@
+"""Ballast: a file without a name that takes a volume's free space, and takes it again.
+
+Real blocks (`posix_fallocate`), counted by the file system. The file has no name, so that nobody
+collects it or works on it, and the kernel frees it when its holder ends, however it ends. Others
+free space meanwhile (a log rotates, a folder is removed): a thread takes that as well, until it
+is released or its time is over. Knows no fault.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+from pathlib import Path
+
+from chaos.deadline import Deadline
+from chaos.errors import EnvironmentProblem
+from chaos.faults.disk.volume import PAGE_BYTES, free_bytes, total_bytes
+
+_STEPS_MAX = 64
+_TOP_UP_PERIOD_S = 0.05
+_JOIN_LIMIT_S = 5.0
+_REAL_PART = 0.9
+
+
+class Ballast:
+    """Takes what is free in `folder` except for `leave_bytes`; never more than the volume has.
+
+    `EnvironmentProblem` where the file system has no files without a name. `start` and `release`
+    belong to one thread; `bytes_held` may be read from any.
+    """
+
+    def __init__(self, folder: Path, leave_bytes: int) -> None:
+        self._folder = folder
+        self._leave_bytes = leave_bytes
+        self._limit_bytes = total_bytes(folder)
+        try:
+            self._descriptor = os.open(folder, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise EnvironmentProblem(
+                f"the ballast cannot be opened: {error.strerror}", place=str(folder)
+            ) from error
+        self._size = 0
+        self._released = threading.Event()
+        self._thread: threading.Thread | None = None
+        self.topped_up_bytes = 0  # taken after the start
+        self.trouble = ""  # why topping up ended early
+
+    def start(self, limit_s: float) -> None:
+        """Take the space, and keep on taking it for `limit_s`. Raises `EnvironmentProblem`."""
+        try:
+            self._grow()
+        except OSError as error:
+            raise EnvironmentProblem(
+                f"the ballast cannot be allocated: {error.strerror}", place=str(self._folder)
+            ) from error
+        if self.bytes_held() < self._size * _REAL_PART:
+            raise EnvironmentProblem(
+                f"the ballast has {self._size} bytes in name and {self.bytes_held()} in blocks",
+                place=str(self._folder),
+                next_step="the file system does not really allocate: use another volume",
+            )
+        self._thread = threading.Thread(
+            target=self._top_up, args=(limit_s,), name="ballast", daemon=True
+        )
+        self._thread.start()
+
+    def bytes_held(self) -> int:
+        """What the file system says it takes."""
+        return 0 if self._released.is_set() else os.fstat(self._descriptor).st_blocks * 512
+
+    def release(self) -> None:
+        """Give everything back. Idempotent; `EnvironmentProblem` when it cannot be."""
+        self._released.set()
+        if self._thread is not None:
+            self._thread.join(_JOIN_LIMIT_S)
+            if self._thread.is_alive():  # it may still use the descriptor
+                raise EnvironmentProblem(
+                    "the ballast is still being allocated", place=str(self._folder)
+                )
+        if self._descriptor >= 0:
+            os.close(self._descriptor)  # without a name, that frees it
+            self._descriptor = -1
+
+    def _top_up(self, limit_s: float) -> None:
+        deadline = Deadline(limit_s, self._released)
+        before = self._size
+        try:
+            while deadline.wait(_TOP_UP_PERIOD_S):
+                self._grow()
+                self.topped_up_bytes = self._size - before
+        except OSError as error:
+            self.trouble = error.strerror or str(error)
+
+    def _grow(self) -> None:
+        """Take free space in ever smaller pieces: others take and give at the same time."""
+        step = self._wanted()
+        for _ in range(_STEPS_MAX):
+            if step < PAGE_BYTES:
+                return
+            try:
+                os.posix_fallocate(self._descriptor, self._size, step)
+            except OSError as error:
+                if error.errno != errno.ENOSPC:
+                    raise
+                step = _whole_pages(step // 2)
+                continue
+            self._size += step
+            step = self._wanted()
+
+    def _wanted(self) -> int:
+        free = free_bytes(self._folder) - self._leave_bytes
+        return _whole_pages(min(free, self._limit_bytes - self._size))
+
+
+def _whole_pages(size_bytes: int) -> int:
+    return max(0, size_bytes) // PAGE_BYTES * PAGE_BYTES

@@ -1,0 +1,178 @@
+"""disk_log_flood: a program beside the Watcher writes logs without end until nothing is left.
+
+Done by a process of its own that appends lines to a file in the folder of the Watcher's logs at
+`rate` MB/s, and goes on trying when the volume is full. Proven by the blocks that its file takes
+by the file system's count: at least half of what rate and time say (or the volume's rest).
+Whether the volume got full while it held is shown by the samples, so a rate that is too low for
+the hold leaves the triage path untaken. Source: the plan's triage guide, "Disk space exhaustion";
+log flooding filled the disk of a real Watcher.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, ClassVar
+
+from chaos.deadline import Deadline
+from chaos.errors import EnvironmentProblem
+from chaos.faults.base import COUNT, HOLD, PERIOD, Evidence, Fault, Group, Param, Value
+from chaos.faults.disk.filling import COMPATIBLE, PROBE_PAUSE_S
+from chaos.faults.disk.volume import (
+    MB,
+    free_bytes,
+    free_mb,
+    not_own,
+    require_own,
+    write_and_sync,
+)
+from chaos.paths import DISK_EXHAUSTION, WORK_RESUMES
+from chaos.stack.base import Stack
+
+_PROGRAM = Path(__file__).with_name("flood.py")
+_LOOK_AFTER_S = 1.0
+_GROWN_PART = 0.5
+_REST_PART = 0.9
+_OVERTIME_S = 60.0
+_END_LIMIT_S = 5.0
+
+
+class DiskLogFlood(Fault):
+    """See the module."""
+
+    name: ClassVar[str] = "disk_log_flood"
+    summary: ClassVar[str] = "another program floods the folder of logs until the volume is full"
+    group: ClassVar[Group] = "disk"
+    triage_path: ClassVar[str] = DISK_EXHAUSTION
+    reconnection_path: ClassVar[str] = WORK_RESUMES
+    compatible_groups: ClassVar[frozenset[str]] = COMPATIBLE
+    params: ClassVar[tuple[Param, ...]] = (
+        HOLD,
+        COUNT,
+        PERIOD,
+        Param(
+            "rate",
+            "number",
+            "MB written per second; over the hold more than the volume has, or it is never full",
+            default=40.0,
+            min=0.1,
+            max=1000,
+        ),
+    )
+
+    def __init__(self, fault_id: str, values: dict[str, Value]) -> None:
+        super().__init__(fault_id, values)
+        self._hold_s = float(values["hold"])
+        self._bytes_per_s = float(values["rate"]) * MB
+        self._process: subprocess.Popen[bytes] | None = None
+        self._start_s = 0.0
+        self._free_before = 0
+        self._at_end: dict[str, Any] = {}
+
+    def available(self, stack: Stack) -> str | None:
+        """On a volume of the stack's own."""
+        return not_own(stack)
+
+    def _file(self, stack: Stack) -> Path:
+        """No target's pattern for logs names it: it is not the Watcher's log that grows."""
+        logs = stack.target.paths.logs
+        folder = (stack.workspace / logs[0]).parent if logs else stack.workspace
+        return (folder if folder.is_dir() else stack.workspace) / f"flood_{self.fault_id}.out"
+
+    def _probe_path(self, stack: Stack) -> Path:
+        return stack.workspace / f".chaos_probe_{self.fault_id}"
+
+    def undo_record(self, stack: Stack) -> dict[str, Any]:
+        """The file that will grow, and what is free. Process and file die with the stack."""
+        self._free_before = free_bytes(stack.workspace)
+        return {"file": str(self._file(stack)), "free_mb": round(self._free_before / MB, 3)}
+
+    def inject(self, stack: Stack) -> None:
+        """Start the program."""
+        require_own(stack)
+        words = (str(self._file(stack)), str(self._bytes_per_s), str(self._hold_s + _OVERTIME_S))
+        self._start_s = time.monotonic()
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-S", "-E", str(_PROGRAM), *words],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise EnvironmentProblem(f"the flood cannot be started: {error}") from error
+
+    def effect(self, stack: Stack, deadline: Deadline) -> Evidence:
+        """The file's blocks have grown at half the pace or more, or have taken the rest."""
+        measured: dict[str, Any] = {"attempts": 0}
+        start_s = self._start_s or time.monotonic()
+        while not deadline.expired():
+            measured["attempts"] += 1
+            passed_s = time.monotonic() - start_s
+            grown = _blocks_bytes(self._file(stack))
+            wanted = self._bytes_per_s * passed_s * _GROWN_PART
+            measured |= {
+                "grown_mb": round(grown / MB, 3),
+                "in_s": round(passed_s, 3),
+                "asked_mb": round(wanted / MB, 3),
+                "free_mb": free_mb(stack.workspace),
+            }
+            enough = grown >= min(wanted, self._free_before * _REST_PART)
+            if passed_s >= _LOOK_AFTER_S and grown > 0 and enough:
+                return Evidence(True, measured)
+            deadline.wait(PROBE_PAUSE_S)
+        return Evidence(False, measured)
+
+    def recover(self, stack: Stack) -> None:
+        """End the program, remove its file."""
+        if self._process is not None:
+            if not self._at_end:
+                self._at_end = self._seen_at_end(stack)
+            self._process.kill()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(_END_LIMIT_S)
+        try:
+            self._file(stack).unlink(missing_ok=True)
+        except OSError as error:
+            raise EnvironmentProblem(
+                f"the flood's file cannot be removed: {error.strerror}",
+                place=str(self._file(stack)),
+            ) from error
+
+    def _seen_at_end(self, stack: Stack) -> dict[str, Any]:
+        write = write_and_sync(self._probe_path(stack))
+        return {
+            "grown_mb_at_end": round(_blocks_bytes(self._file(stack)) / MB, 3),
+            "free_mb_at_end": free_mb(stack.workspace),
+            "write_at_end": write.measured(),
+        }
+
+    def recovered(self, stack: Stack, deadline: Deadline) -> Evidence:
+        """The program has ended, its file is gone, and a write works."""
+        measured: dict[str, Any] = {"attempts": 0, **self._at_end}
+        while not deadline.expired():
+            measured["attempts"] += 1
+            ended = self._process is None or self._process.poll() is not None
+            gone = not self._file(stack).exists()
+            write = write_and_sync(self._probe_path(stack))
+            measured |= {
+                "process_ended": ended,
+                "file_gone": gone,
+                "write": write.measured(),
+                "free_mb": free_mb(stack.workspace),
+            }
+            if ended and gone and write.ok:
+                return Evidence(True, measured)
+            deadline.wait(PROBE_PAUSE_S)
+        return Evidence(False, measured)
+
+
+def _blocks_bytes(path: Path) -> int:
+    try:
+        return path.stat().st_blocks * 512
+    except FileNotFoundError:
+        return 0

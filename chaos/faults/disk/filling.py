@@ -1,0 +1,124 @@
+"""What `disk_full` and `disk_pressure` share: a ballast that leaves so much, and the way back.
+
+The kinds differ in how much is left and in what proves it. Knows no schedule.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from pathlib import Path
+from typing import Any, ClassVar
+
+from chaos.deadline import Deadline
+from chaos.faults.base import Evidence, Fault, Group, Value
+from chaos.faults.disk.ballast import Ballast
+from chaos.faults.disk.volume import (
+    MB,
+    Wrote,
+    free_bytes,
+    free_mb,
+    not_own,
+    require_own,
+    write_and_sync,
+)
+from chaos.paths import DISK_EXHAUSTION, WORK_RESUMES
+from chaos.stack.base import Stack
+
+# Neither touches what the other's probes look at: the wire here, the volume there.
+COMPATIBLE = frozenset({"llm_tcp", "llm_wire", "llm_process"})
+PROBE_PAUSE_S = 0.2
+_OVERTIME_S = 60.0  # how long after its hold the ballast may be kept full
+_GIVEN_BACK_PART = 0.5
+
+
+class Filling(Fault):
+    """See the module. The witness: a write that works before is refused while it holds."""
+
+    group: ClassVar[Group] = "disk"
+    triage_path: ClassVar[str] = DISK_EXHAUSTION
+    reconnection_path: ClassVar[str] = WORK_RESUMES
+    compatible_groups: ClassVar[frozenset[str]] = COMPATIBLE
+
+    def __init__(self, fault_id: str, values: dict[str, Value]) -> None:
+        super().__init__(fault_id, values)
+        self._hold_s = float(values["hold"])
+        self._ballast: Ballast | None = None
+        self._free_before = 0
+        self._wrote_before: Wrote | None = None
+        self._at_end: dict[str, Any] = {}
+
+    @abstractmethod
+    def leave_bytes(self) -> int:
+        """What is left for others."""
+
+    def available(self, stack: Stack) -> str | None:
+        """On a volume of the stack's own with more free than is to be left."""
+        reason = not_own(stack)
+        if reason is None and free_bytes(stack.workspace) <= self.leave_bytes():
+            reason = (
+                f"{free_mb(stack.workspace):g} MB are free, no more than are to be left; "
+                "make the workspace larger (workspace.size_mb), or leave less"
+            )
+        return reason
+
+    def probe_path(self, stack: Stack) -> Path:
+        """The file that the probes write and remove."""
+        return stack.workspace / f".chaos_probe_{self.fault_id}"
+
+    def undo_record(self, stack: Stack) -> dict[str, Any]:
+        """What the volume took before. The ballast has no name and dies with its holder."""
+        self._free_before = free_bytes(stack.workspace)
+        self._wrote_before = write_and_sync(self.probe_path(stack))
+        return {
+            "volume": str(stack.workspace),
+            "free_mb": round(self._free_before / MB, 3),
+            "write": self._wrote_before.measured(),
+        }
+
+    def inject(self, stack: Stack) -> None:
+        """Take what is free, and keep it taken."""
+        require_own(stack)
+        self._ballast = Ballast(stack.workspace, self.leave_bytes())
+        self._ballast.start(self._hold_s + _OVERTIME_S)
+
+    @property
+    def wrote_before(self) -> bool:
+        """Whether a write worked before: without that, its failing proves nothing."""
+        return self._wrote_before is not None and self._wrote_before.ok
+
+    def held(self, stack: Stack) -> dict[str, Any]:
+        """What is taken and left now, by the file system's own count."""
+        ballast = self._ballast
+        return {
+            "free_mb_before": round(self._free_before / MB, 3),
+            "free_mb": free_mb(stack.workspace),
+            "ballast_mb": round(ballast.bytes_held() / MB, 3) if ballast else 0.0,
+        }
+
+    def recover(self, stack: Stack) -> None:
+        """A last look whether it held up to here, then give everything back."""
+        ballast = self._ballast
+        if ballast is None:
+            return
+        if not self._at_end:
+            last = write_and_sync(self.probe_path(stack))
+            self._at_end = {
+                "free_mb_at_end": free_mb(stack.workspace),
+                "write_at_end": last.measured(),
+                "topped_up_mb": round(ballast.topped_up_bytes / MB, 3),
+                "topping_up_failed": ballast.trouble,
+            }
+        ballast.release()
+
+    def recovered(self, stack: Stack, deadline: Deadline) -> Evidence:
+        """A write works again, and the space has been given back."""
+        measured: dict[str, Any] = {"attempts": 0, **self._at_end}
+        while not deadline.expired():
+            measured["attempts"] += 1
+            wrote = write_and_sync(self.probe_path(stack))
+            measured |= {"write": wrote.measured(), **self.held(stack)}
+            back = free_bytes(stack.workspace) >= self._free_before * _GIVEN_BACK_PART
+            if wrote.ok and back:
+                return Evidence(True, measured)
+            deadline.wait(PROBE_PAUSE_S)
+        return Evidence(False, measured)

@@ -1,0 +1,124 @@
+"""The stack's own volume: whether it is one, what is free on it, and what a write to it gets.
+
+What is free is read from the file system, and whether a write works is found out by writing:
+tools that fill the host's disk, or that succeed with a file of size 0, are what this must not
+become. Knows no kind of fault.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from chaos.errors import EnvironmentProblem
+from chaos.stack.base import Stack
+
+MB = 1 << 20  # as in `size_mb` of a target: what mount calls m
+PAGE_BYTES = 4096
+_CHUNK_BYTES = 64 * 1024
+_SIZE_SLACK = 1.05
+
+
+@dataclass(frozen=True)
+class Wrote:
+    """What a write with fsync of `asked_bytes` got: `outcome` is ok, or the error's name."""
+
+    outcome: str
+    asked_bytes: int
+    took_ms: float
+
+    @property
+    def ok(self) -> bool:
+        """Every byte was taken and synced."""
+        return self.outcome == "ok"
+
+    def measured(self) -> dict[str, Any]:
+        """As written into the history."""
+        return asdict(self)
+
+
+def not_own(stack: Stack) -> str | None:
+    """Why the workspace is no volume that may be filled or made read-only, or None."""
+    workspace = stack.workspace
+    try:
+        here, above = workspace.stat().st_dev, workspace.parent.stat().st_dev
+        volume = os.statvfs(workspace)
+    except OSError as error:
+        return f"the workspace cannot be looked at: {error.strerror}"
+    if here == above or here == Path("/").stat().st_dev:
+        return (
+            "the workspace is not a volume of its own, so the host's disk would be hit; "
+            "a run in the sandbox (without --sandbox none) has one"
+        )
+    total_mb = volume.f_blocks * volume.f_frsize / MB
+    declared_mb = stack.target.workspace.size_mb
+    if total_mb > declared_mb * _SIZE_SLACK:
+        return (
+            f"the workspace's volume has {total_mb:.0f} MB, the target declares {declared_mb}: "
+            "it is not the one that was made for this stack; correct workspace.size_mb"
+        )
+    return None
+
+
+def require_own(stack: Stack) -> None:
+    """Defence in depth, right before the first byte: `EnvironmentProblem` unless it is ours."""
+    reason = not_own(stack)
+    if reason is not None:
+        raise EnvironmentProblem(reason, place=str(stack.workspace))
+
+
+def free_bytes(folder: Path) -> int:
+    """What is left for writers."""
+    volume = os.statvfs(folder)
+    return volume.f_bavail * volume.f_frsize
+
+
+def total_bytes(folder: Path) -> int:
+    """The size of the volume."""
+    volume = os.statvfs(folder)
+    return volume.f_blocks * volume.f_frsize
+
+
+def free_mb(folder: Path) -> float:
+    """`free_bytes` for people."""
+    return round(free_bytes(folder) / MB, 3)
+
+
+def write_and_sync(path: Path, size_bytes: int = PAGE_BYTES) -> Wrote:
+    """Write and sync a new file, as any program would, and remove it again."""
+    start_s = time.monotonic()
+    outcome = "ok"
+    try:
+        _write(path, size_bytes)
+    except OSError as error:
+        outcome = errno.errorcode.get(error.errno or 0, str(error.errno))
+    finally:
+        with contextlib.suppress(OSError):  # not there, or made before the volume went read-only
+            path.unlink()
+    return Wrote(outcome, size_bytes, round((time.monotonic() - start_s) * 1000, 3))
+
+
+def _write(path: Path, size_bytes: int) -> None:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    descriptor = os.open(path, flags, 0o600)
+    try:
+        left = size_bytes
+        while left > 0:  # a volume that fills up takes a part first, and refuses the rest then
+            left -= os.write(descriptor, bytes(min(left, _CHUNK_BYTES)))
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def open_for_writing(path: Path) -> str:
+    """What opening an existing file for writing gets, nothing being written: ok, or an error."""
+    try:
+        os.close(os.open(path, os.O_WRONLY | os.O_CLOEXEC))
+    except OSError as error:
+        return errno.errorcode.get(error.errno or 0, str(error.errno))
+    return "ok"

@@ -1,0 +1,141 @@
+"""One whole HTTP exchange over a raw socket: each piece of the answer, when it came, how it ended.
+
+`wire_probe` tells whether an answer begins; this tells how it arrives: in how many pieces, with
+what gaps, how many bytes, and whether by a whole answer, a cut, a reset or silence. It opens its
+own connection, asks the server to close it, and ends within its limit.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+import statistics
+import time
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from typing import Any, Literal
+
+from chaos.stack.base import Endpoint
+
+# answered: all that the head promised, then the end. cut: an end after only a part of it. closed:
+# an end without a byte. timeout: no end within the limit, whatever came before.
+Ending = Literal["answered", "cut", "closed", "reset", "timeout", "refused"]
+
+_ANSWER_BYTES_MAX = 1 << 20
+_PIECES_MAX = 10_000
+_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Piece:
+    """What one read of the socket gave; `at_ms` since the begin of the exchange."""
+
+    at_ms: float
+    size_bytes: int
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """What one exchange was. `status`: of the answer, as far as it came."""
+
+    outcome: Ending
+    status: int | None
+    pieces: tuple[Piece, ...]
+    took_ms: float
+
+    @property
+    def ok(self) -> bool:
+        """A whole answer with status 200."""
+        return self.outcome == "answered" and self.status == 200
+
+    @cached_property
+    def size_bytes(self) -> int:
+        """All that came, the head included."""
+        return sum(piece.size_bytes for piece in self.pieces)
+
+    @property
+    def last_byte_ms(self) -> float:
+        """When the last piece had come; 0 without any."""
+        return self.pieces[-1].at_ms if self.pieces else 0.0
+
+    @property
+    def close_ms(self) -> float:
+        """From the last piece to the end of the connection (or to our limit)."""
+        return self.took_ms - self.last_byte_ms
+
+    @property
+    def rate_kbyte_s(self) -> float:
+        """1000 bytes per second, from the begin to the last piece."""
+        return self.size_bytes / self.last_byte_ms if self.last_byte_ms else 0.0
+
+    @property
+    def median_gap_ms(self) -> float:
+        """Between one piece and the next; 0 with fewer than two."""
+        moments = [piece.at_ms for piece in self.pieces]
+        gaps = [later - earlier for earlier, later in pairwise(moments)]
+        return statistics.median(gaps) if gaps else 0.0
+
+    @property
+    def median_piece_bytes(self) -> float:
+        """The usual size of a piece; 0 without any."""
+        return statistics.median(p.size_bytes for p in self.pieces) if self.pieces else 0.0
+
+    def measured(self) -> dict[str, Any]:
+        """As written into the history."""
+        return {
+            "outcome": self.outcome,
+            "status": self.status,
+            "took_ms": round(self.took_ms, 1),
+            "bytes": self.size_bytes,
+            "pieces": len(self.pieces),
+        }
+
+
+def exchange(endpoint: Endpoint, path: str, limit_s: float) -> Exchange:
+    """GET `path` and read up to the end of the connection; `limit_s` bounds the whole of it."""
+    start_s = time.monotonic()
+    pieces: list[Piece] = []
+    answer = b""
+
+    def over(end: Ending) -> Exchange:
+        took_ms = (time.monotonic() - start_s) * 1000
+        return Exchange(end, _status(answer), tuple(pieces), took_ms)
+
+    try:
+        with socket.create_connection((endpoint.host, endpoint.port), timeout=limit_s) as link:
+            request = f"GET {path} HTTP/1.1\r\nHost: {endpoint}\r\nConnection: close\r\n\r\n"
+            link.sendall(request.encode())
+            while len(answer) < _ANSWER_BYTES_MAX and len(pieces) < _PIECES_MAX:
+                link.settimeout(max(0.001, start_s + limit_s - time.monotonic()))
+                chunk = link.recv(65536)
+                if not chunk:
+                    return over(_end_of(answer))
+                pieces.append(Piece((time.monotonic() - start_s) * 1000, len(chunk)))
+                answer += chunk
+    except TimeoutError:
+        return over("timeout")
+    except ConnectionRefusedError:
+        return over("refused")
+    except ConnectionResetError:
+        return over("reset")
+    except OSError:  # broken pipe, unreachable: it ended without an answer
+        return over("closed")
+    return over("timeout")  # an answer without end: not waited for
+
+
+def _end_of(answer: bytes) -> Ending:
+    if not answer:
+        return "closed"
+    head, gap, body = answer.partition(b"\r\n\r\n")
+    length = _LENGTH.search(head)
+    if not gap or (length is not None and len(body) < int(length[1])):
+        return "cut"
+    return "answered"
+
+
+def _status(answer: bytes) -> int | None:
+    words = answer.split(b"\r\n", 1)[0].split()
+    if len(words) >= 2 and words[0].startswith(b"HTTP/") and words[1].isdigit():
+        return int(words[1])
+    return None

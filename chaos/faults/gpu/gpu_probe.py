@@ -1,0 +1,61 @@
+"""Run as a script: what a new process sees of the GPUs, as one line of JSON.
+
+    gpu_probe.py
+
+`{"nvml": {"gpus": [{"used_bytes", "total_bytes", "holders": [{"pid", "used_bytes"}]}]} or
+{"error"}, "cuda": {"devices"} or {"error"}}`. A process of its own, because both libraries keep
+what they found at their first call. A size that the driver does not tell is null.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import sys
+from typing import Any
+
+
+def nvml() -> dict[str, Any]:
+    """What the driver's management library tells."""
+    try:
+        import pynvml
+    except ImportError:
+        return {"error": "nvidia-ml-py is not installed"}
+    try:
+        pynvml.nvmlInit()
+        return {"gpus": [_gpu(pynvml, index) for index in range(pynvml.nvmlDeviceGetCount())]}
+    except pynvml.NVMLError as error:
+        return {"error": str(error)}
+
+
+def _gpu(library: Any, index: int) -> dict[str, Any]:
+    device = library.nvmlDeviceGetHandleByIndex(index)
+    memory = library.nvmlDeviceGetMemoryInfo(device)
+    holders = library.nvmlDeviceGetComputeRunningProcesses(device)
+    return {
+        "used_bytes": int(memory.used),
+        "total_bytes": int(memory.total),
+        "holders": [
+            {
+                "pid": int(one.pid),
+                "used_bytes": None if one.usedGpuMemory is None else int(one.usedGpuMemory),
+            }
+            for one in holders
+        ],
+    }
+
+
+def cuda() -> dict[str, Any]:
+    """What a program that wants to compute finds."""
+    try:
+        library = ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return {"error": "there is no libcuda.so.1"}
+    count = ctypes.c_int()
+    code = library.cuInit(0) or library.cuDeviceGetCount(ctypes.byref(count))
+    return {"error": f"CUDA error {code}"} if code else {"devices": count.value}
+
+
+if __name__ == "__main__":
+    print(json.dumps({"nvml": nvml(), "cuda": cuda()}))
+    sys.exit(0)

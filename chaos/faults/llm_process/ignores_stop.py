@@ -1,0 +1,120 @@
+"""llm_ignores_stop: the LLM server is deaf to SIGTERM, as a program is that is process 1.
+
+The next server that is started ignores it. Proven when somebody stops it (the Watcher does around
+every piece of work): the kernel says that the process ignores SIGTERM, it still lives a second
+after the stop was asked for, and it is gone in the end, ended by the supervisor's SIGKILL and not
+by its own exit. A Watcher has to wait until the memory is really free.
+"""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from typing import Any, ClassVar
+
+from chaos.deadline import Deadline
+from chaos.faults.base import COUNT, PERIOD, Evidence, Param
+from chaos.faults.llm_process.next_start import NextStartFault
+from chaos.faults.llm_process.server import LOOK_S, current, restart
+from chaos.faults.process.identity import Identity
+from chaos.paths import LLM_SERVER_RESTART, VRAM_NOT_FREED
+from chaos.stack.base import Stack
+
+_ALIVE_AFTER_S = 1.0  # a server that listens is gone long before
+_REPLACED_LIMIT_S = 5.0
+_QUIET_LOOKS = 3
+
+
+class LLMIgnoresStop(NextStartFault):
+    """See the module."""
+
+    name: ClassVar[str] = "llm_ignores_stop"
+    summary: ClassVar[str] = "the LLM server ignores SIGTERM and has to be killed"
+    triage_path: ClassVar[str] = VRAM_NOT_FREED
+    reconnection_path: ClassVar[str] = LLM_SERVER_RESTART
+    ends: ClassVar[frozenset[str]] = frozenset({"llm"})
+    recovery_limit_s: ClassVar[float] = 40.0
+    params: ClassVar[tuple[Param, ...]] = (
+        Param("hold", "duration", "how long the fault is held", default=15.0, min=6.0, max=86400),
+        COUNT,
+        PERIOD,
+    )
+
+    def knobs(self) -> dict[str, Any]:
+        """The next server's ears."""
+        return {"ignore_stop": True}
+
+    def effect(self, stack: Stack, deadline: Deadline) -> Evidence:
+        """Watch servers until one has been stopped and would not go."""
+        measured: dict[str, Any] = {"stops": 0}
+        watched: Identity | None = None
+        deaf = False
+        while True:
+            if watched is None:
+                watched = current(stack)
+            elif not watched.lives():
+                lived_s, exit_code = self._end_of(watched.pid)
+                if lived_s is not None:
+                    measured |= {
+                        "stops": measured["stops"] + 1,
+                        "pid": watched.pid,
+                        "ignores_sigterm": deaf,
+                        "lived_on_s": round(lived_s, 2),
+                        "exit_code": exit_code,
+                    }
+                    if deaf and lived_s >= _ALIVE_AFTER_S and exit_code == -signal.SIGKILL:
+                        said = f"the server held on for {lived_s:.1f} s after it was stopped"
+                        return Evidence(True, {**measured, "path_taken": said})
+                    watched, deaf = None, False
+            else:
+                deaf = deaf or ignores(watched.pid, signal.SIGTERM)
+            if not deadline.wait(LOOK_S):
+                return Evidence(False, measured)
+
+    def _end_of(self, pid: int) -> tuple[float | None, int | None]:
+        """(seconds from the stop to the end, exit code), None before both are recorded.
+
+        A server that ended by itself was not stopped: it lived on for no time at all.
+        """
+        if self.record.find("crashed", pid) is not None:
+            return 0.0, None
+        stop, gone = self.record.find("stop", pid), self.record.find("gone", pid)
+        if gone is None:
+            return None, None
+        return (gone.time_s - stop.time_s if stop else 0.0), gone.exit_code
+
+    def recover(self, stack: Stack) -> None:
+        """Servers can hear again; a deaf one that still runs is replaced.
+
+        By the Watcher, which stops it for its next piece of work, else by us.
+        """
+        super().recover(stack)
+        deadline = Deadline(_REPLACED_LIMIT_S)
+        quiet = 0  # looks in a row without one: a server just born does not show it yet
+        while quiet < _QUIET_LOOKS:
+            quiet = 0 if _deaf(current(stack)) else quiet + 1
+            if not deadline.wait(LOOK_S):
+                restart(stack)
+                return
+
+    def server_is_well(self, pid: int) -> tuple[bool, dict[str, Any]]:
+        """One that hears."""
+        deaf = ignores(pid, signal.SIGTERM)
+        return not deaf, {"ignores_sigterm": deaf}
+
+
+def _deaf(server: Identity | None) -> bool:
+    """By its command line too: it begins to be deaf only once it has come so far."""
+    if server is None:
+        return False
+    return b"--ignore-stop\0" in server.command() or ignores(server.pid, signal.SIGTERM)
+
+
+def ignores(pid: int, number: signal.Signals) -> bool:
+    """Whether the process ignores that signal (SigIgn of /proc/PID/status, see proc(5))."""
+    try:
+        text = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return False
+    masks = [line.split()[1] for line in text.splitlines() if line.startswith("SigIgn:")]
+    return bool(masks) and bool(int(masks[0], 16) >> (number - 1) & 1)

@@ -1,0 +1,143 @@
+"""llm_killed: kill -9 of the LLM server. Nobody but the Watcher brings it back.
+
+Waits (two thirds of the hold at most) for a server at work and kills that very process. Proven by
+the kernel (the process is gone) and by the supervisor, its parent: ended by signal 9, without a
+stop having been asked for. The way back is the product's: the Watcher finds the server dead and has
+it started. With `keep_down=yes` no server can be started while the fault holds, as on a machine
+without memory for one: the LLM is then cut off for certain, and only that is lifted at the end.
+Recovered is a new process that completes a prompt, directly and through the proxy.
+"""
+
+from __future__ import annotations
+
+import signal
+from functools import partial
+from typing import Any, ClassVar
+
+from chaos.deadline import Deadline
+from chaos.errors import EnvironmentProblem
+from chaos.faults.base import COUNT, HOLD, PERIOD, Evidence, Param, Value
+from chaos.faults.llm_process.base import ProcessFault
+from chaos.faults.llm_process.server import (
+    LOOK_S,
+    ServerEvent,
+    await_server,
+    current,
+    health,
+    supervised,
+    why_not,
+    works,
+)
+from chaos.faults.process.identity import Identity
+from chaos.paths import LLM_DROP, LLM_SERVER_RESTART
+from chaos.stack.base import Stack
+
+_NOTICED_LIMIT_S = 2.0  # by its supervisor
+_WAIT_PART = 0.7  # of the hold, for a server at work
+
+
+class LLMKilled(ProcessFault):
+    """See the module."""
+
+    name: ClassVar[str] = "llm_killed"
+    summary: ClassVar[str] = "the LLM server is killed (SIGKILL); the Watcher has to revive it"
+    triage_path: ClassVar[str] = LLM_DROP
+    reconnection_path: ClassVar[str] = LLM_SERVER_RESTART
+    ends: ClassVar[frozenset[str]] = frozenset({"llm"})
+    recovery_limit_s: ClassVar[float] = 40.0
+    params: ClassVar[tuple[Param, ...]] = (
+        HOLD,
+        COUNT,
+        PERIOD,
+        Param(
+            "keep_down",
+            "text",
+            "yes: no server can be started while the fault holds",
+            default="no",
+            choices=("no", "yes"),
+        ),
+    )
+
+    def __init__(self, fault_id: str, values: dict[str, Value]) -> None:
+        super().__init__(fault_id, values)
+        self._keeps_down = values["keep_down"] == "yes"
+        self._killed: Identity | None = None
+
+    def available(self, stack: Stack) -> str | None:
+        """Where the supervisor keeps a record."""
+        return why_not(stack, knobs=self._keeps_down)
+
+    def inject(self, stack: Stack) -> None:
+        """Kill a server at work; again where a stop was under way and did it instead."""
+        deadline = Deadline(max(1.0, self.hold_s * _WAIT_PART))
+        while True:
+            server = await_server(stack, deadline.left_s())
+            if self._keeps_down:  # not before: a server has to come up that can be killed
+                supervised(stack).set_faults({"deny_start": True})
+            if server.send(signal.SIGKILL) and self._crashed(server.pid):
+                self._killed = server
+                return
+            self.recover(stack)
+            if not deadline.wait(LOOK_S):
+                raise EnvironmentProblem("every LLM server was stopped before it could be killed")
+
+    def _crashed(self, pid: int) -> bool:
+        """Whether the supervisor saw it end unasked; False where a stop was under way."""
+        look = partial(self._end_of, pid)
+        end = self.record.await_event(look, Deadline(_NOTICED_LIMIT_S))
+        return end is not None and end.event == "crashed"
+
+    def _end_of(self, pid: int) -> ServerEvent | None:
+        return self.record.find("crashed", pid) or self.record.find("gone", pid)
+
+    def effect(self, stack: Stack, deadline: Deadline) -> Evidence:
+        """Its parent's word and the kernel's; and with `keep_down` that nobody answers."""
+        measured: dict[str, Any] = {"cuts_llm": False}
+        while True:
+            server = self._killed or self.server
+            crash = self.record.find("crashed", server.pid if server else None)
+            if server is not None and crash is not None and crash.exit_code == -signal.SIGKILL:
+                direct = health(stack)
+                measured |= {
+                    "killed_pid": server.pid,
+                    "process_gone": not server.lives(),
+                    "exit_code": crash.exit_code,
+                    "direct": direct.measured(),
+                }
+                down = direct.outcome == "refused"
+                if measured["process_gone"] and (down or not self._keeps_down):
+                    measured |= {"cuts_llm": self._keeps_down, **self._noticed(crash, deadline)}
+                    return Evidence(True, measured)
+            if not deadline.wait(LOOK_S):
+                return Evidence(False, measured)
+
+    def _noticed(self, crash: ServerEvent, deadline: Deadline) -> dict[str, Any]:
+        """When the Watcher asked for a new server: nobody else does. Waited for up to the end."""
+
+        def asked() -> ServerEvent | None:
+            events = self.record.events()
+            later = events[events.index(crash) + 1 :] if crash in events else []
+            return next((one for one in later if one.event in ("start", "start_denied")), None)
+
+        new = self.record.await_event(asked, deadline)
+        if new is None:
+            return {}
+        how = "started" if new.event == "start" else "asked for, in vain"
+        return {"path_taken": f"a new server was {how} {new.time_s - crash.time_s:.1f} s later"}
+
+    def recover(self, stack: Stack) -> None:
+        """Nothing, the Watcher does it; only that starts are possible again."""
+        if self._keeps_down:
+            supervised(stack).set_faults({})
+
+    def recovered(self, stack: Stack, deadline: Deadline) -> Evidence:
+        """Another process answers, completes a prompt, and can be reached by the Watcher."""
+        measured: dict[str, Any] = {"killed_pid": self._killed.pid if self._killed else None}
+        while True:
+            server = current(stack)
+            if server is not None and server != self._killed:
+                measured |= {"new_pid": server.pid, **works(stack)}
+                if measured["completes"] and server.lives():
+                    return Evidence(True, measured)
+            if not deadline.wait(LOOK_S):
+                return Evidence(False, measured)

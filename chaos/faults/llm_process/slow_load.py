@@ -1,0 +1,114 @@
+"""llm_slow_load: the LLM server's model loads slowly; until then it answers 503, "Loading model".
+
+The next server that is started says so for `delay` before it loads its model for real. Proven by
+what one process answers to the health question: 503 for most of `delay`, then 200, that much later
+after its start than servers usually were ready before (by the supervisor's record). A Watcher has
+to wait for it and must not ask for a second server meanwhile; how often one was asked for is
+counted in the supervisor's record, and judged as part of the LLM's life cycle.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from typing import Any, ClassVar
+
+from chaos.deadline import Deadline
+from chaos.faults.base import COUNT, PERIOD, Evidence, Param, Value
+from chaos.faults.llm_process.next_start import NextStartFault
+from chaos.faults.llm_process.server import LOOK_S, Record, current, health
+from chaos.faults.process.identity import Identity
+from chaos.paths import LLM_SERVER_RESTART
+from chaos.stack.base import Stack
+
+_PART_MIN = 0.8
+
+
+class LLMSlowLoad(NextStartFault):
+    """See the module."""
+
+    name: ClassVar[str] = "llm_slow_load"
+    summary: ClassVar[str] = "the LLM server's model loads slowly (503 until then)"
+    reconnection_path: ClassVar[str] = LLM_SERVER_RESTART
+    ends: ClassVar[frozenset[str]] = frozenset({"llm"})
+    recovery_limit_s: ClassVar[float] = 60.0
+    params: ClassVar[tuple[Param, ...]] = (
+        Param("hold", "duration", "how long the fault is held", default=15.0, min=4.0, max=86400),
+        COUNT,
+        PERIOD,
+        Param("delay", "duration", "how long a load takes longer", default=4.0, min=2.0, max=30.0),
+    )
+
+    def __init__(self, fault_id: str, values: dict[str, Value]) -> None:
+        super().__init__(fault_id, values)
+        self._delay_s = float(values["delay"])
+        self._usual_s = 0.0
+
+    def undo_record(self, stack: Stack) -> dict[str, Any]:
+        """Also how long it took from a start to a server that is ready, so far."""
+        undo = super().undo_record(stack)
+        started: dict[int | None, float] = {}
+        took_s = []
+        for event in Record(self.record.path, 0).events():
+            if event.event == "start":
+                started[event.pid] = event.time_s
+            elif event.event == "ready" and event.pid in started:
+                took_s.append(event.time_s - started[event.pid])
+        self._usual_s = statistics.median(took_s) if took_s else 0.0
+        return {**undo, "usual_start_s": round(self._usual_s, 2)}
+
+    def knobs(self) -> dict[str, Any]:
+        """The next server's load."""
+        return {"load_delay_s": self._delay_s}
+
+    def effect(self, stack: Stack, deadline: Deadline) -> Evidence:
+        """One process that answers 503 for long enough, and then 200."""
+        measured: dict[str, Any] = {}
+        server: Identity | None = None
+        first_s: float | None = None  # when this process was first seen loading
+        while True:
+            now = current(stack)
+            if now != server:
+                server, first_s = now, None
+            seen = health(stack)
+            if server is not None and seen.status == 503 and first_s is None:
+                first_s = time.monotonic()
+            if server is not None and seen.status == 200 and first_s is not None:
+                took_s = time.monotonic() - first_s
+                measured = {
+                    "pid": server.pid,
+                    "loading_503_s": round(took_s, 2),
+                    "start_s": round(self._since_start_s(server.pid), 2),
+                    "usual_start_s": round(self._usual_s, 2),
+                    "then": seen.status,
+                    "started_by": self.started_by,
+                    "asked_again": self._asked_again(server.pid),
+                }
+                least_s = self._delay_s * _PART_MIN
+                late = measured["start_s"] >= self._usual_s + least_s
+                if took_s >= least_s and late and server.lives():
+                    return Evidence(True, measured)
+                first_s = None
+            if not deadline.wait(LOOK_S):
+                return Evidence(False, measured)
+
+    def _since_start_s(self, pid: int) -> float:
+        """Since the start of that process; 0 where the record does not have it."""
+        start = self.record.find("start", pid)
+        return time.time() - start.time_s if start else 0.0
+
+    def _asked_again(self, pid: int) -> int:
+        """How often a second server was asked for while this one loaded.
+
+        Where the fault itself had started it, the Watcher may have asked once in its usual course.
+        """
+        events = self.record.events()
+        places = [n for n, e in enumerate(events) if (e.event, e.pid) == ("start", pid)]
+        if not places:
+            return 0
+        count = 0
+        for event in events[places[0] :]:
+            if event.pid == pid and event.event in ("ready", "stop", "crashed"):
+                break
+            count += event.event == "start_refused"
+        return max(0, count - (self.started_by != "the Watcher"))

@@ -1,0 +1,143 @@
+"""watcher_dispatch_crash: the Watcher is killed while it has a request in work.
+
+Strikes in the moment in which a dispatch child runs, which it waits for within its hold; it
+submits no work itself. Then the request is claimed, the LLM server stopped, and nothing
+committed: where a Watcher without memory loses the request, or does it twice. Proven by the end
+of the process by signal 9 while that child was there; healed when a new process goes on and the
+request is archived with a decision. That it is one decision and not two is judged by the check
+`exactly_once`. Source: the defects of real Watchers ("crash in mid-dispatch").
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from pathlib import Path
+from typing import Any, ClassVar
+
+from chaos.deadline import Deadline
+from chaos.faults.base import COUNT, PERIOD, Evidence, Param
+from chaos.faults.process.identity import Identity
+from chaos.faults.process.progress import Name
+from chaos.faults.process.service import ServiceFault
+from chaos.paths import PROCESS_DIED, WATCHER_RESTART
+from chaos.stack.base import Stack
+
+_DEAD_S_MIN = 2.0  # the last part of the hold: no more waiting for a child
+_END_LIMIT_S = 2.0
+_LOOK_S = 0.004
+_NAMES_MAX = 20
+
+
+class WatcherDispatchCrash(ServiceFault):
+    """See the module."""
+
+    name: ClassVar[str] = "watcher_dispatch_crash"
+    summary: ClassVar[str] = "the Watcher is killed (SIGKILL) while it has a request in work"
+    service: ClassVar[Name] = "watcher"
+    ends: ClassVar[frozenset[str]] = frozenset({"watcher"})
+    triage_path: ClassVar[str] = PROCESS_DIED
+    reconnection_path: ClassVar[str] = WATCHER_RESTART
+    recovery_limit_s: ClassVar[float] = 60.0  # the request is worked again from its beginning
+    params: ClassVar[tuple[Param, ...]] = (
+        Param(
+            "hold",
+            "duration",
+            "how long it waits for a dispatch and then stays dead, together",
+            default=15.0,
+            min=4.0,
+            max=86400,
+        ),
+        COUNT,
+        PERIOD,
+    )
+
+    def __init__(self, fault_id: str, values: dict[str, Any]) -> None:
+        super().__init__(fault_id, values)
+        self._child: Identity | None = None
+        self._command = ""
+        self._requests: list[str] = []
+        self._waited_s = 0.0
+
+    def inject(self, stack: Stack) -> None:
+        """Wait for a child with a claimed request, and kill the Watcher (not the child)."""
+        start_s = time.monotonic()
+        deadline = Deadline(float(self.values["hold"]) - _DEAD_S_MIN)
+        own = self.first.command()
+        while self.first.lives():
+            child = self._at_work(own)
+            if child is not None:
+                self._requests = _names(stack, stack.target.queue.claimed)
+                self._command = child.command().replace(b"\0", b" ").decode(errors="replace")
+                self._child = child
+                self.first.send(signal.SIGKILL)
+                self.mark_down()
+                break
+            if not deadline.wait(_LOOK_S):
+                break
+        self._waited_s = round(time.monotonic() - start_s, 3)
+        end = Deadline(_END_LIMIT_S)
+        while self._child is not None and self.first.lives() and end.wait(_LOOK_S):
+            pass
+
+    def _at_work(self, own: bytes) -> Identity | None:
+        """A child that has become another program; a copy of the Watcher is about to."""
+        return next(
+            (child for child in self.first.children() if child.command() not in (b"", own)), None
+        )
+
+    def effect(self, stack: Stack, deadline: Deadline) -> Evidence:
+        """Gone by signal 9 in the middle of a dispatch, with the request not decided."""
+        measured: dict[str, Any] = {"waited_s": self._waited_s}
+        if self._child is None:
+            why = "no dispatch child ran while it waited; it needs work in the queue"
+            return Evidence(False, {**measured, "reason": why})
+        seen = self.gone(stack, deadline)
+        decided = [name for name in self._requests if _decisions(stack, name)]
+        measured |= {
+            **seen.measured,
+            "child": self._child.pid,
+            "child_command": self._command[:200],
+            "child_lives": self._child.lives(),
+            "requests": self._requests[:_NAMES_MAX],
+            "decided": decided[:_NAMES_MAX],
+        }
+        proven = seen.proven and seen.measured["exit_code"] == -signal.SIGKILL and not decided
+        if proven:
+            measured["path_taken"] = f"process {self.first.pid} ended by signal 9 in mid-dispatch"
+        return Evidence(proven, measured)
+
+    def recover(self, stack: Stack) -> None:
+        """Start it again, unless it runs."""
+        self.start_again(stack)
+
+    def recovered(self, stack: Stack, deadline: Deadline) -> Evidence:
+        """A new process goes on, and the request in work then has been decided and archived."""
+        if self._child is None:  # nothing was broken
+            alive = stack.service(self.service).alive()
+            return Evidence(alive, {"process": self.first.pid, "killed": False})
+        seen = self.back(stack, deadline)
+        if not seen.proven:
+            return seen
+        while True:
+            decisions = {name: _decisions(stack, name) for name in self._requests}
+            archived = set(self._requests) & set(_names(stack, stack.target.queue.archived))
+            done = all(decisions.values()) and len(archived) == len(self._requests)
+            if done or not deadline.wait(0.1):
+                measured = {**seen.measured, "decisions": decisions, "archived": sorted(archived)}
+                if done:
+                    measured["path_taken"] = "a new process finished what the first one had in work"
+                return Evidence(done, measured)
+
+
+def _names(stack: Stack, pattern: str) -> list[str]:
+    return sorted(path.name for path in Path(stack.workspace).glob(pattern))
+
+
+def _decisions(stack: Stack, request: str) -> int:
+    """Lines of the decision log that name `request`."""
+    try:
+        lines = (stack.workspace / stack.target.decisions.path).read_bytes().splitlines()
+    except OSError:
+        return 0
+    return sum(f'"{request}"'.encode() in line for line in lines)

@@ -1,0 +1,221 @@
+"""What the kinds share that end, pause or restart one service: before, gone, back again.
+
+The break is proven on the kernel's record of the process and on what the service keeps writing;
+the way back by a new process that has become ready and goes on. Knows no particular kind.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any, ClassVar
+
+from chaos.deadline import Deadline
+from chaos.errors import EnvironmentProblem
+from chaos.faults.base import Evidence, Fault, Group, Value
+from chaos.faults.process.identity import Identity
+from chaos.faults.process.progress import Look, Name, draw_interval_s, draws, look_at
+from chaos.stack.base import Service, Stack
+from chaos.stopping import RunStopped
+
+_BEFORE_S = 0.4  # how long the service is watched before; the lead of an arming is 1 s
+_SILENCE_S = 1.0  # without a draw to wait for, a standstill is watched for so long
+_DRAWS_MISSED = 1.3  # intervals without a draw: one was due in them for certain
+_LATE_S = 0.2  # a standstill must be measured before the hold is over
+_LOOK_S = 0.02
+_POLL_S_MAX = 5.0
+
+
+class ServiceFault(Fault):
+    """A fault of the service `service`. `watched` before, at standstill and after."""
+
+    service: ClassVar[Name]
+    group: ClassVar[Group] = "process"
+
+    def __init__(self, fault_id: str, values: dict[str, Value]) -> None:
+        super().__init__(fault_id, values)
+        self._first: Identity | None = None
+        self._down_since_s: float | None = None
+        self._down_s: float | None = None
+        self._no_return = ""
+        self._draws_before_return: int | None = None
+
+    def available(self, stack: Stack) -> str | None:
+        """Where the service runs."""
+        service = stack.service(self.service)
+        if self.service == "watcher" and not stack.daemon:
+            return (
+                "the Watcher is a command that comes and goes in this workload; "
+                "choose a profile with the daemon"
+            )
+        if service.alive():
+            return None
+        code = service.exit_code()
+        if code is not None:
+            return f"the {self.service} does not run: it ended with exit code {code}"
+        if self.service == "injector":
+            return "the injector does not run in this soak; soak C has it"
+        return f"the {self.service} does not run"
+
+    def undo_record(self, stack: Stack) -> dict[str, Any]:
+        """Names the process, and what it did in the moment before."""
+        self._first = Identity.of(stack.service(self.service).pid())
+        first = look_at(stack, self.service)
+        Deadline(_BEFORE_S).wait(_BEFORE_S)
+        later = look_at(stack, self.service)
+        return {
+            "service": self.service,
+            "process": self._first.record() if self._first else None,
+            "before": {
+                "watched_s": _BEFORE_S,
+                "switches": first.switched(later),
+                "written": first.changed(later),
+            },
+        }
+
+    # -- gone -------------------------------------------------------------------------------------
+
+    def mark_down(self) -> None:
+        """From now on it is down."""
+        self._down_since_s = time.monotonic()
+
+    @property
+    def first(self) -> Identity:
+        """The process that runs when the fault is armed."""
+        if self._first is None:
+            raise EnvironmentProblem(f"the {self.service} ended before the fault")
+        return self._first
+
+    def gone(self, stack: Stack, deadline: Deadline) -> Evidence:
+        """That very process has ended, none has taken its place, and nothing is written."""
+        measured: dict[str, Any] = {"process": self.first.pid}
+        while self.first.lives():
+            if not deadline.wait(_LOOK_S):
+                return Evidence(False, {**measured, "threads": self.first.states()})
+        service = stack.service(self.service)
+        measured["exit_code"] = service.exit_code()
+        standstill, silent = self.standstill(stack, deadline, threads=False)
+        after = service.pid()
+        measured |= standstill
+        if after is not None:
+            measured["another_process"] = after
+        return Evidence(silent and after is None, measured)
+
+    def standstill(
+        self, stack: Stack, deadline: Deadline, *, threads: bool = True
+    ) -> tuple[dict[str, Any], bool]:
+        """Watch that nothing goes on; until a draw was due, where draws come often enough.
+
+        Without `threads` only what is written counts: children that were left alone may work.
+        """
+        first, drawn = look_at(stack, self.service), self._drawn(stack)
+        wanted_s = _SILENCE_S
+        every_s = draw_interval_s(stack) if self.service == "injector" else None
+        if every_s is not None and every_s * _DRAWS_MISSED < deadline.left_s() - _LATE_S:
+            wanted_s = max(wanted_s, every_s * _DRAWS_MISSED)
+        watched_s = max(0.0, min(wanted_s, deadline.left_s() - _LATE_S))
+        Deadline(watched_s).wait(watched_s)
+        later = look_at(stack, self.service)
+        measured: dict[str, Any] = {
+            "watched_s": round(watched_s, 3),
+            "written": first.changed(later),
+        }
+        if threads:
+            measured["switches"] = first.switched(later)
+        if self.service == "injector":
+            measured["draws"] = [drawn, self._drawn(stack)]
+            if every_s is not None:
+                measured["draws_due"] = round(watched_s / every_s, 1)
+        silent = watched_s > 0 and not measured.get("switches") and not measured["written"]
+        return measured, silent and not deadline.expired()
+
+    def _drawn(self, stack: Stack) -> int | None:
+        return draws(stack) if self.service == "injector" else None
+
+    # -- and back ---------------------------------------------------------------------------------
+
+    def start_again(self, stack: Stack) -> None:
+        """Start it as its service manager would, unless it runs; waits until it is ready."""
+        service = stack.service(self.service)
+        self._draws_before_return = self._drawn(stack)
+        if service.alive():
+            return
+        try:
+            service.start()
+        except EnvironmentProblem as error:
+            self._no_return = error.message
+        except RunStopped as stopped:  # nobody needs it any more
+            self._no_return = str(stopped)
+        if self._down_since_s is not None:
+            self._down_s = time.monotonic() - self._down_since_s
+
+    def back(self, stack: Stack, deadline: Deadline) -> Evidence:
+        """Another process, ready, that goes on. What keeps it from that is said."""
+        service = stack.service(self.service)
+        now = Identity.of(service.pid())
+        measured: dict[str, Any] = {
+            "process": now.pid if now else None,
+            "process_before": self.first.pid,
+        }
+        if self._down_s is not None:
+            measured["down_s"] = round(self._down_s, 3)
+        if self._no_return or now is None:
+            why = self._no_return or f"it ended with exit code {service.exit_code()}"
+            return Evidence(False, {**measured, "did_not_return": why[:500]})
+        if now == self.first:
+            return Evidence(False, {**measured, "same_process": True})
+        goes_on, what = self.goes_on(stack, deadline)
+        return Evidence(goes_on and service.alive(), measured | what)
+
+    def goes_on(self, stack: Stack, deadline: Deadline) -> tuple[bool, dict[str, Any]]:
+        """It polls, or writes; an injector also draws, where a draw is due soon enough."""
+        if self.service == "injector":
+            return self._draws_again(stack, deadline)
+        first = later = look_at(stack, self.service)
+        start_s, poll_s = time.monotonic(), min(stack.target.poll_interval_s, _POLL_S_MAX)
+        while not deadline.expired():
+            deadline.wait(max(_LOOK_S, poll_s))
+            later = look_at(stack, self.service)
+            if first.changed(later) or (first.switched(later) > 0 and not later.stopped):
+                break
+        watched_s = round(time.monotonic() - start_s, 3)
+        told = {
+            "watched_s": watched_s,
+            "switches": first.switched(later),
+            "written": first.changed(later),
+        }
+        return bool(told["written"]) or self._polled(first, later), told
+
+    @staticmethod
+    def _polled(first: Look, later: Look) -> bool:
+        return first.switched(later) > 0 and not later.stopped
+
+    def _draws_again(self, stack: Stack, deadline: Deadline) -> tuple[bool, dict[str, Any]]:
+        """A new draw; where none is due within the limit, that its process is not stopped."""
+        every_s = draw_interval_s(stack)
+        due = every_s is not None and every_s * _DRAWS_MISSED < deadline.limit_s
+        before = self._draws_before_return
+        told: dict[str, Any] = {"draws_before": before, "draw_interval_s": every_s}
+        if not due:
+            look = look_at(stack, self.service)
+            return bool(look.processes) and not look.stopped, {**told, "draw_due": False}
+        while True:
+            now = draws(stack)
+            if now is not None and before is not None and now > before:
+                return True, {**told, "draws": now, "path_taken": f"draw {now} after {before}"}
+            if not deadline.wait(0.1):
+                return False, {**told, "draws": now}
+
+
+def ended_by(stack: Stack, service: Service, limit_s: float) -> dict[str, Any]:
+    """Stop `service` as its service manager does; how it ended. `clean`: by itself, in time, and
+    with exit code 0 or by that very signal.
+    """
+    stopped = service.stop(limit_s)
+    spec = stack.target.watcher if service.name == "watcher" else stack.target.injector
+    by_signal = {"TERM": -15, "INT": -2}[spec.stop_signal]
+    return {
+        "took_s": round(stopped.took_s, 3),
+        "limit_s": limit_s,
+        "exit_code": stopped.exit_code,
+        "clean": not stopped.killed and stopped.exit_code in (0, by_signal),
+    }

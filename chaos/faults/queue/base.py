@@ -1,0 +1,277 @@
+"""What all queue faults share: what they plant, the proof that it lies there as the Watcher meets
+it, the proof that it was met, and a good request afterwards that must be decided.
+
+The effect is proven by reading the planted file back through the queue's folders: its bytes are
+those that were planted, and what is wrong with them is told from what was read. It was met when the
+Watcher has read it (its access time has moved) or has taken it out of the line. Where a line of
+good requests is ahead of it that may take longer than the fault holds: recovery then waits for it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from chaos.deadline import Deadline
+from chaos.faults.base import COUNT, HOLD, PERIOD, Evidence, Fault, Group, Param, Value
+from chaos.faults.queue import requests
+from chaos.faults.queue.decided import Decided, dispatched
+from chaos.faults.queue.folder import Place, QueueFolder, content_of, was_read
+from chaos.paths import QUEUE_CORRUPTION, WORK_RESUMES
+from chaos.request_template import template_of
+from chaos.stack.base import Stack
+
+End = Literal["quarantined", "archived", "once", "gone"]
+LOOK_PAUSE_S = 0.05
+_NAMED_MAX = 20
+
+
+@dataclass(frozen=True)
+class Planted:
+    """One file for the queue, and what must become of it (`FaultWindow.planted`).
+
+    `put` puts it there. `wrong` says what is wrong with the file at a path, as measured ("" when
+    nothing is). `content` None: it is no regular file, and has no bytes to compare.
+    """
+
+    name: str
+    end: End
+    put: Callable[[QueueFolder], None]
+    wrong: Callable[[Path], str]
+    content: bytes | None = None
+
+
+@dataclass
+class _Seen:
+    """What the looks at one planted file have shown so far."""
+
+    wrong: str = ""
+    read: bool = False
+    places: list[str] = field(default_factory=list)
+
+    @property
+    def there(self) -> bool:
+        return bool(self.wrong)
+
+    @property
+    def met(self) -> bool:
+        """Read by somebody else, or taken out of the line by somebody else."""
+        return self.there and (self.read or any(place != "pending" for place in self.places))
+
+    def measured(self) -> dict[str, Any]:
+        return {"wrong": self.wrong, "read": self.read, "places": self.places}
+
+
+class QueueFault(Fault):
+    """See the module. A kind says in `plan` what it plants, or overrides the steps."""
+
+    group: ClassVar[Group] = "queue"
+    triage_path: ClassVar[str] = QUEUE_CORRUPTION
+    reconnection_path: ClassVar[str] = WORK_RESUMES
+    params: ClassVar[tuple[Param, ...]] = (HOLD, COUNT, PERIOD)
+    recovery_limit_s: ClassVar[float] = 90.0  # a line of good requests may be ahead
+
+    def __init__(self, fault_id: str, values: dict[str, Value]) -> None:
+        super().__init__(fault_id, values)
+        self.planted: list[Planted] = []
+        self.acted = False  # there is something to recover from
+        self._put: list[str] = []
+        self._after = ""
+        self._sequence = 0
+
+    # -- for kinds ----------------------------------------------------------------------------
+
+    @abstractmethod
+    def plan(self, stack: Stack) -> list[Planted]:
+        """What to plant, in order."""
+
+    def name_of(self, what: str) -> str:
+        """A name for a planted file that no other one has."""
+        return f"queue_{self.fault_id}_{what}.json"
+
+    def body(self, stack: Stack, name: str, *, again: bool = False, **more: Any) -> dict[str, Any]:
+        """The content of a good request, with a number that no other one has (`again`: the
+        number of the one before).
+        """
+        self._sequence += not again
+        source = f"queue_fault_{self.fault_id}"
+        return requests.good(stack.target.queue, name, source, self._sequence, **more)
+
+    def good(self, stack: Stack, what: str, *, note: str = "") -> Planted:
+        """A good request: it must be worked off whatever lies beside it."""
+        name = self.name_of(what)
+        content = requests.encoded(self.body(stack, name, note=note))
+        return whole(name, "archived", content, lambda path: "a good request beside it")
+
+    def folder(self, stack: Stack) -> QueueFolder:
+        """The queue of the stack."""
+        return QueueFolder(stack.workspace, stack.target.queue)
+
+    def in_force(self, folder: QueueFolder) -> bool:
+        """More that a kind wants to see before the effect counts; asked until it is so."""
+        return True
+
+    # -- the steps ----------------------------------------------------------------------------
+
+    def available(self, stack: Stack) -> str | None:
+        """Wherever requests can be written that the target understands (else `UsageError`)."""
+        template_of(stack.target.queue, "selfplay")
+        return None
+
+    def undo_record(self, stack: Stack) -> dict[str, Any]:
+        """What will be planted. It lies in the Watcher's workspace and goes with it."""
+        self.planted = self.plan(stack)
+        digests = {
+            one.name: hashlib.sha256(one.content).hexdigest()
+            for one in self.planted
+            if one.content is not None
+        }
+        return {
+            "queue": stack.target.queue.submit_dir,
+            "planted": {one.name: one.end for one in self.planted},
+            "sha256": digests,
+        }
+
+    def inject(self, stack: Stack) -> None:
+        """Plant everything, in order."""
+        folder = self.folder(stack)
+        for one in self.planted:
+            self.acted = True  # also when the first one fails half-way
+            one.put(folder)
+            self.note_put(one.name)
+
+    def note_put(self, name: str) -> None:
+        """Remember that this one was planted."""
+        self.acted = True
+        self._put.append(name)
+
+    def effect(self, stack: Stack, deadline: Deadline) -> Evidence:
+        """Everything planted is there, read back; looks on until the Watcher has met it all."""
+        folder = self.folder(stack)
+        seen = {one.name: _Seen() for one in self.planted}
+        in_force = False
+        while True:
+            in_force = in_force or self.in_force(folder)
+            for one in self.planted:
+                _look(folder, one, seen[one.name])
+            met = all(one.met for one in seen.values())
+            if (met and in_force) or not deadline.wait(LOOK_PAUSE_S):
+                break
+        measured: dict[str, Any] = {
+            "files": {name: one.measured() for name, one in [*seen.items()][:_NAMED_MAX]},
+            "planted": len(seen),
+            "there": sum(one.there for one in seen.values()),
+            "met": sum(one.met for one in seen.values()),
+            "waiting": len(folder.pending()),
+        }
+        there = in_force and all(one.there for one in seen.values())
+        if there and met:
+            measured["path_taken"] = self.told(seen)
+        return Evidence(there, measured)
+
+    def told(self, seen: dict[str, _Seen]) -> str:
+        """How the Watcher met it, in words."""
+        name, one = next(iter(seen.items()))
+        if one.places and one.places[-1] != "pending":
+            return f"the Watcher took {name} ({one.wrong}): it is {one.places[-1]}"
+        return f"the Watcher read {name} ({one.wrong}) and left it where it was"
+
+    def recover(self, stack: Stack) -> None:
+        """Submit a good request. What was planted is the Watcher's business."""
+        if self.acted and not self._after:
+            name = self.name_of("after")
+            self.folder(stack).put(name, requests.encoded(self.body(stack, name)))
+            self._after = name
+
+    def recovered(self, stack: Stack, deadline: Deadline) -> Evidence:
+        """Nothing of it waits, each file is where it must be, the good request is decided."""
+        measured: dict[str, Any] = {"planted": len(self._put)}
+        if not self.acted:
+            return Evidence(True, measured)
+        measured["submitted_after"] = self._after
+        while True:
+            amiss = self.amiss(stack) + self._undecided(stack, measured)
+            measured["ends"] = self._ends(stack)
+            if not amiss:
+                return Evidence(True, measured)
+            if not deadline.wait(2 * LOOK_PAUSE_S):
+                return Evidence(False, measured | {"amiss": amiss[:_NAMED_MAX]})
+
+    def amiss(self, stack: Stack) -> list[str]:
+        """What is not (yet) as it must be with the planted files."""
+        folder = self.folder(stack)
+        planted = [one for one in self.planted if one.name in self._put]
+        done = dispatched(stack.workspace, stack.target.decisions, [one.name for one in planted])
+        counts = {one.name: sum(d.request == one.name for d in done) for one in planted}
+        found = [
+            problem
+            for one in planted
+            if (problem := ended_wrong(one.end, folder.places(one.name), counts[one.name]))
+        ]
+        same = [one.name for one in planted if one.end == "once"]
+        if same and sum(counts[name] for name in same) != 1:
+            found.append(f"{', '.join(same)} took effect {sum(counts[n] for n in same)} times")
+        return found
+
+    def _undecided(self, stack: Stack, measured: dict[str, Any]) -> list[str]:
+        done: list[Decided] = []
+        if self._after:
+            done = dispatched(stack.workspace, stack.target.decisions, [self._after])
+        if not done:
+            return [f"{self._after or 'the request afterwards'} is not decided"]
+        measured["decided_after"] = f"{done[0].id} {done[0].status}"
+        return []
+
+    def _ends(self, stack: Stack) -> dict[str, list[Place]]:
+        folder = self.folder(stack)
+        return {name: folder.places(name) for name in self._put[:_NAMED_MAX]}
+
+
+def ended_wrong(end: End, places: Sequence[Place], effects: int) -> str:
+    """Why a planted file is not where `end` wants it; "" when it is."""
+    where = " and ".join(places) or "nowhere"
+    if "pending" in places or "claimed" in places:
+        return f"it is {where}"
+    if end == "archived":
+        fine = list(places) == ["archived"] and effects == 1
+        return "" if fine else f"a good request is {where} and took effect {effects} times"
+    if end == "once":  # how often it took effect, all of them together must say
+        return "" if places else "it is nowhere"
+    if effects:
+        return f"it took effect {effects} times, and is no good request"
+    return "" if places or end == "gone" else "it is nowhere"
+
+
+def whole(
+    name: str,
+    end: End,
+    content: bytes,
+    wrong: Callable[[Path], str],
+    *,
+    mtime_ns: int | None = None,
+) -> Planted:
+    """A regular file that appears in one step."""
+
+    def put(folder: QueueFolder) -> None:
+        folder.put(name, content, mtime_ns=mtime_ns)
+
+    return Planted(name, end, put, wrong, content)
+
+
+def _look(folder: QueueFolder, one: Planted, seen: _Seen) -> None:
+    """One look at where a file is now and what is wrong with it there."""
+    for place in folder.places(one.name):
+        path = folder.path(one.name, place)
+        if one.content is not None:
+            if content_of(path) != one.content:
+                continue
+            seen.read = seen.read or was_read(path)
+        wrong = one.wrong(path)
+        if wrong:
+            seen.wrong = wrong
+            if place not in seen.places:
+                seen.places.append(place)

@@ -1,0 +1,57 @@
+"""What the Watcher's decision log says of requests, while the stack runs. Reads its end only."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from chaos.target import DecisionLog
+
+_TAIL_BYTES = 4 << 20
+
+
+@dataclass(frozen=True)
+class Decided:
+    """One line of the log that says that a request had its effect."""
+
+    id: str
+    request: str  # file name
+    status: str
+    completed: bool
+
+
+def tail_of(path: Path) -> bytes:
+    """The end of a file, up to 4 MiB; empty when there is none."""
+    try:
+        with path.open("rb") as stream:
+            size = stream.seek(0, os.SEEK_END)
+            stream.seek(max(0, size - _TAIL_BYTES))
+            return stream.read(_TAIL_BYTES)
+    except OSError:
+        return b""
+
+
+def dispatched(workspace: Path, log: DecisionLog, names: Iterable[str]) -> list[Decided]:
+    """The decisions on these request files that dispatched something, in order.
+
+    Lines that are no decisions are left out: judging them is not the business here.
+    """
+    wanted = set(names)
+    kinds = {*log.dispatch_selfplay, *log.dispatch_learning}
+    found = []
+    for line in tail_of(workspace / log.path).splitlines():
+        try:
+            entry = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        if not isinstance(entry, dict) or entry.get(log.dispatch) not in kinds:
+            continue
+        request = str(entry.get(log.request)).rpartition("/")[2]
+        if request in wanted:
+            status = str(entry.get(log.status))
+            completed = status in log.completed
+            found.append(Decided(str(entry.get(log.id)), request, status, completed))
+    return found

@@ -1,0 +1,125 @@
+"""Double requests: the same identity in two files, the same content twice, the same name again.
+
+Proven by reading both files back and comparing them. Whatever the Watcher does with the second one,
+of all the files together exactly one may take effect. Source: producers that try again, and copies
+made by hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import ClassVar
+
+from chaos.faults.base import COUNT, HOLD, PERIOD, Param, Value
+from chaos.faults.queue import requests
+from chaos.faults.queue.base import Planted, QueueFault, whole
+from chaos.faults.queue.folder import content_of
+from chaos.stack.base import Stack
+from chaos.target import Queue
+
+_NO_NUMBERS = (
+    "the target's requests carry no number of their producer, so that a double one cannot be told; "
+    "add {sequence} to queue.request_templates"
+)
+
+
+class Doubled(QueueFault):
+    """Two files that are one request."""
+
+    def available(self, stack: Stack) -> str | None:
+        """Where requests are numbered."""
+        if not requests.numbered(stack.target.queue):
+            return _NO_NUMBERS
+        return super().available(stack)
+
+    def twins(self, stack: Stack, *, same_bytes: bool) -> list[Planted]:
+        """Two files with one identity; with other contents beside it unless `same_bytes`."""
+        queue, folder = stack.target.queue, self.folder(stack)
+        first, second = self.name_of("first"), self.name_of("second")
+        one = two = self.body(stack, first)
+        if not same_bytes:
+            two = self.body(stack, second, again=True, note="the same number, another request")
+
+        def like(other: str) -> Callable[[Path], str]:
+            def wrong(path: Path) -> str:
+                theirs = (content_of(folder.path(other, at)) for at in folder.places(other))
+                return alike(queue, content_of(path), next(theirs, None), other)
+
+            return wrong
+
+        return [
+            whole(first, "once", requests.encoded(one), like(second)),
+            whole(second, "once", requests.encoded(two), like(first)),
+        ]
+
+
+def alike(queue: Queue, one: bytes | None, other: bytes | None, name: str) -> str:
+    """What two requests have in common, measured on their bytes; "" for nothing that matters."""
+    if one is None or other is None:
+        return ""
+    if one == other:
+        return f"the same bytes as {name}"
+    identity = requests.identity(queue, one)
+    if identity and identity == requests.identity(queue, other):
+        return f"{' '.join(map(str, identity))}, as {name}"
+    return ""
+
+
+class QueueDuplicateId(Doubled):
+    """See the module."""
+
+    name: ClassVar[str] = "queue_duplicate_id"
+    summary: ClassVar[str] = "two different request files with the same source and number"
+
+    def plan(self, stack: Stack) -> list[Planted]:
+        """The two files."""
+        return self.twins(stack, same_bytes=False)
+
+
+class QueueDuplicateFile(Doubled):
+    """See the module. Under the same name: a request that was archived comes once more."""
+
+    name: ClassVar[str] = "queue_duplicate_file"
+    summary: ClassVar[str] = (
+        "a request file once more: its name again after it was archived, or a copy"
+    )
+    params: ClassVar[tuple[Param, ...]] = (
+        HOLD,
+        COUNT,
+        PERIOD,
+        Param(
+            "how",
+            "text",
+            "the copy has the name of the request archived last (if there is one), or another",
+            default="same_name",
+            choices=("same_name", "other_name"),
+        ),
+    )
+
+    def __init__(self, fault_id: str, values: dict[str, Value]) -> None:
+        super().__init__(fault_id, values)
+        self._same_name = values["how"] == "same_name"
+
+    def available(self, stack: Stack) -> str | None:
+        """The same name is told by the name alone."""
+        if self._same_name and self.folder(stack).newest_archived() is not None:
+            return None
+        return super().available(stack)
+
+    def plan(self, stack: Stack) -> list[Planted]:
+        """The copy; its original is in the archive, or comes with it."""
+        folder = self.folder(stack)
+        name = folder.newest_archived()
+        if name is None or not self._same_name:
+            return self.twins(stack, same_bytes=True)
+        content = content_of(folder.path(name, "archived")) or b""
+
+        def wrong(path: Path) -> str:
+            archived = folder.path(name, "archived")
+            original = content_of(archived)
+            if path == archived or original is None or content_of(path) != original:
+                return ""
+            return f"{name} is in the archive, and here again"
+
+        return [whole(name, "once", content, wrong)]

@@ -1,0 +1,119 @@
+"""queue_torn_write: a slow producer that writes a request under its own name, in two parts.
+
+The second part follows `delay` after the Watcher has read the first one, however long the line is
+ahead of it; at the latest when recovery gives up. Proven by reading the half back, by the Watcher's
+read of it (access time), and by the half being left where it is. It must end as one request that is
+worked off once. Source: scripts that write JSON straight into the folder.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+from typing import Any, ClassVar
+
+from chaos.deadline import Deadline
+from chaos.faults.base import COUNT, HOLD, PERIOD, Evidence, Param, Value
+from chaos.faults.queue import requests
+from chaos.faults.queue.base import LOOK_PAUSE_S, Planted, QueueFault
+from chaos.faults.queue.folder import content_of, was_read
+from chaos.faults.queue.producer import Producer
+from chaos.request_file import defect
+from chaos.stack.base import Stack
+
+
+class QueueTornWrite(QueueFault):
+    """See the module."""
+
+    name: ClassVar[str] = "queue_torn_write"
+    summary: ClassVar[str] = "a slow producer: half a request is there before the rest is written"
+    params: ClassVar[tuple[Param, ...]] = (
+        HOLD,
+        COUNT,
+        PERIOD,
+        Param(
+            "delay",
+            "duration",
+            "the rest follows so long after the Watcher has read the half",
+            default=2.0,
+            min=0.1,
+            max=3600.0,
+        ),
+    )
+
+    def __init__(self, fault_id: str, values: dict[str, Value]) -> None:
+        super().__init__(fault_id, values)
+        self._delay_s = float(values["delay"])
+        self._content = b""
+        self._producer: Producer | None = None
+        self._read = threading.Event()  # the half was, while it was one
+
+    def plan(self, stack: Stack) -> list[Planted]:
+        """The one request, as it shall be in the end."""
+        name = self.name_of("torn_write")
+        self._content = requests.encoded(self.body(stack, name))
+        return [Planted(name, "archived", lambda folder: None, lambda path: "", self._content)]
+
+    @property
+    def _half(self) -> bytes:
+        return self._content[: len(self._content) // 2]
+
+    def inject(self, stack: Stack) -> None:
+        """Write the first half; the rest is a thread's business."""
+        name = self.planted[0].name
+        handle = self.folder(stack).begin(name, self._half)
+        self.note_put(name)
+        path = self.folder(stack).submit / name
+        self._producer = Producer(
+            f"producer {name}", lambda stop: self._write_rest(handle, path, stop)
+        )
+        self._producer.start()
+
+    def _write_rest(self, handle: int, path: Path, stop: threading.Event) -> None:
+        try:
+            while not was_read(path) and not stop.wait(LOOK_PAUSE_S):
+                pass
+            if was_read(path):
+                self._read.set()
+                stop.wait(self._delay_s)
+            rest = self._content[len(self._half) :]
+            while rest:
+                rest = rest[os.write(handle, rest) :]
+        finally:
+            os.close(handle)
+
+    def effect(self, stack: Stack, deadline: Deadline) -> Evidence:
+        """Half of it lies in the queue; looks on until it was read and left alone."""
+        folder, name = self.folder(stack), self.planted[0].name
+        path = folder.submit / name
+        measured: dict[str, Any] = {"bytes": 0, "of": len(self._content), "wrong": ""}
+        while True:
+            read = was_read(path)
+            content = content_of(path)
+            if content == self._half:
+                type_field = stack.target.queue.type_field
+                measured |= {"bytes": len(content), "wrong": defect(content, type_field)}
+                if read:
+                    measured["path_taken"] = (
+                        f"the Watcher read {name} ({measured['wrong']}) and left it where it was"
+                    )
+                    break
+            if not deadline.wait(LOOK_PAUSE_S):
+                break
+        if "path_taken" not in measured:
+            measured["not_met"] = "nobody has read the half so far"
+        return Evidence(bool(measured["wrong"]), measured)
+
+    def recovered(self, stack: Stack, deadline: Deadline) -> Evidence:
+        """The rest is written, in time or now; the rest as ever."""
+        producer = self._producer
+        if producer is None:
+            return super().recovered(stack, deadline)
+        half_s = deadline.limit_s / 2  # the other half is for the request to be worked off
+        while producer.alive() and deadline.left_s() > half_s:
+            deadline.wait(LOOK_PAUSE_S)
+        producer.end()
+        evidence = super().recovered(stack, deadline)
+        met = {"met_later": "the Watcher read the half before the rest was written"}
+        return Evidence(evidence.proven, evidence.measured | (met if self._read.is_set() else {}))

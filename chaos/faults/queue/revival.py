@@ -1,0 +1,47 @@
+"""The Watcher ends under a fault and is started again by it: shared by the kinds that do so."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from chaos.deadline import Deadline
+from chaos.errors import EnvironmentProblem
+from chaos.faults.base import Evidence
+from chaos.faults.queue.base import QueueFault
+from chaos.paths import PROCESS_DIED, WATCHER_RESTART
+from chaos.stack.base import Stack
+
+
+class Revived(QueueFault):
+    """Starts a Watcher that has ended, as its users would. One that does not start is its own
+    failure, not the harness's: it is told as what is amiss.
+    """
+
+    triage_path: ClassVar[str] = PROCESS_DIED
+    reconnection_path: ClassVar[str] = WATCHER_RESTART
+    ends: ClassVar[frozenset[str]] = frozenset({"watcher"})
+
+    refused = ""  # why the last start failed
+
+    def revive(self, stack: Stack) -> bool:
+        """Start it unless it runs; whether it had to be started, and could be."""
+        watcher = stack.service("watcher")
+        if watcher.alive():
+            return False
+        try:
+            watcher.start()
+        except EnvironmentProblem as problem:
+            self.refused = problem.message
+            return False
+        self.refused = ""
+        return True
+
+    def amiss(self, stack: Stack) -> list[str]:
+        """As ever, and the Watcher could be started."""
+        return super().amiss(stack) + ([self.refused] if self.refused else [])
+
+    def recovered(self, stack: Stack, deadline: Deadline) -> Evidence:
+        """As ever, and who is the Watcher now."""
+        evidence = super().recovered(stack, deadline)
+        told: dict[str, Any] = {"watcher": stack.service("watcher").pid()}
+        return Evidence(evidence.proven, evidence.measured | told)

@@ -1,0 +1,65 @@
+"""A fault of your own: the Watcher's policies file vanishes for a while.
+
+Everything a kind needs is here. It is registered by the entry point in the pyproject.toml beside
+it, and then `chaos run soak_c --fault policies_gone:hold=10s` breaks the Watcher with it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+from chaos.deadline import Deadline
+from chaos.faults.base import COUNT, HOLD, PERIOD, Evidence, Fault, Param
+from chaos.paths import WORK_RESUMES
+from chaos.stack.base import Stack
+
+_PAUSE_S = 0.1
+
+
+class PoliciesGone(Fault):
+    """Renamed away, and back. Everything in it dies with the run's own workspace (`scope`)."""
+
+    name: ClassVar[str] = "policies_gone"
+    summary: ClassVar[str] = "the Watcher's policies file vanishes for a while"
+    reconnection_path: ClassVar[str] = WORK_RESUMES
+    params: ClassVar[tuple[Param, ...]] = (HOLD, COUNT, PERIOD)
+
+    def available(self, stack: Stack) -> str | None:
+        """Only where there is such a file."""
+        path = self._path(stack)
+        return None if path.is_file() else f"there is no {path.name}"
+
+    def undo_record(self, stack: Stack) -> dict[str, Any]:
+        """On disk before `inject`; the moment to measure what is normal."""
+        return {"path": str(self._path(stack)), "bytes": self._path(stack).stat().st_size}
+
+    def inject(self, stack: Stack) -> None:
+        """Break, and do nothing else: the negative control is this fault without this method."""
+        self._path(stack).rename(self._aside(stack))
+
+    def effect(self, stack: Stack, deadline: Deadline) -> Evidence:
+        """Measured on the stack, not concluded from what `inject` did: nobody can open it."""
+        try:
+            with self._path(stack).open("rb") as stream:
+                return Evidence(False, {"bytes": len(stream.read())})
+        except FileNotFoundError as error:
+            return Evidence(True, {"open": error.strerror})
+
+    def recover(self, stack: Stack) -> None:
+        """May be called twice, and after an `inject` that failed half-way."""
+        if self._aside(stack).exists():
+            self._aside(stack).rename(self._path(stack))
+
+    def recovered(self, stack: Stack, deadline: Deadline) -> Evidence:
+        """Looked for until it is seen or the deadline is over."""
+        while not self._path(stack).is_file():
+            if not deadline.wait(_PAUSE_S):
+                return Evidence(False, {"file": "missing"})
+        return Evidence(True, {"bytes": self._path(stack).stat().st_size})
+
+    def _path(self, stack: Stack) -> Path:
+        return stack.workspace / stack.target.policies.path
+
+    def _aside(self, stack: Stack) -> Path:
+        return self._path(stack).with_suffix(".gone")

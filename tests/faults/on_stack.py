@@ -1,0 +1,210 @@
+"""Lives fault kinds on one real stack in the sandbox: each as it is, and as its no-op twin.
+
+    python -m tests.faults.on_stack disk_full:hold=3s llm_timeout:hold=4s
+
+Each word is what `--fault` takes. For each the twin goes first (it must prove nothing), then the
+fault itself (effect and recovery must be proven). Work goes on meanwhile: draws arrive, and a
+request is submitted whenever a fault is in force or over. Exit code 1 when any kind disappoints.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from chaos.assets import cache, locate
+from chaos.deadline import Deadline
+from chaos.errors import ChaosError
+from chaos.faults.base import Fault, noop_twin
+from chaos.faults.ledger import Ledger
+from chaos.faults.lifecycle import Occurrence, Storm
+from chaos.faults.registry import fault_kind
+from chaos.history import FaultRecord, FaultState, HistoryWriter, read_history
+from chaos.options import merge_params, split_fault
+from chaos.outages import Outages
+from chaos.rundir import RunDir
+from chaos.sandbox.command import guardian_argv
+from chaos.sandbox.enter import enter, inside
+from chaos.sandbox.probe import require
+from chaos.soaks.requests import RequestSubmitter
+from chaos.soaks.waiting import unanswered
+from chaos.stack.base import Stack
+from chaos.stack.local import LocalBackend
+from chaos.target import Target
+from chaos.yamlfile import load
+
+REPO = Path(__file__).resolve().parents[2]
+TARGET = REPO / "experiments" / "targets" / "reference.yaml"
+SETTINGS = {"draw_interval_s": 5, "llm_timeout_s": 3, "llm_attempts": 2}
+TWIN_HOLD_S = 3.0
+LIMIT_S = 600
+_SETTLE_LIMIT_S = 60.0
+
+
+@dataclass(frozen=True)
+class Lived:
+    """What became of one fault and of its twin: state -> evidence, and who disappointed."""
+
+    fault: str
+    states: dict[str, dict[str, Any]]
+    twin: dict[str, dict[str, Any]]
+
+    @property
+    def unavailable(self) -> str:
+        """Why it cannot be injected here; empty when it can."""
+        return str(self.states.get("unavailable", {}).get("reason", ""))
+
+    @property
+    def problems(self) -> list[str]:
+        """Empty when the fault proved itself and its twin did not."""
+        if self.unavailable:
+            return []
+        wanted = ("injected", "effect_proven", "recovered", "closed")
+        missing = [f"not {state}" for state in wanted if state not in self.states]
+        return missing + (["the twin claims an effect"] if "effect_proven" in self.twin else [])
+
+
+def live(faults: Sequence[str], *, settings: dict[str, Any] | None = None) -> list[Lived]:
+    """Live `faults` one after the other on one stack. Raises `RuntimeError` with the output."""
+    with tempfile.TemporaryDirectory(prefix="chaos-faults-") as folder:
+        run = RunDir(Path(folder) / uuid.uuid4().hex)
+        run.logs.mkdir(parents=True)
+        run.artefacts.mkdir()
+        run.config.write_text(json.dumps({"faults": list(faults), "settings": settings or {}}))
+        argv = guardian_argv(
+            [sys.executable, "-m", "tests.faults.on_stack", "--inside", str(run.path)],
+            run_id=run.run_id,
+            mode="namespaces",
+            user_namespace=require().user,
+        )
+        paths = [str(REPO), os.environ.get("PYTHONPATH", "")]
+        env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+        done = subprocess.run(
+            argv, env=env, cwd=REPO, capture_output=True, text=True, timeout=LIMIT_S, check=False
+        )
+        if done.returncode != 0:
+            logs = "\n".join(
+                f"--- {path.name}\n{path.read_text(errors='replace')[-2000:]}"
+                for path in sorted(run.logs.glob("*.log"))
+            )
+            raise RuntimeError(f"exit code {done.returncode}\n{done.stdout}{done.stderr}\n{logs}")
+        return [Lived(**one) for one in json.loads((run.path / "lived.json").read_text())]
+
+
+# -- inside the sandbox -----------------------------------------------------------------------
+
+
+def _occurrence(text: str, fault_id: str, *, twin: bool) -> Occurrence:
+    name, given = split_fault(text)
+    kind: type[Fault] = fault_kind(name)
+    values = merge_params(kind, given, {}, given_place=text, defaults_place=text)
+    hold_s = float(values.get("hold", 0.0))
+    if twin:
+        kind, hold_s = noop_twin(kind), min(hold_s, TWIN_HOLD_S)
+    return Occurrence(fault_id, kind(fault_id, values), 0.0, hold_s)
+
+
+def _backend(run: RunDir, settings: dict[str, Any], needs: frozenset[str]) -> LocalBackend:
+    assets = locate()
+    enter([run.path, REPO, cache.cache_dir(), *assets.files])
+    target = load(TARGET, Target)
+    return LocalBackend(
+        target, settings, run, assets, REPO / "images", sandboxed=inside(), needs=needs
+    )
+
+
+def _inside(run: RunDir) -> int:
+    asked = json.loads(run.config.read_text())
+    kinds = [fault_kind(split_fault(text)[0]) for text in asked["faults"]]
+    needs = frozenset(need for kind in kinds for need in kind.needs)
+    backend = _backend(run, {**SETTINGS, **asked["settings"]}, needs)
+    history = HistoryWriter(run.history, "on-stack")
+    stack = backend.up(lambda step: None)
+    try:
+        stack.service("injector").start()
+        for number, text in enumerate(asked["faults"], start=1):
+            _live_both(stack, history, run, text, number)
+    finally:
+        left = backend.down()
+        history.close()
+    lived = [
+        {
+            "fault": text,
+            "states": _states(run, f"f{number:03d}"),
+            "twin": _states(run, f"t{number:03d}"),
+        }
+        for number, text in enumerate(asked["faults"], start=1)
+    ]
+    (run.path / "lived.json").write_text(json.dumps(lived))
+    if left:
+        print(f"left behind: {left}", file=sys.stderr)
+    return 1 if left else 0
+
+
+def _live_both(stack: Stack, history: HistoryWriter, run: RunDir, text: str, number: int) -> None:
+    submitter = RequestSubmitter(stack.workspace, stack.target.queue, history)
+
+    def ask(occurrence: Occurrence, state: FaultState) -> None:
+        if state in ("injected", "effect_proven", "recovered"):
+            submitter.probe(f"{occurrence.fault_id} {state}")
+
+    for twin in (True, False):
+        one = _occurrence(text, f"{'t' if twin else 'f'}{number:03d}", twin=twin)
+        storm = Storm(
+            stack,
+            history,
+            Ledger(run.ledger),
+            threading.Event(),
+            outages=Outages(),
+            on_state=ask,
+        )
+        storm.run([Occurrence(one.fault_id, one.fault, history.now_s() + 1.1, one.hold_s)])
+        settle = Deadline(_SETTLE_LIMIT_S)  # the next kind shall not meet this one's aftermath
+        while unanswered(stack.workspace, stack.target.queue) and settle.wait(0.1):
+            pass
+
+
+def _states(run: RunDir, fault_id: str) -> dict[str, dict[str, Any]]:
+    records = (record for _, record in read_history(run.history))
+    return {
+        record.state: record.evidence
+        for record in records
+        if isinstance(record, FaultRecord) and record.fault_id == fault_id
+    }
+
+
+def main(argv: list[str]) -> int:
+    """See the module."""
+    if argv[:1] == ["--inside"]:
+        return _inside(RunDir(Path(argv[1])))
+    try:
+        lived = live(argv)
+    except (RuntimeError, ChaosError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    for one in lived:
+        verdict = "; ".join(one.problems) or (
+            f"unavailable: {one.unavailable}" if one.unavailable else "ok"
+        )
+        print(f"{one.fault}: {verdict}")
+        for title, states in (("fault", one.states), ("twin", one.twin)):
+            for state, evidence in states.items():
+                print(f"    {title:<6}{state:<18}{json.dumps(evidence)[:400]}")
+    return 1 if any(one.problems for one in lived) else 0
+
+
+if __name__ == "__main__":
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    code = main(sys.argv[1:])
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code) if "--inside" in sys.argv else sys.exit(code)

@@ -1,0 +1,127 @@
+"""Disk faults: proven where they act, not where they do not, and never on the host's disk."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from chaos.errors import EnvironmentProblem, UsageError
+from chaos.faults.base import Fault, parse_params
+from chaos.faults.disk import KINDS, DiskLogFlood, DiskPressure, DiskReadonly
+from chaos.faults.disk.volume import free_bytes, write_and_sync
+from chaos.faults.lifecycle import Occurrence
+from chaos.faults.llm_tcp.timeout import LLMTimeout
+from chaos.faults.registry import fault_kind
+from chaos.history import FaultState
+from chaos.run import Run
+from chaos.sandbox.guardian import MODE_VARIABLE
+from chaos.sandbox.read_only import cover
+from chaos.stack.base import Stack
+from chaos.stopping import StopSignal
+from tests.faults.disk_on_volume import SCENARIOS, make
+from tests.faults.disk_stack import VolumeStack
+from tests.faults.on_stack import live
+
+NAMESPACE = ["unshare", "--user", "--map-root-user", "--mount"]
+
+
+@pytest.mark.stack
+@pytest.mark.parametrize("scenario", sorted(SCENARIOS))
+def test_on_a_real_volume(tmp_path: Path, repo: Path, scenario: str) -> None:
+    """Each scenario of disk_on_volume.py; its docstring says what must hold."""
+    done = subprocess.run(
+        [*NAMESPACE, sys.executable, "-m", "tests.faults.disk_on_volume", str(tmp_path), scenario],
+        # What the guardian says of namespaces that it made: these were made by unshare.
+        env={**os.environ, MODE_VARIABLE: "namespaces"},
+        cwd=repo,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_the_hosts_disk_is_never_touched(tmp_path: Path, kind: type[Fault]) -> None:
+    """A workspace that is a plain folder: unavailable with the reason, and inject refuses."""
+    workspace = tmp_path / "workspace"
+    workspace.mkdir()
+    stack = cast(Stack, VolumeStack(workspace, size_mb=256))
+    fault = make(kind)
+    assert "not a volume of its own" in str(fault.available(stack))
+    assert "--sandbox none" in str(fault.available(stack))
+    with pytest.raises(EnvironmentProblem, match="not a volume of its own"):
+        fault.inject(stack)
+    assert not list(workspace.iterdir())
+
+
+def test_read_only_needs_mounts_of_our_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(MODE_VARIABLE, raising=False)
+    stack = cast(Stack, VolumeStack(tmp_path, size_mb=256, sandboxed=False))
+    assert "no mount namespace" in str(make(DiskReadonly).available(stack))
+    with pytest.raises(EnvironmentProblem, match="mount namespace"):
+        cover(tmp_path)
+
+
+def test_a_write_is_told_by_what_it_got(tmp_path: Path) -> None:
+    done = write_and_sync(tmp_path / "probe", 100_000)
+    assert done.ok and done.asked_bytes == 100_000
+    assert write_and_sync(tmp_path / "nowhere" / "probe").outcome == "ENOENT"
+    assert not list(tmp_path.iterdir())
+    assert free_bytes(tmp_path) > 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "raw"),
+    [(DiskPressure, {"leave": 0}), (DiskPressure, {"leave": "much"}), (DiskLogFlood, {"rate": 0})],
+)
+def test_parameters_that_make_no_sense_are_refused(kind: type[Fault], raw: dict[str, str]) -> None:
+    with pytest.raises(UsageError):
+        parse_params(kind, dict(raw), place="--fault")
+
+
+def test_the_kinds_are_known_by_name() -> None:
+    for kind in KINDS:
+        assert fault_kind(kind.name) is kind
+        assert kind.name.startswith("disk_")
+        assert kind.group == "disk"
+
+
+@pytest.mark.stack
+@pytest.mark.slow
+@pytest.mark.timeout(700)  # on a busy machine the queue empties slowly between two faults
+def test_on_the_real_stack() -> None:
+    """The Watcher at work: each effect and each recovery proven, and no twin's."""
+    words = ["disk_full:hold=3s", "disk_pressure:hold=3s", "disk_readonly:hold=3s"]
+    settings = {"draw_interval_s": 20}  # each fault brings its own requests
+    for lived in live([*words, "disk_log_flood:hold=8s"], settings=settings):
+        assert not lived.unavailable
+        assert not lived.problems, (lived.fault, lived.problems, lived.states, lived.twin)
+
+
+def test_the_watcher_is_given_work_before_the_disk_takes_no_request() -> None:
+    """While the volume is full no request can be submitted: an idle Watcher would meet nothing."""
+    asked: list[tuple[str, bool]] = []
+
+    class Workload:
+        """Stands for a workload: notes what it is told."""
+
+        def on_fault(self, fault_id: str, *, active: bool) -> None:
+            """Note it."""
+            asked.append((fault_id, active))
+
+    run = object.__new__(Run)
+    run._stop, run._workload = StopSignal(), cast(Any, Workload())
+    for kind in (DiskPressure, LLMTimeout):
+        occurrence = Occurrence(kind.name, make(kind), 0.0, 1.0)
+        for state in ("armed", "injected", "effect_proven", "recovered", "closed"):
+            run._on_fault_state(occurrence, cast(FaultState, state))
+    before, active, after = (DiskPressure.name, True), (DiskPressure.name, True), False
+    assert asked[:3] == [before, active, (DiskPressure.name, after)]
+    assert asked[3:] == [(LLMTimeout.name, True), (LLMTimeout.name, False)]

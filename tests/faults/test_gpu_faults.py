@@ -1,0 +1,135 @@
+"""GPU faults, lived with a driver that is a stand-in (standin_gpu/driver.c), or with none.
+
+What they do to a real GPU only a machine with one can show; here the whole path is walked: the
+process that allocates, the look of a new process through NVML and CUDA, the cover over the node.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from chaos.deadline import Deadline
+from chaos.errors import EnvironmentProblem
+from chaos.faults.base import Value, noop_twin, parse_params
+from chaos.faults.gpu import KINDS, look
+from chaos.faults.gpu.gpu_lost import GpuLost
+from chaos.faults.gpu.gpu_memory_taken import GpuMemoryTaken
+from chaos.stack.base import Stack
+from chaos.stack.clock import compiler
+
+STANDIN = Path(__file__).parent / "standin_gpu"
+REPO = Path(__file__).resolve().parents[2]
+STACK = cast(Stack, SimpleNamespace(sandboxed=True))  # all that these kinds ask of a stack
+
+
+@pytest.fixture
+def gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The stand-in driver, found by every process that is started from here."""
+    cc = compiler()
+    if cc is None:
+        pytest.skip("no C compiler to build the stand-in driver with")
+    (tmp_path / "dev").mkdir()
+    (tmp_path / "dev" / "nvidia0").touch()
+    library = tmp_path / "lib" / "libcuda.so.1"
+    library.parent.mkdir()
+    argv = [cc, "-shared", "-fPIC", "-o", str(library), str(STANDIN / "driver.c")]
+    subprocess.run(argv, check=True, timeout=60)
+    shutil.copy(library, library.with_name("libnvidia-ml.so.1"))
+    monkeypatch.setenv("STANDIN_GPU", str(tmp_path))
+    monkeypatch.setenv("LD_LIBRARY_PATH", str(library.parent))
+    monkeypatch.setattr(look, "DEV", tmp_path / "dev")
+    return tmp_path
+
+
+def taken(kind: type[GpuMemoryTaken] = GpuMemoryTaken, **raw: Value) -> GpuMemoryTaken:
+    return kind("f001", parse_params(kind, raw, place="test"))
+
+
+def test_memory_is_held_by_a_process_and_given_back(gpu: Path) -> None:
+    fault = taken(mb=2048)
+    assert fault.available(STACK) is None
+    fault.undo_record(STACK)
+    fault.inject(STACK)
+    try:
+        effect = fault.effect(STACK, Deadline(20))
+        assert effect.proven, effect.measured
+        assert (effect.measured["seen_by"], effect.measured["used_mb"]) == ("process", 2048.0)
+        assert not fault.recovered(STACK, Deadline(1)).proven
+    finally:
+        fault.recover(STACK)
+    fault.recover(STACK)  # twice: undoing is idempotent
+    assert fault.recovered(STACK, Deadline(20)).proven
+
+
+def test_without_the_process_no_effect_is_claimed(gpu: Path) -> None:
+    """Not even when somebody else takes as much meanwhile: init lives, and holds it."""
+    twin = taken(cast(type[GpuMemoryTaken], noop_twin(GpuMemoryTaken)), mb=1024)
+    twin.undo_record(STACK)
+    twin.inject(STACK)
+    (gpu / "1").write_text(str(2 << 30))
+    assert not twin.effect(STACK, Deadline(2)).proven
+
+
+def test_a_process_that_dies_proves_nothing_any_more(gpu: Path) -> None:
+    fault = taken()
+    record = fault.undo_record(STACK)
+    fault.inject(STACK)
+    fault.undo(record)  # by its mark, as after a crash of the harness
+    assert fault._holder is not None
+    fault._holder.wait(10)
+    assert not fault.effect(STACK, Deadline(1)).proven
+    fault.recover(STACK)
+
+
+def test_what_cannot_be_had_is_said(gpu: Path) -> None:
+    assert "are free" in str(taken(mb=100_000).available(STACK))
+    assert "does not list GPU 3" in str(taken(device=3).available(STACK))
+    with pytest.raises(EnvironmentProblem, match="CUDA error 2"):
+        taken(mb=100_000).inject(STACK)
+
+
+@pytest.mark.stack
+def test_a_lost_gpu_is_lost_for_new_programs_and_comes_back(gpu: Path) -> None:
+    argv = ["unshare", "--user", "--map-root-user", "--mount", sys.executable, "-m"]
+    done = subprocess.run(
+        [*argv, "tests.faults.standin_gpu.lose"],
+        cwd=REPO,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {
+        "twin available": None,
+        "twin effect": False,
+        "twin recovered": True,
+        "fault available": None,
+        "fault effect": True,
+        "no early recovery": True,
+        "fault recovered": True,
+    }
+
+
+def test_the_hosts_gpu_is_never_lost(gpu: Path) -> None:
+    fault = GpuLost("f001", parse_params(GpuLost, {}, place="test"))
+    outside = cast(Stack, SimpleNamespace(sandboxed=False))
+    assert "without the sandbox" in str(fault.available(outside))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_without_a_gpu_the_reason_is_given(
+    kind: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(look, "DEV", tmp_path)
+    assert "there is no NVIDIA GPU here" in str(kind.available_here())
+    fault = kind("f001", parse_params(kind, {}, place="test"))
+    assert "there is no NVIDIA GPU here" in str(fault.available(STACK))

@@ -1,0 +1,330 @@
+"""The kinds on the LLM server's process, on the real supervisor: proven, healed, undone.
+
+Where no model is needed the server is a stand-in (tests/llm/standin_server.py) below the real
+supervisor; the deaf server is the real one. `tests.faults.on_stack` lives all of them on the whole
+stack, where it is the Watcher that brings a killed server back; here the test does in its place.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from chaos.deadline import Deadline
+from chaos.errors import EnvironmentProblem
+from chaos.faults.base import Fault, noop_twin, parse_params
+from chaos.faults.llm_process import KINDS
+from chaos.faults.llm_process.ignores_stop import LLMIgnoresStop, ignores
+from chaos.faults.llm_process.killed import LLMKilled
+from chaos.faults.llm_process.paused import LLMPaused
+from chaos.faults.llm_process.server import Record, why_not
+from chaos.faults.llm_process.slow_load import LLMSlowLoad
+from chaos.faults.process.identity import Identity
+from chaos.stack.base import Endpoint, Stack
+from chaos.stack.llm_service import LLMService
+from chaos.stack.process import LocalService
+from tests.llm.supervised import Supervisor
+
+LONG_S = 60.0  # a limit that a busy machine does not reach
+
+
+@dataclass
+class Running:
+    """Stands for the supervisor as a service of the stack: it runs."""
+
+    process: Any
+    log: Path
+
+    def pid(self) -> int:
+        pid: int = self.process.pid
+        return pid
+
+    def alive(self) -> bool:
+        return self.process.poll() is None
+
+
+class SmallStack:
+    """Stands for a stack: a real supervisor and its server, no proxy, no Watcher."""
+
+    def __init__(self, supervisor: Supervisor) -> None:
+        self.supervisor = supervisor
+        self.workspace = supervisor.folder
+        self.target = SimpleNamespace(llm=SimpleNamespace(events=supervisor.events_path.name))
+        self.direct_llm = self.proxied_llm = Endpoint("127.0.0.1", supervisor.port)
+        running = cast(LocalService, Running(supervisor.process, supervisor.log))
+        control = Endpoint("127.0.0.1", supervisor.control)
+        self.services = {
+            "llm": LLMService(running, control, supervisor.log),
+            "llm_supervisor": running,
+        }
+
+    def service(self, name: str) -> Any:
+        return self.services[name]
+
+
+@pytest.fixture
+def supervise(tmp_path: Path) -> Iterator[Callable[..., SmallStack]]:
+    started: list[Supervisor] = []
+
+    def make(standin: str | None = "", model: Path | None = None) -> SmallStack:
+        if model is None:
+            model = tmp_path / "model.gguf"
+            model.write_bytes(b"GGUF")
+        options = ("--autostart", "--stop-limit-s=1.5")
+        started.append(Supervisor(tmp_path, model, *options, standin=standin))
+        started[-1].await_healthy()
+        return SmallStack(started[-1])
+
+    yield make
+    for one in started:
+        if one.process.poll() is None:
+            one.end()
+
+
+def armed(kind: type[Fault], stack: SmallStack, **raw: Any) -> Any:
+    fault = kind("f001", parse_params(kind, {"hold": "30s", **raw}, place="test"))
+    assert fault.available(cast(Stack, stack)) is None
+    fault.undo_record(cast(Stack, stack))
+    return fault
+
+
+@contextmanager
+def watcher(stack: SmallStack, path: str, *, after_s: float = 0.3) -> Iterator[None]:
+    """Stands for a Watcher: asks the supervisor again and again, as `/start` or `/stop`."""
+    ended = threading.Event()
+
+    def work() -> None:
+        while not ended.wait(after_s):
+            stack.supervisor.request("POST", path)
+            if path == "/stop":
+                stack.supervisor.request("POST", "/start")
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def test_a_kill_is_proven_and_brought_back_by_somebody_else(
+    supervise: Callable[..., SmallStack],
+) -> None:
+    stack = supervise()
+    killed = armed(LLMKilled, stack)
+    before = stack.service("llm").pid()
+    killed.inject(stack)
+    assert not killed.recovered(stack, Deadline(0.5)).proven  # nobody has started it again
+    with watcher(stack, "/start"):
+        effect = killed.effect(stack, Deadline(LONG_S))
+        assert effect.proven
+        assert (effect.measured["killed_pid"], effect.measured["exit_code"]) == (before, -9)
+        assert "a new server was started" in effect.measured["path_taken"]
+        killed.recover(stack)
+        killed.recover(stack)
+        healed = killed.recovered(stack, Deadline(LONG_S))
+    assert healed.proven, healed.measured
+    assert healed.measured["new_pid"] != before
+
+
+def test_a_server_kept_down_cannot_be_started_until_the_end(
+    supervise: Callable[..., SmallStack],
+) -> None:
+    stack = supervise()
+    killed = armed(LLMKilled, stack, keep_down="yes")
+    killed.inject(stack)
+    with watcher(stack, "/start"):
+        effect = killed.effect(stack, Deadline(LONG_S))
+        assert effect.proven and effect.measured["cuts_llm"]
+        assert "in vain" in effect.measured["path_taken"]
+        assert stack.service("llm").pid() is None
+        killed.recover(stack)
+        assert killed.recovered(stack, Deadline(LONG_S)).proven
+
+
+def test_a_server_that_was_stopped_is_not_taken_for_killed(
+    supervise: Callable[..., SmallStack],
+) -> None:
+    """Also when the supervisor had to kill it: that was asked for."""
+    stack = supervise("ignore-term")
+    killed = armed(LLMKilled, stack)
+    stack.supervisor.ask("POST", "/stop")
+    assert not killed.effect(stack, Deadline(0.5)).proven
+
+
+def test_without_a_server_at_work_nothing_is_claimed(supervise: Callable[..., SmallStack]) -> None:
+    stack = supervise()
+    stack.supervisor.ask("POST", "/stop")
+    for kind in (LLMKilled, LLMPaused):
+        fault = armed(kind, stack, hold="1s")
+        with pytest.raises(EnvironmentProblem, match="no LLM server was at work"):
+            fault.inject(stack)
+        fault.recover(stack)
+
+
+def test_a_pause_is_proven_and_ends_with_the_same_process(
+    supervise: Callable[..., SmallStack],
+) -> None:
+    stack = supervise()
+    paused = armed(LLMPaused, stack)
+    pid = stack.service("llm").pid()
+    paused.inject(stack)
+    effect = paused.effect(stack, Deadline(LONG_S))
+    assert effect.proven, effect.measured
+    assert effect.measured["direct"]["outcome"] == "timeout"
+    assert not paused.recovered(stack, Deadline(0.5)).proven
+    paused.recover(stack)
+    paused.recover(stack)
+    assert paused.recovered(stack, Deadline(LONG_S)).proven
+    assert stack.service("llm").pid() == pid
+
+
+def test_a_paused_server_that_was_replaced_is_left_alone(
+    supervise: Callable[..., SmallStack],
+) -> None:
+    """The supervisor kills it when it is stopped; its heir must not be signalled for it."""
+    stack = supervise()
+    paused = armed(LLMPaused, stack)
+    paused.inject(stack)
+    stack.supervisor.ask("POST", "/stop")
+    stack.supervisor.ask("POST", "/start")
+    stack.supervisor.await_healthy()
+    paused.recover(stack)
+    assert paused.recovered(stack, Deadline(LONG_S)).proven
+    assert stack.supervisor.events().count("crashed") == 0
+
+
+def test_a_paused_server_is_let_go_by_the_record_alone(
+    supervise: Callable[..., SmallStack],
+) -> None:
+    stack = supervise()
+    paused = LLMPaused("f001", parse_params(LLMPaused, {}, place="test"))
+    record = paused.undo_record(cast(Stack, stack))
+    paused.inject(cast(Stack, stack))
+    server = Identity.of(stack.service("llm").pid())
+    assert server is not None and set(server.states()) == {"T"}
+    LLMPaused.undo(record)
+    LLMPaused.undo(record)
+    limit = Deadline(LONG_S)
+    while "T" in server.states():
+        assert limit.wait(0.01)
+
+
+@pytest.mark.parametrize("started_by", ["the Watcher", "the fault"])
+def test_a_slow_load_is_proven_whoever_starts_the_server(
+    supervise: Callable[..., SmallStack], started_by: str
+) -> None:
+    stack = supervise()
+    slow = armed(
+        LLMSlowLoad, stack, delay="2s", hold="30s" if started_by == "the Watcher" else "4s"
+    )
+    if started_by == "the Watcher":
+        threading.Timer(0.3, lambda: stack.service("llm").stop(5)).start()
+        threading.Timer(1.5, lambda: stack.service("llm").start()).start()
+    slow.inject(stack)
+    effect = slow.effect(stack, Deadline(LONG_S))
+    assert effect.proven, effect.measured
+    assert effect.measured["started_by"] == started_by
+    assert effect.measured["loading_503_s"] >= 1.6
+    assert effect.measured["asked_again"] == 0
+    slow.recover(stack)
+    slow.recover(stack)
+    assert slow.recovered(stack, Deadline(LONG_S)).proven
+    assert stack.service("llm").faults() == {
+        "load_delay_s": 0.0,
+        "ignore_stop": False,
+        "deny_start": False,
+    }
+
+
+def test_a_second_server_asked_for_during_the_load_is_counted(
+    supervise: Callable[..., SmallStack],
+) -> None:
+    stack = supervise()
+    slow = armed(LLMSlowLoad, stack, delay="3s", hold="4s")
+    slow.inject(stack)
+    with watcher(stack, "/start"):
+        effect = slow.effect(stack, Deadline(LONG_S))
+    assert effect.proven
+    assert effect.measured["asked_again"] >= 1
+    assert stack.supervisor.events().count("start") == 2
+
+
+@pytest.mark.stack
+def test_a_deaf_server_is_proven_when_it_is_stopped_and_replaced_at_the_end(
+    supervise: Callable[..., SmallStack], model_path: Path
+) -> None:
+    stack = supervise(None, model_path)
+    deaf = armed(LLMIgnoresStop, stack, hold="6s")
+    deaf.inject(stack)
+    with watcher(stack, "/stop", after_s=4.0):
+        effect = deaf.effect(stack, Deadline(LONG_S))
+    assert effect.proven, effect.measured
+    assert effect.measured["ignores_sigterm"]
+    assert (effect.measured["lived_on_s"] >= 1.0, effect.measured["exit_code"]) == (True, -9)
+    deaf.recover(stack)
+    deaf.recover(stack)
+    healed = deaf.recovered(stack, Deadline(LONG_S))
+    assert healed.proven, healed.measured
+    assert not ignores(stack.service("llm").pid(), signal.SIGTERM)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_a_twin_that_breaks_nothing_proves_nothing(
+    supervise: Callable[..., SmallStack], kind: type[Fault]
+) -> None:
+    """While servers are stopped and started as ever."""
+    stack = supervise()
+    twin = armed(noop_twin(kind), stack)
+    twin.inject(stack)
+    with watcher(stack, "/stop"):
+        assert not twin.effect(stack, Deadline(3.0)).proven
+
+
+def test_ignored_signals_are_read_from_the_kernel() -> None:
+    before = signal.signal(signal.SIGUSR2, signal.SIG_IGN)
+    try:
+        assert ignores(os.getpid(), signal.SIGUSR2)
+        assert not ignores(os.getpid(), signal.SIGCHLD)
+    finally:
+        signal.signal(signal.SIGUSR2, before)
+
+
+def test_a_record_is_read_from_its_moment_on_and_survives_half_a_line(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    path.write_text('{"time_s": 1, "event": "start", "pid": 1}\n')
+    record = Record(path, path.stat().st_size)
+    assert record.events() == []
+    with path.open("a") as stream:
+        stream.write('{"time_s": 2, "event": "gone", "pid": 1, "exit_code": -9}\n{"time_s": 3, "ev')
+    assert [(one.event, one.exit_code) for one in record.events()] == [("gone", -9)]
+    assert Record(tmp_path / "none", 0).events() == []
+
+
+def test_a_stack_without_the_supervisor_says_why_not(supervise: Callable[..., SmallStack]) -> None:
+    stack = supervise()
+    stack.services["llm"] = SimpleNamespace(pid=lambda: None)  # started by something else
+    assert "no supervisor" in str(why_not(cast(Stack, stack), knobs=True))
+    stack.target.llm.events = ""
+    assert "llm.events" in str(why_not(cast(Stack, stack)))
+    del stack.services["llm_supervisor"]
+    stack.target.llm.events = "events.jsonl"
+    assert "no LLM supervisor" in str(why_not(cast(Stack, stack)))
+
+
+def test_a_supervisor_that_ended_makes_it_unavailable(
+    supervise: Callable[..., SmallStack],
+) -> None:
+    stack = supervise()
+    stack.supervisor.end()
+    assert why_not(cast(Stack, stack))

@@ -1,0 +1,130 @@
+"""SIGKILL at fifty random moments over all kinds of faults: nothing is left, by nobody's help or
+after `chaos clean`, and nothing outside the run directory has changed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from chaos.faults.ledger import Ledger
+from chaos.faults.registry import our_kinds
+from chaos.owner import processes_of
+from chaos.rundir import RunDir
+from tests.integration.command import REPO, chaos, finish, settings, start
+
+pytestmark = [pytest.mark.stack, pytest.mark.slow]
+
+MOMENTS = 50
+KINDS = sorted(our_kinds())
+HOLD_S = 5.0
+LAST_MOMENT_S = 13.0  # by then the fault has struck, on an idle machine
+STRIKE_LIMIT_S = 40.0
+GONE_LIMIT_S = 10.0
+END_LIMIT_S = 60.0
+
+
+def tree_hash(*folders: Path) -> str:
+    """Names, modes and contents of all files."""
+    digest = hashlib.sha256()
+    for folder in folders:
+        for path in sorted(folder.rglob("*")):
+            if "__pycache__" in path.parts:
+                continue
+            digest.update(f"{path} {path.lstat().st_mode}".encode())
+            if path.is_file() and not path.is_symlink():
+                digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def mounts() -> set[str]:
+    """Where something is mounted, as seen from outside."""
+    return {line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()}
+
+
+def run_of(runs: Path) -> RunDir | None:
+    """The run directory, once there is one."""
+    found = [path.parent for path in runs.glob("*/*/config.json") if not path.parent.is_symlink()]
+    return RunDir(found[0].resolve()) if found else None
+
+
+def await_injected(process: subprocess.Popen[str], runs: Path) -> None:
+    """Until the fault strikes; a machine that cannot have it is killed at that moment as well."""
+    deadline_s = time.monotonic() + STRIKE_LIMIT_S
+    while time.monotonic() < deadline_s and process.poll() is None:
+        run = run_of(runs)
+        if run is not None and run.history.is_file():
+            text = run.history.read_text(errors="replace")
+            if '"state":"injected"' in text or '"state":"unavailable"' in text:
+                return
+        time.sleep(0.02)
+
+
+def victims(process: subprocess.Popen[str]) -> Iterator[psutil.Process]:
+    """What a user may kill: the command itself, and the harness below it."""
+    root = psutil.Process(process.pid)
+    yield root
+    for child in root.children(recursive=True):
+        try:
+            if "chaos.inner" in " ".join(child.cmdline()):
+                yield child
+        except psutil.Error:
+            continue
+
+
+@pytest.mark.parametrize("number", range(MOMENTS))
+def test_killed_at_a_random_moment(number: int, tmp_path: Path) -> None:
+    chance = random.Random(number)  # the moment is the test's own, the same every time
+    kind = KINDS[number % len(KINDS)]
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "notes.txt").write_text("not part of any run")
+    watched = (outside, REPO / "experiments", REPO / "images")
+    before, mounted = tree_hash(*watched), mounts()
+    runs = tmp_path / "runs"
+    process = start(
+        runs,
+        "run",
+        "soak_c",
+        "--fault",
+        f"{kind}:hold={HOLD_S:g}s,count=1",
+        "--seed",
+        str(number),
+        *settings(baseline_s=1, storm_s=22),
+        start_new_session=True,
+    )
+    if number % 2:
+        await_injected(process, runs)
+        time.sleep(chance.uniform(0, HOLD_S + 2))
+    else:
+        time.sleep(chance.uniform(0.2, LAST_MOMENT_S))
+    if process.poll() is None:
+        chosen = chance.choice(list(victims(process)))
+        os.kill(chosen.pid, signal.SIGKILL)
+    finish(process, runs, END_LIMIT_S)
+
+    run = run_of(runs)
+    if run is not None:
+        deadline_s = time.monotonic() + GONE_LIMIT_S
+        while processes_of(run.run_id) and time.monotonic() < deadline_s:
+            time.sleep(0.02)
+        left = [f"{one.pid} {one.status()}" for one in processes_of(run.run_id)]
+        assert left == [], f"{kind}: {left}"
+    cleaned = chaos(runs, "clean")
+    assert cleaned.exit_code == 0, f"{kind}\n{cleaned.text}"
+    again = chaos(runs, "clean")
+    assert again.exit_code == 0 and "undone" not in again.stdout, again.text
+    if run is not None:
+        assert Ledger(run.ledger).open_entries() == []
+        assert not (run.path / "workspace").exists(), "the workspace lives in the sandbox alone"
+    assert mounts() <= mounted, mounts() - mounted
+    assert tree_hash(*watched) == before
