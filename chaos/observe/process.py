@@ -42,9 +42,10 @@ class WatcherProcess(SourceBase):
 
     `pid` says which process it is now (None: there is none); the next one is followed, and
     `watcher.generation` counts them from 0. Anonymous memory plus swap is what can leak:
-    resident memory counts files that the kernel may drop at any time. Anonymous memory is read
-    at every sample, the rest every `details_period_s` seconds and repeated in between, and at
-    once when anonymous memory has shrunk: what is swapped out must not look as if given back.
+    resident memory counts files that the kernel may drop at any time. Anonymous memory and the
+    children of the first thread are read at every sample (a child may live for less than a
+    second), the rest every `details_period_s` seconds and repeated in between, and at once when
+    anonymous memory has shrunk: what is swapped out must not look as if given back.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class WatcherProcess(SourceBase):
         self._threads: dict[str, int] = {}  # all but the first: the files with their children
         self._pages = 0
         self._details: Values = {}
+        self._others_children = 0  # of all threads but the first
         self._details_next_s = 0.0
         self._hidden: dict[str, str] = {}  # of the details
 
@@ -114,6 +116,8 @@ class WatcherProcess(SourceBase):
         values["watcher.pid"] = pid
         values["watcher.generation"] = self._lives.generation
         values["watcher.rss_anon_bytes"] = pages * _PAGE_BYTES
+        own = len(os.pread(self._files["children"], 4096, 0).split())
+        values["watcher.children"] = own + self._others_children
         values.update(self._details)
 
     def _measure_details(self, pid: int) -> Values:
@@ -125,16 +129,16 @@ class WatcherProcess(SourceBase):
         if swap_kb is not None:
             found["watcher.swap_bytes"] = swap_kb * 1024
         found["watcher.cpu_s"] = (int(fields[11]) + int(fields[12])) / _TICKS_PER_S
-        found["watcher.children"] = self._children(pid, threads)
+        self._others_children = self._children_of_others(pid, threads)
         try:
             found["watcher.fds"] = descriptors(self._files["fd"])
         except (PermissionError, KeyError):
             self._hidden = {"watcher.fds": "not permitted"}
         return found
 
-    def _children(self, pid: int, threads: int) -> int:
-        """Children of all threads; the kernel lists them per thread."""
-        total = len(os.pread(self._files["children"], 4096, 0).split())
+    def _children_of_others(self, pid: int, threads: int) -> int:
+        """Children of all threads but the first; the kernel lists them per thread."""
+        total = 0
         if threads > 1 or self._threads:
             self._list_threads(pid)
         for children_fd in self._threads.values():

@@ -194,12 +194,14 @@ def _last(view: RunView, answered: Mask, fallback: Mask) -> Evidence | None:
 
 
 def _server_lost(view: RunView) -> tuple[Evidence, ...]:
-    """The LLM server died by itself."""
+    """The LLM server died by itself, not by a fault."""
     path, events = view.target.llm.events, view.files.llm_events
+    killed = {window.evidence("effect_proven").get("killed_pid") for window in view.faults}
     crashed = [
         Evidence(view.files.ref(path, event.line), f"the LLM server {event.pid} died by itself")
-        for event in (events.crashes() if events else [])[:_KEPT_MAX]
-    ]
+        for event in (events.crashes() if events else [])
+        if event.pid not in killed
+    ][:_KEPT_MAX]
     exits = [
         view.evidence(line, f"{event.detail.get('service')} ended by itself")
         for line, event in view.named("service_exit")

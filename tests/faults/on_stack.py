@@ -45,7 +45,7 @@ from chaos.yamlfile import load
 REPO = Path(__file__).resolve().parents[2]
 TARGET = REPO / "experiments" / "targets" / "reference.yaml"
 SETTINGS = {"draw_interval_s": 5, "llm_timeout_s": 3, "llm_attempts": 2}
-TWIN_HOLD_S = 3.0
+TWIN_HOLD_S = 6.0  # long enough for a probe that is easily convinced
 LIMIT_S = 600
 _SETTLE_LIMIT_S = 60.0
 

@@ -25,7 +25,6 @@ from chaos.stack.base import Stack
 from chaos.stopping import StopSignal
 from tests.faults.disk_on_volume import SCENARIOS, make
 from tests.faults.disk_stack import VolumeStack
-from tests.faults.on_stack import live
 
 NAMESPACE = ["unshare", "--user", "--map-root-user", "--mount"]
 
@@ -91,18 +90,6 @@ def test_the_kinds_are_known_by_name() -> None:
         assert fault_kind(kind.name) is kind
         assert kind.name.startswith("disk_")
         assert kind.group == "disk"
-
-
-@pytest.mark.stack
-@pytest.mark.slow
-@pytest.mark.timeout(700)  # on a busy machine the queue empties slowly between two faults
-def test_on_the_real_stack() -> None:
-    """The Watcher at work: each effect and each recovery proven, and no twin's."""
-    words = ["disk_full:hold=3s", "disk_pressure:hold=3s", "disk_readonly:hold=3s"]
-    settings = {"draw_interval_s": 20}  # each fault brings its own requests
-    for lived in live([*words, "disk_log_flood:hold=8s"], settings=settings):
-        assert not lived.unavailable
-        assert not lived.problems, (lived.fault, lived.problems, lived.states, lived.twin)
 
 
 def test_the_watcher_is_given_work_before_the_disk_takes_no_request() -> None:

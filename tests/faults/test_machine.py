@@ -34,7 +34,7 @@ from chaos.stack.base import Stack
 from chaos.stack.clock import WatcherClock, compiler
 from chaos.target import Target
 from chaos.yamlfile import load
-from tests.faults.on_stack import TARGET, live
+from tests.faults.on_stack import TARGET
 
 # Stands for the Watcher: writes its ready file again and again, and says so when it cannot.
 PROGRAM = """
@@ -302,11 +302,3 @@ def test_the_clock_moves_for_children_too_and_sleep_does_not(tmp_path: Path) -> 
         check=True,
     )
     assert float(done.stdout) == pytest.approx(time.time() - 7200, abs=60)
-
-
-@pytest.mark.slow
-@pytest.mark.stack
-def test_all_kinds_on_the_whole_stack() -> None:
-    lived = live([f"{kind.name}:hold=8s" for kind in KINDS])
-    assert {one.fault: one.problems for one in lived if one.problems} == {}
-    assert [one.fault for one in lived if one.unavailable and "clock" not in one.fault] == []

@@ -379,25 +379,3 @@ def test_a_process_that_nobody_has_reaped_is_gone() -> None:
         deadline = Deadline(LIMIT_S)
         while Identity.of(one.pid) is not None:
             assert deadline.wait(0.01)
-
-
-# -- on the real stack ----------------------------------------------------------------------------
-
-
-@pytest.mark.stack
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "faults",
-    [
-        ["watcher_killed:hold=3s", "watcher_paused:hold=4s", "watcher_restarted:hold=3s"],
-        ["watcher_second:hold=4s", "watcher_dispatch_crash:hold=25s"],
-        ["injector_killed:hold=8s", "injector_paused:hold=8s", "injector_restarted:hold=8s"],
-    ],
-    ids=["watcher", "crash", "injector"],
-)
-def test_each_proves_itself_on_the_real_stack(faults: list[str]) -> None:
-    from tests.faults.on_stack import live
-
-    for one in live(faults, settings={"draw_interval_s": 5}):
-        assert not one.unavailable
-        assert one.problems == [], one

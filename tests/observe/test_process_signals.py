@@ -101,6 +101,17 @@ def test_growth_of_memory_descriptors_children_threads_is_measured(obedient: Obe
     source.close()
 
 
+def test_a_child_is_seen_at_the_next_sample_whatever_is_read_less_often(
+    obedient: Obedient,
+) -> None:
+    """A dispatch may live for less than a second: a repeated value would hide it."""
+    source = WatcherProcess(lambda: obedient.process.pid, details_period_s=3600.0)
+    assert read(source)["watcher.children"] == 0
+    obedient.do("child", 1)
+    assert read(source)["watcher.children"] == 1
+    source.close()
+
+
 def test_children_of_every_thread_count() -> None:
     """The kernel lists children per thread; the signal is their sum."""
     obedient = Obedient("children-of-threads")

@@ -271,3 +271,18 @@ def test_lines_of_a_log_of_many_blocks_keep_their_numbers(planted: PlantedRun) -
         (f"{WATCHER_LOG}:60001", "MemoryError: a"),
         (f"{WATCHER_LOG}:120002", "CRITICAL: b"),
     ]
+
+
+@pytest.mark.parametrize("killed_by_fault", [True, False])
+def test_a_server_that_a_fault_killed_did_not_die_by_itself(
+    tmp_path: Path, killed_by_fault: bool
+) -> None:
+    run = PlantedRun(tmp_path)
+    last = run.llm_events[-1]
+    run.llm_events.append({**last, "event": "crashed", "exit_code": -9})
+    window = next(r for r in run.records if r.get("state") == "effect_proven")
+    if killed_by_fault:
+        window["evidence"]["killed_pid"] = last["pid"]
+    view = RunView(run.write())
+    facts = facts_of(view, verdict_of(view).findings)
+    assert bool(facts.llm.server_lost) != killed_by_fault
