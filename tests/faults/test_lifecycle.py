@@ -252,3 +252,15 @@ def test_a_defect_in_a_fault_is_raised_after_the_others_were_healed(lab: Lab) ->
     with pytest.raises(ZeroDivisionError):
         lab.live(bad, good)
     assert lab.states("f002")[-1] == "closed"
+
+
+def test_a_fault_may_give_its_measurements_any_name(lab: Lab) -> None:
+    """Also the names of what the record itself holds."""
+    fault = Scripted("f001", {})
+    named = {"state": "T", "occurrence": 3, "self": "x"}
+    fault.effect = lambda stack, deadline: Evidence(True, named)  # type: ignore[method-assign]
+    lab.live(fault)
+    assert lab.states()[-1] == "closed"
+    records = [record for _, record in read_history(lab.path)]
+    proven = [r for r in records if isinstance(r, FaultRecord) and r.state == "effect_proven"]
+    assert proven[0].evidence == named

@@ -261,6 +261,7 @@ def test_a_second_server_asked_for_during_the_load_is_counted(
 
 
 @pytest.mark.stack
+@pytest.mark.slow
 def test_a_deaf_server_is_proven_when_it_is_stopped_and_replaced_at_the_end(
     supervise: Callable[..., SmallStack], model_path: Path
 ) -> None:

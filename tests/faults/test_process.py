@@ -147,14 +147,6 @@ def test_the_twin_that_breaks_nothing_proves_no_effect(running: Bench, kind: typ
     assert not effect.proven, effect.measured
 
 
-def test_what_is_measured_reserves_no_name_of_the_record(running: Bench) -> None:
-    """The storm passes its own `state` and `occurrence` beside the evidence."""
-    for kind in SIMPLE:
-        for fault in (make(noop_twin(kind)), make(kind)):
-            seen = broken(fault, running, limit_s=2.0).measured | healed(fault, running).measured
-            assert not {"state", "occurrence"} & set(seen)
-
-
 def test_every_kind_is_registered_and_says_what_it_ends() -> None:
     for kind in KINDS:
         assert fault_kind(kind.name) is kind
