@@ -24,9 +24,9 @@ alerts: KEY OPERATOR VALUE [for DURATION], operators < <= > >= = !=, values 5, 2
   llm.health!=ok for 60s        disk.workspace_free_bytes<1GB
 
 Signals that change slowly or cost much are not read at every sample; the last value is repeated:
-the Watcher's sockets and zombies, temporary files, candidates and the host every 1s; its
-descriptors, threads, children, swap and CPU, queue, decisions, draws, logs, disk, GPUs, the LLM
-server's process and health every 500ms (its gauges every 1s). Alerts see what was read.
+the Watcher's sockets and zombies, temporary files, candidates and the host every 2s; its
+descriptors, threads, swap and CPU, queue, decisions, draws, logs, disk, GPUs, the LLM server's
+process, health and gauges every 1s. Alerts see what was read.
 
 exit codes:
   0  ended by Ctrl-C, SIGTERM or --count, and no alert was raised

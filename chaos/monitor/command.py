@@ -21,11 +21,12 @@ from chaos.exitcode import ExitCode
 from chaos.monitor.alerts import Rule, parse_rules
 from chaos.monitor.display import JsonLines, Rows, Table
 from chaos.monitor.instance import FixedProcess, OwnFile, instance_of, start_ticks
-from chaos.monitor.loop import Display, Monitor
+from chaos.monitor.loop import STRETCH, Display, Monitor
 from chaos.monitor.stall import Stall
 from chaos.observe.base import Source, Values
 from chaos.observe.build import build_sources
 from chaos.observe.pause import Pause
+from chaos.observe.process import DETAILS_PERIOD_S
 from chaos.resolve import read_target
 from chaos.stack.base import Endpoint
 from chaos.target import Target
@@ -124,7 +125,9 @@ def _sources(
     target: Target, workspace: Path, options: Options, pid: Callable[[], int | None]
 ) -> list[Source]:
     endpoint = endpoint_of(options.llm or target.llm.endpoint)
-    sources = build_sources(target, workspace, endpoint, pid)
+    sources = build_sources(
+        target, workspace, endpoint, pid, details_period_s=DETAILS_PERIOD_S * STRETCH
+    )
     sources.append(Stall())
     if options.llm is None and options.pid is not None and not _same_network(options.pid):
         for source in [s for s in sources if s.name in _OF_THE_NET]:

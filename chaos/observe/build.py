@@ -15,7 +15,7 @@ from chaos.observe.files import Decisions, Disk, Folders, Logs
 from chaos.observe.gpu import GPUs
 from chaos.observe.lives import ServiceLife
 from chaos.observe.llm import LLMGauges, LLMHealth, LLMProcess
-from chaos.observe.process import Harness, Host, WatcherProcess
+from chaos.observe.process import DETAILS_PERIOD_S, Harness, Host, WatcherProcess
 from chaos.observe.sockets import WatcherSockets
 from chaos.observe.temp_files import TempFiles
 from chaos.stack.base import Endpoint
@@ -31,15 +31,17 @@ def build_sources(
     watcher_pid: Callable[[], int | None],
     *,
     services: Mapping[str, Callable[[], int | None]] | None = None,
+    details_period_s: float = DETAILS_PERIOD_S,
 ) -> list[Source]:
     """All sources for `target`, ready to be sampled.
 
     `workspace` is the Watcher's working directory as the harness sees it, `direct_llm` the LLM
     server itself (not the proxy), `watcher_pid` says which process the Watcher is now, and
     `services` the same of others by name. Any of them may end and come back as another process.
+    `details_period_s`: how often the costlier half of the Watcher's process is read.
     """
     return [
-        WatcherProcess(watcher_pid),
+        WatcherProcess(watcher_pid, details_period_s=details_period_s),
         WatcherSockets(watcher_pid),
         LLMProcess(workspace / target.llm.events),
         LLMHealth(direct_llm),

@@ -16,7 +16,7 @@ from chaos.observe.lives import Lives, start_of
 
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
-_DETAILS_PERIOD_S = 0.5
+DETAILS_PERIOD_S = 0.5
 
 
 def _open(path: str, flags: int = os.O_RDONLY) -> int:
@@ -52,7 +52,7 @@ class WatcherProcess(SourceBase):
         self,
         pid: Callable[[], int | None],
         *,
-        details_period_s: float = _DETAILS_PERIOD_S,
+        details_period_s: float = DETAILS_PERIOD_S,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__("watcher")

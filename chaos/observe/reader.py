@@ -20,10 +20,10 @@ class _Paced:
 
     __slots__ = ("absent", "keys", "next_s", "period_s", "read", "source")
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, stretch: float) -> None:
         self.source = source
         self.read = source.read
-        self.period_s = source.period_s
+        self.period_s = source.period_s * stretch
         self.next_s = float("-inf")
         self.keys: set[str] = set()
         self.absent: dict[str, str] = {}
@@ -34,13 +34,17 @@ class Reader:
 
     Those with a period are read first, so that the others may look at what they told. Between
     two readings nothing is touched but one dictionary: after a pause a processor's caches are
-    cold, and what a sample costs is how much it touches.
+    cold, and what a sample costs is how much it touches. `stretch` makes their periods longer.
     """
 
     def __init__(
-        self, sources: Sequence[Source], *, clock: Callable[[], float] = time.monotonic
+        self,
+        sources: Sequence[Source],
+        *,
+        stretch: float = 1.0,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        paced = [_Paced(source) for source in sources]
+        paced = [_Paced(source, stretch) for source in sources]
         self._slow = [one for one in paced if one.period_s]
         self._fast = [one for one in paced if not one.period_s]
         self._next_s = float("-inf")  # the first of the slow ones

@@ -16,7 +16,7 @@ from tests.faults.on_stack import live
 
 KINDS = our_kinds()
 # How long a kind is held here: as long as its probe needs to see it on a busy machine.
-HOLD_S = {"llm_wire": 10, "llm_process": 10, "machine": 8}
+HOLD_S = {"llm_tcp": 8, "llm_wire": 12, "llm_process": 15, "machine": 8}
 HOLD_S_BY_NAME = {
     "disk_log_flood": 8,
     "injector_killed": 8,
