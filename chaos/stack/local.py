@@ -132,7 +132,7 @@ class LocalBackend:
                 on_step("Watcher: starting")
                 stack.service("watcher").start()
             return stack
-        except BaseException:
+        except BaseException:  # an interrupt too: nothing half-built is left, and it goes on up
             self.down()
             raise
 

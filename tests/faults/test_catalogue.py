@@ -68,6 +68,14 @@ def test_what_a_kind_says_of_itself_makes_sense(name: str) -> None:
         assert kind.undo is not Fault.undo, "what outlives the stack must be undone by record"
 
 
+def test_nobody_declares_a_company_that_does_not_want_it() -> None:
+    """A one-sided declaration has no effect, and a reader of the catalogue would believe it."""
+    for kind in KINDS.values():
+        for group in kind.compatible_groups:
+            others = [other for other in KINDS.values() if other.group == group]
+            assert others and all(may_overlap(kind, other) for other in others), (kind, group)
+
+
 def test_every_group_has_kinds_and_every_twin_differs_from_its_kind() -> None:
     assert {kind.group for kind in KINDS.values()} == set(GROUPS) - {"other"}
     for kind in KINDS.values():

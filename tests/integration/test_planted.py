@@ -13,6 +13,7 @@ from tests.integration.command import ONE_FAULT, REPO, Done, chaos, settings
 pytestmark = [pytest.mark.stack, pytest.mark.slow]
 
 PLANTED = REPO / "tests" / "planted"
+SHIPPED = {"unmarked_fallback": REPO / "images" / "canary" / "canary.py"}
 
 
 CRASH = ("--fault", "watcher_dispatch_crash:count=1,hold=15s")
@@ -30,9 +31,8 @@ def planted_target(name: str, folder: Path) -> Path:
     path = REPO / "experiments" / "targets" / "reference.yaml"
     target = yaml.safe_load(path.read_text(encoding="utf-8"))
     target["target"] = name
-    target["workspace"]["install"].append(
-        {"source": str(PLANTED / f"{name}.py"), "to": "planted.py"}
-    )
+    program = SHIPPED.get(name, PLANTED / f"{name}.py")
+    target["workspace"]["install"].append({"source": str(program), "to": "planted.py"})
     target["watcher"]["start"] = ["{python}", "planted.py", "--daemon"]
     if name == "ignores_halt":
         target["halt"]["limit_s"] = 4

@@ -25,7 +25,7 @@ from chaos.paths import DISK_EXHAUSTION, WORK_RESUMES
 from chaos.stack.base import Stack
 
 # Neither touches what the other's probes look at: the wire here, the volume there.
-COMPATIBLE = frozenset({"llm_tcp", "llm_wire", "llm_process"})
+COMPATIBLE = frozenset({"llm_tcp", "llm_wire"})
 PROBE_PAUSE_S = 0.2
 _OVERTIME_S = 60.0  # how long after its hold the ballast may be kept full
 _GIVEN_BACK_PART = 0.5

@@ -29,7 +29,7 @@ def main(argv: list[str]) -> int:
                 written += os.write(descriptor, _LINE * (due // len(_LINE) + 1))
         except OSError:  # full: what is freed is taken at the next try
             written += due  # no debt is saved up, or the pace would be made up for later
-        time.sleep(_PERIOD_S)
+        time.sleep(_PERIOD_S)  # the pace itself; the loop ends at its limit
     return 0
 
 

@@ -16,7 +16,6 @@ class ProcessFault(Fault):
 
     group: ClassVar[Group] = "llm_process"
     affects_llm: ClassVar[bool] = True
-    compatible_groups: ClassVar[frozenset[str]] = frozenset({"queue"})
 
     def __init__(self, fault_id: str, values: dict[str, Value]) -> None:
         super().__init__(fault_id, values)

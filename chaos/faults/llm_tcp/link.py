@@ -55,7 +55,7 @@ class LinkFault(Fault):
 
     group: ClassVar[Group] = "llm_tcp"
     affects_llm: ClassVar[bool] = True
-    compatible_groups: ClassVar[frozenset[str]] = frozenset({"disk", "queue"})
+    compatible_groups: ClassVar[frozenset[str]] = frozenset({"disk"})
     reconnection_path: ClassVar[str] = LLM_CLIENT
     looks_min: ClassVar[int] = 1  # in a row, for an effect that a busy machine could imitate once
 

@@ -48,7 +48,7 @@ class WireFault(Fault):
     group: ClassVar[Group] = "llm_wire"
     needs: ClassVar[frozenset[str]] = frozenset({"wire"})
     affects_llm: ClassVar[bool] = True
-    compatible_groups: ClassVar[frozenset[str]] = frozenset({"disk", "queue"})
+    compatible_groups: ClassVar[frozenset[str]] = frozenset({"disk"})
     triage_path: ClassVar[str] = LLM_DROP
     reconnection_path: ClassVar[str] = LLM_CLIENT
     params: ClassVar[tuple[Param, ...]] = (HOLD, COUNT, PERIOD, EVERY)

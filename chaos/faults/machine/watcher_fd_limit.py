@@ -138,7 +138,7 @@ def _held(watcher: Identity) -> set[int]:
     """Those that it keeps open: in every one of several looks, so nothing that comes and goes."""
     held = _open(watcher)
     for _ in range(_LOOKS):
-        time.sleep(_LOOK_PAUSE_S)
+        time.sleep(_LOOK_PAUSE_S)  # between looks, a few in all: nothing is waited for
         held &= _open(watcher)
     return held
 
