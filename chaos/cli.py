@@ -206,9 +206,22 @@ def _add_run(commands: Any) -> None:
         default="namespaces",
         help="`none`: plain processes; what then cannot be had is said",
     )
+    _add_backend(run)
     _add_runs(run)
     add("--dry-run", action="store_true", help="print the plan and the schedule, start nothing")
     _add_output(run)
+
+
+def _add_backend(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--backend",
+        choices=("local", "docker"),
+        default=None,
+        help="local: processes in a private sandbox (the default); docker: containers, from "
+        "docker-compose.yml",
+    )
+    help_text = "give the containers the NVIDIA GPUs (adds docker-compose.gpu.yml)"
+    parser.add_argument("--gpu", action="store_true", help=help_text)
 
 
 def _add_gate(commands: Any) -> None:

@@ -46,6 +46,8 @@ def run(options: argparse.Namespace) -> int:
             seed=options.seed,
             overrides=options.set,
             sandbox=options.sandbox,
+            backend=options.backend or "local",
+            gpu=options.gpu,
         )
     )
     drawn = schedule.draw(plan)

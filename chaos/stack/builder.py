@@ -170,7 +170,7 @@ class StackBuilder(ABC):
         behind = llm.upstream if wire is None else llm.wire
         client.create(Endpoint.parse(llm.endpoint), Endpoint.parse(behind))
         on_step("LLM server: waiting for health and a completion, direct and through the proxy")
-        llm_service = LLMService(supervisor, Endpoint.parse(llm.control), self._log("llm"))
+        llm_service = LLMService(supervisor, Endpoint.parse(llm.control), self._llm_log())
         self._await_llm(llm_service)
         clock = self._watcher_clock()
         spec = self._target.watcher if daemon else self._batch()
@@ -216,6 +216,10 @@ class StackBuilder(ABC):
 
     def _log(self, name: str) -> Path:
         return self._run_dir.logs / f"{name}.log"
+
+    def _llm_log(self) -> Path:
+        """Where the LLM server's own output is."""
+        return self._log("llm")
 
     def _start(self, service: Service) -> Service:
         self._started.append(service)

@@ -1,0 +1,1 @@
+"""The docker backend: the same stack, its programs in containers of one pod."""
