@@ -52,6 +52,11 @@ def _git(repo: Path, *args: str) -> str | None:
     return done.stdout.strip() if done.returncode == 0 else None
 
 
+def revision(repo: Path) -> str | None:
+    """The commit that is checked out; None outside a checkout."""
+    return _git(repo, "rev-parse", "HEAD")
+
+
 def _package(name: str) -> str | None:
     try:
         return version(name)
@@ -104,7 +109,7 @@ def gather(repo: Path, assets: dict[str, Any], proxy: dict[str, str]) -> dict[st
         "command_line": os.environ.get("CHAOS_COMMAND_LINE"),
         "replay_of": _replay_of(),
         "git": {
-            "revision": _git(repo, "rev-parse", "HEAD"),
+            "revision": revision(repo),
             "dirty": None if status is None else bool(status),
         },
         "python": platform.python_version(),

@@ -104,7 +104,7 @@ class Project:
             "services": {
                 name: {**self.services.get(name, {}), "labels": label} for name in SERVICES
             },
-            "networks": {"default": {"labels": label}},
+            "networks": {"pod": {"labels": label}},
             "volumes": {"workspace": {"labels": label}},
         }
 

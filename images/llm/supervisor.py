@@ -1,8 +1,9 @@
 """Starts and stops the LLM server on request, so that a Watcher can free the GPU before work.
 
 A control API over HTTP: `POST /start`, `POST /stop`, `GET /status`, each answered with
-`{"state", "pid", "generation", "healthy", "starts", "stops"}` (state: running or stopped; a
-running server that still loads its model is not healthy yet). Promises: `/stop` answers "stopped"
+`{"state", "pid", "generation", "healthy", "starts", "stops", "crashed"}` (state: running or stopped;
+a running server that still loads its model is not healthy yet; crashed: the last one that ended did
+so by itself). Promises: `/stop` answers "stopped"
 only after the process is gone; there are never two servers; a server that dies by itself is noticed
 and recorded, and stays down until it is asked for again. Every change is one JSON line in
 `--events`: `{"time_s", "event", "pid", "generation"}` with the events start, ready, stop, gone,
@@ -80,6 +81,7 @@ class Server:
         self._generation = 0
         self._starts = 0
         self._stops = 0
+        self._crashed = False
         self._poll_health_until_s = 0.0
         self._lock = threading.Lock()  # guards what snapshot() reads
         self.faults = Faults()  # replaced as a whole, by any thread
@@ -93,6 +95,7 @@ class Server:
                 "generation": self._generation,
                 "starts": self._starts,
                 "stops": self._stops,
+                "crashed": self._crashed,
             }
 
     def healthy(self) -> bool:
@@ -188,6 +191,7 @@ class Server:
         with self._lock:
             self._process = None
             self._stops += stops
+            self._crashed = event == "crashed"
         self._record(event, pid, exit_code=exit_code)
 
     def _command(self) -> list[str]:

@@ -28,7 +28,8 @@ def test_stop_answers_after_the_process_is_gone(supervise: Supervise, standin_mo
     pid = supervisor.await_healthy()["pid"]
     answer = supervisor.ask("POST", "/stop")
     assert not exists(pid)
-    assert answer == {"state": "stopped", "pid": None, "generation": 1, "starts": 1, "stops": 1}
+    counted = {"generation": 1, "starts": 1, "stops": 1}
+    assert answer == {"state": "stopped", "pid": None, "crashed": False, **counted}
     assert supervisor.events() == ["start", "ready", "stop", "gone"]
 
 

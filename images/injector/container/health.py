@@ -1,0 +1,44 @@
+"""Do draws come? The health check of the image, for an injector that was started by hand.
+
+The injector writes its status file when it is ready and after each draw; an injector whose file
+is older than three intervals (and a minute, for one that is only slow) draws nothing any more.
+Standard library only.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+
+STATUS = Path("/workspace/injector_status.json")
+INTERVALS_MAX = 3
+SLACK_S = 60.0
+
+
+def complaint(status: Path, now_s: float) -> str:
+    """What is wrong; empty when nothing is."""
+    try:
+        age_s = now_s - status.stat().st_mtime
+        known = json.loads(status.read_bytes())
+        pid, interval_s = int(known["pid"]), float(known["interval_seconds"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        return f"no status yet: {error!r}"
+    if not Path(f"/proc/{pid}").exists():
+        return f"the injector (pid {pid}) has gone"
+    limit_s = INTERVALS_MAX * interval_s + SLACK_S
+    if age_s > limit_s:
+        return f"no draw for {age_s:.0f} s, with one every {interval_s:g} s"
+    return ""
+
+
+def main() -> int:
+    """Exit 0 healthy, 1 not, with the reason."""
+    wrong = complaint(STATUS, time.time())
+    print(wrong or "healthy")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
