@@ -34,6 +34,7 @@ WORKSPACE = Path("/workspace")
 PYTHON = "/opt/venv/bin/python"  # of each image, its own
 _LLM_LOG = "logs/llm_server.log"  # in the workspace: images/llm/Dockerfile
 SECOND = "watcher_second"
+_SIZE_SLACK = 1.05
 _DOWN_LIMIT_S = 60.0
 _LEFTOVERS_LIMIT_S = 2.0
 
@@ -75,11 +76,16 @@ class DockerBackend(StackBuilder):
     # The place it lives in
 
     def _make_workspace(self) -> None:
-        if WORKSPACE.stat().st_dev == WORKSPACE.parent.stat().st_dev:
+        """It is there; a volume on the host's disk instead would be filled by the disk faults."""
+        volume = os.statvfs(WORKSPACE)
+        size_mb = volume.f_blocks * volume.f_frsize / (1 << 20)
+        own = WORKSPACE.stat().st_dev != WORKSPACE.parent.stat().st_dev
+        if not own or size_mb > self._target.workspace.size_mb * _SIZE_SLACK:
             raise EnvironmentProblem(
-                "the workspace is no volume of the pod's own",
+                f"the workspace is no volume of its own with {self._target.workspace.size_mb} MB "
+                f"(it has {size_mb:.0f} MB)",
                 place=str(WORKSPACE),
-                next_step="give docker-compose.yml its volume `workspace` back",
+                next_step="give docker-compose.yml its volume `workspace` (a tmpfs) back",
             )
 
     def _remove_workspace(self) -> list[str]:

@@ -19,6 +19,8 @@ import threading
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
+from loguru import logger
+
 from chaos.errors import EnvironmentProblem
 
 LINE_BYTES_MAX = 1_000_000
@@ -117,6 +119,9 @@ def answer_to(number: int, act: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     except EnvironmentProblem as problem:
         told = {"message": problem.message, "place": problem.place, "next_step": problem.next_step}
         return {"id": number, "error": told}
+    except Exception as error:  # a defect of the conductor: told, or who asked would wait in vain
+        logger.exception("the conductor failed")
+        return {"id": number, "error": {"message": f"a defect of the conductor: {error!r}"}}
 
 
 class Lines:

@@ -18,12 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from chaos.containers.objects import RUN_LABEL
 from chaos.errors import EnvironmentProblem
 from chaos.owner import RUN_ID_VARIABLE
 from chaos.rundir import RunDir, write_atomic
 
-SERVICES = ("injector", "llm", "toxiproxy", "watcher")
 _VERSION_LIMIT_S = 20.0
 _MAKE_LIMIT_S = 120.0
 _V1_OLDEST = (1, 29)
@@ -98,15 +96,12 @@ class Project:
     services: Mapping[str, Mapping[str, Any]]
 
     def override(self) -> dict[str, Any]:
-        """The third compose file: the run's label everywhere, and what the run adds."""
-        label = {RUN_LABEL: self.run_id}
-        return {
-            "services": {
-                name: {**self.services.get(name, {}), "labels": label} for name in SERVICES
-            },
-            "networks": {"pod": {"labels": label}},
-            "volumes": {"workspace": {"labels": label}},
-        }
+        """The third compose file: what the run adds to the services.
+
+        Nothing about the network and the volume, whose description compose 1.29 would replace:
+        the files themselves give every object the label of its project.
+        """
+        return {"services": {name: dict(added) for name, added in self.services.items()}}
 
     def files(self, override: Path) -> list[Path]:
         """In the order in which they are merged."""
@@ -114,9 +109,12 @@ class Project:
         return [*(self.repo / name for name in names), override]
 
 
-def make(compose: Compose, project: Project, run: RunDir, engine: str) -> None:
-    """Make (not start) the containers, the network and the volume.
+def make(
+    compose: Compose, project: Project, run: RunDir, engine: str, only: Sequence[str] = ()
+) -> None:
+    """Make (not start) the containers, the network and the volume; `only` those services.
 
+    What shares a pod must be made while its holder runs: compose 1.29 does not see it otherwise.
     Raises `EnvironmentProblem` with what compose said; what it made by then carries the label.
     """
     override = run.path / "compose.override.json"
@@ -128,7 +126,7 @@ def make(compose: Compose, project: Project, run: RunDir, engine: str) -> None:
     argv += [*compose.argv, "--project-name", project.name]
     for path in project.files(override):
         argv += ["--file", str(path)]
-    argv += ["up", "--no-start", "--no-build"]
+    argv += ["up", "--no-start", "--no-build", *only]
     env = {**os.environ, **project.variables, "DOCKER_HOST": engine}
     env |= {RUN_ID_VARIABLE: project.run_id}
     for name in ("COMPOSE_FILE", "COMPOSE_PROFILES", "COMPOSE_PROJECT_NAME"):
@@ -150,7 +148,8 @@ def make(compose: Compose, project: Project, run: RunDir, engine: str) -> None:
             place=" ".join(compose.argv),
             next_step="look whether the engine answers (docker info), then start again",
         ) from error
-    write_atomic(run.logs / "compose.log", done.stdout + done.stderr)
+    with (run.logs / "compose.log").open("a", encoding="utf-8") as log:
+        log.write(done.stdout + done.stderr)
     if done.returncode != 0:
         said = [line for line in done.stderr.strip().splitlines() if line.strip()]
         raise EnvironmentProblem(

@@ -29,6 +29,8 @@ from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 
+from loguru import logger
+
 from chaos.assets import locate
 from chaos.containers import engine
 from chaos.containers.exec_stream import ExecStream
@@ -84,12 +86,7 @@ class Conductor:
     def _up(self) -> None:
         self._view.step("pod: making its containers")
         self._settings.hand_over(self._run)
-        make_project(self._settings, self._plan, self._run)
-        self._pod.find()
-        if self._signals:
-            return
-        self._view.step("pod: starting")
-        self._pod.start(HOLDER)
+        self._pod.make(lambda only: make_project(self._settings, self._plan, self._run, only))
 
     def _serve(self) -> None:
         """Until the harness inside has ended."""
@@ -154,6 +151,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--no-color", action="store_true")
     args = parser.parse_args(argv)
     run = RunDir(args.rundir.resolve())
+    logger.remove()
+    logger.add(run.logs / "conductor.log", rotation="10 MB", retention=3, enqueue=False)
     left: list[str] = []
     interrupted = False
     try:

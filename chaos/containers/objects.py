@@ -1,8 +1,8 @@
 """What a run has made in the engine, found by its label alone, and removed.
 
-Label `io.chaos-gate.run` = the run's id, on every container, network and volume. Nothing is ever
-found by its name: a foreign object may be called anything. Knows nothing of what the objects are
-for.
+Label `io.chaos-gate.project` = the run's id, on every container, network and volume. Nothing is
+ever found by its name: a foreign object may be called anything. Knows nothing of what the objects
+are for.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import docker.errors
 import requests
 from docker import DockerClient
 
-RUN_LABEL = "io.chaos-gate.run"
+RUN_LABEL = "io.chaos-gate.project"  # which the compose files fill in from CHAOS_PROJECT
 
 _ERRORS = (docker.errors.DockerException, requests.RequestException)
 

@@ -24,6 +24,7 @@ from chaos.containers.service import SERVICE_VARIABLE
 from chaos.errors import EnvironmentProblem
 
 HOLDER = "injector"
+SERVICES = (HOLDER, "llm", "toxiproxy", "watcher")
 LOG_NAMES = {"llm": "llm_supervisor", "toxiproxy": "proxy"}  # as the local backend names them
 _OUTPUT_BYTES = 4096
 _EXIT_LIMIT_S = 20.0
@@ -46,14 +47,23 @@ class Pod:
         self._commands = 0
         self._lock = threading.Lock()
 
-    def find(self) -> None:
-        """Look up what compose has made. Raises when a service has no container."""
+    def make(self, compose: Callable[[Sequence[str]], None]) -> None:
+        """Have `compose` make the holder, start it, then have it make the rest. Blocks."""
+        compose([HOLDER])
+        self._find([HOLDER])
+        self.start(HOLDER)
+        compose([])
+        self._find(SERVICES)
+
+    def _find(self, services: Sequence[str]) -> None:
+        """Look up what compose has made. Raises when one of `services` has no container."""
         with self._told("looking for the containers"):
             found = self._client.api.containers(all=True, filters=objects.labelled(self._run_id))
         self._ids = {one["Labels"]["com.docker.compose.service"]: one["Id"] for one in found}
-        if HOLDER not in self._ids:
+        missing = [service for service in services if service not in self._ids]
+        if missing:
             raise EnvironmentProblem(
-                "compose has made no container for the service injector",
+                f"compose has made no container for {', '.join(missing)}",
                 next_step="see logs/compose.log in the run directory",
             )
 
@@ -228,7 +238,7 @@ def operations(pod: Pod) -> dict[str, Answer]:
         "start": lambda args: pod.start(args["service"]),
         "state": lambda args: pod.state(args["service"]),
         "exit_code": lambda args: pod.exit_code(args["service"]),
-        "run": lambda args: pod.run(args["argv"], float(args["limit_s"])),
+        "run": lambda args: pod.run(args["argv"], float(args["within_s"])),
         "clone": clone,
         "down": lambda args: pod.down(),
     }

@@ -7,7 +7,7 @@ and by `chaos replay`. The GPU overlay is used when the run asked for it.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +75,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         """The command that lives the run in the pod."""
         return [PYTHON, "-m", "chaos.containers.inside", str(run.path), str(IN_IMAGE)]
 
-    def variables(self, plan: Plan) -> dict[str, str]:
+    def variables(self, plan: Plan, run: RunDir) -> dict[str, str]:
         """What the compose files ask for."""
         model = Path(self.model)
         ports = {
@@ -85,6 +85,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return {
             **{f"CHAOS_{name.upper()}_IMAGE": image for name, image in self.images.items()},
             **ports,
+            "CHAOS_PROJECT": run.run_id,
             "CHAOS_UID": str(self.user_id),
             "CHAOS_GID": str(self.group_id),
             "CHAOS_WORKSPACE_SIZE": f"{plan.target.workspace.size_mb}m",
@@ -118,18 +119,18 @@ def check_target(plan: Plan) -> None:
         )
 
 
-def make_project(settings: Settings, plan: Plan, run: RunDir) -> None:
+def make_project(settings: Settings, plan: Plan, run: RunDir, only: Sequence[str] = ()) -> None:
     """Make the containers of a run, not started. Raises `EnvironmentProblem`."""
     project = compose.Project(
         name=compose.project_of(run.run_id),
         run_id=run.run_id,
         repo=REPO,
         gpu=settings.gpu,
-        variables=settings.variables(plan),
+        variables=settings.variables(plan, run),
         services=_services(plan, run),
     )
     command = compose.Compose(settings.compose_argv, settings.compose_version)
-    compose.make(command, project, run, settings.engine)
+    compose.make(command, project, run, settings.engine, only)
 
 
 def _services(plan: Plan, run: RunDir) -> Mapping[str, Mapping[str, Any]]:
@@ -148,6 +149,8 @@ def _services(plan: Plan, run: RunDir) -> Mapping[str, Mapping[str, Any]]:
     # The health checks are for who starts the files by hand: in a run they would probe the LLM
     # server while a fault is measured there, and the harness looks better.
     unprobed = {"healthcheck": {"disable": True}}
+    # Where the files themselves have a check, compose 1.29 refuses to disable it.
+    hardly_probed = {"healthcheck": {"interval": "24h"}}
     return {
         "injector": {
             **unprobed,
@@ -157,7 +160,7 @@ def _services(plan: Plan, run: RunDir) -> Mapping[str, Mapping[str, Any]]:
         },
         "llm": {**unprobed, "environment": marked("llm")},
         "toxiproxy": {
-            **unprobed,
+            **hardly_probed,
             "command": ["-host=127.0.0.1"],
             "environment": marked("toxiproxy"),
         },

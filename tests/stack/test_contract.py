@@ -72,9 +72,7 @@ def lived_in_containers(folder: Path, assets: Assets) -> RunDir:
         pod = Pod(client, run.run_id, run.logs)
         try:
             settings.hand_over(run)
-            make_project(settings, plan, run)
-            pod.find()
-            pod.start(HOLDER)
+            pod.make(lambda only: make_project(settings, plan, run, only))
             python = settings.inside_argv(run)[0]
             program = str(run.path / CONTRACT.name)
             argv = [python, program, "pod", str(run.path), str(IN_IMAGE)]
