@@ -17,7 +17,7 @@ from chaos.child import Interrupts, run_child
 from chaos.errors import EnvironmentProblem
 from chaos.exitcode import ExitCode
 from chaos.launch import Display, prepare
-from chaos.plan import Plan, Sandbox
+from chaos.plan import Backend, Plan, Sandbox
 from chaos.resolve import Request, resolve
 from chaos.rundir import RunDir
 from chaos.schedule import draw
@@ -35,9 +35,16 @@ _SHORT = (
 _BEYOND_BUDGET_S = 600.0
 
 
-def canary(runs: Path, display: Display, *, seed: int | None, sandbox: Sandbox) -> int:
+def canary(
+    runs: Path,
+    display: Display,
+    *,
+    seed: int | None,
+    sandbox: Sandbox,
+    backend: Backend = "local",
+) -> int:
     """Run it; 0 when it failed as it must, 4 when it did not, 130 when interrupted."""
-    plan = canary_plan(seed, sandbox)
+    plan = canary_plan(seed, sandbox, backend)
     prepared = prepare(plan, draw(plan), runs, display)
     silent = display.json or display.quiet
     limit_s = plan.guardrails.run_budget_s + _BEYOND_BUDGET_S
@@ -51,9 +58,11 @@ def canary(runs: Path, display: Display, *, seed: int | None, sandbox: Sandbox) 
     return int(ExitCode.INVALID if problem else ExitCode.PASS)
 
 
-def canary_plan(seed: int | None, sandbox: Sandbox) -> Plan:
+def canary_plan(seed: int | None, sandbox: Sandbox, backend: Backend = "local") -> Plan:
     """The short soak C, with the defective program where the Watcher's own would be."""
-    request = Request("soak_c", faults=[FAULT], seed=seed, overrides=_SHORT, sandbox=sandbox)
+    request = Request(
+        "soak_c", faults=[FAULT], seed=seed, overrides=_SHORT, sandbox=sandbox, backend=backend
+    )
     plan = resolve(request)
     target = plan.target
     workspace = replace(
@@ -66,7 +75,8 @@ def canary_plan(seed: int | None, sandbox: Sandbox) -> Plan:
         plan,
         target=changed,
         title="The canary: must fail",
-        reproduce=f"chaos canary --seed {plan.seed}",
+        reproduce=f"chaos canary --seed {plan.seed}"
+        + (f" --backend {backend}" if backend != "local" else ""),
     )
 
 

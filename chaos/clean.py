@@ -16,7 +16,7 @@ from chaos.exitcode import ExitCode
 from chaos.faults.ledger import Ledger
 from chaos.faults.registry import fault_kind
 from chaos.owner import is_alive, processes_of
-from chaos.rundir import RunDir, find
+from chaos.rundir import CONTAINERS, RunDir, find
 
 _KILL_LIMIT_S = 5.0
 
@@ -47,7 +47,7 @@ def _runs(root: Path) -> list[RunDir]:
 
 
 def _clean_run(run: RunDir, say: Callable[[str], None]) -> list[str]:
-    left = _end_processes(run, say) + _remove_workspace(run, say)
+    left = _end_processes(run, say) + _remove_workspace(run, say) + _remove_containers(run, say)
     ledger = Ledger(run.ledger)
     for entry in ledger.open_entries():
         what = f"fault {entry.fault_id} ({entry.name}) of {run.path}"
@@ -74,6 +74,15 @@ def _remove_workspace(run: RunDir, say: Callable[[str], None]) -> list[str]:
         return [f"{workspace}: {error.strerror}"]
     say(f"{workspace}: removed")
     return []
+
+
+def _remove_containers(run: RunDir, say: Callable[[str], None]) -> list[str]:
+    """What a run in containers made in the engine, by its label; the run directory's owner too."""
+    if not (run.path / CONTAINERS).is_file():
+        return []
+    from chaos.containers.leftovers import remove  # the SDK is slow to import
+
+    return remove(run, lambda text: say(f"{run.path}: {text}"))
 
 
 def _end_processes(run: RunDir, say: Callable[[str], None]) -> list[str]:

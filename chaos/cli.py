@@ -206,9 +206,22 @@ def _add_run(commands: Any) -> None:
         default="namespaces",
         help="`none`: plain processes; what then cannot be had is said",
     )
+    _add_backend(run)
     _add_runs(run)
     add("--dry-run", action="store_true", help="print the plan and the schedule, start nothing")
     _add_output(run)
+
+
+def _add_backend(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--backend",
+        choices=("local", "docker"),
+        default=None,
+        help="local: processes in a private sandbox (the default); docker: containers, from "
+        "docker-compose.yml",
+    )
+    help_text = "give the containers the NVIDIA GPUs (adds docker-compose.gpu.yml)"
+    parser.add_argument("--gpu", action="store_true", help=help_text)
 
 
 def _add_gate(commands: Any) -> None:
@@ -230,6 +243,7 @@ def _add_gate(commands: Any) -> None:
     add("--resume", metavar="DIR", help="go on with a gate: its folder, its name, or latest")
     add("--fail-fast", action="store_true", help="stop at the first failure of the Watcher")
     add("--sandbox", choices=("namespaces", "none"), help="as for chaos run")
+    _add_backend(gate)
     _add_runs(gate)
     add("--dry-run", action="store_true", help="print the runs with their lengths, start nothing")
     _add_output(gate)
@@ -252,6 +266,7 @@ def _add_canary(commands: Any) -> None:
     canary = _add(commands, "canary", act.canary, text, epilog)
     canary.add_argument("--seed", type=_whole, metavar="N", help="of the schedule")
     canary.add_argument("--sandbox", choices=("namespaces", "none"), default="namespaces")
+    canary.add_argument("--backend", choices=("local", "docker"), default="local")
     _add_runs(canary)
     _add_output(canary)
 

@@ -46,6 +46,8 @@ def run(options: argparse.Namespace) -> int:
             seed=options.seed,
             overrides=options.set,
             sandbox=options.sandbox,
+            backend=options.backend or "local",
+            gpu=options.gpu,
         )
     )
     drawn = schedule.draw(plan)
@@ -104,6 +106,8 @@ def gate(options: argparse.Namespace) -> int:
         seed=options.seed,
         target=options.target,
         sandbox=options.sandbox,
+        backend=options.backend,
+        gpu=options.gpu,
         resume=options.resume,
         fail_fast=options.fail_fast,
         dry_run=options.dry_run,
@@ -118,7 +122,9 @@ def canary(options: argparse.Namespace) -> int:
     from chaos.launch import Display
 
     display = Display(json=options.json, quiet=options.quiet, no_color=options.no_color)
-    return canary(options.runs, display, seed=options.seed, sandbox=options.sandbox)
+    return canary(
+        options.runs, display, seed=options.seed, sandbox=options.sandbox, backend=options.backend
+    )
 
 
 def replay(options: argparse.Namespace) -> int:

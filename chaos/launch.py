@@ -1,6 +1,7 @@
 """From a resolved plan to a running sandbox: assets, run directory, guardian.
 
-`start` never returns: the calling process becomes the guardian, so that the process a user sees,
+`start` never returns: the calling process becomes the guardian (of a run in containers: the
+conductor), so that the process a user sees,
 signals and kills stays the same. What has something to do after the run starts it as a child
 instead (child.py). Knows nothing of what a run does.
 """
@@ -11,7 +12,7 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NoReturn
+from typing import TYPE_CHECKING, Literal, NoReturn, TextIO
 
 from chaos import rundir
 from chaos.describe import head
@@ -21,6 +22,10 @@ from chaos.plan import Plan
 from chaos.sandbox.command import guardian_argv
 from chaos.schedule import Schedule
 from chaos.yamlfile import shown
+
+if TYPE_CHECKING:
+    from chaos.assets import Assets
+    from chaos.containers.settings import Settings
 
 Mode = Literal["live", "lines", "quiet", "json"]
 
@@ -79,11 +84,19 @@ def prepare(plan: Plan, schedule: Schedule, runs: Path, display: Display) -> Pre
     out = sys.stderr if mode == "json" else sys.stdout
     if mode != "quiet":
         print(head(plan, schedule), file=out, flush=True)
-    user_namespace = plan.sandbox == "namespaces" and require().user
+    in_containers = plan.backend == "docker"
+    user_namespace = not in_containers and plan.sandbox == "namespaces" and require().user
     assets = ensure(progress_for(quiet=display.quiet))
+    settings = _containers(plan, assets, out, quiet=display.quiet) if in_containers else None
     run = _written(plan, schedule, runs)
     if mode != "quiet":
         print(f"run: {shown(run.path)}", file=out, flush=True)
+    env = {**os.environ, **assets.environment(), "PYTHONPATH": _python_path()}
+    if settings is not None:
+        settings.write(run)
+        conduct = [sys.executable, "-m", "chaos.containers.conductor", str(run.path)]
+        plain = ["--no-color"] if display.plain() else []
+        return Prepared(run, [*conduct, "--display", mode, *plain], env)
     inner = [sys.executable, "-m", "chaos.inner", str(run.path), "--display", mode]
     judge = [sys.executable, "-m", "chaos", "check", str(run.path), "--reports"]
     judge += ["--json"] if mode == "json" else ["--quiet"] if mode == "quiet" else []
@@ -96,8 +109,18 @@ def prepare(plan: Plan, schedule: Schedule, runs: Path, display: Display) -> Pre
         expect=run.verdict,
         on_crash=[*judge, *plain],
     )
-    env = {**os.environ, **assets.environment(), "PYTHONPATH": _python_path()}
     return Prepared(run, argv, env)
+
+
+def _containers(plan: Plan, assets: Assets, out: TextIO, *, quiet: bool) -> Settings:
+    """Engine, compose and images of a run in containers, with progress while images are built."""
+    from chaos.containers.prepare import prepare as prepare_containers
+
+    def say(text: str) -> None:
+        if not quiet:
+            print(text, file=out, flush=True)
+
+    return prepare_containers(plan, assets, say)
 
 
 def _written(plan: Plan, schedule: Schedule, runs: Path) -> rundir.RunDir:

@@ -18,6 +18,7 @@ from chaos.target import Target
 SCHEMA = 1
 
 Sandbox = Literal["namespaces", "none"]
+Backend = Literal["local", "docker"]
 Value = float | int | str  # of a fault's parameter
 
 
@@ -63,7 +64,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     reproduce: str
     strikes: int | None = None
     overlap: bool = False
-    backend: Literal["local"] = "local"
+    backend: Backend = "local"
+    gpu: bool = False  # containers are given the machine's NVIDIA GPUs
     schema: int = SCHEMA
 
     @property

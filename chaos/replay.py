@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from itertools import zip_longest
@@ -82,7 +83,7 @@ def replay(stored: RunDir, runs: Path, display: Display, *, force: bool = False)
     """
     plan, schedule, differences = stored_schedule(stored, force=force)
     before = _verdict(stored)
-    differences += _asset_differences(stored, display, force=force)
+    differences += _asset_differences(stored, plan, display, force=force)
     origin = {
         "run_id": stored.run_id,
         "path": str(stored.path),
@@ -141,7 +142,7 @@ def stored_schedule(stored: RunDir, *, force: bool) -> tuple[Plan, Schedule, lis
     return plan, schedule, [difference]
 
 
-def _asset_differences(stored: RunDir, display: Display, *, force: bool) -> list[str]:
+def _asset_differences(stored: RunDir, plan: Plan, display: Display, *, force: bool) -> list[str]:
     """What differs between the stored run's parts and those that a run would use now."""
     from chaos.assets import ensure
     from chaos.assets.progress import progress_for
@@ -149,6 +150,8 @@ def _asset_differences(stored: RunDir, display: Display, *, force: bool) -> list
     now = asdict(ensure(progress_for(quiet=display.quiet)))
     then = stored.read_json(stored.provenance) if stored.provenance.is_file() else {}
     found = asset_differences(then, now)
+    if plan.backend == "docker":
+        found += image_differences(then, images_now(plan, display))
     if found and not force:
         raise EnvironmentProblem(
             f"the parts are not those of the stored run: {'; '.join(found)}",
@@ -168,6 +171,29 @@ def asset_differences(provenance: Mapping[str, Any], now: Mapping[str, Any]) -> 
         f"{name}: then {then.get(name, 'not recorded')}, now {now[name]}"
         for name in _ASSETS
         if str(then.get(name, "not recorded")) != str(now[name])
+    ]
+
+
+def images_now(plan: Plan, display: Display) -> dict[str, str]:
+    """The digest of each image that a run would use now; builds what is missing."""
+    from chaos.assets import ensure
+    from chaos.containers.prepare import prepare as prepare_containers
+
+    def say(text: str) -> None:
+        if not display.quiet:
+            print(text, file=sys.stderr, flush=True)
+
+    return prepare_containers(plan, ensure(), say).digests
+
+
+def image_differences(provenance: Mapping[str, Any], now: Mapping[str, str]) -> list[str]:
+    """One text for each image whose digest is another, or was not recorded."""
+    then = provenance.get("containers")
+    digests = then.get("digests", {}) if isinstance(then, Mapping) else {}
+    return [
+        f"image {name}: then {str(digests.get(name, 'not recorded'))[:19]}, now {digest[:19]}"
+        for name, digest in sorted(now.items())
+        if digests.get(name) != digest
     ]
 
 

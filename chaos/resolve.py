@@ -23,7 +23,7 @@ from chaos.errors import UsageError, unknown_name
 from chaos.experiment import Experiment
 from chaos.faults.registry import fault_kind
 from chaos.options import Effective, merge_params, override, split_fault
-from chaos.plan import FaultPlan, Plan, Sandbox
+from chaos.plan import Backend, FaultPlan, Plan, Sandbox
 from chaos.schedule import storm_needed_s
 from chaos.soaks import workload_kind
 from chaos.target import Target
@@ -60,6 +60,8 @@ class Request:
     seed: int | None = None
     overrides: Sequence[str] = ()
     sandbox: Sandbox = "namespaces"
+    backend: Backend = "local"
+    gpu: bool = False
     experiments: Path = field(default=EXPERIMENTS)
 
 
@@ -95,6 +97,7 @@ def read_target(
 
 def resolve(request: Request) -> Plan:
     """The effective plan. Raises `UsageError` for whatever is unknown or out of range."""
+    _check_backend(request)
     document, experiment = read_soak(request.soak, request.experiments)
     _check_experiment(document, experiment)
     profile_name = request.profile or experiment.default_profile
@@ -140,9 +143,26 @@ def resolve(request: Request) -> Plan:
         overlap=request.overlap,
         seed=seed,
         sandbox=request.sandbox,
+        backend=request.backend,
+        gpu=request.gpu,
         reproduce=_reproduce(request, profile_name, seed),
     )
     return _made_to_fit(plan) if request.pool and not _sets_storm(request) else plan
+
+
+def _check_backend(request: Request) -> None:
+    if request.gpu and request.backend != "docker":
+        raise UsageError(
+            "--gpu is for containers",
+            place="--gpu",
+            next_step="add --backend docker; the local backend uses a GPU that is there",
+        )
+    if request.sandbox == "none" and request.backend == "docker":
+        raise UsageError(
+            "--sandbox none is for the local backend: containers are a sandbox of their own",
+            place="--sandbox",
+            next_step="leave one of the two out",
+        )
 
 
 def is_path(name: str) -> bool:
@@ -295,4 +315,6 @@ def _reproduce(request: Request, profile_name: str, seed: int) -> str:
     for text in request.overrides:
         words += ["--set", text]
     words += ["--sandbox", "none"] if request.sandbox == "none" else []
+    words += ["--backend", request.backend] if request.backend != "local" else []
+    words += ["--gpu"] if request.gpu else []
     return shlex.join(words)

@@ -6,6 +6,7 @@
       config.json       the effective plan: experiment, target, profile, faults, seed, limits
       schedule.json     what happens when, with its hash
       provenance.json   what exactly ran, on what
+      containers.json   a run in containers: engine, compose, images, user
       history.jsonl     the append-only record (chaos/history.py)
       ledger.jsonl      undo records of faults (chaos/faults/ledger.py)
       logs/             stdout and stderr of every process
@@ -27,6 +28,8 @@ from pathlib import Path
 from typing import Any
 
 from chaos.errors import ChaosError, UsageError
+
+CONTAINERS = "containers.json"  # of a run in containers: what it was made of
 
 
 def write_atomic(path: Path, text: str) -> None:

@@ -8,6 +8,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,19 @@ def toxiproxy_binary(assets: Assets) -> Path:
     """The real Toxiproxy server."""
     assert assets.toxiproxy is not None, f"no Toxiproxy here: {assets.toxiproxy_reason}"
     return assets.toxiproxy
+
+
+@pytest.fixture(scope="session")
+def docker_engine() -> str:
+    """Where a container engine answers; without one the test is skipped with the reason."""
+    from chaos.containers import engine
+    from chaos.errors import EnvironmentProblem
+
+    try:
+        with closing(engine.connect()) as client:
+            return str(client.api.base_url)
+    except EnvironmentProblem as problem:
+        pytest.skip(f"needs a container engine: {problem.message}")
 
 
 @pytest.fixture(autouse=True)

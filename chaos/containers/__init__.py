@@ -1,1 +1,1 @@
-"""The stack in containers."""
+"""The docker backend: the same stack, its programs in containers of one pod."""

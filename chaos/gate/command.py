@@ -25,7 +25,7 @@ from chaos.gate.settings import absolute, default_path, read_settings
 from chaos.gate.state import GateDir, GateState, GateVerdict
 from chaos.gate.steps import GatePlan, GateRequest, chosen_soaks, planned
 from chaos.launch import Display
-from chaos.plan import Sandbox
+from chaos.plan import Backend, Sandbox
 from chaos.report.stored import load
 from chaos.rundir import RunDir, write_atomic
 from chaos.units import duration_text
@@ -44,6 +44,8 @@ class Asked:
     seed: int | None = None
     target: str | None = None
     sandbox: Sandbox | None = None
+    backend: Backend | None = None
+    gpu: bool = False
     resume: str | None = None
     fail_fast: bool = False
     dry_run: bool = False
@@ -93,6 +95,8 @@ def _request(asked: Asked) -> GateRequest:
         seed=secrets.randbits(32) if asked.seed is None else asked.seed,
         target=absolute(asked.target) if asked.target else None,
         sandbox=asked.sandbox or "namespaces",
+        backend=asked.backend or "local",
+        gpu=asked.gpu,
     )
 
 
@@ -122,6 +126,8 @@ def _check_asked(asked: Asked, state: GateState, place: GateDir) -> None:
         ("--seed", asked.seed, request.seed),
         ("--target", absolute(asked.target) if asked.target else None, request.target),
         ("--sandbox", asked.sandbox, request.sandbox),
+        ("--backend", asked.backend, request.backend),
+        ("--gpu", asked.gpu or None, request.gpu),
     ):
         if wanted is not None and wanted != stored:
             raise UsageError(

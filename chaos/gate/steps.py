@@ -18,7 +18,7 @@ import msgspec
 from chaos.errors import UsageError, unknown_name
 from chaos.gate.settings import GateSettings, read_settings
 from chaos.options import CONTROL
-from chaos.plan import Plan, Sandbox
+from chaos.plan import Backend, Plan, Sandbox
 from chaos.resolve import Request, resolve, soak_names
 from chaos.schedule import Schedule, draw
 
@@ -38,6 +38,8 @@ class GateRequest(msgspec.Struct, frozen=True, kw_only=True):
     seed: int
     target: str | None = None
     sandbox: Sandbox = "namespaces"
+    backend: Backend = "local"
+    gpu: bool = False
 
 
 @dataclass(frozen=True)
@@ -118,6 +120,8 @@ def _step(request: GateRequest, soak: str, faults: Sequence[str], changes: Seque
             seed=request.seed,
             overrides=changes,
             sandbox=request.sandbox,
+            backend=request.backend,
+            gpu=request.gpu,
         )
     )
     control = tuple(faults) == (CONTROL,)

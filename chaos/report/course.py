@@ -151,6 +151,8 @@ class Course:
 
     def phase_spans(self) -> list[tuple[str, float, float]]:
         """(name, start, end) of each phase."""
+        if not self.phases:  # a run that never began
+            return []
         ends = [t_s for _, t_s in self.phases[1:]] + [self.end_s]
         return [(name, a, b) for (name, a), b in zip(self.phases, ends, strict=True)]
 

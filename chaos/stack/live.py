@@ -1,37 +1,36 @@
-"""The running stack of the local backend: the handles that a run works with.
+"""The running stack: the handles that a run works with, whatever its programs run in.
 
-Knows how to reach its parts, not how they were brought up (local.py does).
+Knows how to reach its parts, not how they were brought up (builder.py does).
 """
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from chaos.stack.base import Clock, CommandResult, Endpoint, Proxy, Service, Wire
 from chaos.stack.clock import WatcherClock
-from chaos.stack.process import LocalService, Surroundings, run_command
 from chaos.stack.toxiproxy import ToxiproxyClient
 from chaos.stack.wire import WireControl
 from chaos.stack.workspace import collect, fill_words
 from chaos.target import Target
 
 
-class LocalStack:
+class LiveStack:
     """The running stack. See `chaos.stack.base.Stack`."""
 
     def __init__(
         self,
         target: Target,
         workspace: Path,
-        where: Surroundings,
         values: Mapping[str, Any],
         services: Mapping[str, Service],
         proxy: ToxiproxyClient,
         installed: set[str],
         *,
+        run_command: Callable[[Sequence[str], float], CommandResult],
+        second_watcher: Callable[[], Service],
         wire: WireControl | None,
         sandboxed: bool,
         daemon: bool,
@@ -46,7 +45,8 @@ class LocalStack:
         self.proxy: Proxy = proxy
         self.wire: Wire | None = wire
         self.clock: Clock | None = clock
-        self._where = where
+        self._run_command = run_command
+        self._second_watcher = second_watcher
         self._values = values
         self._services = services
         self._installed = installed
@@ -58,18 +58,11 @@ class LocalStack:
 
     def second_watcher(self) -> Service:
         """Another process of the Watcher's program, not started yet; its log is its own."""
-        spec = self.target.watcher
-        return LocalService(
-            "watcher_second",
-            fill_words(spec.start, self._values, place=f"{self._place}, watcher"),
-            self._where,
-            self._services["watcher"].log.with_name("watcher_second.log"),
-            stop_signal=signal.Signals[f"SIG{spec.stop_signal}"],
-        )
+        return self._second_watcher()
 
     def run(self, argv: Sequence[str], limit_s: float) -> CommandResult:
         """Run a command (placeholders allowed) in the workspace with the target's environment."""
-        return run_command(fill_words(argv, self._values, place=self._place), self._where, limit_s)
+        return self._run_command(fill_words(argv, self._values, place=self._place), limit_s)
 
     def collect(self, destination: Path) -> None:
         """Copy the Watcher's data files into `destination`; bounded, follows no link."""

@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from chaos.errors import EnvironmentProblem
-from chaos.stack.base import Endpoint, Stopped
-from chaos.stack.process import LocalService
+from chaos.stack.base import Endpoint, Service, Stopped
 from chaos.stack.proctree import await_gone, await_stopped, is_alive, send, tree
 
 _CALL_LIMIT_S = 2.0
@@ -29,7 +28,7 @@ class LLMService:
 
     name = "llm"
 
-    def __init__(self, supervisor: LocalService, control: Endpoint, log: Path) -> None:
+    def __init__(self, supervisor: Service, control: Endpoint, log: Path) -> None:
         self.log = log
         self._supervisor = supervisor
         self._control = control

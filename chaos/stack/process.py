@@ -20,7 +20,7 @@ from pathlib import Path
 
 from chaos.deadline import Deadline
 from chaos.errors import EnvironmentProblem
-from chaos.stack.base import CommandResult, Stopped
+from chaos.stack.base import CommandResult, Service, Stopped
 from chaos.stack.proctree import await_end, await_gone, await_stopped, send, tree
 from chaos.stopping import RunStopped
 
@@ -95,6 +95,56 @@ def tail(log: Path, lines: int = 8) -> str:
     return "\n".join(text.strip().splitlines()[-lines:])
 
 
+class ReadyFile:
+    """The file by which a program tells that it is ready: replaced, or written again, since `mark`.
+
+    `how_to_look` is the next step in the error of a start that failed.
+    """
+
+    def __init__(self, path: Path, limit_s: float, how_to_look: str) -> None:
+        self._path = path
+        self._limit_s = limit_s
+        self._how_to_look = how_to_look
+        self._before: tuple[int, int] | None = None
+
+    def mark(self) -> None:
+        """Remember it as it is, before the start."""
+        self._before = self._now()
+
+    def await_written(self, service: Service, cancel: threading.Event) -> None:
+        """Wait until `service` has written it.
+
+        Raises `EnvironmentProblem` with the end of its log when it ends or the limit passes
+        before, and `RunStopped` when `cancel` is set meanwhile.
+        """
+        deadline = Deadline(self._limit_s, cancel)
+        while self._now() in (None, self._before):
+            if not service.alive():
+                raise self._not_ready(
+                    service, f"ended with exit code {service.exit_code()} at its start"
+                )
+            if not deadline.wait(_READY_LOOK_S):
+                if cancel.is_set():
+                    raise RunStopped(f"stopped while {service.name} started")
+                raise self._not_ready(service, f"was not ready within {self._limit_s:g} s")
+
+    def _now(self) -> tuple[int, int] | None:
+        """Changes when the file is replaced or written again; None while there is none."""
+        try:
+            stat = self._path.stat()
+        except FileNotFoundError:
+            return None
+        return stat.st_ino, stat.st_mtime_ns
+
+    def _not_ready(self, service: Service, what: str) -> EnvironmentProblem:
+        said = tail(service.log)
+        return EnvironmentProblem(
+            f"{service.name} {what}" + (f":\n{said}" if said else ""),
+            place=str(service.log),
+            next_step=f"read the log; {self._how_to_look}",
+        )
+
+
 class LocalService:
     """A program of the stack as a process. See `chaos.stack.base.Service`.
 
@@ -120,8 +170,10 @@ class LocalService:
         self._argv = list(argv)
         self._where = where
         self._stop_signal = stop_signal
-        self._ready_file = ready_file
-        self._ready_limit_s = ready_limit_s
+        started_by = "start it by hand: " + " ".join(argv)
+        self._ready = (
+            ReadyFile(ready_file, ready_limit_s, started_by) if ready_file is not None else None
+        )
         self._cancel = cancel or threading.Event()
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -129,11 +181,12 @@ class LocalService:
         """Start it unless it is running; returns when it is ready."""
         if self.alive():
             return
-        before = self._ready_mark()
+        if self._ready is not None:
+            self._ready.mark()
         with self.log.open("ab") as log:
             self._process = spawn(self._argv, self._where, log.fileno())
-        if self._ready_file is not None:
-            self._await_ready(before)
+        if self._ready is not None:
+            self._ready.await_written(self, self._cancel)
 
     def stop(self, limit_s: float) -> Stopped:
         """Ask it to end, wait up to `limit_s`, then kill it; what it started is killed too."""
@@ -183,40 +236,8 @@ class LocalService:
         """Exit code (negative: signal) of the last start; None while it runs or never ran."""
         return self._process.poll() if self._process is not None else None
 
-    def log_tail(self) -> str:
-        """The end of its log, for an error message."""
-        return tail(self.log)
-
     def _kill_all(self, process: subprocess.Popen[bytes]) -> None:
         pids = tree(process.pid)
         send(pids, signal.SIGKILL)
         await_end(process, _KILL_LIMIT_S)  # reaps it
         await_gone(pids, _KILL_LIMIT_S)
-
-    def _ready_mark(self) -> tuple[int, int] | None:
-        """Changes when the ready file is replaced or written again; None while there is none."""
-        if self._ready_file is None:
-            return None
-        try:
-            stat = self._ready_file.stat()
-        except FileNotFoundError:
-            return None
-        return stat.st_ino, stat.st_mtime_ns
-
-    def _await_ready(self, before: tuple[int, int] | None) -> None:
-        deadline = Deadline(self._ready_limit_s, self._cancel)
-        while self._ready_mark() in (None, before):
-            if not self.alive():
-                raise self._not_ready(f"ended with exit code {self.exit_code()} at its start")
-            if not deadline.wait(_READY_LOOK_S):
-                if self._cancel.is_set():
-                    raise RunStopped(f"stopped while {self.name} started")
-                raise self._not_ready(f"was not ready within {self._ready_limit_s:g} s")
-
-    def _not_ready(self, what: str) -> EnvironmentProblem:
-        said = self.log_tail()
-        return EnvironmentProblem(
-            f"{self.name} {what}" + (f":\n{said}" if said else ""),
-            place=str(self.log),
-            next_step=f"read the log; start it by hand: {' '.join(self._argv)}",
-        )

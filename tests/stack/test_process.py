@@ -14,7 +14,7 @@ import pytest
 
 from chaos.deadline import Deadline
 from chaos.errors import EnvironmentProblem
-from chaos.stack.process import LocalService, Surroundings, run_command
+from chaos.stack.process import LocalService, Surroundings, run_command, tail
 from chaos.stack.proctree import await_gone, processes
 from chaos.stopping import RunStopped
 
@@ -75,9 +75,9 @@ def test_start_returns_when_ready(make: Make, tmp_path: Path) -> None:
     assert sorted(service.pids()) == sorted([parent, child])
     assert service.exit_code() is None
     deadline = Deadline(10)
-    while not service.log_tail() and deadline.wait(0.01):
+    while not tail(service.log) and deadline.wait(0.01):
         pass
-    assert service.log_tail() == "said something"
+    assert tail(service.log) == "said something"
 
 
 def test_an_old_ready_file_does_not_count(make: Make, tmp_path: Path) -> None:

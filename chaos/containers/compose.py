@@ -1,0 +1,159 @@
+"""The compose files, applied to one run: the project, its variables, and what only a run adds.
+
+The same files that a user starts by hand (docker-compose.yml, docker-compose.gpu.yml), with an
+override written into the run directory. Compose only makes the objects; they are started, stopped
+and removed by the docker SDK. Compose v2 (`docker compose`) and v1 (`docker-compose` 1.29) both
+serve. Source: the Compose specification.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from chaos.errors import EnvironmentProblem
+from chaos.owner import RUN_ID_VARIABLE
+from chaos.rundir import RunDir, write_atomic
+
+_VERSION_LIMIT_S = 20.0
+_MAKE_LIMIT_S = 120.0
+_V1_OLDEST = (1, 29)
+
+
+@dataclass(frozen=True)
+class Compose:
+    """The compose command that this machine has."""
+
+    argv: tuple[str, ...]
+    version: str
+
+
+def find() -> Compose:
+    """Compose v2, else v1. Raises `EnvironmentProblem` when there is neither."""
+    tried = []
+    for argv in (("docker", "compose"), ("docker-compose",)):
+        program = shutil.which(argv[0])
+        if program is None:
+            tried.append(f"{argv[0]}: not installed")
+            continue
+        command = (program, *argv[1:])
+        version = _version(command)
+        if version is None:
+            tried.append(f"{' '.join(argv)}: not available")
+        elif _numbers(version) < _V1_OLDEST:
+            tried.append(f"{' '.join(argv)}: {version} is too old")
+        else:
+            return Compose(command, version)
+    raise EnvironmentProblem(
+        f"there is no Compose ({'; '.join(tried)})",
+        next_step="install the plugin docker-compose-v2 (or docker-compose 1.29 or newer)",
+    )
+
+
+def _version(command: Sequence[str]) -> str | None:
+    try:
+        done = subprocess.run(
+            [*command, "version", "--short"],
+            capture_output=True,
+            text=True,
+            timeout=_VERSION_LIMIT_S,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    found = re.search(r"\d+\.\d+\S*", done.stdout)
+    return found[0] if done.returncode == 0 and found else None
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", version)[:2])
+
+
+def project_of(run_id: str) -> str:
+    """The compose project of a run: one each, so that runs never meet."""
+    return "chaos-" + re.sub(r"[^a-z0-9_-]", "-", run_id.lower())
+
+
+@dataclass(frozen=True)
+class Project:
+    """Everything that compose is told for one run.
+
+    `services` has, by service, what the run adds to the files: command, environment, volumes.
+    """
+
+    name: str
+    run_id: str
+    repo: Path
+    gpu: bool
+    variables: Mapping[str, str]
+    services: Mapping[str, Mapping[str, Any]]
+
+    def override(self) -> dict[str, Any]:
+        """The third compose file: what the run adds to the services.
+
+        Nothing about the network and the volume, whose description compose 1.29 would replace:
+        the files themselves give every object the label of its project.
+        """
+        return {"services": {name: dict(added) for name, added in self.services.items()}}
+
+    def files(self, override: Path) -> list[Path]:
+        """In the order in which they are merged."""
+        names = ["docker-compose.yml", *(["docker-compose.gpu.yml"] if self.gpu else [])]
+        return [*(self.repo / name for name in names), override]
+
+
+def make(
+    compose: Compose, project: Project, run: RunDir, engine: str, only: Sequence[str] = ()
+) -> None:
+    """Make (not start) the containers, the network and the volume; `only` those services.
+
+    What shares a pod must be made while its holder runs: compose 1.29 does not see it otherwise.
+    Raises `EnvironmentProblem` with what compose said; what it made by then carries the label.
+    """
+    override = run.path / "compose.override.json"
+    write_atomic(override, json.dumps(project.override(), indent=2) + "\n")
+    # A compose that goes on after its harness was killed would make what nobody removes: it dies
+    # with us, and carries the run's mark, by which `chaos clean` ends what it started.
+    setpriv = shutil.which("setpriv")
+    argv = [setpriv, "--pdeathsig", "KILL", "--"] if setpriv else []
+    argv += [*compose.argv, "--project-name", project.name]
+    for path in project.files(override):
+        argv += ["--file", str(path)]
+    argv += ["up", "--no-start", "--no-build", *only]
+    env = {**os.environ, **project.variables, "DOCKER_HOST": engine}
+    env |= {RUN_ID_VARIABLE: project.run_id}
+    for name in ("COMPOSE_FILE", "COMPOSE_PROFILES", "COMPOSE_PROJECT_NAME"):
+        env.pop(name, None)
+    try:
+        done = subprocess.run(
+            argv,
+            cwd=project.repo,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=_MAKE_LIMIT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise EnvironmentProblem(
+            f"compose has not made the containers in {_MAKE_LIMIT_S:g} s",
+            place=" ".join(compose.argv),
+            next_step="look whether the engine answers (docker info), then start again",
+        ) from error
+    with (run.logs / "compose.log").open("a", encoding="utf-8") as log:
+        log.write(done.stdout + done.stderr)
+    if done.returncode != 0:
+        said = [line for line in done.stderr.strip().splitlines() if line.strip()]
+        raise EnvironmentProblem(
+            f"compose could not make the containers: {' '.join(said[-3:])[-400:]}",
+            place=str(run.logs / "compose.log"),
+            next_step="see the log; `docker-compose config` checks the files",
+        )

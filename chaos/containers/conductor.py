@@ -1,0 +1,216 @@
+"""The process the user sees of a run in containers: `python -m chaos.containers.conductor RUNDIR`.
+
+::
+
+    conductor (this)                       the PID that `chaos run` had; talks to the engine
+      docker exec, its streams a channel
+        chaos.containers.inside RUNDIR     in the pod: lives the run, sees everything as a sandbox
+          Watcher, LLM server, Toxiproxy   containers that share its process table and loopback
+
+It makes the pod, starts the harness in it, does for it what only the engine can do, shows the
+history as it grows, removes everything that carries the run's label, and has the run judged. When
+it is killed, the harness inside reads the end of the channel, heals its faults and ends the pod;
+what then is left in the engine carries the label, and `chaos clean` removes it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
+from types import FrameType
+
+from loguru import logger
+
+from chaos.assets import locate
+from chaos.containers import engine
+from chaos.containers.exec_stream import ExecStream
+from chaos.containers.pod import HOLDER, Pod
+from chaos.containers.settings import FILE, REPO, Settings, make_project
+from chaos.errors import ChaosError
+from chaos.exitcode import ExitCode
+from chaos.history import HistoryWriter
+from chaos.plan import Plan
+from chaos.provenance import gather
+from chaos.report.follow import Follower
+from chaos.report.live import LiveView, Mode
+from chaos.rundir import RunDir
+from chaos.schedule import Schedule
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_SIGNALS_BEFORE_KILL = 3
+_WORKERS = 8
+_END_LIMIT_S = 60.0  # from a signal to the end of the harness inside
+
+
+class Conductor:
+    """One run in one pod."""
+
+    def __init__(self, run: RunDir, view: LiveView) -> None:
+        self._run = run
+        self._view = view
+        self._plan = Plan.from_json(run.read_json(run.config))
+        self._settings = Settings.read(run)
+        self._client = engine.connect(self._settings.engine)
+        self._pod = Pod(self._client, run.run_id, run.logs)
+        self._stream: ExecStream | None = None
+        self._signals: list[str] = []
+        self._hurry_from_s: float | None = None
+
+    def conduct(self) -> list[str]:
+        """Live the run; returns what of it could not be removed. Raises `ChaosError`."""
+        for number in _SIGNALS:
+            signal.signal(number, self._on_signal)
+        try:
+            self._up()
+            self._serve()
+        finally:
+            left = self._pod.remove()
+            self._give_back()
+            self._client.close()
+        return left
+
+    def interrupted(self) -> bool:
+        """Whether the user asked for the end."""
+        return bool(self._signals)
+
+    def _up(self) -> None:
+        self._view.step("pod: making its containers")
+        self._settings.hand_over(self._run)
+        self._pod.make(lambda only: make_project(self._settings, self._plan, self._run, only))
+
+    def _serve(self) -> None:
+        """Until the harness inside has ended."""
+        if self._signals:
+            return
+        argv = self._settings.inside_argv(self._run)
+        stream = ExecStream(self._client, self._pod.id_of(HOLDER), argv)
+        self._stream = stream
+        for name in self._signals:  # one that came before there was anybody to tell
+            stream.tell_signal(name)
+        with ThreadPoolExecutor(_WORKERS, thread_name_prefix="conductor") as workers:
+            stream.serve(self._pod, workers, hurried=self._hurried)
+        code = stream.exit_code()
+        if code != 0 and not self._signals:
+            said = stream.said()
+            print(
+                f"chaos: the harness in the pod ended with exit code {code}"
+                + (f":\n{said}" if said else ""),
+                file=sys.stderr,
+            )
+
+    def _hurried(self) -> bool:
+        """Whether it is time to end the pod, ready or not."""
+        since_s = self._hurry_from_s
+        return since_s is not None and time.monotonic() - since_s > _END_LIMIT_S
+
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+        self._signals.append(signal.Signals(number).name)
+        if self._hurry_from_s is None:
+            self._hurry_from_s = time.monotonic()
+        if len(self._signals) >= _SIGNALS_BEFORE_KILL:  # an impatient user wins
+            self._hurry_from_s = 0.0
+        if self._stream is not None:
+            self._stream.tell_signal(self._signals[-1])
+
+    def _give_back(self) -> None:
+        """What the pod's user wrote into the run directory becomes the user's own again."""
+        self._settings.take_back(self._run)
+
+
+@contextlib.contextmanager
+def shown(run: RunDir, display: Mode, *, no_color: bool) -> Iterator[LiveView]:
+    """The view of the run, fed from its history as the harness inside writes it."""
+    plan = Plan.from_json(run.read_json(run.config))
+    schedule = Schedule.from_json(run.read_json(run.schedule))
+    view = LiveView(plan, schedule, display, no_color=no_color)
+    follower = Follower(run.history, view.on_record)
+    view.start()
+    follower.start()
+    try:
+        yield view
+    finally:
+        follower.stop()
+        view.stop()
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Live and judge the run prepared in RUNDIR; returns the exit code of `chaos run`."""
+    parser = argparse.ArgumentParser(prog="chaos.containers.conductor", description=__doc__)
+    parser.add_argument("rundir", type=Path)
+    parser.add_argument("--display", choices=("live", "lines", "quiet", "json"), default="lines")
+    parser.add_argument("--no-color", action="store_true")
+    args = parser.parse_args(argv)
+    run = RunDir(args.rundir.resolve())
+    logger.remove()
+    logger.add(run.logs / "conductor.log", rotation="10 MB", retention=3, enqueue=False)
+    left: list[str] = []
+    interrupted = False
+    try:
+        _record_provenance(run)
+        with shown(run, args.display, no_color=args.no_color) as view:
+            conductor = Conductor(run, view)
+            try:
+                left = conductor.conduct()
+            finally:
+                interrupted = conductor.interrupted()
+    except ChaosError as error:
+        print(f"chaos: error: {error}", file=sys.stderr)
+        if not run.history.exists():
+            _note_failure(run, str(error))
+    return _judged(run, args.display, left, interrupted=interrupted, no_color=args.no_color)
+
+
+def _record_provenance(run: RunDir) -> None:
+    assets = locate()
+    described = {name: value and str(value) for name, value in asdict(assets).items()}
+    gathered = gather(REPO, described, assets.proxy())
+    containers = json.loads((run.path / FILE).read_text(encoding="utf-8"))
+    run.write_json(run.provenance, {**gathered, "containers": containers})
+
+
+def _note_failure(run: RunDir, message: str) -> None:
+    """A run that never began is recorded as such, so that it can be judged like any other."""
+    history = HistoryWriter(run.history, run.run_id)
+    history.event("problem", severity="error", owner="infrastructure", message=message)
+    history.event("cleanup", complete=True, left=[])
+    history.event("stopped", reason="error", message=message)
+    history.close()
+
+
+def _judged(
+    run: RunDir, display: Mode, left: list[str], *, interrupted: bool, no_color: bool
+) -> int:
+    from chaos.judge import judge
+    from chaos.report.announce import announce
+    from chaos.report.write import report_run
+
+    code = int(ExitCode.INTERRUPTED if interrupted else ExitCode.INVALID)
+    if run.history.exists():
+        verdict = judge(run)
+        report_run(run, stream=sys.stderr if display == "json" else None)
+        announce(verdict, run, display, no_color=no_color)
+        code = int(verdict.exit_code)
+    if left:
+        print("chaos: could not remove:\n  " + "\n  ".join(left), file=sys.stderr)
+        print(f"  next: chaos clean {run.path}", file=sys.stderr)
+        return int(ExitCode.CLEANUP_INCOMPLETE)
+    return code
+
+
+if __name__ == "__main__":
+    code = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if threading.active_count() > 1:  # a log that is still followed must not keep us
+        os._exit(code)
+    sys.exit(code)

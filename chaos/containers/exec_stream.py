@@ -1,0 +1,98 @@
+"""The outside end of the channel: one `docker exec` in the pod, its streams, and who answers.
+
+The engine sends standard output and standard error of an exec in frames over one connection
+(Docker Engine API, "Attach to a container", stream format). Knows the channel and the pod.
+"""
+
+from __future__ import annotations
+
+import json
+import select
+import socket
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from contextlib import suppress
+from typing import Any, cast
+
+import docker.errors
+import requests
+from docker import DockerClient
+from docker.utils.socket import next_frame_header, read_exactly
+
+from chaos.containers.channel import Lines, answer_to
+from chaos.containers.engine import problem_of
+from chaos.containers.pod import Pod, operations
+
+_STDOUT = 1
+_LOOK_S = 0.2
+_SAID_BYTES_MAX = 4000
+
+
+class ExecStream:
+    """One exec with its streams attached. `serve` belongs to one thread."""
+
+    def __init__(self, client: DockerClient, container: str, argv: Sequence[str]) -> None:
+        self._client = client
+        try:
+            made = client.api.exec_create(container, list(argv), stdin=True)
+            self._id = made["Id"]
+            opened = client.api.exec_start(self._id, socket=True)
+        except (docker.errors.DockerException, requests.RequestException) as error:
+            raise problem_of(error, "starting the harness in the pod") from error
+        # A plain connection is wrapped for reading; what can be written to is below it.
+        self._file = opened
+        self._socket = cast("socket.socket", getattr(opened, "_sock", opened))
+        self._socket.settimeout(None)
+        self._lock = threading.Lock()
+        self._said = bytearray()
+
+    def serve(self, pod: Pod, workers: Executor, *, hurried: Callable[[], bool]) -> None:
+        """Answer what the harness asks until it ends; `hurried` tells when to end the pod."""
+        can = operations(pod)
+        lines = Lines()
+
+        def handle(line: bytes) -> None:
+            asked = json.loads(line)
+            act = can[asked["op"]]
+            self._send(answer_to(asked["id"], lambda: act(asked["args"])))
+
+        killed = False
+        while True:
+            if not killed and hurried():
+                pod.kill()
+                killed = True
+            if not select.select([self._socket], [], [], _LOOK_S)[0]:
+                continue
+            kind, size = next_frame_header(self._file)
+            if size < 0:
+                return
+            piece = read_exactly(self._file, size)
+            if kind == _STDOUT:
+                for line in lines.feed(piece):
+                    workers.submit(handle, line)
+            else:
+                self._hear(piece)
+
+    def tell_signal(self, name: str) -> None:
+        """Hand a signal of the user's on."""
+        self._send({"signal": name})
+
+    def exit_code(self) -> int | None:
+        """How the harness ended; None where the engine cannot tell."""
+        with suppress(docker.errors.DockerException, requests.RequestException):
+            code = self._client.api.exec_inspect(self._id)["ExitCode"]
+            return None if code is None else int(code)
+        return None
+
+    def said(self) -> str:
+        """The end of what it wrote to standard error."""
+        return self._said.decode(errors="replace").strip()
+
+    def _hear(self, piece: bytes) -> None:
+        self._said.extend(piece)
+        del self._said[:-_SAID_BYTES_MAX]
+
+    def _send(self, message: dict[str, Any]) -> None:
+        with suppress(OSError), self._lock:  # nobody reads any more: `serve` sees the end
+            self._socket.sendall(json.dumps(message).encode() + b"\n")

@@ -1,0 +1,177 @@
+"""What one run in containers is made of: engine, compose, images, user. Kept in `containers.json`.
+
+Decided before the run directory is written (`prepared`), read by the conductor, by `chaos clean`
+and by `chaos replay`. The GPU overlay is used when the run asked for it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from chaos import __version__
+from chaos.containers import compose
+from chaos.containers.backend import PYTHON, product_environment, values_for
+from chaos.containers.service import SERVICE_VARIABLE
+from chaos.errors import EnvironmentProblem, UsageError
+from chaos.owner import RUN_ID_VARIABLE
+from chaos.plan import Plan
+from chaos.rundir import CONTAINERS, RunDir
+from chaos.soaks import workload_kind
+from chaos.stack.workspace import fill_words
+
+REPO = Path(__file__).resolve().parents[2]
+IN_IMAGE = Path("/opt/chaos")  # the harness in the injector's image
+FILE = CONTAINERS
+USER_ID = 10001  # in the containers, when root starts the run: nothing in them is root
+_HOLD_SLACK_S = 3600.0
+_LLM = {"upstream": "127.0.0.1:8081", "control": "127.0.0.1:8079"}  # of the image
+_EVENTS = "logs/llm_events.jsonl"
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """See the module. `images`: reference by service. `engine_facts`, `digests`: provenance."""
+
+    engine: str
+    compose_argv: tuple[str, ...]
+    compose_version: str
+    images: dict[str, str]
+    digests: dict[str, str]
+    engine_facts: dict[str, Any]
+    model: str
+    gpu: bool
+    user_id: int
+    group_id: int
+    version: str = __version__
+
+    def write(self, run: RunDir) -> None:
+        """Into the run directory."""
+        run.write_json(run.path / FILE, msgspec.to_builtins(self))
+
+    @classmethod
+    def read(cls, run: RunDir) -> Settings:
+        """What `write` wrote. Raises `ChaosError` when it is not there or not whole."""
+        content = run.read_json(run.path / FILE)
+        try:
+            return msgspec.convert(content, cls)
+        except msgspec.ValidationError as error:
+            raise EnvironmentProblem(str(error), place=str(run.path / FILE)) from error
+
+    def hand_over(self, run: RunDir) -> None:
+        """The pod's user must be able to write into the run directory."""
+        if os.geteuid() == 0:
+            _chown(run.path, self.user_id, self.group_id)
+
+    def take_back(self, run: RunDir) -> None:
+        """Undo `hand_over`."""
+        if os.geteuid() == 0:
+            _chown(run.path, 0, 0)
+
+    def inside_argv(self, run: RunDir) -> list[str]:
+        """The command that lives the run in the pod."""
+        return [PYTHON, "-m", "chaos.containers.inside", str(run.path), str(IN_IMAGE)]
+
+    def variables(self, plan: Plan, run: RunDir) -> dict[str, str]:
+        """What the compose files ask for."""
+        model = Path(self.model)
+        ports = {
+            name: os.environ.get(name, "0")  # 0: any free one, so that runs do not meet
+            for name in ("CHAOS_LLM_PORT", "CHAOS_PROXY_API_PORT")
+        }
+        return {
+            **{f"CHAOS_{name.upper()}_IMAGE": image for name, image in self.images.items()},
+            **ports,
+            "CHAOS_PROJECT": run.run_id,
+            "CHAOS_UID": str(self.user_id),
+            "CHAOS_GID": str(self.group_id),
+            "CHAOS_WORKSPACE_SIZE": f"{plan.target.workspace.size_mb}m",
+            "CHAOS_MODELS": str(model.parent),
+            "CHAOS_MODEL_FILE": model.name,
+        }
+
+
+def user() -> tuple[int, int]:
+    """The user of the containers: ours, so that files and processes are; for root another."""
+    if os.geteuid() == 0:
+        return USER_ID, USER_ID
+    return os.getuid(), os.getgid()
+
+
+def check_target(plan: Plan) -> None:
+    """Raises `UsageError` for a target whose addresses the images do not serve."""
+    llm = plan.target.llm
+    for name, served in _LLM.items():
+        if getattr(llm, name) != served:
+            raise UsageError(
+                f"the LLM image serves {served}, the target has {getattr(llm, name)}",
+                place=f"target {plan.target.target}, llm.{name}",
+                next_step=f"set it to {served}, or use --backend local",
+            )
+    if llm.events != _EVENTS:
+        raise UsageError(
+            f"the LLM image records its events in {_EVENTS}, the target has {llm.events}",
+            place=f"target {plan.target.target}, llm.events",
+            next_step=f"set it to {_EVENTS}, or use --backend local",
+        )
+
+
+def make_project(settings: Settings, plan: Plan, run: RunDir, only: Sequence[str] = ()) -> None:
+    """Make the containers of a run, not started. Raises `EnvironmentProblem`."""
+    project = compose.Project(
+        name=compose.project_of(run.run_id),
+        run_id=run.run_id,
+        repo=REPO,
+        gpu=settings.gpu,
+        variables=settings.variables(plan, run),
+        services=_services(plan, run),
+    )
+    command = compose.Compose(settings.compose_argv, settings.compose_version)
+    compose.make(command, project, run, settings.engine, only)
+
+
+def _services(plan: Plan, run: RunDir) -> Mapping[str, Mapping[str, Any]]:
+    """What the run adds to each service of the compose files."""
+    values = values_for(plan.profile.settings, IN_IMAGE / "images")
+    daemon = workload_kind(plan.workload).daemon
+    batch = plan.target.batch
+    words = plan.target.watcher.start if daemon or batch is None else batch.command
+    place = f"target {plan.target.target}, watcher"
+    hold_s = plan.guardrails.run_budget_s + _HOLD_SLACK_S
+    hold = [PYTHON, "-S", "-E", f"{IN_IMAGE}/chaos/containers/hold.py", f"{hold_s:.0f}"]
+
+    def marked(name: str, own: Mapping[str, str] | None = None) -> dict[str, str]:
+        return {**(own or {}), SERVICE_VARIABLE: name, RUN_ID_VARIABLE: run.run_id}
+
+    # The health checks are for who starts the files by hand: in a run they would probe the LLM
+    # server while a fault is measured there, and the harness looks better.
+    unprobed = {"healthcheck": {"disable": True}}
+    # Where the files themselves have a check, compose 1.29 refuses to disable it.
+    hardly_probed = {"healthcheck": {"interval": "24h"}}
+    return {
+        "injector": {
+            **unprobed,
+            "command": hold,
+            "environment": marked("injector"),
+            "volumes": [f"{run.path}:{run.path}"],
+        },
+        "llm": {**unprobed, "environment": marked("llm")},
+        "toxiproxy": {
+            **hardly_probed,
+            "command": ["-host=127.0.0.1"],
+            "environment": marked("toxiproxy"),
+        },
+        "watcher": {
+            **unprobed,
+            "command": fill_words(words, values, place=place),
+            "environment": marked("watcher", product_environment(plan.target, values)),
+        },
+    }
+
+
+def _chown(folder: Path, user_id: int, group_id: int) -> None:
+    for path in (folder, *folder.rglob("*")):
+        os.chown(path, user_id, group_id, follow_symlinks=False)

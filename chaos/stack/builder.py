@@ -1,0 +1,314 @@
+"""How a stack comes up and goes down, whatever its programs run in.
+
+    Watcher -> Toxiproxy -> (wire proxy ->) llama.cpp server, below its supervisor; the injector
+    beside them. The wire proxy is there only for faults that need it.
+
+`up` starts everything that does not need each other at the same time and returns when each part
+has proven that it works; `down` stops everything in reverse and proves that nothing is left. A
+backend says how a program is run and where the workspace comes from. This module knows nothing of
+faults, soaks or checks.
+"""
+
+from __future__ import annotations
+
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from chaos.deadline import Deadline
+from chaos.errors import EnvironmentProblem
+from chaos.rundir import RunDir
+from chaos.stack.base import CommandResult, Endpoint, Service, Stack
+from chaos.stack.clock import WatcherClock
+from chaos.stack.live import LiveStack
+from chaos.stack.llm_probe import completes, healthy
+from chaos.stack.llm_service import LLMService
+from chaos.stack.ports import require_free
+from chaos.stack.process import tail
+from chaos.stack.toxiproxy import ProxyProblem, ToxiproxyClient
+from chaos.stack.wire import WireControl, WireProblem
+from chaos.stack.workspace import fill_words, install, merge_policies
+from chaos.stopping import RunStopped
+from chaos.target import ServiceSpec, Target
+
+_PROXY_START_LIMIT_S = 10.0
+_HEALTH_LIMIT_S = 2.0
+_COMPLETION_LIMIT_S = 10.0
+_LOOK_S = 0.01
+
+# What each service may take to end when the stack is taken down (the Watcher's own halt has been
+# tried and timed before): 7.5 s in all, then SIGKILL.
+_DOWN_LIMIT_S = {
+    "injector": 1.0,
+    "watcher": 2.5,
+    "proxy": 1.0,
+    "wire": 1.0,
+    "llm_supervisor": 2.0,
+}
+LLM_STOP_LIMIT_S = 1.5  # the supervisor's own, well inside its two seconds above
+
+
+class StackBuilder(ABC):
+    """See the module and `chaos.stack.base.Backend`. Use from one thread.
+
+    `images`: where the target's `install` finds its programs. `values`: what the placeholders of
+    the target stand for, beside the settings. `cancel`, once set, ends `up` early with
+    `RunStopped`. `needs`: parts that only some faults need (`wire`, `clock`). `sandboxed`: what is
+    done to the stack cannot reach the host.
+    """
+
+    name: str
+
+    def __init__(
+        self,
+        target: Target,
+        values: Mapping[str, Any],
+        run: RunDir,
+        images: Path,
+        workspace: Path,
+        *,
+        sandboxed: bool,
+        cancel: threading.Event | None = None,
+        needs: frozenset[str] = frozenset(),
+    ) -> None:
+        self._target = target
+        self._needs_wire = "wire" in needs
+        self._needs_clock = "clock" in needs
+        self._run_dir = run
+        self._images = images
+        self._sandboxed = sandboxed
+        self._cancel = cancel or threading.Event()
+        self._workspace = workspace
+        self._values = values
+        self._started: list[Service] = []
+        self.swept: list[str] = []  # what `down` found beside the services, and killed
+
+    # What a backend says
+
+    @abstractmethod
+    def _make_workspace(self) -> None:
+        """The Watcher's working directory is there, empty."""
+
+    @abstractmethod
+    def _remove_workspace(self) -> list[str]:
+        """It is gone, or what of it could not be removed."""
+
+    @abstractmethod
+    def _sweep(self) -> list[str]:
+        """Kill what the services left behind; what is there even so."""
+
+    @abstractmethod
+    def _supervisor(self) -> Service:
+        """The LLM server's supervisor."""
+
+    @abstractmethod
+    def _proxy_service(self) -> Service:
+        """The TCP proxy."""
+
+    @abstractmethod
+    def _wire_service(self, listen: Endpoint, control: Endpoint) -> Service:
+        """The HTTP proxy."""
+
+    @abstractmethod
+    def _program(self, name: str, spec: ServiceSpec, clock: WatcherClock | None) -> Service:
+        """The Watcher or the injector."""
+
+    @abstractmethod
+    def _second_watcher(self, watcher: Service) -> Service:
+        """See `Stack.second_watcher`."""
+
+    @abstractmethod
+    def _run_command(self, argv: Sequence[str], limit_s: float) -> CommandResult:
+        """A command (without placeholders) in the workspace, with the target's environment."""
+
+    @abstractmethod
+    def _watcher_clock(self) -> WatcherClock | None:
+        """Where a fault needs it and it can be had; the fault says so where it cannot."""
+
+    def up(
+        self,
+        on_step: Callable[[str], None],
+        *,
+        before_watcher: Callable[[Stack], None] | None = None,
+        daemon: bool = True,
+    ) -> Stack:
+        """Bring everything up; see the Protocol."""
+        try:
+            stack = self._up_to_watcher(on_step, daemon=daemon)
+            if before_watcher is not None:
+                before_watcher(stack)
+            if daemon:
+                on_step("Watcher: starting")
+                stack.service("watcher").start()
+            return stack
+        except BaseException:  # an interrupt too: nothing half-built is left, and it goes on up
+            self.down()
+            raise
+
+    def _up_to_watcher(self, on_step: Callable[[str], None], *, daemon: bool) -> Stack:
+        llm = self._target.llm
+        on_step("workspace: installing the programs")
+        self._make_workspace()
+        installed = install(self._target, self._images, self._workspace)
+        merge_policies(self._target, self._workspace, self._values)
+        endpoints = [llm.endpoint, llm.upstream, llm.control, llm.proxy_api]
+        endpoints += self._wire_endpoints()
+        require_free(Endpoint.parse(text) for text in endpoints)
+        on_step("LLM server and proxy: starting")
+        supervisor = self._start(self._supervisor())
+        proxy_service = self._start(self._proxy_service())
+        wire_service = self._start_wire()
+        client = ToxiproxyClient(Endpoint.parse(llm.proxy_api))
+        self._prepare(on_step)  # while the model loads
+        self._await_answer(client.version, "the proxy", proxy_service)
+        wire = None
+        if wire_service is not None:
+            wire = WireControl(Endpoint.parse(llm.wire_control))
+            self._await_answer(wire.stats, "the wire proxy", wire_service)
+        behind = llm.upstream if wire is None else llm.wire
+        client.create(Endpoint.parse(llm.endpoint), Endpoint.parse(behind))
+        on_step("LLM server: waiting for health and a completion, direct and through the proxy")
+        llm_service = LLMService(supervisor, Endpoint.parse(llm.control), self._llm_log())
+        self._await_llm(llm_service)
+        clock = self._watcher_clock()
+        spec = self._target.watcher if daemon else self._batch()
+        watcher = self._program("watcher", spec, clock)
+        injector = self._program("injector", self._target.injector, None)
+        self._started += [watcher, injector]  # started later; `down` stops them
+        services: dict[str, Service] = {
+            "watcher": watcher,
+            "injector": injector,
+            "llm": llm_service,
+            "llm_supervisor": supervisor,
+            "proxy": proxy_service,
+        }
+        if wire_service is not None:
+            services["wire"] = wire_service
+        return LiveStack(
+            self._target,
+            self._workspace,
+            self._values,
+            services,
+            client,
+            installed,
+            run_command=self._run_command,
+            second_watcher=lambda: self._second_watcher(watcher),
+            wire=wire,
+            sandboxed=self._sandboxed,
+            daemon=daemon,
+            clock=clock,
+        )
+
+    def down(self) -> list[str]:
+        """Stop everything, remove the workspace; returns what could not be removed."""
+        started = list(reversed(self._started))
+        for service in started:
+            service.resume()  # a fault may have paused it, and its children
+        for service in started:
+            service.stop(_DOWN_LIMIT_S[service.name])
+        self._started.clear()
+        left = self._sweep()
+        return left + self._remove_workspace()
+
+    # What is started
+
+    def _log(self, name: str) -> Path:
+        return self._run_dir.logs / f"{name}.log"
+
+    def _llm_log(self) -> Path:
+        """Where the LLM server's own output is."""
+        return self._log("llm")
+
+    def _start(self, service: Service) -> Service:
+        self._started.append(service)
+        service.start()
+        return service
+
+    def _start_wire(self) -> Service | None:
+        endpoints = [Endpoint.parse(text) for text in self._wire_endpoints()]
+        return self._start(self._wire_service(*endpoints)) if endpoints else None
+
+    def _batch(self) -> ServiceSpec:
+        if self._target.batch is None:
+            raise EnvironmentProblem(
+                "the target has no batch command",
+                place=f"target {self._target.target}, batch",
+                next_step="add it, or choose a profile with the daemon",
+            )
+        watcher = self._target.watcher
+        return ServiceSpec(
+            start=self._target.batch.command,
+            stop_signal=watcher.stop_signal,
+            stop_limit_s=watcher.stop_limit_s,
+        )
+
+    def _wire_endpoints(self) -> list[str]:
+        """Where the wire proxy listens, and its control; empty when no fault needs it."""
+        llm = self._target.llm
+        if not self._needs_wire:
+            return []
+        if not (llm.wire and llm.wire_control):
+            raise EnvironmentProblem(
+                "a fault of this run needs the wire proxy, and the target has no place for it",
+                place=f"target {self._target.target}, llm.wire and llm.wire_control",
+                next_step="add both addresses (host:port), or leave the llm_wire faults out",
+            )
+        return [llm.wire, llm.wire_control]
+
+    # Evidence that it works
+
+    def _prepare(self, on_step: Callable[[str], None]) -> None:
+        spec = self._target.workspace
+        deadline = Deadline(spec.prepare_limit_s, self._cancel)
+        for words in spec.prepare:
+            argv = fill_words(words, self._values, place=f"target {self._target.target}, prepare")
+            on_step(f"prepare: {' '.join(argv[1:]) or argv[0]}")
+            done = self._run_command(argv, deadline.left_s())
+            if self._cancel.is_set():
+                raise RunStopped("stopped while the workspace was prepared")
+            if done.exit_code != 0:
+                how = f"exit code {done.exit_code}"
+                if done.exit_code is None:
+                    how = f"not done within {spec.prepare_limit_s:g} s"
+                raise EnvironmentProblem(
+                    f"preparing the workspace failed ({how}): {' '.join(argv)}\n{done.output}",
+                    place=f"target {self._target.target}, workspace.prepare",
+                    next_step="run the command by hand in a copy of the programs",
+                )
+
+    def _await_answer(self, ask: Callable[[], object], what: str, service: Service) -> None:
+        deadline = Deadline(_PROXY_START_LIMIT_S, self._cancel)
+        while True:
+            try:
+                ask()
+                return
+            except (ProxyProblem, WireProblem):
+                self._keep_waiting(deadline, what, service.log, not service.alive())
+
+    def _await_llm(self, llm: LLMService) -> None:
+        """Direct first: through the proxy it can only answer when it does so directly."""
+        deadline = Deadline(self._target.llm.start_limit_s, self._cancel)
+        for text in (self._target.llm.upstream, self._target.llm.endpoint):
+            endpoint = Endpoint.parse(text)
+            while not (
+                healthy(endpoint, _HEALTH_LIMIT_S) and completes(endpoint, _COMPLETION_LIMIT_S)
+            ):
+                what = f"the LLM server at {endpoint}"
+                self._keep_waiting(deadline, what, llm.log, llm.died())
+
+    def _keep_waiting(self, deadline: Deadline, what: str, log: Path, dead: bool) -> None:
+        """One look's pause; raises when waiting longer makes no sense."""
+        goes_on = deadline.wait(_LOOK_S)
+        if self._cancel.is_set():
+            raise RunStopped(f"stopped while waiting for {what}")
+        if goes_on and not dead:
+            return
+        why = "ended" if dead else f"was not ready within {deadline.limit_s:g} s"
+        said = tail(log)
+        raise EnvironmentProblem(
+            f"{what} {why}" + (f":\n{said}" if said else ""),
+            place=str(log),
+            next_step="read the log; `chaos setup --verify` checks the model and the proxy",
+        )
