@@ -7,21 +7,19 @@ error. Knows nothing of runs.
 from __future__ import annotations
 
 import argparse
+import platform
 import shutil
 import sys
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
-
-import docker
-from docker.errors import DockerException
 
 from chaos import assets
 from chaos.assets import cache, progress
-from chaos.containers import context, images, wheels
+from chaos.containers import context, engine, images, wheels
 from chaos.errors import ChaosError, EnvironmentProblem
 
 _ROOT = Path(__file__).resolve().parents[2]
-_ARCHITECTURE = "x86_64"
 
 
 def say(text: str) -> None:
@@ -43,33 +41,23 @@ def collect(variant: context.Variant, server: Path, root: Path = _ROOT) -> None:
             if folder.exists():
                 shutil.rmtree(folder)
             folder.mkdir(parents=True)
-            for wheel in wheels.collected(name, planned.lock, _ARCHITECTURE, say):
+            for wheel in wheels.collected(name, planned.lock, platform.machine(), say):
                 shutil.copy2(wheel, folder)
     say(f"collected in {root / 'build'}")
 
 
 def build(variant: context.Variant) -> dict[str, str]:
     """Make the images, give them their fixed names; name -> reference."""
-    try:
-        engine = docker.from_env()
-        engine.ping()
-    except DockerException as error:
-        raise EnvironmentProblem(
-            f"no Docker engine answers: {error}",
-            next_step="start it, or set DOCKER_HOST to the one that runs",
-        ) from error
-    try:
+    with closing(engine.connect()) as client:
         named = {}
-        for name, image in images.ensure(engine, variant=variant, say=say).items():
+        for name, image in images.ensure(client, variant=variant, say=say).items():
             cuda = variant == "cuda" and name in context.HAS_CUDA
             tag = "local-cuda" if cuda else "local"
-            engine.images.get(image.reference).tag(f"chaos-gate/{name}", tag)
+            client.images.get(image.reference).tag(f"chaos-gate/{name}", tag)
             named[name] = f"chaos-gate/{name}:{tag}"
             how = f"built in {image.seconds:.0f} s" if image.built else "there already"
             say(f"image {name}: {image.reference}, {named[name]} ({how})")
         return named
-    finally:
-        engine.close()
 
 
 def main(argv: Sequence[str] | None = None) -> int:

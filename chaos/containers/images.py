@@ -76,9 +76,9 @@ def ensure(
 def _base(engine: docker.DockerClient, chosen: str | None, say: Callable[[str], None]) -> str:
     """The id of the base: the chosen one, else the default, else the one of scripts/base-image."""
     chosen = chosen or os.environ.get(BASE_VARIABLE)
-    if not chosen and not building.is_there(engine, _BASE_DEFAULT):
-        if building.is_there(engine, _BASE_OF_OUR_OWN):
-            chosen = _BASE_OF_OUR_OWN
+    default = building.is_there(engine, _BASE_DEFAULT)
+    if not chosen and not default and building.is_there(engine, _BASE_OF_OUR_OWN):
+        chosen = _BASE_OF_OUR_OWN
     return building.base_id(engine, chosen or _BASE_DEFAULT, BASE_VARIABLE, say)
 
 

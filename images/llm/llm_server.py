@@ -57,7 +57,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         "--binary-arguments",
         default="",
         metavar="TEXT",
-        help="more arguments for --binary, as a shell splits them (--split-mode, --tensor-split...)",
+        help="more arguments for --binary, as a shell splits them (--split-mode row...)",
     )
     parser.add_argument(
         "--die-with-parent",

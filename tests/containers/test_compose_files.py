@@ -122,7 +122,7 @@ def test_who_needs_a_gpu_reserves_one_and_the_injector_only_looks(overlay: dict[
         assert re.fullmatch(r"\$\{CHAOS_(WATCHER_)?GPU_IDS:-0\}", device["device_ids"][0])
         wanted[name] = device["capabilities"]
     assert wanted.pop("injector") == ["utility"]
-    assert wanted == dict.fromkeys(("llm", "watcher"), ["gpu", "compute", "utility"])
+    assert wanted == {name: ["gpu", "compute", "utility"] for name in ("llm", "watcher")}
 
 
 @pytest.mark.parametrize("file", ["docker-compose.yml", "docker-compose.gpu.yml"])
