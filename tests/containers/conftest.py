@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import sys
 import tarfile
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 from docker import DockerClient
+from docker.errors import NotFound
 
 from chaos.assets import Assets
 from chaos.containers import engine, images
@@ -50,7 +52,8 @@ def start(client: DockerClient) -> Iterator[Callable[..., Running]]:
 
     yield begin
     for running in started:
-        running.container.remove(force=True, v=True)
+        with contextlib.suppress(NotFound):  # removed by the test itself
+            running.container.remove(force=True, v=True)
 
 
 def _tar(files: dict[str, Path]) -> bytes:
