@@ -12,7 +12,10 @@ import pytest
 
 TOP_LEVEL = {
     ".ci",
+    ".dockerignore",
     ".gitignore",
+    "docker-compose.gpu.yml",
+    "docker-compose.yml",
     "CHANGELOG.md",
     "CONTRIBUTING.md",
     "LICENSE",

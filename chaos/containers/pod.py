@@ -25,7 +25,11 @@ from chaos.errors import EnvironmentProblem
 
 HOLDER = "injector"
 SERVICES = (HOLDER, "llm", "toxiproxy", "watcher")
-LOG_NAMES = {HOLDER: "pod", "llm": "llm_supervisor", "toxiproxy": "proxy"}  # as the local backend names them
+LOG_NAMES = {
+    HOLDER: "pod",
+    "llm": "llm_supervisor",
+    "toxiproxy": "proxy",
+}  # as the local backend names them
 _OUTPUT_BYTES = 4096
 _EXIT_LIMIT_S = 20.0
 _LOOK_S = 0.02

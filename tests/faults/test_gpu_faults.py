@@ -27,7 +27,9 @@ from chaos.stack.clock import compiler
 
 STANDIN = Path(__file__).parent / "standin_gpu"
 REPO = Path(__file__).resolve().parents[2]
-STACK = cast(Stack, SimpleNamespace(sandboxed=True))  # all that these kinds ask of a stack
+STACK = cast(
+    Stack, SimpleNamespace(sandboxed=True, can_mount=True)
+)  # all that these kinds ask of a stack
 
 
 @pytest.fixture
@@ -123,6 +125,8 @@ def test_the_hosts_gpu_is_never_lost(gpu: Path) -> None:
     fault = GpuLost("f001", parse_params(GpuLost, {}, place="test"))
     outside = cast(Stack, SimpleNamespace(sandboxed=False))
     assert "without the sandbox" in str(fault.available(outside))
+    pod = cast(Stack, SimpleNamespace(sandboxed=True, can_mount=False))
+    assert "containers" in str(fault.available(pod))
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -19,7 +19,9 @@ from chaos.stack.base import Stack
 def main() -> dict[str, Any]:
     """What each step found."""
     look.DEV = Path(os.environ["STANDIN_GPU"], "dev")
-    stack = cast(Stack, SimpleNamespace(sandboxed=True))  # all that this kind asks of it
+    stack = cast(
+        Stack, SimpleNamespace(sandboxed=True, can_mount=True)
+    )  # all that this kind asks of it
     found: dict[str, Any] = {}
     for name, kind in (("twin", noop_twin(GpuLost)), ("fault", GpuLost)):
         fault = kind("f001", parse_params(kind, {}, place="test"))
