@@ -8,7 +8,7 @@ a stated absence, never a zero. That a GPU is lost, and is back, are events (`gp
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from chaos.history import Owner
 from chaos.observe.base import SourceBase, Values
@@ -37,7 +37,14 @@ _SIZE_UNTOLD = "the driver does not tell how much a process holds: judged per de
 class Report(Protocol):
     """Writes an event (`HistoryWriter.event`)."""
 
-    def __call__(self, name: str, *, owner: Owner = ..., **detail: Any) -> None:
+    def __call__(
+        self,
+        name: str,
+        *,
+        severity: Literal["info", "warning", "error"] = ...,
+        owner: Owner = ...,
+        **detail: Any,
+    ) -> None:
         """Record it now."""
 
 
@@ -117,10 +124,11 @@ class GPUs(SourceBase):
         self._lost ^= {unit.name}
         if self._report is None:
             return
-        detail = {"device": unit.name, "node": unit.node}
+        detail: dict[str, Any] = {"device": unit.name, "node": unit.node}
         if lost:
-            message = f"{unit.name} was lost: {lost}"
-            self._report("gpu_lost", owner="infrastructure", **detail, message=message)
+            detail["message"] = f"{unit.name} was lost: {lost}"
+            # No error yet: when a fault did it, that is what the run is about.
+            self._report("gpu_lost", severity="warning", owner="infrastructure", **detail)
         else:
             self._report("gpu_back", owner="infrastructure", **detail)
 

@@ -45,7 +45,8 @@ class Owners:
 
     def of(self, pids: list[int]) -> dict[int, str] | None:
         """Process -> service, or `other`; None when one of them cannot be told."""
-        mains = {pid: name for name, pid_of in self._services.items() if (pid := pid_of())}
+        # 1 is no service here, but the number that one in a container of its own gives itself.
+        mains = {pid: name for name, pid_of in self._services.items() if (pid := pid_of() or 0) > 1}
         known: dict[tuple[int, int], str] = {}
         found: dict[int, str] = {}
         for pid in pids:

@@ -99,10 +99,12 @@ def test_a_lost_gpu_is_lost_for_new_programs_and_comes_back(gpu: Path) -> None:
         "twin available": None,
         "twin effect": False,
         "twin recovered": True,
+        "twin sampled": [],
         "fault available": None,
         "fault effect": True,
         "no early recovery": True,
         "fault recovered": True,
+        "fault sampled": ["gpu_lost", "gpu_back"],
     }
 
 

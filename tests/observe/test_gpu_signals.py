@@ -99,6 +99,17 @@ def test_what_is_of_no_service_is_another(driver: StandIn) -> None:
     source.close()
 
 
+def test_the_number_that_a_container_gives_its_first_process_is_no_service(
+    driver: StandIn,
+) -> None:
+    """Else every process of the machine would be that service's."""
+    driver.process(50 * MB)
+    source = GPUs(owners(driver, True, llm=1))
+    values = read(source)
+    assert values["gpu0.other_bytes"] == 50 * MB and "gpu0.llm_bytes" not in values
+    source.close()
+
+
 def test_a_process_stays_its_services_when_it_outlives_it(driver: StandIn) -> None:
     """A child that was not ended is what leaves memory behind: it must not become a stranger."""
     pid = driver.process(50 * MB)
@@ -218,6 +229,7 @@ def test_a_gpu_that_is_lost_and_comes_back_is_told_each_time(driver: StandIn, co
     assert [name for name, _ in told] == ["gpu_lost", "gpu_back"] * 2
     lost = told[0][1]
     assert (lost["device"], lost["owner"]) == ("gpu1", "infrastructure")
+    assert lost["severity"] == "warning"
     assert said in lost["message"] and lost["node"].endswith("nvidia1")
     source.close()
 
