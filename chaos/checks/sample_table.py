@@ -16,8 +16,9 @@ import numpy.typing as npt
 
 Column = npt.NDArray[np.float64]
 
-_GPUS = 16
-_GPU_USED = tuple(f"gpu{number}.used_bytes" for number in range(_GPUS))
+# Of any number of GPUs and MIG instances: what is in use, and what each owner holds.
+_GPU = re.compile(r"(gpu(\d+)(?:mig(\d+))?)\.([a-z_]+)_bytes")
+_GPU_HINT = b'"gpu'
 KEYS = (
     "watcher.pid",
     "watcher.rss_anon_bytes",
@@ -30,6 +31,7 @@ KEYS = (
     "watcher.sockets_close_wait",
     "watcher.sockets_other",
     "workspace.temp_files",
+    "llm.pid",
     "llm.requests_processing",
     "llm.requests_deferred",
     "queue.pending",
@@ -52,7 +54,7 @@ def _field(key: str) -> str:
 # Of a record of up to a kilobyte only these few numbers are made into objects.
 _Values = msgspec.defstruct(
     "_Values",
-    [(_field(key), float, msgspec.field(name=key, default=_NAN)) for key in (*KEYS, *_GPU_USED)],
+    [(_field(key), float, msgspec.field(name=key, default=_NAN)) for key in KEYS],
     gc=False,
 )
 
@@ -60,6 +62,10 @@ _Values = msgspec.defstruct(
 class _Fast(msgspec.Struct, gc=False):
     t_s: float
     values: _Values  # type: ignore[valid-type]
+
+
+class _WithGPUs(msgspec.Struct, gc=False):
+    values: dict[str, Any]
 
 
 class _Column:
@@ -100,12 +106,15 @@ class SampleTable:
         self._lines = array("I")
         self._columns = {key: _Column() for key in KEYS}
         self._waiting: list[Any] = []
+        self._gpus: list[dict[str, float] | None] = []  # of the same samples
+        self._decode_gpus = msgspec.json.Decoder(_WithGPUs).decode
         self._decode = msgspec.json.Decoder(_Fast).decode
 
     def add_line(self, number: int, line: bytes) -> float:
         """Take one line of the history; its `t_s`. Raises `MsgspecError` for any other record."""
         record = self._decode(line)
-        self._take(number, record.t_s, record.values)
+        gpus = _gpus(self._decode_gpus(line).values) if _GPU_HINT in line else None
+        self._take(number, record.t_s, record.values, gpus)
         return record.t_s
 
     def add(self, number: int, t_s: float, values: dict[str, Any]) -> None:
@@ -113,14 +122,15 @@ class SampleTable:
         known = {
             _field(key): float(value)
             for key, value in values.items()
-            if (key in self._columns or key in _GPU_USED) and isinstance(value, (int, float))
+            if key in KEYS and isinstance(value, (int, float))
         }
-        self._take(number, t_s, _Values(**known))
+        self._take(number, t_s, _Values(**known), _gpus(values))
 
-    def _take(self, number: int, t_s: float, values: Any) -> None:
+    def _take(self, number: int, t_s: float, values: Any, gpus: dict[str, float] | None) -> None:
         self._t_s.append(t_s)
         self._lines.append(number)
         self._waiting.append(values)
+        self._gpus.append(gpus)
         if len(self._waiting) >= _CHUNK:
             self._flush()
 
@@ -129,19 +139,21 @@ class SampleTable:
         if not waiting:
             return
         done = len(self._t_s) - len(waiting)
-        for key in _GPU_USED:
-            name = _field(key)
-            values = [getattr(one, name) for one in waiting]
-            column = self._columns.get(key)
-            if column is None:
-                if all(value != value for value in values):
-                    break  # GPUs are numbered without gaps
-                column = self._columns[key] = _Column()
-                column.extend([_NAN] * done)
-            column.extend(values)
         for key in KEYS:
             name = _field(key)
             self._columns[key].extend([getattr(one, name) for one in waiting])
+        self._flush_gpus(done)
+
+    def _flush_gpus(self, done: int) -> None:
+        """Signals of GPUs are not known beforehand: `done` samples had none of a new one."""
+        told, self._gpus = self._gpus, []
+        known = {key for key in self._columns if _GPU.fullmatch(key)}
+        for key in known.union(*(one for one in told if one)):
+            column = self._columns.get(key)
+            if column is None:
+                column = self._columns[key] = _Column()
+                column.extend([_NAN] * done)
+            column.extend([_NAN if one is None else one.get(key, _NAN) for one in told])
 
     def __len__(self) -> int:
         return len(self._t_s)
@@ -164,6 +176,23 @@ class SampleTable:
         return self._columns[key].values()
 
     def gpu_keys(self) -> list[str]:
-        """The signals of GPU memory that were ever there."""
+        """The signals of memory in use, one a GPU or MIG instance, that were ever there."""
+        return [key for key in self._gpu_signals() if key.endswith(".used_bytes")]
+
+    def gpu_held_keys(self) -> list[str]:
+        """The signals of what an owner holds of a GPU or MIG instance that were ever there."""
+        return [key for key in self._gpu_signals() if not key.endswith(".used_bytes")]
+
+    def _gpu_signals(self) -> list[str]:
         self._flush()
-        return [key for key in _GPU_USED if key in self._columns]
+        found = [match for key in self._columns if (match := _GPU.fullmatch(key))]
+        found.sort(key=lambda m: (int(m[2]), -1 if m[3] is None else int(m[3]), m[4]))
+        return [match[0] for match in found]
+
+
+def _gpus(values: dict[str, Any]) -> dict[str, float]:
+    return {
+        key: float(value)
+        for key, value in values.items()
+        if key.startswith("gpu") and isinstance(value, (int, float)) and _GPU.fullmatch(key)
+    }

@@ -45,6 +45,25 @@ def test_a_gpu_that_appears_late_has_no_earlier_values() -> None:
     assert len(used) == 5000 and (used == used).sum() == 500
 
 
+def test_any_number_of_gpus_instances_and_owners_have_columns_in_order() -> None:
+    """Both ways in; what merely looks like a GPU's memory has none."""
+    values: dict[str, object] = {
+        "gpu10.used_bytes": 3,
+        "gpu2.llm_bytes": 2,
+        "gpu2.used_bytes": 4,
+        "gpu2mig1.used_bytes": 5,
+        "gpu2.temperature": 50,
+        "gpu.used_bytes": 1,
+    }
+    quick, general = SampleTable(), SampleTable()
+    quick.add_line(1, line(values))
+    general.add(1, 1.0, values)
+    for table in (quick, general):
+        assert table.gpu_keys() == ["gpu2.used_bytes", "gpu2mig1.used_bytes", "gpu10.used_bytes"]
+        assert table.gpu_held_keys() == ["gpu2.llm_bytes"]
+        assert table.column("gpu10.used_bytes").tolist() == [3]
+
+
 @pytest.mark.parametrize("values", [{"watcher.fds": None}, {"watcher.fds": "six"}])
 def test_a_signal_that_is_no_number_goes_the_general_way(values: dict[str, object]) -> None:
     table = SampleTable()
