@@ -40,13 +40,14 @@ def build_sources(
     `services` the same of others by name. Any of them may end and come back as another process.
     `details_period_s`: how often the costlier half of the Watcher's process is read.
     """
+    queue = Folders.of_queue(workspace, target.queue)
     return [
         WatcherProcess(watcher_pid, details_period_s=details_period_s),
         WatcherSockets(watcher_pid),
         LLMProcess(workspace / target.llm.events),
         LLMHealth(direct_llm),
         LLMGauges(direct_llm),
-        Folders.of_queue(workspace, target.queue),
+        queue,
         Decisions(workspace, target.decisions),
         DrawCount(workspace, target.draws.path, target.draws.list),
         Folders(
@@ -57,7 +58,7 @@ def build_sources(
         ),
         Logs(workspace, target.paths.logs, target.error_patterns),
         Disk(workspace),
-        TempFiles(workspace),
+        TempFiles(workspace, queue.folders.values()),
         Host(),
         Harness(),
         GPUs(),
