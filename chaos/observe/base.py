@@ -29,10 +29,17 @@ class Source(Protocol):
     it counts as the absence of the whole source. `absences` maps the part that is missing
     (the source's name, or `name.part`) to the reason, as of the last read. `period_s`: how often
     it needs to be read; samples in between repeat its last values. 0: at every sample.
+    `unchanged` is asked instead at a sample at which nothing is due; `read` follows when it says
+    no. `looks_at`: signals of sources with a period that `values` holds beforehand, if they are
+    there.
     """
 
     name: str
     period_s: float
+    looks_at: tuple[str, ...]
+
+    def unchanged(self) -> bool:
+        """Tell whether a read would tell what the last one told, if that costs less than a read."""
 
     def read(self, values: Values) -> None:
         """Add what can be measured now."""
@@ -47,10 +54,16 @@ class Source(Protocol):
 class SourceBase:
     """The part that all sources share: a name, a pace, and the absences of the last read."""
 
+    looks_at: tuple[str, ...] = ()
+
     def __init__(self, name: str, period_s: float = 0.0) -> None:
         self.name = name
         self.period_s = period_s
         self._absent: dict[str, str] = {}
+
+    def unchanged(self) -> bool:
+        """Only a read can tell."""
+        return False
 
     def absences(self) -> dict[str, str]:
         """Missing parts and reasons, as of the last read."""
