@@ -46,13 +46,14 @@ def build_sources(
     others = dict(services or {})
     llm = LLMProcess(workspace / target.llm.events)
     owners = Owners({"watcher": watcher_pid, "llm": llm.pid, **others})
+    queue = Folders.of_queue(workspace, target.queue)
     return [
         WatcherProcess(watcher_pid, details_period_s=details_period_s),
         WatcherSockets(watcher_pid),
         llm,
         LLMHealth(direct_llm),
         LLMGauges(direct_llm),
-        Folders.of_queue(workspace, target.queue),
+        queue,
         Decisions(workspace, target.decisions),
         DrawCount(workspace, target.draws.path, target.draws.list),
         Folders(
@@ -63,7 +64,7 @@ def build_sources(
         ),
         Logs(workspace, target.paths.logs, target.error_patterns),
         Disk(workspace),
-        TempFiles(workspace),
+        TempFiles(workspace, queue.folders.values()),
         Host(),
         Harness(),
         GPUs(owners, report),
