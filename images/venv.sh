@@ -1,7 +1,7 @@
 #!/bin/sh
-# Makes /opt/venv in the build stage of an image: the packages of /wheels/requirements.lock, each
-# checked by its hash. Wheels that were collected before (/wheels/*.whl) need no network; without
-# them pip asks the index that it is configured for (/wheels/pip.conf, /wheels/ca.pem, arguments).
+# Makes /opt/venv in the build stage of an image: the packages of the lock in /wheels, each checked
+# by its hash. Wheels that were collected before (/wheels/*.whl) need no network; without them pip
+# asks the index that it is configured for (/wheels/pip.conf, /wheels/ca.pem, arguments).
 set -eu
 export PYTHONDONTWRITEBYTECODE=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_NO_INPUT=1
 
@@ -17,5 +17,5 @@ if [ -f /wheels/ca.pem ]; then export PIP_CERT=/wheels/ca.pem; fi
 python3 -m venv /pip
 python3 -m venv --without-pip /opt/venv
 /pip/bin/python -m pip --python /opt/venv/bin/python install \
-  --quiet --no-deps --no-compile --require-hashes --requirement /wheels/requirements.lock "$@"
+  --quiet --no-deps --no-compile --require-hashes --requirement /wheels/*.lock "$@"
 find /opt/venv -name __pycache__ -prune -exec rm -rf {} +

@@ -22,6 +22,8 @@ TOP_LEVEL = {
     "README.md",
     "benchmarks",
     "chaos",
+    "docker-compose.gpu.yml",
+    "docker-compose.yml",
     "docs",
     "experiments",
     "images",
@@ -121,7 +123,16 @@ def imported(path: Path) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "name", ["requirements.lock", "requirements-dev.lock", "chaos/assets/wheels.lock"]
+    "name",
+    [
+        "requirements.lock",
+        "requirements-dev.lock",
+        "chaos/assets/wheels.lock",
+        "images/injector/requirements.lock",
+        "images/llm/requirements.lock",
+        "images/watcher/requirements.lock",
+        "images/watcher/requirements.cuda.lock",
+    ],
 )
 def test_every_locked_requirement_has_one_version_and_hashes_and_no_address(
     name: str, repo: Path

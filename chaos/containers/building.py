@@ -85,13 +85,13 @@ def build(
         nocache=no_cache,
         timeout=int(_SILENCE_LIMIT_S),
     )
-    told = _Told(name, say)
+    told = Told(name, say)
     for message in steps:
         told.take(message)
     return str(engine.images.get(reference).id)
 
 
-class _Told:
+class Told:
     """What the engine says during a build, and the little of it that is passed on."""
 
     def __init__(self, name: str, say: Callable[[str], None]) -> None:

@@ -17,7 +17,6 @@ from typing import IO, Literal
 
 Variant = Literal["cpu", "cuda"]
 NAMES = ("injector", "llm", "toxiproxy", "watcher")
-WITH_PACKAGES = ("injector", "llm", "watcher")  # those that have a lock
 HAS_CUDA = ("llm", "watcher")
 
 TOXIPROXY_AT = "build/toxiproxy-server"
@@ -45,9 +44,7 @@ class Recipe:
     @property
     def lock(self) -> Path | None:
         """The file that pins its packages; None for an image without any."""
-        if self.name not in WITH_PACKAGES:
-            return None
-        return self.files[f"images/{self.name}/requirements{self._suffix}.lock"]
+        return self.files.get(f"images/{self.name}/requirements{self._suffix}.lock")
 
     @property
     def wheels_at(self) -> str:

@@ -59,7 +59,7 @@ def ensure(
     be had, for packages that cannot be collected, and for a build that fails.
     """
     try:
-        bases = {"": _base(engine, base_image, say)}
+        bases = {"": base(engine, base_image, say)}
         if variant == "cuda":
             llm_base = os.environ.get(LLM_CUDA_BASE_VARIABLE) or _LLM_CUDA_BASE_DEFAULT
             bases["llm"] = building.base_id(engine, llm_base, LLM_CUDA_BASE_VARIABLE, say)
@@ -73,12 +73,12 @@ def ensure(
         raise building.problem_of("an image cannot be made", str(error)) from error
 
 
-def _base(engine: docker.DockerClient, chosen: str | None, say: Callable[[str], None]) -> str:
+def base(engine: docker.DockerClient, chosen: str | None, say: Callable[[str], None]) -> str:
     """The id of the base: the chosen one, else the default, else the one of scripts/base-image."""
     chosen = chosen or os.environ.get(BASE_VARIABLE)
-    if not chosen and not building.is_there(engine, _BASE_DEFAULT):
-        if building.is_there(engine, _BASE_OF_OUR_OWN):
-            chosen = _BASE_OF_OUR_OWN
+    default = building.is_there(engine, _BASE_DEFAULT)
+    if not chosen and not default and building.is_there(engine, _BASE_OF_OUR_OWN):
+        chosen = _BASE_OF_OUR_OWN
     return building.base_id(engine, chosen or _BASE_DEFAULT, BASE_VARIABLE, say)
 
 
@@ -94,11 +94,11 @@ def _toxiproxy() -> Path:
 
 
 def _one(
-    engine: docker.DockerClient, planned: Recipe, base: str, say: Callable[[str], None]
+    engine: docker.DockerClient, planned: Recipe, base_id: str, say: Callable[[str], None]
 ) -> Image:
-    """The image `planned` on the base with the id `base`."""
-    arguments = {"BASE_IMAGE": base, "VERSION": __version__}
-    content = context.digest(planned, arguments, base)
+    """The image `planned` on the base with the id `base_id`."""
+    arguments = {"BASE_IMAGE": base_id, "VERSION": __version__}
+    content = context.digest(planned, arguments, base_id)
     reference = f"chaos-gate/{planned.name}:{content[:12]}"
     began_s = time.monotonic()
     try:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import ctypes
 import os
+import shlex
 import signal
 import sys
 import threading
@@ -43,10 +44,20 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--cache-ram-mib", type=int, default=0, help="limit of the prompt cache in MiB (0: off)"
     )
+    parser.add_argument("--batch", type=int, default=0, help="tokens per batch (0: its default)")
+    parser.add_argument(
+        "--micro-batch", type=int, default=0, help="tokens computed at once (0: its default)"
+    )
     parser.add_argument(
         "--binary",
         default=os.environ.get("LLAMA_SERVER_BINARY", ""),
         help="run this llama-server instead of the built-in one",
+    )
+    parser.add_argument(
+        "--binary-arguments",
+        default="",
+        metavar="TEXT",
+        help="more arguments for --binary, as a shell splits them (--split-mode row...)",
     )
     parser.add_argument(
         "--die-with-parent",
@@ -93,7 +104,11 @@ def binary_command(options: argparse.Namespace) -> list[str]:
     ]
     if options.gpu_layers >= 0:
         command += ["--n-gpu-layers", str(options.gpu_layers)]
-    return command
+    if options.batch:
+        command += ["--batch-size", str(options.batch)]
+    if options.micro_batch:
+        command += ["--ubatch-size", str(options.micro_batch)]
+    return command + shlex.split(options.binary_arguments)
 
 
 def _exit_now(signum: int, frame: FrameType | None) -> None:
@@ -115,6 +130,8 @@ def serve(options: argparse.Namespace) -> None:
     params.n_gpu_layers = options.gpu_layers
     params.cpuparams.n_threads = options.threads
     params.cache_ram_mib = options.cache_ram_mib
+    params.n_batch = options.batch or params.n_batch
+    params.n_ubatch = options.micro_batch or params.n_ubatch
     params.endpoint_metrics = True
     params.endpoint_slots = True
     params.warmup = False

@@ -1,13 +1,13 @@
 """Starts and stops the LLM server on request, so that a Watcher can free the GPU before work.
 
 A control API over HTTP: `POST /start`, `POST /stop`, `GET /status`, each answered with
-`{"state", "pid", "generation", "healthy", "starts", "stops", "crashed"}` (state: running or stopped;
-a running server that still loads its model is not healthy yet; crashed: the last one that ended did
-so by itself). Promises: `/stop` answers "stopped"
-only after the process is gone; there are never two servers; a server that dies by itself is noticed
-and recorded, and stays down until it is asked for again. Every change is one JSON line in
-`--events`: `{"time_s", "event", "pid", "generation"}` with the events start, ready, stop, gone,
-start_refused (one is there), start_denied (see below) and crashed.
+`{"state", "pid", "generation", "healthy", "starts", "stops", "crashed"}` (state: running or
+stopped; a running server that still loads its model is not healthy yet; crashed: the last one that
+ended did so by itself). Promises: `/stop` answers "stopped" only after the process is gone; there
+are never two servers; a server that dies by itself is noticed and recorded, and stays down until it
+is asked for again. Every change is one JSON line in `--events`: `{"time_s", "event", "pid",
+"generation"}` with the events start, ready, stop, gone, start_refused (one is there), start_denied
+(see below) and crashed.
 
 For resilience tests `PUT /faults` sets how servers misbehave from their next start on, and `GET
 /faults` tells: `{"load_delay_s": 4.0, "ignore_stop": true, "deny_start": true}`; what is not given

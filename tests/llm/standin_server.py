@@ -2,7 +2,8 @@
 """Stands in for a llama-server that misbehaves in a scripted way (the real one will not).
 
 Called with llama-server's own options; what it does is read from STANDIN, a space-separated list:
-ignore-term, crash, loading (503 for ever), hang (health never answers), chatty (logs without end).
+ignore-term, crash, loading (503 for ever), hang (health never answers), mute (healthy, but never a
+completion), chatty (logs without end).
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
+        if "mute" in MODES:
+            time.sleep(60)
         body = b'{"content": "x", "tokens_predicted": 1}'
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))

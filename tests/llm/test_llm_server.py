@@ -107,6 +107,28 @@ def test_a_native_binary_gets_the_same_settings(tmp_path: Path, standin_model: P
     ]
 
 
+def test_a_native_binary_gets_the_knobs_of_a_gpu(tmp_path: Path, standin_model: Path) -> None:
+    """Layers, batches, and whatever else it knows; what is not given stays its default."""
+    script = tmp_path / "llama-server"
+    script.write_text('#!/bin/sh\necho "$@"\n')
+    script.chmod(0o755)
+    done = subprocess.run(
+        [
+            *(sys.executable, str(SERVER), "--binary", str(script), "--model", str(standin_model)),
+            *("--gpu-layers=999", "--batch=1024", "--micro-batch=256"),
+            "--binary-arguments=--split-mode row --alias 'a b'",
+        ],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    )
+    assert done.stdout.strip().endswith(
+        "--no-warmup --n-gpu-layers 999 --batch-size 1024 --ubatch-size 256 "
+        "--split-mode row --alias a b"
+    )
+
+
 def test_the_standin_can_be_run() -> None:
     """Otherwise every test with it would test a crash."""
     assert os.access(STANDIN, os.X_OK)

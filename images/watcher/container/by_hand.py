@@ -24,11 +24,8 @@ LOOK_S = 0.5
 STEP_LIMIT_S = 300.0
 CALL_LIMIT_S = 20.0
 DAEMON = [sys.executable, "agents/watcher_agent.py", "--daemon"]
-PREPARE = (
-    [sys.executable, "bootstrap_history.py"],
-    [sys.executable, "agents/watcher_agent.py"]
-    + ["--run-pipeline", "--start-step", "1", "--end-step", "3"],
-)
+PIPELINE = "agents/watcher_agent.py --run-pipeline --start-step 1 --end-step 3"
+PREPARE = ([sys.executable, "bootstrap_history.py"], [sys.executable, *PIPELINE.split()])
 
 
 class GivenUp(Exception):
