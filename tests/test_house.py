@@ -22,8 +22,6 @@ TOP_LEVEL = {
     "README.md",
     "benchmarks",
     "chaos",
-    "docker-compose.gpu.yml",
-    "docker-compose.yml",
     "docs",
     "experiments",
     "images",
