@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 
 from chaos.checks.decision import text_hash, text_of
-from chaos.checks.decision_table import Hashes
+from chaos.checks.hash_sets import Hashes
 from chaos.checks.small_files import content_of, scanned
 
 

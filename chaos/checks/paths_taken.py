@@ -20,7 +20,7 @@ from chaos.checks.run_view import FaultWindow, RunView
 from chaos.checks.watcher_files import Decision
 
 if TYPE_CHECKING:  # numpy is not needed to check the names of criteria
-    from chaos.checks.decision_table import Mask, Times
+    from chaos.checks.hash_sets import Mask, Times
 
 Role = Literal["triage", "reconnection"]
 _FULL_PART = 0.98

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from chaos.checks.decision import text_hash
-from chaos.checks.decision_table import Hashes, Indices, Mask
+from chaos.checks.hash_sets import Hashes, Indices, Mask
 from chaos.checks.run_view import RunView
 from chaos.checks.small_files import content_of, scanned
 

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from chaos.checks.decision_table import Hashes, Indices, Mask, Times
     from chaos.checks.effect_table import Effects
+    from chaos.checks.hash_sets import Hashes, Indices, Mask, Times
 
     Kinds = npt.NDArray[np.int8]
 
@@ -236,7 +236,7 @@ def _known(view: RunView, path: Hashes, identity: Hashes) -> Mask:
     """Whether a candidate was there before the run, by its identity or its file name."""
     import numpy as np
 
-    from chaos.checks.decision_table import among
+    from chaos.checks.hash_sets import among
 
     before = view.last("baseline_files")
     names = [
@@ -252,7 +252,7 @@ def _taken_again(identity: Hashes, owner: Indices, requests: Hashes) -> Mask:
     """Whether the first request that took an identity is another one."""
     import numpy as np
 
-    from chaos.checks.decision_table import among, twice
+    from chaos.checks.hash_sets import among, twice
 
     found: Mask = np.zeros(len(identity), dtype=np.bool_)
     doubled = np.flatnonzero(among(identity, twice(identity)))

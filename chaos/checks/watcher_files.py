@@ -25,8 +25,9 @@ from chaos.target import Target
 
 if TYPE_CHECKING:  # numpy is not needed to check the names of criteria
     from chaos.checks.candidate_table import CandidateTable
-    from chaos.checks.decision_table import DecisionTable, Hashes
+    from chaos.checks.decision_table import DecisionTable
     from chaos.checks.diagnosed import Diagnosed
+    from chaos.checks.hash_sets import Hashes
     from chaos.checks.llm_events import LLMEvents
 
 __all__ = ["Call", "Decision", "Draw", "WatcherFiles", "parsed_time", "stream_lines"]
