@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 
 from chaos.checks.decision import text_hash, text_of
-from chaos.checks.hash_sets import Hashes
+from chaos.checks.hash_sets import Hashes, Indices
 from chaos.checks.small_files import reader, scanned
 
 
@@ -42,9 +42,17 @@ class CandidateTable:
                 identities.append(text_hash(identity))
                 digests.append(text_hash(digest))
         order = np.argsort(np.frombuffer(paths, dtype=np.int64))
-        self.path: Hashes = np.frombuffer(paths, dtype=np.int64)[order]
-        self.identity: Hashes = np.frombuffer(identities, dtype=np.int64)[order]
-        self.digest: Hashes = np.frombuffer(digests, dtype=np.int64)[order]
+        # One after the other, so that each unordered column is freed before the next is made.
+        self.path = _in_order(paths, order)
+        self.identity = _in_order(identities, order)
+        self.digest = _in_order(digests, order)
 
     def __len__(self) -> int:
         return len(self.path)
+
+
+def _in_order(values: array[int], order: Indices) -> Hashes:
+    """`values` in that order; empties `values`."""
+    ordered: Hashes = np.frombuffer(values, dtype=np.int64)[order]
+    del values[:]
+    return ordered

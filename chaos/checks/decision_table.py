@@ -256,9 +256,9 @@ class DecisionTable:
         """How many calls each decision has."""
         return np.frombuffer(self._columns.call_counts, dtype=np.uint16)
 
-    @cached_property
+    @property
     def call_of(self) -> npt.NDArray[np.uint32]:
-        """The decision of each call."""
+        """The decision of each call. Made anew each time: it is large, and seldom asked for."""
         return np.repeat(np.arange(len(self), dtype=np.uint32), self.call_count)
 
     def any_call(self, which: Mask) -> Mask:
