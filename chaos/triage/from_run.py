@@ -33,7 +33,7 @@ from chaos.triage.snapshot import allocator_lines, seen_lines
 from chaos.triage.triage import triage
 
 if TYPE_CHECKING:
-    from chaos.checks.decision_table import Mask, Times
+    from chaos.checks.hash_sets import Mask, Times
 
 _FULL_PART = 0.98
 _KEPT_MAX = 8

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from chaos.checks.decision_table import among, repeats, twice
+from chaos.checks.hash_sets import among, repeats, twice
 from chaos.checks.sample_table import SampleTable
 from chaos.history import HistoryWriter, Sample
 
