@@ -155,7 +155,7 @@ def _make(run: RunDir, size: int, *, full: bool) -> None:
     run.write_json(run.schedule, {"seed": 1, "hash": "", "items": []})
     draws = size // _PER_DRAW
     truth = first_draws(12345, 1000, _BOOTSTRAP + draws + _POOL)
-    learned = [_Learned(number, truth) for number in range(1, size + 1) if _learns(number)]
+    learned = [_Learned(n, truth, n / size) for n in range(1, size + 1) if _learns(n)]
     _make_history(run, size, learned)
     with (run.artefacts / "watcher_decisions.jsonl").open("w", encoding="utf-8") as log:
         for number in range(1, size + 1):
@@ -323,10 +323,11 @@ def _restart(number: int) -> str:
 class _Learned:
     """What one learning loop leaves: a pool, more and more of it right, and telemetry."""
 
-    def __init__(self, number: int, truth: list[int]) -> None:
+    def __init__(self, number: int, truth: list[int], part: float) -> None:
+        """`part` of the run is over: a run of any size gets better all the way."""
         self.number = number
         first = _BOOTSTRAP + number // _PER_DRAW
-        right = min(_POOL, number // _LEARNING_EVERY)
+        right = round(_POOL * part)
         pool = [
             {"draw_index": first + i, "values": [truth[first + i] if i < right else 1000]}
             for i in range(_POOL)

@@ -10,6 +10,8 @@ import json
 import os
 import platform
 import subprocess
+from collections.abc import Callable
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from typing import Any
 import psutil
 
 from chaos import __version__
+from chaos.observe import nvml
 
 _PACKAGES = (
     "Jinja2",
@@ -73,23 +76,42 @@ def _cpu_model() -> str | None:
 
 
 def gpu() -> dict[str, Any]:
-    """Devices as NVML names them, or why there are none."""
-    import pynvml  # here: it searches for the driver's library when first used
-
+    """Models, driver, and memory in use of each unit (GPU or MIG instance) before the stack is
+    started; or why there are none. A single fact that the driver will not tell is in `untold`.
+    """
     try:
-        pynvml.nvmlInit()
-    except pynvml.NVMLError as error:
+        library = nvml.start()
+    except nvml.NoDriver as error:
         return {"devices": [], "absent_because": str(error)}
     try:
-        handles = [
-            pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(pynvml.nvmlDeviceGetCount())
-        ]
-        names = [str(pynvml.nvmlDeviceGetName(handle)) for handle in handles]
-        return {"devices": names, "driver": str(pynvml.nvmlSystemGetDriverVersion())}
-    except pynvml.NVMLError as error:
+        units, untold = nvml.units(library)
+        return _gpu_facts(library, units, untold)
+    except nvml.NoDriver as error:
         return {"devices": [], "absent_because": str(error)}
     finally:
-        pynvml.nvmlShutdown()
+        library.nvmlShutdown()
+
+
+def _gpu_facts(library: Any, units: list[nvml.Unit], untold: dict[str, str]) -> dict[str, Any]:
+    facts: dict[str, Any] = {"devices": [], "driver": None, "mig": [], "used_bytes": {}}
+
+    def asked(what: str, ask: Callable[[], Any]) -> Any:
+        try:
+            return ask()
+        except library.NVMLError as error:
+            untold[what] = str(error)
+            return None
+
+    facts["driver"] = asked("driver", lambda: str(library.nvmlSystemGetDriverVersion()))
+    for unit in units:
+        if unit.whole:
+            name = asked(f"{unit.name}.name", partial(library.nvmlDeviceGetName, unit.handle))
+            facts["devices"].append("unknown" if name is None else str(name))
+            facts["mig"] += [unit.name] if unit.split else []
+        memory = asked(f"{unit.name}.used_bytes", partial(nvml.memory_of, library, unit))
+        if memory is not None:
+            facts["used_bytes"][unit.name] = memory[0]
+    return facts | ({"untold": untold} if untold else {})
 
 
 def _replay_of() -> dict[str, Any] | None:

@@ -56,7 +56,8 @@ def docker_engine() -> str:
 
     try:
         with closing(engine.connect()) as client:
-            return str(client.api.base_url)
+            client.ping()
+            return engine.address()
     except EnvironmentProblem as problem:
         pytest.skip(f"needs a container engine: {problem.message}")
 

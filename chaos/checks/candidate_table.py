@@ -5,16 +5,16 @@ Paths, identities and digests are kept as hashes, 24 bytes a candidate. Knows no
 
 from __future__ import annotations
 
-import hashlib
 from array import array
+from hashlib import sha256
 from pathlib import Path
 
 import msgspec
 import numpy as np
 
 from chaos.checks.decision import text_hash, text_of
-from chaos.checks.decision_table import Hashes
-from chaos.checks.small_files import content_of, scanned
+from chaos.checks.hash_sets import Hashes, Indices
+from chaos.checks.small_files import reader, scanned
 
 
 class CandidateTable:
@@ -29,22 +29,30 @@ class CandidateTable:
             "_Candidate", [("identity", object, msgspec.field(name=id_field, default=None))]
         )
         decode = msgspec.json.Decoder(entry).decode
-        for folder, name in scanned(root, pattern):
-            path = folder + name
-            identity, digest = "", ""
-            try:
-                content = content_of(f"{root}/{path}")
-                digest = hashlib.sha256(content).hexdigest()
-                identity = text_of(decode(content).identity)  # type: ignore[attr-defined]
-            except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-                pass  # without an identity: the checks say what is wrong with it
-            paths.append(text_hash(path))
-            identities.append(text_hash(identity))
-            digests.append(text_hash(digest))
+        with reader(root, pattern) as content_of:
+            for folder, name in scanned(root, pattern):
+                identity, digest = "", ""
+                try:
+                    content = content_of(folder, name)
+                    digest = sha256(content).hexdigest()
+                    identity = text_of(decode(content).identity)  # type: ignore[attr-defined]
+                except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+                    pass  # without an identity: the checks say what is wrong with it
+                paths.append(text_hash(folder + name))
+                identities.append(text_hash(identity))
+                digests.append(text_hash(digest))
         order = np.argsort(np.frombuffer(paths, dtype=np.int64))
-        self.path: Hashes = np.frombuffer(paths, dtype=np.int64)[order]
-        self.identity: Hashes = np.frombuffer(identities, dtype=np.int64)[order]
-        self.digest: Hashes = np.frombuffer(digests, dtype=np.int64)[order]
+        # One after the other, so that each unordered column is freed before the next is made.
+        self.path = _in_order(paths, order)
+        self.identity = _in_order(identities, order)
+        self.digest = _in_order(digests, order)
 
     def __len__(self) -> int:
         return len(self.path)
+
+
+def _in_order(values: array[int], order: Indices) -> Hashes:
+    """`values` in that order; empties `values`."""
+    ordered: Hashes = np.frombuffer(values, dtype=np.int64)[order]
+    del values[:]
+    return ordered

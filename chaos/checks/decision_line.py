@@ -18,8 +18,8 @@ _Moment = Annotated[datetime, msgspec.Meta(tz=True)] | None
 class UsualLine:
     """The usual line: a JSON object with the selected fields, times as RFC 3339 with a zone.
 
-    `decode` makes objects of the selected fields alone and refuses lines of any other form;
-    `names` maps our words to the names that the fields have in the decoded object.
+    `decode` (of one line) and `decode_lines` (of many) make objects of the selected fields alone
+    and refuse any other form; `names` maps our words to the names of the fields in those objects.
     """
 
     def __init__(self, log: DecisionLog) -> None:
@@ -38,7 +38,8 @@ class UsualLine:
             fields["calls"] = (log.calls, list[call] | None)  # type: ignore[valid-type]
         fields |= {name: (getattr(log, name), Any) for name in texts}
         entry, self.names = _struct(fields)
-        self.decode = msgspec.json.Decoder(entry).decode
+        decoder = msgspec.json.Decoder(entry)
+        self.decode, self.decode_lines = decoder.decode, decoder.decode_lines
 
 
 def _struct(fields: dict[str, tuple[str, Any]]) -> tuple[type[msgspec.Struct], dict[str, str]]:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from chaos.checks.clock import ClockJump, put_back
 from chaos.checks.decision import text_hash, text_of
-from chaos.checks.decision_table import Hashes, Times
+from chaos.checks.hash_sets import Hashes, Times
 from chaos.checks.small_files import content_of, scanned
 
 _NAN = float("nan")

@@ -7,16 +7,18 @@ A second pass over the decision log, for the one check that asks, in blocks; row
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from chaos.checks.decision import text_hash, text_of
-from chaos.checks.decision_table import DecisionTable, Hashes, Indices, Mask, decoded_object
+from chaos.checks.decision_table import DecisionTable, decoded_object
+from chaos.checks.hash_sets import Hashes, Indices, Mask
+from chaos.checks.line_blocks import LineBlock
 from chaos.target import DecisionLog
 
 _BLOCK = 1 << 16
@@ -39,43 +41,51 @@ class Effects:
 
 def effect_blocks(decisions: DecisionTable, log: DecisionLog, folder: str) -> Iterator[Effects]:
     """The effects of all decisions, a block after the other."""
-    select = _selector(log.child_pid, log.child_exit, log.artefacts)
-    rows = enumerate(decisions.raw())
-    first = 0
-    while block := _block(islice(rows, _BLOCK), first, select, log, folder):
-        yield block
-        first += len(block.child)
+    select = _Selector(log.child_pid, log.child_exit, log.artefacts)
+    rows, first = _Rows(log, folder), 0
+    for block, numbers in decisions.blocks():
+        rows.extend(first + len(rows.child), *select.block(block, numbers))
+        if len(rows.child) >= _BLOCK:
+            yield rows.effects(first)
+            rows, first = _Rows(log, folder), first + len(rows.child)
+    if len(rows.child):
+        yield rows.effects(first)
 
 
-def _block(
-    rows: Iterator[tuple[int, tuple[int, bytes]]],
-    first: int,
-    select: Callable[[bytes], tuple[Any, ...]],
-    log: DecisionLog,
-    folder: str,
-) -> Effects | None:
-    child, exit_ok = array("b"), array("b")
-    of, paths, digests = array("q"), array("q"), array("q")
-    for index, (_, line) in rows:
-        pid, code, artefacts = select(line)
-        child.append(not log.child_pid or (isinstance(pid, int) and not isinstance(pid, bool)))
-        exit_ok.append(not log.child_exit or code == 0)
-        if isinstance(artefacts, dict):
-            for path, digest in artefacts.items():
-                if path.startswith(folder):
-                    of.append(index)
-                    paths.append(text_hash(path))
-                    digests.append(text_hash(text_of(digest)))
-    if not len(child):
-        return None
-    return Effects(
-        first,
-        np.frombuffer(child, dtype=np.bool_),
-        np.frombuffer(exit_ok, dtype=np.bool_),
-        np.frombuffer(of, dtype=np.int64),
-        np.frombuffer(paths, dtype=np.int64),
-        np.frombuffer(digests, dtype=np.int64),
-    )
+class _Rows:
+    """Effects that are being gathered."""
+
+    def __init__(self, log: DecisionLog, folder: str) -> None:
+        self._log = log
+        self._folder = folder
+        self.child, self._exit_ok = array("b"), array("b")
+        self._of, self._paths, self._digests = array("q"), array("q"), array("q")
+
+    def extend(self, first: int, pids: list[Any], codes: list[Any], artefacts: list[Any]) -> None:
+        """Take what the decisions from `first` on say."""
+        unknown = not self._log.child_pid
+        self.child.extend([unknown or type(pid) is int for pid in pids])
+        unknown = not self._log.child_exit
+        self._exit_ok.extend([unknown or code == 0 for code in codes])
+        folder = self._folder
+        for index, written in enumerate(artefacts, start=first):
+            if type(written) is dict:
+                for path, digest in written.items():
+                    if path.startswith(folder):
+                        self._of.append(index)
+                        self._paths.append(text_hash(path))
+                        self._digests.append(text_hash(text_of(digest)))
+
+    def effects(self, first: int) -> Effects:
+        """All of them; the first is the decision `first`."""
+        return Effects(
+            first,
+            np.frombuffer(self.child, dtype=np.bool_),
+            np.frombuffer(self._exit_ok, dtype=np.bool_),
+            np.frombuffer(self._of, dtype=np.int64),
+            np.frombuffer(self._paths, dtype=np.int64),
+            np.frombuffer(self._digests, dtype=np.int64),
+        )
 
 
 def selected(entry: Any, path: str) -> Any:
@@ -85,26 +95,43 @@ def selected(entry: Any, path: str) -> Any:
     return entry
 
 
-def _selector(*paths: str) -> Callable[[bytes], tuple[Any, ...]]:
-    """Line -> the values at `paths`. Only what they name is made into objects."""
-    decode = msgspec.json.Decoder(_struct([p.split(".") for p in paths if p])).decode
-    walks = [[f"_{name}" for name in path.split(".")] if path else [] for path in paths]
+class _Selector:
+    """The values at dotted `paths` ("": None), for many lines at once. Only what they name is made
+    into objects.
+    """
 
-    def select(line: bytes) -> tuple[Any, ...]:
+    def __init__(self, *paths: str) -> None:
+        decoder = msgspec.json.Decoder(_struct([p.split(".") for p in paths if p]))
+        self._decode, self._decode_lines = decoder.decode, decoder.decode_lines
+        self._paths = paths
+
+    def block(self, block: LineBlock, numbers: npt.NDArray[np.uint32]) -> list[list[Any]]:
+        """For each path its values in the lines `numbers` of `block`."""
+        whole = len(numbers) == len(block)
+        entries = block.entries(self._decode_lines) if whole else None
+        if entries is not None:
+            return [_values(entries, path) for path in self._paths]
+        wanted = set(numbers.tolist())
+        lines = [self._line(line) for number, line in block.lines() if number in wanted]
+        return [list(values) for values in zip(*lines, strict=True)] or [[] for _ in self._paths]
+
+    def _line(self, line: bytes) -> list[Any]:
         try:
-            whole = decode(line)
+            entry = self._decode(line)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            entry = decoded_object(line)
-            return tuple(selected(entry, path) if path else None for path in paths)
-        found = []
-        for walk in walks:
-            value = whole
-            for name in walk:
-                value = getattr(value, name, None)
-            found.append(value if walk else None)
-        return tuple(found)
+            whole = decoded_object(line)
+            return [selected(whole, path) if path else None for path in self._paths]
+        return [_values([entry], path)[0] for path in self._paths]
 
-    return select
+
+def _values(entries: list[Any], path: str) -> list[Any]:
+    """The value at a dotted `path` of each struct."""
+    if not path:
+        return [None] * len(entries)
+    for name in path.split("."):
+        inner = f"_{name}"
+        entries = [getattr(entry, inner, None) for entry in entries]
+    return entries
 
 
 def _struct(paths: list[list[str]]) -> Any:

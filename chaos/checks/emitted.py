@@ -13,7 +13,7 @@ from chaos.checks.planted import good_requests
 from chaos.checks.run_view import RunView
 
 if TYPE_CHECKING:
-    from chaos.checks.decision_table import Hashes
+    from chaos.checks.hash_sets import Hashes
 
 
 def emitted_requests(view: RunView) -> Hashes:
@@ -38,7 +38,7 @@ def emitted_requests(view: RunView) -> Hashes:
 def lost_requests(view: RunView) -> list[Evidence]:
     """Requests that were emitted and are nowhere: not waiting, not finished, not set aside."""
     from chaos.checks.decision import text_hash
-    from chaos.checks.decision_table import among
+    from chaos.checks.hash_sets import among
 
     files, queue = view.files, view.target.queue
     missing = emitted_requests(view)

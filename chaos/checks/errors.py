@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated
 
 import msgspec
@@ -10,7 +11,7 @@ import msgspec
 from chaos.checks.base import Check, Params
 from chaos.checks.finding import Evidence, Finding, plural
 from chaos.checks.run_view import RunView
-from chaos.checks.watcher_files import stream_lines
+from chaos.checks.watcher_files import LINE_BYTES_MAX
 
 _WATCHER_OUTPUT = "watcher.log"
 _SHOWN_CHARS = 160
@@ -26,20 +27,16 @@ def judge(view: RunView, params: ErrorsParams) -> list[Finding]:
     """The plan, soak C, row "Errors: 0 unhandled exceptions". Faults excuse none."""
     patterns = [pattern.encode() for pattern in view.target.error_patterns]
     found: list[Evidence] = []
-    files = 0
-    for ref, lines in _logs(view):
-        files += 1
-        for number, line, _ in lines:
-            if any(pattern in line for pattern in patterns):
-                shown = line[:_SHOWN_CHARS].decode(errors="replace").strip()
-                found.append(Evidence(f"{ref}:{number}", shown))
-    if not files:
+    logs = _logs(view)
+    for ref, path in logs:
+        found += _in_log(ref, path, patterns)
+    if not logs:
         return [Finding(outcome="inconclusive", summary="there is no log of the Watcher to read")]
     return [
         Finding(
             outcome="pass" if len(found) <= params.max else "fail",
             summary=f"{plural(len(found), 'unhandled exception')} in "
-            f"{plural(files, 'log file')}, at most {params.max} allowed",
+            f"{plural(len(logs), 'log file')}, at most {params.max} allowed",
             measured=len(found),
             limit=params.max,
             evidence=found,
@@ -47,11 +44,31 @@ def judge(view: RunView, params: ErrorsParams) -> list[Finding]:
     ]
 
 
-def _logs(view: RunView) -> Iterator[tuple[str, Iterator[tuple[int, bytes, bool]]]]:
-    if (view.run.logs / _WATCHER_OUTPUT).is_file():
-        yield f"logs/{_WATCHER_OUTPUT}", stream_lines(view.run.logs / _WATCHER_OUTPUT)
-    for path in view.files.log_paths():
-        yield view.files.ref(path), view.files.lines(path)
+def _logs(view: RunView) -> list[tuple[str, Path]]:
+    """(reference, path) of each log."""
+    output = view.run.logs / _WATCHER_OUTPUT
+    logs = [(f"logs/{_WATCHER_OUTPUT}", output)] if output.is_file() else []
+    return logs + [
+        (view.files.ref(path), view.run.artefacts / path) for path in view.files.log_paths()
+    ]
+
+
+def _in_log(ref: str, path: Path, patterns: list[bytes]) -> Iterator[Evidence]:
+    """The lines of a log in which a pattern stands; most blocks of lines have none."""
+    from chaos.checks.line_blocks import line_blocks
+
+    try:
+        stream = path.open("rb")
+    except OSError:
+        return
+    with stream:
+        for block in line_blocks(stream, LINE_BYTES_MAX):
+            if any(pattern in block.content for pattern in patterns):
+                for number, whole in block.lines():
+                    line = whole.rstrip(b"\r\n")
+                    if any(pattern in line for pattern in patterns):
+                        shown = line[:_SHOWN_CHARS].decode(errors="replace").strip()
+                        yield Evidence(f"{ref}:{number}", shown)
 
 
 CHECK = Check(

@@ -13,7 +13,8 @@ from chaos.checks.planted import one_request, planted_files, wrongly_worked
 from chaos.checks.run_view import RunView
 
 if TYPE_CHECKING:
-    from chaos.checks.decision_table import DecisionTable, Mask
+    from chaos.checks.decision_table import DecisionTable
+    from chaos.checks.hash_sets import Mask
 
 Wrong = tuple[list[Evidence], int]  # the first pieces of evidence, and how many there are in all
 
@@ -62,7 +63,7 @@ def _undecided(view: RunView, decisions: DecisionTable) -> list[Wrong]:
     """Archived without a decision, or decided with no trace of the request in the queue."""
     import numpy as np
 
-    from chaos.checks.decision_table import among
+    from chaos.checks.hash_sets import among
 
     files = view.files
     archived = files.hashes(view.target.queue.archived)
@@ -92,7 +93,7 @@ def _undecided(view: RunView, decisions: DecisionTable) -> list[Wrong]:
 def _in_two_places(view: RunView) -> Wrong:
     import numpy as np
 
-    from chaos.checks.decision_table import among, twice
+    from chaos.checks.hash_sets import among, twice
 
     files, queue = view.files, view.target.queue
     folders = (queue.pending, queue.claimed, queue.archived)
@@ -136,7 +137,7 @@ def repeated_identity(view: RunView) -> Wrong:
 
 
 def _repeats(decisions: DecisionTable, column: str, used: Mask) -> list[tuple[int, int]]:
-    from chaos.checks.decision_table import repeats
+    from chaos.checks.hash_sets import repeats
 
     return repeats(getattr(decisions, column), used)
 

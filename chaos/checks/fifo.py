@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from chaos.checks.decision_table import Hashes, Indices, Times
+    from chaos.checks.hash_sets import Hashes, Indices, Times
 
     Witnesses = npt.NDArray[np.int8]
 

@@ -1,4 +1,9 @@
-"""GPU memory: what stays in use at its lowest, when the LLM server is stopped, is left over."""
+"""GPU memory: the level before, growth over the run, and whether it is freed between dispatches.
+
+Judged for each GPU and MIG instance, and for what each service holds where the driver's process
+numbers can be told; fault windows are left out. Growth compares like with like: the lowest use
+while the LLM server is stopped, or the usual use while it runs.
+"""
 
 from __future__ import annotations
 
@@ -7,58 +12,104 @@ from typing import Annotated
 import msgspec
 
 from chaos.checks.base import Check, Params, needs
-from chaos.checks.finding import Finding
+from chaos.checks.finding import Finding, Outcome
+from chaos.checks.gpu_losses import own_losses
+from chaos.checks.gpu_rest import Rests
+from chaos.checks.gpu_signal import compared, judged_device, judged_owner
 from chaos.checks.run_view import RunView
+
+_WORST: tuple[Outcome, ...] = ("fail", "inconclusive", "pass")
 
 
 class GPUMemoryParams(Params, frozen=True):
-    """`limit_mb`: rise of the lowest use, from the first third of the run to the last one."""
+    """`limit_mb`: what may stay in use more than before: at the end of the run more than at its
+    beginning, and between dispatches more than without any. `limit_mb_per_request`: how fast the
+    use at rest may grow with the work, however short the run.
+    """
 
     limit_mb: Annotated[float, msgspec.Meta(gt=0)] = 100.0
+    limit_mb_per_request: Annotated[float, msgspec.Meta(gt=0)] = 5.0
 
 
 def judge(view: RunView, params: GPUMemoryParams) -> list[Finding]:
     """The plan, soak C, "GPU VRAM: should be low between dispatches"."""
-    if not view.samples.gpu_keys():
-        return [Finding(outcome="skipped", summary="no GPU was sampled here")]
-    found = gpu_growth_mb(view)
-    if found is None:
-        return [Finding(outcome="inconclusive", summary="GPU memory was sampled too rarely")]
-    grown_mb, line = found
+    table = view.samples
+    if not table.gpu_keys() and not table.gpu_held_keys():
+        return [_unseen(view)]
+    rests = Rests(view)
+    limits = (params.limit_mb, params.limit_mb_per_request)
+    judged = [judged_device(rests, key, *limits) for key in table.gpu_keys()]
+    owners = [judged_owner(rests, key, *limits) for key in table.gpu_held_keys()]
+    judged += [one for one in owners if one is not None]
+    if not judged:
+        return [_unseen(view)]
+    outcome = next(o for o in _WORST if any(one.outcome == o for one in judged))
+    shown = [one for one in judged if one.outcome == outcome]
+    worst = max(shown, key=lambda one: one.grown_mb)
+    lost = _lost(view)
+    outside = outcome == "inconclusive" and (bool(lost) or any(one.outside for one in shown))
+    if outcome == "pass":
+        text = f"no growth and nothing left over on {', '.join(one.name for one in judged)}"
+    else:
+        text = "; ".join(one.text for one in shown)
     return [
         Finding(
-            outcome="fail" if grown_mb > params.limit_mb else "pass",
-            summary=f"GPU memory in use at its lowest changed by {grown_mb:+.0f} MB from the first "
-            f"third to the last (limit {params.limit_mb:g} MB)",
-            measured=round(grown_mb, 3),
+            outcome=outcome,
+            owner="infrastructure" if outside else "product",
+            summary=f"{text} (limit {params.limit_mb:g} MB){_untold(view)}{lost}",
+            measured=round(worst.grown_mb, 3),
             limit=params.limit_mb,
-            evidence=[view.evidence(line, "the lowest use in the last third")],
+            evidence=[view.evidence(one.line, one.text) for one in shown],
         )
     ]
 
 
-def gpu_growth_mb(view: RunView) -> tuple[float, int] | None:
-    """(MB, history line): how much the lowest use of GPU memory rose from the first third to the
-    last, on the worst GPU; None without a GPU.
-    """
-    import numpy as np
+def _unseen(view: RunView) -> Finding:
+    """No driver is no GPU; a GPU of which nothing may be known is not sound for that."""
+    absent = {
+        str(event.detail.get("source")): str(event.detail.get("reason"))
+        for _, event in view.named("source_absent")
+        if str(event.detail.get("source")).startswith("gpu")
+    }
+    named = [f"{name}: {why}" for name, why in absent.items() if name != "gpu"]
+    if not named:
+        return Finding(outcome="skipped", summary="no GPU was sampled here")
+    text = f"there is a GPU, and its memory cannot be seen here ({'; '.join(sorted(named)[:4])})"
+    return Finding(outcome="inconclusive", owner="infrastructure", summary=text + _lost(view))
 
-    start_s, end_s = view.measured_span_s()
-    third_s = (end_s - start_s) / 3
-    table = view.samples
-    worst: tuple[float, int] | None = None
-    for key in table.gpu_keys():
-        used = table.column(key)
-        there = used == used
-        early = there & (table.t_s <= start_s + third_s)
-        late = there & (table.t_s >= end_s - third_s)
-        if not early.any() or not late.any():
-            continue
-        lowest = int(np.argmin(np.where(late, used, np.inf)))
-        grown_mb = (float(used[lowest]) - float(used[early].min())) / 1e6
-        if worst is None or grown_mb > worst[0]:
-            worst = grown_mb, int(table.lines[lowest])
-    return worst
+
+def _untold(view: RunView) -> str:
+    """Why processes are not told apart."""
+    why = {
+        str(event.detail.get("reason"))
+        for _, event in view.named("source_absent")
+        if str(event.detail.get("source")).startswith("gpu")
+        and str(event.detail.get("source")).endswith(".processes")
+    }
+    return f"; processes not told apart: {'; '.join(sorted(why)[:2])}" if why else ""
+
+
+def _lost(view: RunView) -> str:
+    """What became of the GPUs themselves."""
+    return "".join(
+        f"; {event.detail.get('device', 'a GPU')} was lost at {event.t_s:.1f} s, by no fault of "
+        "the schedule"
+        for _, event in own_losses(view)[:4]
+    )
+
+
+def gpu_growth_mb(view: RunView) -> tuple[float, int] | None:
+    """(MB, history line): how much more GPU memory is in use in the last third than in the first
+    one, on the worst GPU; None without a GPU.
+    """
+    rests = Rests(view)
+    grown = [
+        ((late.used_bytes - early.used_bytes) / 1e6, late.line)
+        for key in view.samples.gpu_keys()
+        for early, late, _ in [compared(rests, view.samples.column(key))]
+        if early is not None and late is not None
+    ]
+    return max(grown, default=None)
 
 
 CHECK = Check(

@@ -17,7 +17,8 @@ from chaos.checks.llm_served import LOG, served_completions
 from chaos.checks.run_view import RunView
 
 if TYPE_CHECKING:
-    from chaos.checks.decision_table import DecisionTable, Indices, Mask, Times
+    from chaos.checks.decision_table import DecisionTable
+    from chaos.checks.hash_sets import Indices, Mask, Times
 
 # Two clocks meet here: the Watcher's stamps and the harness's. Doubt is read in its favour.
 _CLOCK_SLACK_S = 0.1

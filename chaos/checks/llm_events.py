@@ -11,7 +11,9 @@ from typing import Any
 
 import msgspec
 
-_LINE_BYTES_MAX = 1 << 16
+from chaos.checks.line_blocks import LineBlock, line_blocks
+
+_LINE_BYTES_MAX = 1 << 20
 _KINDS = frozenset({"start", "stop", "gone", "crashed"})
 _CRASHES_KEPT = 10
 
@@ -31,6 +33,9 @@ class _Usual(msgspec.Struct, gc=False):
     pid: int | None = None
 
 
+_DECODER = msgspec.json.Decoder(_Usual)
+
+
 class LLMEvents:
     """Iterates over `LLMEvent` in the order of the record; reads the file again each time."""
 
@@ -40,24 +45,18 @@ class LLMEvents:
         self._crashes: list[LLMEvent] | None = None
 
     def __iter__(self) -> Iterator[LLMEvent]:
-        decode = msgspec.json.Decoder(_Usual).decode
-        epoch_s, number = self._epoch_s, 0
+        epoch_s = self._epoch_s
         crashes: list[LLMEvent] = []
         with self._path.open("rb") as stream:
-            while line := stream.readline(_LINE_BYTES_MAX):
-                number += 1
-                event: _Usual | None
-                try:
-                    event = decode(line)
-                except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-                    event = _tolerant(line)
-                if event is None or event.event not in _KINDS:
-                    continue  # half a line, or "ready": starts and stops must add up without
-                t_s = round(event.time_s - epoch_s, 6)
-                told = LLMEvent(number, t_s, event.event, event.pid)
-                if told.event == "crashed" and len(crashes) < _CRASHES_KEPT:
-                    crashes.append(told)
-                yield told
+            for block in line_blocks(stream, _LINE_BYTES_MAX):
+                for number, told in enumerate(_told(block), start=block.number):
+                    if told is None or told.event not in _KINDS:
+                        continue  # half a line, or "ready": starts and stops must add up without
+                    t_s = round(told.time_s - epoch_s, 6)
+                    event = LLMEvent(number, t_s, told.event, told.pid)
+                    if event.event == "crashed" and len(crashes) < _CRASHES_KEPT:
+                        crashes.append(event)
+                    yield event
         self._crashes = crashes
 
     def crashes(self) -> list[LLMEvent]:
@@ -66,6 +65,19 @@ class LLMEvents:
             for _ in self:
                 pass
         return self._crashes or []
+
+
+def _told(block: LineBlock) -> list[_Usual | None]:
+    """What each line of a block tells."""
+    entries = block.entries(_DECODER.decode_lines)
+    return [_of_line(line) for _, line in block.lines()] if entries is None else entries
+
+
+def _of_line(line: bytes) -> _Usual | None:
+    try:
+        return _DECODER.decode(line)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return _tolerant(line)
 
 
 def _tolerant(line: bytes) -> _Usual | None:

@@ -19,7 +19,8 @@ from chaos.checks.gpu_memory import gpu_growth_mb
 from chaos.checks.run_view import FaultWindow, RunView
 
 if TYPE_CHECKING:
-    from chaos.checks.decision_table import DecisionTable, Indices, Times
+    from chaos.checks.decision_table import DecisionTable
+    from chaos.checks.hash_sets import Indices, Times
     from chaos.checks.llm_events import LLMEvent, LLMEvents
 
 _CLOCK_SLACK_S = 0.05

@@ -20,7 +20,7 @@ from chaos.checks.run_view import FaultWindow, RunView
 from chaos.checks.watcher_files import Decision
 
 if TYPE_CHECKING:  # numpy is not needed to check the names of criteria
-    from chaos.checks.decision_table import Mask, Times
+    from chaos.checks.hash_sets import Mask, Times
 
 Role = Literal["triage", "reconnection"]
 _FULL_PART = 0.98
@@ -168,7 +168,7 @@ def _asked_again(view: RunView, window: FaultWindow) -> Evidence | None:
         return None
     span_s = _span(view, window)
     met = _met(table.call_start_s, table.call_end_s, span_s).nonzero()[0]
-    for index in sorted({int(table.call_of[call]) for call in met[:_CALLS_READ_MAX]}):
+    for index in sorted(set(table.call_of[met[:_CALLS_READ_MAX]].tolist())):
         told_calls = table.entry(index).get(view.target.decisions.calls)
         listed = told_calls if isinstance(told_calls, list) else []
         of_calls = [call for call in listed if isinstance(call, dict)]

@@ -140,7 +140,7 @@ def _bad_names(view: RunView) -> set[str]:
 
 
 def _effects(view: RunView, names: list[str]) -> Counter[int]:
-    from chaos.checks.decision_table import among
+    from chaos.checks.hash_sets import among
 
     table = view.files.decisions
     worked = table.request[table.dispatched]

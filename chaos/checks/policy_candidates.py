@@ -11,7 +11,7 @@ from chaos.checks.finding import EVIDENCE_MAX, Evidence, Finding, plural
 from chaos.checks.run_view import RunView
 
 if TYPE_CHECKING:
-    from chaos.checks.decision_table import Hashes
+    from chaos.checks.hash_sets import Hashes
 
 
 class PolicyCandidatesParams(Params, frozen=True):
@@ -24,7 +24,7 @@ def judge(view: RunView, params: PolicyCandidatesParams) -> list[Finding]:
     """The plan, soak C, row "Policy candidates: accumulating in policy_history/"."""
     import numpy as np
 
-    from chaos.checks.decision_table import among, twice
+    from chaos.checks.hash_sets import among, twice
 
     found = view.last("baseline_files")
     names = found[1].detail.get("policy_candidates", []) if found else []
@@ -58,7 +58,7 @@ def judge(view: RunView, params: PolicyCandidatesParams) -> list[Finding]:
 
 def _wrong(view: RunView) -> list[Evidence]:
     """What is unusable, then what is there twice, each by name; of two, the later name."""
-    from chaos.checks.decision_table import among, twice
+    from chaos.checks.hash_sets import among, twice
 
     table, of = view.files.candidates, view.target.paths
     unusable = []

@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from chaos.checks.decision import text_hash
-from chaos.checks.decision_table import Hashes, Indices, Mask
+from chaos.checks.hash_sets import Hashes, Indices, Mask
 from chaos.checks.run_view import RunView
-from chaos.checks.small_files import content_of, scanned
+from chaos.checks.small_files import reader, scanned
 
 Kind = Literal["selfplay", "learning"]
 KINDS: tuple[Kind, ...] = ("selfplay", "learning")
@@ -61,14 +61,15 @@ def _archived(view: RunView, ordered: Hashes) -> npt.NDArray[np.int8]:
     decode = msgspec.json.Decoder(entry).decode
     codes = np.full(len(ordered), UNTYPED, dtype=np.int8)
     found = scanned(root, queue.archived)
-    while some := list(islice(found, _CHUNK)):
-        hashes = np.fromiter((text_hash(name) for _, name in some), np.int64, len(some))
-        place, there = _places(ordered, hashes)
-        for index in np.flatnonzero(there).tolist():
-            folder, name = some[index]
-            try:
-                kind = decode(content_of(f"{root}/{folder}{name}")).kind  # type: ignore[attr-defined]
-            except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-                continue
-            codes[place[index]] = kinds.get(kind, UNTYPED) if isinstance(kind, str) else UNTYPED
+    with reader(root, queue.archived) as content_of:
+        while some := list(islice(found, _CHUNK)):
+            hashes = np.fromiter((text_hash(name) for _, name in some), np.int64, len(some))
+            place, there = _places(ordered, hashes)
+            for index in np.flatnonzero(there).tolist():
+                try:
+                    kind = decode(content_of(*some[index])).kind  # type: ignore[attr-defined]
+                except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+                    continue
+                known = kinds.get(kind, UNTYPED) if isinstance(kind, str) else UNTYPED
+                codes[place[index]] = known
     return codes

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from chaos.checks.decision_table import Hashes, Indices, Mask, Times
     from chaos.checks.effect_table import Effects
+    from chaos.checks.hash_sets import Hashes, Indices, Mask, Times
 
     Kinds = npt.NDArray[np.int8]
 
@@ -186,26 +186,28 @@ def _without_effects(view: RunView, wrong: _Wrong, kinds: Kinds) -> None:
     from chaos.checks.effect_table import effect_blocks
 
     table, of = view.files.decisions, view.target.decisions
-    owners, identities = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+    owners, rows = [np.empty(0, np.int32)], [np.empty(0, np.int32)]
     for block in effect_blocks(table, of, _candidate_folder(view)):
         typed = np.flatnonzero(kinds[block.first : block.first + len(block.child)] >= 0)
         childless, failed = typed[~block.child[typed]], typed[~block.exit_ok[typed]]
         wrong.note(childless + block.first, "no child process was started for it")
         wrong.note(failed + block.first, "its child process ended with {exit}")
         if of.artefacts:
-            owner, identity = _candidates_of(view, wrong, kinds, block)
-            owners.append(owner)
-            identities.append(identity)
+            owner, row = _candidates_of(view, wrong, kinds, block)
+            owners.append(owner.astype(np.int32))  # of a million each, half the memory
+            rows.append(row.astype(np.int32))
+    row = np.concatenate(rows)
+    identity = view.files.candidates.identity[row] if len(row) else np.empty(0, np.int64)
     view.files.forget_candidates()  # nobody asks for them after this check
-    owner, identity = np.concatenate(owners), np.concatenate(identities)
+    owner = np.concatenate(owners)
     again = _taken_again(identity, owner, table.request)
     wrong.note(owner[again], "its candidate {candidate} is that of an earlier request")
 
 
 def _candidates_of(
     view: RunView, wrong: _Wrong, kinds: Kinds, block: Effects
-) -> tuple[Indices, Hashes]:
-    """(decision, identity) of each candidate that selfplay in `block` wrote and that is there."""
+) -> tuple[Indices, Indices]:
+    """(decision, row) of each candidate that selfplay in `block` wrote and that is there."""
     import numpy as np
 
     end = block.first + len(block.child)
@@ -218,7 +220,7 @@ def _candidates_of(
     written = view.files.candidates
     if not len(written):
         wrong.note(owner, "its candidate {candidate} is missing")
-        return np.empty(0, np.int64), np.empty(0, np.int64)
+        return np.empty(0, np.intp), np.empty(0, np.intp)
     row = np.minimum(np.searchsorted(written.path, path), len(written) - 1)
     there = written.path[row] == path
     wrong.note(owner[~there], "its candidate {candidate} is missing")
@@ -229,14 +231,14 @@ def _candidates_of(
     identity = written.identity[row]
     wrong.note(owner[identity == 0], "its candidate {candidate} has no identity")
     wrong.note(owner[_known(view, path, identity)], "its candidate {candidate} was there before")
-    return owner, identity
+    return owner, row
 
 
 def _known(view: RunView, path: Hashes, identity: Hashes) -> Mask:
     """Whether a candidate was there before the run, by its identity or its file name."""
     import numpy as np
 
-    from chaos.checks.decision_table import among
+    from chaos.checks.hash_sets import among
 
     before = view.last("baseline_files")
     names = [
@@ -252,7 +254,7 @@ def _taken_again(identity: Hashes, owner: Indices, requests: Hashes) -> Mask:
     """Whether the first request that took an identity is another one."""
     import numpy as np
 
-    from chaos.checks.decision_table import among, twice
+    from chaos.checks.hash_sets import among, twice
 
     found: Mask = np.zeros(len(identity), dtype=np.bool_)
     doubled = np.flatnonzero(among(identity, twice(identity)))

@@ -33,6 +33,7 @@ if TYPE_CHECKING:  # numpy is not needed to check the names of criteria
     import numpy as np
     import numpy.typing as npt
 
+    from chaos.checks.line_blocks import LineBlock
     from chaos.checks.sample_table import Column, SampleTable
 
 # Kinds that keep every answer of the LLM from the Watcher while their effect lasts. Any other
@@ -164,16 +165,27 @@ class RunView:
             ) from error
 
     def _read_history(self) -> None:
+        from chaos.checks.line_blocks import line_blocks
+
         try:
             with self.run.history.open("rb") as stream:
-                for number, line in enumerate(stream, start=1):
-                    if not line.endswith(b"\n"):
-                        break  # torn by a crash in mid-write; what came before is whole
-                    self._read_line(number, line)
+                for block in line_blocks(stream):
+                    self._read_block(block)
         except FileNotFoundError:
             self.damage = "history.jsonl is missing: the run was cut off before it began"
         except msgspec.MsgspecError as error:
             self.damage = f"history.jsonl:{self.lines + 1}: not a history record: {error}"
+
+    def _read_block(self, block: LineBlock) -> None:
+        for first, last, sampled in block.runs(self._sample_prefix):
+            times = self.samples.add_lines(block, first, last) if sampled else None
+            if times is not None:
+                self.lines = block.number + last - 1
+                self.end_s = max(self.end_s, *times)
+                continue
+            for number, line in block.lines(first, last):
+                if line.endswith(b"\n"):  # else torn by a crash; what came before is whole
+                    self._read_line(number, line)
 
     def _read_line(self, number: int, line: bytes) -> None:
         if line.startswith(self._sample_prefix):

@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import re
 from array import array
+from itertools import chain
 from typing import Any
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from chaos.checks.line_blocks import LineBlock
+
 Column = npt.NDArray[np.float64]
 
-_GPUS = 16
-_GPU_USED = tuple(f"gpu{number}.used_bytes" for number in range(_GPUS))
+# Of any number of GPUs and MIG instances: what is in use, and what each owner holds.
+_GPU = re.compile(r"(gpu(\d+)(?:mig(\d+))?)\.([a-z_]+)_bytes")
+_GPU_HINT = b'"gpu'
 KEYS = (
     "watcher.pid",
     "watcher.rss_anon_bytes",
@@ -30,6 +34,7 @@ KEYS = (
     "watcher.sockets_close_wait",
     "watcher.sockets_other",
     "workspace.temp_files",
+    "llm.pid",
     "llm.requests_processing",
     "llm.requests_deferred",
     "queue.pending",
@@ -39,6 +44,7 @@ KEYS = (
     "log.bytes",
     "disk.workspace_used_bytes",
 )
+_GPU_KEY = b'"gpu0.used_bytes"'
 _CHUNK = 4096
 _NAN = float("nan")
 _ABSENT = 255  # in a column of bytes
@@ -49,10 +55,11 @@ def _field(key: str) -> str:
     return re.sub(r"\W", "_", key)
 
 
+<<<<<<< HEAD
 # Of a record of up to a kilobyte only these few numbers are made into objects.
 _Values = msgspec.defstruct(
     "_Values",
-    [(_field(key), float, msgspec.field(name=key, default=_NAN)) for key in (*KEYS, *_GPU_USED)],
+    [(_field(key), float, msgspec.field(name=key, default=_NAN)) for key in KEYS],
     gc=False,
 )
 
@@ -60,6 +67,20 @@ _Values = msgspec.defstruct(
 class _Fast(msgspec.Struct, gc=False):
     t_s: float
     values: _Values  # type: ignore[valid-type]
+=======
+def _record(keys: tuple[str, ...]) -> type[msgspec.Struct]:
+    """A record of which only `keys` are made into objects: few numbers of up to a kilobyte."""
+    values = msgspec.defstruct(
+        "_Values",
+        [(_field(key), float, msgspec.field(name=key, default=_NAN)) for key in keys],
+        gc=False,
+    )
+    return msgspec.defstruct("_Sample", [("t_s", float), ("values", values)], gc=False)
+>>>>>>> 146c12260018bc5555a49059356920b246c94faa
+
+
+class _WithGPUs(msgspec.Struct, gc=False):
+    values: dict[str, Any]
 
 
 class _Column:
@@ -70,8 +91,7 @@ class _Column:
     def __init__(self) -> None:
         self._numbers: array[Any] = array("B")
 
-    def extend(self, values: list[float]) -> None:
-        fresh = np.array(values, dtype=np.float32)
+    def extend(self, fresh: npt.NDArray[np.float32]) -> None:
         if self._numbers.typecode == "B":
             small = np.where(np.isnan(fresh), _ABSENT, fresh)
             fits = (small == np.floor(small)) & (small >= 0) & (small < _ABSENT)
@@ -93,19 +113,23 @@ class _Column:
 
 
 class SampleTable:
-    """Columns over the samples of a history. Filled line by line, then read."""
+    """Columns over the samples of a history. Filled in the order of its lines, then read."""
 
     def __init__(self) -> None:
         self._t_s = array("d")
         self._lines = array("I")
         self._columns = {key: _Column() for key in KEYS}
+<<<<<<< HEAD
         self._waiting: list[Any] = []
+        self._gpus: list[dict[str, float] | None] = []  # of the same samples
+        self._decode_gpus = msgspec.json.Decoder(_WithGPUs).decode
         self._decode = msgspec.json.Decoder(_Fast).decode
 
     def add_line(self, number: int, line: bytes) -> float:
         """Take one line of the history; its `t_s`. Raises `MsgspecError` for any other record."""
         record = self._decode(line)
-        self._take(number, record.t_s, record.values)
+        gpus = _gpus(self._decode_gpus(line).values) if _GPU_HINT in line else None
+        self._take(number, record.t_s, record.values, gpus)
         return record.t_s
 
     def add(self, number: int, t_s: float, values: dict[str, Any]) -> None:
@@ -113,35 +137,106 @@ class SampleTable:
         known = {
             _field(key): float(value)
             for key, value in values.items()
-            if (key in self._columns or key in _GPU_USED) and isinstance(value, (int, float))
+            if key in KEYS and isinstance(value, (int, float))
         }
-        self._take(number, t_s, _Values(**known))
+        self._take(number, t_s, _Values(**known), _gpus(values))
 
-    def _take(self, number: int, t_s: float, values: Any) -> None:
+    def _take(self, number: int, t_s: float, values: Any, gpus: dict[str, float] | None) -> None:
         self._t_s.append(t_s)
         self._lines.append(number)
         self._waiting.append(values)
+        self._gpus.append(gpus)
         if len(self._waiting) >= _CHUNK:
+=======
+        self._waiting: list[npt.NDArray[np.float32]] = []  # a row for each sample
+        self._waiting_rows = 0
+        self._plain = msgspec.json.Decoder(_record(KEYS))
+        self._with_gpus = msgspec.json.Decoder(_record(KEYS + _GPU_USED))
+        self._gpus = False  # whether there ever was one: most machines have none to look for
+
+    def add_lines(self, block: LineBlock, first: int, last: int) -> list[float] | None:
+        """Take the lines at `first` to before `last` of a block of the history; their `t_s`, or
+        None where not all of them are samples: then none is taken.
+        """
+        begin, end = int(block.bounds[first]), int(block.bounds[last])
+        self._gpus = self._gpus or block.content.find(_GPU_KEY, begin, end) >= 0
+        decoder = self._with_gpus if self._gpus else self._plain
+        records = block.entries(decoder.decode_lines, first, last)
+        if records is None:
+            return None
+        t_s = [record.t_s for record in records]
+        self._t_s.extend(t_s)
+        self._lines.extend(range(block.number + first, block.number + last))
+        self._take([record.values for record in records])
+        return t_s
+
+    def add_line(self, number: int, line: bytes) -> float:
+        """Take one line of the history; its `t_s`. Raises `MsgspecError` for any other record."""
+        record: Any = self._with_gpus.decode(line)
+        self._t_s.append(record.t_s)
+        self._lines.append(number)
+        self._take([record.values])
+        return float(record.t_s)
+
+    def add(self, number: int, t_s: float, values: dict[str, Any]) -> None:
+        """Take one sample that was decoded elsewhere; what is no number is absent."""
+        told = [values.get(key) for key in KEYS + _GPU_USED]
+        row = [float(value) if isinstance(value, (int, float)) else _NAN for value in told]
+        self._t_s.append(t_s)
+        self._lines.append(number)
+        self._wait(np.array([row], dtype=np.float32))
+
+    def _take(self, values: list[Any]) -> None:
+        width = len(values[0].__struct_fields__)
+        numbers = chain.from_iterable(map(msgspec.structs.astuple, values))
+        rows = np.fromiter(numbers, np.float32, len(values) * width)
+        self._wait(rows.reshape(len(values), width))
+
+    def _wait(self, rows: npt.NDArray[np.float32]) -> None:
+        self._waiting.append(rows)
+        self._waiting_rows += len(rows)
+        if self._waiting_rows >= _CHUNK:
+>>>>>>> 146c12260018bc5555a49059356920b246c94faa
             self._flush()
 
     def _flush(self) -> None:
-        waiting, self._waiting = self._waiting, []
+        waiting, self._waiting, self._waiting_rows = self._waiting, [], 0
         if not waiting:
             return
+<<<<<<< HEAD
         done = len(self._t_s) - len(waiting)
-        for key in _GPU_USED:
-            name = _field(key)
-            values = [getattr(one, name) for one in waiting]
-            column = self._columns.get(key)
-            if column is None:
-                if all(value != value for value in values):
-                    break  # GPUs are numbered without gaps
-                column = self._columns[key] = _Column()
-                column.extend([_NAN] * done)
-            column.extend(values)
         for key in KEYS:
             name = _field(key)
             self._columns[key].extend([getattr(one, name) for one in waiting])
+        self._flush_gpus(done)
+
+    def _flush_gpus(self, done: int) -> None:
+        """Signals of GPUs are not known beforehand: `done` samples had none of a new one."""
+        told, self._gpus = self._gpus, []
+        known = {key for key in self._columns if _GPU.fullmatch(key)}
+        for key in known.union(*(one for one in told if one)):
+            column = self._columns.get(key)
+            if column is None:
+                column = self._columns[key] = _Column()
+                column.extend([_NAN] * done)
+            column.extend([_NAN if one is None else one.get(key, _NAN) for one in told])
+=======
+        rows = np.full((sum(map(len, waiting)), len(KEYS) + _GPUS), _NAN, dtype=np.float32)
+        done = 0
+        for some in waiting:
+            rows[done : done + len(some), : some.shape[1]] = some
+            done += len(some)
+        for key, values in zip(_GPU_USED, rows[:, len(KEYS) :].T, strict=True):
+            column = self._columns.get(key)
+            if column is None:
+                if np.isnan(values).all():
+                    break  # GPUs are numbered without gaps
+                column = self._columns[key] = _Column()
+                column.extend(np.full(len(self) - len(rows), _NAN, dtype=np.float32))
+            column.extend(values)
+        for key, values in zip(KEYS, rows.T, strict=False):
+            self._columns[key].extend(values)
+>>>>>>> 146c12260018bc5555a49059356920b246c94faa
 
     def __len__(self) -> int:
         return len(self._t_s)
@@ -164,6 +259,23 @@ class SampleTable:
         return self._columns[key].values()
 
     def gpu_keys(self) -> list[str]:
-        """The signals of GPU memory that were ever there."""
+        """The signals of memory in use, one a GPU or MIG instance, that were ever there."""
+        return [key for key in self._gpu_signals() if key.endswith(".used_bytes")]
+
+    def gpu_held_keys(self) -> list[str]:
+        """The signals of what an owner holds of a GPU or MIG instance that were ever there."""
+        return [key for key in self._gpu_signals() if not key.endswith(".used_bytes")]
+
+    def _gpu_signals(self) -> list[str]:
         self._flush()
-        return [key for key in _GPU_USED if key in self._columns]
+        found = [match for key in self._columns if (match := _GPU.fullmatch(key))]
+        found.sort(key=lambda m: (int(m[2]), -1 if m[3] is None else int(m[3]), m[4]))
+        return [match[0] for match in found]
+
+
+def _gpus(values: dict[str, Any]) -> dict[str, float]:
+    return {
+        key: float(value)
+        for key, value in values.items()
+        if key.startswith("gpu") and isinstance(value, (int, float)) and _GPU.fullmatch(key)
+    }

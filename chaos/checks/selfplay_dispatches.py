@@ -19,7 +19,7 @@ class SelfplayDispatchesParams(Params, frozen=True):
 
 def judge(view: RunView, params: SelfplayDispatchesParams) -> list[Finding]:
     """The plan, soak C, row "Selfplay dispatches". Probes of the harness are not counted."""
-    from chaos.checks.decision_table import among
+    from chaos.checks.hash_sets import among
 
     of = view.target.decisions
     table = view.files.decisions

@@ -1,13 +1,14 @@
 """Stack health: the parts that are not under judgement did their work.
 
-When the proxy, the injector or the LLM server fails by itself, the run says nothing about the
-Watcher: it is invalid, not failed.
+When the proxy, the injector or the LLM server fails by itself, or a GPU is lost that no fault
+took, the run says nothing about the Watcher: it is invalid, not failed.
 """
 
 from __future__ import annotations
 
 from chaos.checks.base import Check, Params
 from chaos.checks.finding import Finding, plural
+from chaos.checks.gpu_losses import own_losses
 from chaos.checks.run_view import RunView
 from chaos.history import Event
 
@@ -17,13 +18,14 @@ _JUDGED_ELSEWHERE = frozenset({"stopped", "cleanup", "guardrail", "watcher_exit"
 
 def outages(view: RunView) -> list[tuple[int, Event]]:
     """(line, event) for everything that went wrong and was not the product."""
-    return [
+    found = [
         (line, event)
         for line, event in view.events
         if event.owner != "product"
         and event.name not in _JUDGED_ELSEWHERE
         and (event.severity == "error" or event.name == "service_exit")
     ]
+    return sorted(found + own_losses(view), key=lambda one: one[0])
 
 
 def judge(view: RunView, params: Params) -> list[Finding]:

@@ -25,13 +25,14 @@ from chaos.target import Target
 
 if TYPE_CHECKING:  # numpy is not needed to check the names of criteria
     from chaos.checks.candidate_table import CandidateTable
-    from chaos.checks.decision_table import DecisionTable, Hashes
+    from chaos.checks.decision_table import DecisionTable
     from chaos.checks.diagnosed import Diagnosed
+    from chaos.checks.hash_sets import Hashes
     from chaos.checks.llm_events import LLMEvents
 
 __all__ = ["Call", "Decision", "Draw", "WatcherFiles", "parsed_time", "stream_lines"]
 
-_LINE_BYTES_MAX = 1 << 20
+LINE_BYTES_MAX = 1 << 20
 _CHUNK = 4096
 
 
@@ -218,10 +219,6 @@ class WatcherFiles:
         """The Watcher's own log files."""
         return sorted({p for glob in self._target.paths.logs for p in self.paths(glob)})
 
-    def lines(self, path: str) -> Iterator[tuple[int, bytes, bool]]:
-        """(line number from 1, line, whether it ends in a newline), streaming."""
-        yield from stream_lines(self._root / path)
-
 
 def _hashed_in(texts: Iterator[str], hashes: Hashes) -> Iterator[str]:
     """Those of `texts` whose `text_hash` is in `hashes`; both may be a million."""
@@ -237,7 +234,7 @@ def _hashed_in(texts: Iterator[str], hashes: Hashes) -> Iterator[str]:
 
 def stream_lines(path: Path) -> Iterator[tuple[int, bytes, bool]]:
     """(line number from 1, line without its newline, whether it had one); a missing file is
-    empty, and of an overlong line only the first `_LINE_BYTES_MAX` bytes are seen.
+    empty, and of an overlong line only the first `LINE_BYTES_MAX` bytes are seen.
     """
     try:
         stream = path.open("rb")
@@ -245,11 +242,11 @@ def stream_lines(path: Path) -> Iterator[tuple[int, bytes, bool]]:
         return
     with stream:
         number, inside = 0, False
-        while chunk := stream.readline(_LINE_BYTES_MAX):
+        while chunk := stream.readline(LINE_BYTES_MAX):
             whole = chunk.endswith(b"\n")
             if not inside:
                 number += 1
-                yield number, chunk.rstrip(b"\r\n"), whole or len(chunk) == _LINE_BYTES_MAX
+                yield number, chunk.rstrip(b"\r\n"), whole or len(chunk) == LINE_BYTES_MAX
             inside = not whole
 
 

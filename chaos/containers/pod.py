@@ -25,7 +25,11 @@ from chaos.errors import EnvironmentProblem
 
 HOLDER = "injector"
 SERVICES = (HOLDER, "llm", "toxiproxy", "watcher")
-LOG_NAMES = {"llm": "llm_supervisor", "toxiproxy": "proxy"}  # as the local backend names them
+LOG_NAMES = {
+    HOLDER: "pod",
+    "llm": "llm_supervisor",
+    "toxiproxy": "proxy",
+}  # as the local backend names them
 _OUTPUT_BYTES = 4096
 _EXIT_LIMIT_S = 20.0
 _LOOK_S = 0.02
@@ -77,6 +81,13 @@ class Pod:
     def start(self, service: str) -> dict[str, Any]:
         """Start it; its output goes to its log from now on."""
         container = self.id_of(service)
+        # Its process has ended, which the engine may not have noticed yet: a start would be
+        # answered "already started", and do nothing.
+        if self.exit_code(service)["running"]:
+            raise EnvironmentProblem(
+                f"the engine takes the container {service} for running, and its process is gone",
+                next_step="see whether the engine is overloaded (docker events)",
+            )
         since_s = time.time()
         with self._told(f"starting the container {service}"):
             self._client.api.start(container)

@@ -73,10 +73,13 @@ def _gpus() -> Item:
     source, values = GPUs(), Values()
     try:
         source.read(values)
-        absent = "; ".join(source.absences().values())
+        absences = source.absences()
+        absent = "; ".join(absences.values())
     finally:
         source.close()
     if not values:
-        return Item("gpu", "GPU", "info", f"none ({absent})")
+        what = "none" if "gpu" in absences else "there, its memory not to see"
+        return Item("gpu", "GPU", "info", f"{what} ({absent})")
     used = [f"{key.partition('.')[0]}: {size_text(int(v or 0))} used" for key, v in values.items()]
-    return Item("gpu", "GPU", "info", ", ".join(used))
+    rest = f"; not to see: {absent}" if absent else ""
+    return Item("gpu", "GPU", "info", ", ".join(used) + rest)

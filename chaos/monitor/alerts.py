@@ -76,6 +76,11 @@ class Rule:
     _first: float | None = field(default=None, repr=False)
     _since_s: float | None = field(default=None, repr=False)
 
+    @property
+    def waits(self) -> bool:
+        """Whether it is met, and not yet for as long as it must be."""
+        return self._since_s is not None and not self.raised
+
     def judge(self, values: Values, now_s: float) -> Change | None:
         """The change that this sample brings, if any."""
         measured = values.get(self.key)

@@ -25,8 +25,8 @@ alerts: KEY OPERATOR VALUE [for DURATION], operators < <= > >= = !=, values 5, 2
 
 Signals that change slowly or cost much are not read at every sample; the last value is repeated:
 the Watcher's sockets and zombies, temporary files, candidates and the host every 2s; its
-descriptors, threads, swap and CPU, queue, decisions, draws, logs, disk, GPUs, the LLM server's
-process, health and gauges every 1s. Alerts see what was read.
+descriptors, threads, swap and CPU, queue (and for how long it stalls), decisions, draws, logs,
+disk, GPUs, the LLM server's process, health and gauges every 1s. Alerts see what was read.
 
 exit codes:
   0  ended by Ctrl-C, SIGTERM or --count, and no alert was raised

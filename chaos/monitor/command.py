@@ -23,7 +23,7 @@ from chaos.monitor.display import JsonLines, Rows, Table
 from chaos.monitor.instance import FixedProcess, OwnFile, instance_of, start_ticks
 from chaos.monitor.loop import STRETCH, Display, Monitor
 from chaos.monitor.stall import Stall
-from chaos.observe.base import Source, Values
+from chaos.observe.base import Source, SourceBase, Values
 from chaos.observe.build import build_sources
 from chaos.observe.pause import Pause
 from chaos.observe.process import DETAILS_PERIOD_S
@@ -152,11 +152,11 @@ def _same_network(pid: int) -> bool:
         return True
 
 
-class _ElsewhereNetwork:
+class _ElsewhereNetwork(SourceBase):
     """States why the LLM server is not asked: our loopback is not the Watcher's."""
 
-    name = "llm.health"
-    period_s = 1.0
+    def __init__(self) -> None:
+        super().__init__("llm.health", 1.0)
 
     def read(self, values: Values) -> None:
         """Adds nothing."""
@@ -167,9 +167,6 @@ class _ElsewhereNetwork:
             "llm.health": "the process lives in another network namespace; "
             "name a server that can be reached from here with --llm HOST:PORT"
         }
-
-    def close(self) -> None:
-        """Nothing is held."""
 
 
 def _refuse_unknown(rules: Sequence[Rule], sources: Sequence[Source]) -> None:

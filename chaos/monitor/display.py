@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import IO, Any, TextIO
 
@@ -28,7 +29,36 @@ _FIRST = (
 
 
 def _iso(wall_s: float) -> str:
-    return datetime.fromtimestamp(wall_s, UTC).isoformat(timespec="milliseconds")
+    whole_ms = int(wall_s * 1000)  # as in the line of a sample
+    return datetime.fromtimestamp(whole_ms / 1000, UTC).isoformat(timespec="milliseconds")
+
+
+class SampleLine:
+    """The line of a sample. Most samples differ from the one before in their time alone.
+
+    So the calendar is asked once a second and values are encoded when they have changed.
+    """
+
+    _LINE = b'{"kind":"sample","at":"%b.%03d+00:00","t_s":%d.%03d,"values":%b}\n'
+
+    def __init__(self) -> None:
+        self._encode = msgspec.json.Encoder().encode
+        self._second = -1
+        self._at = b""
+        self._values: Values = {}
+        self._encoded = b"{}"
+
+    def of(self, moment: Moment) -> bytes:
+        """One line of JSON."""
+        second, wall_ms = divmod(int(moment.wall_s * 1000), 1000)
+        if second != self._second:
+            self._second = second
+            self._at = _iso(second)[:19].encode()
+        if moment.values is not self._values:
+            self._values = moment.values
+            self._encoded = self._encode(moment.values)
+        t_s, t_ms = divmod(round(moment.t_s * 1000), 1000)
+        return self._LINE % (self._at, wall_ms, t_s, t_ms, self._encoded)
 
 
 class JsonLines:
@@ -44,39 +74,37 @@ class JsonLines:
     def __init__(self, out: IO[bytes]) -> None:
         self._out = out
         self._encode = msgspec.json.Encoder().encode
-        self._lines: list[bytes] = []
         self._absent: dict[str, str] = {}
+        self._sample = SampleLine()
 
-    def _line(self, **content: Any) -> None:
-        self._lines.append(self._encode(content))
-
-    def _write(self) -> None:
-        """All at once: no reader sees a sample without what it changed."""
-        self._lines.append(b"")
-        self._out.write(b"\n".join(self._lines))
-        self._out.flush()
-        self._lines.clear()
+    def _line(self, **content: Any) -> bytes:
+        return self._encode(content) + b"\n"
 
     def show(self, moment: Moment) -> None:
-        """Write the sample and what has changed."""
+        """Write the sample and what has changed, at once: nobody reads one without the other."""
+        text = self._sample.of(moment)
+        if moment.absent is not self._absent or moment.changes:
+            text += b"".join(self._changes(moment))
+        self._out.write(text)
+        self._out.flush()
+
+    def _changes(self, moment: Moment) -> Iterator[bytes]:
         at = _iso(moment.wall_s)
-        self._line(kind="sample", at=at, t_s=moment.t_s, values=moment.values)
         if moment.absent != self._absent:
             for source, why in moment.absent.items():
                 if self._absent.get(source) != why:
-                    self._line(kind="absent", at=at, source=source, reason=why)
+                    yield self._line(kind="absent", at=at, source=source, reason=why)
             for source in self._absent.keys() - moment.absent.keys():
-                self._line(kind="present", at=at, source=source)
+                yield self._line(kind="present", at=at, source=source)
             self._absent = moment.absent
         for change in moment.changes:
-            self._line(
+            yield self._line(
                 kind="alert", at=at, state=change.state, rule=change.rule, measured=change.measured
             )
-        self._write()
 
     def close(self, summary: Summary) -> None:
         """Write the end."""
-        self._line(
+        end = self._line(
             kind="end",
             samples=summary.samples,
             overruns=summary.overruns,
@@ -86,7 +114,8 @@ class JsonLines:
             never_measured=summary.never_measured,
             repeated_s=summary.repeated_s,
         )
-        self._write()
+        self._out.write(end)
+        self._out.flush()
 
 
 def number(value: float | int | str | bool | None, key: str = "") -> str:

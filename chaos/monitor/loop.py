@@ -12,21 +12,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import msgspec
+
 from chaos.monitor.alerts import Change, Rule
 from chaos.observe.base import Source, Values
 from chaos.observe.pause import Pause
 from chaos.observe.reader import Reader
 
 
-@dataclass(frozen=True)
-class Moment:
-    """One sample: `wall_s` unix time, `t_s` seconds since the start, what is absent and why."""
+class Moment(msgspec.Struct, frozen=True):
+    """One sample: `wall_s` unix time, `t_s` seconds since the start, what is absent and why.
+
+    `values` is the same object as in the sample before as long as nothing in it has changed.
+    """
 
     wall_s: float
     t_s: float
     values: Values
     absent: dict[str, str]
-    changes: list[Change] = field(default_factory=list)
+    changes: Sequence[Change] = ()
 
 
 @dataclass
@@ -70,6 +74,8 @@ class Monitor:
         self._reader = Reader(sources, stretch=STRETCH)
         self._rules = list(rules)
         self._instance = why_no_watcher
+        self._judged: Values = {}
+        self._waits = False  # some rule is met, and not yet for as long as it must be
         self._start_s = time.monotonic()
 
     def sample(self) -> Moment:
@@ -79,8 +85,15 @@ class Monitor:
         if absent.get("watcher") == "not running":
             why = getattr(self._instance, "why", "not there")
             absent = {**absent, "watcher": f"not running: {why}"}
-        changes = [rule.judge(values, t_s) for rule in self._rules]
-        return Moment(wall_s, round(t_s, 3), values, absent, [c for c in changes if c is not None])
+        # The same values can only end a rule's time of waiting.
+        changes = () if values is self._judged and not self._waits else self._judge(values, t_s)
+        return Moment(wall_s, int(t_s * 1000) / 1000, values, absent, changes)
+
+    def _judge(self, values: Values, t_s: float) -> Sequence[Change]:
+        self._judged = values
+        found = [rule.judge(values, t_s) for rule in self._rules]
+        self._waits = any(rule.waits for rule in self._rules)
+        return [change for change in found if change is not None]
 
     def run(
         self,
@@ -102,14 +115,17 @@ class Monitor:
                 moment = self.sample()
                 display.show(moment)
                 summary.samples += 1
-                raised = sum(change.state == "raised" for change in moment.changes)
-                summary.raised += raised
-                if summary.samples == count or (raised and until_alert):
+                if moment.changes:
+                    summary.raised += sum(c.state == "raised" for c in moment.changes)
+                if summary.samples == count or (summary.raised and until_alert):
                     break
-                passed = int((time.monotonic() - self._start_s) / period_s)
-                summary.overruns += max(0, passed - slot)
-                slot = max(slot, passed) + 1
-                stop.wait(self._start_s + slot * period_s - time.monotonic())
+                now_s = time.monotonic() - self._start_s
+                passed = int(now_s / period_s)
+                if passed > slot:
+                    summary.overruns += passed - slot
+                    slot = passed
+                slot += 1
+                stop.wait(slot * period_s - now_s)
             summary.lasted_s = time.monotonic() - self._start_s
             summary.cpu_s = time.process_time() - cpu_start_s
             summary.never_measured = [

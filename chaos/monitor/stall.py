@@ -1,7 +1,8 @@
 """`queue.stalled_s`: for how long requests wait and nothing is decided or archived.
 
 An idle process with flat memory and a clean log can be wedged: alive is who makes progress.
-Put it after the sources of the queue and of the decisions: it reads what they measured.
+Put it after the sources of the queue and of the decisions: it looks at what they measured, as
+often as they measure.
 """
 
 from __future__ import annotations
@@ -10,21 +11,25 @@ import time
 
 from chaos.observe.base import SourceBase, Values
 
+_PERIOD_S = 0.5
+_WAITING = ("queue.pending", "queue.claimed")
 _PROGRESS = ("decisions.lines", "queue.archived", "queue.quarantined")
 
 
 class Stall(SourceBase):
     """Seconds since the last progress while anything waits; 0 while nothing does."""
 
+    looks_at: tuple[str, ...] = _WAITING + _PROGRESS
+
     def __init__(self) -> None:
-        super().__init__("stall")
+        super().__init__("stall", _PERIOD_S)
         self._last: tuple[object, ...] | None = None
         self._since_s = 0.0
 
     def read(self, values: Values) -> None:
         """Adds the key, if the queue can be seen."""
         self._absent.clear()
-        pending, claimed = values.get("queue.pending"), values.get("queue.claimed")
+        pending, claimed = (values.get(key) for key in _WAITING)
         if pending is None and claimed is None:
             self._absent["stall"] = "the queue cannot be seen"
             return

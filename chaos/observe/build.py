@@ -12,7 +12,8 @@ from pathlib import Path
 from chaos.observe.base import Source
 from chaos.observe.draws import DrawCount
 from chaos.observe.files import Decisions, Disk, Folders, Logs
-from chaos.observe.gpu import GPUs
+from chaos.observe.gpu import GPUs, Report
+from chaos.observe.gpu_owners import Owners
 from chaos.observe.lives import ServiceLife
 from chaos.observe.llm import LLMGauges, LLMHealth, LLMProcess
 from chaos.observe.process import DETAILS_PERIOD_S, Harness, Host, WatcherProcess
@@ -32,21 +33,27 @@ def build_sources(
     *,
     services: Mapping[str, Callable[[], int | None]] | None = None,
     details_period_s: float = DETAILS_PERIOD_S,
+    report: Report | None = None,
 ) -> list[Source]:
     """All sources for `target`, ready to be sampled.
 
     `workspace` is the Watcher's working directory as the harness sees it, `direct_llm` the LLM
     server itself (not the proxy), `watcher_pid` says which process the Watcher is now, and
     `services` the same of others by name. Any of them may end and come back as another process.
-    `details_period_s`: how often the costlier half of the Watcher's process is read.
+    `details_period_s`: how often the costlier half of the Watcher's process is read. `report`
+    takes what happens to the GPUs as events.
     """
+    others = dict(services or {})
+    llm = LLMProcess(workspace / target.llm.events)
+    owners = Owners({"watcher": watcher_pid, "llm": llm.pid, **others})
+    queue = Folders.of_queue(workspace, target.queue)
     return [
         WatcherProcess(watcher_pid, details_period_s=details_period_s),
         WatcherSockets(watcher_pid),
-        LLMProcess(workspace / target.llm.events),
+        llm,
         LLMHealth(direct_llm),
         LLMGauges(direct_llm),
-        Folders.of_queue(workspace, target.queue),
+        queue,
         Decisions(workspace, target.decisions),
         DrawCount(workspace, target.draws.path, target.draws.list),
         Folders(
@@ -57,9 +64,9 @@ def build_sources(
         ),
         Logs(workspace, target.paths.logs, target.error_patterns),
         Disk(workspace),
-        TempFiles(workspace),
+        TempFiles(workspace, queue.folders.values()),
         Host(),
         Harness(),
-        GPUs(),
-        *(ServiceLife(name, pid) for name, pid in (services or {}).items()),
+        GPUs(owners, report),
+        *(ServiceLife(name, pid) for name, pid in others.items()),
     ]

@@ -42,7 +42,7 @@ class Folders(SourceBase):
         period_s: float = _PERIOD_S,
     ) -> None:
         super().__init__(name, period_s)
-        self._folders = {key: Folder(workspace, pattern) for key, pattern in patterns.items()}
+        self.folders = {key: Folder(workspace, pattern) for key, pattern in patterns.items()}
         self._counters = counters or {}
         self._counts: dict[str, int] = {}
 
@@ -60,7 +60,7 @@ class Folders(SourceBase):
     def read(self, values: Values) -> None:
         """Adds one count per folder that exists."""
         self._absent.clear()
-        for key, folder in self._folders.items():
+        for key, folder in self.folders.items():
             try:
                 if folder.refresh():
                     self._counts[key] = self._counters.get(key, Folder.count)(folder)

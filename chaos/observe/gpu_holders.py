@@ -4,52 +4,53 @@ from __future__ import annotations
 
 from typing import Any
 
+from chaos.observe.nvml import NoDriver, Unit, Untold, holders_of, memory_of, start, units
 from chaos.observe.processes import command_of
 
 
 def gpu_holders() -> dict[str, Any]:
-    """`{"gpus": [{index, used_bytes, total_bytes, holders: [{pid, command, used_bytes}]}]}`,
-    or `{"absent": reason}`. A size that the driver does not tell is None.
+    """`{"gpus": [{name, index, used_bytes, total_bytes, holders: [{pid, command, used_bytes}],
+    unseen: [reason]}]}`, or `{"absent": reason}`. A MIG instance is one of them, with the index
+    of its GPU. A size that the driver does not tell is None.
     """
     try:
-        import pynvml
-    except ImportError:
-        return {"absent": "nvidia-ml-py is not installed"}
-    try:
-        pynvml.nvmlInit()
-    except pynvml.NVMLError as error:
+        nvml = start()
+    except NoDriver as error:
         return {"absent": str(error)}
     try:
-        count = pynvml.nvmlDeviceGetCount()
-        gpus = [_gpu(pynvml, index) for index in range(count)]
-    except pynvml.NVMLError as error:
+        found, absent = units(nvml)
+        gpus = [_gpu(nvml, unit) for unit in found]
+    except NoDriver as error:
         return {"absent": str(error)}
     finally:
-        pynvml.nvmlShutdown()
-    return {"gpus": gpus} if gpus else {"absent": "the driver lists no device"}
+        nvml.nvmlShutdown()
+    unseen = [f"{name}: {why}" for name, why in absent.items()]
+    if not gpus:
+        return {"absent": "; ".join(unseen)}
+    return {"gpus": gpus} | ({"unseen": unseen} if unseen else {})
 
 
-def _gpu(nvml: Any, index: int) -> dict[str, Any]:
-    device = nvml.nvmlDeviceGetHandleByIndex(index)
-    memory = nvml.nvmlDeviceGetMemoryInfo(device)
-    holders: dict[int, dict[str, Any]] = {}
-    for listed in (
-        nvml.nvmlDeviceGetComputeRunningProcesses,
-        nvml.nvmlDeviceGetGraphicsRunningProcesses,
-    ):
-        try:
-            running = listed(device)
-        except nvml.NVMLError:
-            continue  # this device does not tell that kind
-        for one in running:
-            holders[int(one.pid)] = {
-                "pid": int(one.pid),
-                "command": command_of(int(one.pid)),
-                "used_bytes": None if one.usedGpuMemory is None else int(one.usedGpuMemory),
-            }
-    return {
-        "index": index,
-        "used_bytes": int(memory.used),
-        "total_bytes": int(memory.total),
-        "holders": [holders[pid] for pid in sorted(holders)],
+def _gpu(nvml: Any, unit: Unit) -> dict[str, Any]:
+    seen: dict[str, Any] = {
+        "name": unit.name,
+        "index": unit.index,
+        "used_bytes": None,
+        "total_bytes": None,
+        "holders": [],
     }
+    unseen = []
+    try:
+        seen["used_bytes"], seen["total_bytes"] = memory_of(nvml, unit)
+    except nvml.NVMLError as error:
+        unseen.append(f"memory: {error}")
+    try:
+        # Those of a GPU with instances are told once, by its instances.
+        holders = [] if unit.split else holders_of(nvml, unit)
+    except Untold as error:
+        holders = []
+        unseen.append(f"processes: {error}")
+    seen["holders"] = [
+        {"pid": one.pid, "command": command_of(one.pid), "used_bytes": one.used_bytes}
+        for one in holders
+    ]
+    return seen | ({"unseen": unseen} if unseen else {})

@@ -240,6 +240,10 @@ class LLMProcess(SourceBase):
         self._starts = 0
         self._lives = Lives()
 
+    def pid(self) -> int | None:
+        """The server's process as of the last read; None while there is none."""
+        return self._pid
+
     def read(self, values: Values) -> None:
         """Adds the two keys."""
         self._absent.clear()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import select
 import threading
+from math import ceil
 
 
 class Pause:
@@ -36,7 +37,7 @@ class Pause:
         """Wait up to `timeout` seconds (None: without a limit); whether it is set."""
         if not self._set:
             # poll counts whole milliseconds: the rest would end before its time
-            limit_ms = None if timeout is None else max(0, -int(-timeout * 1000 // 1))
+            limit_ms = None if timeout is None else max(0, ceil(timeout * 1000))
             self._poll.poll(limit_ms)
         return self._set
 

@@ -63,11 +63,29 @@ class WatcherProcess(SourceBase):
         self._opened: int | None = None
         self._files: dict[str, int] = {}
         self._threads: dict[str, int] = {}  # all but the first: the files with their children
+        self._texts = (b"", b"")  # of statm and of the first thread's children, as told last
+        self._ahead: tuple[bytes, bytes] | None = None  # the same, for the read that follows
         self._pages = 0
-        self._details: Values = {}
         self._others_children = 0  # of all threads but the first
         self._details_next_s = 0.0
         self._hidden: dict[str, str] = {}  # of the details
+
+    def unchanged(self) -> bool:
+        """Whether memory and children are as they were, and nothing else is due."""
+        if self._opened is None or self._clock() >= self._details_next_s:
+            return False
+        try:
+            texts = self._look()
+        except ProcessLookupError:
+            return False
+        if texts == self._texts:
+            return True
+        self._ahead = texts
+        return False
+
+    def _look(self) -> tuple[bytes, bytes]:
+        files = self._files
+        return os.pread(files["statm"], 128, 0), os.pread(files["children"], 4096, 0)
 
     def read(self, values: Values) -> None:
         """Adds the keys `watcher.*`; none when the process does not run."""
@@ -83,7 +101,7 @@ class WatcherProcess(SourceBase):
         try:
             if pid != self._opened:
                 self._open_files(pid)
-            self._measure(pid, now_s, values)
+            values.update(self._measure(pid, now_s))
             self._absent = self._hidden
         except (FileNotFoundError, ProcessLookupError):
             self.close()
@@ -103,9 +121,11 @@ class WatcherProcess(SourceBase):
         self._lives.of((pid, start))
         self._opened = pid
 
-    def _measure(self, pid: int, now_s: float, values: Values) -> None:
+    def _measure(self, pid: int, now_s: float) -> Values:
+        self._texts, self._ahead = self._ahead or self._look(), None
+        statm, children = self._texts
         # in pages; shared are those of files and of shared memory
-        size, resident, shared, _ = os.pread(self._files["statm"], 128, 0).split(None, 3)
+        size, resident, shared, _ = statm.split(None, 3)
         if size == b"0":
             raise ProcessLookupError  # ended and not reaped: it has no memory any more
         pages = int(resident) - int(shared)
@@ -113,12 +133,13 @@ class WatcherProcess(SourceBase):
             self._details_next_s = now_s + self._details_period_s
             self._details = self._measure_details(pid)
         self._pages = pages
-        values["watcher.pid"] = pid
-        values["watcher.generation"] = self._lives.generation
-        values["watcher.rss_anon_bytes"] = pages * _PAGE_BYTES
-        own = len(os.pread(self._files["children"], 4096, 0).split())
-        values["watcher.children"] = own + self._others_children
-        values.update(self._details)
+        return {
+            "watcher.pid": pid,
+            "watcher.generation": self._lives.generation,
+            "watcher.rss_anon_bytes": pages * _PAGE_BYTES,
+            "watcher.children": len(children.split()) + self._others_children,
+            **self._details,
+        }
 
     def _measure_details(self, pid: int) -> Values:
         status = os.pread(self._files["status"], 4096, 0)
@@ -161,6 +182,7 @@ class WatcherProcess(SourceBase):
         while self._threads:
             os.close(self._threads.popitem()[1])
         self._opened, self._pages, self._details_next_s = None, 0, 0.0
+        self._texts, self._ahead = (b"", b""), None
         self._hidden = {}
 
 

@@ -18,11 +18,12 @@ _EARLY_S = 0.01
 class _Paced:
     """One source, when it is due next, and what it told last."""
 
-    __slots__ = ("absent", "keys", "next_s", "period_s", "read", "source")
+    __slots__ = ("absent", "keys", "looks_at", "next_s", "period_s", "read", "source")
 
     def __init__(self, source: Source, stretch: float) -> None:
         self.source = source
         self.read = source.read
+        self.looks_at = source.looks_at
         self.period_s = source.period_s * stretch
         self.next_s = float("-inf")
         self.keys: set[str] = set()
@@ -32,9 +33,10 @@ class _Paced:
 class Reader:
     """Owns `sources`. Not for several threads at once.
 
-    Those with a period are read first, so that the others may look at what they told. Between
-    two readings nothing is touched but one dictionary: after a pause a processor's caches are
-    cold, and what a sample costs is how much it touches. `stretch` makes their periods longer.
+    Those with a period are read first, in their order, so that others may look at what they told.
+    After a pause a processor's caches are cold, and what a sample costs is how much it touches:
+    as long as nothing has changed, the sample before is given again. `stretch` makes the periods
+    longer.
     """
 
     def __init__(
@@ -47,24 +49,38 @@ class Reader:
         paced = [_Paced(source, stretch) for source in sources]
         self._slow = [one for one in paced if one.period_s]
         self._fast = [one for one in paced if not one.period_s]
+        self._unchanged = [one.source.unchanged for one in self._fast]
         self._next_s = float("-inf")  # the first of the slow ones
         self._clock = clock
         self._values: Values = {}  # the last ones of the slow
+        self._told: Values = {}  # those of the fast
+        self._sample: Values = {}
         self._absent: dict[str, str] = {}
 
     def read(self) -> Values:
-        """One sample. Raises what is no `OSError`: a defect of a source."""
+        """One sample: the same object as long as nothing has changed, so it must not be altered.
+
+        Raises what is no `OSError`: a defect of a source.
+        """
         now_s = self._clock()
-        changed = False
-        if now_s >= self._next_s:
-            changed = self._read_slow(now_s)
-        values = self._values.copy()
+        due = now_s >= self._next_s
+        if not due:
+            for unchanged in self._unchanged:
+                if not unchanged():
+                    break
+            else:
+                return self._sample
+        changed = self._read_slow(now_s) if due else False
+        told: Values = {}
         for fast in self._fast:
-            changed |= self._read_one(fast, values)
+            changed |= self._read_one(fast, told)
+        if due or told != self._told:
+            self._told = told
+            self._sample = self._values | told
         if changed:
             paced = self._slow + self._fast
             self._absent = {name: why for one in paced for name, why in one.absent.items()}
-        return values
+        return self._sample
 
     def _read_slow(self, now_s: float) -> bool:
         changed = False
@@ -81,11 +97,13 @@ class Reader:
         self._next_s = min((slow.next_s for slow in self._slow), default=float("inf"))
         return changed
 
-    @staticmethod
-    def _read_one(paced: _Paced, values: Values) -> bool:
+    def _read_one(self, paced: _Paced, values: Values) -> bool:
         """Whether its absences have changed."""
         try:
-            paced.read(values)
+            if paced.looks_at:
+                self._read_beside(paced, values)
+            else:
+                paced.read(values)
             absent = paced.source.absences()
         except OSError as error:
             absent = {paced.source.name: reason(error)}
@@ -93,6 +111,12 @@ class Reader:
             return False
         paced.absent = absent
         return True
+
+    def _read_beside(self, paced: _Paced, values: Values) -> None:
+        """Read one that looks at what others told; only what it adds is its own."""
+        shown = {key: self._values[key] for key in paced.looks_at if key in self._values}
+        paced.read(shown)
+        values.update({key: shown[key] for key in shown if key not in paced.looks_at})
 
     def absences(self) -> dict[str, str]:
         """What is missing from the last sample, and why; a new object when it has changed."""
@@ -106,4 +130,4 @@ class Reader:
         """Close all sources; nothing is read afterwards."""
         for paced in self._slow + self._fast:
             paced.source.close()
-        self._slow, self._fast = [], []
+        self._slow, self._fast, self._unchanged = [], [], []

@@ -1,17 +1,19 @@
 """Temporary files in the workspace: what is written beside a file before it takes its place.
 
 One that stays behind after each request is a leak like any other. Folders are listed again only
-when they have changed. Knows no particular folder.
+when they have changed, and not at all when another source has listed that version of them: the
+archive grows with each request. Knows no particular folder.
 """
 
 from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from chaos.observe.base import SourceBase, Values, stat, unchanged_key
+from chaos.observe.base import Folder, SourceBase, Values, joined, stat, unchanged_key
 
 _PERIOD_S = 1.0
 _FOLDERS_MAX = 500
@@ -29,11 +31,15 @@ class _Listing:
 
 
 class TempFiles(SourceBase):
-    """`workspace.temp_files`: files with an ending of a temporary one, in all folders."""
+    """`workspace.temp_files`: files with an ending of a temporary one, in all folders.
 
-    def __init__(self, workspace: Path) -> None:
+    `others` are those that are listed anyway; put this source after theirs.
+    """
+
+    def __init__(self, workspace: Path, others: Iterable[Folder] = ()) -> None:
         super().__init__("workspace.temp_files", _PERIOD_S)
         self._root = str(workspace)
+        self._others = {folder.path: folder for folder in others}
         self._listings: dict[str, _Listing] = {}
 
     def read(self, values: Values) -> None:
@@ -63,8 +69,7 @@ class TempFiles(SourceBase):
         if known is not None and key is not None and key == known.key:
             return known
         if status.st_nlink == _LINKS_OF_A_LEAF:
-            names = os.listdir(folder)  # noqa: PTH208 (an entry for each costs five times as much)
-            return _Listing(key, sum(map(_is_temporary, names)), [])
+            return _Listing(key, _temporary_in(self._text(folder, key)), [])
         temporary, folders = 0, []
         with os.scandir(folder) as entries:
             for entry in entries:
@@ -73,6 +78,16 @@ class TempFiles(SourceBase):
                 elif entry.is_dir(follow_symlinks=False):
                     folders.append(entry.path)
         return _Listing(key, temporary, folders)
+
+    def _text(self, folder: str, key: tuple[int, ...] | None) -> str:
+        text = self._others[folder].text_of(key) if folder in self._others else None
+        if text is None:
+            text = joined(os.listdir(folder))  # noqa: PTH208 (entries cost five times as much)
+        return text
+
+
+def _temporary_in(text: str) -> int:
+    return sum(text.count(f"{ending}/") for ending in _ENDINGS)
 
 
 def _is_temporary(name: str) -> bool:

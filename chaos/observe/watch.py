@@ -60,6 +60,7 @@ class Watch:
             stack.direct_llm,
             watcher.pid,
             services=_others(stack),
+            report=history.event,
         )
         sources.append(ArtefactWatcher.of_target(plan.target, stack.workspace, history))
         self._sampler = Sampler(sources, history, plan.profile.sample_period_s)

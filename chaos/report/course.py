@@ -113,7 +113,17 @@ PANELS = (
         "llm.metrics",
         steps=True,
     ),
-    PanelKind("gpu", "GPU memory", "MB", (Signal("GPU 0 used", ("gpu0.used_bytes",), _MB),), "gpu"),
+    PanelKind(
+        "gpu",
+        "GPU memory",
+        "MB",
+        (
+            Signal("GPU 0", ("gpu0.used_bytes",), _MB),
+            Signal("LLM on GPU 0", ("gpu0.llm_bytes",), _MB),
+            Signal("GPU 1", ("gpu1.used_bytes",), _MB),
+        ),
+        "gpu",
+    ),
 )
 
 

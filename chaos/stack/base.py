@@ -144,6 +144,7 @@ class Stack(Protocol):
 
     target: Target
     sandboxed: bool  # in namespaces and mounts of its own: nothing done to it reaches the host
+    can_mount: bool  # what the harness mounts there, the Watcher sees
     daemon: bool  # the Watcher runs until it is halted; else it is a command that comes and goes
     workspace: Path  # the Watcher's working directory, as the harness sees it
     proxied_llm: Endpoint  # what the Watcher talks to

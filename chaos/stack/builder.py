@@ -60,6 +60,7 @@ class StackBuilder(ABC):
     """
 
     name: str
+    shares_mounts = False  # the harness lives in the mount namespace of the Watcher
 
     def __init__(
         self,
@@ -197,6 +198,7 @@ class StackBuilder(ABC):
             second_watcher=lambda: self._second_watcher(watcher),
             wire=wire,
             sandboxed=self._sandboxed,
+            can_mount=self._sandboxed and self.shares_mounts,
             daemon=daemon,
             clock=clock,
         )

@@ -33,11 +33,13 @@ class LiveStack:
         second_watcher: Callable[[], Service],
         wire: WireControl | None,
         sandboxed: bool,
+        can_mount: bool,
         daemon: bool,
         clock: WatcherClock | None = None,
     ) -> None:
         self.target = target
         self.sandboxed = sandboxed
+        self.can_mount = can_mount
         self.daemon = daemon
         self.workspace = workspace
         self.proxied_llm = Endpoint.parse(target.llm.endpoint)

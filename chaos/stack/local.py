@@ -49,6 +49,7 @@ class LocalBackend(StackBuilder):
     """See the modules. `sandboxed`: this process is inside the namespaces that `enter` prepared."""
 
     name = "local"
+    shares_mounts = True
 
     def __init__(
         self,

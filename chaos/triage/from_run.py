@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from chaos.checks.finding import Evidence, Finding, plural
+from chaos.checks.gpu_losses import own_losses
 from chaos.checks.paths_taken import paths_of
 from chaos.checks.run_view import RunView
 from chaos.checks.verdict import Verdict
@@ -19,20 +20,20 @@ from chaos.triage.facts import (
     BadRequest,
     DiskFacts,
     Facts,
-    GPUFacts,
     LLMFacts,
     MemoryFacts,
     ProcessFacts,
     ProgressFacts,
     QueueFacts,
 )
+from chaos.triage.gpu_facts import gpu_facts
 from chaos.triage.held import held_in_run
 from chaos.triage.result import Triage
 from chaos.triage.snapshot import allocator_lines, seen_lines
 from chaos.triage.triage import triage
 
 if TYPE_CHECKING:
-    from chaos.checks.decision_table import Mask, Times
+    from chaos.checks.hash_sets import Mask, Times
 
 _FULL_PART = 0.98
 _KEPT_MAX = 8
@@ -87,7 +88,7 @@ def facts_of(view: RunView, findings: Sequence[Finding]) -> Facts:
         queue=queue,
         disk=_disk(view, logs),
         process=_process(view, logs),
-        gpu=_gpu(view, findings),
+        gpu=gpu_facts(view, findings),
         memory=_memory(view),
         held=held_in_run(view, findings, _inspections(view)),
         progress=_progress(view, findings, queue),
@@ -110,6 +111,7 @@ def _planted(view: RunView) -> dict[str, str]:
 def _problems(view: RunView) -> tuple[tuple[Evidence, ...], bool]:
     """(events of trouble that is not the Watcher's, whether any is of the infrastructure)."""
     found = [(line, e) for line, e in view.events if e.name in _TROUBLE and e.owner != "product"]
+    found = sorted(found + own_losses(view), key=lambda one: one[0])
     told = tuple(
         view.evidence(line, f"{event.name} at {event.t_s:.1f} s: {_said(event.detail)}")
         for line, event in found
@@ -346,28 +348,7 @@ def _ending(code: Any) -> str:
     return f"exit code {code}"
 
 
-# -- GPU, progress ----------------------------------------------------------------------------
-
-
-def _gpu(view: RunView, findings: Sequence[Finding]) -> GPUFacts:
-    keys = view.samples.gpu_keys()
-    if not keys:
-        absences = [
-            str(event.detail.get("reason", "no reason given"))
-            for _, event in view.named("source_absent")
-            if event.detail.get("source") == "gpu"
-        ]
-        return GPUFacts(absent=absences[-1] if absences else "none was sampled")
-    kept = [
-        Evidence(evidence.ref, f"{finding.summary}: {evidence.text}")
-        for finding in findings
-        if finding.outcome == "fail" and finding.check in ("gpu_memory", "llm_lifecycle")
-        for evidence in finding.evidence
-        if finding.check == "gpu_memory" or "GPU memory" in evidence.text
-    ]
-    judged = [f for f in findings if f.check in ("gpu_memory", "llm_lifecycle")]
-    freed = bool(judged) and all(f.outcome == "pass" for f in judged)
-    return GPUFacts(kept=tuple(kept), freed=freed)
+# -- progress ---------------------------------------------------------------------------------
 
 
 def _progress(view: RunView, findings: Sequence[Finding], queue: QueueFacts) -> ProgressFacts:

@@ -201,7 +201,8 @@ def _gpu(snapshot: dict[str, Any]) -> GPUFacts:
         for index, holder in holders
         if holder["pid"] in ours and not serving
     )  # fmt: skip
-    return GPUFacts(kept=kept, freed=not holders)
+    blind = any("unseen" in device for device in gpu.get("gpus", []))
+    return GPUFacts(kept=kept, freed=not holders and not blind)
 
 
 def _progress(

@@ -126,7 +126,7 @@ def vram_not_freed(facts: Facts) -> Ruling:
             steps=steps.present(
                 steps.gpu_holders(),
                 steps.tail(facts.files / facts.target.llm.events, "starts and stops of the server"),
-                steps.signal_of(facts, "gpu0.used_bytes", "the course of GPU memory"),
+                steps.signal_of(facts, "gpu[0-9a-z]*.[a-z_]*_bytes", "the course of GPU memory"),
             ),
         )
     if gpu.absent:

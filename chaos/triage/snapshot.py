@@ -87,9 +87,11 @@ def _gpu(gpu: Any) -> list[str]:
         return []
     if "absent" in gpu:
         return [f"GPU: none to see ({gpu['absent']})"]
-    lines = []
+    lines = [f"GPU memory not to see: {why}" for why in gpu.get("unseen", ())]
     for one in _dicts(gpu.get("gpus")):
-        lines.append(f"GPU {one.get('index')}: {_mb(one.get('used_bytes'))} in use")
+        name = str(one.get("name", one.get("index"))).removeprefix("gpu")
+        lines.append(f"GPU {name}: {_mb(one.get('used_bytes'))} in use")
+        lines += [f"  not to see: {why}" for why in one.get("unseen", ())]
         for holder in _dicts(one.get("holders")):
             lines.append(
                 f"  held by {holder.get('pid')} {holder.get('command')}: "

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from chaos.checks import effect_table, llm_lifecycle, watcher_files
+from chaos.checks import effect_table, line_blocks, llm_lifecycle, watcher_files
 from chaos.checks.decision import text_hash
 from chaos.checks.effect_table import effect_blocks
 from chaos.checks.finding import Finding
@@ -69,6 +69,7 @@ def test_effects_are_the_same_however_a_line_is_written(
 ) -> None:
     """A line that the quick decoder refuses is read in the general way, with the same result."""
     monkeypatch.setattr(effect_table, "_BLOCK", 3)
+    monkeypatch.setattr(line_blocks, "_BLOCK_BYTES", 1500)
     odd = control.decisions[3]
     odd["effects"] = [1]
     control.decisions[4]["effects"] |= {"child_pid": True, "child_exit": 1}
@@ -76,7 +77,9 @@ def test_effects_are_the_same_however_a_line_is_written(
     view = RunView(control.write())
     table = view.files.decisions
     blocks = list(effect_blocks(table, view.target.decisions, "policy_history/"))
-    assert [block.first for block in blocks] == list(range(0, len(table), 3))
+    assert len(blocks) > 3
+    lengths = [len(block.child) for block in blocks]
+    assert [block.first for block in blocks] == [sum(lengths[:i]) for i in range(len(blocks))]
     child = [bool(one) for block in blocks for one in block.child]
     good = [bool(one) for block in blocks for one in block.exit_ok]
     written = [int(one) for block in blocks for one in block.of]
@@ -115,6 +118,7 @@ def test_blocks_do_not_change_what_is_found(
     whole = told(control, check)
     assert whole.outcome == "fail" and whole.evidence_count > 1
     monkeypatch.setattr(effect_table, "_BLOCK", 2)
+    monkeypatch.setattr(line_blocks, "_BLOCK_BYTES", 1000)
     monkeypatch.setattr(llm_lifecycle, "_BLOCK", 2)
     monkeypatch.setattr(watcher_files, "_CHUNK", 2)
     assert told(control, check) == whole

@@ -238,6 +238,18 @@ def test_each_defect_trips_exactly_its_check(
     assert found.owner == "product" and found.evidence and found.evidence_count
 
 
+def test_a_server_that_was_replaced_holds_nothing_of_the_old_one(everything: PlantedRun) -> None:
+    """The gauges show the new server's own work; the process says that it is a new one."""
+    slots_never_free_again(everything)
+    healed_s = everything.cuts[-1][1]
+    everything.signals["llm.pid"] = lambda t_s, done: 100 + int(max(0.0, t_s - healed_s) / 4)
+    everything.config["criteria"] = {"llm_slots": {"limit_s": 10}}
+    first = finding(judged(everything), "llm_slots")
+    assert "holds nothing of it" in " ".join(item.text for item in first.evidence)
+    everything.signals["llm.pid"] = lambda t_s, done: 100
+    assert finding(judged(everything), "llm_slots").outcome == "fail"
+
+
 def test_evidence_points_to_lines_that_show_it(everything: PlantedRun) -> None:
     """A reader follows the reference and sees the decision that was named."""
     archived_without_a_child(everything)

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from chaos.checks.decision_table import among, repeats, twice
+from chaos.checks.hash_sets import among, repeats, twice
 from chaos.checks.sample_table import SampleTable
 from chaos.history import HistoryWriter, Sample
 
@@ -43,6 +43,25 @@ def test_a_gpu_that_appears_late_has_no_earlier_values() -> None:
         table.add_line(number, line({"gpu0.used_bytes": 1} if number >= 4500 else {}))
     used = table.column("gpu0.used_bytes")
     assert len(used) == 5000 and (used == used).sum() == 500
+
+
+def test_any_number_of_gpus_instances_and_owners_have_columns_in_order() -> None:
+    """Both ways in; what merely looks like a GPU's memory has none."""
+    values: dict[str, object] = {
+        "gpu10.used_bytes": 3,
+        "gpu2.llm_bytes": 2,
+        "gpu2.used_bytes": 4,
+        "gpu2mig1.used_bytes": 5,
+        "gpu2.temperature": 50,
+        "gpu.used_bytes": 1,
+    }
+    quick, general = SampleTable(), SampleTable()
+    quick.add_line(1, line(values))
+    general.add(1, 1.0, values)
+    for table in (quick, general):
+        assert table.gpu_keys() == ["gpu2.used_bytes", "gpu2mig1.used_bytes", "gpu10.used_bytes"]
+        assert table.gpu_held_keys() == ["gpu2.llm_bytes"]
+        assert table.column("gpu10.used_bytes").tolist() == [3]
 
 
 @pytest.mark.parametrize("values", [{"watcher.fds": None}, {"watcher.fds": "six"}])

@@ -49,7 +49,7 @@ class VolumeStack:
 
     def __init__(self, workspace: Path, *, size_mb: int, sandboxed: bool = True) -> None:
         self.workspace = workspace
-        self.sandboxed = sandboxed
+        self.sandboxed = self.can_mount = sandboxed
         reference = read_target("reference")[1]
         self.target: Target = replace(
             reference, workspace=replace(reference.workspace, size_mb=size_mb)

@@ -68,6 +68,13 @@ def test_read_only_needs_mounts_of_our_own(tmp_path: Path, monkeypatch: pytest.M
         cover(tmp_path)
 
 
+def test_read_only_is_not_for_containers(tmp_path: Path) -> None:
+    """A mount of ours would be seen by nobody else: no effect, so it is not offered."""
+    inside = VolumeStack(tmp_path, size_mb=256)
+    inside.can_mount = False
+    assert "containers" in str(make(DiskReadonly).available(cast(Stack, inside)))
+
+
 def test_a_write_is_told_by_what_it_got(tmp_path: Path) -> None:
     done = write_and_sync(tmp_path / "probe", 100_000)
     assert done.ok and done.asked_bytes == 100_000

@@ -7,7 +7,6 @@ process that allocates, the look of a new process through NVML and CUDA, the cov
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -23,28 +22,18 @@ from chaos.faults.gpu import KINDS, look
 from chaos.faults.gpu.gpu_lost import GpuLost
 from chaos.faults.gpu.gpu_memory_taken import GpuMemoryTaken
 from chaos.stack.base import Stack
-from chaos.stack.clock import compiler
+from tests.faults.standin_gpu.library import build
 
-STANDIN = Path(__file__).parent / "standin_gpu"
 REPO = Path(__file__).resolve().parents[2]
-STACK = cast(Stack, SimpleNamespace(sandboxed=True))  # all that these kinds ask of a stack
+STACK = cast(
+    Stack, SimpleNamespace(sandboxed=True, can_mount=True)
+)  # all that these kinds ask of a stack
 
 
 @pytest.fixture
 def gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The stand-in driver, found by every process that is started from here."""
-    cc = compiler()
-    if cc is None:
-        pytest.skip("no C compiler to build the stand-in driver with")
-    (tmp_path / "dev").mkdir()
-    (tmp_path / "dev" / "nvidia0").touch()
-    library = tmp_path / "lib" / "libcuda.so.1"
-    library.parent.mkdir()
-    argv = [cc, "-shared", "-fPIC", "-o", str(library), str(STANDIN / "driver.c")]
-    subprocess.run(argv, check=True, timeout=60)
-    shutil.copy(library, library.with_name("libnvidia-ml.so.1"))
-    monkeypatch.setenv("STANDIN_GPU", str(tmp_path))
-    monkeypatch.setenv("LD_LIBRARY_PATH", str(library.parent))
+    build(tmp_path, monkeypatch)
     monkeypatch.setattr(look, "DEV", tmp_path / "dev")
     return tmp_path
 
@@ -112,10 +101,12 @@ def test_a_lost_gpu_is_lost_for_new_programs_and_comes_back(gpu: Path) -> None:
         "twin available": None,
         "twin effect": False,
         "twin recovered": True,
+        "twin sampled": [],
         "fault available": None,
         "fault effect": True,
         "no early recovery": True,
         "fault recovered": True,
+        "fault sampled": ["gpu_lost", "gpu_back"],
     }
 
 
@@ -123,6 +114,8 @@ def test_the_hosts_gpu_is_never_lost(gpu: Path) -> None:
     fault = GpuLost("f001", parse_params(GpuLost, {}, place="test"))
     outside = cast(Stack, SimpleNamespace(sandboxed=False))
     assert "without the sandbox" in str(fault.available(outside))
+    pod = cast(Stack, SimpleNamespace(sandboxed=True, can_mount=False))
+    assert "containers" in str(fault.available(pod))
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -25,6 +25,7 @@ from chaos.monitor.display import JsonLines, Rows
 from chaos.monitor.instance import OwnFile, instance_of
 from chaos.monitor.loop import Monitor
 from chaos.monitor.stall import Stall
+from chaos.observe.base import SourceBase, Values
 from chaos.observe.build import build_sources
 from chaos.resolve import read_target
 from chaos.stack.base import Endpoint
@@ -267,18 +268,9 @@ def _traced_after(samples: int, monitor: Monitor, display: JsonLines | Rows) -> 
 
 
 def test_a_late_sample_is_skipped_and_counted(daemon: Daemon) -> None:
-    class Slow:
-        name = "slow"
-        period_s = 0.0
-
-        def read(self, values: dict[str, Any]) -> None:
+    class Slow(SourceBase):
+        def read(self, values: Values) -> None:
             time.sleep(0.05)
-
-        def absences(self) -> dict[str, str]:
-            return {}
-
-        def close(self) -> None:
-            """Nothing is held."""
 
     class Nowhere:
         def show(self, moment: object) -> None:
@@ -287,7 +279,7 @@ def test_a_late_sample_is_skipped_and_counted(daemon: Daemon) -> None:
         def close(self, summary: object) -> None:
             """Tell nobody."""
 
-    done = Monitor([Slow()], []).run(Nowhere(), 0.01, threading.Event(), count=3)
+    done = Monitor([Slow("slow")], []).run(Nowhere(), 0.01, threading.Event(), count=3)
     assert done.samples == 3 and done.overruns >= 6
 
 

@@ -112,6 +112,41 @@ def test_a_child_is_seen_at_the_next_sample_whatever_is_read_less_often(
     source.close()
 
 
+def test_unchanged_is_said_only_while_a_read_would_tell_the_same(obedient: Obedient) -> None:
+    """Memory, a child, what is due, the end: each is noticed, and the next read tells it."""
+    now_s = [0.0]
+    source = WatcherProcess(lambda: obedient.process.pid, clock=lambda: now_s[0])
+    assert not source.unchanged()  # nothing was told yet
+    before = read(source)
+    assert source.unchanged() and read(source) == before and source.unchanged()
+    obedient.do("child", 1)
+    assert not source.unchanged()
+    assert read(source)["watcher.children"] == 1
+    obedient.do("grow", 20)
+    assert not source.unchanged()
+    grown = number(read(source), "watcher.rss_anon_bytes")
+    assert grown - number(before, "watcher.rss_anon_bytes") >= 20e6
+    assert source.unchanged()
+    obedient.do("open", 7)
+    now_s[0] = 0.6
+    assert not source.unchanged()
+    assert number(read(source), "watcher.fds") == number(before, "watcher.fds") + 7
+    obedient.end()
+    assert not source.unchanged()
+    assert read(source) == {}
+    assert not source.unchanged()
+    source.close()
+
+
+def test_what_was_looked_at_and_not_changed_is_not_told_later(obedient: Obedient) -> None:
+    source = WatcherProcess(lambda: obedient.process.pid)
+    read(source)
+    assert source.unchanged()
+    obedient.do("child", 1)
+    assert read(source)["watcher.children"] == 1
+    source.close()
+
+
 def test_children_of_every_thread_count() -> None:
     """The kernel lists children per thread; the signal is their sum."""
     obedient = Obedient("children-of-threads")

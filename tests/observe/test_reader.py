@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from chaos.observe.base import SourceBase, Values
 from chaos.observe.reader import Reader
 
@@ -14,7 +16,11 @@ class Told(SourceBase):
         self.reads = 0
         self.error: OSError | None = None
         self.silent = False
+        self.same = False
         self.seen: Values = {}
+
+    def unchanged(self) -> bool:
+        return self.same
 
     def read(self, values: Values) -> None:
         self.reads += 1
@@ -80,8 +86,43 @@ def test_absences_are_one_object_until_they_change() -> None:
     assert reader.absences() == {"fast": "no such file or directory"}
 
 
-def test_sources_of_every_sample_see_what_the_others_told() -> None:
-    first, last = Told("first", 1.0), Told("last")
-    reader = Reader([last, first])
-    reader.read()
+@pytest.mark.parametrize("period_s", [0.0, 1.0])
+def test_a_source_sees_what_it_looks_at_and_owns_only_what_it_adds(period_s: float) -> None:
+    first, other, last = Told("first", 1.0), Told("other", 1.0), Told("last", period_s)
+    last.looks_at = ("first.reads", "nobody.reads")
+    now_s = [0.0]
+    reader = Reader([first, other, last], clock=lambda: now_s[0])
+    assert reader.read() == {"first.reads": 1, "other.reads": 1, "last.reads": 1}
     assert last.seen == {"first.reads": 1}
+    last.error, now_s[0] = OSError(5, "Input/output error"), 1.0
+    assert reader.read() == {"first.reads": 2, "other.reads": 2}  # what it saw was never its own
+    last.error, first.silent, now_s[0] = None, True, 2.0
+    assert reader.read() == {"other.reads": 3, "last.reads": 3}
+    assert last.seen == {}
+
+
+def test_the_same_sample_is_given_again_until_something_changes() -> None:
+    """Who shows samples may keep what it made of them; one that changed is another object."""
+    fast, slow = Told("fast"), Told("slow", 1.0)
+    now_s = [0.0]
+    reader = Reader([slow, fast], clock=lambda: now_s[0])
+    first = reader.read()
+    fast.same = True
+    again = [reader.read() for _ in range(3)]
+    assert all(one is first for one in again) and fast.reads == 1
+    fast.same = False
+    changed = reader.read()
+    assert changed is not first
+    assert (changed["fast.reads"], first["fast.reads"]) == (2, 1)
+    fast.same, now_s[0] = True, 1.0  # what is due is read, whatever the others say
+    assert reader.read() == {"slow.reads": 2, "fast.reads": 3}
+
+
+def test_a_source_that_fails_is_missing_from_samples_that_repeat() -> None:
+    fast = Told("fast")
+    reader = Reader([fast])
+    reader.read()
+    fast.error = OSError(5, "Input/output error")
+    assert reader.read() == {}
+    fast.same = True
+    assert reader.read() == {} and reader.absences() == {"fast": "input/output error"}

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from chaos.observe.base import Values
+from chaos.observe.base import Folder, Values
 from chaos.observe.netlink import connections
 from chaos.observe.sockets import WatcherSockets
 from chaos.observe.temp_files import TempFiles
@@ -170,6 +170,44 @@ def test_temporary_files_are_counted_in_all_folders(tmp_path: Path) -> None:
     assert read(source) == {"workspace.temp_files": 2}
     (tmp_path / "deep" / "er" / "request.json.part").unlink()
     assert read(source) == {"workspace.temp_files": 1}
+
+
+def test_a_folder_that_is_listed_anyway_is_counted_as_it_is_now(tmp_path: Path) -> None:
+    """A listing of another source is used for its own version of the folder only."""
+    (tmp_path / "queue").mkdir()
+    other = Folder(tmp_path, "queue/*.json")
+    source = TempFiles(tmp_path, [other])
+    for temporary in range(30):
+        if temporary % 3:
+            other.refresh()
+        assert read(source) == {"workspace.temp_files": temporary}
+        for name in (f"r{temporary}.json", f".r{temporary}.json.tmp", f"r{temporary}.tmp.json"):
+            (tmp_path / "queue" / name).touch()
+    _older(tmp_path / "queue")
+    other.refresh()
+    listed = os.listdir
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "listdir", lambda path: pytest.fail(f"{path} is listed twice"))
+        assert read(source) == {"workspace.temp_files": 30}
+    (tmp_path / "queue" / "late.part").touch()
+    assert os.listdir is listed
+    assert read(source) == {"workspace.temp_files": 31}
+    assert other.count() == 60  # of its own version
+
+
+def _older(folder: Path) -> None:
+    """As if nothing had happened in it for a while."""
+    os.utime(folder, (1e9, 1e9))
+
+
+@pytest.mark.parametrize("name", ["a.part", "b.tmp", ".c.temp", "d.partial", ".e.swp", "f~"])
+def test_every_ending_counts_in_folders_with_and_without_folders(name: str, tmp_path: Path) -> None:
+    (tmp_path / "leaf").mkdir()
+    source = TempFiles(tmp_path)
+    for folder in (tmp_path, tmp_path / "leaf"):
+        (folder / name).touch()
+        (folder / f"{name}.json").touch()
+    assert read(source) == {"workspace.temp_files": 2}
 
 
 def test_folders_may_vanish_while_they_are_walked(tmp_path: Path) -> None:

@@ -50,6 +50,7 @@ def test_a_learning_answer_is_obeyed(lab: Lab, wire: StandIn, verdict: str) -> N
     decision = lab.decision("a.json")
     obeyed(lab, decision)
     assert decision["dispatch"] == "dispatch_learning"
+    assert decision["effects"]["array_module"] == "numpy"  # as the child says
     assert lab.json("telemetry/learning_health_latest.json")["total_models"] == 1
     assert lab.json("prediction_pool.json")["for"] == "a.json"
     assert lab.json("survivors_with_scores.json")["for"] == "a.json"

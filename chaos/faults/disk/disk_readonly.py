@@ -51,6 +51,10 @@ class DiskReadonly(Fault):
                 "there is no mount namespace of the stack's own, so the host would be hit; "
                 "a run in the sandbox (without --sandbox none) has one"
             )
+        if not stack.can_mount:
+            return (
+                "containers have mounts of their own, without the right to mount: --backend local"
+            )
         return not_own(stack)
 
     def undo_record(self, stack: Stack) -> dict[str, Any]:

@@ -58,6 +58,10 @@ class GpuLost(Fault):
             return reason
         if not stack.sandboxed:
             return "without the sandbox the host's GPU would be lost; leave out --sandbox none"
+        if not stack.can_mount:
+            return (
+                "containers have mounts of their own, without the right to mount: --backend local"
+            )
         if not self._node.exists():
             return f"there is no {self._node}"
         seen = look()

@@ -65,9 +65,11 @@ class GpuMemoryTaken(Fault):
         reason = no_gpu()
         if reason is not None:
             return reason
-        gpu = self._gpu(look())
+        seen = look()
+        gpu = self._gpu(seen)
         if gpu is None:
-            return f"the driver does not list GPU {self._device}"
+            why = f" ({seen.errors['nvml']})" if "nvml" in seen.errors else ""
+            return f"the driver does not list GPU {self._device}, or not its memory{why}"
         free_bytes = gpu["total_bytes"] - gpu["used_bytes"]
         if free_bytes < self._bytes:
             return f"only {free_bytes // MB} MB of GPU {self._device} are free; take less (mb=...)"

@@ -24,7 +24,7 @@ def nvml() -> dict[str, Any]:
     try:
         pynvml.nvmlInit()
         return {"gpus": [_gpu(pynvml, index) for index in range(pynvml.nvmlDeviceGetCount())]}
-    except pynvml.NVMLError as error:
+    except (pynvml.NVMLError, pynvml.NVMLLibraryMismatchError) as error:
         return {"error": str(error)}
 
 

@@ -83,7 +83,10 @@ class WatcherClockJump(Fault):
         if watcher_of(stack) is None:
             return not_running(stack)
         if stack.clock is None:
-            return self.available_here() or "the Watcher was started without a clock to be moved"
+            return (
+                self.available_here()
+                or "the Watcher was started without a clock to be moved (no container has one)"
+            )
         if not _agreeing(stamps(stack), 0.0, 0.0):
             return "neither the ready file nor the decision log has a time stamp to measure by"
         return None

@@ -128,6 +128,8 @@ class Worker:
             prompt = evaluation_prompt(metrics if isinstance(metrics, dict) else {})
             answers.append(self._lifecycle.client.ask(EVALUATION, prompt))
         record = self._record(request, answers, child, result is not None)
+        if result is not None and "array_module" in result:
+            record["effects"]["array_module"] = result["array_module"]
         record["started_at"], record["timestamp"] = started_at, files.utc_now()
         record["duration_s"] = round(time.monotonic() - began_s, 3)
         record["lifecycle"] = {"stop": stopped, "start": started}

@@ -9,10 +9,12 @@ odd; lower or upper half), so one draw tells little and false survivors fall awa
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
-from pipeline import generator
+from pipeline import arrays, generator
 from pipeline.policy import LANES
 
 Floats = npt.NDArray[np.float64]
@@ -25,13 +27,19 @@ def lanes(values: generator.Values, modulus: int) -> npt.NDArray[np.int64]:
 
 
 def matches(
-    seeds: generator.Values, draws: generator.Values, indices: generator.Values, modulus: int
+    seeds: generator.Values,
+    draws: generator.Values,
+    indices: generator.Values,
+    modulus: int,
+    xp: Any = np,
 ) -> Matches:
     """1.0 where a survivor's lane reading equals the real one: shape (L, S, T).
 
-    `draws`: values of the whole history; `indices`: the examined draws.
+    `draws`: values of the whole history; `indices`: the examined draws. What the survivors say
+    is computed with `xp`'s arrays; all arrays that go in and out are NumPy's.
     """
-    predicted = lanes(generator.values(seeds, indices, modulus), modulus)
+    said = generator.values(xp.asarray(seeds), indices, modulus, xp)
+    predicted = lanes(arrays.to_host(xp, said), modulus)
     actual = lanes(draws[indices], modulus)
     equal: Matches = (predicted == actual[:, None, :]).astype(np.float64)
     return equal

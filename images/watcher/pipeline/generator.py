@@ -1,12 +1,14 @@
-"""Many seeds of the registry's java_lcg at once, in NumPy.
+"""Many seeds of the registry's java_lcg at once, in NumPy or on a GPU.
 
-For: sieve, scoring and pool, which follow hundreds of thousands of seeds side by side.
+For: sieve, scoring and pool, which follow hundreds of thousands of seeds side by side. All is
+whole numbers of 64 bits, so the arrays may be CuPy's and the values are the same.
 Must not know: which seed is true, where draws come from.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -39,9 +41,12 @@ def outputs(states: States, modulus: int) -> Values:
     return ((states >> _SHIFT) % np.uint64(modulus)).astype(np.int64)
 
 
-def values(seeds: Values, indices: Sequence[int] | Values, modulus: int) -> Values:
-    """Draw values, shape (seeds, indices), by jumping straight to each index."""
-    table = np.empty((len(seeds), len(indices)), dtype=np.int64)
+def values(seeds: Values, indices: Sequence[int] | Values, modulus: int, xp: Any = np) -> Values:
+    """Draw values, shape (seeds, indices), by jumping straight to each index.
+
+    `seeds` are an array of `xp`'s, and so is what is returned.
+    """
+    table: Values = xp.empty((len(seeds), len(indices)), dtype=np.int64)
     for column, index in enumerate(indices):
         table[:, column] = outputs(states_at(seeds, int(index)), modulus)
     return table

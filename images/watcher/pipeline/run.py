@@ -58,6 +58,9 @@ def run_steps(stage: Stage, numbers: list[int], effort: str, request: str) -> di
         steps.append({"step": number, "name": STEPS[number].name, "took_s": took_s, **facts})
         metrics.update({key: facts[key] for key in METRICS if key in facts})
     result = {"request": request, "effort": effort, "steps": steps, "metrics": metrics}
+    modules = {facts["array_module"] for facts in steps if "array_module" in facts}
+    if modules:
+        result["array_module"] = ", ".join(sorted(modules))
     stage.write(RESULT, result)
     return result
 
@@ -89,7 +92,8 @@ def main(argv: list[str] | None = None) -> int:
         stage = command.open_stage(arguments.out, arguments.request)
         result = run_steps(stage, arguments.steps, arguments.effort, arguments.request)
         for step in result["steps"]:
-            print(f"step {step['step']} {step['name']}: {step['took_s']:.3f} s")
+            module = f", {step['array_module']}" if "array_module" in step else ""
+            print(f"step {step['step']} {step['name']}: {step['took_s']:.3f} s{module}")
 
     return command.guarded("pipeline.run", work, arguments.out)
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import evidence, generator, model, policy
+from pipeline import arrays, evidence, generator, model, policy
 from pipeline.artefacts import (
     SCORED,
     SCORER_CONFIG,
@@ -125,7 +125,9 @@ def run(stage: Stage, effort: str, _request: str) -> dict[str, Any]:
     examined = np.concatenate([before.examined, further])[-scorer.examined_draws_max :]
     used = policy.current(stage)
     weights = model.current_weights(stage, used)
-    found = evidence.matches(before.seeds, draws, examined, modulus)
+    found, module = arrays.computed(
+        lambda xp: evidence.matches(before.seeds, draws, examined, modulus, xp)
+    )
     logits = evidence.credibility(found, weights, evidence.ages(examined, used.decay))
     _write(stage, before, examined, logits, found, used.policy_id)
     credible = evidence.shares(logits)
@@ -135,6 +137,7 @@ def run(stage: Stage, effort: str, _request: str) -> dict[str, Any]:
         "examined_draws": len(examined),
         "effective_survivors": round(float(1 / np.square(credible).sum()), 2),
         "policy": used.policy_id,
+        "array_module": module,
     }
 
 

@@ -2,7 +2,8 @@
 
 For: finding the seeds that could have made the window. The forward pass walks from the window's
 start, the reverse pass steps the generator backwards from its end; both look at coarse residues,
-so many false seeds stay, and only a seed that survives both passes is kept.
+so many false seeds stay, and only a seed that survives both passes is kept. It runs on a GPU
+where there is one, with the same result.
 Must not know: how survivors are ranked.
 """
 
@@ -13,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import generator
+from pipeline import arrays, generator
 from pipeline.artefacts import SURVIVORS, WINDOW_CONFIG, PipelineError, Stage, read_values
 from pipeline.window import SEED_COUNT, Window, read_modulus, read_window
 
@@ -31,24 +32,31 @@ def _pass(
     """Seeds whose draws equal `targets` modulo `residue`, walking by `direction` (+1 or -1)."""
     states = generator.states_at(seeds, first_index)
     for target in targets:
-        keep = generator.outputs(states, modulus) % residue == target % residue
+        keep = generator.outputs(states, modulus) % residue == int(target) % residue
         seeds = seeds[keep]
         states = generator.step(states[keep], direction)
     return seeds
 
 
 def sieve(
-    values: generator.Values, window: Window, modulus: int, seed_range: tuple[int, int]
+    values: generator.Values,
+    window: Window,
+    modulus: int,
+    seed_range: tuple[int, int],
+    xp: Any = np,
 ) -> tuple[generator.Values, generator.Values]:
-    """(seeds after the forward pass, seeds after the reverse pass), each over the whole range."""
-    seeds = np.arange(*seed_range, dtype=np.int64)
+    """(seeds after the forward pass, seeds after the reverse pass), each over the whole range.
+
+    Computed with `xp`'s arrays, returned as NumPy's.
+    """
+    seeds = xp.arange(*seed_range, dtype=np.int64)
     middle = window.offset + window.forward
     last = window.offset + window.size - 1
     forward = _pass(
         seeds, values[window.offset : middle], window.offset, 1, window.residue, modulus
     )
     reverse = _pass(seeds, values[middle : last + 1][::-1], last, -1, window.residue, modulus)
-    return forward, reverse
+    return arrays.to_host(xp, forward), arrays.to_host(xp, reverse)
 
 
 def run(stage: Stage, _effort: str, _request: str) -> dict[str, Any]:
@@ -59,7 +67,9 @@ def run(stage: Stage, _effort: str, _request: str) -> dict[str, Any]:
     if window.offset + window.size > len(values):
         raise PipelineError(f"{config.name}: the window ends after draw {len(values)}")
     low, high = (int(bound) for bound in config.integers("seed_range", 0, SEED_COUNT))
-    forward, reverse = sieve(values, window, modulus, (low, high))
+    (forward, reverse), module = arrays.computed(
+        lambda xp: sieve(values, window, modulus, (low, high), xp)
+    )
     survivors = np.intersect1d(forward, reverse, assume_unique=True)
     if not 0 < len(survivors) <= SURVIVORS_MAX:
         raise PipelineError(
@@ -78,7 +88,8 @@ def run(stage: Stage, _effort: str, _request: str) -> dict[str, Any]:
             "prng_type": config.text("prng_type"),
             "window": asdict(window),
             "counts": facts,
+            "array_module": module,
             "survivors": [{"seed": int(seed)} for seed in survivors],
         },
     )
-    return facts
+    return {**facts, "array_module": module}

@@ -17,4 +17,8 @@ write(
     {"total_models": number, "timestamp": "", "last_request": options.request},
 )
 write(options.out, "not_an_artefact.py", "must never be published")
-write(options.out, "result.json", {"steps": [], "metrics": {"hit_rate": 0.5}})
+write(
+    options.out,
+    "result.json",
+    {"steps": [], "metrics": {"hit_rate": 0.5}, "array_module": "numpy"},
+)
