@@ -44,7 +44,6 @@ KEYS = (
     "log.bytes",
     "disk.workspace_used_bytes",
 )
-_GPU_KEY = b'"gpu0.used_bytes"'
 _CHUNK = 4096
 _NAN = float("nan")
 _ABSENT = 255  # in a column of bytes
@@ -55,19 +54,6 @@ def _field(key: str) -> str:
     return re.sub(r"\W", "_", key)
 
 
-<<<<<<< HEAD
-# Of a record of up to a kilobyte only these few numbers are made into objects.
-_Values = msgspec.defstruct(
-    "_Values",
-    [(_field(key), float, msgspec.field(name=key, default=_NAN)) for key in KEYS],
-    gc=False,
-)
-
-
-class _Fast(msgspec.Struct, gc=False):
-    t_s: float
-    values: _Values  # type: ignore[valid-type]
-=======
 def _record(keys: tuple[str, ...]) -> type[msgspec.Struct]:
     """A record of which only `keys` are made into objects: few numbers of up to a kilobyte."""
     values = msgspec.defstruct(
@@ -76,7 +62,6 @@ def _record(keys: tuple[str, ...]) -> type[msgspec.Struct]:
         gc=False,
     )
     return msgspec.defstruct("_Sample", [("t_s", float), ("values", values)], gc=False)
->>>>>>> 146c12260018bc5555a49059356920b246c94faa
 
 
 class _WithGPUs(msgspec.Struct, gc=False):
@@ -119,51 +104,24 @@ class SampleTable:
         self._t_s = array("d")
         self._lines = array("I")
         self._columns = {key: _Column() for key in KEYS}
-<<<<<<< HEAD
-        self._waiting: list[Any] = []
-        self._gpus: list[dict[str, float] | None] = []  # of the same samples
-        self._decode_gpus = msgspec.json.Decoder(_WithGPUs).decode
-        self._decode = msgspec.json.Decoder(_Fast).decode
-
-    def add_line(self, number: int, line: bytes) -> float:
-        """Take one line of the history; its `t_s`. Raises `MsgspecError` for any other record."""
-        record = self._decode(line)
-        gpus = _gpus(self._decode_gpus(line).values) if _GPU_HINT in line else None
-        self._take(number, record.t_s, record.values, gpus)
-        return record.t_s
-
-    def add(self, number: int, t_s: float, values: dict[str, Any]) -> None:
-        """Take one sample that was decoded elsewhere; what is no number is absent."""
-        known = {
-            _field(key): float(value)
-            for key, value in values.items()
-            if key in KEYS and isinstance(value, (int, float))
-        }
-        self._take(number, t_s, _Values(**known), _gpus(values))
-
-    def _take(self, number: int, t_s: float, values: Any, gpus: dict[str, float] | None) -> None:
-        self._t_s.append(t_s)
-        self._lines.append(number)
-        self._waiting.append(values)
-        self._gpus.append(gpus)
-        if len(self._waiting) >= _CHUNK:
-=======
         self._waiting: list[npt.NDArray[np.float32]] = []  # a row for each sample
         self._waiting_rows = 0
+        self._waiting_gpus: dict[int, dict[str, float]] = {}  # by sample: few machines have any
         self._plain = msgspec.json.Decoder(_record(KEYS))
-        self._with_gpus = msgspec.json.Decoder(_record(KEYS + _GPU_USED))
-        self._gpus = False  # whether there ever was one: most machines have none to look for
+        self._with_gpus = msgspec.json.Decoder(_WithGPUs)
 
     def add_lines(self, block: LineBlock, first: int, last: int) -> list[float] | None:
         """Take the lines at `first` to before `last` of a block of the history; their `t_s`, or
         None where not all of them are samples: then none is taken.
         """
-        begin, end = int(block.bounds[first]), int(block.bounds[last])
-        self._gpus = self._gpus or block.content.find(_GPU_KEY, begin, end) >= 0
-        decoder = self._with_gpus if self._gpus else self._plain
-        records = block.entries(decoder.decode_lines, first, last)
+        records = block.entries(self._plain.decode_lines, first, last)
         if records is None:
             return None
+        begin, end = int(block.bounds[first]), int(block.bounds[last])
+        if block.content.find(_GPU_HINT, begin, end) >= 0:
+            told = block.entries(self._with_gpus.decode_lines, first, last) or ()
+            for number, one in enumerate(told, start=len(self)):
+                self._note_gpus(number, one.values)
         t_s = [record.t_s for record in records]
         self._t_s.extend(t_s)
         self._lines.extend(range(block.number + first, block.number + last))
@@ -172,7 +130,9 @@ class SampleTable:
 
     def add_line(self, number: int, line: bytes) -> float:
         """Take one line of the history; its `t_s`. Raises `MsgspecError` for any other record."""
-        record: Any = self._with_gpus.decode(line)
+        record: Any = self._plain.decode(line)
+        if _GPU_HINT in line:
+            self._note_gpus(len(self), self._with_gpus.decode(line).values)
         self._t_s.append(record.t_s)
         self._lines.append(number)
         self._take([record.values])
@@ -180,63 +140,51 @@ class SampleTable:
 
     def add(self, number: int, t_s: float, values: dict[str, Any]) -> None:
         """Take one sample that was decoded elsewhere; what is no number is absent."""
-        told = [values.get(key) for key in KEYS + _GPU_USED]
+        told = [values.get(key) for key in KEYS]
         row = [float(value) if isinstance(value, (int, float)) else _NAN for value in told]
+        self._note_gpus(len(self), values)
         self._t_s.append(t_s)
         self._lines.append(number)
         self._wait(np.array([row], dtype=np.float32))
 
+    def _note_gpus(self, number: int, values: dict[str, Any]) -> None:
+        found = _gpus(values)
+        if found:
+            self._waiting_gpus[number] = found
+
     def _take(self, values: list[Any]) -> None:
-        width = len(values[0].__struct_fields__)
         numbers = chain.from_iterable(map(msgspec.structs.astuple, values))
-        rows = np.fromiter(numbers, np.float32, len(values) * width)
-        self._wait(rows.reshape(len(values), width))
+        rows = np.fromiter(numbers, np.float32, len(values) * len(KEYS))
+        self._wait(rows.reshape(len(values), len(KEYS)))
 
     def _wait(self, rows: npt.NDArray[np.float32]) -> None:
         self._waiting.append(rows)
         self._waiting_rows += len(rows)
         if self._waiting_rows >= _CHUNK:
->>>>>>> 146c12260018bc5555a49059356920b246c94faa
             self._flush()
 
     def _flush(self) -> None:
         waiting, self._waiting, self._waiting_rows = self._waiting, [], 0
         if not waiting:
             return
-<<<<<<< HEAD
-        done = len(self._t_s) - len(waiting)
-        for key in KEYS:
-            name = _field(key)
-            self._columns[key].extend([getattr(one, name) for one in waiting])
-        self._flush_gpus(done)
-
-    def _flush_gpus(self, done: int) -> None:
-        """Signals of GPUs are not known beforehand: `done` samples had none of a new one."""
-        told, self._gpus = self._gpus, []
-        known = {key for key in self._columns if _GPU.fullmatch(key)}
-        for key in known.union(*(one for one in told if one)):
-            column = self._columns.get(key)
-            if column is None:
-                column = self._columns[key] = _Column()
-                column.extend([_NAN] * done)
-            column.extend([_NAN if one is None else one.get(key, _NAN) for one in told])
-=======
-        rows = np.full((sum(map(len, waiting)), len(KEYS) + _GPUS), _NAN, dtype=np.float32)
-        done = 0
-        for some in waiting:
-            rows[done : done + len(some), : some.shape[1]] = some
-            done += len(some)
-        for key, values in zip(_GPU_USED, rows[:, len(KEYS) :].T, strict=True):
-            column = self._columns.get(key)
-            if column is None:
-                if np.isnan(values).all():
-                    break  # GPUs are numbered without gaps
-                column = self._columns[key] = _Column()
-                column.extend(np.full(len(self) - len(rows), _NAN, dtype=np.float32))
-            column.extend(values)
-        for key, values in zip(KEYS, rows.T, strict=False):
+        rows = np.concatenate(waiting)
+        for key, values in zip(KEYS, rows.T, strict=True):
             self._columns[key].extend(values)
->>>>>>> 146c12260018bc5555a49059356920b246c94faa
+        self._flush_gpus(len(self) - len(rows), len(rows))
+
+    def _flush_gpus(self, done: int, fresh: int) -> None:
+        """Signals of GPUs are not known beforehand: `done` samples had none of a new one."""
+        told, self._waiting_gpus = self._waiting_gpus, {}
+        known = [key for key in self._columns if _GPU.fullmatch(key)]
+        for key in dict.fromkeys(chain(known, *told.values())):
+            column = self._columns.get(key)
+            if column is None:
+                column = self._columns[key] = _Column()
+                column.extend(np.full(done, _NAN, dtype=np.float32))
+            values = np.full(fresh, _NAN, dtype=np.float32)
+            for number, one in told.items():
+                values[number - done] = one.get(key, _NAN)
+            column.extend(values)
 
     def __len__(self) -> int:
         return len(self._t_s)
