@@ -82,8 +82,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             name: os.environ.get(name, "0")  # 0: any free one, so that runs do not meet
             for name in ("CHAOS_LLM_PORT", "CHAOS_PROXY_API_PORT")
         }
+        images = {f"CHAOS_{name.upper()}": image for name, image in self.images.items()}
         return {
-            **{f"CHAOS_{name.upper()}_IMAGE": image for name, image in self.images.items()},
+            **{f"{name}_IMAGE": image for name, image in images.items()},
+            **{f"{name}_CUDA_IMAGE": image for name, image in images.items()},  # of the overlay
             **ports,
             "CHAOS_PROJECT": run.run_id,
             "CHAOS_UID": str(self.user_id),

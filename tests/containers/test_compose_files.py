@@ -5,10 +5,15 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 import yaml
+
+from chaos.containers.settings import Settings
+from chaos.plan import Plan
+from chaos.rundir import RunDir
 
 SERVICES = {"injector", "llm", "toxiproxy", "watcher"}
 
@@ -111,6 +116,31 @@ def test_toxiproxy_started_by_hand_has_the_proxy_that_runs_make(repo: Path) -> N
         "upstream": "127.0.0.1:8081",
         "enabled": True,
     }
+
+
+def test_a_run_names_every_image_that_the_files_ask_for(
+    stack: dict[str, Any], overlay: dict[str, Any], tmp_path: Path
+) -> None:
+    """One that it did not name would be whatever somebody has built by hand."""
+    settings = Settings(
+        engine="",
+        compose_argv=(),
+        compose_version="",
+        images={name: f"made:{name}" for name in SERVICES},
+        digests={},
+        engine_facts={},
+        model="/models/x.gguf",
+        gpu=True,
+        user_id=1,
+        group_id=1,
+    )
+    target = SimpleNamespace(workspace=SimpleNamespace(size_mb=1))
+    plan = cast(Plan, SimpleNamespace(target=target))
+    variables = settings.variables(plan, RunDir(tmp_path / "soak" / "run"))
+    for services in (stack["services"], overlay["services"]):
+        for name, service in services.items():
+            (asked,) = re.findall(r"^\$\{(\w+):-", service["image"])
+            assert variables[asked] == f"made:{name}"
 
 
 def test_who_needs_a_gpu_reserves_one_and_the_injector_only_looks(overlay: dict[str, Any]) -> None:
