@@ -152,7 +152,7 @@ def test_a_failure_of_compose_is_told_with_its_last_words(
 
 def test_a_target_with_other_addresses_is_refused(plan: Plan) -> None:
     llm = replace(plan.target.llm, upstream="127.0.0.1:9999")
-    with pytest.raises(UsageError, match="serves 127.0.0.1:8081"):
+    with pytest.raises(UsageError, match=r"serves 127\.0\.0\.1:8081"):
         check_target(replace(plan, target=replace(plan.target, llm=llm)))
     check_target(plan)
 
