@@ -26,6 +26,11 @@ pytestmark = [pytest.mark.stack, pytest.mark.slow]
 
 MOMENTS = 50
 KINDS = sorted(our_kinds())
+# Two of five at every change, kinds of all groups among them; the rest with the long tests.
+MOMENTS_MARKED = [
+    number if number % 5 in (0, 3) else pytest.param(number, marks=pytest.mark.long)
+    for number in range(MOMENTS)
+]
 HOLD_S = 5.0
 LAST_MOMENT_S = 13.0  # by then the fault has struck, on an idle machine
 STRIKE_LIMIT_S = 40.0
@@ -81,7 +86,7 @@ def victims(process: subprocess.Popen[str]) -> Iterator[psutil.Process]:
             continue
 
 
-@pytest.mark.parametrize("number", range(MOMENTS))
+@pytest.mark.parametrize("number", MOMENTS_MARKED)
 def test_killed_at_a_random_moment(number: int, tmp_path: Path) -> None:
     chance = random.Random(number)  # the moment is the test's own, the same every time
     kind = KINDS[number % len(KINDS)]

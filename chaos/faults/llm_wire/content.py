@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from chaos.faults.base import COUNT, HOLD, PERIOD, Param
 from chaos.faults.llm_wire.answer import ALLOWED, Answer
 from chaos.faults.llm_wire.fault import EVERY, WireFault
+from chaos.paths import NO_PATH
 
 
 class LLMProse(WireFault):
@@ -41,6 +42,7 @@ class LLMWrongDecision(WireFault):
     name: ClassVar[str] = "llm_wrong_decision"
     summary: ClassVar[str] = "200 with another decision that the grammar allows"
     affects_llm: ClassVar[bool] = False
+    triage_path: ClassVar[str] = NO_PATH  # no chapter of the guide: nothing shows it but the wire
     rule_kind: ClassVar[str] = "wrong_decision"
     compares_content: ClassVar[bool] = True
     params: ClassVar[tuple[Param, ...]] = (

@@ -19,7 +19,9 @@ from chaos.faults.llm_wire.fault import (
 class LLMSlowFirstToken(WireFault):
     """The head of the answer comes at once, the first byte of its body late.
 
-    A client that waits gets the whole answer; one whose time limit is shorter does not.
+    A client that waits gets the whole answer; one whose time limit is shorter does not, and only
+    then is there a connection drop to be triaged: the default is beyond the limit of the quick
+    profiles, the full ones have a longer delay of their own.
     """
 
     name: ClassVar[str] = "llm_slow_first_token"
@@ -30,7 +32,7 @@ class LLMSlowFirstToken(WireFault):
         COUNT,
         PERIOD,
         EVERY,
-        Param("delay", "duration", "before the first token", default=1.5, min=0.1, max=3600.0),
+        Param("delay", "duration", "before the first token", default=7.0, min=0.1, max=3600.0),
     )
 
     def rule_params(self) -> dict[str, Any]:

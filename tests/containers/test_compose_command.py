@@ -1,0 +1,172 @@
+"""Which compose is used, what it is told, and what its failure says. The compose programs here are
+stand-ins of a few lines of shell: real ones are used by the tests that need an engine.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from msgspec.structs import replace
+
+from chaos import schedule
+from chaos.containers import compose
+from chaos.containers.objects import RUN_LABEL
+from chaos.containers.settings import REPO, Settings, check_target, make_project
+from chaos.errors import EnvironmentProblem, UsageError
+from chaos.plan import Plan
+from chaos.resolve import Request, resolve
+from chaos.rundir import RunDir, create
+
+V2 = 'case "$*" in "compose version --short") echo v2.29.7;; *) exit 1;; esac'
+NO_PLUGIN = "echo \"docker: 'compose' is not a docker command.\" >&2; exit 1"
+
+
+def program(folder: Path, name: str, body: str) -> None:
+    path = folder / name
+    path.write_text(f"#!/bin/sh\n{body}\n")
+    path.chmod(0o755)
+
+
+@pytest.fixture
+def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A PATH of one empty folder."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", str(folder))
+    return folder
+
+
+def test_version_two_comes_first(path: Path) -> None:
+    program(path, "docker", V2)
+    program(path, "docker-compose", "echo 1.29.2")
+    assert compose.find() == compose.Compose((str(path / "docker"), "compose"), "2.29.7")
+
+
+def test_version_one_serves_where_the_plugin_is_not(path: Path) -> None:
+    program(path, "docker", NO_PLUGIN)
+    program(path, "docker-compose", "echo 1.29.2")
+    assert compose.find() == compose.Compose((str(path / "docker-compose"),), "1.29.2")
+
+
+@pytest.mark.parametrize(
+    ("old", "said"),
+    [("echo 1.25.0", "docker-compose: 1.25.0 is too old"), ("exit 3", "docker-compose: not ava")],
+)
+def test_what_was_tried_is_said(path: Path, old: str, said: str) -> None:
+    program(path, "docker-compose", old)
+    with pytest.raises(EnvironmentProblem, match=said) as raised:
+        compose.find()
+    assert "docker: not installed" in raised.value.message
+    assert "install" in raised.value.next_step
+
+
+@pytest.fixture
+def plan() -> Plan:
+    return resolve(Request("soak_c", faults=["none"], seed=1, backend="docker"))
+
+
+@pytest.fixture
+def run(tmp_path: Path, plan: Plan) -> RunDir:
+    made = create(tmp_path / "runs", plan.soak, plan.seed)
+    made.write_json(made.config, plan.to_json())
+    made.write_json(made.schedule, schedule.draw(plan).to_json())
+    return made
+
+
+def settings(command: Path) -> Settings:
+    return Settings(
+        engine="unix:///nowhere",
+        compose_argv=(str(command),),
+        compose_version="1.29.2",
+        images={name: f"chaos-gate/{name}:x" for name in ("injector", "llm", "watcher")},
+        digests={},
+        engine_facts={},
+        model="/models/model.gguf",
+        gpu=False,
+        user_id=1234,
+        group_id=5678,
+    )
+
+
+def test_compose_is_told_files_project_and_variables(
+    path: Path, plan: Plan, run: RunDir, tmp_path: Path
+) -> None:
+    """What the program got: words, variables; nothing of the user's own compose settings."""
+    program(
+        path, "compose", f'printf "%s\\n" "$@" > {tmp_path}/words; /usr/bin/env > {tmp_path}/env'
+    )
+    made = settings(path / "compose")
+    make_project(made, plan, run, ["injector"])
+    words = (tmp_path / "words").read_text().split()
+    assert words[:2] == ["--project-name", compose.project_of(run.run_id)]
+    files = [words[at + 1] for at, word in enumerate(words) if word == "--file"]
+    assert files == [str(REPO / "docker-compose.yml"), str(run.path / "compose.override.json")]
+    assert words[-4:] == ["up", "--no-start", "--no-build", "injector"]
+    told = dict(
+        line.split("=", 1) for line in (tmp_path / "env").read_text().splitlines() if "=" in line
+    )
+    assert told["CHAOS_PROJECT"] == told["CHAOS_RUN_ID"] == run.run_id
+    assert (told["CHAOS_UID"], told["CHAOS_GID"]) == ("1234", "5678")
+    assert (told["CHAOS_MODELS"], told["CHAOS_MODEL_FILE"]) == ("/models", "model.gguf")
+    assert told["DOCKER_HOST"] == "unix:///nowhere"
+
+
+def test_the_override_adds_the_run_and_nothing_that_weakens(
+    path: Path, plan: Plan, run: RunDir
+) -> None:
+    program(path, "compose", "exit 0")
+    make_project(settings(path / "compose"), plan, run)
+    override = json.loads((run.path / "compose.override.json").read_text())
+    assert list(override) == ["services"]
+    allowed = {"command", "environment", "healthcheck", "volumes"}
+    for name, service in override["services"].items():
+        assert set(service) <= allowed
+        assert service["environment"]["CHAOS_SERVICE"] == name
+    assert override["services"]["injector"]["volumes"] == [f"{run.path}:{run.path}"]
+    assert [n for n, s in override["services"].items() if "volumes" in s] == ["injector"]
+
+
+def test_every_object_of_the_files_carries_the_label_of_its_project() -> None:
+    """By it alone a run's objects are found and removed."""
+    files = yaml.safe_load((REPO / "docker-compose.yml").read_text())
+    objects = [
+        *files["services"].values(),
+        *files["networks"].values(),
+        *files["volumes"].values(),
+    ]
+    assert {one["labels"][RUN_LABEL] for one in objects} == {"${CHAOS_PROJECT:-by-hand}"}
+
+
+def test_a_failure_of_compose_is_told_with_its_last_words(
+    path: Path, plan: Plan, run: RunDir
+) -> None:
+    program(path, "compose", "echo first >&2; echo 'no such image: x' >&2; exit 1")
+    with pytest.raises(EnvironmentProblem, match="first no such image: x") as raised:
+        make_project(settings(path / "compose"), plan, run)
+    assert raised.value.place == str(run.logs / "compose.log")
+    assert "no such image" in (run.logs / "compose.log").read_text()
+
+
+def test_a_target_with_other_addresses_is_refused(plan: Plan) -> None:
+    llm = replace(plan.target.llm, upstream="127.0.0.1:9999")
+    with pytest.raises(UsageError, match=r"serves 127\.0\.0\.1:8081"):
+        check_target(replace(plan, target=replace(plan.target, llm=llm)))
+    check_target(plan)
+
+
+@pytest.mark.parametrize(
+    "request_", [Request("soak_c", gpu=True), Request("soak_c", backend="docker", sandbox="none")]
+)
+def test_options_that_exclude_each_other_are_refused(request_: Request) -> None:
+    with pytest.raises(UsageError, match="container"):
+        resolve(request_)
+
+
+def test_the_command_that_repeats_a_run_names_its_backend() -> None:
+    repeat = resolve(
+        Request("soak_c", faults=["none"], seed=1, backend="docker", gpu=True)
+    ).reproduce
+    assert repeat.endswith("--backend docker --gpu")
