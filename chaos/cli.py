@@ -102,6 +102,8 @@ def build_parser() -> argparse.ArgumentParser:
     _add_triage(commands)
     clean = _add(commands, "clean", act.clean, "undo what a run left behind")
     clean.add_argument("run", metavar="RUN", nargs="?", help="default: every run under --runs")
+    help_text = "also the images that `--backend docker` has built, unless a container uses them"
+    clean.add_argument("--images", action="store_true", help=help_text)
     _add_runs(clean)
     _add_gate(commands)
     _add_replay(commands)

@@ -167,7 +167,13 @@ def clean(options: argparse.Namespace) -> int:
     """`chaos clean`: undo what runs left behind."""
     from chaos.clean import clean
 
-    return clean(options.run, options.runs)
+    code = clean(options.run, options.runs)
+    if options.images:
+        from chaos.containers.leftovers import remove_images
+
+        if remove_images(print):
+            return ExitCode.CLEANUP_INCOMPLETE
+    return code
 
 
 def faults(options: argparse.Namespace) -> int:

@@ -5,8 +5,11 @@ Knows which engine a run used; nothing of how runs are lived.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
+
+import docker.errors
+import requests
 
 from chaos.containers import engine, objects
 from chaos.containers.settings import Settings
@@ -14,6 +17,7 @@ from chaos.errors import ChaosError
 from chaos.rundir import RunDir
 
 _ROUNDS_MAX = 5
+_IMAGE_LABEL = "io.chaos-gate.content"  # of what was built for a run, whatever it is called
 
 
 def remove(run: RunDir, say: Callable[[str], None]) -> list[str]:
@@ -33,4 +37,30 @@ def remove(run: RunDir, say: Callable[[str], None]) -> list[str]:
         settings.take_back(run)
     except ChaosError as problem:
         return [f"containers of {run.path}: {problem.message}"]
+    return left
+
+
+def remove_images(
+    say: Callable[[str], None], *, labels: Sequence[str] = (_IMAGE_LABEL,)
+) -> list[str]:
+    """Remove the images that were built for runs; what could not be removed, for people.
+
+    Each change of the programs makes new ones. One that a container uses stays, and is said.
+    """
+    left: list[str] = []
+    with closing(engine.connect()) as client:
+        found = [one for label in labels for one in client.images.list(filters={"label": label})]
+        for image in found:
+            name = ", ".join(image.tags) or image.short_id
+            used = client.containers.list(all=True, filters={"ancestor": str(image.id)})
+            if used:
+                say(f"image {name}: a container uses it, left alone")
+                continue
+            try:
+                client.images.remove(str(image.id), force=True)
+            except (docker.errors.DockerException, requests.RequestException) as error:
+                left.append(name)
+                say(f"could not remove image {name}: {error}")
+            else:
+                say(f"image {name} removed")
     return left

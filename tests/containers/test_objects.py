@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import uuid
 from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
 from docker import DockerClient
+from docker.errors import ImageNotFound
 
-from chaos.containers import engine, objects
+from chaos.containers import engine, leftovers, objects
 from tests.containers.foreign import EVERYTHING, planted, present
 
 pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("docker_engine")]
@@ -65,3 +67,32 @@ def test_what_cannot_be_removed_is_told_and_the_rest_is_removed(
     finally:
         holder.remove(force=True)
     assert objects.remove(client, run_id) == []
+
+
+def test_images_of_ours_are_removed_unless_used(client: DockerClient, image: str) -> None:
+    """Two made like built ones, of which a container uses one, and one of somebody else's."""
+    mark = uuid.uuid4().hex[:12]
+    source = client.containers.create(image, ["true"])
+    names = {}
+    try:
+        for kind, labels in (("used", True), ("idle", True), ("foreign", False)):
+            change = f'LABEL io.chaos-gate.content="{mark}-{kind}"' if labels else "ENV A=1"
+            # A label of an image it is made from would come along.
+            made = source.commit(repository=f"chaos-test-{kind}", tag=mark, changes=change)
+            names[kind] = str(made.id)
+        user = client.containers.create(names["used"], ["true"])
+        said: list[str] = []
+        try:
+            only = [f"io.chaos-gate.content={mark}-{kind}" for kind in ("used", "idle")]
+            leftovers.remove_images(said.append, labels=only)
+        finally:
+            user.remove(force=True)
+        there = {str(one.id) for one in client.images.list(all=True)}
+        assert names["used"] in there and names["idle"] not in there
+        assert names["foreign"] in there
+        assert sum("left alone" in text for text in said) == 1
+    finally:
+        source.remove(force=True)
+        for name in names.values():
+            with contextlib.suppress(ImageNotFound):
+                client.images.remove(name, force=True)
