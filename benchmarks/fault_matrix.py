@@ -3,6 +3,7 @@
     python -m benchmarks.fault_matrix                       each kind in a run of its own
     python -m benchmarks.fault_matrix --by group            all kinds of a group in one run
     python -m benchmarks.fault_matrix --faults disk,queue --soaks c --jobs 2
+    python -m benchmarks.fault_matrix --backend docker --runs runs/matrix-docker
 
 Each run is a real `chaos run` of the quick profile, shortened. Results are appended to
 RUNS/matrix.jsonl as they come; started again, what passed already is not repeated (`--again`
@@ -65,6 +66,7 @@ def command(cell: Cell, options: argparse.Namespace) -> list[str]:
     words = [sys.executable, "-m", "chaos", "run", cell.soak]
     words += ["--faults" if options.by == "group" else "--fault", cell.what]
     words += ["--seed", str(options.seed), "--runs", str(options.runs), "--json"]
+    words += ["--backend", options.backend]
     settings = [text for text in SHORT[cell.soak] if not _fitted(text, options)]
     for text in (*settings, *options.set):
         words += ["--set", text]
@@ -139,6 +141,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--soaks", default="b,c", help="default: b,c")
     parser.add_argument("--faults", default=ALL, help="as for chaos run (default: all)")
     parser.add_argument("--by", choices=("kind", "group"), default="kind")
+    parser.add_argument("--backend", choices=("local", "docker"), default="local")
     parser.add_argument("--jobs", type=int, default=1, help="runs at the same time (default: 1)")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--runs", type=Path, default=Path("runs/matrix"))
