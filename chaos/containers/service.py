@@ -20,7 +20,7 @@ from chaos.deadline import Deadline
 from chaos.errors import EnvironmentProblem
 from chaos.stack.base import CommandResult, Stopped
 from chaos.stack.process import ReadyFile
-from chaos.stack.proctree import await_gone, await_stopped, is_alive, processes, send, tree
+from chaos.stack.proctree import await_ended, await_stopped, is_alive, processes, send, tree
 
 SERVICE_VARIABLE = "CHAOS_SERVICE"
 _ENGINE_LIMIT_S = 30.0
@@ -76,7 +76,7 @@ class ContainerService:
         start_s = time.monotonic()
         send([pid], self._stop_signal)
         self.resume()  # a paused process cannot obey
-        killed = bool(await_gone([pid], limit_s))
+        killed = bool(await_ended([pid], limit_s))
         took_s = time.monotonic() - start_s
         self.kill()
         return Stopped(self.exit_code(), took_s, killed)
@@ -85,7 +85,7 @@ class ContainerService:
         """SIGKILL, for it and everything in its container."""
         pids = sorted({*self.pids(), *marked(self._container)})
         send(pids, signal.SIGKILL)
-        await_gone(pids, _KILL_LIMIT_S)
+        await_ended(pids, _KILL_LIMIT_S)
 
     def pause(self) -> None:
         """SIGSTOP for the whole tree, again until no child was born meanwhile."""

@@ -27,6 +27,7 @@ from chaos.stack.workspace import fill_words
 REPO = Path(__file__).resolve().parents[2]
 IN_IMAGE = Path("/opt/chaos")  # the harness in the injector's image
 FILE = CONTAINERS
+_RUNS_IN_POD = Path("/runs")
 USER_ID = 10001  # in the containers, when root starts the run: nothing in them is root
 _HOLD_SLACK_S = 3600.0
 _LLM = {"upstream": "127.0.0.1:8081", "control": "127.0.0.1:8079"}  # of the image
@@ -73,7 +74,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     def inside_argv(self, run: RunDir) -> list[str]:
         """The command that lives the run in the pod."""
-        return [PYTHON, "-m", "chaos.containers.inside", str(run.path), str(IN_IMAGE)]
+        return [PYTHON, "-m", "chaos.containers.inside", str(in_pod(run)), str(IN_IMAGE)]
 
     def variables(self, plan: Plan, run: RunDir) -> dict[str, str]:
         """What the compose files ask for."""
@@ -94,6 +95,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "CHAOS_MODELS": str(model.parent),
             "CHAOS_MODEL_FILE": model.name,
         }
+
+
+def in_pod(run: RunDir) -> Path:
+    """The run directory as the pod sees it.
+
+    Not at its own path: a folder of that name that the image has (/root, say) may be closed to
+    the pod's user.
+    """
+    return _RUNS_IN_POD / run.path.parent.name / run.path.name
 
 
 def user() -> tuple[int, int]:
@@ -158,7 +168,9 @@ def _services(plan: Plan, run: RunDir) -> Mapping[str, Mapping[str, Any]]:
             **unprobed,
             "command": hold,
             "environment": marked("injector"),
-            "volumes": [f"{run.path}:{run.path}"],
+            "volumes": [
+                {"type": "bind", "source": str(run.path), "target": str(in_pod(run))},
+            ],
         },
         "llm": {**unprobed, "environment": marked("llm")},
         "toxiproxy": {

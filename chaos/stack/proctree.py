@@ -122,6 +122,32 @@ def await_end(process: subprocess.Popen[bytes], limit_s: float) -> int | None:
     return process.poll()
 
 
+def await_ended(pids: list[int], limit_s: float) -> list[int]:
+    """Wait until each of `pids`, also of others' children, has ended with all its threads.
+
+    Stricter than `await_gone`: a process whose first thread is a zombie may still hold its sockets
+    while other threads are on their way out. Returns those still there after `limit_s`.
+    """
+    waiting: dict[int, int] = {}
+    poller = select.poll()
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            descriptor = os.pidfd_open(pid)
+            waiting[descriptor] = pid
+            poller.register(descriptor, select.POLLIN)
+    deadline_s = time.monotonic() + limit_s
+    try:
+        while waiting and (left_s := deadline_s - time.monotonic()) > 0:
+            for descriptor, _ in poller.poll(left_s * 1000):
+                poller.unregister(descriptor)
+                os.close(descriptor)
+                del waiting[descriptor]
+        return list(waiting.values())
+    finally:
+        for descriptor in waiting:
+            os.close(descriptor)
+
+
 def await_gone(pids: list[int], limit_s: float) -> list[int]:
     """Wait until none of `pids` exists; returns those that still do after `limit_s`."""
     deadline_s = time.monotonic() + limit_s

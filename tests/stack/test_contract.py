@@ -61,7 +61,7 @@ def lived_in_containers(folder: Path, assets: Assets) -> RunDir:
     from chaos.containers.exec_stream import ExecStream
     from chaos.containers.pod import HOLDER, Pod
     from chaos.containers.prepare import prepare
-    from chaos.containers.settings import IN_IMAGE, make_project
+    from chaos.containers.settings import IN_IMAGE, in_pod, make_project
 
     run = written(folder, "docker")
     plan = Plan.from_json(run.read_json(run.config))
@@ -74,8 +74,8 @@ def lived_in_containers(folder: Path, assets: Assets) -> RunDir:
             settings.hand_over(run)
             pod.make(lambda only: make_project(settings, plan, run, only))
             python = settings.inside_argv(run)[0]
-            program = str(run.path / CONTRACT.name)
-            argv = [python, program, "pod", str(run.path), str(IN_IMAGE)]
+            seen = in_pod(run)
+            argv = [python, str(seen / CONTRACT.name), "pod", str(seen), str(IN_IMAGE)]
             stream = ExecStream(client, pod.id_of(HOLDER), argv)
             with ThreadPoolExecutor(4) as workers:
                 stream.serve(pod, workers, hurried=lambda: False)

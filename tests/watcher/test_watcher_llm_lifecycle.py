@@ -5,14 +5,20 @@ The supervisor is a stand-in: servers that die or load at a scripted moment.
 
 from __future__ import annotations
 
+import errno
+import os
 import socket
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from agents import llm_lifecycle
+from agents.http_call import CallFailed
 from agents.llm_lifecycle import Lifecycle
 from agents.policies import LLMPolicies
 from agents.stop import Stop
+from loguru import logger
 from wire_stand_in import StandIn
 
 
@@ -78,3 +84,34 @@ def _after_looks(wire: Supervisor, looks: int) -> None:
         pass
     wire.loaded.set()
     wire.still_loading = False
+
+
+def test_a_wait_that_hears_nothing_says_why_once(
+    wire: Supervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No descriptor left, right after the start: an operator must not see a silent standstill.
+
+    The refusals stand for EMFILE of the kernel.
+    """
+    refused = iter(range(5))
+    real = llm_lifecycle.call
+
+    def call(stop: Stop, address: tuple[str, int], method: str, path: str, **more: Any) -> Any:
+        if path == "/status" and next(refused, None) is not None:
+            raise CallFailed(f"connection failed: {os.strerror(errno.EMFILE)}")
+        return real(stop, address, method, path, **more)
+
+    monkeypatch.setattr(llm_lifecycle, "call", call)
+    started = lifecycle(wire)
+    unheard = iter(range(5))
+    healthy = started.client.healthy
+    monkeypatch.setattr(
+        started.client, "healthy", lambda: next(unheard, None) is None and healthy()
+    )
+    said: list[str] = []
+    sink = logger.add(lambda message: said.append(str(message)), level="WARNING")
+    try:
+        assert started.start()["ok"]
+    finally:
+        logger.remove(sink)
+    assert len([line for line in said if os.strerror(errno.EMFILE) in line]) == 1

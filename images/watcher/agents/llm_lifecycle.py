@@ -71,12 +71,21 @@ class Lifecycle:
         deadline_s = began_s + settings.start_timeout_s
         loaded = False
         revivals = 0
+        said = ""
 
         def done() -> bool:
-            nonlocal deadline_s, loaded, revivals
+            nonlocal deadline_s, loaded, revivals, said
             if self.client.healthy():
                 return True
-            status = self.status() or {}
+            try:
+                status = self._control("GET", "/status", STATUS_LIMIT_S)
+            except CallFailed as failure:
+                # A wait that goes nowhere is told, once for each reason: it may be our own fault,
+                # as when no descriptor is left for a connection.
+                status = {}
+                if str(failure) != said:
+                    said = str(failure)
+                    logger.warning("LLM server is waited for, its supervisor not heard: {}", said)
             if not loaded and status.get("healthy") is True:
                 # The server is up and only the way to it is broken: no use waiting long.
                 loaded = True
