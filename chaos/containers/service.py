@@ -19,8 +19,8 @@ from chaos.containers.channel import Outside
 from chaos.deadline import Deadline
 from chaos.errors import EnvironmentProblem
 from chaos.stack.base import CommandResult, Stopped
-from chaos.stack.process import ReadyFile
-from chaos.stack.proctree import await_ended, await_stopped, is_alive, processes, send, tree
+from chaos.stack.process import ProcessTree, ReadyFile
+from chaos.stack.proctree import await_ended, is_alive, processes, send, tree
 
 SERVICE_VARIABLE = "CHAOS_SERVICE"
 _ENGINE_LIMIT_S = 30.0
@@ -29,7 +29,7 @@ _KILL_LIMIT_S = 5.0
 _LOOK_S = 0.01
 
 
-class ContainerService:
+class ContainerService(ProcessTree):
     """See the module and `chaos.stack.base.Service`. `log` is written by the conductor.
 
     `start` returns once `ready` (if any) was written anew. Raises as `LocalService` does.
@@ -87,18 +87,6 @@ class ContainerService:
         send(pids, signal.SIGKILL)
         await_ended(pids, _KILL_LIMIT_S)
 
-    def pause(self) -> None:
-        """SIGSTOP for the whole tree, again until no child was born meanwhile."""
-        paused: list[int] = []
-        while new := [pid for pid in self.pids() if pid not in paused]:
-            send(new, signal.SIGSTOP)
-            await_stopped(new)
-            paused += new
-
-    def resume(self) -> None:
-        """SIGCONT for the whole tree."""
-        send(self.pids(), signal.SIGCONT)
-
     def pid(self) -> int | None:
         """Its main process, while it runs."""
         return self._pid if self._pid is not None and is_alive(self._pid) else None
@@ -106,10 +94,6 @@ class ContainerService:
     def pids(self) -> list[int]:
         """It and everything it started, as far as alive."""
         return tree(self._pid) if self._pid is not None else []
-
-    def alive(self) -> bool:
-        """Whether its main process runs."""
-        return self.pid() is not None
 
     def exit_code(self) -> int | None:
         """Exit code (negative: signal) of the last start; None while it runs or never ran."""

@@ -13,6 +13,7 @@ import subprocess
 import tempfile
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -145,7 +146,35 @@ class ReadyFile:
         )
 
 
-class LocalService:
+class ProcessTree(ABC):
+    """What can be done to a process and those it started, whoever started it."""
+
+    @abstractmethod
+    def pid(self) -> int | None:
+        """The first process, while it runs."""
+
+    @abstractmethod
+    def pids(self) -> list[int]:
+        """It and everything it started, as far as alive."""
+
+    def alive(self) -> bool:
+        """Whether the first process runs."""
+        return self.pid() is not None
+
+    def pause(self) -> None:
+        """SIGSTOP for the whole tree, again until no child was born meanwhile."""
+        paused: list[int] = []
+        while new := [pid for pid in self.pids() if pid not in paused]:
+            send(new, signal.SIGSTOP)
+            await_stopped(new)
+            paused += new
+
+    def resume(self) -> None:
+        """SIGCONT for the whole tree."""
+        send(self.pids(), signal.SIGCONT)
+
+
+class LocalService(ProcessTree):
     """A program of the stack as a process. See `chaos.stack.base.Service`.
 
     `start` returns once `ready_file` (if any) was written anew; it raises `EnvironmentProblem`
@@ -207,18 +236,6 @@ class LocalService:
         if self._process is not None:
             self._kill_all(self._process)
 
-    def pause(self) -> None:
-        """SIGSTOP for the whole tree, again until no child was born meanwhile."""
-        paused: list[int] = []
-        while new := [pid for pid in self.pids() if pid not in paused]:
-            send(new, signal.SIGSTOP)
-            await_stopped(new)
-            paused += new
-
-    def resume(self) -> None:
-        """SIGCONT for the whole tree."""
-        send(self.pids(), signal.SIGCONT)
-
     def pid(self) -> int | None:
         """The process that was started, while it runs."""
         process = self._process
@@ -227,10 +244,6 @@ class LocalService:
     def pids(self) -> list[int]:
         """It and everything it started, as far as alive."""
         return tree(self._process.pid) if self._process is not None else []
-
-    def alive(self) -> bool:
-        """Whether the process that was started runs."""
-        return self.pid() is not None
 
     def exit_code(self) -> int | None:
         """Exit code (negative: signal) of the last start; None while it runs or never ran."""

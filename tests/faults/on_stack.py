@@ -100,6 +100,11 @@ def live(faults: Sequence[str], *, settings: dict[str, Any] | None = None) -> li
         return [Lived(**one) for one in json.loads((run.path / "lived.json").read_text())]
 
 
+# Kinds that strike a dispatch under way: the draws alone may ask for none just then.
+STRIKES_WORK = frozenset({"watcher_dispatch_crash"})
+_WORK = 4
+
+
 # -- inside the sandbox -----------------------------------------------------------------------
 
 
@@ -156,6 +161,9 @@ def _live_both(stack: Stack, history: HistoryWriter, run: RunDir, text: str, num
     def ask(occurrence: Occurrence, state: FaultState) -> None:
         if state in ("injected", "effect_proven", "recovered"):
             submitter.probe(f"{occurrence.fault_id} {state}")
+        elif state == "armed" and occurrence.fault.name in STRIKES_WORK:
+            for count in range(_WORK):  # one alone may be done before the strike
+                submitter.probe(f"{occurrence.fault_id} {state} {count}")
 
     for twin in (True, False):
         one = _occurrence(text, f"{'t' if twin else 'f'}{number:03d}", twin=twin)

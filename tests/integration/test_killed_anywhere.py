@@ -7,6 +7,7 @@ from __future__ import annotations
 import hashlib
 import os
 import random
+import re
 import signal
 import subprocess
 import time
@@ -51,9 +52,14 @@ def tree_hash(*folders: Path) -> str:
     return digest.hexdigest()
 
 
+# A container engine beside us mounts and unmounts below its folders all the time.
+_OF_AN_ENGINE = re.compile(r"/(overlay2|containers|netns|volumes|rootfs|image)/")
+
+
 def mounts() -> set[str]:
-    """Where something is mounted, as seen from outside."""
-    return {line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()}
+    """Where something is mounted, as seen from outside; an engine's own left out."""
+    lines = Path("/proc/self/mountinfo").read_text().splitlines()
+    return {place for line in lines if not _OF_AN_ENGINE.search(place := line.split()[4])}
 
 
 def run_of(runs: Path) -> RunDir | None:
