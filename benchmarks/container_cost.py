@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import docker.errors
+import requests
 
 from benchmarks.figures import Figure, median, parser, show
 from chaos.containers import engine, objects
@@ -85,7 +86,7 @@ def _watch(process: subprocess.Popen[str], folder: Path, memory: dict[str, float
                     name = one["Labels"].get("com.docker.compose.service", "?")
                     try:
                         told = client.api.stats(one["Id"], stream=False)["memory_stats"]
-                    except (docker.errors.APIError, KeyError):
+                    except (docker.errors.APIError, requests.RequestException, KeyError):
                         continue  # ended meanwhile
                     used = told.get("usage", 0) - _cache(told.get("stats", {}))
                     memory[name] = max(memory.get(name, 0.0), used / 1e6)
