@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from chaos.containers.channel import Outside
+from chaos.containers.channel import ConductorDefect, Outside
 from chaos.containers.service import ContainerService, run_outside
 from chaos.errors import EnvironmentProblem
 from chaos.owner import RUN_ID_VARIABLE
@@ -112,8 +112,9 @@ class DockerBackend(StackBuilder):
         ]
         try:
             told = self._outside.call("down", _DOWN_LIMIT_S)
-        except EnvironmentProblem as problem:  # the pod is still taken down, or `chaos clean` does
-            return [*left, f"containers of the run: {problem.message}"]
+        except (EnvironmentProblem, ConductorDefect) as problem:
+            # The pod is still taken down, or `chaos clean` does it.
+            return [*left, f"containers of the run: {problem}"]
         return left + [str(item) for item in told["left"]]
 
     # What is started, and how

@@ -6,6 +6,7 @@ the other reads the end of its stream.
 
     inside -> outside   {"id": 7, "op": "start", "args": {"service": "watcher"}}
     outside -> inside   {"id": 7, "result": {...}}    or    {"id": 7, "error": {...}}
+                        or    {"id": 7, "defect": "..."}
     outside -> inside   {"signal": "SIGINT"}
 
 Knows nothing of what the operations do.
@@ -25,6 +26,10 @@ from chaos.errors import EnvironmentProblem
 
 LINE_BYTES_MAX = 1_000_000
 _ANSWER_SLACK_S = 5.0
+
+
+class ConductorDefect(Exception):
+    """The conductor itself failed: a defect of the harness, not of the machine."""
 
 
 class Outside:
@@ -53,7 +58,10 @@ class Outside:
         threading.Thread(target=self._read, name="outside", daemon=True).start()
 
     def call(self, op: str, limit_s: float, **args: Any) -> dict[str, Any]:
-        """The result of `op`; raises `EnvironmentProblem` for its failure, or for no answer."""
+        """The result of `op`.
+
+        Raises `EnvironmentProblem` for its failure or for no answer, `ConductorDefect`.
+        """
         answer = _Answer()
         with self._lock:
             number = next(self._ids)
@@ -66,6 +74,8 @@ class Outside:
         finally:
             with self._lock:
                 self._waiting.pop(number, None)
+        if answer.defect is not None:
+            raise ConductorDefect(f"{op}: {answer.defect}")
         if answer.error is not None:
             raise EnvironmentProblem(**answer.error)
         if answer.result is None:
@@ -91,6 +101,7 @@ class Outside:
                 answer = self._waiting.get(message["id"])
             if answer is not None:
                 answer.result, answer.error = message.get("result"), message.get("error")
+                answer.defect = message.get("defect")
                 answer.there.set()
         self._end()
 
@@ -110,6 +121,7 @@ class _Answer:
         self.there = threading.Event()
         self.result: dict[str, Any] | None = None
         self.error: dict[str, str] | None = None
+        self.defect: str | None = None
 
 
 def answer_to(number: int, act: Callable[[], dict[str, Any]]) -> dict[str, Any]:
@@ -121,7 +133,7 @@ def answer_to(number: int, act: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         return {"id": number, "error": told}
     except Exception as error:  # a defect of the conductor: told, or who asked would wait in vain
         logger.exception("the conductor failed")
-        return {"id": number, "error": {"message": f"a defect of the conductor: {error!r}"}}
+        return {"id": number, "defect": f"a defect of the conductor: {error!r}"}
 
 
 class Lines:

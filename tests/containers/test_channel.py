@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from chaos.containers.channel import LINE_BYTES_MAX, Lines, Outside, answer_to
-from chaos.errors import EnvironmentProblem
+from chaos.containers.channel import LINE_BYTES_MAX, ConductorDefect, Lines, Outside, answer_to
+from chaos.errors import ChaosError, EnvironmentProblem
 
 
 class Ends:
@@ -80,8 +80,10 @@ def test_a_defect_outside_is_told_and_not_waited_for() -> None:
     def fail() -> dict[str, Any]:
         raise KeyError("limit_s")
 
-    with pytest.raises(EnvironmentProblem, match="a defect of the conductor: KeyError"):
+    with pytest.raises(ConductorDefect, match="state: a defect of the conductor: KeyError"):
         answered(Ends(), fail)
+    # The run must not take it for a problem of the machine: whose it is decides who mends it.
+    assert not issubclass(ConductorDefect, ChaosError)
 
 
 def test_the_end_of_the_conductor_ends_every_wait() -> None:
