@@ -45,6 +45,15 @@ _CYCLE_S = 3.0
 _START_LIMIT_S = 60.0
 _WARM_UP_SAMPLES = 40  # files are opened, old decisions are read
 _TOKENS = 8
+# What no monitor can do without. Each line is its own processor time so far.
+_BARE = """
+import os, sys, time
+period_s, statm = float(sys.argv[1]), os.open("/proc/self/statm", os.O_RDONLY)
+while True:
+    time.sleep(period_s)
+    os.pread(statm, 128, 0)
+    os.write(1, b"%d\\n" % time.process_time_ns())
+"""
 _BODY = json.dumps(
     {
         "prompt": "The daemon looks at the queue and",
@@ -67,12 +76,16 @@ def main(argv: list[str] | None = None) -> None:
     with tempfile.TemporaryDirectory(prefix="chaos-bench-") as folder:
         root = Path(folder)
         planted = PlantedWorkspace(root / "workspace", target, Size(1000, 10_000, 5000))
-        with _llm_server(root) as server, _monitor(root, server.endpoint) as monitor:
+        with (
+            _llm_server(root) as server,
+            _monitor(root, server.endpoint) as monitor,
+            _bare_loop(root) as bare,
+        ):
             ended = threading.Event()
             cycles = threading.Thread(target=_advance, args=(planted, ended))
             cycles.start()
             try:
-                blocks = _blocks(server, monitor, options)
+                blocks = _blocks(server, monitor, bare, options)
             finally:
                 ended.set()
                 cycles.join()
@@ -80,7 +93,10 @@ def main(argv: list[str] | None = None) -> None:
             monitor.send_signal(signal.SIGINT)
             monitor.wait(10)
         lines = (root / "signals.jsonl").read_text().splitlines()
-    show("monitor_disturbance", _figures(blocks, lines), as_json=options.json, notes=_NOTES)
+        spent_ns = [int(line) for line in (root / "bare.txt").read_text().splitlines()]
+    bare_ms = (spent_ns[-1] - spent_ns[0]) / 1e6 / (len(spent_ns) - 1)
+    figures = _figures(blocks, lines, bare_ms)
+    show("monitor_disturbance", figures, as_json=options.json, notes=_NOTES)
 
 
 _NOTES = f"real completions with and without a monitor at {1 / _INTERVAL_S:g} Hz"
@@ -97,7 +113,7 @@ class Window:
 Block = tuple[Window, Window, Window, Window]  # off, on, on, off
 
 
-def _figures(blocks: list[Block], lines: list[str]) -> list[Figure]:
+def _figures(blocks: list[Block], lines: list[str], bare_ms: float) -> list[Figure]:
     records = [json.loads(line) for line in lines]
     samples = [record for record in records if record["kind"] == "sample"]
     values = [record["values"] for record in samples]
@@ -122,6 +138,8 @@ def _figures(blocks: list[Block], lines: list[str]) -> list[Figure]:
         Figure("  its standard error (CPU)", _standard_error(cpu), "%"),
         Figure("monitor, of all processors", share, "%", 1.0),
         Figure("CPU per sample", cpu_ms, "ms", 0.5),
+        Figure("CPU of a bare loop", bare_ms, "ms"),
+        Figure("sample / bare loop", cpu_ms / bare_ms, "times"),
         Figure("samples", float(len(values)), ""),
         Figure("blocks", float(len(blocks)), ""),
     ]
@@ -132,7 +150,10 @@ def _standard_error(values: Sequence[float]) -> float:
 
 
 def _blocks(
-    server: Server, monitor: subprocess.Popen[bytes], options: argparse.Namespace
+    server: Server,
+    monitor: subprocess.Popen[bytes],
+    bare: subprocess.Popen[bytes],
+    options: argparse.Namespace,
 ) -> list[Block]:
     window_s = options.window_s
     _window(server, window_s)  # warm
@@ -144,6 +165,9 @@ def _blocks(
             monitor.send_signal(signal.SIGCONT if watching else signal.SIGSTOP)
             time.sleep(0.15)  # the change is outside the window
             block.append(_window(server, window_s))
+        bare.send_signal(signal.SIGCONT)
+        _window(server, window_s)
+        bare.send_signal(signal.SIGSTOP)
         monitor.send_signal(signal.SIGCONT)
         blocks.append((block[0], block[1], block[2], block[3]))
     return blocks
@@ -247,6 +271,24 @@ def _monitor(root: Path, endpoint: Endpoint) -> Iterator[subprocess.Popen[bytes]
         for process in (monitor, watched):
             process.kill()
             process.wait()
+
+
+@contextmanager
+def _bare_loop(root: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """The bare loop, paused."""
+    with (root / "bare.txt").open("wb") as stream:
+        bare = subprocess.Popen([sys.executable, "-c", _BARE, str(_INTERVAL_S)], stdout=stream)
+    try:
+        deadline_s = time.monotonic() + 20
+        while not (root / "bare.txt").stat().st_size:
+            if bare.poll() is not None or time.monotonic() > deadline_s:
+                raise RuntimeError("the bare loop does not run")
+            time.sleep(0.05)
+        bare.send_signal(signal.SIGSTOP)
+        yield bare
+    finally:
+        bare.kill()
+        bare.wait()
 
 
 if __name__ == "__main__":
