@@ -68,9 +68,26 @@ def ensure(
             extra = {TOXIPROXY_AT: _toxiproxy()} if name == "toxiproxy" else {}
             planned = context.recipe(root, name, variant, extra)
             found[name] = _one(engine, planned, bases.get(name, bases[""]), say)
+        if any(image.built for image in found.values()):
+            _tell_earlier(engine, found, say)
         return found
     except (DockerException, RequestException) as error:
         raise building.problem_of("an image cannot be made", str(error)) from error
+
+
+def _tell_earlier(
+    engine: docker.DockerClient, found: Mapping[str, Image], say: Callable[[str], None]
+) -> None:
+    """What other versions have left: not removed, for another checkout may need it."""
+    now = {image.id for image in found.values()}
+    labelled = engine.images.list(filters={"label": f"{LABEL}.content"})
+    earlier = {str(image.id) for image in labelled} - now
+    if earlier:
+        plural = "s" if len(earlier) > 1 else ""
+        say(
+            f"{len(earlier)} image{plural} of other versions or variants in the engine; "
+            "`chaos clean --images` removes all that no container uses"
+        )
 
 
 def base(engine: docker.DockerClient, chosen: str | None, say: Callable[[str], None]) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from typing import Any
 
 import docker.errors
 import requests
@@ -18,6 +19,9 @@ from chaos.rundir import RunDir
 
 _ROUNDS_MAX = 5
 _IMAGE_LABEL = "io.chaos-gate.content"  # of what was built for a run, whatever it is called
+# Of the stages that packages are installed in: they stay behind without a name, as large as the
+# images, so that the next build is quick.
+_STAGE_LABEL = "io.chaos-gate=image"
 
 
 def remove(run: RunDir, say: Callable[[str], None]) -> list[str]:
@@ -41,7 +45,10 @@ def remove(run: RunDir, say: Callable[[str], None]) -> list[str]:
 
 
 def remove_images(
-    say: Callable[[str], None], *, labels: Sequence[str] = (_IMAGE_LABEL,)
+    say: Callable[[str], None],
+    *,
+    labels: Sequence[str] = (_IMAGE_LABEL,),
+    stage_labels: Sequence[str] = (_STAGE_LABEL,),
 ) -> list[str]:
     """Remove the images that were built for runs; what could not be removed, for people.
 
@@ -49,9 +56,11 @@ def remove_images(
     """
     left: list[str] = []
     with closing(engine.connect()) as client:
-        found = [one for label in labels for one in client.images.list(filters={"label": label})]
-        for image in found:
-            name = ", ".join(image.tags) or image.short_id
+        wanted: list[dict[str, Any]] = [{"label": label} for label in labels]
+        wanted += [{"label": label, "dangling": True} for label in stage_labels]
+        found = {str(i.id): i for filters in wanted for i in client.images.list(filters=filters)}
+        for image in found.values():
+            name = ", ".join(image.tags) or f"{image.short_id} (a stage of a build)"
             used = client.containers.list(all=True, filters={"ancestor": str(image.id)})
             if used:
                 say(f"image {name}: a container uses it, left alone")

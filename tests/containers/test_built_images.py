@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import io
 import re
+import shutil
 import tarfile
 import tempfile
 from collections.abc import Callable, Iterator
@@ -34,6 +35,31 @@ def test_what_is_there_is_not_built_again(client: DockerClient, built: dict[str,
     assert said == []
     assert [image.built for image in again.values()] == [False] * 4
     assert {n: i.id for n, i in again.items()} == {n: i.id for n, i in built.items()}
+
+
+@pytest.mark.docker
+@pytest.mark.slow
+def test_who_makes_new_images_hears_of_the_old_ones(
+    client: DockerClient, built: dict[str, Image], repo: Path, tmp_path: Path
+) -> None:
+    """Each change of the programs makes new images: they must not pile up unseen."""
+    for tree in ("chaos", "experiments", "images"):
+        shutil.copytree(repo / tree, tmp_path / tree, ignore=shutil.ignore_patterns("__pycache__"))
+    with (tmp_path / "images" / "toxiproxy" / "Dockerfile").open("a") as stream:
+        stream.write("# another version\n")
+    said: list[str] = []
+    made = images.ensure(client, say=said.append, root=tmp_path)
+    try:
+        assert made["toxiproxy"].built and not made["llm"].built
+        [told] = [line for line in said if "other versions" in line]
+        assert int(told.split()[0]) >= 2  # at least those of this version
+        assert "chaos clean --images" in told
+        for name in built:
+            client.images.get(built[name].reference)  # told, not removed
+    finally:
+        for name, image in made.items():
+            if image.id != built[name].id:
+                client.images.remove(image.reference)
 
 
 @pytest.mark.docker

@@ -70,7 +70,7 @@ def test_what_cannot_be_removed_is_told_and_the_rest_is_removed(
 
 
 def test_images_of_ours_are_removed_unless_used(client: DockerClient, image: str) -> None:
-    """Two made like built ones, of which a container uses one, and one of somebody else's."""
+    """Two like built ones, of which a container uses one; a stage; and two of somebody else's."""
     mark = uuid.uuid4().hex[:12]
     source = client.containers.create(image, ["true"])
     names = {}
@@ -80,16 +80,19 @@ def test_images_of_ours_are_removed_unless_used(client: DockerClient, image: str
             # A label of an image it is made from would come along.
             made = source.commit(repository=f"chaos-test-{kind}", tag=mark, changes=change)
             names[kind] = str(made.id)
+        for kind in ("stage", "foreign-stage"):  # without a name
+            names[kind] = str(source.commit(changes=f'LABEL {kind}="{mark}"').id)
         user = client.containers.create(names["used"], ["true"])
         said: list[str] = []
         try:
             only = [f"io.chaos-gate.content={mark}-{kind}" for kind in ("used", "idle")]
-            leftovers.remove_images(said.append, labels=only)
+            leftovers.remove_images(said.append, labels=only, stage_labels=[f"stage={mark}"])
         finally:
             user.remove(force=True)
         there = {str(one.id) for one in client.images.list(all=True)}
         assert names["used"] in there and names["idle"] not in there
         assert names["foreign"] in there
+        assert names["stage"] not in there and names["foreign-stage"] in there
         assert sum("left alone" in text for text in said) == 1
     finally:
         source.remove(force=True)
