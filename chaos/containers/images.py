@@ -25,6 +25,8 @@ from chaos.errors import EnvironmentProblem
 from chaos.provenance import revision
 
 LABEL = "io.chaos-gate"
+REPOSITORY = "chaos-gate"
+TAG_LENGTH = 12  # of the digest of its content
 BASE_VARIABLE = "CHAOS_BASE_IMAGE"
 LLM_CUDA_BASE_VARIABLE = "CHAOS_LLM_CUDA_BASE_IMAGE"
 _BASE_DEFAULT = "python:3.11-slim-bookworm"
@@ -116,7 +118,7 @@ def _one(
     """The image `planned` on the base with the id `base_id`."""
     arguments = {"BASE_IMAGE": base_id, "VERSION": __version__}
     content = context.digest(planned, arguments, base_id)
-    reference = f"chaos-gate/{planned.name}:{content[:12]}"
+    reference = f"{REPOSITORY}/{planned.name}:{content[:TAG_LENGTH]}"
     began_s = time.monotonic()
     try:
         known = engine.images.get(reference)

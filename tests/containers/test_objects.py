@@ -70,32 +70,47 @@ def test_what_cannot_be_removed_is_told_and_the_rest_is_removed(
 
 
 def test_images_of_ours_are_removed_unless_used(client: DockerClient, image: str) -> None:
-    """Two like built ones, of which a container uses one; a stage; and two of somebody else's."""
+    """By name: what somebody has built on ours has our labels, and is theirs."""
     mark = uuid.uuid4().hex[:12]
+    ours = f"chaos-test-{mark}"
     source = client.containers.create(image, ["true"])
-    names = {}
+    tags = {
+        "idle": f"{ours}/llm:{mark}",  # by its content
+        "by hand": f"{ours}/llm:local",
+        "used": f"{ours}/watcher:{mark}",
+        "built on ours": f"{ours}/watcher:mine",
+        "another name": f"{ours}-theirs:{mark}",
+    }
+    made: dict[str, str] = {}
     try:
-        for kind, labels in (("used", True), ("idle", True), ("foreign", False)):
-            change = f'LABEL io.chaos-gate.content="{mark}-{kind}"' if labels else "ENV A=1"
-            # A label of an image it is made from would come along.
-            made = source.commit(repository=f"chaos-test-{kind}", tag=mark, changes=change)
-            names[kind] = str(made.id)
-        for kind in ("stage", "foreign-stage"):  # without a name
-            names[kind] = str(source.commit(changes=f'LABEL {kind}="{mark}"').id)
-        user = client.containers.create(names["used"], ["true"])
+        for kind, tag in tags.items():
+            changes = [f'LABEL io.chaos-gate.content="{mark}00"', f'ENV KIND="{kind}"']
+            repository, _, version = tag.rpartition(":")
+            made[kind] = str(source.commit(repository, version, changes=changes).id)
+        for kind, label in {
+            "stage": f'LABEL stage="{mark}"',
+            "unnamed": f'LABEL stage="{mark}" io.chaos-gate.content="x"',  # built on ours
+            "foreign": "ENV A=1",
+        }.items():
+            made[kind] = str(source.commit(changes=[label]).id)
+        user = client.containers.create(made["used"], ["true"])
         said: list[str] = []
         try:
-            only = [f"io.chaos-gate.content={mark}-{kind}" for kind in ("used", "idle")]
-            leftovers.remove_images(said.append, labels=only, stage_labels=[f"stage={mark}"])
+            left = leftovers.remove_images(
+                said.append, repository=ours, stage_label=f"stage={mark}"
+            )
         finally:
             user.remove(force=True)
+        assert left == []
         there = {str(one.id) for one in client.images.list(all=True)}
-        assert names["used"] in there and names["idle"] not in there
-        assert names["foreign"] in there
-        assert names["stage"] not in there and names["foreign-stage"] in there
+        assert {kind for kind, id_ in made.items() if id_ not in there} == {
+            "idle",
+            "by hand",
+            "stage",
+        }
         assert sum("left alone" in text for text in said) == 1
     finally:
         source.remove(force=True)
-        for name in names.values():
+        for name in made.values():
             with contextlib.suppress(ImageNotFound):
                 client.images.remove(name, force=True)
