@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -28,6 +28,9 @@ from chaos.plan import Plan
 from chaos.provenance import REPLAY_VARIABLE
 from chaos.rundir import RunDir
 from chaos.schedule import Schedule, draw
+
+if TYPE_CHECKING:  # the SDK is slow to import
+    from chaos.containers.settings import Settings
 
 SCHEMA = 1
 _ASSETS = ("model_sha256", "llama_build", "toxiproxy_version")
@@ -151,7 +154,8 @@ def _asset_differences(stored: RunDir, plan: Plan, display: Display, *, force: b
     then = stored.read_json(stored.provenance) if stored.provenance.is_file() else {}
     found = asset_differences(then, now)
     if plan.backend == "docker":
-        found += image_differences(then, images_now(plan, display))
+        settings = containers_now(plan, display)
+        found += image_differences(then, settings.digests) + knob_differences(then, settings.knobs)
     if found and not force:
         raise EnvironmentProblem(
             f"the parts are not those of the stored run: {'; '.join(found)}",
@@ -174,8 +178,8 @@ def asset_differences(provenance: Mapping[str, Any], now: Mapping[str, Any]) -> 
     ]
 
 
-def images_now(plan: Plan, display: Display) -> dict[str, str]:
-    """The digest of each image that a run would use now; builds what is missing."""
+def containers_now(plan: Plan, display: Display) -> Settings:
+    """What the containers of a run would be made of now; builds the images that are missing."""
     from chaos.assets import ensure
     from chaos.containers.prepare import prepare as prepare_containers
 
@@ -183,7 +187,7 @@ def images_now(plan: Plan, display: Display) -> dict[str, str]:
         if not display.quiet:
             print(text, file=sys.stderr, flush=True)
 
-    return prepare_containers(plan, ensure(), say).digests
+    return prepare_containers(plan, ensure(), say)
 
 
 def image_differences(provenance: Mapping[str, Any], now: Mapping[str, str]) -> list[str]:
@@ -194,6 +198,17 @@ def image_differences(provenance: Mapping[str, Any], now: Mapping[str, str]) -> 
         f"image {name}: then {str(digests.get(name, 'not recorded'))[:19]}, now {digest[:19]}"
         for name, digest in sorted(now.items())
         if digests.get(name) != digest
+    ]
+
+
+def knob_differences(provenance: Mapping[str, Any], now: Mapping[str, str]) -> list[str]:
+    """One text for each setting of the compose files that the environment has otherwise now."""
+    recorded = provenance.get("containers")
+    then = recorded.get("knobs", {}) if isinstance(recorded, Mapping) else {}
+    return [
+        f"setting {name}: then {then.get(name, 'not set')}, now {now.get(name, 'not set')}"
+        for name in sorted(then.keys() | now.keys())
+        if then.get(name) != now.get(name)
     ]
 
 

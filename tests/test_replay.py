@@ -24,7 +24,7 @@ from chaos.cli import main
 from chaos.exitcode import ExitCode
 from chaos.launch import Prepared
 from chaos.plan import Plan
-from chaos.replay import asset_differences, comparison, comparison_text
+from chaos.replay import asset_differences, comparison, comparison_text, knob_differences
 from chaos.resolve import Request, resolve
 from chaos.rundir import RunDir, create
 from chaos.schedule import Schedule, draw
@@ -213,3 +213,15 @@ def test_verdicts_agree_even_where_a_finding_changed() -> None:
     compared = comparison(verdict("a", errors="pass", x="skipped"), verdict("b", errors="pass"))
     assert compared.agree
     assert "verdicts agree: pass; 1 of 2 findings changed" in comparison_text(compared)
+
+
+def test_settings_of_the_containers_that_differ_are_told() -> None:
+    """Another context length is another system."""
+    then = {"containers": {"knobs": {"CHAOS_LLM_CONTEXT": "4096", "CHAOS_LLM_SLOTS": "2"}}}
+    assert knob_differences(then, {"CHAOS_LLM_CONTEXT": "4096", "CHAOS_LLM_SLOTS": "2"}) == []
+    assert knob_differences(then, {"CHAOS_LLM_CONTEXT": "512", "CHAOS_TMP_SIZE": "1g"}) == [
+        "setting CHAOS_LLM_CONTEXT: then 4096, now 512",
+        "setting CHAOS_LLM_SLOTS: then 2, now not set",
+        "setting CHAOS_TMP_SIZE: then not set, now 1g",
+    ]
+    assert knob_differences({}, {}) == []

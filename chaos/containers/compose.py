@@ -12,11 +12,14 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from chaos.errors import EnvironmentProblem
 from chaos.owner import RUN_ID_VARIABLE
@@ -24,7 +27,13 @@ from chaos.rundir import RunDir, write_atomic
 
 _VERSION_LIMIT_S = 20.0
 _MAKE_LIMIT_S = 120.0
+_END_LIMIT_S = 5.0
+_LOOK_S = 0.1
 _V1_OLDEST = (1, 29)
+_PROJECT_VARIABLES = (
+    *("COMPOSE_FILE", "COMPOSE_PROFILES", "COMPOSE_PROJECT_NAME"),
+    *("COMPOSE_ENV_FILES", "COMPOSE_PATH_SEPARATOR"),
+)
 
 
 @dataclass(frozen=True)
@@ -76,9 +85,21 @@ def _numbers(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in re.findall(r"\d+", version)[:2])
 
 
+def settings_of(files: Iterable[Path]) -> set[str]:
+    """The names of the settings that compose files ask the environment for."""
+    texts = (path.read_text(encoding="utf-8") for path in files)
+    return {name for text in texts for name in re.findall(r"\$\{(CHAOS_[A-Z_]+)", text)}
+
+
 def project_of(run_id: str) -> str:
     """The compose project of a run: one each, so that runs never meet."""
     return "chaos-" + re.sub(r"[^a-z0-9_-]", "-", run_id.lower())
+
+
+def own_files(repo: Path, *, gpu: bool) -> list[Path]:
+    """The compose files of the checkout, in the order in which they are merged."""
+    names = ["docker-compose.yml", *(["docker-compose.gpu.yml"] if gpu else [])]
+    return [repo / name for name in names]
 
 
 @dataclass(frozen=True)
@@ -105,17 +126,23 @@ class Project:
 
     def files(self, override: Path) -> list[Path]:
         """In the order in which they are merged."""
-        names = ["docker-compose.yml", *(["docker-compose.gpu.yml"] if self.gpu else [])]
-        return [*(self.repo / name for name in names), override]
+        return [*own_files(self.repo, gpu=self.gpu), override]
 
 
 def make(
-    compose: Compose, project: Project, run: RunDir, engine: str, only: Sequence[str] = ()
+    compose: Compose,
+    project: Project,
+    run: RunDir,
+    engine: str,
+    only: Sequence[str] = (),
+    *,
+    cancelled: Callable[[], bool] = lambda: False,
 ) -> None:
     """Make (not start) the containers, the network and the volume; `only` those services.
 
     What shares a pod must be made while its holder runs: compose 1.29 does not see it otherwise.
-    Raises `EnvironmentProblem` with what compose said; what it made by then carries the label.
+    Raises `EnvironmentProblem` with what compose said, or for `cancelled`, which is asked again
+    and again; what it made by then carries the label.
     """
     override = run.path / "compose.override.json"
     write_atomic(override, json.dumps(project.override(), indent=2) + "\n")
@@ -126,34 +153,74 @@ def make(
     argv += [*compose.argv, "--project-name", project.name]
     for path in project.files(override):
         argv += ["--file", str(path)]
-    argv += ["up", "--no-start", "--no-build", *only]
-    env = {**os.environ, **project.variables, "DOCKER_HOST": engine}
-    env |= {RUN_ID_VARIABLE: project.run_id}
-    for name in ("COMPOSE_FILE", "COMPOSE_PROFILES", "COMPOSE_PROJECT_NAME"):
-        env.pop(name, None)
-    try:
-        done = subprocess.run(
-            argv,
-            cwd=project.repo,
-            env=env,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=_MAKE_LIMIT_S,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise EnvironmentProblem(
-            f"compose has not made the containers in {_MAKE_LIMIT_S:g} s",
-            place=" ".join(compose.argv),
-            next_step="look whether the engine answers (docker info), then start again",
-        ) from error
-    with (run.logs / "compose.log").open("a", encoding="utf-8") as log:
-        log.write(done.stdout + done.stderr)
-    if done.returncode != 0:
-        said = [line for line in done.stderr.strip().splitlines() if line.strip()]
+    # What decides a run is told here and recorded, not read from a file that lies about.
+    argv += ["--env-file", os.devnull, "up", "--no-start", "--no-build", *only]
+    with (run.logs / "compose.log").open("a+", encoding="utf-8", errors="replace") as log:
+        begin = log.seek(0, os.SEEK_END)
+        code = _lived(argv, project, engine, log, cancelled)
+        log.seek(begin)
+        said = [line.strip() for line in log.read().splitlines() if line.strip()]
+    if code != 0:
         raise EnvironmentProblem(
             f"compose could not make the containers: {' '.join(said[-3:])[-400:]}",
             place=str(run.logs / "compose.log"),
             next_step="see the log; `docker-compose config` checks the files",
         )
+
+
+def _lived(
+    argv: Sequence[str],
+    project: Project,
+    engine: str,
+    log: TextIO,
+    cancelled: Callable[[], bool],
+) -> int:
+    """The exit code of compose; it is ended when it takes too long, or the user has enough."""
+    program = " ".join(argv[:8])
+    # In a session of its own: Ctrl-C in the terminal is for us, and we end it in our own way.
+    process = subprocess.Popen(
+        argv,
+        cwd=project.repo,
+        env=_environment(project, engine),
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    deadline_s = time.monotonic() + _MAKE_LIMIT_S
+    try:
+        while True:
+            with suppress(subprocess.TimeoutExpired):
+                return process.wait(_LOOK_S)
+            if cancelled():
+                raise EnvironmentProblem("interrupted while compose made the containers")
+            if time.monotonic() > deadline_s:
+                raise EnvironmentProblem(
+                    f"compose has not made the containers in {_MAKE_LIMIT_S:g} s",
+                    place=program,
+                    next_step="look whether the engine answers (docker info), then start again",
+                )
+    finally:
+        _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """It and what it started, unless it has ended."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        if process.poll() is not None:
+            return
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(_END_LIMIT_S)
+
+
+def _environment(project: Project, engine: str) -> dict[str, str]:
+    """Ours without what would change the project: that has all settings that count."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("CHAOS_") and name not in _PROJECT_VARIABLES
+    }
+    own = {"DOCKER_HOST": engine, RUN_ID_VARIABLE: project.run_id}
+    return {**kept, **project.variables, **own}

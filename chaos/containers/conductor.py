@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import math
 import os
 import signal
 import sys
@@ -62,22 +63,28 @@ class Conductor:
         self._settings = Settings.read(run)
         self._client = engine.connect(self._settings.engine)
         self._pod = Pod(self._client, run.run_id, run.logs)
-        self._stream: ExecStream | None = None
         self._signals: list[str] = []
         self._hurry_from_s: float | None = None
+        self.left: list[str] = []  # what could not be removed
 
-    def conduct(self) -> list[str]:
-        """Live the run; returns what of it could not be removed. Raises `ChaosError`."""
+    def conduct(self) -> None:
+        """Live the run, and remove what it made. Raises `ChaosError`."""
         for number in _SIGNALS:
             signal.signal(number, self._on_signal)
         try:
             self._up()
             self._serve()
         finally:
-            left = self._pod.remove()
-            self._give_back()
+            self._down()
+
+    def _down(self) -> None:
+        try:
+            self.left = self._pod.remove()
+            if not self.left:
+                self._settings.after_removal().write(self._run)
+        finally:
+            self._settings.take_back(self._run)  # the pod's user wrote there
             self._client.close()
-        return left
 
     def interrupted(self) -> bool:
         """Whether the user asked for the end."""
@@ -86,7 +93,11 @@ class Conductor:
     def _up(self) -> None:
         self._view.step("pod: making its containers")
         self._settings.hand_over(self._run)
-        self._pod.make(lambda only: make_project(self._settings, self._plan, self._run, only))
+        self._pod.make(
+            lambda only: make_project(
+                self._settings, self._plan, self._run, only, cancelled=self.interrupted
+            )
+        )
 
     def _serve(self) -> None:
         """Until the harness inside has ended."""
@@ -94,11 +105,8 @@ class Conductor:
             return
         argv = self._settings.inside_argv(self._run)
         stream = ExecStream(self._client, self._pod.id_of(HOLDER), argv)
-        self._stream = stream
-        for name in self._signals:  # one that came before there was anybody to tell
-            stream.tell_signal(name)
         with ThreadPoolExecutor(_WORKERS, thread_name_prefix="conductor") as workers:
-            stream.serve(self._pod, workers, hurried=self._hurried)
+            stream.serve(self._pod, workers, signals=self._signals, hurried=self._hurried)
         code = stream.exit_code()
         if code != 0 and not self._signals:
             said = stream.said()
@@ -114,17 +122,12 @@ class Conductor:
         return since_s is not None and time.monotonic() - since_s > _END_LIMIT_S
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+        # Only noted: whoever serves tells it on. A handler may come in the middle of anything.
         self._signals.append(signal.Signals(number).name)
         if self._hurry_from_s is None:
             self._hurry_from_s = time.monotonic()
         if len(self._signals) >= _SIGNALS_BEFORE_KILL:  # an impatient user wins
-            self._hurry_from_s = 0.0
-        if self._stream is not None:
-            self._stream.tell_signal(self._signals[-1])
-
-    def _give_back(self) -> None:
-        """What the pod's user wrote into the run directory becomes the user's own again."""
-        self._settings.take_back(self._run)
+            self._hurry_from_s = -math.inf
 
 
 @contextlib.contextmanager
@@ -155,18 +158,21 @@ def main(argv: list[str] | None = None) -> int:
     logger.add(run.logs / "conductor.log", rotation="10 MB", retention=3, enqueue=False)
     left: list[str] = []
     interrupted = False
+    problem = "interrupted before the run began"
     try:
         _record_provenance(run)
         with shown(run, args.display, no_color=args.no_color) as view:
             conductor = Conductor(run, view)
             try:
-                left = conductor.conduct()
+                conductor.conduct()
             finally:
-                interrupted = conductor.interrupted()
+                left, interrupted = conductor.left, conductor.interrupted()
     except ChaosError as error:
-        print(f"chaos: error: {error}", file=sys.stderr)
-        if not run.history.exists():
-            _note_failure(run, str(error))
+        problem = str(error)
+        if not interrupted:  # what was cut off by the user is no error
+            print(f"chaos: error: {error}", file=sys.stderr)
+    if not run.history.exists():
+        _note_failure(run, problem, interrupted=interrupted)
     return _judged(run, args.display, left, interrupted=interrupted, no_color=args.no_color)
 
 
@@ -178,12 +184,13 @@ def _record_provenance(run: RunDir) -> None:
     run.write_json(run.provenance, {**gathered, "containers": containers})
 
 
-def _note_failure(run: RunDir, message: str) -> None:
+def _note_failure(run: RunDir, message: str, *, interrupted: bool) -> None:
     """A run that never began is recorded as such, so that it can be judged like any other."""
     history = HistoryWriter(run.history, run.run_id)
-    history.event("problem", severity="error", owner="infrastructure", message=message)
+    if not interrupted:
+        history.event("problem", severity="error", owner="infrastructure", message=message)
     history.event("cleanup", complete=True, left=[])
-    history.event("stopped", reason="error", message=message)
+    history.event("stopped", reason="interrupt" if interrupted else "error", message=message)
     history.close()
 
 

@@ -6,15 +6,17 @@ Nothing is started here. Knows the plan only as far as its target's addresses.
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Callable
 from contextlib import closing
+from pathlib import Path
 
 import docker.errors
 from docker import DockerClient
 
 from chaos.assets import Assets
 from chaos.containers import compose, engine, images
-from chaos.containers.settings import Settings, check_target, user
+from chaos.containers.settings import Settings, check_target, knobs, user
 from chaos.errors import EnvironmentProblem
 from chaos.plan import Plan
 
@@ -47,6 +49,7 @@ def prepare(plan: Plan, assets: Assets, say: Callable[[str], None]) -> Settings:
             references["watcher"] = own
             digests["watcher"] = _id_of(client, own)
     user_id, group_id = (0, 0) if told.rootless else user()
+    _check_readable(assets.model, user_id)
     return Settings(
         engine=told.address,
         compose_argv=command.argv,
@@ -58,6 +61,20 @@ def prepare(plan: Plan, assets: Assets, say: Callable[[str], None]) -> Settings:
         gpu=plan.gpu,
         user_id=user_id,
         group_id=group_id,
+        knobs=knobs(gpu=plan.gpu),
+        started_by_root=os.geteuid() == 0,
+    )
+
+
+def _check_readable(model: Path, user_id: int) -> None:
+    """A model that the pod's user cannot read would show as a server that never gets ready."""
+    status = model.stat()
+    if user_id in (0, os.geteuid(), status.st_uid) or status.st_mode & 0o004:
+        return
+    raise EnvironmentProblem(
+        f"the user of the containers ({user_id}) cannot read the model",
+        place=str(model),
+        next_step=f"chmod o+r {shlex.quote(str(model))}",
     )
 
 

@@ -5,6 +5,8 @@ stand-ins of a few lines of shell: real ones are used by the tests that need an 
 from __future__ import annotations
 
 import json
+import os
+import shlex
 from pathlib import Path
 
 import pytest
@@ -12,13 +14,14 @@ import yaml
 from msgspec.structs import replace
 
 from chaos import schedule
-from chaos.containers import compose
+from chaos.containers import compose, prepare
 from chaos.containers.objects import RUN_LABEL
-from chaos.containers.settings import REPO, Settings, check_target, make_project
+from chaos.containers.settings import REPO, Settings, check_target, knobs, make_project
 from chaos.errors import EnvironmentProblem, UsageError
 from chaos.plan import Plan
 from chaos.resolve import Request, resolve
 from chaos.rundir import RunDir, create
+from chaos.stack.proctree import await_gone
 
 V2 = 'case "$*" in "compose version --short") echo v2.29.7;; *) exit 1;; esac'
 NO_PLUGIN = "echo \"docker: 'compose' is not a docker command.\" >&2; exit 1"
@@ -84,7 +87,7 @@ def settings(command: Path) -> Settings:
         images={name: f"chaos-gate/{name}:x" for name in ("injector", "llm", "watcher")},
         digests={},
         engine_facts={},
-        model="/models/model.gguf",
+        model="/somewhere/model.gguf",
         gpu=False,
         user_id=1234,
         group_id=5678,
@@ -110,7 +113,12 @@ def test_compose_is_told_files_project_and_variables(
     )
     assert told["CHAOS_PROJECT"] == told["CHAOS_RUN_ID"] == run.run_id
     assert (told["CHAOS_UID"], told["CHAOS_GID"]) == ("1234", "5678")
-    assert (told["CHAOS_MODELS"], told["CHAOS_MODEL_FILE"]) == ("/models", "model.gguf")
+    assert (told["CHAOS_MODELS"], told["CHAOS_MODEL_FILE"]) == (
+        str(run.path / "model"),
+        "model.gguf",
+    )
+    # An empty file for the model to be mounted on: its own folder may hold anything.
+    assert [path.name for path in (run.path / "model").iterdir()] == ["model.gguf"]
     assert told["DOCKER_HOST"] == "unix:///nowhere"
 
 
@@ -129,7 +137,15 @@ def test_the_override_adds_the_run_and_nothing_that_weakens(
     # Below a folder that no image has: one that it has may be closed to the pod's user.
     at = f"/runs/{plan.soak}/{run.path.name}"
     assert mount == {"type": "bind", "source": str(run.path), "target": at}
-    assert [n for n, s in override["services"].items() if "volumes" in s] == ["injector"]
+    (model,) = override["services"]["llm"]["volumes"]
+    assert model == {
+        "type": "bind",
+        "source": "/somewhere/model.gguf",
+        "target": "/models/model.gguf",
+        "read_only": True,
+    }
+    mounted = [n for n, s in override["services"].items() if "volumes" in s]
+    assert mounted == ["injector", "llm"]
 
 
 def test_every_object_of_the_files_carries_the_label_of_its_project() -> None:
@@ -151,6 +167,84 @@ def test_a_failure_of_compose_is_told_with_its_last_words(
         make_project(settings(path / "compose"), plan, run)
     assert raised.value.place == str(run.logs / "compose.log")
     assert "no such image" in (run.logs / "compose.log").read_text()
+
+
+def test_a_run_has_the_settings_of_its_record_and_no_others(
+    path: Path, plan: Plan, run: RunDir, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the environment had when the run was prepared, whatever lies about since."""
+    monkeypatch.setenv("CHAOS_LLM_CONTEXT", "4096")
+    monkeypatch.setenv("CHAOS_LLM_IMAGE", "another")  # a run has its own
+    monkeypatch.setenv("CHAOS_NOT_OF_THE_FILES", "1")
+    known = knobs(gpu=False)
+    assert known == {"CHAOS_LLM_CONTEXT": "4096"}
+    assert "CHAOS_LLM_GPU_LAYERS" not in known
+    monkeypatch.setenv("CHAOS_LLM_GPU_LAYERS", "20")
+    assert knobs(gpu=True)["CHAOS_LLM_GPU_LAYERS"] == "20"
+
+    program(path, "compose", f'echo "$@" > {tmp_path}/words; /usr/bin/env > {tmp_path}/env')
+    monkeypatch.setenv("CHAOS_LLM_CONTEXT", "1")
+    monkeypatch.setenv("CHAOS_LLM_SLOTS", "1")
+    make_project(replace(settings(path / "compose"), knobs=known), plan, run)
+    told = (tmp_path / "env").read_text().splitlines()
+    assert "CHAOS_LLM_CONTEXT=4096" in told
+    assert not [line for line in told if line.startswith(("CHAOS_LLM_SLOTS", "CHAOS_NOT"))]
+    # Nor those of the file that `scripts/images` writes for who starts the stack by hand.
+    assert "--env-file /dev/null" in (tmp_path / "words").read_text()
+
+
+@pytest.mark.parametrize(
+    ("llm", "watcher", "sampled"),
+    [("", "", "0"), ("0,1", "1", "0,1"), ("0", "1", "0,1"), ("all", "1", "all")],
+)
+def test_the_gpus_of_both_services_are_sampled(
+    llm: str, watcher: str, sampled: str, plan: Plan, run: RunDir
+) -> None:
+    known = {"CHAOS_GPU_IDS": llm, "CHAOS_WATCHER_GPU_IDS": watcher}
+    made = replace(settings(Path("compose")), knobs={k: v for k, v in known.items() if v})
+    assert made.variables(plan, run)["CHAOS_SAMPLED_GPU_IDS"] == sampled
+
+
+def test_compose_is_ended_when_the_user_has_enough(
+    path: Path, plan: Plan, run: RunDir, tmp_path: Path
+) -> None:
+    """And what it started with it, as the plugin below `docker`."""
+    body = f"echo $$ > {tmp_path}/pid; /bin/sleep 600 & echo $! > {tmp_path}/child; wait"
+    program(path, "compose", body)
+
+    def enough() -> bool:
+        return (tmp_path / "child").is_file() and (tmp_path / "child").read_text().endswith("\n")
+
+    with pytest.raises(EnvironmentProblem, match="interrupted while compose"):
+        make_project(settings(path / "compose"), plan, run, cancelled=enough)
+    pids = [int((tmp_path / name).read_text()) for name in ("pid", "child")]
+    assert await_gone(pids, 5.0) == []
+
+
+def test_a_model_that_the_containers_cannot_read_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = tmp_path / "it's a model.gguf"
+    model.touch(mode=0o600)
+    other = os.getuid() + 1
+    with pytest.raises(EnvironmentProblem, match=f"{other}.*cannot read the model") as raised:
+        prepare._check_readable(model, other)
+    assert raised.value.next_step == f"chmod o+r {shlex.quote(str(model))}"
+    prepare._check_readable(model, os.getuid())
+    model.chmod(0o644)
+    prepare._check_readable(model, other)
+
+
+def test_an_ordinary_users_run_stays_theirs(run: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Root cleans up after everybody."""
+    changed: list[str] = []
+    monkeypatch.setattr(os, "chown", lambda path, *_, **__: changed.append(str(path)))
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    made = settings(Path("compose"))
+    made.take_back(run)
+    assert changed == []
+    replace(made, started_by_root=True).take_back(run)
+    assert str(run.config) in changed
 
 
 def test_a_target_with_other_addresses_is_refused(plan: Plan) -> None:

@@ -149,7 +149,7 @@ def test_who_needs_a_gpu_reserves_one_and_the_injector_only_looks(overlay: dict[
         (device,) = service["deploy"]["resources"]["reservations"]["devices"]
         assert device["driver"] == "nvidia"
         assert "count" not in device  # see the file: Compose v1
-        assert re.fullmatch(r"\$\{CHAOS_(WATCHER_)?GPU_IDS:-0\}", device["device_ids"][0])
+        assert re.fullmatch(r"\$\{CHAOS_(WATCHER_|SAMPLED_)?GPU_IDS:-0\}", device["device_ids"][0])
         wanted[name] = device["capabilities"]
     assert wanted.pop("injector") == ["utility"]
     assert wanted == {name: ["gpu", "compute", "utility"] for name in ("llm", "watcher")}
