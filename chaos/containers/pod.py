@@ -223,7 +223,8 @@ def _drain(stream: Iterator[bytes], output: bytearray) -> None:
 def _config_of(told: Mapping[str, Any], name: str, command: Sequence[str] | None) -> dict[str, Any]:
     """The engine's own description of a container as a request for another like it."""
     config = dict(told["Config"])
-    config.pop("Hostname", None)  # refused together with the network of another container
+    for refused in ("Hostname", "ExposedPorts"):  # together with the network of another container
+        config.pop(refused, None)
     config["HostConfig"] = told["HostConfig"]
     environment = [e for e in config["Env"] or () if not e.startswith(f"{SERVICE_VARIABLE}=")]
     config["Env"] = [*environment, f"{SERVICE_VARIABLE}={name}"]

@@ -1,0 +1,41 @@
+"""A container made anew like another one of the pod, without what the engine would refuse."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import pytest
+from docker import DockerClient
+from docker.errors import NotFound
+
+from chaos.containers.images import Image
+from chaos.containers.pod import _config_of
+
+
+@pytest.mark.docker
+@pytest.mark.slow
+def test_a_container_of_an_image_with_ports_can_be_cloned(
+    client: DockerClient, built: dict[str, Image]
+) -> None:
+    """The engine tells an image's ports with the container's, and takes none in a shared network.
+
+    A Watcher of one's own (CHAOS_WATCHER_IMAGE) may have an EXPOSE.
+    """
+    image = built["toxiproxy"].reference
+    assert client.images.get(image).attrs["Config"]["ExposedPorts"]
+    api = client.api
+    made: list[str] = []
+    try:
+        holder = client.containers.run(
+            image, entrypoint=["sleep", "600"], detach=True, network_mode="none"
+        )
+        made.append(str(holder.id))
+        first = client.containers.create(image, network_mode=f"container:{holder.id}")
+        made.append(str(first.id))
+        config = _config_of(api.inspect_container(first.id), "second", ["true"])
+        assert config["Labels"]["com.docker.compose.service"] == "second"
+        made.append(str(api.create_container_from_config(config)["Id"]))  # type: ignore[no-untyped-call]
+    finally:
+        for one in reversed(made):
+            with suppress(NotFound):
+                api.remove_container(one, force=True, v=True)
