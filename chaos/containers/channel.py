@@ -92,18 +92,25 @@ class Outside:
             self._end()
 
     def _read(self) -> None:
-        while line := self._reader.readline(LINE_BYTES_MAX):
-            message = json.loads(line)
-            if "signal" in message:
-                self._on_signal(str(message["signal"]))
-                continue
-            with self._lock:
-                answer = self._waiting.get(message["id"])
-            if answer is not None:
-                answer.result, answer.error = message.get("result"), message.get("error")
-                answer.defect = message.get("defect")
-                answer.there.set()
-        self._end()
+        try:
+            # A line without an end is what a conductor that was killed has left.
+            while (line := self._reader.readline(LINE_BYTES_MAX)).endswith(b"\n"):
+                self._take(json.loads(line))
+        except (OSError, ValueError, TypeError, KeyError):
+            logger.exception("what the conductor says cannot be read")
+        finally:
+            self._end()
+
+    def _take(self, message: dict[str, Any]) -> None:
+        if "signal" in message:
+            self._on_signal(str(message["signal"]))
+            return
+        with self._lock:
+            answer = self._waiting.get(message["id"])
+        if answer is not None:
+            answer.result, answer.error = message.get("result"), message.get("error")
+            answer.defect = message.get("defect")
+            answer.there.set()
 
     def _end(self) -> None:
         with self._lock:

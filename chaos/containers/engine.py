@@ -42,15 +42,26 @@ class EngineFacts:
 
 
 def address() -> str:
-    """Where the user's own `docker` command would go: DOCKER_HOST, the context, the default."""
+    """Where the user's own `docker` command would go.
+
+    DOCKER_HOST, DOCKER_CONTEXT, the current context, the default. Raises `EnvironmentProblem` for
+    a context that does not exist.
+    """
     told = os.environ.get("DOCKER_HOST")
     if told:
         return told
+    name = os.environ.get("DOCKER_CONTEXT")  # which the SDK does not look at
     try:
-        context = ContextAPI.get_current_context()
+        context = ContextAPI.get_context(name) if name else ContextAPI.get_current_context()
         found = context.Host if context is not None else None
-    except (docker.errors.ContextException, OSError, ValueError):
-        found = None  # no readable context: the same as none
+    except Exception:  # a bare one for a file that it cannot read
+        found = None
+    if name and not found:
+        raise EnvironmentProblem(
+            f"the docker context {name!r} cannot be found",
+            place="DOCKER_CONTEXT",
+            next_step="`docker context ls` lists them; or set DOCKER_HOST to where it leads",
+        )
     return found or _DEFAULT_SOCKET
 
 

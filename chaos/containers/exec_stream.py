@@ -7,9 +7,11 @@ The engine sends standard output and standard error of an exec in frames over on
 from __future__ import annotations
 
 import json
+import math
 import select
 import socket
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
@@ -18,7 +20,7 @@ from typing import Any, cast
 import docker.errors
 import requests
 from docker import DockerClient
-from docker.utils.socket import next_frame_header, read_exactly
+from docker.utils.socket import SocketError, next_frame_header, read_exactly
 
 from chaos.containers.channel import Lines, answer_to
 from chaos.containers.engine import problem_of
@@ -27,6 +29,9 @@ from chaos.containers.pod import Pod, operations
 _STDOUT = 1
 _LOOK_S = 0.2
 _SAID_BYTES_MAX = 4000
+_SEND_LIMIT_S = 10.0
+_KILL_AGAIN_S = 5.0
+_KILLED_END_LIMIT_S = 30.0  # then the stream is left, though the engine has not ended it
 
 
 class ExecStream:
@@ -43,12 +48,23 @@ class ExecStream:
         # A plain connection is wrapped for reading; what can be written to is below it.
         self._file = opened
         self._socket = cast("socket.socket", getattr(opened, "_sock", opened))
-        self._socket.settimeout(None)
+        self._socket.settimeout(_SEND_LIMIT_S)  # reading waits for data beforehand
         self._lock = threading.Lock()
         self._said = bytearray()
 
-    def serve(self, pod: Pod, workers: Executor, *, hurried: Callable[[], bool]) -> None:
-        """Answer what the harness asks until it ends; `hurried` tells when to end the pod."""
+    def serve(
+        self,
+        pod: Pod,
+        workers: Executor,
+        *,
+        signals: Sequence[str] = (),
+        hurried: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Answer what the harness asks until it ends, or the engine does.
+
+        `signals`: those that the user sent, a list that grows; each is handed on once. `hurried`
+        tells when to end the pod.
+        """
         can = operations(pod)
         lines = Lines()
 
@@ -57,26 +73,28 @@ class ExecStream:
             act = can[asked["op"]]
             self._send(answer_to(asked["id"], lambda: act(asked["args"])))
 
-        killed = False
-        while True:
-            if not killed and hurried():
-                pod.kill()
-                killed = True
+        told = 0
+        end = _End(pod)
+        while not end.over():
+            if hurried():
+                end.hasten()
+            for name in signals[told:]:
+                self._send({"signal": name})
+                told += 1
             if not select.select([self._socket], [], [], _LOOK_S)[0]:
                 continue
-            kind, size = next_frame_header(self._file)
+            try:
+                kind, size = next_frame_header(self._file)
+                piece = read_exactly(self._file, size) if size > 0 else b""
+            except (OSError, SocketError):  # the engine is gone
+                return
             if size < 0:
                 return
-            piece = read_exactly(self._file, size)
             if kind == _STDOUT:
                 for line in lines.feed(piece):
                     workers.submit(handle, line)
             else:
                 self._hear(piece)
-
-    def tell_signal(self, name: str) -> None:
-        """Hand a signal of the user's on."""
-        self._send({"signal": name})
 
     def exit_code(self) -> int | None:
         """How the harness ended; None where the engine cannot tell."""
@@ -96,3 +114,24 @@ class ExecStream:
     def _send(self, message: dict[str, Any]) -> None:
         with suppress(OSError), self._lock:  # nobody reads any more: `serve` sees the end
             self._socket.sendall(json.dumps(message).encode() + b"\n")
+
+
+class _End:
+    """The pod ended by force, again and again until it is, for a limited time."""
+
+    def __init__(self, pod: Pod) -> None:
+        self._pod = pod
+        self._over_s = math.inf
+        self._next_s = 0.0
+
+    def hasten(self) -> None:
+        """Kill it now, unless that was just tried."""
+        now_s = time.monotonic()
+        self._over_s = min(self._over_s, now_s + _KILLED_END_LIMIT_S)
+        if now_s >= self._next_s:
+            self._pod.kill()
+            self._next_s = time.monotonic() + _KILL_AGAIN_S
+
+    def over(self) -> bool:
+        """Whether there was time enough."""
+        return time.monotonic() > self._over_s

@@ -39,6 +39,9 @@ class Ends:
     def tell(self, message: dict[str, Any]) -> None:
         os.write(self._told, json.dumps(message).encode() + b"\n")
 
+    def tell_raw(self, raw: bytes) -> None:
+        os.write(self._told, raw)
+
     def close(self) -> None:
         """The conductor dies."""
         os.close(self._told)
@@ -97,6 +100,20 @@ def test_the_end_of_the_conductor_ends_every_wait() -> None:
     assert ends.gone.wait(5)
     with pytest.raises(EnvironmentProblem, match="is gone"):
         ends.outside.call("state", 60.0)
+
+
+@pytest.mark.parametrize("rest", [b'{"id": 1, "resu', b"not json\n", b"[1]\n"])
+def test_half_a_line_is_the_end_of_the_conductor(rest: bytes) -> None:
+    """One that is killed while it writes: the run must not go on with nobody outside."""
+    ends = Ends()
+    with ThreadPoolExecutor(1) as pool:
+        asking = pool.submit(ends.outside.call, "state", 60.0)
+        ends.question()
+        ends.tell_raw(rest)
+        ends.close()
+        with pytest.raises(EnvironmentProblem, match="is gone"):
+            asking.result(10)
+    assert ends.gone.wait(5)
 
 
 def test_a_signal_arrives_as_its_name() -> None:

@@ -4,6 +4,8 @@ refused by no socket.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from pathlib import Path
 
 import docker.errors
@@ -58,3 +60,26 @@ def test_the_next_step_fits_the_problem(said: str, next_step: str) -> None:
     problem = engine.problem_of(docker.errors.APIError(said, explanation=said), "starting it")
     assert problem.message == f"starting it: {said}"
     assert next_step in problem.next_step
+
+
+def test_the_context_of_the_environment_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the user's own `docker` does; the SDK looks at the configuration file alone."""
+    monkeypatch.delenv("DOCKER_HOST", raising=False)
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    (tmp_path / "config.json").write_text("{}")  # contexts are looked for beside it
+    name = "elsewhere"
+    folder = tmp_path / "contexts" / "meta" / hashlib.sha256(name.encode()).hexdigest()
+    folder.mkdir(parents=True)
+    host = "unix:///elsewhere.sock"
+    meta = {"Name": name, "Metadata": {}, "Endpoints": {"docker": {"Host": host}}}
+    (folder / "meta.json").write_text(json.dumps(meta))
+    assert engine.address() != host
+    monkeypatch.setenv("DOCKER_CONTEXT", name)
+    assert engine.address() == host
+    monkeypatch.setenv("DOCKER_CONTEXT", "nobody")
+    with pytest.raises(EnvironmentProblem, match="'nobody' cannot be found"):
+        engine.address()
+    monkeypatch.setenv("DOCKER_HOST", "unix:///x")  # comes first, as for `docker`
+    assert engine.address() == "unix:///x"
