@@ -17,10 +17,9 @@ from types import FrameType, TracebackType
 
 import psutil
 
-from chaos.launch import Prepared
+from chaos.launch import RUN_SIGNALS, Prepared, signals_held
 from chaos.owner import claim
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _END_LIMIT_S = 60.0  # from a signal to the end of the child
 
 
@@ -33,7 +32,7 @@ class Interrupts:
         self._before: dict[int, signal._HANDLER] = {}
 
     def __enter__(self) -> Interrupts:
-        for number in SIGNALS:
+        for number in RUN_SIGNALS:
             self._before[number] = signal.signal(number, self._handle)
         return self
 
@@ -71,13 +70,14 @@ def run_child(
     # setpriv is of util-linux, as unshare is; it asks for the signal, then becomes the guardian.
     setpriv = shutil.which("setpriv")
     wrapper = [setpriv, "--pdeathsig", "TERM", "--"] if setpriv else []
-    child = subprocess.Popen(
-        [*wrapper, *prepared.argv],
-        env=prepared.env,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL if silent else None,
-        process_group=0,
-    )
+    with signals_held(prepared):
+        child = subprocess.Popen(
+            [*wrapper, *prepared.argv],
+            env=prepared.env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL if silent else None,
+            process_group=0,
+        )
     interrupts.watch(child)
     try:
         with suppress(psutil.NoSuchProcess):  # already over: nobody owns the run any more

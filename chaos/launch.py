@@ -9,7 +9,10 @@ instead (child.py). Knows nothing of what a run does.
 from __future__ import annotations
 
 import os
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NoReturn, TextIO
@@ -56,11 +59,34 @@ class Display:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A run that only has to be started: the guardian's command line and its environment."""
+    """A run that only has to be started: the guardian's command line and its environment.
+
+    `hold_signals`: it wants the signals that come before it can take them kept back for it.
+    """
 
     run: rundir.RunDir
     argv: list[str]
     env: dict[str, str]
+    hold_signals: bool = False
+
+
+RUN_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@contextmanager
+def signals_held(prepared: Prepared) -> Iterator[None]:
+    """While entered, and in what is started then until it says otherwise, if `prepared` wants it.
+
+    An interpreter that starts ends at once by a signal, with a traceback for Ctrl-C.
+    """
+    if not prepared.hold_signals:
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, RUN_SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def start(plan: Plan, schedule: Schedule, runs: Path, display: Display) -> NoReturn:
@@ -71,7 +97,8 @@ def start(plan: Plan, schedule: Schedule, runs: Path, display: Display) -> NoRet
     prepared = prepare(plan, schedule, runs, display)
     sys.stdout.flush()
     sys.stderr.flush()
-    os.execve(prepared.argv[0], prepared.argv, prepared.env)
+    with signals_held(prepared):
+        os.execve(prepared.argv[0], prepared.argv, prepared.env)
 
 
 def prepare(plan: Plan, schedule: Schedule, runs: Path, display: Display) -> Prepared:
@@ -96,7 +123,7 @@ def prepare(plan: Plan, schedule: Schedule, runs: Path, display: Display) -> Pre
         settings.write(run)
         conduct = [sys.executable, "-m", "chaos.containers.conductor", str(run.path)]
         plain = ["--no-color"] if display.plain() else []
-        return Prepared(run, [*conduct, "--display", mode, *plain], env)
+        return Prepared(run, [*conduct, "--display", mode, *plain], env, hold_signals=True)
     inner = [sys.executable, "-m", "chaos.inner", str(run.path), "--display", mode]
     judge = [sys.executable, "-m", "chaos", "check", str(run.path), "--reports"]
     judge += ["--json"] if mode == "json" else ["--quiet"] if mode == "quiet" else []

@@ -71,6 +71,7 @@ class Conductor:
         """Live the run, and remove what it made. Raises `ChaosError`."""
         for number in _SIGNALS:
             signal.signal(number, self._on_signal)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)  # held back for us until now
         try:
             self._up()
             self._serve()

@@ -89,6 +89,21 @@ def test_ctrl_c_ends_the_run_and_leaves_nothing(client: DockerClient, tmp_path: 
     assert [r["name"] for r in history(run) if r["kind"] == "phase"][-1] == "end"
 
 
+def test_ctrl_c_while_the_pod_is_made(client: DockerClient, tmp_path: Path) -> None:
+    """Compose is ended, what it made is removed, and the run is interrupted, not a failure."""
+    process = start(tmp_path, "run", "soak_b", *IN_CONTAINERS)
+    run = await_text(tmp_path, process, "")
+    deadline_s = time.monotonic() + 30
+    while not list(run.logs.glob("co*.log")) and time.monotonic() < deadline_s:
+        time.sleep(0.002)  # the conductor has only just begun
+    process.send_signal(signal.SIGINT)
+    done = finish(process, tmp_path, _END_LIMIT_S)
+    assert done.exit_code == 130, done.text
+    assert run.read_json(run.verdict)["stopped"] == "interrupt"
+    assert left_of(client, run) == []
+    assert "Traceback" not in done.text
+
+
 @pytest.mark.parametrize("number", range(6))
 def test_killed_at_a_random_moment(number: int, client: DockerClient, tmp_path: Path) -> None:
     """SIGKILL of the command: every process of the pod ends by itself, `chaos clean` removes the
