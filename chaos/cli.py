@@ -17,6 +17,7 @@ from chaos.doctor import arguments as doctor_arguments
 from chaos.errors import ChaosError, UsageError, unknown_name
 from chaos.exitcode import ExitCode
 from chaos.monitor import arguments as monitor_arguments
+from chaos.output import flush
 
 _EXIT_CODES = """\
 exit codes:
@@ -320,7 +321,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("chaos: interrupted", file=sys.stderr)
         return ExitCode.INTERRUPTED
     except BrokenPipeError:
-        act.drop_stdout()
+        flush()
         return ExitCode.PASS
     except Exception:  # a defect of ours must not exit with 1, which blames the Watcher
         import traceback
@@ -333,8 +334,5 @@ def main(argv: Sequence[str] | None = None) -> int:
 def entry() -> NoReturn:
     """The console command."""
     code = main()
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        act.drop_stdout()
+    flush()
     sys.exit(code)
