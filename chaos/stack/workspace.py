@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from chaos.errors import EnvironmentProblem, unknown_name
+from chaos.foreign import written_out
 from chaos.rundir import write_atomic
 from chaos.target import Target
 
@@ -123,7 +124,8 @@ def collect(workspace: Path, destination: Path, installed: set[str]) -> None:
         files, size = files + 1, size + copied
         if size >= _COLLECT_BYTES_MAX:
             left_out.append(f"{relative}: cut, the limit is reached")
-    note = {"files": files, "bytes": size, "left_out": left_out[:1000]}
+    told = [written_out(text) for text in left_out[:1000]]
+    note = {"files": files, "bytes": size, "left_out": told}
     write_atomic(destination / "_collected.json", json.dumps(note, indent=2) + "\n")
 
 
