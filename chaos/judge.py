@@ -122,7 +122,12 @@ def _judged(view: RunView, check: Check, raw: dict[str, Any]) -> list[Finding]:
 
 
 def _tempered(view: RunView, check: Check, finding: Finding) -> Finding:
-    """A failure that the run's own end or an outage of ours may explain proves nothing."""
+    """A failure that the run's own end or an outage of ours may explain proves nothing; neither
+    does what is read from a part of the files.
+    """
+    if "files" in check.needs and view.incomplete and finding.outcome in ("pass", "fail"):
+        why = f"not everything was collected: {view.incomplete}"
+        return msgspec.structs.replace(_doubtful(finding, why), owner="infrastructure")
     if finding.outcome != "fail":
         return finding
     if check.needs and view.damage:

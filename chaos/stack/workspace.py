@@ -10,7 +10,7 @@ import os
 import re
 import shutil
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 _PROGRAM_SUFFIXES = (".py", ".pyc", ".sh")
 _COLLECT_BYTES_MAX = 2_000_000_000
 _COLLECT_FILES_MAX = 100_000
+_NOTED_MAX = 1000
 _COPY_CHUNK_BYTES = 1 << 20
 
 
@@ -103,11 +104,17 @@ def collect(workspace: Path, destination: Path, installed: set[str]) -> None:
     """Copy the Watcher's data (not its programs) into `destination`.
 
     Regular files only, no link is followed. What was left out is said in `_collected.json`
-    beside the files: {files, bytes, left_out: [...]}.
+    beside the files: {files, bytes, left_out: [...]}, what matters most first.
     """
     files = size = 0
     left_out: list[str] = []
-    for relative in _data_files(workspace, installed):
+    irregular: list[str] = []
+
+    def unreadable(error: OSError) -> None:
+        folder = os.path.relpath(str(error.filename), workspace)
+        left_out.append(f"{folder}/ and what is in it: {error.strerror}")
+
+    for relative in _data_files(workspace, installed, unreadable):
         if files >= _COLLECT_FILES_MAX or size >= _COLLECT_BYTES_MAX:
             left_out.append(f"{relative} and what follows: the limit is reached")
             break
@@ -119,18 +126,20 @@ def collect(workspace: Path, destination: Path, installed: set[str]) -> None:
             left_out.append(f"{relative}: {error.strerror}")
             continue
         if copied is None:
-            left_out.append(f"{relative}: not a regular file")
+            irregular.append(f"{relative}: not a regular file")
             continue
         files, size = files + 1, size + copied
         if size >= _COLLECT_BYTES_MAX:
             left_out.append(f"{relative}: cut, the limit is reached")
-    told = [written_out(text) for text in left_out[:1000]]
+    told = [written_out(text) for text in (left_out + irregular)[:_NOTED_MAX]]
     note = {"files": files, "bytes": size, "left_out": told}
     write_atomic(destination / "_collected.json", json.dumps(note, indent=2) + "\n")
 
 
-def _data_files(workspace: Path, installed: set[str]) -> Iterator[Path]:
-    for folder, subfolders, names in os.walk(workspace, followlinks=False):
+def _data_files(
+    workspace: Path, installed: set[str], unreadable: Callable[[OSError], None]
+) -> Iterator[Path]:
+    for folder, subfolders, names in os.walk(workspace, onerror=unreadable, followlinks=False):
         subfolders[:] = sorted(name for name in subfolders if name != "__pycache__")
         for name in sorted(names):
             relative = (Path(folder) / name).relative_to(workspace)
