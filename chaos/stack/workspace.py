@@ -62,8 +62,7 @@ def install(target: Target, images: Path, workspace: Path) -> set[str]:
             shutil.copy2(source, to)
             installed.add(str(to.relative_to(workspace)))
         elif source.is_dir():
-            ignore = shutil.ignore_patterns("__pycache__", "*.pyc", ".*")  # caches of tools
-            shutil.copytree(source, to, ignore=ignore, dirs_exist_ok=True)
+            shutil.copytree(source, to, ignore=_caches, dirs_exist_ok=True)
             names = (path.relative_to(source) for path in source.rglob("*") if path.is_file())
             installed |= {str((to / name).relative_to(workspace)) for name in names}
         else:
@@ -73,6 +72,15 @@ def install(target: Target, images: Path, workspace: Path) -> set[str]:
                 next_step="correct `source` (it is a path below images/)",
             )
     return installed
+
+
+def is_cache(name: str) -> bool:
+    """Whether a file or folder beside the programs is a cache of some tool, and none of them."""
+    return name == "__pycache__" or name.endswith(".pyc") or name.startswith(".")
+
+
+def _caches(_folder: str, names: list[str]) -> list[str]:
+    return [name for name in names if is_cache(name)]
 
 
 def merge_policies(target: Target, workspace: Path, values: Mapping[str, Any]) -> None:
