@@ -17,6 +17,7 @@ from chaos.rundir import RunDir
 from chaos.sandbox.enter import enter, inside
 from chaos.schedule import Schedule
 from chaos.stack.local import LocalBackend
+from chaos.stack.programs import programs_sha256
 from chaos.stopping import StopSignal
 
 
@@ -43,7 +44,10 @@ def assemble(rundir: RunDir, stop: StopSignal, display: Mode, *, no_color: bool)
     elif plan.sandbox == "namespaces":
         raise ChaosError("not in a sandbox", next_step="start the run with `chaos run`")
     described = {name: value and str(value) for name, value in asdict(assets).items()}
-    rundir.write_json(rundir.provenance, gather(repo_root(), described, assets.proxy()))
+    images = repo_root() / "images"
+    programs = {"programs_sha256": programs_sha256(plan.target, images)}
+    gathered = gather(repo_root(), described, assets.proxy(), programs)
+    rundir.write_json(rundir.provenance, gathered)
     view = LiveView(plan, schedule, display, no_color=no_color)
     history = HistoryWriter(rundir.history, rundir.run_id, listener=view.on_record)
     backend = LocalBackend(
@@ -51,7 +55,7 @@ def assemble(rundir: RunDir, stop: StopSignal, display: Mode, *, no_color: bool)
         plan.profile.settings,
         rundir,
         assets,
-        repo_root() / "images",
+        images,
         sandboxed=inside(),
         cancel=stop.event,
         needs=plan.needs,

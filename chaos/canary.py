@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 from msgspec.structs import replace
 
+from chaos import output
 from chaos.checks.verdict import Verdict
 from chaos.child import Interrupts, run_child
 from chaos.errors import EnvironmentProblem
@@ -54,7 +55,7 @@ def canary(
         return code
     verdict = _verdict(prepared.run)
     problem = disappointment(code, verdict)
-    _say(problem, code, prepared.run, display)
+    output.say(lambda: _say(problem, code, prepared.run, display))
     return int(ExitCode.INVALID if problem else ExitCode.PASS)
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from typing import Any
 
 from chaos.errors import UsageError
@@ -72,24 +71,17 @@ def setup(options: argparse.Namespace) -> int:
 def check(options: argparse.Namespace) -> int:
     """`chaos check`: judge a stored run again."""
     from chaos.judge import check_run
-    from chaos.report.announce import announce
-    from chaos.report.write import refresh, report_run
+    from chaos.report.announce import conclude
+    from chaos.report.write import refresh
     from chaos.rundir import find
 
     run = find(options.run, options.runs)
     before = run.verdict.read_bytes() if run.verdict.is_file() else b""
     verdict = check_run(run)
     display = "json" if options.json else "quiet" if options.quiet else "lines"
-    if options.reports:
-        report_run(run, stream=sys.stderr if options.json else None)
-    else:
-        refresh(run, changed=run.verdict.read_bytes() != before)
-    try:
-        announce(verdict, run, display, no_color=options.no_color)
-        sys.stdout.flush()
-    except BrokenPipeError:  # nobody reads: the exit code still tells the verdict
-        drop_stdout()
-    return int(verdict.exit_code)
+    changed = run.verdict.read_bytes() != before
+    reports = None if options.reports else lambda: refresh(run, changed=changed)
+    return conclude(verdict, run, display, no_color=options.no_color, reports=reports)
 
 
 def gate(options: argparse.Namespace) -> int:
@@ -248,8 +240,3 @@ def version(options: argparse.Namespace) -> int:
 
     print(f"chaos {__version__}")
     return ExitCode.PASS
-
-
-def drop_stdout() -> None:
-    """The reader of our output has gone; keep the interpreter from complaining at its end."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

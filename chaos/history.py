@@ -23,6 +23,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from chaos.foreign import written_out_in
+
 SCHEMA = 1
 
 Owner = Literal["product", "harness", "infrastructure"]
@@ -121,7 +123,11 @@ class HistoryWriter:
 
     def write(self, record: Record) -> None:
         """Append one record as one line."""
-        line = self._encode(record) + b"\n"
+        try:
+            line = self._encode(record) + b"\n"
+        except UnicodeEncodeError:  # the name of a file of others: it must not end the run
+            record = written_out_in(record)
+            line = self._encode(record) + b"\n"
         with self._lock:
             if self._fd >= 0:
                 os.write(self._fd, line)

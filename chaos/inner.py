@@ -18,6 +18,7 @@ from loguru import logger
 
 from chaos.errors import ChaosError
 from chaos.exitcode import ExitCode
+from chaos.output import flush, say
 from chaos.rundir import RunDir
 from chaos.stopping import StopSignal
 
@@ -39,8 +40,13 @@ def main(argv: list[str] | None = None) -> int:
     try:
         return _live_and_judge(rundir, stop, args.display, no_color=args.no_color)
     except ChaosError as error:
-        print(f"chaos: error: {error}", file=sys.stderr)
-        return int(error.exit_code)
+        text, code = str(error), error.exit_code
+    except Exception as error:  # a defect of ours must not exit with 1, which blames the Watcher
+        logger.exception("the harness failed")
+        text = f"this is a defect of chaos itself; please report it ({error!r}, {rundir.logs})"
+        code = ExitCode.INVALID
+    say(lambda: print(f"chaos: error: {text}", file=sys.stderr, flush=True))
+    return int(code)
 
 
 def _listen_to_signals(stop: StopSignal) -> None:
@@ -55,8 +61,7 @@ def _live_and_judge(rundir: RunDir, stop: StopSignal, display: Mode, *, no_color
     # Imported late: the signal handlers must stand before anything takes time.
     from chaos.assembly import assemble
     from chaos.judge import judge
-    from chaos.report.announce import announce
-    from chaos.report.write import report_run
+    from chaos.report.announce import conclude
 
     assembled = assemble(rundir, stop, display, no_color=no_color)
     assembled.view.start()
@@ -65,15 +70,11 @@ def _live_and_judge(rundir: RunDir, stop: StopSignal, display: Mode, *, no_color
     finally:
         assembled.view.stop()
         assembled.history.close()
-    verdict = judge(rundir)
-    report_run(rundir, stream=sys.stderr if display == "json" else None)
-    announce(verdict, rundir, display, no_color=no_color)
-    return int(verdict.exit_code)
+    return conclude(judge(rundir), rundir, display, no_color=no_color)
 
 
 if __name__ == "__main__":
     code = main()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    flush()
     # Threads of libraries must not keep the sandbox's first process alive.
     os._exit(code if code in {int(known) for known in ExitCode} else int(ExitCode.INVALID))

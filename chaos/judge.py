@@ -17,6 +17,7 @@ from chaos.checks.run_view import FaultWindow, RunView
 from chaos.checks.stack_health import outages
 from chaos.checks.verdict import FaultOutcome, Verdict, exit_code, merged
 from chaos.errors import ChaosError
+from chaos.foreign import written_out_in
 from chaos.history import FaultState
 from chaos.report.markdown import report_text
 from chaos.rundir import RunDir, write_atomic
@@ -31,9 +32,10 @@ def judge(run: RunDir) -> Verdict:
     """
     view = RunView(run)
     verdict = verdict_of(view)
-    run.write_json(run.verdict, msgspec.to_builtins(verdict))
     text = report_text(verdict, _provenance(run), _triage_section(view, verdict))
     write_atomic(run.report, text)
+    # Last: it is what says that the run was judged.
+    run.write_json(run.verdict, msgspec.to_builtins(verdict))
     return verdict
 
 
@@ -44,7 +46,7 @@ def verdict_of(view: RunView) -> Verdict:
     cleanup = view.last("cleanup")
     left = list(cleanup[1].detail.get("left", [])) if cleanup else []
     left_behind = cleanup is not None and not cleanup[1].detail.get("complete", False)
-    return Verdict(
+    verdict = Verdict(
         verdict=word,
         exit_code=int(exit_code(word, stopped=view.stopped, left_behind=left_behind)),
         reason=reason,
@@ -61,6 +63,8 @@ def verdict_of(view: RunView) -> Verdict:
         notes=_notes(view, left),
         reproduce=str(view.config.get("reproduce", "")),
     )
+    written: Verdict = written_out_in(verdict)  # names of files stand in texts and references
+    return written
 
 
 def _triage_section(view: RunView, verdict: Verdict) -> str:
@@ -118,7 +122,12 @@ def _judged(view: RunView, check: Check, raw: dict[str, Any]) -> list[Finding]:
 
 
 def _tempered(view: RunView, check: Check, finding: Finding) -> Finding:
-    """A failure that the run's own end or an outage of ours may explain proves nothing."""
+    """A failure that the run's own end or an outage of ours may explain proves nothing; neither
+    does what is read from a part of the files.
+    """
+    if "files" in check.needs and view.incomplete and finding.outcome in ("pass", "fail"):
+        why = f"not everything was collected: {view.incomplete}"
+        return msgspec.structs.replace(_doubtful(finding, why), owner="infrastructure")
     if finding.outcome != "fail":
         return finding
     if check.needs and view.damage:

@@ -120,10 +120,16 @@ def _replay_of() -> dict[str, Any] | None:
     return dict(json.loads(text)) if text else None
 
 
-def gather(repo: Path, assets: dict[str, Any], proxy: dict[str, str]) -> dict[str, Any]:
+def gather(
+    repo: Path,
+    assets: dict[str, Any],
+    proxy: dict[str, str],
+    watcher: dict[str, str] | None = None,
+) -> dict[str, Any]:
     """Everything; `assets` says which model and LLM server are used, `proxy` which TCP proxy.
 
     `proxy` has `kind` (toxiproxy, or builtin: the one of last resort), `version`, and why.
+    `watcher` has `programs_sha256`; None where images tell which programs there were.
     """
     status = _git(repo, "status", "--porcelain")
     return {
@@ -138,6 +144,7 @@ def gather(repo: Path, assets: dict[str, Any], proxy: dict[str, str]) -> dict[st
         "packages": {name: _package(name) for name in _PACKAGES},
         "assets": assets,
         "proxy": proxy,
+        "watcher": watcher,
         "host": {
             "system": platform.platform(),
             "cpu": _cpu_model(),

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from chaos import output
 from chaos.checks.finding import Finding
 from chaos.checks.verdict import Verdict
 from chaos.child import Interrupts, run_child
@@ -110,7 +111,7 @@ def replay(stored: RunDir, runs: Path, display: Display, *, force: bool = False)
         )
     compared = comparison(before, _verdict(prepared.run))
     prepared.run.write_json(prepared.run.path / "replay.json", compared.to_json())
-    _say(compared, stored, prepared.run, differences, display)
+    output.say(lambda: _say(compared, stored, prepared.run, differences, display))
     return code
 
 

@@ -33,9 +33,12 @@ CONTAINERS = "containers.json"  # of a run in containers: what it was made of
 
 
 def write_atomic(path: Path, text: str) -> None:
-    """Replace `path` by `text` so that a reader sees the old or the new, never half."""
+    """Replace `path` by `text` so that a reader sees the old or the new, never half.
+
+    What is no UTF-8 in it (names of others) is written out: it must not keep the rest from disk.
+    """
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    with part.open("w", encoding="utf-8") as stream:
+    with part.open("w", encoding="utf-8", errors="backslashreplace") as stream:
         stream.write(text)
         stream.flush()
         os.fsync(stream.fileno())

@@ -18,7 +18,7 @@ from chaos.checks.run_view import RunView
 from chaos.errors import UsageError
 
 Need = Literal[
-    "files",  # the Watcher's files: nothing can be said unless they were collected
+    "files",  # the Watcher's files: nothing can be said unless all of them were collected
     "end",  # the whole course of the run: a shortfall in a run cut short proves nothing
     "stack",  # sound infrastructure: an outage of it may explain a failure
 ]

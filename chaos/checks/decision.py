@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from chaos.foreign import written_out
 from chaos.target import CallSelector, DecisionLog
 
 
@@ -103,6 +104,9 @@ def text_of(value: Any) -> str:
 def text_hash(text: str) -> int:
     """64 bits that stand for `text` in a column, 0 for "" alone.
 
-    Python's own hash: two of a million texts are taken for one with a chance of 3 in 10^8.
+    Python's own hash: two of a million texts are taken for one with a chance of 3 in 10^8. A file
+    name that is no UTF-8 counts as what the history writes for it.
     """
+    if not text.isascii():
+        text = written_out(text)
     return (hash(text) or 1) if text else 0

@@ -30,6 +30,10 @@ def judge(view: RunView, params: ErrorsParams) -> list[Finding]:
     logs = _logs(view)
     for ref, path in logs:
         found += _in_log(ref, path, patterns)
+    if view.incomplete and len(found) <= params.max:
+        text = f"{plural(len(found), 'unhandled exception')} in what was collected of the logs"
+        summary = f"{text} (not everything was: {view.incomplete})"
+        return [Finding(outcome="inconclusive", owner="infrastructure", summary=summary)]
     if not logs:
         return [Finding(outcome="inconclusive", summary="there is no log of the Watcher to read")]
     return [

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from chaos.checks.collection import left_out
 from chaos.checks.decision import text_hash
 from chaos.checks.finding import Evidence
 from chaos.checks.run_view import FaultWindow, RunView
@@ -149,10 +150,7 @@ def _effects(view: RunView, names: list[str]) -> Counter[int]:
 
 def _irregular(view: RunView) -> set[str]:
     """Paths in the workspace that were no plain files, and so were not collected."""
-    note, _ = view.files.json("_collected.json")
-    left_out = note.get("left_out") if isinstance(note, dict) else None
-    entries = left_out if isinstance(left_out, list) else []
-    return {str(entry).rpartition(": ")[0] for entry in entries}
+    return {entry.rpartition(": ")[0] for entry in left_out(view)}
 
 
 def _places(view: RunView, name: str, irregular: set[str]) -> tuple[str, ...]:

@@ -248,6 +248,13 @@ class RunView:
         return list(self._faults.values())
 
     @cached_property
+    def incomplete(self) -> str:
+        """Why the collected files are not all of the Watcher's; "" when they are."""
+        from chaos.checks.collection import incomplete
+
+        return incomplete(self)
+
+    @cached_property
     def injected_faults(self) -> list[tuple[FaultWindow, float, float]]:
         """(fault, start, end) for each that was injected; end of the run if never recovered."""
         return [

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from chaos import output
 from chaos.checks.verdict import Verdict
 from chaos.child import Interrupts
 from chaos.errors import ChaosError, EnvironmentProblem, UsageError
@@ -151,7 +152,8 @@ def _work(
 ) -> int:
     def say(text: str) -> None:
         if not display.quiet:
-            print(text, file=sys.stderr if display.json else sys.stdout, flush=True)
+            out = sys.stderr if display.json else sys.stdout
+            output.say(lambda: print(text, file=out, flush=True))
 
     say(_plan_text(plan))
     say(f"gate: {shown(place.path)}\n")
@@ -203,11 +205,11 @@ def _conclude(plan: GatePlan, place: GateDir, state: GateState, display: Display
             next_step=f"free some space, then: chaos gate --resume {place.path}",
         ) from error
     if display.json:
-        _print_json(state)
-    elif display.quiet:
-        print(f"{verdict.verdict}: {verdict.reason} | {place.path}", flush=True)
+        output.say(lambda: _print_json(state))
     else:
-        print(_final_text(place, state, verdict), flush=True)
+        line = f"{verdict.verdict}: {verdict.reason} | {place.path}"
+        text = line if display.quiet else _final_text(place, state, verdict)
+        output.say(lambda: print(text, flush=True))
     return verdict.exit_code
 
 

@@ -5,17 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from chaos.checks.finding import plural
 from chaos.exitcode import ExitCode
 from chaos.gate.state import GateState, GateVerdict, StepState
 
-# What must be the same in every run, for the verdict to be about one system.
+# What must be recorded, and the same, in every run, for the verdict to be about one system.
 _SAME = (
     ("chaos",),
     ("git", "revision"),
+    ("git", "dirty"),
     ("assets", "model_sha256"),
     ("assets", "llama_build"),
     ("assets", "toxiproxy_version"),
+    ("proxy", "kind"),
 )
+_WATCHER = {"local": ("watcher", "programs_sha256"), "docker": ("containers", "digests")}
+# Null is a statement here: outside a checkout there is no revision.
+_MAY_BE_NULL = (("git", "revision"), ("git", "dirty"))
 
 
 def judged(
@@ -68,16 +74,35 @@ def _gaps(
         gaps.append(f"left out: {', '.join(missing)}")
     if all(item.control for item in state.steps):
         gaps.append("no fault was tried")
-    for path in _SAME:
-        values = {str(value) for one in provenance if (value := _at(one, path)) is not None}
-        if len(values) > 1:
-            gaps.append(f"the runs differ in {' '.join(path)}: {', '.join(sorted(values))}")
+    for path in (*_SAME, _WATCHER[state.request.backend]):
+        gaps += _unlike(path, [_at(one, path) for one in provenance])
     return gaps
 
 
+def _unlike(path: tuple[str, ...], values: Sequence[Any]) -> list[str]:
+    """What is not recorded, or not the same, in the runs; of an object, each key by itself."""
+    name = " ".join(path)
+    unknown = [value is _ABSENT or (value is None and path not in _MAY_BE_NULL) for value in values]
+    if count := sum(unknown):
+        return [f"{name} is not recorded in {count} of {plural(len(values), 'run')}"]
+    if values and all(isinstance(value, Mapping) and value for value in values):
+        keys = sorted({key for value in values for key in value})
+        return [
+            gap for key in keys for gap in _unlike((*path, key), [_at(v, (key,)) for v in values])
+        ]
+    texts = {"none" if value is None else str(value) for value in values}
+    return [f"the runs differ in {name}: {', '.join(sorted(texts))}"] if len(texts) > 1 else []
+
+
+_ABSENT = object()
+
+
 def _at(content: Any, path: Sequence[str]) -> Any:
+    """The value at `path`, None where it is null, `_ABSENT` where nothing was recorded."""
     for key in path:
-        content = content.get(key) if isinstance(content, Mapping) else None
+        if not isinstance(content, Mapping) or key not in content:
+            return _ABSENT
+        content = content[key]
     return content
 
 

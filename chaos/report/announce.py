@@ -1,11 +1,35 @@
-"""What a run says at its end, in the display that was asked for."""
+"""What a run says at its end, in the display that was asked for, and the exit code it ends with."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 
 from chaos.checks.verdict import Verdict
+from chaos.output import flush, say
 from chaos.rundir import RunDir
+
+
+def conclude(
+    verdict: Verdict,
+    run: RunDir,
+    display: str,
+    *,
+    no_color: bool = False,
+    reports: Callable[[], None] | None = None,
+) -> int:
+    """Write the reports of the judged `run`, announce `verdict`; returns its exit code.
+
+    The exit code is the verdict's also when nobody reads what is printed. `reports` writes other
+    reports than those of a run that has just ended.
+    """
+    from chaos.report.write import report_run
+
+    stream = sys.stderr if display == "json" else None
+    say(reports or (lambda: report_run(run, stream=stream)))
+    say(lambda: announce(verdict, run, display, no_color=no_color))
+    flush()
+    return int(verdict.exit_code)
 
 
 def announce(verdict: Verdict, run: RunDir, display: str, *, no_color: bool = False) -> None:

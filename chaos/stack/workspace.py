@@ -10,11 +10,12 @@ import os
 import re
 import shutil
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from chaos.errors import EnvironmentProblem, unknown_name
+from chaos.foreign import written_out
 from chaos.rundir import write_atomic
 from chaos.target import Target
 
@@ -22,6 +23,7 @@ _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 _PROGRAM_SUFFIXES = (".py", ".pyc", ".sh")
 _COLLECT_BYTES_MAX = 2_000_000_000
 _COLLECT_FILES_MAX = 100_000
+_NOTED_MAX = 1000
 _COPY_CHUNK_BYTES = 1 << 20
 
 
@@ -60,8 +62,7 @@ def install(target: Target, images: Path, workspace: Path) -> set[str]:
             shutil.copy2(source, to)
             installed.add(str(to.relative_to(workspace)))
         elif source.is_dir():
-            ignore = shutil.ignore_patterns("__pycache__", "*.pyc", ".*")  # caches of tools
-            shutil.copytree(source, to, ignore=ignore, dirs_exist_ok=True)
+            shutil.copytree(source, to, ignore=_caches, dirs_exist_ok=True)
             names = (path.relative_to(source) for path in source.rglob("*") if path.is_file())
             installed |= {str((to / name).relative_to(workspace)) for name in names}
         else:
@@ -71,6 +72,15 @@ def install(target: Target, images: Path, workspace: Path) -> set[str]:
                 next_step="correct `source` (it is a path below images/)",
             )
     return installed
+
+
+def is_cache(name: str) -> bool:
+    """Whether a file or folder beside the programs is a cache of some tool, and none of them."""
+    return name == "__pycache__" or name.endswith(".pyc") or name.startswith(".")
+
+
+def _caches(_folder: str, names: list[str]) -> list[str]:
+    return [name for name in names if is_cache(name)]
 
 
 def merge_policies(target: Target, workspace: Path, values: Mapping[str, Any]) -> None:
@@ -102,11 +112,17 @@ def collect(workspace: Path, destination: Path, installed: set[str]) -> None:
     """Copy the Watcher's data (not its programs) into `destination`.
 
     Regular files only, no link is followed. What was left out is said in `_collected.json`
-    beside the files: {files, bytes, left_out: [...]}.
+    beside the files: {files, bytes, left_out: [...]}, what matters most first.
     """
     files = size = 0
     left_out: list[str] = []
-    for relative in _data_files(workspace, installed):
+    irregular: list[str] = []
+
+    def unreadable(error: OSError) -> None:
+        folder = os.path.relpath(str(error.filename), workspace)
+        left_out.append(f"{folder}/ and what is in it: {error.strerror}")
+
+    for relative in _data_files(workspace, installed, unreadable):
         if files >= _COLLECT_FILES_MAX or size >= _COLLECT_BYTES_MAX:
             left_out.append(f"{relative} and what follows: the limit is reached")
             break
@@ -118,17 +134,20 @@ def collect(workspace: Path, destination: Path, installed: set[str]) -> None:
             left_out.append(f"{relative}: {error.strerror}")
             continue
         if copied is None:
-            left_out.append(f"{relative}: not a regular file")
+            irregular.append(f"{relative}: not a regular file")
             continue
         files, size = files + 1, size + copied
         if size >= _COLLECT_BYTES_MAX:
             left_out.append(f"{relative}: cut, the limit is reached")
-    note = {"files": files, "bytes": size, "left_out": left_out[:1000]}
+    told = [written_out(text) for text in (left_out + irregular)[:_NOTED_MAX]]
+    note = {"files": files, "bytes": size, "left_out": told}
     write_atomic(destination / "_collected.json", json.dumps(note, indent=2) + "\n")
 
 
-def _data_files(workspace: Path, installed: set[str]) -> Iterator[Path]:
-    for folder, subfolders, names in os.walk(workspace, followlinks=False):
+def _data_files(
+    workspace: Path, installed: set[str], unreadable: Callable[[OSError], None]
+) -> Iterator[Path]:
+    for folder, subfolders, names in os.walk(workspace, onerror=unreadable, followlinks=False):
         subfolders[:] = sorted(name for name in subfolders if name != "__pycache__")
         for name in sorted(names):
             relative = (Path(folder) / name).relative_to(workspace)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 
+from chaos.foreign import written_out
 from chaos.triage.result import TITLES, Cause, Triage
 
 _WIDTH = 96
@@ -33,7 +34,7 @@ def plain(triage: Triage) -> str:
     if triage.seen:
         blocks.append("\n".join(["seen", *(f"  {line}" for line in triage.seen)]))
     blocks += [_wrapped("note: ", note) for note in triage.notes]
-    return "\n\n".join(blocks)
+    return written_out("\n\n".join(blocks))
 
 
 def _cause(cause: Cause) -> str:

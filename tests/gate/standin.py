@@ -27,8 +27,10 @@ profiles:
 """
 PROVENANCE = {
     "chaos": "0.1.0",
-    "git": {"revision": "abc"},
+    "git": {"revision": "abc", "dirty": False},
     "assets": {"model_sha256": "m", "llama_build": "l", "toxiproxy_version": "2"},
+    "proxy": {"kind": "toxiproxy", "version": "2", "reason": ""},
+    "watcher": {"programs_sha256": "w"},
 }
 EXIT_CODES = {"pass": 0, "fail": 1, "inconclusive": 3, "unverified": 3, "invalid": 4}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -261,3 +262,26 @@ def test_two_cannot_work_on_one_gate(bench: Bench) -> None:
     assert bench.begin(ScriptedRunner()) == ExitCode.PASS
     with bench.place.locked(), pytest.raises(UsageError, match="works on this gate already"):
         bench.resume(ScriptedRunner())
+
+
+class _Unread:
+    """Stands for a pipe whose reader has gone."""
+
+    def write(self, _text: str) -> int:
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+    def flush(self) -> None:
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+    def fileno(self) -> int:
+        raise OSError("no descriptor")
+
+
+@pytest.mark.parametrize(("word", "code"), [("pass", ExitCode.PASS), ("fail", ExitCode.FAIL)])
+def test_a_gate_that_nobody_reads_goes_on_to_its_verdict(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, word: str, code: ExitCode
+) -> None:
+    monkeypatch.setattr(sys, "stdout", _Unread())
+    runner = ScriptedRunner({"soak_c clean": word})
+    assert bench.begin(runner) == code
+    assert runner.made == STEPS

@@ -69,21 +69,95 @@ def test_a_part_of_the_gate_is_never_ready(asked: dict[str, Any], said: str, ben
     assert said in found.reason
 
 
-@pytest.mark.parametrize(
-    "path", [("chaos",), ("git", "revision"), ("assets", "model_sha256"), ("assets", "llama_build")]
-)
-def test_runs_of_different_systems_prove_nothing_together(
-    path: tuple[str, ...], bench: Bench
-) -> None:
-    other = copy.deepcopy(PROVENANCE)
+LOCAL = [
+    ("chaos",),
+    ("git", "revision"),
+    ("git", "dirty"),
+    ("assets", "model_sha256"),
+    ("assets", "llama_build"),
+    ("assets", "toxiproxy_version"),
+    ("proxy", "kind"),
+    ("watcher", "programs_sha256"),
+]
+IMAGES = {name: f"sha256:{name}" for name in ("injector", "llm", "toxiproxy", "watcher")}
+# As the conductor of a run in containers writes it: the images tell which programs there were.
+IN_CONTAINERS = {**PROVENANCE, "watcher": None, "containers": {"digests": IMAGES}}
+
+
+def changed(whole: dict[str, Any], path: tuple[str, ...], value: Any = ...) -> dict[str, Any]:
+    """A copy with another value at `path`, or with none."""
+    other = copy.deepcopy(whole)
     part: Any = other
     for key in path[:-1]:
         part = part[key]
-    part[path[-1]] = "another"
-    assert bench.begin(ScriptedRunner(provenance={C: other})) == ExitCode.INCONCLUSIVE
+    if value is ...:
+        del part[path[-1]]
+    else:
+        part[path[-1]] = value
+    return other
+
+
+def reason_of(bench: Bench, provenance: dict[str, dict[str, Any]], **asked: Any) -> str:
+    code = bench.begin(ScriptedRunner(provenance=provenance), **asked)
     found = bench.state().verdict
     assert found is not None
-    assert f"the runs differ in {' '.join(path)}" in found.reason
+    assert (found.verdict, code) in (
+        ("PRODUCTION-READY", ExitCode.PASS),
+        ("NOT PROVEN", ExitCode.INCONCLUSIVE),
+    )
+    return found.reason if code else ""
+
+
+@pytest.mark.parametrize("path", LOCAL)
+def test_runs_of_different_systems_prove_nothing_together(
+    path: tuple[str, ...], bench: Bench
+) -> None:
+    other = changed(PROVENANCE, path, "another")
+    assert f"the runs differ in {' '.join(path)}: " in reason_of(bench, {C: other})
+
+
+@pytest.mark.parametrize("path", LOCAL)
+def test_what_was_not_recorded_proves_nothing(path: tuple[str, ...], bench: Bench) -> None:
+    without = changed(PROVENANCE, path)
+    said = f"{' '.join(path)} is not recorded in 1 of 4 runs"
+    assert said in reason_of(bench, {C: without})
+
+
+def test_runs_of_which_nothing_was_recorded_are_not_alike(bench: Bench) -> None:
+    reason = reason_of(bench, {name: {} for name in (B, B_FAULT, C, C_FAULT)})
+    assert all(f"{' '.join(path)} is not recorded in 4 of 4 runs" in reason for path in LOCAL)
+
+
+def test_outside_a_checkout_there_is_no_revision_to_record(bench: Bench) -> None:
+    plain = {**PROVENANCE, "git": {"revision": None, "dirty": None}}
+    assert reason_of(bench, dict.fromkeys((B, B_FAULT, C, C_FAULT), plain)) == ""
+
+
+def test_a_revision_in_some_runs_only_is_a_difference(bench: Bench) -> None:
+    plain = {**PROVENANCE, "git": {"revision": None, "dirty": False}}
+    assert "the runs differ in git revision: abc, none" in reason_of(bench, {C: plain})
+
+
+def test_runs_in_the_same_containers_are_alike(bench: Bench) -> None:
+    runs = dict.fromkeys((B, B_FAULT, C, C_FAULT), IN_CONTAINERS)
+    assert reason_of(bench, runs, backend="docker") == ""
+
+
+@pytest.mark.parametrize(
+    ("digests", "said"),
+    [
+        ({**IMAGES, "watcher": "sha256:other"}, "the runs differ in containers digests watcher: "),
+        ({"llm": "sha256:llm"}, "containers digests watcher is not recorded in 1 of 4 runs"),
+        ({}, "the runs differ in containers digests: "),
+        (None, "containers digests is not recorded in 1 of 4 runs"),
+    ],
+)
+def test_runs_in_other_containers_are_not(
+    bench: Bench, digests: dict[str, str] | None, said: str
+) -> None:
+    runs = dict.fromkeys((B, B_FAULT, C_FAULT), IN_CONTAINERS)
+    runs[C] = changed(IN_CONTAINERS, ("containers", "digests"), digests)
+    assert said in reason_of(bench, runs, backend="docker")
 
 
 def test_the_changelog_entry_has_what_the_plan_asks_for(bench: Bench) -> None:

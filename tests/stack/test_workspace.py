@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from pathlib import Path
@@ -154,3 +155,28 @@ def test_collection_is_bounded_and_says_so(tmp_path: Path, monkeypatch: pytest.M
     other.mkdir()
     collect(root, other, set())
     assert collected(other) == {"f0", "f1"}
+
+
+def test_what_cannot_be_read_is_said_before_what_is_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder of pipes must not push the losses out of the note."""
+    root, destination = tmp_path / "w", tmp_path / "a"
+    (root / "z_folder").mkdir(parents=True)
+    destination.mkdir()
+    for number in range(3):
+        os.mkfifo(root / f"pipe{number}")
+    scandir = os.scandir
+
+    def scanned(path: str | Path) -> object:
+        if str(path).endswith("z_folder"):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", scanned)
+    monkeypatch.setattr(workspace, "_NOTED_MAX", 2)
+    collect(root, destination, set())
+    assert note(destination)["left_out"] == [
+        "z_folder/ and what is in it: Permission denied",
+        "pipe0: not a regular file",
+    ]

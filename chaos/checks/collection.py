@@ -1,0 +1,45 @@
+"""Whether the collection of the Watcher's files is whole: what was left out, and does it matter.
+
+A part of the files neither convicts (what is missing may only not have been copied) nor acquits
+(the log with the error in it may be what is missing). Knows no check.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from chaos.checks.run_view import RunView
+
+NOTE = "_collected.json"
+_NO_FILE = "not a regular file"
+_GONE = "No such file or directory"
+_SHOWN = 2
+
+
+def left_out(view: RunView) -> list[str]:
+    """`PATH: why` for each file that was not collected, or not as a whole."""
+    note: Any = view.files.json(NOTE)[0]
+    entries = note.get("left_out") if isinstance(note, dict) else None
+    return [str(entry) for entry in entries] if isinstance(entries, list) else []
+
+
+def incomplete(view: RunView) -> str:
+    """What of the Watcher's files was not collected; "" when everything that matters was."""
+    failed = view.last("collect_failed")
+    if failed is not None:
+        return f"collecting failed: {failed[1].detail.get('message', 'no reason told')}"
+    stems = [name.removesuffix(".json") for window in view.faults for name in window.planted]
+    lost = [entry for entry in left_out(view) if _matters(entry, stems)]
+    more = f", and {len(lost) - _SHOWN} more" if len(lost) > _SHOWN else ""
+    return "; ".join(lost[:_SHOWN]) + more
+
+
+def _matters(entry: str, planted: Iterable[str]) -> bool:
+    path, _, why = entry.rpartition(": ")
+    name = path.rpartition("/")[2]
+    if why == _NO_FILE or (why == _GONE and name.startswith(".")):  # a file that was being written
+        return False
+    # What a fault planted may be unreadable by intention; its checks know what to make of it.
+    return not any(stem in name for stem in planted)

@@ -1,0 +1,63 @@
+"""Which programs of the Watcher a target means: their SHA-256, to tell one Watcher from another.
+
+Knows the target profile and the folder that it installs from; starts and copies nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from chaos.stack.workspace import is_cache
+from chaos.target import Target
+
+_PROGRAMS = "{programs}"
+
+
+def programs_sha256(target: Target, images: Path) -> str:
+    """Over everything that the target installs, and every file that its commands name.
+
+    A file counts with its place and its content; one that cannot be read counts as absent, which
+    whoever installs or starts it will say.
+    """
+    total = hashlib.sha256()
+    for place, path in sorted(set(_files(target, images))):
+        try:
+            with path.open("rb") as stream:
+                content = hashlib.file_digest(stream, "sha256").hexdigest()
+        except OSError:
+            content = "absent"
+        total.update(f"{place}\0{content}\n".encode(errors="surrogateescape"))
+    return total.hexdigest()
+
+
+def _files(target: Target, images: Path) -> Iterator[tuple[str, Path]]:
+    """(place, path); the place does not depend on where the programs lie."""
+    for item in target.workspace.install:
+        source = images / item.source
+        if not source.is_dir():
+            yield item.to, source
+            continue
+        for path in source.rglob("*"):
+            relative = path.relative_to(source)
+            if path.is_file() and not any(is_cache(name) for name in relative.parts):
+                yield f"{item.to}/{relative}", path
+    for word in _words(target):
+        path = Path(word.replace(_PROGRAMS, str(images)))
+        if path.is_absolute() and path.is_file():
+            yield word, path
+
+
+def _words(target: Target) -> Iterator[str]:
+    watcher = target.watcher
+    commands = [
+        watcher.start,
+        *target.workspace.prepare,
+        target.halt.command,
+        target.injector.start,
+    ]
+    if target.batch is not None:
+        commands.append(target.batch.command)
+    for command in commands:
+        yield from command

@@ -1,0 +1,68 @@
+"""The SHA-256 of the Watcher's programs changes with them, and with nothing else."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from chaos.stack.programs import programs_sha256
+from chaos.stack.workspace import install
+from chaos.target import Target
+
+
+def test_the_same_programs_elsewhere_are_the_same(
+    tiny_target: Target, tiny_images: Path, tmp_path: Path
+) -> None:
+    before = programs_sha256(tiny_target, tiny_images)
+    shutil.copytree(tiny_images, tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "tiny" / "__pycache__" / "new.pyc").write_bytes(b"cache")
+    (tmp_path / "elsewhere" / "tiny" / ".ruff_cache").write_bytes(b"cache")
+    assert programs_sha256(tiny_target, tmp_path / "elsewhere") == before
+
+
+@pytest.mark.parametrize("name", ["tiny/tiny_watcher.py", "tiny/policies.json", "tiny/new.py"])
+def test_an_edited_or_added_file_is_another_watcher(
+    tiny_target: Target, tiny_images: Path, name: str
+) -> None:
+    before = programs_sha256(tiny_target, tiny_images)
+    with (tiny_images / name).open("a") as stream:
+        stream.write("\n")
+    assert programs_sha256(tiny_target, tiny_images) != before
+
+
+def test_every_installed_file_counts(
+    tiny_target: Target, tiny_images: Path, tmp_path: Path
+) -> None:
+    """What `install` copies and what is hashed must not drift apart."""
+    copied = tmp_path / "w"
+    install(tiny_target, tiny_images, copied)
+    names = sorted(str(p.relative_to(copied)) for p in copied.rglob("*") if p.is_file())
+    assert names == ["policies.json", "tiny_watcher.py"]
+    for name in names:
+        before = programs_sha256(tiny_target, tiny_images)
+        (tiny_images / "tiny" / name).write_text("changed")
+        assert programs_sha256(tiny_target, tiny_images) != before, name
+
+
+def test_a_program_that_is_named_and_not_installed_counts(
+    tiny_target: Target, tiny_images: Path, tmp_path: Path
+) -> None:
+    """A Watcher of somebody's own may lie anywhere."""
+    own = tmp_path / "own.py"
+    own.write_text("1")
+    for word, path in ((str(own), own), ("{programs}/tiny/own.py", tiny_images / "tiny/own.py")):
+        path.write_text("1")
+        watcher = replace(tiny_target.watcher, start=["{python}", word])
+        target = replace(tiny_target, watcher=watcher)
+        before = programs_sha256(target, tiny_images)
+        path.write_text("2")
+        assert programs_sha256(target, tiny_images) != before
+
+
+def test_a_program_that_is_missing_is_left_to_the_installation(
+    tiny_target: Target, tmp_path: Path
+) -> None:
+    assert len(programs_sha256(tiny_target, tmp_path / "nowhere")) == 64
