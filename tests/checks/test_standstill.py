@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.checks.history_builder import PlantedRun, Record, finding, judged, not_passed
 
+POOL = "prediction_pool.json"
 TELEMETRY = "telemetry/learning_health_latest.json"
 
 
@@ -61,3 +62,18 @@ def test_what_ends_in_a_fault_need_not_be_written(planted: PlantedRun) -> None:
     planted.config["criteria"] = {"telemetry": {}}
     freeze(planted, TELEMETRY, slice(2))
     assert finding(judged(planted), "telemetry").outcome == "pass"
+
+
+def test_a_pool_that_stops_while_learning_goes_on_is_stale(control: PlantedRun) -> None:
+    """It has risen far enough before that."""
+    freeze(control, POOL, slice(8))
+    found = finding(judged(control), "convergence")
+    assert found.outcome == "fail" and "stale" in found.summary
+
+
+def test_a_pool_may_stay_when_there_are_no_new_draws(control: PlantedRun) -> None:
+    """What was asked for before is learned from the same draws as the last pool."""
+    stay = freeze(control, POOL, slice(8))
+    control.event("injector_stopped")["t_s"] = stay[-1]["t_s"] + 1.0
+    control.config["criteria"] = {"convergence": {"min_rise": 0.2}}
+    assert finding(judged(control), "convergence").outcome == "pass"
