@@ -1,7 +1,8 @@
 """Convergence: with a known seed, the predictions must come true more and more often.
 
 The hit rate of every version of the prediction pool is recomputed against the generator; what the
-Watcher says of its own hit rate is not read.
+Watcher says of its own hit rate is not read. A pool that stays while learning goes on converges to
+nothing, however good its last version was.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from chaos.checks.base import Check, Params, needs
 from chaos.checks.finding import Evidence, Finding
 from chaos.checks.java_lcg import first_draws
 from chaos.checks.run_view import RunView
+from chaos.checks.standstill import stood_still
 
 _POOLS_MIN = 4
 _ALREADY_THERE = 0.9
@@ -53,6 +55,19 @@ def judge(view: RunView, params: ConvergenceParams) -> list[Finding]:
                 summary=f"{len(pools)} prediction pools seen, {_POOLS_MIN} are needed",
                 measured=len(pools),
                 limit=_POOLS_MIN,
+            )
+        ]
+    # Without new draws a Watcher may predict the same again.
+    stopped = view.last("injector_stopped")
+    stale = stood_still(view, of.path, stopped[1].t_s if stopped else None)
+    if stale is not None:
+        return [
+            Finding(
+                outcome="fail",
+                summary=f"{len(pools)} prediction pools, stale: {stale.text}",
+                measured=stale.dispatches,
+                limit=1,
+                evidence=[stale.evidence],
             )
         ]
     rates = _hit_rates(view, [horizon for _, _, (horizon, _) in pools])

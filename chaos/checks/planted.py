@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -16,6 +17,10 @@ from chaos.checks.collection import left_out
 from chaos.checks.decision import text_hash
 from chaos.checks.finding import Evidence
 from chaos.checks.run_view import FaultWindow, RunView
+from chaos.history import FaultState
+
+if TYPE_CHECKING:
+    from chaos.checks.hash_sets import Mask
 
 # A good request that a fault has submitted while it recovered: in the evidence of that.
 _AFTER = "submitted_after"
@@ -67,11 +72,36 @@ def good_requests(view: RunView) -> dict[str, Evidence]:
             if end in ("archived", "once"):
                 text = f"{name} planted by {window.fault_id}"
                 found[name] = Evidence(window.ref("injected"), text)
-        for state in ("recovered", "recovery_unproven"):
-            name = str(window.evidence(state).get(_AFTER) or "")
-            if name:
-                text = f"{name} submitted after {window.fault_id}"
-                found[name] = Evidence(window.ref(state), text)
+        state, name = _submitted_after(window)
+        if name:
+            text = f"{name} submitted after {window.fault_id}"
+            found[name] = Evidence(window.ref(state), text)
+    return found
+
+
+def _submitted_after(window: FaultWindow) -> tuple[FaultState, str]:
+    """(the state whose record says so, the request that it submitted itself, "" for none)."""
+    states: tuple[FaultState, ...] = ("recovered", "recovery_unproven")
+    told = [(state, str(window.evidence(state).get(_AFTER) or "")) for state in states]
+    return next((one for one in reversed(told) if one[1]), told[0])
+
+
+def asked_by_faults(view: RunView) -> Mask:
+    """The decisions on requests that faults have put into the queue, whatever became of them.
+
+    A fault may put a request of the Watcher's own there once more, under the same name
+    (`queue_duplicate_file`): what was decided before the fault was armed is the Watcher's.
+    """
+    from chaos.checks.hash_sets import among
+
+    table, hashes_of = view.files.decisions, view.files.hashes_of
+    after = [_submitted_after(window)[1] for window in view.faults]
+    found: Mask = among(table.request, hashes_of(after))
+    for window in view.faults:
+        armed_s = window.at_s("armed")
+        if armed_s is not None and window.planted:
+            named = among(table.request, hashes_of(window.planted))
+            found |= named & ~(table.end_s < armed_s)
     return found
 
 

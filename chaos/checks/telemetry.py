@@ -1,4 +1,5 @@
-"""Telemetry: every version that was seen is valid, and the model count really advances.
+"""Telemetry: every version that was seen is valid, none stays while learning goes on, and the model
+count really advances.
 
 Judged from the versions recorded during the run: the last file alone cannot show that it was
 torn or stood still an hour ago.
@@ -13,6 +14,7 @@ from chaos.checks.base import Check, Params, needs
 from chaos.checks.clock import put_back_one
 from chaos.checks.finding import Evidence, Finding, plural
 from chaos.checks.run_view import RunView
+from chaos.checks.standstill import stood_still
 from chaos.checks.watcher_files import parsed_time
 
 _VERSIONS_MIN = 2
@@ -81,11 +83,19 @@ def _finding(
             evidence=wrong,
         )
     if len(seen) < _VERSIONS_MIN:
-        stale = learned >= _VERSIONS_MIN
         return Finding(
-            outcome="fail" if stale else "inconclusive",
+            outcome="fail" if learned >= _VERSIONS_MIN else "inconclusive",
             summary=f"{plural(len(seen), 'version')} seen after {learned} learning dispatches",
             evidence=shown,
+        )
+    stale = stood_still(view, view.target.telemetry.path)
+    if stale is not None:
+        return Finding(
+            outcome="fail",
+            summary=f"{len(seen)} versions, stale: {stale.text}",
+            measured=stale.dispatches,
+            limit=1,
+            evidence=[stale.evidence, *shown],
         )
     rose = seen[-1][1] > seen[0][1] and seen[-1][2] > seen[0][2]
     return Finding(

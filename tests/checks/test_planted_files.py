@@ -217,3 +217,40 @@ def test_a_halt_within_a_fault_is_judged_too(
 ) -> None:
     plant(planted, {BAD: "quarantined"}, halts=[halt])
     assert outcomes(planted)["halt"] == outcome
+
+
+def selfplay_of_its_own(run: PlantedRun) -> list[dict[str, Any]]:
+    """Decisions on the Watcher's own requests for selfplay, in their order."""
+    return [
+        decision
+        for decision in run.decisions
+        if decision["dispatch"] == "dispatch_selfplay" and decision["source"] != "soak_probe"
+    ]
+
+
+@pytest.mark.parametrize("after", ["", "queue_f009_after.json"])
+def test_selfplay_that_faults_ask_for_is_not_the_watchers_trigger(
+    planted: PlantedRun, after: str
+) -> None:
+    for decision in selfplay_of_its_own(planted):
+        decision["dispatch"] = "dispatch_learning"
+    plant(planted, {GOOD: "archived", ONE: "once"}, submitted_after=after)
+    if after:
+        work(planted, after)
+    for decision in planted.decisions:
+        if decision["source"].startswith("queue_fault"):
+            decision["dispatch"] = "dispatch_selfplay"
+    planted.config["criteria"] = {"selfplay_dispatches": {"min": 1}}
+    found = finding(judged(planted), "selfplay_dispatches")
+    assert (found.outcome, found.measured) == ("fail", 0)
+
+
+def test_its_own_request_that_a_fault_repeats_is_still_its_own(planted: PlantedRun) -> None:
+    """Worked off before the fault laid the same name there once more."""
+    own = selfplay_of_its_own(planted)
+    plant(planted, {own[0]["request_file"]: "once"})
+    planted.decisions.pop()
+    planted.decisions = [d for d in planted.decisions if d not in own[1:]]
+    planted.config["criteria"] = {"selfplay_dispatches": {"min": 1}}
+    found = finding(judged(planted), "selfplay_dispatches")
+    assert (found.outcome, found.measured) == ("pass", 1)
