@@ -20,6 +20,7 @@ import contextlib
 import json
 import math
 import os
+import shlex
 import signal
 import sys
 import threading
@@ -39,7 +40,8 @@ from chaos.containers.pod import HOLDER, Pod
 from chaos.containers.settings import FILE, REPO, Settings, make_project
 from chaos.errors import ChaosError
 from chaos.exitcode import ExitCode
-from chaos.history import HistoryWriter
+from chaos.history import HistoryWriter, Owner
+from chaos.output import flush, say
 from chaos.plan import Plan
 from chaos.provenance import gather
 from chaos.report.follow import Follower
@@ -49,6 +51,7 @@ from chaos.schedule import Schedule
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _SIGNALS_BEFORE_KILL = 3
+_OF_THE_WATCHER = (int(ExitCode.PASS), int(ExitCode.FAIL))
 _WORKERS = 8
 _END_LIMIT_S = 60.0  # from a signal to the end of the harness inside
 
@@ -111,10 +114,9 @@ class Conductor:
         code = stream.exit_code()
         if code != 0 and not self._signals:
             said = stream.said()
-            print(
+            _tell(
                 f"chaos: the harness in the pod ended with exit code {code}"
-                + (f":\n{said}" if said else ""),
-                file=sys.stderr,
+                + (f":\n{said}" if said else "")
             )
 
     def _hurried(self) -> bool:
@@ -159,7 +161,7 @@ def main(argv: list[str] | None = None) -> int:
     logger.add(run.logs / "conductor.log", rotation="10 MB", retention=3, enqueue=False)
     left: list[str] = []
     interrupted = False
-    problem = "interrupted before the run began"
+    problem, defect = "interrupted before the run began", False
     try:
         _record_provenance(run)
         with shown(run, args.display, no_color=args.no_color) as view:
@@ -171,10 +173,25 @@ def main(argv: list[str] | None = None) -> int:
     except ChaosError as error:
         problem = str(error)
         if not interrupted:  # what was cut off by the user is no error
-            print(f"chaos: error: {error}", file=sys.stderr)
-    if not run.history.exists():
-        _note_failure(run, problem, interrupted=interrupted)
-    return _judged(run, args.display, left, interrupted=interrupted, no_color=args.no_color)
+            _tell(f"chaos: error: {error}")
+    except Exception as error:  # a defect of ours must not exit with 1, which blames the Watcher
+        _tell_defect(error, run)
+        defect, problem = True, repr(error)
+    try:
+        if not run.history.exists():
+            owner: Owner = "harness" if defect else "infrastructure"
+            _note_failure(run, problem, owner, interrupted=interrupted)
+        code = _judged(run, args.display, left, interrupted=interrupted, no_color=args.no_color)
+    except Exception as error:
+        _tell_defect(error, run)
+        code, defect = int(ExitCode.INVALID), True
+    return int(ExitCode.INVALID) if defect and code in _OF_THE_WATCHER else code
+
+
+def _tell_defect(error: Exception, run: RunDir) -> None:
+    logger.exception("the conductor failed")
+    told = error if isinstance(error, ChaosError) else f"a defect of chaos itself ({error!r})"
+    _tell(f"chaos: error: {told}\n  see {run.logs / 'conductor.log'}")
 
 
 def _record_provenance(run: RunDir) -> None:
@@ -185,11 +202,11 @@ def _record_provenance(run: RunDir) -> None:
     run.write_json(run.provenance, {**gathered, "containers": containers})
 
 
-def _note_failure(run: RunDir, message: str, *, interrupted: bool) -> None:
+def _note_failure(run: RunDir, message: str, owner: Owner, *, interrupted: bool) -> None:
     """A run that never began is recorded as such, so that it can be judged like any other."""
     history = HistoryWriter(run.history, run.run_id)
     if not interrupted:
-        history.event("problem", severity="error", owner="infrastructure", message=message)
+        history.event("problem", severity="error", owner=owner, message=message)
     history.event("cleanup", complete=True, left=[])
     history.event("stopped", reason="interrupt" if interrupted else "error", message=message)
     history.close()
@@ -199,26 +216,25 @@ def _judged(
     run: RunDir, display: Mode, left: list[str], *, interrupted: bool, no_color: bool
 ) -> int:
     from chaos.judge import judge
-    from chaos.report.announce import announce
-    from chaos.report.write import report_run
+    from chaos.report.announce import conclude
 
     code = int(ExitCode.INTERRUPTED if interrupted else ExitCode.INVALID)
     if run.history.exists():
-        verdict = judge(run)
-        report_run(run, stream=sys.stderr if display == "json" else None)
-        announce(verdict, run, display, no_color=no_color)
-        code = int(verdict.exit_code)
+        code = conclude(judge(run), run, display, no_color=no_color)
     if left:
-        print("chaos: could not remove:\n  " + "\n  ".join(left), file=sys.stderr)
-        print(f"  next: chaos clean {run.path}", file=sys.stderr)
+        _tell("chaos: could not remove:\n  " + "\n  ".join(left))
+        _tell(f"  next: chaos clean {shlex.quote(str(run.path))}")
         return int(ExitCode.CLEANUP_INCOMPLETE)
     return code
 
 
+def _tell(text: str) -> None:
+    say(lambda: print(text, file=sys.stderr, flush=True))
+
+
 if __name__ == "__main__":
     code = main()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    flush()
     if threading.active_count() > 1:  # a log that is still followed must not keep us
         os._exit(code)
     sys.exit(code)

@@ -18,6 +18,7 @@ from typing import Any, cast
 import pytest
 import requests
 from docker import DockerClient
+from loguru import logger
 from msgspec.structs import replace
 
 from chaos.clean import clean
@@ -103,12 +104,12 @@ def test_clean_says_so_and_a_finished_run_needs_no_engine(
 
 def test_a_run_that_was_interrupted_before_it_began_is_judged_so(run: RunDir) -> None:
     """Ctrl-C while compose makes the pod is no problem of the machine."""
-    conductor._note_failure(run, "interrupted before the run began", interrupted=True)
+    conductor._note_failure(run, "cut off", "infrastructure", interrupted=True)
     assert judge(run).exit_code == ExitCode.INTERRUPTED
 
 
 def test_a_run_that_could_not_begin_is_invalid(run: RunDir) -> None:
-    conductor._note_failure(run, "no space", interrupted=False)
+    conductor._note_failure(run, "no space", "infrastructure", interrupted=False)
     assert judge(run).exit_code == ExitCode.INVALID
 
 
@@ -202,3 +203,24 @@ def test_a_pod_that_does_not_end_is_killed_again_and_then_left(
     thread.join(20)
     assert not thread.is_alive()
     assert 2 <= exec_.kills <= 6
+
+
+@pytest.mark.parametrize("where", ["conduct", "judge"])
+def test_a_defect_of_ours_is_not_the_watchers(
+    where: str, run: RunDir, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit code 4, with the place of the log; 1 would say that the Watcher failed."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise KeyError("planted")
+
+    monkeypatch.setattr(conductor, "_record_provenance", fail if where == "conduct" else print)
+    monkeypatch.setattr(conductor, "Conductor", fail)
+    if where == "judge":
+        monkeypatch.setattr("chaos.judge.judge", fail)
+    settings("unix:///nowhere").write(run)
+    assert conductor.main([str(run.path), "--display", "quiet"]) == ExitCode.INVALID
+    logger.remove()  # its file is the test's
+    told = capsys.readouterr().err
+    assert "a defect of chaos itself (KeyError('planted'))" in told
+    assert "conductor.log" in told and "Traceback" not in told
