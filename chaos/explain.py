@@ -16,6 +16,8 @@ from chaos.rundir import RunDir, find
 from chaos.target import Target
 from chaos.triage.result import Triage
 
+DEFAULT_TARGET = "reference"  # of every command that looks at a folder
+
 
 def explain(reference: str, runs: Path, *, target: str, deep: bool) -> Triage:
     """Triage of the run or the folder called `reference`.
@@ -49,7 +51,7 @@ def _run(run: RunDir) -> Triage:
 def _workspace(folder: Path, name: str, *, deep: bool) -> Triage:
     from chaos.monitor.instance import OwnFile, instance_of
     from chaos.observe.inspection import DEEP, QUICK, inspect
-    from chaos.resolve import read_target
+    from chaos.resolve import is_path, read_target
     from chaos.triage.from_workspace import triage_workspace
 
     target: Target = read_target(name)[1]
@@ -70,4 +72,7 @@ def _workspace(folder: Path, name: str, *, deep: bool) -> Triage:
         ask=deep,
         watcher=OwnFile(instance_of(target), place)() if deep else None,
     )
-    return triage_workspace(target, place, msgspec.to_builtins(snapshot))
+    # A path as an absolute one: next steps are pasted wherever somebody is.
+    word = str(Path(name).resolve()) if is_path(name) else name
+    named = "" if name == DEFAULT_TARGET else word
+    return triage_workspace(target, place, msgspec.to_builtins(snapshot), named=named)

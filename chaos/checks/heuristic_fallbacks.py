@@ -35,20 +35,27 @@ class HeuristicFallbacksParams(Params, frozen=True):
 def judge(view: RunView, params: HeuristicFallbacksParams) -> list[Finding]:
     """The plan, soak C, row "Heuristic fallbacks: 0"."""
     table = view.files.decisions
-    allowed = [
-        (w.earliest_s - _CLOCK_SLACK_S, end + params.allowance_s)
-        for w, start, end in view.injected_faults
-        if w.is_llm and w.earliest_s is not None
-    ]
     cuts = [w.cut_s for w in view.faults if w.is_llm and w.cut_s is not None]
     inner = [(start + _CLOCK_SLACK_S, end - _CLOCK_SLACK_S) for start, end in cuts]
-    outside = (table.fallback & ~_excused(table, allowed)).nonzero()[0]
+    outside = fallbacks_outside(view, params.allowance_s).nonzero()[0]
     hidden = _hidden(view, table, inner)
     findings = [_finding(view, outside, hidden, params)]
     exercised = _overlap(table.call_start_s, table.call_end_s, inner)
     if inner and not exercised.any():
         findings.append(_not_exercised(view))
     return findings
+
+
+def fallbacks_outside(view: RunView, allowance_s: float) -> Mask:
+    """The fallbacks that no fault excuses, or `allowance_s` seconds for reconnecting after it."""
+    table = view.files.decisions
+    allowed = [
+        (w.earliest_s - _CLOCK_SLACK_S, end + allowance_s)
+        for w, start, end in view.injected_faults
+        if w.is_llm and w.earliest_s is not None
+    ]
+    outside: Mask = table.fallback & ~_excused(table, allowed)
+    return outside
 
 
 def _finding(

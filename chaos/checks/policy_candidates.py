@@ -32,14 +32,14 @@ def judge(view: RunView, params: PolicyCandidatesParams) -> list[Finding]:
     table = view.files.candidates
     identified = table.identity != 0
     again = identified & among(table.identity, twice(table.identity))
-    _, firsts = np.unique(table.identity[again], return_index=True)
-    new = identified & ~again
-    new[np.flatnonzero(again)[firsts]] = True
-    doubled = int(identified.sum()) - int(new.sum())
+    doubled = int(identified.sum()) - len(np.unique(table.identity[identified]))
     folder = view.target.paths.policy_candidates.rpartition("/")[0] + "/"
-    new &= ~among(table.identity, view.files.hashes_of(before))
-    new &= ~among(table.path, view.files.hashes_of(folder + name for name in before))
-    count, wrong = int(new.sum()), doubled + int((~identified).sum())
+    old = among(table.identity, view.files.hashes_of(before))
+    old |= among(table.path, view.files.hashes_of(folder + name for name in before))
+    # Whichever file an identity was seen in before, it is not new in another.
+    new = identified & ~among(table.identity, table.identity[old & identified])
+    count = len(np.unique(table.identity[new]))
+    wrong = doubled + int((~identified).sum())
     summary = f"{plural(count, 'new candidate')} ({len(before)} before), at least "
     summary += f"{params.min_new} asked"
     if wrong:

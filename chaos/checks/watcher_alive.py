@@ -10,23 +10,22 @@ from __future__ import annotations
 from chaos.checks.base import Check, Params
 from chaos.checks.finding import Evidence, Finding, plural
 from chaos.checks.run_view import FaultWindow, RunView
+from chaos.history import Event
 
 _SHOWN_CHARS = 200
 
 
 def judge(view: RunView, params: Params) -> list[Finding]:
     """The plan, soak A, "Process alive". A run in which it never started has nothing to say."""
-    exits = view.named("watcher_exit")
-    if not exits and view.last("ready") is None:
+    if not view.named("watcher_exit") and view.last("ready") is None:
         return []
     ending = [window for window in view.faults if ends_watcher(window)]
     by_itself = [
         view.evidence(line, f"died at {event.t_s:.1f} s: {_detail(event.detail)}")
-        for line, event in exits
-        if not any(_within(window, event.t_s) for window in ending)
+        for line, event in exits_by_itself(view)
     ]
     unclean = [found for window in ending if (found := _unclean(window)) is not None]
-    lost = [found for window in ending if (found := _lost(window)) is not None]
+    lost = not_returned(view)
     said = []
     if by_itself:
         said.append(f"the Watcher died {plural(len(by_itself), 'time')}")
@@ -51,6 +50,22 @@ def judge(view: RunView, params: Params) -> list[Finding]:
 def ends_watcher(window: FaultWindow) -> bool:
     """Whether the fault ends the Watcher, or may do so, by its nature."""
     return "watcher" in (window.trait("ends") or ())
+
+
+def exits_by_itself(view: RunView) -> list[tuple[int, Event]]:
+    """(line, event) of each exit of the Watcher that no fault meant."""
+    ending = [window for window in view.faults if ends_watcher(window)]
+    return [
+        (line, event)
+        for line, event in view.named("watcher_exit")
+        if not any(_within(window, event.t_s) for window in ending)
+    ]
+
+
+def not_returned(view: RunView) -> list[Evidence]:
+    """Each fault that ended the Watcher and after which it did not come back."""
+    ending = [window for window in view.faults if ends_watcher(window)]
+    return [found for window in ending if (found := _lost(window)) is not None]
 
 
 def _within(window: FaultWindow, t_s: float) -> bool:

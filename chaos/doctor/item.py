@@ -79,6 +79,13 @@ def command_text(words: list[str], python: str) -> str:
     return shlex.join([python if word == "{python}" else word for word in words])
 
 
+def removal_text(path: Path) -> str:
+    """The command that removes `path`, to be pasted anywhere; a link itself, not what it names."""
+    import shlex
+
+    return shlex.join(["rm", "--", str(path.parent.resolve() / path.name)])
+
+
 def readable_folder(path: Path) -> bool:
     """Whether `path` is a folder that can be listed."""
     return path.is_dir() and os.access(path, os.R_OK | os.X_OK)

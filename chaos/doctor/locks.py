@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from chaos.doctor.item import Item, Patient, age_text
+from chaos.doctor.item import Item, Patient, age_text, removal_text
 from chaos.monitor.instance import OwnFile, instance_of, read_object, start_ticks
 from chaos.observe.base import select
 from chaos.target import Instance
@@ -178,20 +178,21 @@ def look_at_locks(patient: Patient) -> list[Item]:
     """One item for each lock that is not in order; one for all when they are."""
     locks = find_locks(patient)
     alive = signs_of_life(patient)
-    items = [_stale(lock, alive) for lock in locks if lock.holder in ("dead", "old")]
+    items = [_stale(patient, lock, alive) for lock in locks if lock.holder in ("dead", "old")]
     if items:
         return items
     seen = "; ".join(f"{lock.path}: {lock.seen}" for lock in locks) or "none"
     return [Item("locks", "locks", "ok", seen)]
 
 
-def _stale(lock: Lock, alive: str) -> Item:
+def _stale(patient: Patient, lock: Lock, alive: str) -> Item:
     seen = f"{lock.path}: {lock.seen}"
+    remove = removal_text(patient.workspace / lock.path)
     if lock.stale and not alive:
-        return Item("locks", "locks", "problem", seen, f"rm {lock.path} (or --fix)", fixable=True)
+        return Item("locks", "locks", "problem", seen, f"{remove} (or --fix)", fixable=True)
     doubt = f" ({alive}: not provably stale)" if alive else " (not provably stale)"
     return Item(
-        "locks", "locks", "warn", seen + doubt, f"if you know that nobody needs it: rm {lock.path}"
+        "locks", "locks", "warn", seen + doubt, f"if you know that nobody needs it: {remove}"
     )
 
 

@@ -19,6 +19,7 @@ from chaos.doctor.item import (
     age_text,
     command_text,
     readable_folder,
+    removal_text,
     short,
     size_text,
     why,
@@ -86,7 +87,7 @@ def look_at_halt_flags(patient: Patient) -> list[Item]:
                 "halt flag",
                 "problem",
                 f"{name} is set, {age}{f': {said}' if said else ''}",
-                f"when it is to run again: rm {name} (never removed by --fix)",
+                f"when it is to run again: {removal_text(path)} (never removed by --fix)",
             )
         )
     return items or [Item("halt_flag", "halt flag", "ok", f"not set ({', '.join(names)})")]

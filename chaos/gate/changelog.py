@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from chaos.checks.finding import plural
 from chaos.gate.facts import Facts
 from chaos.gate.state import GateState, GateVerdict, StepState
+from chaos.report.markup import inline
 from chaos.units import bytes_text, duration_text
 
 _PROBLEMS_SHOWN = 5
@@ -32,12 +33,12 @@ def entry_text(state: GateState, verdict: GateVerdict, facts: Mapping[str, Facts
         lines += [f"  - {_run_line(item, facts.get(item.name))}" for item in items]
         for item in items:
             problems = facts[item.name].problems if item.name in facts else []
-            lines += [f"    - {_line(text)}" for text in problems[:_PROBLEMS_SHOWN]]
+            lines += [f"    - {inline(text)}" for text in problems[:_PROBLEMS_SHOWN]]
             if len(problems) > _PROBLEMS_SHOWN:
                 lines.append(f"    - and {len(problems) - _PROBLEMS_SHOWN} more in its report")
-    lines += ["", f"**Verdict: Autonomous loop {verdict.verdict}** ({_line(verdict.reason)})"]
+    lines += ["", f"**Verdict: Autonomous loop {verdict.verdict}** ({inline(verdict.reason)})"]
     if verdict.notes:
-        lines += ["", "Notes:", "", *(f"- {_line(note)}" for note in verdict.notes)]
+        lines += ["", "Notes:", "", *(f"- {inline(note)}" for note in verdict.notes)]
     lines += ["", "Repeat a single run:", "", "```"]
     lines += [item.command for item in state.steps]
     return "\n".join([*lines, "```", ""])
@@ -79,10 +80,5 @@ def _run_line(item: StepState, facts: Facts | None) -> str:
     if not item.control:
         parts.append(plural(facts.faults, "fault") + " proven")
     if facts.convergence:
-        parts.append(f"convergence: {_line(facts.convergence)}")
+        parts.append(f"convergence: {inline(facts.convergence)}")
     return f"{name}: {item.verdict}, {', '.join(parts)} (`{item.run}`)"
-
-
-def _line(text: str) -> str:
-    """On one line, and nothing in it taken for markup of its own line."""
-    return " ".join(text.split()).replace("<", "&lt;")

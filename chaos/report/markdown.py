@@ -7,6 +7,7 @@ from typing import Any
 
 from chaos.checks.finding import Finding
 from chaos.checks.verdict import Verdict
+from chaos.report.markup import block, code, inline
 from chaos.report.words import GLYPHS, MEANING, measured_text, seconds_text
 from chaos.units import duration_text
 
@@ -27,16 +28,18 @@ def report_text(verdict: Verdict, provenance: Mapping[str, Any], triage: str = "
 
 def _head(verdict: Verdict) -> str:
     lines = [
-        f"# {GLYPHS[verdict.verdict]} {verdict.verdict.upper()}: {verdict.title or verdict.soak}",
+        f"# {GLYPHS[verdict.verdict]} {verdict.verdict.upper()}: "
+        f"{inline(verdict.title or verdict.soak)}",
         "",
-        f"**{_sentence(MEANING[verdict.verdict])}** {_sentence(verdict.reason)}",
+        f"**{_sentence(MEANING[verdict.verdict])}** {inline(_sentence(verdict.reason))}",
         "",
-        f"- run `{verdict.run_id}`, {duration_text(verdict.lasted_s)}, ended: {verdict.stopped}",
-        f"- soak `{verdict.soak}`, profile `{verdict.profile}`, seed `{verdict.seed}`, "
-        f"schedule `{verdict.schedule_hash or 'none'}`",
+        f"- run {code(verdict.run_id)}, {duration_text(verdict.lasted_s)}, "
+        f"ended: {inline(verdict.stopped)}",
+        f"- soak {code(verdict.soak)}, profile {code(verdict.profile)}, seed `{verdict.seed}`, "
+        f"schedule {code(verdict.schedule_hash or 'none')}",
         f"- exit code {verdict.exit_code}",
     ]
-    return "\n".join([*lines, *(f"- {note}" for note in verdict.notes)])
+    return "\n".join([*lines, *(f"- {inline(note)}" for note in verdict.notes)])
 
 
 def _sentence(text: str) -> str:
@@ -45,9 +48,9 @@ def _sentence(text: str) -> str:
 
 def _findings_table(findings: list[Finding]) -> str:
     rows = [
-        f"| {GLYPHS[f.outcome]} {f.outcome} | {_cell(f.title)} | {_cell(f.summary)} "
-        f"| {_cell(_value(f.measured))} | {_cell(_value(f.limit))} | {f.owner} "
-        f"| {_cell(f.origin)} |"
+        f"| {GLYPHS[f.outcome]} {f.outcome} | {inline(f.title)} | {inline(f.summary)} "
+        f"| {inline(_value(f.measured))} | {inline(_value(f.limit))} | {f.owner} "
+        f"| {inline(f.origin)} |"
         for f in findings
     ]
     head = "| outcome | finding | what was seen | measured | limit | owner | asked by |"
@@ -60,17 +63,13 @@ def _value(value: float | int | str | None) -> str:
     return "" if value is None else str(value)
 
 
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
-
-
 def _evidence(findings: list[Finding]) -> str:
     parts = ["## Evidence", "", "References are files of this folder, with the line."]
     for finding in findings:
         if not finding.evidence:
             continue
-        parts += ["", f"**{finding.title}** ({finding.outcome})", ""]
-        parts += [f"- `{e.ref}` {_cell(e.text)}" for e in finding.evidence]
+        parts += ["", f"**{inline(finding.title)}** ({finding.outcome})", ""]
+        parts += [f"- {code(e.ref)} {inline(e.text)}" for e in finding.evidence]
         more = finding.evidence_count - len(finding.evidence)
         if more > 0:
             parts.append(f"- and {more} more")
@@ -90,21 +89,22 @@ def _faults(verdict: Verdict) -> str:
     ]
     for fault in verdict.faults:
         parts.append(
-            f"| {fault.fault_id} {fault.name} | {seconds_text(fault.injected_s)} "
+            f"| {inline(f'{fault.fault_id} {fault.name}')} | {seconds_text(fault.injected_s)} "
             f"| {seconds_text(fault.proven_s)} | {seconds_text(fault.recovering_s)} "
-            f"| {seconds_text(fault.recovered_s)} | {fault.state} | `{fault.ref}` |"
+            f"| {seconds_text(fault.recovered_s)} | {inline(fault.state)} "
+            f"| {code(fault.ref, cell=True)} |"
         )
     for fault in verdict.faults:
         for word, measured in (("effect", fault.effect), ("recovery", fault.recovery)):
             if measured:
-                parts += ["", f"{fault.fault_id} {word}: {_cell(measured_text(measured))}"]
+                parts += ["", f"{inline(fault.fault_id)} {word}: {inline(measured_text(measured))}"]
     return "\n".join(parts)
 
 
 def _reproduce(verdict: Verdict) -> str:
     schedule = f"\n\nIt draws the schedule `{verdict.schedule_hash}`." if verdict.faults else ""
     return (
-        f"## Reproduce\n\n```\n{verdict.reproduce}\n```{schedule}\n\n"
+        f"## Reproduce\n\n{block([verdict.reproduce])}{schedule}\n\n"
         "Judge this record again with `chaos check` and the path of this folder."
     )
 
@@ -113,7 +113,7 @@ def _provenance(provenance: Mapping[str, Any]) -> str:
     if not provenance:
         return "## Provenance\n\nWas not recorded: the run ended before it was gathered."
     rows = [
-        f"| {_cell(str(key))} | {_cell(_provenance_value(value))} |"
+        f"| {inline(str(key))} | {inline(_provenance_value(value))} |"
         for key, value in sorted(provenance.items())
     ]
     return "\n".join(["## Provenance", "", "| what | value |", "|---|---|", *rows])

@@ -116,6 +116,7 @@ class Facts:
     held: HeldFacts = field(default_factory=HeldFacts)
     progress: ProgressFacts = ProgressFacts()
     reproduce: str = ""
+    named: str = ""  # what --target needs to say to mean `target`; empty: it needs not be said
 
     def failed_of(self, *checks: str) -> list[Finding]:
         """The failed findings of the product by any of `checks`."""

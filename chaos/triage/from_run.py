@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from chaos.checks.finding import Evidence, Finding, plural
 from chaos.checks.gpu_losses import own_losses
+from chaos.checks.heuristic_fallbacks import fallbacks_outside
 from chaos.checks.paths_taken import paths_of
 from chaos.checks.run_view import RunView
 from chaos.checks.verdict import Verdict
+from chaos.checks.watcher_alive import exits_by_itself, not_returned
 from chaos.request_file import defect
 from chaos.triage.facts import (
     BadRequest,
@@ -33,7 +35,7 @@ from chaos.triage.snapshot import allocator_lines, seen_lines
 from chaos.triage.triage import triage
 
 if TYPE_CHECKING:
-    from chaos.checks.hash_sets import Mask, Times
+    from chaos.checks.hash_sets import Mask
 
 _FULL_PART = 0.98
 _KEPT_MAX = 8
@@ -142,38 +144,22 @@ def _memory(view: RunView) -> MemoryFacts:
 def _llm(view: RunView) -> LLMFacts:
     raw = view.criteria.get("heuristic_fallbacks", {}).get("allowance_s", _ALLOWANCE_S)
     allowance_s = float(raw) if isinstance(raw, (int, float)) else _ALLOWANCE_S
-    windows = [
-        (window.earliest_s, end_s + allowance_s)
-        for window, _, end_s in view.injected_faults
-        if window.is_llm and window.earliest_s is not None
-    ]
     table = view.files.decisions
     lost_calls = table.any_call(~table.call_ok)
-    unexcused = table.any_call(
-        ~table.call_ok & ~_met(table.call_start_s, table.call_end_s, windows)
-    )
-    silent = (table.call_count == 0) & ~_met(table.start_s, table.end_s, windows)
+    # By the rule of the check: a cause that no finding counts would be a guess.
+    failed = fallbacks_outside(view, allowance_s) & (lost_calls | (table.call_count == 0))
     contradicting = table.fallback & (table.call_count > 0) & ~lost_calls
     answered = table.any_call(table.call_ok) & ~table.fallback
     lost = _server_lost(view)
     return LLMFacts(
-        failed_outside=_shown(view, table.fallback & (unexcused | silent), "without the LLM"),
-        failed_count=int((table.fallback & (unexcused | silent)).sum()),
+        failed_outside=_shown(view, failed, "without the LLM"),
+        failed_count=int(failed.sum()),
         contradicting=_shown(view, contradicting, "says fallback, and every call was answered"),
         answered_last=_last(view, answered, table.fallback),
         server_lost=lost,
         reachable="" if lost else _reachable(view),
         watched=len(table) > 0,
     )
-
-
-def _met(start_s: Times, end_s: Times, windows: Sequence[tuple[float, float]]) -> Mask:
-    """Whether each span met a fault, or the time to reconnect after it; unknown times did not."""
-    met: Mask = start_s != start_s
-    met &= False
-    for since, until in windows:
-        met |= (start_s <= until) & (end_s >= since)
-    return met
 
 
 def _shown(view: RunView, which: Mask, text: str) -> tuple[Evidence, ...]:
@@ -310,7 +296,7 @@ def _disk(view: RunView, logs: _Logs) -> DiskFacts:
 
 
 def _process(view: RunView, logs: _Logs) -> ProcessFacts:
-    exits = view.named("watcher_exit")
+    exits = exits_by_itself(view)
     died = tuple(
         view.evidence(
             line,
@@ -318,7 +304,7 @@ def _process(view: RunView, logs: _Logs) -> ProcessFacts:
             f"({_ending(event.detail.get('exit_code'))})",
         )
         for line, event in exits
-    )
+    ) + tuple(not_returned(view))
     contradiction = ""
     if exits:
         table = view.samples
@@ -329,8 +315,11 @@ def _process(view: RunView, logs: _Logs) -> ProcessFacts:
         if len(before) and bool((pids == before[-1]).any()):
             contradiction = "its exit was recorded, and the same process was sampled afterwards"
     halted = view.last("halted")
-    alive = None if view.last("ready") is None else not exits
-    told = "it ran until it was halted" if halted and not exits else ""
+    alive = None if view.last("ready") is None else not died
+    told = ""
+    if halted and not died:
+        meant = view.named("watcher_exit")
+        told = "it ran until it was halted" + (", but for what faults ended" if meant else "")
     return ProcessFacts(died, alive, tuple(logs.last_words), contradiction, told)
 
 

@@ -36,16 +36,23 @@ _NO_SPACE = ("No space left on device", "Errno 28", "ENOSPC")
 _STOPPED = ("stopped", "halted", "exited")
 
 
-def triage_workspace(target: Target, workspace: Path, snapshot: dict[str, Any]) -> Triage:
-    """Triage of a live or dead Watcher by a snapshot of its folder."""
+def triage_workspace(
+    target: Target, workspace: Path, snapshot: dict[str, Any], *, named: str = ""
+) -> Triage:
+    """Triage of a live or dead Watcher by a snapshot of its folder.
+
+    `named`: the word for `target` in the commands of next steps, "" where none is needed.
+    """
     return triage(
-        facts_of(target, workspace, snapshot),
+        facts_of(target, workspace, snapshot, named=named),
         seen=seen_lines(snapshot),
         notes=["a look at one moment: what needs time to show stays open"],
     )
 
 
-def facts_of(target: Target, workspace: Path, snapshot: dict[str, Any]) -> Facts:
+def facts_of(
+    target: Target, workspace: Path, snapshot: dict[str, Any], *, named: str = ""
+) -> Facts:
     """Everything that the rules may decide by."""
     decisions = _decisions(snapshot)
     queue = _queue(workspace, snapshot)
@@ -62,6 +69,7 @@ def facts_of(target: Target, workspace: Path, snapshot: dict[str, Any]) -> Facts
         gpu=_gpu(snapshot),
         held=held_now(snapshot),
         progress=_progress(target, workspace, snapshot, queue),
+        named=named,
     )
 
 

@@ -150,7 +150,8 @@ def _without_growth(facts: Facts, name: Name, keys: Sequence[str], what: str) ->
         why = f"the {what} were not judged in this run"
     else:
         why = "one look shows no growth"
-        command = steps.quoted("chaos", "monitor", "--workspace", facts.place)
+        where = ["--workspace", str(facts.place), *steps.target_words(facts)]
+        command = steps.quoted("chaos", "monitor", *where)
         again = Step(f"follow the {what}", command)
     return Undecided(
         name=name,

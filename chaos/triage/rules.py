@@ -168,7 +168,8 @@ def memory_leak(facts: Facts) -> Ruling:
     why = "its growth could not be judged" if facts.is_run else "one look shows no growth"
     again = steps.again(facts)
     if again is None:
-        command = steps.quoted("chaos", "run", "soak_c", "--fault", "none", "--profile", "full")
+        words = ["run", "soak_c", *steps.target_words(facts), "--fault", "none"]
+        command = steps.quoted("chaos", *words, "--profile", "full")
         again = Step("follow its memory over a whole soak", command)
     return Undecided(
         name="memory_leak",

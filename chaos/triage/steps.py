@@ -116,4 +116,10 @@ def gpu_holders() -> Step:
 
 def closer(facts: Facts) -> Step | None:
     """Look again, deeper."""
-    return Step("look closer", quoted("chaos", "triage", facts.place, "--deep"))
+    command = quoted("chaos", "triage", facts.place, *target_words(facts), "--deep")
+    return Step("look closer", command)
+
+
+def target_words(facts: Facts) -> list[str]:
+    """What makes a command look at this Watcher, and not at the one that it takes by itself."""
+    return ["--target", facts.named] if facts.named else []

@@ -5,6 +5,8 @@ from __future__ import annotations
 import textwrap
 
 from chaos.foreign import written_out
+from chaos.report.markup import block, code, inline
+from chaos.report.printable import printable
 from chaos.triage.result import TITLES, Cause, Triage
 
 _WIDTH = 96
@@ -65,47 +67,38 @@ def _wrapped(head: str, text: str, indent: str | None = None) -> str:
 
 def markdown(triage: Triage) -> str:
     """The section of the Markdown report, from its heading on; no newline at the end."""
-    parts = ["## Triage", "", _inline(triage.sentence[:1].upper() + triage.sentence[1:])]
+    parts = ["## Triage", "", inline(triage.sentence[:1].upper() + triage.sentence[1:])]
     for cause in triage.causes:
         parts += ["", f"### {TITLES[cause.name]} (owner: {cause.owner})", ""]
-        parts.append(_inline(cause.summary))
+        parts.append(inline(cause.summary))
         if cause.explains:
             parts += ["", f"Explains: {', '.join(cause.explains)}. Decided by:", ""]
         elif cause.evidence:
             parts += ["", "Decided by:", ""]
-        parts += [f"- `{one.ref}` {_inline(one.text)}" for one in cause.evidence]
+        parts += [f"- {code(one.ref)} {inline(one.text)}" for one in cause.evidence]
         if cause.steps:
-            parts += ["", "Next:", "", "```sh"]
-            for step in cause.steps:
-                parts += [f"# {' '.join(step.text.split())}", step.command]
-            parts.append("```")
+            told = [(f"# {' '.join(step.text.split())}", step.command) for step in cause.steps]
+            lines = [printable(line) for pair in told for line in pair]
+            parts += ["", "Next:", "", block(lines, "sh")]
     if triage.causes and triage.ruled_out:
         parts += ["", "Ruled out:", ""]
-        parts += [f"- {TITLES[one.name]}: {_inline(one.why)}" for one in triage.ruled_out]
+        parts += [f"- {TITLES[one.name]}: {inline(one.why)}" for one in triage.ruled_out]
     if triage.causes and triage.undecided:
         parts += ["", "Open:", ""]
         parts += [
-            f"- {TITLES[one.name]}: {_inline(one.why)}; would decide: {_inline(one.would_decide)}"
+            f"- {TITLES[one.name]}: {inline(one.why)}; would decide: {inline(one.would_decide)}"
             for one in triage.undecided
         ]
     if triage.paths:
         parts += ["", "Paths that the faults exist to exercise:", ""]
         parts += ["| fault | path | taken | shown by |", "|---|---|---|---|"]
         parts += [
-            f"| {p.fault_id} {_inline(p.fault)} | {p.role}: {_inline(p.path)} "
-            f"| {'yes' if p.taken else 'NO'} | `{p.evidence.ref}` {_inline(p.evidence.text)} |"
+            f"| {inline(f'{p.fault_id} {p.fault}')} | {p.role}: {inline(p.path)} "
+            f"| {'yes' if p.taken else 'NO'} "
+            f"| {code(p.evidence.ref, cell=True)} {inline(p.evidence.text)} |"
             for p in triage.paths
         ]
     if triage.causes and triage.seen:
-        parts += ["", "Seen while the stack was up:", "", "```"]
-        parts += [line.replace("`", "'") for line in triage.seen]
-        parts.append("```")
+        shown = block([printable(line) for line in triage.seen])
+        parts += ["", "Seen while the stack was up:", "", shown]
     return "\n".join(parts)
-
-
-_ESCAPED = {ord(sign): f"\\{sign}" for sign in "\\`*_|<>[]"}
-
-
-def _inline(text: str) -> str:
-    """Text of a log or a file inside Markdown: on one line, and nothing of it is mark-up."""
-    return " ".join(text.split()).translate(_ESCAPED)

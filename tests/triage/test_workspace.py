@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -16,10 +17,12 @@ from chaos.cli import main
 from chaos.errors import UsageError
 from chaos.explain import explain
 from chaos.observe.inspection import DEEP, QUICK, Bounds, inspect
-from chaos.resolve import read_target
+from chaos.resolve import EXPERIMENTS, read_target
 from chaos.target import Target
+from chaos.triage.facts import Facts
 from chaos.triage.from_workspace import triage_workspace
 from chaos.triage.result import Triage
+from chaos.triage.steps import closer
 
 OLD_S = 3600.0
 # Stands for a Watcher: a process with its command line that works in the folder and holds files.
@@ -245,3 +248,36 @@ def test_the_command_prints_json_for_machines(
     content = json.loads(capsys.readouterr().out)
     assert content["kind"] == "workspace"
     assert [cause["name"] for cause in content["causes"]] == ["queue_corruption"]
+
+
+def commands(found: Triage) -> list[list[str]]:
+    """The commands of `chaos` among the next steps, as a shell takes them apart."""
+    steps = [step for one in (*found.causes, *found.undecided) for step in one.steps]
+    words = [shlex.split(step.command) for step in steps]
+    return [command for command in words if command[0] == "chaos"]
+
+
+def test_next_steps_look_at_the_same_watcher(
+    workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The profile was named by a path from where triage was called; steps are pasted anywhere."""
+    own = tmp_path / "its own.yaml"
+    text = (EXPERIMENTS / "targets" / "reference.yaml").read_text()
+    own.write_text(text.replace("target: reference", "target: its_own"))
+    monkeypatch.chdir(tmp_path)
+    found = commands(explain(str(workspace), tmp_path, target="./its own.yaml", deep=False))
+    assert {words[1] for words in found} >= {"monitor", "run"}
+    for words in found:
+        assert words[words.index("--target") + 1] == str(own), words
+
+
+def test_next_steps_name_no_target_where_none_was_needed(workspace: Path, tmp_path: Path) -> None:
+    found = commands(explain(str(workspace), tmp_path, target="reference", deep=False))
+    assert found and not any("--target" in words for words in found)
+
+
+def test_looking_closer_looks_at_the_same_watcher(target: Target, workspace: Path) -> None:
+    for named, words in (("mine", ["--target", "mine"]), ("", [])):
+        step = closer(Facts(workspace, workspace, is_run=False, target=target, named=named))
+        assert step is not None
+        assert shlex.split(step.command) == ["chaos", "triage", str(workspace), *words, "--deep"]
