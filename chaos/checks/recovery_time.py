@@ -1,4 +1,8 @@
-"""Recovery time: how long after the LLM came back until the Watcher used it again.
+"""Recovery time: how long after the LLM came back the Watcher still wanted an answer and had none.
+
+The LLM server is stopped for the work of a dispatch, and a Watcher without work asks nothing: that
+time is not the connection's. Counted is what a call that was open at the recovery still took; time
+in which a call was due and none was made; and everything from the first call after the recovery on.
 
 A Watcher that was ended comes back itself, perhaps to an LLM server that it had stopped for a
 dispatch: from its recovery on the same time counts.
@@ -18,7 +22,7 @@ from chaos.checks.watcher_alive import ends_watcher
 
 
 class RecoveryTimeParams(Params, frozen=True):
-    """`limit_s`: from the proof that the LLM answers again to the Watcher's first answer of it."""
+    """`limit_s`: how long, once the LLM provably answers again, the Watcher may lack an answer."""
 
     limit_s: Annotated[float, msgspec.Meta(gt=0)] = 20.0
 
@@ -38,7 +42,8 @@ def judge(view: RunView, params: RecoveryTimeParams) -> list[Finding]:
         what = "no fault of the LLM and no end of the Watcher"
         reason = f"{what} has recovered" if asked else f"{what} was scheduled"
         return [Finding(outcome="inconclusive" if asked else "skipped", summary=reason)]
-    judged = [_recovery(view, window, params.limit_s) for window in recovered]
+    work = _Work(view)
+    judged = [_recovery(view, work, window, params.limit_s) for window in recovered]
     outcomes = [one.outcome for one in judged]
     outcome: Outcome = "fail" if "fail" in outcomes else "inconclusive"
     times = [one.took_s for one in judged if one.took_s is not None]
@@ -62,7 +67,7 @@ def _concerns(window: FaultWindow) -> bool:
     return window.is_llm or ends_watcher(window)
 
 
-def _recovery(view: RunView, window: FaultWindow, limit_s: float) -> _Recovery:
+def _recovery(view: RunView, work: _Work, window: FaultWindow, limit_s: float) -> _Recovery:
     recovered_s = window.end_s or 0.0
     healed_s = window.at_s("recovering")
     begin_s = recovered_s if healed_s is None else healed_s
@@ -73,17 +78,22 @@ def _recovery(view: RunView, window: FaultWindow, limit_s: float) -> _Recovery:
     name = f"{window.fault_id} {window.name}"
     if len(answers):
         first = answers[ends[answers].argmin()]
-        took_s = max(0.0, float(ends[first]) - recovered_s)
+        answer_s = float(ends[first])
+        took_s = _lacked_s(view, work, recovered_s, answer_s)
         line = int(table.lines[table.call_of[first]])
         ref = view.files.ref(view.target.decisions.path, line)
         outcome: Outcome = "pass" if took_s <= limit_s else "fail"
-        return _Recovery(outcome, took_s, Evidence(ref, f"{name}: answered after {took_s:.1f} s"))
+        text = f"{name}: answered {max(0.0, answer_s - recovered_s):.1f} s after the recovery"
+        return _Recovery(outcome, took_s, Evidence(ref, f"{text}, {took_s:.1f} s after it was due"))
     ref = window.ref("recovered")
     if until_s - recovered_s < limit_s:
         return _Recovery("inconclusive", None, Evidence(ref, f"{name}: too little time was left"))
-    if not _had_work(view, recovered_s, until_s):
-        return _Recovery("inconclusive", None, Evidence(ref, f"{name}: nothing was to be decided"))
-    return _Recovery("fail", None, Evidence(ref, f"{name}: the connection was never used again"))
+    lacked_s = _lacked_s(view, work, recovered_s, until_s)
+    if lacked_s < limit_s:
+        text = f"an answer was due for {lacked_s:.1f} s" if lacked_s else "no answer was due"
+        return _Recovery("inconclusive", None, Evidence(ref, f"{name}: {text}"))
+    text = f"no answer in the {lacked_s:.1f} s in which one was due"
+    return _Recovery("fail", None, Evidence(ref, f"{name}: {text}"))
 
 
 def _watched_until(view: RunView, window: FaultWindow) -> float:
@@ -93,14 +103,79 @@ def _watched_until(view: RunView, window: FaultWindow) -> float:
     return min([s for s in others if s > after_s] + [view.measured_span_s()[1]])
 
 
-def _had_work(view: RunView, since_s: float, until_s: float) -> bool:
+def _lacked_s(view: RunView, work: _Work, since_s: float, to_s: float) -> float:
+    """How long in that time an answer was due: see the module.
+
+    From the first call on without a break, also where it failed and the Watcher paused. A call
+    that does not say when it began may have begun at once.
+    """
+    import numpy as np
+
+    if to_s <= since_s:
+        return 0.0
     table = view.files.decisions
-    inside = table.dispatched & (table.end_s > since_s) & (table.end_s <= until_s)
-    decided = bool(inside.any())
-    return decided or any(
-        op.op == "submit" and op.outcome == "ok" and since_s <= op.t_s <= until_s
-        for _, op in view.ops
-    )
+    ends = table.call_end_s
+    starts = np.where(np.isnan(table.call_start_s), since_s, table.call_start_s)
+    inside = (ends > since_s) & (starts < to_s)
+    open_ends, begun = ends[inside & (starts < since_s)], starts[inside & (starts >= since_s)]
+    hung_s = min(float(open_ends.max()), to_s) - since_s if len(open_ends) else 0.0
+    first_s = float(begun.min()) if len(begun) else to_s
+    lacked_s = hung_s + _idle_s(view, work, since_s, first_s) + to_s - first_s
+    return min(lacked_s, to_s - since_s)
+
+
+def _idle_s(view: RunView, work: _Work, since_s: float, to_s: float) -> float:
+    """How long a call was due and no decision that made one was at work.
+
+    Due once the Watcher has had the time to find the work that waited, or from the first dispatch
+    that never asked the LLM.
+    """
+    import numpy as np
+
+    table = view.files.decisions
+    asked = table.call_count > 0
+    starts = np.where(np.isnan(table.start_s), table.end_s, table.start_s)
+    silent = starts[table.dispatched & ~asked & (starts >= since_s)]
+    due_s = work.waits_from_s(since_s) + view.target.poll_interval_s
+    due_s = float(silent.min(initial=due_s))
+    if due_s >= to_s:
+        return 0.0
+    # A decision that does not say when it began may have been at work all the time.
+    starts = np.where(np.isnan(table.start_s), due_s, table.start_s)
+    busy = asked & (table.end_s > due_s) & (starts < to_s)
+    worked_s = np.minimum(table.end_s[busy], to_s) - np.maximum(starts[busy], due_s)
+    return max(0.0, to_s - due_s - float(worked_s.sum()))
+
+
+class _Work:
+    """When each request was emitted, and when it was first taken up: sorted once for all faults."""
+
+    def __init__(self, view: RunView) -> None:
+        import numpy as np
+
+        from chaos.checks.hash_sets import among
+
+        files, table = view.files, view.files.decisions
+        submits = [op for _, op in view.ops if op.op == "submit" and op.outcome == "ok"]
+        requests = np.append(files.hashes_of(op.id for op in submits), files.diagnosed.request)
+        emitted_s = np.append([op.t_s for op in submits], files.diagnosed.t_s)
+        asked = ~among(requests, files.hashes_of(files.quarantined)) & ~np.isnan(emitted_s)
+        requests, self._emitted_s = requests[asked], emitted_s[asked]
+        self._taken_s = np.full(len(requests), np.inf)
+        if len(table):
+            starts = np.where(np.isnan(table.start_s), table.end_s, table.start_s)
+            order = np.lexsort((starts, table.request))
+            decided = table.request[order]
+            place = np.minimum(np.searchsorted(decided, requests), len(order) - 1)
+            known = decided[place] == requests
+            self._taken_s[known] = starts[order[place[known]]]
+
+    def waits_from_s(self, since_s: float) -> float:
+        """From when on, after `since_s`, a request waited that was not taken up by then; infinite
+        for none.
+        """
+        waiting = self._emitted_s[self._taken_s >= since_s]
+        return max(since_s, float(waiting.min())) if len(waiting) else float("inf")
 
 
 CHECK = Check(
