@@ -178,6 +178,9 @@ class Paths(_Model, frozen=True):
     diagnostics: str  # glob
     diagnostics_requests: str  # field of a diagnostics file listing the requests it emitted
     diagnostics_timestamp: str = "timestamp"  # field of a diagnostics file: when it was written
+    # Field of a diagnostics file: the place of its draw in the history, from 0. Without it the
+    # files are only counted.
+    diagnostics_draw: str = ""
 
 
 class Instance(_Model, frozen=True):

@@ -1,4 +1,4 @@
-"""Draws ingested: as many as the injection rate says, and each one looked at.
+"""Draws ingested: as many as the injection rate says, and each one looked at once.
 
 Expected is what the injector makes in the time that it lives: a fault that ends it takes that time
 away, and the part of an interval that had passed. One that was paused may make up for the draws
@@ -9,13 +9,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
 from chaos.checks.base import Check, Params, needs
-from chaos.checks.finding import Evidence, Finding, plural
+from chaos.checks.finding import EVIDENCE_MAX, Evidence, Finding, plural
 from chaos.checks.run_view import FaultWindow, RunView
+from chaos.checks.watcher_files import Draw
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 
 class DrawsIngestedParams(Params, frozen=True):
@@ -40,13 +45,12 @@ def judge(view: RunView, params: DrawsIngestedParams) -> list[Finding]:
     stopped = view.last("injector_stopped")
     due = _due(view, started[1].t_s, stopped[1].t_s if stopped else view.end_s, interval_s)
     added = len(draws) - int(before[1].detail.get("draws", 0))
-    injected = sum(not draw.bootstrap for draw in draws)
-    undiagnosed = injected - len(view.files.diagnosed)
+    amiss, told, seen = _diagnosed(view, draws)
     most, least = due.draws + params.tolerance, due.draws - due.given_up - params.tolerance
     wrong = not least <= added <= most
     summary = (
         f"{added} draws in {due.lasted_s:.0f} s, {due.draws:.1f} expected at one per "
-        f"{interval_s:g} s (+/- {params.tolerance}){due.told}"
+        f"{interval_s:g} s (+/- {params.tolerance}){due.told}{told}"
     )
     evidence = [
         view.evidence(started[0], "the injector started"),
@@ -54,23 +58,49 @@ def judge(view: RunView, params: DrawsIngestedParams) -> list[Finding]:
     ]
     if stopped:
         evidence.insert(1, view.evidence(stopped[0], "the injector was stopped"))
-    if undiagnosed > 0:
-        summary += f"; {undiagnosed} of them never diagnosed"
-        evidence.append(
-            Evidence(
-                f"artefacts/{view.target.paths.diagnostics}",
-                f"{len(view.files.diagnosed)} diagnostics for {injected} injected draws",
-            )
-        )
     return [
         Finding(
-            outcome="fail" if wrong or undiagnosed > 0 else "pass",
+            outcome="fail" if wrong or amiss else "pass",
             summary=summary,
             measured=added,
             limit=f"{least:.1f} to {most:.1f}",
-            evidence=evidence,
+            evidence=evidence + seen,
         )
     ]
+
+
+def _diagnosed(view: RunView, draws: list[Draw]) -> tuple[bool, str, list[Evidence]]:
+    """(whether anything is amiss with the diagnostics, words for the summary, where to look)."""
+    import numpy as np
+
+    of, diagnosed = view.target.paths, view.files.diagnosed
+    injected = np.flatnonzero([not draw.bootstrap for draw in draws])
+    count = Evidence(
+        f"artefacts/{of.diagnostics}",
+        f"{len(diagnosed)} diagnostics for {len(injected)} injected draws",
+    )
+    if not of.diagnostics_draw:
+        missing = len(injected) - len(diagnosed)
+        told = f"; {missing} of them never diagnosed" if missing > 0 else ""
+        only = "; diagnostics were only counted, the target has no selector for their draw"
+        return missing > 0, told + only, [count] if missing > 0 else []
+    named, times = np.unique(diagnosed.draw, return_counts=True)
+    never = np.setdiff1d(injected, named)
+    doubled = np.intersect1d(injected, named[times > 1])
+    told = f"; {len(never)} of them never diagnosed" if len(never) else ""
+    told += f"; {len(doubled)} of them diagnosed more than once" if len(doubled) else ""
+    history = view.files.ref(view.target.draws.path)
+    seen = [count] if told else []
+    seen += [Evidence(history, f"draw {index} was never diagnosed") for index in _some(never)]
+    for index in _some(doubled):
+        *_, last = paths = diagnosed.paths_of(index)
+        text = f"{len(paths)} diagnostics of draw {index}"
+        seen.append(Evidence(view.files.ref(last), text))
+    return bool(told), told, seen
+
+
+def _some(indices: npt.NDArray[np.intp]) -> list[int]:
+    return [int(index) for index in indices[:EVIDENCE_MAX]]
 
 
 @dataclass(frozen=True)

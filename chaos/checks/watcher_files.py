@@ -199,6 +199,7 @@ class WatcherFiles:
             of.diagnostics,
             requests=of.diagnostics_requests,
             timestamp=of.diagnostics_timestamp,
+            draw=of.diagnostics_draw,
             run_time_s=DecisionReader(self._target.decisions, self._epoch_s).run_time_s,
             jumps=self._jumps,
         )
