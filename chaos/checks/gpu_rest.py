@@ -159,6 +159,21 @@ class Rests:
                 found.append(self._at(int(rows[np.argmin(values[rows])]), values))
         return found
 
+    def seen_stopped(self, values: Column, span: Span) -> bool:
+        """Whether `low` sees in `span` a time without the LLM server: a stop in a masked time, say,
+        is one of which nobody knows what was in use.
+        """
+        import numpy as np
+
+        t_s = self.view.samples.t_s
+        known = self.unmasked & (values == values)
+        for since_s, until_s in self.llm_stops:
+            first = np.searchsorted(t_s, max(since_s + self.lag_s, span[0]))
+            last = np.searchsorted(t_s, min(until_s + self.lag_s, span[1]), side="right")
+            if known[first:last].any():
+                return True
+        return False
+
     def _at(self, row: int, values: Column) -> Low:
         table = self.view.samples
         work = float(table.column("decisions.completed")[row])
@@ -178,8 +193,3 @@ class Rests:
         used = facts.get("used_bytes") if isinstance(facts, dict) else None
         value = used.get(device) if isinstance(used, dict) else None
         return float(value) if isinstance(value, (int, float)) else None
-
-
-def within(spans: Sequence[Span], span: Span) -> bool:
-    """Whether any of `spans` lies in `span`."""
-    return any(since_s >= span[0] and until_s <= span[1] for since_s, until_s in spans)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from chaos.checks.finding import Outcome, plural
-from chaos.checks.gpu_rest import Low, Rests, within
+from chaos.checks.gpu_rest import Low, Rests
 from chaos.checks.trend import BLOCKS, Block, growth
 
 if TYPE_CHECKING:
@@ -38,10 +38,10 @@ class Judged:
 def compared(rests: Rests, values: Column) -> tuple[Low | None, Low | None, str]:
     """(at first, at last, what was compared), like with like.
 
-    Where the server was stopped for long in one third only, the lowest of the thirds would be a
-    model apart: then what is usual while it runs is compared.
+    Where the server was seen stopped for long in one third only, the lowest of the thirds would be
+    a model apart: then what is usual while it runs is compared.
     """
-    stopped = [within(rests.llm_stops, third) for third in (rests.early, rests.late)]
+    stopped = [rests.seen_stopped(values, third) for third in (rests.early, rests.late)]
     if stopped[0] != stopped[1]:
         early, late = rests.middle(values, rests.early), rests.middle(values, rests.late)
         return early, late, "usual use"

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.checks.history_builder import (
+    BASELINE_S,
     EPOCH_S,
     FAULTS,
+    HALT_S,
     QUIET_S,
     PlantedRun,
     finding,
@@ -46,7 +49,7 @@ class GPU:
     def _stops(self) -> list[tuple[float, float]]:
         found, gone_s = [], None
         for event in self.run.llm_events:
-            if event["event"] == "gone":
+            if event["event"] in ("gone", "crashed"):
                 gone_s = event["time_s"] - EPOCH_S
             elif event["event"] == "start" and gone_s is not None:
                 found.append((gone_s, event["time_s"] - EPOCH_S))
@@ -216,6 +219,45 @@ def test_dispatches_at_the_beginning_only_are_no_growth(control: PlantedRun) -> 
     verdict = judged(control)
     assert finding(verdict, "gpu_memory").outcome == "pass"
     assert "usual use" in finding(verdict, "gpu_memory").evidence[0].text
+
+
+def stopped_in_one_third(path: Path, *, late: bool) -> tuple[PlantedRun, GPU]:
+    """Dispatches stop the server in the first third only; in the last one it crashes in a fault's
+    time, or (`late`) the other way round. No baseline, and processes are not told apart.
+    """
+    span_s = (105.0, HALT_S) if late else (BASELINE_S, BASELINE_S + 40)
+    fault_s = (20.0, 34.0) if late else (110.0, 124.0)
+    run = PlantedRun(path, cuts=(fault_s,))
+    run.config["criteria"] = {"gpu_memory": {}}
+    generations = {
+        event["generation"]
+        for event in run.llm_events
+        if event["event"] == "stop" and span_s[0] + 1 <= event["time_s"] - EPOCH_S <= span_s[1] - 2
+    }
+    run.llm_events = [
+        event
+        for event in run.llm_events
+        if (event["generation"] in generations and event["event"] in ("stop", "gone"))
+        or (event["generation"] - 1 in generations and event["event"] in ("start", "ready"))
+    ]
+    gpu = GPU(run, apart=False)
+    crash = {"time_s": EPOCH_S + fault_s[0] + 1, "event": "crashed", "pid": 9, "generation": 0}
+    again = crash | {"time_s": EPOCH_S + fault_s[1] - 4, "event": "start", "pid": 10}
+    run.llm_events = sorted([*run.llm_events, crash, again], key=lambda event: event["time_s"])
+    gpu.stops = gpu._stops()
+    return run, gpu
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_stop_that_is_masked_is_not_compared_with(tmp_path: Path, late: bool) -> None:
+    """Of what was in use in a fault's time nothing is known, in the other third neither."""
+    run, gpu = stopped_in_one_third(tmp_path / "run", late=late)
+    gpu.plant(before_mb=None)
+    found = finding(judged(run), "gpu_memory")
+    assert found.outcome == "pass" and "usual use" in found.evidence[0].text
+    gpu.idle = lambda t_s, done: IDLE_MB + (400.0 if t_s > 60 else 0.0)
+    gpu.plant(before_mb=None)
+    assert finding(judged(run), "gpu_memory").outcome == "fail"
 
 
 def test_processes_that_cannot_be_told_apart_are_said(run: PlantedRun) -> None:
