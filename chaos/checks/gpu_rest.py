@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -184,12 +184,39 @@ class Rests:
             work if work == work else 0.0,
         )
 
-    def before_stack_bytes(self, device: str) -> float | None:
-        """What was in use before the stack was started, as the provenance has it."""
+    def before_stack(self, device: str) -> tuple[float | None, str]:
+        """(bytes in use of that unit before the stack was started, as the provenance has it, "") or
+        (None, why it is not known).
+        """
         try:
             facts = self.view.run.read_json(self.view.run.provenance).get("gpu")
         except ChaosError:
-            return None
-        used = facts.get("used_bytes") if isinstance(facts, dict) else None
-        value = used.get(device) if isinstance(used, dict) else None
-        return float(value) if isinstance(value, (int, float)) else None
+            facts = None
+        used = _dict_in(facts, "used_bytes")
+        name, why = self._named_before(device, _dict_in(facts, "uuids"))
+        if used and why:
+            return None, why
+        value = used.get(name)
+        if not isinstance(value, (int, float)):
+            return None, "it was not recorded"
+        return float(value), ""
+
+    def _named_before(self, device: str, before: dict[str, Any]) -> tuple[str, str]:
+        """(the name of this unit in the provenance, "") or ("", why it is not known).
+
+        The provenance is gathered on the host. In a container that is given some of its GPUs the
+        same name stands for another one.
+        """
+        told = self.view.last("gpu_units")
+        uuid = _dict_in(told[1].detail, "uuids").get(device) if told else None
+        if uuid and before:
+            names = [name for name, one in before.items() if one == uuid]
+            return (names[0], "") if names else ("", "no GPU with this UUID was seen then")
+        if self.view.config.get("backend") == "docker":
+            return "", "which GPU of the host this is was not recorded"
+        return device, ""
+
+
+def _dict_in(facts: Any, key: str) -> dict[str, Any]:
+    found = facts.get(key) if isinstance(facts, dict) else None
+    return found if isinstance(found, dict) else {}

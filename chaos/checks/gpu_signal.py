@@ -57,9 +57,9 @@ def judged_device(rests: Rests, key: str, limit_mb: float, limit_mb_per_request:
         text = f"{name} was sampled too rarely in the first or the last third"
         return Judged(name, "inconclusive", text, 0.0, rests.view.lines or 1)
     grown_mb = (late.used_bytes - early.used_bytes) / _MB
-    before = rests.before_stack_bytes(name)
+    before, why = rests.before_stack(name)
     baseline = early.used_bytes if before is None else before
-    where = "at first" if before is None else "before the stack"
+    where = f"at first (the level before the stack: {why})" if why else "before the stack"
     text = (
         f"{name}: {baseline / _MB:.0f} MB {where}, {what} {early.used_bytes / _MB:.0f} MB in the "
         f"first third, {late.used_bytes / _MB:.0f} MB in the last one ({grown_mb:+.0f} MB)"

@@ -169,6 +169,74 @@ def test_what_is_not_freed_is_found(
     assert said in found.summary and found.owner == "product" and found.evidence
 
 
+def limited(
+    run: PlantedRun,
+    before_mb: dict[str, float],
+    before: dict[str, str],
+    now: dict[str, str],
+    *,
+    backend: str = "docker",
+) -> None:
+    """The provenance of a host with several units; `before` and `now`: their UUIDs by name, there
+    and where the samples were taken.
+    """
+    used = {name: int(mb * MB) for name, mb in before_mb.items()}
+    facts = {"gpu": {"used_bytes": used, "uuids": before}}
+    run.files["provenance.json"] = json.dumps(facts)
+    run.config["backend"] = backend
+    run.add_event(2.3, "gpu_units", owner="infrastructure", uuids=now)
+
+
+HOST = {"gpu0": "GPU-a", "gpu1": "GPU-b"}
+SLICES = {"gpu0mig1": "MIG-a", "gpu0mig2": "MIG-b"}
+
+
+@pytest.mark.parametrize(
+    ("host", "device", "uuid"),
+    [(HOST, "gpu0", "GPU-b"), (HOST, "gpu1", "GPU-b"), (SLICES, "gpu0mig1", "MIG-b")],
+)
+def test_the_level_before_is_that_of_the_same_gpu(
+    run: PlantedRun, host: dict[str, str], device: str, uuid: str
+) -> None:
+    """A container with the host's second GPU counts it anew: whatever the first one is used for,
+    what is left over is found, and what was there before is not called left over.
+    """
+    first, second = host
+    gpu = GPU(run, apart=False)
+    gpu.device = device
+    gpu.plant(before_mb=None)
+    limited(run, {first: 0.0, second: IDLE_MB}, host, {device: uuid})
+    found = finding(judged(run), "gpu_memory")
+    assert found.outcome == "pass" and "500 MB before the stack" in found.evidence[0].text
+    server_never_frees(gpu)
+    gpu.plant(before_mb=None)
+    limited(run, {first: 20_000.0, second: IDLE_MB}, host, {device: uuid})
+    assert finding(judged(run), "gpu_memory").outcome == "fail"
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "backend", "said"),
+    [
+        (HOST, {"gpu0": "GPU-c"}, "docker", "no GPU with this UUID"),
+        (HOST, {"gpu0": "GPU-c"}, "local", "no GPU with this UUID"),
+        ({}, {"gpu0": "GPU-a"}, "docker", "was not recorded"),
+        (HOST, {}, "docker", "was not recorded"),
+        ({}, {}, "local", ""),
+    ],
+)
+def test_without_the_same_gpu_there_is_no_level_before(
+    run: PlantedRun, before: dict[str, str], now: dict[str, str], backend: str, said: str
+) -> None:
+    """Names alone are believed only where both were given on the same machine."""
+    GPU(run, apart=False).plant(before_mb=None)
+    limited(run, {"gpu0": 0.0, "gpu1": 0.0}, before, now, backend=backend)
+    found = finding(judged(run), "gpu_memory")
+    assert found.outcome == ("pass" if said else "fail")
+    assert said in found.evidence[0].text
+    assert ("before the stack:" in found.evidence[0].text) == bool(said)
+    assert said in found.summary and ("not known" in found.summary) == bool(said)
+
+
 def test_growth_per_request_is_found_however_short_the_run(run: PlantedRun) -> None:
     run.config["criteria"] = {"gpu_memory": {"limit_mb": 500, "limit_mb_per_request": 2}}
     gpu = GPU(run)
