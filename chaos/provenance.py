@@ -76,7 +76,7 @@ def _cpu_model() -> str | None:
 
 
 def gpu() -> dict[str, Any]:
-    """Models, driver, and memory in use of each unit (GPU or MIG instance) before the stack is
+    """Models, driver, UUID and memory in use of each unit (GPU or MIG instance) before the stack is
     started; or why there are none. A single fact that the driver will not tell is in `untold`.
     """
     try:
@@ -94,6 +94,7 @@ def gpu() -> dict[str, Any]:
 
 def _gpu_facts(library: Any, units: list[nvml.Unit], untold: dict[str, str]) -> dict[str, Any]:
     facts: dict[str, Any] = {"devices": [], "driver": None, "mig": [], "used_bytes": {}}
+    facts["uuids"] = {unit.name: unit.uuid for unit in units if unit.uuid}
 
     def asked(what: str, ask: Callable[[], Any]) -> Any:
         try:

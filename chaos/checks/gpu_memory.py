@@ -50,6 +50,7 @@ def judge(view: RunView, params: GPUMemoryParams) -> list[Finding]:
     outside = outcome == "inconclusive" and (bool(lost) or any(one.outside for one in shown))
     if outcome == "pass":
         text = f"no growth and nothing left over on {', '.join(one.name for one in judged)}"
+        text += _no_level(rests)
     else:
         text = "; ".join(one.text for one in shown)
     return [
@@ -62,6 +63,13 @@ def judge(view: RunView, params: GPUMemoryParams) -> list[Finding]:
             evidence=[view.evidence(one.line, one.text) for one in shown],
         )
     ]
+
+
+def _no_level(rests: Rests) -> str:
+    """Where what is left over cannot be told from what was there before, and why."""
+    names = [key.partition(".")[0] for key in rests.view.samples.gpu_keys()]
+    unknown = [f"{name}: {why}" for name in names if (why := rests.before_stack(name)[1])]
+    return f"; level before the stack not known ({'; '.join(unknown[:4])})" if unknown else ""
 
 
 def _unseen(view: RunView) -> Finding:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -159,6 +159,21 @@ class Rests:
                 found.append(self._at(int(rows[np.argmin(values[rows])]), values))
         return found
 
+    def seen_stopped(self, values: Column, span: Span) -> bool:
+        """Whether `low` sees in `span` a time without the LLM server: a stop in a masked time, say,
+        is one of which nobody knows what was in use.
+        """
+        import numpy as np
+
+        t_s = self.view.samples.t_s
+        known = self.unmasked & (values == values)
+        for since_s, until_s in self.llm_stops:
+            first = np.searchsorted(t_s, max(since_s + self.lag_s, span[0]))
+            last = np.searchsorted(t_s, min(until_s + self.lag_s, span[1]), side="right")
+            if known[first:last].any():
+                return True
+        return False
+
     def _at(self, row: int, values: Column) -> Low:
         table = self.view.samples
         work = float(table.column("decisions.completed")[row])
@@ -169,17 +184,39 @@ class Rests:
             work if work == work else 0.0,
         )
 
-    def before_stack_bytes(self, device: str) -> float | None:
-        """What was in use before the stack was started, as the provenance has it."""
+    def before_stack(self, device: str) -> tuple[float | None, str]:
+        """(bytes in use of that unit before the stack was started, as the provenance has it, "") or
+        (None, why it is not known).
+        """
         try:
             facts = self.view.run.read_json(self.view.run.provenance).get("gpu")
         except ChaosError:
-            return None
-        used = facts.get("used_bytes") if isinstance(facts, dict) else None
-        value = used.get(device) if isinstance(used, dict) else None
-        return float(value) if isinstance(value, (int, float)) else None
+            facts = None
+        used = _dict_in(facts, "used_bytes")
+        name, why = self._named_before(device, _dict_in(facts, "uuids"))
+        if used and why:
+            return None, why
+        value = used.get(name)
+        if not isinstance(value, (int, float)):
+            return None, "it was not recorded"
+        return float(value), ""
+
+    def _named_before(self, device: str, before: dict[str, Any]) -> tuple[str, str]:
+        """(the name of this unit in the provenance, "") or ("", why it is not known).
+
+        The provenance is gathered on the host. In a container that is given some of its GPUs the
+        same name stands for another one.
+        """
+        told = self.view.last("gpu_units")
+        uuid = _dict_in(told[1].detail, "uuids").get(device) if told else None
+        if uuid and before:
+            names = [name for name, one in before.items() if one == uuid]
+            return (names[0], "") if names else ("", "no GPU with this UUID was seen then")
+        if self.view.config.get("backend") == "docker":
+            return "", "which GPU of the host this is was not recorded"
+        return device, ""
 
 
-def within(spans: Sequence[Span], span: Span) -> bool:
-    """Whether any of `spans` lies in `span`."""
-    return any(since_s >= span[0] and until_s <= span[1] for since_s, until_s in spans)
+def _dict_in(facts: Any, key: str) -> dict[str, Any]:
+    found = facts.get(key) if isinstance(facts, dict) else None
+    return found if isinstance(found, dict) else {}

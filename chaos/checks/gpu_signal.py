@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from chaos.checks.finding import Outcome, plural
-from chaos.checks.gpu_rest import Low, Rests, within
+from chaos.checks.gpu_rest import Low, Rests
 from chaos.checks.trend import BLOCKS, Block, growth
 
 if TYPE_CHECKING:
@@ -38,10 +38,10 @@ class Judged:
 def compared(rests: Rests, values: Column) -> tuple[Low | None, Low | None, str]:
     """(at first, at last, what was compared), like with like.
 
-    Where the server was stopped for long in one third only, the lowest of the thirds would be a
-    model apart: then what is usual while it runs is compared.
+    Where the server was seen stopped for long in one third only, the lowest of the thirds would be
+    a model apart: then what is usual while it runs is compared.
     """
-    stopped = [within(rests.llm_stops, third) for third in (rests.early, rests.late)]
+    stopped = [rests.seen_stopped(values, third) for third in (rests.early, rests.late)]
     if stopped[0] != stopped[1]:
         early, late = rests.middle(values, rests.early), rests.middle(values, rests.late)
         return early, late, "usual use"
@@ -57,9 +57,9 @@ def judged_device(rests: Rests, key: str, limit_mb: float, limit_mb_per_request:
         text = f"{name} was sampled too rarely in the first or the last third"
         return Judged(name, "inconclusive", text, 0.0, rests.view.lines or 1)
     grown_mb = (late.used_bytes - early.used_bytes) / _MB
-    before = rests.before_stack_bytes(name)
+    before, why = rests.before_stack(name)
     baseline = early.used_bytes if before is None else before
-    where = "at first" if before is None else "before the stack"
+    where = f"at first (the level before the stack: {why})" if why else "before the stack"
     text = (
         f"{name}: {baseline / _MB:.0f} MB {where}, {what} {early.used_bytes / _MB:.0f} MB in the "
         f"first third, {late.used_bytes / _MB:.0f} MB in the last one ({grown_mb:+.0f} MB)"

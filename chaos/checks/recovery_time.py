@@ -42,7 +42,8 @@ def judge(view: RunView, params: RecoveryTimeParams) -> list[Finding]:
         what = "no fault of the LLM and no end of the Watcher"
         reason = f"{what} has recovered" if asked else f"{what} was scheduled"
         return [Finding(outcome="inconclusive" if asked else "skipped", summary=reason)]
-    judged = [_recovery(view, window, params.limit_s) for window in recovered]
+    work = _Work(view)
+    judged = [_recovery(view, work, window, params.limit_s) for window in recovered]
     outcomes = [one.outcome for one in judged]
     outcome: Outcome = "fail" if "fail" in outcomes else "inconclusive"
     times = [one.took_s for one in judged if one.took_s is not None]
@@ -66,7 +67,7 @@ def _concerns(window: FaultWindow) -> bool:
     return window.is_llm or ends_watcher(window)
 
 
-def _recovery(view: RunView, window: FaultWindow, limit_s: float) -> _Recovery:
+def _recovery(view: RunView, work: _Work, window: FaultWindow, limit_s: float) -> _Recovery:
     recovered_s = window.end_s or 0.0
     healed_s = window.at_s("recovering")
     begin_s = recovered_s if healed_s is None else healed_s
@@ -78,7 +79,7 @@ def _recovery(view: RunView, window: FaultWindow, limit_s: float) -> _Recovery:
     if len(answers):
         first = answers[ends[answers].argmin()]
         answer_s = float(ends[first])
-        took_s = _lacked_s(view, recovered_s, answer_s)
+        took_s = _lacked_s(view, work, recovered_s, answer_s)
         line = int(table.lines[table.call_of[first]])
         ref = view.files.ref(view.target.decisions.path, line)
         outcome: Outcome = "pass" if took_s <= limit_s else "fail"
@@ -87,7 +88,7 @@ def _recovery(view: RunView, window: FaultWindow, limit_s: float) -> _Recovery:
     ref = window.ref("recovered")
     if until_s - recovered_s < limit_s:
         return _Recovery("inconclusive", None, Evidence(ref, f"{name}: too little time was left"))
-    lacked_s = _lacked_s(view, recovered_s, until_s)
+    lacked_s = _lacked_s(view, work, recovered_s, until_s)
     if lacked_s < limit_s:
         text = f"an answer was due for {lacked_s:.1f} s" if lacked_s else "no answer was due"
         return _Recovery("inconclusive", None, Evidence(ref, f"{name}: {text}"))
@@ -102,7 +103,7 @@ def _watched_until(view: RunView, window: FaultWindow) -> float:
     return min([s for s in others if s > after_s] + [view.measured_span_s()[1]])
 
 
-def _lacked_s(view: RunView, since_s: float, to_s: float) -> float:
+def _lacked_s(view: RunView, work: _Work, since_s: float, to_s: float) -> float:
     """How long in that time an answer was due: see the module.
 
     From the first call on without a break, also where it failed and the Watcher paused. A call
@@ -119,11 +120,11 @@ def _lacked_s(view: RunView, since_s: float, to_s: float) -> float:
     open_ends, begun = ends[inside & (starts < since_s)], starts[inside & (starts >= since_s)]
     hung_s = min(float(open_ends.max()), to_s) - since_s if len(open_ends) else 0.0
     first_s = float(begun.min()) if len(begun) else to_s
-    lacked_s = hung_s + _idle_s(view, since_s, first_s) + to_s - first_s
+    lacked_s = hung_s + _idle_s(view, work, since_s, first_s) + to_s - first_s
     return min(lacked_s, to_s - since_s)
 
 
-def _idle_s(view: RunView, since_s: float, to_s: float) -> float:
+def _idle_s(view: RunView, work: _Work, since_s: float, to_s: float) -> float:
     """How long a call was due and no decision that made one was at work.
 
     Due once the Watcher has had the time to find the work that waited, or from the first dispatch
@@ -135,8 +136,8 @@ def _idle_s(view: RunView, since_s: float, to_s: float) -> float:
     asked = table.call_count > 0
     starts = np.where(np.isnan(table.start_s), table.end_s, table.start_s)
     silent = starts[table.dispatched & ~asked & (starts >= since_s)]
-    due_s = _work_s(view, since_s) + view.target.poll_interval_s
-    due_s = float(min([due_s, *silent.tolist()]))
+    due_s = work.waits_from_s(since_s) + view.target.poll_interval_s
+    due_s = float(silent.min(initial=due_s))
     if due_s >= to_s:
         return 0.0
     # A decision that does not say when it began may have been at work all the time.
@@ -146,20 +147,35 @@ def _idle_s(view: RunView, since_s: float, to_s: float) -> float:
     return max(0.0, to_s - due_s - float(worked_s.sum()))
 
 
-def _work_s(view: RunView, since_s: float) -> float:
-    """From when on a request waited that was not taken up by `since_s`; infinite for none."""
-    import numpy as np
+class _Work:
+    """When each request was emitted, and when it was first taken up: sorted once for all faults."""
 
-    from chaos.checks.hash_sets import among
+    def __init__(self, view: RunView) -> None:
+        import numpy as np
 
-    files, table = view.files, view.files.decisions
-    submits = [op for _, op in view.ops if op.op == "submit" and op.outcome == "ok"]
-    requests = np.append(files.hashes_of(op.id for op in submits), files.diagnosed.request)
-    emitted_s = np.append([op.t_s for op in submits], files.diagnosed.t_s)
-    starts = np.where(np.isnan(table.start_s), table.end_s, table.start_s)
-    waits = ~among(requests, table.request[starts < since_s])
-    waits &= ~among(requests, files.hashes_of(files.quarantined)) & ~np.isnan(emitted_s)
-    return max(since_s, float(emitted_s[waits].min())) if waits.any() else float("inf")
+        from chaos.checks.hash_sets import among
+
+        files, table = view.files, view.files.decisions
+        submits = [op for _, op in view.ops if op.op == "submit" and op.outcome == "ok"]
+        requests = np.append(files.hashes_of(op.id for op in submits), files.diagnosed.request)
+        emitted_s = np.append([op.t_s for op in submits], files.diagnosed.t_s)
+        asked = ~among(requests, files.hashes_of(files.quarantined)) & ~np.isnan(emitted_s)
+        requests, self._emitted_s = requests[asked], emitted_s[asked]
+        self._taken_s = np.full(len(requests), np.inf)
+        if len(table):
+            starts = np.where(np.isnan(table.start_s), table.end_s, table.start_s)
+            order = np.lexsort((starts, table.request))
+            decided = table.request[order]
+            place = np.minimum(np.searchsorted(decided, requests), len(order) - 1)
+            known = decided[place] == requests
+            self._taken_s[known] = starts[order[place[known]]]
+
+    def waits_from_s(self, since_s: float) -> float:
+        """From when on, after `since_s`, a request waited that was not taken up by then; infinite
+        for none.
+        """
+        waiting = self._emitted_s[self._taken_s >= since_s]
+        return max(since_s, float(waiting.min())) if len(waiting) else float("inf")
 
 
 CHECK = Check(

@@ -2,8 +2,9 @@
 
 `gpu0.used_bytes`, `gpu0mig1.used_bytes`; `gpu0.llm_bytes`, `gpu0.watcher_bytes`,
 `gpu0.other_bytes`: what processes of that service hold. No driver, no permission, no such number:
-a stated absence, never a zero. That a GPU is lost, and is back, are events (`gpu_lost`,
-`gpu_back`), written once each time; whether a fault did it, the judge says.
+a stated absence, never a zero. Which unit a name stands for is an event, written once (`gpu_units`:
+UUIDs by name). That a GPU is lost, and is back, are events (`gpu_lost`, `gpu_back`), written once
+each time; whether a fault did it, the judge says.
 """
 
 from __future__ import annotations
@@ -74,6 +75,9 @@ class GPUs(SourceBase):
             self._absent["gpu"] = str(error)
             return
         self._nodes = {unit.name: Node(unit.node) for unit in self._units if unit.node}
+        if self._report is not None and self._units:
+            uuids = {unit.name: unit.uuid for unit in self._units if unit.uuid}
+            self._report("gpu_units", owner="infrastructure", uuids=uuids)
 
     def read(self, values: Values) -> None:
         """Adds the keys of each unit; a GPU that does not answer any more has none."""

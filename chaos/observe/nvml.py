@@ -37,7 +37,8 @@ class Untold(Exception):
 class Unit:
     """Something with memory of its own: `gpu0`, or the MIG instance `gpu0mig1`.
 
-    `split`: a GPU whose MIG mode is on; who holds its memory is asked of its instances.
+    `split`: a GPU whose MIG mode is on; who holds its memory is asked of its instances. `uuid` is
+    what the unit is called everywhere: a container that is given some of the GPUs counts them anew.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Unit:
     handle: Any
     node: str | None = None  # of a whole GPU, where the driver tells it
     split: bool = False
+    uuid: str | None = None  # where the driver tells it
 
     @property
     def whole(self) -> bool:
@@ -88,7 +90,8 @@ def units(nvml: Any) -> tuple[list[Unit], dict[str, str]]:
             absent[f"gpu{index}"] = str(error)
             continue
         split = _split(nvml, handle)
-        found.append(Unit(f"gpu{index}", index, handle, _node(nvml, handle), split))
+        node, uuid = _node(nvml, handle), _uuid(nvml, handle)
+        found.append(Unit(f"gpu{index}", index, handle, node, split, uuid))
         if not split:
             continue
         instances = list(_instances(nvml, handle, index))
@@ -115,6 +118,14 @@ def _node(nvml: Any, handle: Any) -> str | None:
         return None
 
 
+def _uuid(nvml: Any, handle: Any) -> str | None:
+    """An instance has one of its own."""
+    try:
+        return str(nvml.nvmlDeviceGetUUID(handle))
+    except nvml.NVMLError:
+        return None
+
+
 def _instances(nvml: Any, handle: Any, index: int) -> Iterator[Unit]:
     try:
         most = nvml.nvmlDeviceGetMaxMigDeviceCount(handle)
@@ -125,7 +136,8 @@ def _instances(nvml: Any, handle: Any, index: int) -> Iterator[Unit]:
             instance = nvml.nvmlDeviceGetMigDeviceHandleByIndex(handle, number)
         except nvml.NVMLError:
             continue  # the numbers have gaps, and some may not be ours
-        yield Unit(f"gpu{index}mig{number}", index, instance)
+        name = f"gpu{index}mig{number}"
+        yield Unit(name, index, instance, uuid=_uuid(nvml, instance))
 
 
 def memory_of(nvml: Any, unit: Unit) -> tuple[int, int]:

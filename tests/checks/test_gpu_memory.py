@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.checks.history_builder import (
+    BASELINE_S,
     EPOCH_S,
     FAULTS,
+    HALT_S,
     QUIET_S,
     PlantedRun,
     finding,
@@ -46,7 +49,7 @@ class GPU:
     def _stops(self) -> list[tuple[float, float]]:
         found, gone_s = [], None
         for event in self.run.llm_events:
-            if event["event"] == "gone":
+            if event["event"] in ("gone", "crashed"):
                 gone_s = event["time_s"] - EPOCH_S
             elif event["event"] == "start" and gone_s is not None:
                 found.append((gone_s, event["time_s"] - EPOCH_S))
@@ -166,6 +169,74 @@ def test_what_is_not_freed_is_found(
     assert said in found.summary and found.owner == "product" and found.evidence
 
 
+def limited(
+    run: PlantedRun,
+    before_mb: dict[str, float],
+    before: dict[str, str],
+    now: dict[str, str],
+    *,
+    backend: str = "docker",
+) -> None:
+    """The provenance of a host with several units; `before` and `now`: their UUIDs by name, there
+    and where the samples were taken.
+    """
+    used = {name: int(mb * MB) for name, mb in before_mb.items()}
+    facts = {"gpu": {"used_bytes": used, "uuids": before}}
+    run.files["provenance.json"] = json.dumps(facts)
+    run.config["backend"] = backend
+    run.add_event(2.3, "gpu_units", owner="infrastructure", uuids=now)
+
+
+HOST = {"gpu0": "GPU-a", "gpu1": "GPU-b"}
+SLICES = {"gpu0mig1": "MIG-a", "gpu0mig2": "MIG-b"}
+
+
+@pytest.mark.parametrize(
+    ("host", "device", "uuid"),
+    [(HOST, "gpu0", "GPU-b"), (HOST, "gpu1", "GPU-b"), (SLICES, "gpu0mig1", "MIG-b")],
+)
+def test_the_level_before_is_that_of_the_same_gpu(
+    run: PlantedRun, host: dict[str, str], device: str, uuid: str
+) -> None:
+    """A container with the host's second GPU counts it anew: whatever the first one is used for,
+    what is left over is found, and what was there before is not called left over.
+    """
+    first, second = host
+    gpu = GPU(run, apart=False)
+    gpu.device = device
+    gpu.plant(before_mb=None)
+    limited(run, {first: 0.0, second: IDLE_MB}, host, {device: uuid})
+    found = finding(judged(run), "gpu_memory")
+    assert found.outcome == "pass" and "500 MB before the stack" in found.evidence[0].text
+    server_never_frees(gpu)
+    gpu.plant(before_mb=None)
+    limited(run, {first: 20_000.0, second: IDLE_MB}, host, {device: uuid})
+    assert finding(judged(run), "gpu_memory").outcome == "fail"
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "backend", "said"),
+    [
+        (HOST, {"gpu0": "GPU-c"}, "docker", "no GPU with this UUID"),
+        (HOST, {"gpu0": "GPU-c"}, "local", "no GPU with this UUID"),
+        ({}, {"gpu0": "GPU-a"}, "docker", "was not recorded"),
+        (HOST, {}, "docker", "was not recorded"),
+        ({}, {}, "local", ""),
+    ],
+)
+def test_without_the_same_gpu_there_is_no_level_before(
+    run: PlantedRun, before: dict[str, str], now: dict[str, str], backend: str, said: str
+) -> None:
+    """Names alone are believed only where both were given on the same machine."""
+    GPU(run, apart=False).plant(before_mb=None)
+    limited(run, {"gpu0": 0.0, "gpu1": 0.0}, before, now, backend=backend)
+    found = finding(judged(run), "gpu_memory")
+    assert found.outcome == ("pass" if said else "fail")
+    assert said in found.evidence[0].text
+    assert ("before the stack:" in found.evidence[0].text) == bool(said)
+    assert said in found.summary and ("not known" in found.summary) == bool(said)
+
+
 def test_growth_per_request_is_found_however_short_the_run(run: PlantedRun) -> None:
     run.config["criteria"] = {"gpu_memory": {"limit_mb": 500, "limit_mb_per_request": 2}}
     gpu = GPU(run)
@@ -216,6 +287,45 @@ def test_dispatches_at_the_beginning_only_are_no_growth(control: PlantedRun) -> 
     verdict = judged(control)
     assert finding(verdict, "gpu_memory").outcome == "pass"
     assert "usual use" in finding(verdict, "gpu_memory").evidence[0].text
+
+
+def stopped_in_one_third(path: Path, *, late: bool) -> tuple[PlantedRun, GPU]:
+    """Dispatches stop the server in the first third only; in the last one it crashes in a fault's
+    time, or (`late`) the other way round. No baseline, and processes are not told apart.
+    """
+    span_s = (105.0, HALT_S) if late else (BASELINE_S, BASELINE_S + 40)
+    fault_s = (20.0, 34.0) if late else (110.0, 124.0)
+    run = PlantedRun(path, cuts=(fault_s,))
+    run.config["criteria"] = {"gpu_memory": {}}
+    generations = {
+        event["generation"]
+        for event in run.llm_events
+        if event["event"] == "stop" and span_s[0] + 1 <= event["time_s"] - EPOCH_S <= span_s[1] - 2
+    }
+    run.llm_events = [
+        event
+        for event in run.llm_events
+        if (event["generation"] in generations and event["event"] in ("stop", "gone"))
+        or (event["generation"] - 1 in generations and event["event"] in ("start", "ready"))
+    ]
+    gpu = GPU(run, apart=False)
+    crash = {"time_s": EPOCH_S + fault_s[0] + 1, "event": "crashed", "pid": 9, "generation": 0}
+    again = crash | {"time_s": EPOCH_S + fault_s[1] - 4, "event": "start", "pid": 10}
+    run.llm_events = sorted([*run.llm_events, crash, again], key=lambda event: event["time_s"])
+    gpu.stops = gpu._stops()
+    return run, gpu
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_stop_that_is_masked_is_not_compared_with(tmp_path: Path, late: bool) -> None:
+    """Of what was in use in a fault's time nothing is known, in the other third neither."""
+    run, gpu = stopped_in_one_third(tmp_path / "run", late=late)
+    gpu.plant(before_mb=None)
+    found = finding(judged(run), "gpu_memory")
+    assert found.outcome == "pass" and "usual use" in found.evidence[0].text
+    gpu.idle = lambda t_s, done: IDLE_MB + (400.0 if t_s > 60 else 0.0)
+    gpu.plant(before_mb=None)
+    assert finding(judged(run), "gpu_memory").outcome == "fail"
 
 
 def test_processes_that_cannot_be_told_apart_are_said(run: PlantedRun) -> None:

@@ -101,7 +101,7 @@ def test_a_lost_gpu_is_lost_for_new_programs_and_comes_back(gpu: Path) -> None:
         "twin available": None,
         "twin effect": False,
         "twin recovered": True,
-        "twin sampled": [],
+        "twin sampled": ["gpu_units"],
         "fault available": None,
         "fault effect": True,
         "no early recovery": True,

@@ -185,7 +185,7 @@ def test_a_number_that_is_not_told_is_absent_and_no_loss(
     source = GPUs(owners(driver, True), lambda name, **_: told.append(name))
     assert read(source) == {}
     assert source.absences() == {"gpu0.used_bytes": said, "gpu0.processes": said}
-    assert told == []
+    assert told == ["gpu_units"]
     source.close()
 
 
@@ -226,8 +226,8 @@ def test_a_gpu_that_is_lost_and_comes_back_is_told_each_time(driver: StandIn, co
         said = source.absences()["gpu1.used_bytes"]
         driver.untell("memory_error_1")
         assert len(read(source)) == 2 and source.absences() == {}
-    assert [name for name, _ in told] == ["gpu_lost", "gpu_back"] * 2
-    lost = told[0][1]
+    assert [name for name, _ in told] == ["gpu_units", *["gpu_lost", "gpu_back"] * 2]
+    lost = told[1][1]
     assert (lost["device"], lost["owner"]) == ("gpu1", "infrastructure")
     assert lost["severity"] == "warning"
     assert said in lost["message"] and lost["node"].endswith("nvidia1")
@@ -242,10 +242,10 @@ def test_a_node_that_is_taken_away_is_a_loss_although_we_keep_the_gpu(driver: St
     node = Path(f"{driver.nodes}0")
     node.rename(node.with_name("away"))
     assert read(source) == {"gpu0.used_bytes": 0}
-    assert told == ["gpu_lost"]
+    assert told == ["gpu_units", "gpu_lost"]
     node.with_name("away").rename(node)
     read(source)
-    assert told == ["gpu_lost", "gpu_back"]
+    assert told == ["gpu_units", "gpu_lost", "gpu_back"]
     source.close()
 
 
@@ -259,6 +259,25 @@ def test_a_node_is_lost_when_it_is_something_else_or_refused(tmp_path: Path) -> 
     path.unlink()
     path.mkdir()
     assert "another device" in node.lost()
+
+
+@pytest.mark.parametrize("told_uuids", [True, False])
+def test_which_gpu_a_name_stands_for_is_told_once(driver: StandIn, told_uuids: bool) -> None:
+    """In a container that was given the host's second and third GPU, the third one split."""
+    driver.gpus(2)
+    driver.tell("first", 1)
+    driver.tell("mig1", 1)
+    if not told_uuids:
+        driver.tell("uuid_error", 3)
+    told: list[tuple[str, Any]] = []
+    source = GPUs(report=lambda name, **detail: told.append((name, detail)))
+    read(source)
+    read(source)
+    ((name, detail),) = told
+    names = {"gpu0": "GPU-standin-1", "gpu1": "GPU-standin-2", "gpu1mig1": "MIG-standin-2-1"}
+    assert (name, detail["uuids"]) == ("gpu_units", names if told_uuids else {})
+    assert provenance_gpu()["uuids"] == detail["uuids"]
+    source.close()
 
 
 @pytest.mark.parametrize("code", [9, 18, 999])
@@ -296,6 +315,11 @@ def test_the_provenance_has_models_driver_and_the_level_before(driver: StandIn) 
         "driver": "570.0.standin",
         "mig": ["gpu1"],
         "used_bytes": {"gpu0": 70 * MB, "gpu1mig1": 0},
+        "uuids": {
+            "gpu0": "GPU-standin-0",
+            "gpu1": "GPU-standin-1",
+            "gpu1mig1": "MIG-standin-1-1",
+        },
         "untold": {"gpu1.used_bytes": "Insufficient Permissions"},
     }
 

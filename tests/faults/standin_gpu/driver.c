@@ -10,6 +10,9 @@
  *   memory_error_N     the error code for the memory of GPU N (with MIG: of the whole GPU)
  *   process_error_N    the same for the list of its processes
  *   init_error         the same for opening the library
+ *   first              the host's number of GPU 0, as told in a container with some of the GPUs: of
+ *                      UUIDs only
+ *   uuid_error         the error code for UUIDs
  *   numbers            added to each process number: as the host counts, seen from a container
  *
  * It cannot show how a real driver behaves where its manual leaves that open. */
@@ -129,6 +132,15 @@ int nvmlDeviceGetName(void *device, char *text, unsigned size)
 {
     snprintf(text, size, "Stand-in %d", gpu_of(device));
     return 0;
+}
+int nvmlDeviceGetUUID(void *device, char *text, unsigned size)
+{
+    long gpu = gpu_of(device) + told("first", -1, 0);
+    if (instance_of(device))
+        snprintf(text, size, "MIG-standin-%ld-%d", gpu, instance_of(device));
+    else
+        snprintf(text, size, "GPU-standin-%ld", gpu);
+    return told("uuid_error", -1, 0);
 }
 int nvmlDeviceGetMinorNumber(void *device, unsigned *number)
 {
