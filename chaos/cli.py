@@ -17,7 +17,7 @@ from chaos.doctor import arguments as doctor_arguments
 from chaos.errors import ChaosError, UsageError, unknown_name
 from chaos.exitcode import ExitCode
 from chaos.monitor import arguments as monitor_arguments
-from chaos.output import flush
+from chaos.output import adopt, settled
 
 _EXIT_CODES = """\
 exit codes:
@@ -303,10 +303,6 @@ def _report(error: ChaosError, argv: Sequence[str]) -> int:
     return error.exit_code
 
 
-# Their exit code says whether something is in order.
-_ANSWERING = frozenset({"run", "check", "gate", "replay", "canary", "doctor"})
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code. Never a traceback for what a user can meet."""
     words = list(sys.argv[1:] if argv is None else argv)
@@ -325,10 +321,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("chaos: interrupted", file=sys.stderr)
         return ExitCode.INTERRUPTED
-    except BrokenPipeError:
-        flush()
-        # Zero is an answer for some, and it would be one that nobody has found out.
-        return ExitCode.INVALID if options.command in _ANSWERING else ExitCode.PASS
     except Exception:  # a defect of ours must not exit with 1, which blames the Watcher
         import traceback
 
@@ -339,6 +331,5 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def entry() -> NoReturn:
     """The console command."""
-    code = main()
-    flush()
-    sys.exit(code)
+    adopt()
+    sys.exit(settled(main()))
