@@ -18,9 +18,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import secrets
+import stat
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -36,13 +38,35 @@ def write_atomic(path: Path, text: str) -> None:
     """Replace `path` by `text` so that a reader sees the old or the new, never half.
 
     What is no UTF-8 in it (names of others) is written out: it must not keep the rest from disk.
+    Raises `OSError`, also where `path` is a folder, a device or a pipe, which stay what they are.
     """
+    _refuse_irregular(path)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    with part.open("w", encoding="utf-8", errors="backslashreplace") as stream:
-        stream.write(text)
-        stream.flush()
-        os.fsync(stream.fileno())
-    part.replace(path)
+    try:
+        with part.open("w", encoding="utf-8", errors="backslashreplace") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        part.replace(path)
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def _refuse_irregular(path: Path) -> None:
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if not (stat.S_ISREG(mode) or stat.S_ISLNK(mode)):
+        raise FileExistsError(errno.EEXIST, "it is no regular file", str(path))
+
+
+def json_text(content: Mapping[str, Any]) -> str:
+    """The text of a JSON file of a run."""
+    return json.dumps(content, indent=2, sort_keys=True) + "\n"
 
 
 @dataclass(frozen=True)
@@ -118,7 +142,7 @@ class RunDir:
 
     def write_json(self, path: Path, content: Mapping[str, Any]) -> None:
         """Write `content` to one of the JSON files above, atomically."""
-        write_atomic(path, json.dumps(content, indent=2, sort_keys=True) + "\n")
+        write_atomic(path, json_text(content))
 
 
 def create(root: Path, soak: str, seed: int) -> RunDir:

@@ -146,7 +146,17 @@ def _places(run: RunDir, name: str, out: Path | None) -> Iterator[tuple[Path, Fo
 
 
 def _write(path: Path, text: str) -> None:
+    """A file is replaced; a pipe, a device or what a link leads to is written into."""
     try:
+        if path.is_dir():
+            raise UsageError(
+                "this is a folder, and one report is a file",
+                place=str(path),
+                next_step="name a file with --out, or leave --format out to write all into it",
+            )
+        if path.exists() and (path.is_symlink() or not path.is_file()):
+            _write_into(path, text)
+            return
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(path, text)
     except OSError as error:
@@ -155,3 +165,12 @@ def _write(path: Path, text: str) -> None:
             place=str(path),
             next_step="name another place with --out PATH",
         ) from error
+
+
+def _write_into(path: Path, text: str) -> None:
+    # Not blocking: a pipe that nobody reads is refused, and not waited for.
+    flags = os.O_WRONLY | os.O_TRUNC | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+    descriptor = os.open(path, flags)
+    os.set_blocking(descriptor, True)
+    with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as stream:
+        stream.write(text)
