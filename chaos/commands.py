@@ -9,7 +9,7 @@ import argparse
 import os
 from typing import Any
 
-from chaos.errors import UsageError
+from chaos.errors import ChaosError, UsageError
 from chaos.exitcode import ExitCode
 
 
@@ -69,18 +69,27 @@ def setup(options: argparse.Namespace) -> int:
 
 
 def check(options: argparse.Namespace) -> int:
-    """`chaos check`: judge a stored run again."""
-    from chaos.judge import check_run
+    """`chaos check`: judge a stored run again; also one that cannot be written, an archive."""
+    import sys
+
+    from chaos.checks.verdict import verdict_text
+    from chaos.judge import judgement_of, store
     from chaos.report.announce import conclude
     from chaos.report.write import refresh
     from chaos.rundir import find
 
     run = find(options.run, options.runs)
-    before = run.verdict.read_bytes() if run.verdict.is_file() else b""
-    verdict = check_run(run)
+    judgement = judgement_of(run)
+    verdict = judgement.verdict
     display = "json" if options.json else "quiet" if options.quiet else "lines"
-    changed = run.verdict.read_bytes() != before
+    before = run.verdict.read_bytes() if run.verdict.is_file() else b""
+    changed = verdict_text(verdict).encode() != before
     reports = None if options.reports else lambda: refresh(run, changed=changed)
+    try:
+        store(run, judgement)
+    except ChaosError as error:
+        text = f"chaos: {error}"
+        reports = lambda: print(text, file=sys.stderr, flush=True)  # noqa: E731
     return conclude(verdict, run, display, no_color=options.no_color, reports=reports)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from chaos.checks.verdict import Verdict
+from chaos.checks.verdict import Verdict, verdict_text
 from chaos.output import flush, say
 from chaos.rundir import RunDir
 
@@ -35,7 +35,7 @@ def conclude(
 def announce(verdict: Verdict, run: RunDir, display: str, *, no_color: bool = False) -> None:
     """json: `verdict.json` on stdout and nothing else; quiet: one line; else the whole table."""
     if display == "json":
-        sys.stdout.write(run.verdict.read_text(encoding="utf-8"))
+        sys.stdout.write(verdict_text(verdict))
         sys.stdout.flush()
         return
     if display == "quiet":
