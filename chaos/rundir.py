@@ -22,6 +22,7 @@ import errno
 import json
 import os
 import secrets
+import shlex
 import stat
 import time
 from collections.abc import Mapping
@@ -126,7 +127,7 @@ class RunDir:
         return self.path / "report.md"
 
     def read_json(self, path: Path) -> dict[str, Any]:
-        """Read one of the JSON files above; `ChaosError` names the file when it is not there."""
+        """Read one of the JSON files above; `ChaosError` names the file that cannot be read."""
         try:
             loaded = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError as error:
@@ -134,11 +135,24 @@ class RunDir:
                 f"{path.name} is missing in {self.path}",
                 next_step="the run was cut off before it was written; run it again",
             ) from error
+        except OSError as error:
+            raise self._unreadable(path, f"cannot be read: {error.strerror}") from error
         except ValueError as error:
-            raise ChaosError(f"not JSON: {error}", place=str(path)) from error
+            raise self._unreadable(path, f"not JSON: {error}") from error
+        except RecursionError as error:
+            raise self._unreadable(path, "not JSON: nested too deeply") from error
         if not isinstance(loaded, dict):
-            raise ChaosError("expected a JSON object", place=str(path))
+            raise self._unreadable(path, "expected a JSON object")
         return loaded
+
+    def _unreadable(self, path: Path, why: str) -> ChaosError:
+        if path == self.verdict:
+            step = f"judge it again: chaos check {shlex.quote(str(self.path))}"
+        elif path == self.provenance:
+            step = "restore the file, or move it away: then nothing is told of what ran"
+        else:
+            step = "restore the file, or run the soak again: without it there is no judgement"
+        return ChaosError(why, place=str(path), next_step=step)
 
     def write_json(self, path: Path, content: Mapping[str, Any]) -> None:
         """Write `content` to one of the JSON files above, atomically."""

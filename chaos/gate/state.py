@@ -27,6 +27,7 @@ import msgspec
 from chaos import __version__
 from chaos.errors import ChaosError, EnvironmentProblem, UsageError
 from chaos.gate.steps import GatePlan, GateRequest
+from chaos.history import UNREADABLE
 from chaos.rundir import RunDir, write_atomic
 
 SCHEMA = 1
@@ -124,7 +125,7 @@ class GateDir:
         """The content of `gate.json`; `UsageError` when it is not one of this version."""
         try:
             state = msgspec.json.decode(self.state.read_bytes(), type=GateState)
-        except (OSError, msgspec.MsgspecError) as error:
+        except (OSError, *UNREADABLE) as error:
             raise UsageError(
                 f"not the state of a gate: {error}",
                 place=str(self.state),

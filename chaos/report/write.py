@@ -7,6 +7,7 @@ that watches. A report that cannot be written is told, and never changes a verdi
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -85,7 +86,11 @@ def _write_cheap(run: RunDir) -> Stored:
 
 
 def _tell(run: RunDir, error: Exception) -> None:
-    told = f"chaos: a report could not be written: {error}\n  next: chaos report {run.path}"
+    step = f"chaos report {shlex.quote(str(run.path))}"
+    if isinstance(error, ChaosError) and error.next_step:
+        step = f"{error.next_step}; then: {step}"
+        error = ChaosError(error.message, place=error.place)
+    told = f"chaos: a report could not be written: {error}\n  next: {step}"
     print(told, file=sys.stderr, flush=True)
 
 
