@@ -7,6 +7,7 @@ Only the standard library is imported at the top; each command imports what it n
 from __future__ import annotations
 
 import argparse
+import errno
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -71,11 +72,20 @@ class _Parser(argparse.ArgumentParser):
         raise UsageError(message, next_step=f"{self.prog} --help")
 
 
+_PATH_SHOWN = 200
+
+
 def _whole(text: str) -> int:
     try:
         return int(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
+
+
+def _path(text: str) -> Path:
+    if not text:  # it would mean the current folder; mostly it is a variable that was not set
+        raise argparse.ArgumentTypeError("an empty path")
+    return Path(text)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -140,7 +150,7 @@ def _add(
 
 def _add_runs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--runs", metavar="DIR", type=Path, default=Path("runs"), help="where runs are stored"
+        "--runs", metavar="DIR", type=_path, default=Path("runs"), help="where runs are stored"
     )
 
 
@@ -154,7 +164,7 @@ def _add_report(commands: Any) -> None:
         help="default: all, into the run directory",
     )
     report.add_argument(
-        "--out", metavar="PATH", type=Path, help="this file (`-`: stdout); for all: this folder"
+        "--out", metavar="PATH", type=_path, help="this file (`-`: stdout); for all: this folder"
     )
     _add_runs(report)
 
@@ -242,7 +252,7 @@ def _add_gate(commands: Any) -> None:
     )
     add("--target", metavar="NAME", help="the Watcher: a target's name or the path of its file")
     add("--seed", type=_whole, metavar="N", help="of every schedule (default: random, printed)")
-    add("--config", type=Path, metavar="FILE", help="default: experiments/gate.yaml")
+    add("--config", type=_path, metavar="FILE", help="default: experiments/gate.yaml")
     add("--resume", metavar="DIR", help="go on with a gate: its folder, its name, or latest")
     add("--fail-fast", action="store_true", help="stop at the first failure of the Watcher")
     add("--sandbox", choices=("namespaces", "none"), help="as for chaos run")
@@ -318,15 +328,29 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(options.call(options))
     except ChaosError as error:
         return _report(error, words)
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            return _defect()
+        wrong = UsageError(
+            "a path is too long",
+            place=str(error.filename)[:_PATH_SHOWN] + "...",
+            next_step="name a shorter one",
+        )
+        return _report(wrong, words)
     except KeyboardInterrupt:
         print("chaos: interrupted", file=sys.stderr)
         return ExitCode.INTERRUPTED
     except Exception:  # a defect of ours must not exit with 1, which blames the Watcher
-        import traceback
+        return _defect()
 
-        traceback.print_exc()
-        print("chaos: error: this is a defect of chaos itself; please report it", file=sys.stderr)
-        return ExitCode.INVALID
+
+def _defect() -> int:
+    """Of ours, in the exception that is handled now."""
+    import traceback
+
+    traceback.print_exc()
+    print("chaos: error: this is a defect of chaos itself; please report it", file=sys.stderr)
+    return ExitCode.INVALID
 
 
 def entry() -> NoReturn:

@@ -32,6 +32,7 @@ from typing import Any
 
 from chaos.errors import ChaosError, UsageError
 
+_NAME_SHOWN = 200
 CONTAINERS = "containers.json"  # of a run in containers: what it was made of
 
 
@@ -171,12 +172,22 @@ def create(root: Path, soak: str, seed: int) -> RunDir:
             folder.mkdir(parents=True)
         _point_latest(run.path)
     except OSError as error:
-        raise ChaosError(
-            f"cannot create the run directory: {error.strerror}",
-            place=str(run.path),
-            next_step="free some space or name another folder with --runs DIR",
-        ) from error
+        raise not_created("run directory", run.path, error) from error
     return run
+
+
+_OF_THE_MACHINE = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE)
+
+
+def not_created(what: str, path: Path, error: OSError) -> ChaosError:
+    """Why a folder below --runs cannot be had: a wrong name is the user's, a full disk is not."""
+    kind = ChaosError if error.errno in _OF_THE_MACHINE else UsageError
+    space = "free some space or " if kind is ChaosError else ""
+    return kind(
+        f"cannot create the {what}: {error.strerror}",
+        place=str(path),
+        next_step=f"{space}name another folder with --runs DIR",
+    )
 
 
 def _point_latest(path: Path) -> None:
@@ -186,6 +197,23 @@ def _point_latest(path: Path) -> None:
     part.replace(link)
 
 
+def is_file(path: Path) -> bool:
+    """Whether `path`, which somebody typed, is a file; `UsageError` when that cannot be told."""
+    try:
+        return path.is_file()
+    except OSError as error:  # too long, or not ours to look at
+        raise UsageError(
+            f"cannot look there: {error.strerror}",
+            place=bounded(str(path)),
+            next_step="name another path",
+        ) from error
+
+
+def bounded(name: str) -> str:
+    """A name that somebody typed, as much of it as fits into a message."""
+    return name if len(name) <= _NAME_SHOWN else f"{name[:_NAME_SHOWN]}..."
+
+
 def find(reference: str, root: Path) -> RunDir:
     """A run by its path, by `latest` (newest of any soak), or by `<soak>/latest`."""
     candidates = [Path(reference), root / reference, root / reference / "latest"]
@@ -193,9 +221,9 @@ def find(reference: str, root: Path) -> RunDir:
         links = sorted(root.glob("*/latest"), key=lambda link: link.resolve().name)
         candidates = [links[-1]] if links else []
     for candidate in candidates:
-        if (candidate / "config.json").is_file():
+        if is_file(candidate / "config.json"):
             return RunDir(candidate.resolve())
     raise UsageError(
-        f"no run at {reference!r}",
+        f"no run at {bounded(reference)!r}",
         next_step=f"name a run directory, or one of those under {root}",
     )

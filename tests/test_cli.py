@@ -55,6 +55,12 @@ BAD_INPUT = [
     (["check"], ["RUN"]),
     (["check", "nowhere"], ["no run at 'nowhere'"]),
     (["check", "latest", "--runs", "/nonexistent"], ["no run at 'latest'"]),
+    (["check", "a" * 5000], ["cannot look there: File name too long", "aaa...", "next:"]),
+    (["triage", "a" * 5000], ["File name too long"]),
+    (["gate", "--dry-run", "--resume", "a" * 5000], ["File name too long"]),
+    (["check", "latest", "--runs", "a" * 5000], ["a path is too long", "aaa...", "next:"]),
+    (["check", "latest", "--runs", ""], ["--runs: an empty path", "chaos check --help"]),
+    (["report", "--format", "html", "--out", "", "latest"], ["--out: an empty path"]),
     (["--versoin"], ["unknown option '--versoin'", "--version"]),
 ]
 

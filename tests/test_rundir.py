@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from chaos.errors import ChaosError, UsageError
+from chaos.exitcode import ExitCode
 from chaos.rundir import create, find, write_atomic
 
 
@@ -37,12 +38,27 @@ def test_an_unknown_run_is_a_usage_error_that_names_the_folder(tmp_path: Path) -
         find("latest", tmp_path)
 
 
-def test_a_folder_that_cannot_be_made_is_one_clear_error(tmp_path: Path) -> None:
+def test_a_place_that_takes_no_folder_is_a_wrong_one(tmp_path: Path) -> None:
+    """/proc stands for a file system that has no folders of ours."""
     blocked = tmp_path / "file"
     blocked.touch()
+    for place in (blocked, Path("/proc/x")):
+        with pytest.raises(UsageError, match="cannot create") as caught:
+            create(place, "soak_c", 1)
+        assert caught.value.next_step == "name another folder with --runs DIR"
+
+
+def test_a_full_disk_is_no_wrong_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """ENOSPC at the first folder stands for a full disk."""
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "mkdir", full)
     with pytest.raises(ChaosError, match="cannot create") as caught:
-        create(blocked, "soak_c", 1)
-    assert "--runs" in caught.value.next_step
+        create(tmp_path, "soak_c", 1)
+    assert caught.value.exit_code == ExitCode.INVALID
+    assert "free some space" in caught.value.next_step
 
 
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:

@@ -25,10 +25,10 @@ from typing import Literal
 import msgspec
 
 from chaos import __version__
-from chaos.errors import ChaosError, EnvironmentProblem, UsageError
+from chaos.errors import EnvironmentProblem, UsageError
 from chaos.gate.steps import GatePlan, GateRequest
 from chaos.history import UNREADABLE
-from chaos.rundir import RunDir, write_atomic
+from chaos.rundir import RunDir, bounded, is_file, not_created, write_atomic
 
 SCHEMA = 1
 FOLDER = "gate"
@@ -165,11 +165,7 @@ def begin(plan: GatePlan, root: Path) -> tuple[GateDir, GateState]:
     try:
         gate.path.mkdir(parents=True)
     except OSError as error:
-        raise ChaosError(
-            f"cannot create the folder of the gate: {error.strerror}",
-            place=str(gate.path),
-            next_step="free some space or name another folder with --runs DIR",
-        ) from error
+        raise not_created("folder of the gate", gate.path, error) from error
     state = GateState(
         gate_id=name,
         created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -188,10 +184,10 @@ def find_gate(reference: str, root: Path) -> GateDir:
     if reference == "latest":
         candidates = sorted(folder.glob("*/"), reverse=True)
     for path in candidates:
-        if (path / "gate.json").is_file():
+        if is_file(path / "gate.json"):
             return GateDir(path.resolve())
     raise UsageError(
-        f"no gate at {reference!r}",
+        f"no gate at {bounded(reference)!r}",
         place="--resume",
         next_step=f"name the folder of a gate, one of those under {folder}, or latest",
     )
