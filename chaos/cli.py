@@ -69,7 +69,10 @@ class _Parser(argparse.ArgumentParser):
     """Reports through `UsageError`, as everything else does."""
 
     def error(self, message: str) -> NoReturn:
-        raise UsageError(message, next_step=f"{self.prog} --help")
+        step = f"{self.prog} --help"
+        if message.startswith("argument --faults: expected one"):  # `-gpu` reads as an option
+            step = f"--faults=-gpu, with =, where it begins with a minus; {step}"
+        raise UsageError(message, next_step=step)
 
 
 _PATH_SHOWN = 200
@@ -204,8 +207,8 @@ def _add_run(commands: Any) -> None:
         action="append",
         default=[],
         metavar="WHICH",
-        help="break all these: kinds, groups or `all`, comma-separated, -NAME leaves one out; "
-        "the storm is made long enough",
+        help="break all these: kinds, groups or `all`, comma-separated, -NAME leaves one out "
+        "(--faults=-gpu where it begins so); the storm is made long enough",
     )
     add("--strikes", type=_whole, metavar="N", help="draw N strikes from the faults, by weight=")
     add("--overlap", action="store_true", help="faults that allow it may be in force together")

@@ -61,6 +61,7 @@ BAD_INPUT = [
     (["check", "latest", "--runs", "a" * 5000], ["a path is too long", "aaa...", "next:"]),
     (["check", "latest", "--runs", ""], ["--runs: an empty path", "chaos check --help"]),
     (["report", "--format", "html", "--out", "", "latest"], ["--out: an empty path"]),
+    (["run", "soak_c", "--faults", "-gpu"], ["--faults: expected one", "--faults=-gpu, with ="]),
     (["--versoin"], ["unknown option '--versoin'", "--version"]),
 ]
 

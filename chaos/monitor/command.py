@@ -1,7 +1,7 @@
 """`chaos monitor`: what is watched, how it is shown, how it ends. Starts, stops, judges nothing.
 
 Exit codes: 0 ended (by Ctrl-C, SIGTERM or --count) with no alert; 5 an alert was raised, i.e. a
-threshold was crossed; 2 usage; 4 the workspace or the process is not there.
+threshold was crossed; 2 usage; 4 the workspace cannot be read or the process is not there.
 """
 
 from __future__ import annotations
