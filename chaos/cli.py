@@ -309,7 +309,9 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
 
 def _report(error: ChaosError, argv: Sequence[str]) -> int:
     """The error for people on stderr; with --json also as an object on stdout."""
-    print(f"chaos: error: {error}", file=sys.stderr)
+    from chaos.report.printable import printable
+
+    print(printable(f"chaos: error: {error}"), file=sys.stderr)
     if "--json" in argv:
         content = {"message": error.message, "place": error.place, "next_step": error.next_step}
         act.print_json({"error": {**content, "exit_code": int(error.exit_code)}})

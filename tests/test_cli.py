@@ -121,6 +121,14 @@ def test_dry_run_shows_plan_and_schedule_and_starts_nothing(tmp_path: Path) -> N
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_quiet_dry_run_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*GOLDEN, "--dry-run", "-q"]) == ExitCode.PASS
+    line = capsys.readouterr().out
+    assert line.count("\n") == 1
+    for text in ("soak_c: ", "llm_timeout", "seed 12345", GOLDEN_HASH, "2 fault(s)"):
+        assert text in line
+
+
 def test_dry_run_for_machines(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*GOLDEN, "--dry-run", "--json"]) == ExitCode.PASS
     content = json.loads(capsys.readouterr().out)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from chaos.checks.verdict import Verdict, verdict_text
 from chaos.output import flush, say
+from chaos.report.printable import printable
 from chaos.rundir import RunDir
 
 
@@ -39,7 +40,7 @@ def announce(verdict: Verdict, run: RunDir, display: str, *, no_color: bool = Fa
         sys.stdout.flush()
         return
     if display == "quiet":
-        print(f"{verdict.verdict}: {verdict.reason} | {run.path}", flush=True)
+        print(printable(f"{verdict.verdict}: {verdict.reason} | {run.path}"), flush=True)
         return
     from chaos.report.table import print_verdict, verdict_console  # rich is slow to import
 

@@ -19,6 +19,7 @@ from chaos.errors import ChaosError, UsageError
 from chaos.report.github import announce_on_github, summary_text
 from chaos.report.junit import junit_text
 from chaos.report.openmetrics import openmetrics_text
+from chaos.report.printable import printable
 from chaos.report.stored import Stored, load, markdown_of
 from chaos.rundir import RunDir, write_atomic
 
@@ -91,7 +92,7 @@ def _tell(run: RunDir, error: Exception) -> None:
         step = f"{error.next_step}; then: {step}"
         error = ChaosError(error.message, place=error.place)
     told = f"chaos: a report could not be written: {error}\n  next: {step}"
-    print(told, file=sys.stderr, flush=True)
+    print(printable(told), file=sys.stderr, flush=True)
 
 
 def write_page(run: RunDir, out: Path) -> None:
