@@ -17,6 +17,7 @@ import pytest
 from chaos.exitcode import ExitCode
 from chaos.rundir import RunDir
 from tests.checks.history_builder import PlantedRun
+from tests.report.test_conclude import inner
 
 REPO = Path(__file__).resolve().parents[1]
 ALERT = ["--alert", "none", "--alert", "watcher.pid=absent"]
@@ -115,6 +116,24 @@ def test_an_answer_that_does_not_fit_is_neither_a_pass_nor_a_failure(
             assert done.returncode == ExitCode.INVALID
             assert done.stderr.count(FULL) == 1 and "Traceback" not in done.stderr
             assert run.verdict.is_file()
+
+
+@pytest.mark.parametrize("display", ["lines", "quiet", "json"])
+def test_a_run_whose_answer_does_not_fit_has_its_verdict_stored(
+    failing: RunDir, display: str
+) -> None:
+    with full() as out:
+        done = subprocess.run(
+            [sys.executable, *inner(failing, display)],
+            cwd=REPO,
+            stdout=out,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+    assert (done.returncode, done.stderr.count(FULL)) == (ExitCode.INVALID, 1), done.stderr
+    assert '"verdict": "fail"' in failing.verdict.read_text()
 
 
 def test_a_full_device_hides_no_other_answer(tmp_path: Path) -> None:
