@@ -7,6 +7,7 @@ Only the standard library is imported at the top; each command imports what it n
 from __future__ import annotations
 
 import argparse
+import errno
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,7 +18,7 @@ from chaos.doctor import arguments as doctor_arguments
 from chaos.errors import ChaosError, UsageError, unknown_name
 from chaos.exitcode import ExitCode
 from chaos.monitor import arguments as monitor_arguments
-from chaos.output import flush
+from chaos.output import adopt, settled
 
 _EXIT_CODES = """\
 exit codes:
@@ -68,7 +69,13 @@ class _Parser(argparse.ArgumentParser):
     """Reports through `UsageError`, as everything else does."""
 
     def error(self, message: str) -> NoReturn:
-        raise UsageError(message, next_step=f"{self.prog} --help")
+        step = f"{self.prog} --help"
+        if message.startswith("argument --faults: expected one"):  # `-gpu` reads as an option
+            step = f"--faults=-gpu, with =, where it begins with a minus; {step}"
+        raise UsageError(message, next_step=step)
+
+
+_PATH_SHOWN = 200
 
 
 def _whole(text: str) -> int:
@@ -76,6 +83,12 @@ def _whole(text: str) -> int:
         return int(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
+
+
+def _path(text: str) -> Path:
+    if not text:  # it would mean the current folder; mostly it is a variable that was not set
+        raise argparse.ArgumentTypeError("an empty path")
+    return Path(text)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -140,7 +153,7 @@ def _add(
 
 def _add_runs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--runs", metavar="DIR", type=Path, default=Path("runs"), help="where runs are stored"
+        "--runs", metavar="DIR", type=_path, default=Path("runs"), help="where runs are stored"
     )
 
 
@@ -154,7 +167,7 @@ def _add_report(commands: Any) -> None:
         help="default: all, into the run directory",
     )
     report.add_argument(
-        "--out", metavar="PATH", type=Path, help="this file (`-`: stdout); for all: this folder"
+        "--out", metavar="PATH", type=_path, help="this file (`-`: stdout); for all: this folder"
     )
     _add_runs(report)
 
@@ -194,8 +207,8 @@ def _add_run(commands: Any) -> None:
         action="append",
         default=[],
         metavar="WHICH",
-        help="break all these: kinds, groups or `all`, comma-separated, -NAME leaves one out; "
-        "the storm is made long enough",
+        help="break all these: kinds, groups or `all`, comma-separated, -NAME leaves one out "
+        "(--faults=-gpu where it begins so); the storm is made long enough",
     )
     add("--strikes", type=_whole, metavar="N", help="draw N strikes from the faults, by weight=")
     add("--overlap", action="store_true", help="faults that allow it may be in force together")
@@ -242,7 +255,7 @@ def _add_gate(commands: Any) -> None:
     )
     add("--target", metavar="NAME", help="the Watcher: a target's name or the path of its file")
     add("--seed", type=_whole, metavar="N", help="of every schedule (default: random, printed)")
-    add("--config", type=Path, metavar="FILE", help="default: experiments/gate.yaml")
+    add("--config", type=_path, metavar="FILE", help="default: experiments/gate.yaml")
     add("--resume", metavar="DIR", help="go on with a gate: its folder, its name, or latest")
     add("--fail-fast", action="store_true", help="stop at the first failure of the Watcher")
     add("--sandbox", choices=("namespaces", "none"), help="as for chaos run")
@@ -296,15 +309,13 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
 
 def _report(error: ChaosError, argv: Sequence[str]) -> int:
     """The error for people on stderr; with --json also as an object on stdout."""
-    print(f"chaos: error: {error}", file=sys.stderr)
+    from chaos.report.printable import printable
+
+    print(printable(f"chaos: error: {error}"), file=sys.stderr)
     if "--json" in argv:
         content = {"message": error.message, "place": error.place, "next_step": error.next_step}
         act.print_json({"error": {**content, "exit_code": int(error.exit_code)}})
     return error.exit_code
-
-
-# Their exit code says whether something is in order.
-_ANSWERING = frozenset({"run", "check", "gate", "replay", "canary", "doctor"})
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -322,23 +333,32 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(options.call(options))
     except ChaosError as error:
         return _report(error, words)
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            return _defect()
+        wrong = UsageError(
+            "a path is too long",
+            place=str(error.filename)[:_PATH_SHOWN] + "...",
+            next_step="name a shorter one",
+        )
+        return _report(wrong, words)
     except KeyboardInterrupt:
         print("chaos: interrupted", file=sys.stderr)
         return ExitCode.INTERRUPTED
-    except BrokenPipeError:
-        flush()
-        # Zero is an answer for some, and it would be one that nobody has found out.
-        return ExitCode.INVALID if options.command in _ANSWERING else ExitCode.PASS
     except Exception:  # a defect of ours must not exit with 1, which blames the Watcher
-        import traceback
+        return _defect()
 
-        traceback.print_exc()
-        print("chaos: error: this is a defect of chaos itself; please report it", file=sys.stderr)
-        return ExitCode.INVALID
+
+def _defect() -> int:
+    """Of ours, in the exception that is handled now."""
+    import traceback
+
+    traceback.print_exc()
+    print("chaos: error: this is a defect of chaos itself; please report it", file=sys.stderr)
+    return ExitCode.INVALID
 
 
 def entry() -> NoReturn:
     """The console command."""
-    code = main()
-    flush()
-    sys.exit(code)
+    adopt()
+    sys.exit(settled(main()))

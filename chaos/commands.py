@@ -9,7 +9,7 @@ import argparse
 import os
 from typing import Any
 
-from chaos.errors import UsageError
+from chaos.errors import ChaosError, UsageError
 from chaos.exitcode import ExitCode
 
 
@@ -54,7 +54,7 @@ def run(options: argparse.Namespace) -> int:
         if options.json:
             print_json({"plan": plan.to_json(), "schedule": drawn.to_json()})
         else:
-            print(describe.full(plan, drawn))
+            print((describe.line if options.quiet else describe.full)(plan, drawn))
         return ExitCode.PASS
     display = launch.Display(json=options.json, quiet=options.quiet, no_color=options.no_color)
     os.environ["CHAOS_COMMAND_LINE"] = shlex.join(["chaos", *options.words])
@@ -69,18 +69,28 @@ def setup(options: argparse.Namespace) -> int:
 
 
 def check(options: argparse.Namespace) -> int:
-    """`chaos check`: judge a stored run again."""
-    from chaos.judge import check_run
+    """`chaos check`: judge a stored run again; also one that cannot be written, an archive."""
+    import sys
+
+    from chaos.checks.verdict import verdict_text
+    from chaos.judge import judgement_of, store
     from chaos.report.announce import conclude
+    from chaos.report.printable import printable
     from chaos.report.write import refresh
     from chaos.rundir import find
 
     run = find(options.run, options.runs)
-    before = run.verdict.read_bytes() if run.verdict.is_file() else b""
-    verdict = check_run(run)
+    judgement = judgement_of(run)
+    verdict = judgement.verdict
     display = "json" if options.json else "quiet" if options.quiet else "lines"
-    changed = run.verdict.read_bytes() != before
+    before = run.verdict.read_bytes() if run.verdict.is_file() else b""
+    changed = verdict_text(verdict).encode() != before
     reports = None if options.reports else lambda: refresh(run, changed=changed)
+    try:
+        store(run, judgement)
+    except ChaosError as error:
+        text = printable(f"chaos: {error}")
+        reports = lambda: print(text, file=sys.stderr, flush=True)  # noqa: E731
     return conclude(verdict, run, display, no_color=options.no_color, reports=reports)
 
 
@@ -145,13 +155,14 @@ def report(options: argparse.Namespace) -> int:
 def triage(options: argparse.Namespace) -> int:
     """`chaos triage`: from findings to named causes."""
     from chaos.explain import explain
+    from chaos.report.printable import printable
     from chaos.triage.text import plain
 
     found = explain(options.run, options.runs, target=options.target, deep=options.deep)
     if options.json:
         print_json(found.to_json())
     else:
-        print(plain(found))
+        print(printable(plain(found)))
     return ExitCode.PASS
 
 

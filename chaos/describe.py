@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from chaos.plan import FaultPlan, Plan
+from chaos.report.printable import printable
 from chaos.schedule import Schedule, quiet_periods_ms
 from chaos.units import duration_text
 
@@ -15,14 +16,21 @@ _NAMED_MAX = 6
 def head(plan: Plan, schedule: Schedule) -> str:
     """Three lines: what runs, with which faults, and the seed with the schedule's hash."""
     total_s = sum(length_s for _, length_s in phases(plan))
-    return "\n".join(
-        [
-            f"{plan.soak}: {plan.title} | profile {plan.profile_name}, about "
-            f"{duration_text(total_s)} | target {plan.target.target}",
-            f"faults: {faults_line(plan)}",
-            f"seed {plan.seed} | schedule {schedule.hash}, {len(schedule.items)} fault(s)",
-        ]
+    return printable(
+        "\n".join(
+            [
+                f"{plan.soak}: {plan.title} | profile {plan.profile_name}, about "
+                f"{duration_text(total_s)} | target {plan.target.target}",
+                f"faults: {faults_line(plan)}",
+                f"seed {plan.seed} | schedule {schedule.hash}, {len(schedule.items)} fault(s)",
+            ]
+        )
     )
+
+
+def line(plan: Plan, schedule: Schedule) -> str:
+    """The same on one line, for who wants no more than to know that it could run."""
+    return " | ".join(part.removeprefix("faults: ") for part in head(plan, schedule).split("\n"))
 
 
 def phases(plan: Plan) -> list[tuple[str, float]]:
@@ -99,4 +107,4 @@ def full(plan: Plan, schedule: Schedule) -> str:
     lines += [f"  {key:<30}{_value(getattr(rails, key))}" for key in rails.__struct_fields__]
     lines += ["", f"schedule {schedule.hash} (from the start of the storm)"]
     lines += [schedule_table(schedule), *_quiet(plan), "", f"reproduce: {plan.reproduce}"]
-    return "\n".join(lines)
+    return printable("\n".join(lines))

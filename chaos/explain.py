@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from chaos.errors import UsageError
-from chaos.rundir import RunDir, find
+from chaos.rundir import RunDir, find, is_file
 from chaos.target import Target
 from chaos.triage.result import Triage
 
@@ -25,7 +25,7 @@ def explain(reference: str, runs: Path, *, target: str, deep: bool) -> Triage:
     Raises `UsageError` when it is neither, `ChaosError` for a run without its config.
     """
     folder = Path(reference)
-    if folder.is_dir() and not (folder / "config.json").is_file() and not _is_run(folder, runs):
+    if not is_file(folder / "config.json") and folder.is_dir() and not _is_run(folder, runs):
         return _workspace(folder, target, deep=deep)
     return _run(find(reference, runs))
 

@@ -6,6 +6,7 @@ Python reads such bytes as lone surrogates. In records and reports they are writ
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -20,13 +21,18 @@ def written_out(text: str) -> str:
 
 def written_out_in(value: Any) -> Any:
     """The same for all texts in `value`: of a JSON object, or of a struct that stands for one."""
+    return each_text(value, written_out)
+
+
+def each_text(value: Any, change: Callable[[str], str]) -> Any:
+    """`value`, a JSON object or a struct that stands for one, with every text in it changed."""
     if isinstance(value, str):
-        return written_out(value)
+        return change(value)
     if isinstance(value, dict):
-        return {written_out_in(key): written_out_in(item) for key, item in value.items()}
+        return {each_text(k, change): each_text(item, change) for k, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return type(value)(written_out_in(item) for item in value)
+        return type(value)(each_text(item, change) for item in value)
     if isinstance(value, msgspec.Struct):
-        fields = {name: written_out_in(getattr(value, name)) for name in value.__struct_fields__}
-        return type(value)(**fields)
+        names = value.__struct_fields__
+        return type(value)(**{name: each_text(getattr(value, name), change) for name in names})
     return value

@@ -96,7 +96,31 @@ class Event(_Record, tag="event", frozen=True):
 
 Record = Header | Phase | Op | FaultRecord | Sample | Event
 
+# What decoding a line of others raises: no JSON, no such record, no UTF-8, nested too deeply.
+UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+
 _decoder: msgspec.json.Decoder[Record] = msgspec.json.Decoder(Record)
+
+
+_DEPTH_MAX = 60  # of what is told with a record; what walks through it does so recursively
+
+
+def decoded(line: bytes) -> Record:
+    """The record in one line of a history. Raises one of `UNREADABLE`."""
+    record = _decoder.decode(line)
+    if line.count(b"[") + line.count(b"{") > _DEPTH_MAX:
+        level: list[Any] = [getattr(record, "detail", None), getattr(record, "evidence", None)]
+        for _ in range(_DEPTH_MAX):
+            level = [inner for value in level for inner in _inside(value)]
+        if level:
+            raise msgspec.ValidationError("nested too deeply")
+    return record
+
+
+def _inside(value: Any) -> list[Any]:
+    if isinstance(value, dict):
+        return list(value.values())
+    return value if isinstance(value, list) else []
 
 
 class HistoryWriter:
@@ -183,6 +207,6 @@ def read_history(path: Path) -> Iterator[tuple[int, Record]]:
             if not line.endswith(b"\n"):
                 return  # torn by a crash in mid-write; what came before is whole
             try:
-                yield number, _decoder.decode(line)
-            except msgspec.MsgspecError as error:
+                yield number, decoded(line)
+            except UNREADABLE as error:
                 raise ValueError(f"{path}:{number}: not a history record: {error}") from error

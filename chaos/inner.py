@@ -18,7 +18,7 @@ from loguru import logger
 
 from chaos.errors import ChaosError
 from chaos.exitcode import ExitCode
-from chaos.output import flush, say
+from chaos.output import adopt, say, settled
 from chaos.rundir import RunDir
 from chaos.stopping import StopSignal
 
@@ -74,7 +74,7 @@ def _live_and_judge(rundir: RunDir, stop: StopSignal, display: Mode, *, no_color
 
 
 if __name__ == "__main__":
-    code = main()
-    flush()
+    adopt()
+    code = settled(main())
     # Threads of libraries must not keep the sandbox's first process alive.
     os._exit(code if code in {int(known) for known in ExitCode} else int(ExitCode.INVALID))

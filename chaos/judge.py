@@ -6,6 +6,7 @@ from the run directory, and the same history gives the same bytes.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -15,8 +16,8 @@ from chaos.checks.finding import Finding, stamped
 from chaos.checks.registry import CHECKS, check_named
 from chaos.checks.run_view import FaultWindow, RunView
 from chaos.checks.stack_health import outages
-from chaos.checks.verdict import FaultOutcome, Verdict, exit_code, merged
-from chaos.errors import ChaosError
+from chaos.checks.verdict import FaultOutcome, Verdict, exit_code, merged, verdict_text
+from chaos.errors import ChaosError, EnvironmentProblem
 from chaos.foreign import written_out_in
 from chaos.history import FaultState
 from chaos.report.markdown import report_text
@@ -28,15 +29,43 @@ from chaos.triage.text import markdown
 def judge(run: RunDir) -> Verdict:
     """Judge `run` and write its `verdict.json` and `report.md`.
 
-    Raises `ChaosError` when there is no config to judge by.
+    Raises `ChaosError` when there is no config to judge by, or when they cannot be written.
     """
+    judgement = judgement_of(run)
+    store(run, judgement)
+    return judgement.verdict
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """A verdict and its report for people (Markdown)."""
+
+    verdict: Verdict
+    report: str
+
+
+def judgement_of(run: RunDir) -> Judgement:
+    """Judge `run`; writes nothing. Raises `ChaosError` when there is no config to judge by."""
     view = RunView(run)
     verdict = verdict_of(view)
     text = report_text(verdict, _provenance(run), _triage_section(view, verdict))
-    write_atomic(run.report, text)
-    # Last: it is what says that the run was judged.
-    run.write_json(run.verdict, msgspec.to_builtins(verdict))
-    return verdict
+    return Judgement(verdict, text)
+
+
+def store(run: RunDir, judgement: Judgement) -> None:
+    """Write `verdict.json` and `report.md`; `EnvironmentProblem` when that cannot be."""
+    path = run.report
+    try:
+        write_atomic(path, judgement.report)
+        # Last: it is what says that the run was judged.
+        path = run.verdict
+        write_atomic(path, verdict_text(judgement.verdict))
+    except OSError as error:
+        raise EnvironmentProblem(
+            f"the judgement cannot be stored: {error.strerror}",
+            place=str(path),
+            next_step="judge a copy of the run in a place that can be written",
+        ) from error
 
 
 def verdict_of(view: RunView) -> Verdict:

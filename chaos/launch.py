@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Literal, NoReturn, TextIO
 from chaos import rundir
 from chaos.describe import head
 from chaos.errors import EnvironmentProblem
+from chaos.exitcode import ExitCode
+from chaos.output import failed, settled
 from chaos.owner import claim
 from chaos.plan import Plan
 from chaos.sandbox.command import guardian_argv
@@ -95,8 +97,8 @@ def start(plan: Plan, schedule: Schedule, runs: Path, display: Display) -> NoRet
     Raises `ChaosError` for whatever keeps the run from starting; nothing is left running.
     """
     prepared = prepare(plan, schedule, runs, display)
-    sys.stdout.flush()
-    sys.stderr.flush()
+    if failed():  # before a run of hours whose answer could not be printed
+        sys.exit(settled(ExitCode.INVALID))
     with signals_held(prepared):
         os.execve(prepared.argv[0], prepared.argv, prepared.env)
 

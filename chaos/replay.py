@@ -27,6 +27,7 @@ from chaos.judge import check_run
 from chaos.launch import Display, prepare
 from chaos.plan import Plan
 from chaos.provenance import REPLAY_VARIABLE
+from chaos.report.printable import printable
 from chaos.rundir import RunDir
 from chaos.schedule import Schedule, draw
 
@@ -288,9 +289,10 @@ def _say(
     if display.quiet:
         word = "agree" if compared.agree else "differ"
         after = compared.after
-        print(f"{after.verdict}: {after.reason} | verdicts {word} | {run.path}", flush=True)
+        text = f"{after.verdict}: {after.reason} | verdicts {word} | {run.path}"
+        print(printable(text), flush=True)
         return
-    print(comparison_text(compared))
+    print(printable(comparison_text(compared)))
     for difference in differences:
         print(f"  differs from the stored run: {difference}")
     print(f"  stored     {stored.path}\n  replay     {run.path}", flush=True)

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from chaos import commands
 from chaos.cli import main
 from chaos.exitcode import ExitCode
 from chaos.launch import Display
@@ -56,6 +55,13 @@ BAD_INPUT = [
     (["check"], ["RUN"]),
     (["check", "nowhere"], ["no run at 'nowhere'"]),
     (["check", "latest", "--runs", "/nonexistent"], ["no run at 'latest'"]),
+    (["check", "a" * 5000], ["cannot look there: File name too long", "aaa...", "next:"]),
+    (["triage", "a" * 5000], ["File name too long"]),
+    (["gate", "--dry-run", "--resume", "a" * 5000], ["File name too long"]),
+    (["check", "latest", "--runs", "a" * 5000], ["a path is too long", "aaa...", "next:"]),
+    (["check", "latest", "--runs", ""], ["--runs: an empty path", "chaos check --help"]),
+    (["report", "--format", "html", "--out", "", "latest"], ["--out: an empty path"]),
+    (["run", "soak_c", "--faults", "-gpu"], ["--faults: expected one", "--faults=-gpu, with ="]),
     (["--versoin"], ["unknown option '--versoin'", "--version"]),
 ]
 
@@ -113,6 +119,14 @@ def test_dry_run_shows_plan_and_schedule_and_starts_nothing(tmp_path: Path) -> N
         assert text in done.stdout
     assert "reproduce: chaos run soak_c --profile quick --fault llm_timeout:" in done.stdout
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_quiet_dry_run_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*GOLDEN, "--dry-run", "-q"]) == ExitCode.PASS
+    line = capsys.readouterr().out
+    assert line.count("\n") == 1
+    for text in ("soak_c: ", "llm_timeout", "seed 12345", GOLDEN_HASH, "2 fault(s)"):
+        assert text in line
 
 
 def test_dry_run_for_machines(capsys: pytest.CaptureFixture[str]) -> None:
@@ -249,6 +263,7 @@ def test_a_reader_that_goes_away_causes_no_traceback() -> None:
         os.close(write)
     assert "Traceback" not in done.stderr
     assert "BrokenPipe" not in done.stderr
+    assert done.returncode == ExitCode.PASS
 
 
 def test_ctrl_c_before_the_start_exits_130(
@@ -318,18 +333,3 @@ def test_how_a_run_is_shown(
     monkeypatch.setenv("CI", ci)
     monkeypatch.setattr("sys.stdout.isatty", lambda: terminal, raising=False)
     assert display.mode() == mode
-
-
-@pytest.mark.parametrize(
-    ("command", "code"), [("faults", ExitCode.PASS), ("doctor", ExitCode.INVALID)]
-)
-def test_an_answer_that_was_not_found_out_is_not_a_good_one(
-    monkeypatch: pytest.MonkeyPatch, command: str, code: ExitCode
-) -> None:
-    """The reader went before the command had come to its end."""
-
-    def unread(_options: object) -> int:
-        raise BrokenPipeError
-
-    monkeypatch.setattr(commands, command, unread)
-    assert main([command]) == code

@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from chaos.checks.run_view import RunView
 from chaos.errors import ChaosError
+from chaos.history import UNREADABLE
 
 if TYPE_CHECKING:
     import numpy as np
@@ -92,7 +91,7 @@ class Rests:
                     gone_s = None
                     if len(found) >= _LLM_MOST:
                         break
-        except (OSError, msgspec.MsgspecError):
+        except (OSError, *UNREADABLE):
             return []
         return self._seen(found)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -17,14 +18,15 @@ from chaos.checks.finding import Evidence
 from chaos.checks.watcher_files import WatcherFiles
 from chaos.errors import ChaosError
 from chaos.history import (
+    UNREADABLE,
     Event,
     FaultRecord,
     FaultState,
     Header,
     Op,
     Phase,
-    Record,
     Sample,
+    decoded,
 )
 from chaos.rundir import RunDir
 from chaos.target import Target
@@ -41,7 +43,6 @@ if TYPE_CHECKING:  # numpy is not needed to check the names of criteria
 _CUTS_LLM = frozenset({"llm_timeout"})
 # A fault is armed ahead of its moment and may act a little before its call has returned.
 _EARLY_S = 1.0
-_DECODER: msgspec.json.Decoder[Record] = msgspec.json.Decoder(Record)
 MEASURED_PHASES = ("baseline", "storm", "quiet")
 
 
@@ -123,6 +124,39 @@ class FaultWindow:
         return start_s, float("inf") if end_s is None else end_s
 
 
+class _Config(msgspec.Struct):
+    """What is read of `config.json`, whichever version wrote it."""
+
+    seed: int | None = None
+    profile: dict[str, Any] = {}
+    criteria: dict[str, dict[str, Any]] = {}
+
+
+class _Item(msgspec.Struct):
+    fault_id: str
+    name: str
+
+
+class _Schedule(msgspec.Struct):
+    """What is read of `schedule.json`."""
+
+    items: list[_Item] = []
+
+
+def _fitting(run: RunDir, path: Path, shape: type[msgspec.Struct]) -> dict[str, Any]:
+    """The content of a file of the run; `ChaosError` where it has another shape."""
+    content = run.read_json(path)
+    try:
+        msgspec.convert(content, shape)
+    except msgspec.ValidationError as error:
+        raise ChaosError(
+            f"it was changed, or another version wrote it: {error}",
+            place=str(path),
+            next_step="restore the file, or judge the run with the version of chaos that made it",
+        ) from error
+    return content
+
+
 def _empty_table() -> tuple[SampleTable, bytes]:
     from chaos.checks.sample_table import PREFIX, SampleTable
 
@@ -134,8 +168,8 @@ class RunView:
 
     def __init__(self, run: RunDir) -> None:
         self.run = run
-        self.config = run.read_json(run.config)
-        self.schedule = run.read_json(run.schedule) if run.schedule.is_file() else {}
+        self.config = _fitting(run, run.config, _Config)
+        self.schedule = _fitting(run, run.schedule, _Schedule) if run.schedule.is_file() else {}
         self.target = self._read_target()
         self.header = Header(t_s=0.0, run_id="", wall_epoch_s=0.0)
         self.phases: list[tuple[int, Phase]] = []
@@ -146,7 +180,7 @@ class RunView:
         self.lines = 0
         self.damage = ""
         self._faults: dict[str, FaultWindow] = {
-            str(item["fault_id"]): FaultWindow(str(item["fault_id"]), str(item["name"]))
+            item["fault_id"]: FaultWindow(item["fault_id"], item["name"])
             for item in self.schedule.get("items", [])
         }
         self._read_history()
@@ -173,7 +207,9 @@ class RunView:
                     self._read_block(block)
         except FileNotFoundError:
             self.damage = "history.jsonl is missing: the run was cut off before it began"
-        except msgspec.MsgspecError as error:
+        except OSError as error:
+            self.damage = f"history.jsonl cannot be read: {error.strerror}"
+        except UNREADABLE as error:
             self.damage = f"history.jsonl:{self.lines + 1}: not a history record: {error}"
 
     def _read_block(self, block: LineBlock) -> None:
@@ -191,13 +227,13 @@ class RunView:
         if line.startswith(self._sample_prefix):
             try:
                 t_s = self.samples.add_line(number, line)
-            except msgspec.MsgspecError:
+            except UNREADABLE:
                 pass  # whether it is a record at all, the general decoder says
             else:
                 self.lines = number
                 self.end_s = max(self.end_s, t_s)
                 return
-        record = _DECODER.decode(line)
+        record = decoded(line)
         self.lines = number
         self.end_s = max(self.end_s, record.t_s)
         match record:

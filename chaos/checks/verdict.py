@@ -13,6 +13,7 @@ import msgspec
 
 from chaos.checks.finding import Finding
 from chaos.exitcode import ExitCode
+from chaos.rundir import json_text
 
 Word = Literal["pass", "fail", "inconclusive", "unverified", "invalid"]
 
@@ -101,3 +102,8 @@ def exit_code(word: Word, *, stopped: str, left_behind: bool) -> ExitCode:
     if stopped == "interrupt":
         return ExitCode.INTERRUPTED
     return _EXIT_OF[word]
+
+
+def verdict_text(verdict: Verdict) -> str:
+    """The text of `verdict.json`."""
+    return json_text(msgspec.to_builtins(verdict))

@@ -36,6 +36,7 @@ from chaos.doctor.workspace import (
 )
 from chaos.exitcode import ExitCode
 from chaos.monitor.command import endpoint_of
+from chaos.report.printable import printable
 from chaos.report.table import verdict_console
 from chaos.resolve import read_target
 
@@ -107,18 +108,21 @@ def _print_item(console: Console, item: Item) -> None:
     text = Text(f"{item.state:<9}", style=_COLOURS[item.state])
     text.append(f"{item.title:<{_TITLE_WIDTH}}", style="default")
     lines = textwrap.wrap(
-        item.seen, console.width - len(_INDENT), break_long_words=False, break_on_hyphens=False
+        printable(item.seen),
+        console.width - len(_INDENT),
+        break_long_words=False,
+        break_on_hyphens=False,
     )
     text.append(f"\n{_INDENT}".join(lines), style="default")
     console.print(text, soft_wrap=True)
     if item.next_step:
-        console.print(Text(f"{_INDENT}next: {item.next_step}"), soft_wrap=True)
+        console.print(Text(printable(f"{_INDENT}next: {item.next_step}")), soft_wrap=True)
 
 
 def _print_change(console: Console, change: Change) -> None:
     word = "changed" if change.done else "not done"
     text = Text(f"{word:<9}", style="green" if change.done else "red")
-    text.append(change.what, style="default")
+    text.append(printable(change.what), style="default")
     console.print(text, soft_wrap=True)
 
 

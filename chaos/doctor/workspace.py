@@ -294,7 +294,7 @@ def look_at_decisions(patient: Patient) -> Item:
                 last = line
                 try:
                     decode(line)
-                except (msgspec.MsgspecError, UnicodeDecodeError):
+                except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
                     bad, first_bad = bad + 1, first_bad or lines
                 if read > _LOG_BYTES_MAX:
                     break

@@ -25,9 +25,10 @@ from typing import Literal
 import msgspec
 
 from chaos import __version__
-from chaos.errors import ChaosError, EnvironmentProblem, UsageError
+from chaos.errors import EnvironmentProblem, UsageError
 from chaos.gate.steps import GatePlan, GateRequest
-from chaos.rundir import RunDir, write_atomic
+from chaos.history import UNREADABLE
+from chaos.rundir import RunDir, bounded, is_file, not_created, write_atomic
 
 SCHEMA = 1
 FOLDER = "gate"
@@ -124,7 +125,7 @@ class GateDir:
         """The content of `gate.json`; `UsageError` when it is not one of this version."""
         try:
             state = msgspec.json.decode(self.state.read_bytes(), type=GateState)
-        except (OSError, msgspec.MsgspecError) as error:
+        except (OSError, *UNREADABLE) as error:
             raise UsageError(
                 f"not the state of a gate: {error}",
                 place=str(self.state),
@@ -164,11 +165,7 @@ def begin(plan: GatePlan, root: Path) -> tuple[GateDir, GateState]:
     try:
         gate.path.mkdir(parents=True)
     except OSError as error:
-        raise ChaosError(
-            f"cannot create the folder of the gate: {error.strerror}",
-            place=str(gate.path),
-            next_step="free some space or name another folder with --runs DIR",
-        ) from error
+        raise not_created("folder of the gate", gate.path, error) from error
     state = GateState(
         gate_id=name,
         created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -187,10 +184,10 @@ def find_gate(reference: str, root: Path) -> GateDir:
     if reference == "latest":
         candidates = sorted(folder.glob("*/"), reverse=True)
     for path in candidates:
-        if (path / "gate.json").is_file():
+        if is_file(path / "gate.json"):
             return GateDir(path.resolve())
     raise UsageError(
-        f"no gate at {reference!r}",
+        f"no gate at {bounded(reference)!r}",
         place="--resume",
         next_step=f"name the folder of a gate, one of those under {folder}, or latest",
     )

@@ -31,7 +31,8 @@ disk, GPUs, the LLM server's process, health and gauges every 1s. Alerts see wha
 exit codes:
   0  ended by Ctrl-C, SIGTERM or --count, and no alert was raised
   2  usage or configuration error
-  4  the workspace or the process is not there
+  4  the workspace cannot be read, or the process of --pid is not there; a folder in which there
+     is nothing yet is watched: the Watcher may come
   5  an alert was raised: a threshold was crossed
 """
 

@@ -1,7 +1,7 @@
 """`chaos monitor`: what is watched, how it is shown, how it ends. Starts, stops, judges nothing.
 
 Exit codes: 0 ended (by Ctrl-C, SIGTERM or --count) with no alert; 5 an alert was raised, i.e. a
-threshold was crossed; 2 usage; 4 the workspace or the process is not there.
+threshold was crossed; 2 usage; 4 the workspace cannot be read or the process is not there.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from chaos.observe.base import Source, SourceBase, Values
 from chaos.observe.build import build_sources
 from chaos.observe.pause import Pause
 from chaos.observe.process import DETAILS_PERIOD_S
+from chaos.output import failed, unread
 from chaos.resolve import read_target
 from chaos.stack.base import Endpoint
 from chaos.target import Target
@@ -92,9 +93,16 @@ def monitor(options: Options) -> int:
     _refuse_unknown(rules, sources)
     watched = Monitor(sources, rules, instance)
     display = _display(options, f"{target.title} in {workspace}")
+    # Its end is known, and its exit code is an answer to somebody who does not read.
+    awaits_an_alert = options.count is not None or options.until_alert
     with _ended_by_signals() as stop:
         summary = watched.run(
-            display, period_s, stop, count=options.count, until_alert=options.until_alert
+            display,
+            period_s,
+            stop,
+            count=options.count,
+            until_alert=options.until_alert,
+            in_vain=lambda: bool(failed()) or (unread() and not awaits_an_alert),
         )
     return int(ExitCode.GUARDRAIL if summary.raised else ExitCode.PASS)
 

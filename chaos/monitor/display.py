@@ -14,6 +14,7 @@ from rich.text import Text
 
 from chaos.monitor.loop import Moment, Summary
 from chaos.observe.base import Values
+from chaos.report.printable import printable
 from chaos.units import duration_text
 
 _HEADER_EVERY = 20
@@ -187,7 +188,7 @@ class Rows:
         self._out.flush()
 
     def _print(self, text: str) -> None:
-        self._out.write(text + "\n")
+        self._out.write(printable(text) + "\n")
 
     def close(self, summary: Summary) -> None:
         """Print the totals."""
@@ -252,7 +253,7 @@ class Table:
         for key in first + sorted(moment.values.keys() - set(first)):
             text.append(self._line(key, moment.values[key]))
         for source, why in moment.absent.items():
-            text.append(f"absent: {source}: {why}\n", style="dim")
+            text.append(printable(f"absent: {source}: {why}\n"), style="dim")
         return text
 
     def _line(self, key: str, value: float | int | str | bool | None) -> str:

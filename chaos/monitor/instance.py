@@ -30,7 +30,7 @@ def read_object(path: Path) -> dict[str, Any]:
         raise ValueError("empty")
     try:
         content = msgspec.json.decode(raw[:_FILE_BYTES_MAX])
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"not JSON: {error}") from error
     if not isinstance(content, dict):
         raise ValueError("not a JSON object")

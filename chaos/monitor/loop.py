@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -103,8 +103,12 @@ class Monitor:
         *,
         count: int | None = None,
         until_alert: bool = False,
+        in_vain: Callable[[], bool] = lambda: False,
     ) -> Summary:
-        """Sample until the end; the display is closed, the sources too."""
+        """Sample until the end; the display is closed, the sources too.
+
+        `in_vain` is asked after each sample, and ends the watching when it says so.
+        """
         periods = self._reader.periods_s().items()
         summary = Summary(repeated_s={name: p for name, p in periods if p > period_s})
         self._start_s = time.monotonic()
@@ -118,6 +122,8 @@ class Monitor:
                 if moment.changes:
                     summary.raised += sum(c.state == "raised" for c in moment.changes)
                 if summary.samples == count or (summary.raised and until_alert):
+                    break
+                if in_vain():  # nobody is told any more
                     break
                 now_s = time.monotonic() - self._start_s
                 passed = int(now_s / period_s)

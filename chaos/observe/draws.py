@@ -83,6 +83,6 @@ class DrawCount(SourceBase):
             rest: list[msgspec.Raw] = self._decode_only.decode(
                 self._opening + raw[len(self._head) :]
             ).draws
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return None
         return rest[1:]

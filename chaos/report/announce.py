@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from chaos.checks.verdict import Verdict
+from chaos.checks.verdict import Verdict, verdict_text
 from chaos.output import flush, say
+from chaos.report.printable import printable
 from chaos.rundir import RunDir
 
 
@@ -35,11 +36,11 @@ def conclude(
 def announce(verdict: Verdict, run: RunDir, display: str, *, no_color: bool = False) -> None:
     """json: `verdict.json` on stdout and nothing else; quiet: one line; else the whole table."""
     if display == "json":
-        sys.stdout.write(run.verdict.read_text(encoding="utf-8"))
+        sys.stdout.write(verdict_text(verdict))
         sys.stdout.flush()
         return
     if display == "quiet":
-        print(f"{verdict.verdict}: {verdict.reason} | {run.path}", flush=True)
+        print(printable(f"{verdict.verdict}: {verdict.reason} | {run.path}"), flush=True)
         return
     from chaos.report.table import print_verdict, verdict_console  # rich is slow to import
 

@@ -18,7 +18,7 @@ from chaos.checks.clock import ClockJump, jumps_of
 from chaos.checks.run_view import FaultWindow
 from chaos.checks.watcher_files import WatcherFiles
 from chaos.errors import ChaosError
-from chaos.history import Event, FaultRecord, Op, Phase, Record, Sample
+from chaos.history import UNREADABLE, Event, FaultRecord, Op, Phase, Record, Sample, decoded
 from chaos.report.samples import PREFIX, SampleReader, total
 from chaos.report.series import Curve, Numbers, Spans
 from chaos.report.stored import Stored
@@ -129,7 +129,6 @@ PANELS = (
 
 _WAITING = ("queue.pending", "queue.claimed")
 _KEYS = tuple(dict.fromkeys(key for k in PANELS for signal in k.signals for key in signal.keys))
-_decoder: msgspec.json.Decoder[Record] = msgspec.json.Decoder(Record)
 
 
 @dataclass
@@ -204,14 +203,14 @@ def _read_history(run: RunDir, course: Course) -> None:
 
     reader = SampleReader(_KEYS, take)
     # A history that is missing or damaged is a finding already: drawn is what comes before.
-    with contextlib.suppress(OSError, msgspec.MsgspecError), run.history.open("rb") as stream:
+    with contextlib.suppress(OSError, *UNREADABLE), run.history.open("rb") as stream:
         for number, line in enumerate(stream, start=1):
             if not line.endswith(b"\n"):
                 break  # torn by a crash in mid-write
             if line.startswith(PREFIX):
                 _take_sample(reader, line)
                 continue
-            record = _decoder.decode(line)
+            record = decoded(line)
             if isinstance(record, Sample):
                 _take_sample(reader, line)
             _take_record(course, number, record)

@@ -10,15 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
-import msgspec
-
-from chaos.history import Record
+from chaos.history import UNREADABLE, Record, decoded
 
 _LOOK_S = 0.1
 _STOP_LIMIT_S = 5.0
 _PIECE_BYTES = 1 << 18
-
-_decoder: msgspec.json.Decoder[Record] = msgspec.json.Decoder(Record)
 
 
 class Follower:
@@ -59,7 +55,7 @@ class Follower:
             *lines, self._rest = (self._rest + piece).split(b"\n")
             for line in lines:
                 try:
-                    record = _decoder.decode(line)
-                except msgspec.MsgspecError:
+                    record = decoded(line)
+                except UNREADABLE:
                     continue  # judged later, and said there with its line; a view only skips it
                 self._listener(record)

@@ -17,6 +17,8 @@ from rich.text import Text
 
 from chaos.checks.finding import Finding
 from chaos.checks.verdict import Verdict
+from chaos.foreign import each_text
+from chaos.report.printable import printable
 from chaos.report.words import COLOURS, GLYPHS, MEANING, seconds_text
 from chaos.rundir import RunDir
 from chaos.units import duration_text
@@ -48,6 +50,7 @@ def verdict_console(*, no_color: bool = False, stream: TextIO | None = None) -> 
 
 def print_verdict(console: Console, verdict: Verdict, run: RunDir) -> None:
     """Print `verdict` of `run`: table, faults, verdict line, paths, how to reproduce."""
+    verdict = each_text(verdict, printable)  # a terminal would obey what a stored run says
     console.print()
     console.print(_findings(console, verdict.findings))
     if verdict.faults:
@@ -67,7 +70,7 @@ def print_verdict(console: Console, verdict: Verdict, run: RunDir) -> None:
     if verdict.reproduce:
         lines.append(f"  reproduce  {verdict.reproduce}")
     for line in lines:
-        console.print(Text(line), soft_wrap=True)
+        console.print(Text(printable(line)), soft_wrap=True)
 
 
 def _glyph(console: Console, outcome: str) -> str:

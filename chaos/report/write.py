@@ -7,6 +7,7 @@ that watches. A report that cannot be written is told, and never changes a verdi
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -18,6 +19,7 @@ from chaos.errors import ChaosError, UsageError
 from chaos.report.github import announce_on_github, summary_text
 from chaos.report.junit import junit_text
 from chaos.report.openmetrics import openmetrics_text
+from chaos.report.printable import printable
 from chaos.report.stored import Stored, load, markdown_of
 from chaos.rundir import RunDir, write_atomic
 
@@ -85,8 +87,12 @@ def _write_cheap(run: RunDir) -> Stored:
 
 
 def _tell(run: RunDir, error: Exception) -> None:
-    told = f"chaos: a report could not be written: {error}\n  next: chaos report {run.path}"
-    print(told, file=sys.stderr, flush=True)
+    step = f"chaos report {shlex.quote(str(run.path))}"
+    if isinstance(error, ChaosError) and error.next_step:
+        step = f"{error.next_step}; then: {step}"
+        error = ChaosError(error.message, place=error.place)
+    told = f"chaos: a report could not be written: {error}\n  next: {step}"
+    print(printable(told), file=sys.stderr, flush=True)
 
 
 def write_page(run: RunDir, out: Path) -> None:
@@ -146,7 +152,17 @@ def _places(run: RunDir, name: str, out: Path | None) -> Iterator[tuple[Path, Fo
 
 
 def _write(path: Path, text: str) -> None:
+    """A file is replaced; a pipe, a device or what a link leads to is written into."""
     try:
+        if path.is_dir():
+            raise UsageError(
+                "this is a folder, and one report is a file",
+                place=str(path),
+                next_step="name a file with --out, or leave --format out to write all into it",
+            )
+        if path.exists() and (path.is_symlink() or not path.is_file()):
+            _write_into(path, text)
+            return
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(path, text)
     except OSError as error:
@@ -155,3 +171,12 @@ def _write(path: Path, text: str) -> None:
             place=str(path),
             next_step="name another place with --out PATH",
         ) from error
+
+
+def _write_into(path: Path, text: str) -> None:
+    # Not blocking: a pipe that nobody reads is refused, and not waited for.
+    flags = os.O_WRONLY | os.O_TRUNC | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+    descriptor = os.open(path, flags)
+    os.set_blocking(descriptor, True)
+    with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as stream:
+        stream.write(text)

@@ -171,7 +171,7 @@ def _process(target: Target, snapshot: dict[str, Any]) -> ProcessFacts:
 def _status(text: str) -> tuple[str, int | None]:
     try:
         content = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return "", None
     if not isinstance(content, dict):
         return "", None

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
 from pathlib import Path
 
 import pytest
 
 from chaos.cli import main
 from chaos.exitcode import ExitCode
+from chaos.report.junit import junit_text
+from chaos.report.stored import load
 from chaos.rundir import RunDir
 from tests.checks.history_builder import PlantedRun
 
@@ -118,3 +122,50 @@ def test_a_judgement_may_ask_for_every_report(
     main(["check", str(run.path), "-q", "--reports"])
     assert all((run.path / name).is_file() for name in FILES)
     assert summary.read_text(encoding="utf-8").startswith("# ✓ PASS")
+
+
+def test_a_report_goes_into_a_pipe_or_through_a_link_and_replaces_neither(
+    run: RunDir, tmp_path: Path
+) -> None:
+    """The pipe stands for every device."""
+    fifo, link, file = tmp_path / "fifo", tmp_path / "link", tmp_path / "file"
+    os.mkfifo(fifo)
+    file.write_text("what was there before, and is longer than nothing")
+    link.symlink_to(file)
+    words = ["report", str(run.path), "--format", "junit", "--out"]
+    with os.fdopen(os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)) as reader:
+        assert main([*words, str(fifo)]) == ExitCode.PASS  # it fits into a pipe
+        read = reader.read()
+    assert main([*words, str(link)]) == ExitCode.PASS
+    assert link.is_symlink() and stat.S_ISFIFO(fifo.stat().st_mode)
+    assert read == file.read_text() == junit_text([load(run)])
+
+
+def test_a_place_that_takes_no_report_is_said_and_stays_what_it_is(
+    run: RunDir, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A folder for one file is a wrong command; a pipe that nobody reads is not waited for."""
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    words = ["report", str(run.path), "--format", "junit", "--out"]
+    assert main([*words, str(tmp_path)]) == ExitCode.USAGE
+    assert "this is a folder" in capsys.readouterr().err
+    assert main([*words, str(fifo)]) == ExitCode.INVALID
+    assert "cannot write the report" in capsys.readouterr().err
+    assert stat.S_ISFIFO(fifo.stat().st_mode)
+
+
+@pytest.mark.parametrize("display", ["-q", "--json"])
+@pytest.mark.parametrize("blocked", ["report.md", "verdict.json"])
+def test_a_verdict_that_cannot_be_stored_is_printed_all_the_same(
+    run: RunDir, blocked: str, display: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A folder in the place of the file stands for an archive that is read-only, also for root."""
+    (run.path / blocked).mkdir()
+    before = {path.name for path in run.path.iterdir()}
+    assert main(["check", str(run.path), display]) == ExitCode.PASS
+    told = capsys.readouterr()
+    assert told.err.count("\n") == 2 and "the judgement cannot be stored" in told.err
+    assert str(run.path / blocked) in told.err
+    assert "pass" in told.out
+    assert {path.name for path in run.path.iterdir()} <= before | {"report.md"}

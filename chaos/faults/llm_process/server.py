@@ -73,7 +73,7 @@ class Record:
         for line in lines:
             try:
                 found.append(msgspec.json.decode(line, type=ServerEvent))
-            except msgspec.MsgspecError:
+            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
                 continue
         return found
 
