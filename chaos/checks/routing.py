@@ -165,13 +165,15 @@ def _not_learned(view: RunView, wrong: _Wrong, learning: Indices) -> None:
 def _published_by(view: RunView, start_s: Times, end_s: Times) -> Times:
     """Until when the artefacts of each must be there. A fault that a dispatch met may hold up
     the publishing of what is decided already (a full disk): then until some time after it, but
-    before the next dispatch of the kind, whose artefacts they would otherwise be taken for.
+    before the next dispatch of the kind is half done, whose artefacts they would otherwise be
+    taken for (it may begin at once, before the harness has looked).
     """
     import numpy as np
 
     by_s = end_s + _SEEN_LATE_S
-    later_s = np.sort(start_s)
-    next_s = np.append(later_s, np.inf)[np.searchsorted(later_s, end_s)]
+    order = np.argsort(start_s, kind="stable")
+    seen_s = start_s + np.minimum(_SEEN_LATE_S, (end_s - start_s) / 2)
+    next_s = np.append(seen_s[order], np.inf)[np.searchsorted(start_s[order], end_s)]
     for _, begin_s, over_s in view.injected_faults:
         met = (start_s <= over_s) & (by_s >= begin_s)
         held_s = np.minimum(over_s + _HELD_UP_S, np.maximum(next_s, by_s))

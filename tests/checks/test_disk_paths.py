@@ -114,3 +114,28 @@ def test_what_a_full_disk_held_up_is_published_soon_after_it(
     """The decision is made before the disk takes it: its artefacts come when there is room."""
     _publish_late(held_up, delay_s)
     assert finding(judged(held_up), "routing").outcome == outcome
+
+
+@pytest.mark.parametrize(("seen_after_s", "outcome"), [(0.15, "pass"), (None, "fail")])
+def test_the_next_dispatch_may_begin_before_the_harness_has_looked(
+    held_up: PlantedRun, seen_after_s: float | None, outcome: str
+) -> None:
+    """What is published when there is room again is seen a sample later; what the next one
+    publishes at its own end is not for both.
+    """
+    start_s, end_s = held_up.cuts[0]
+    first = next(d for d in held_up.decisions if d["started_at"] == iso(start_s))
+    begin_s, over_s = end_s + 3.0, end_s + 4.5
+    after = {**first, "started_at": iso(begin_s), "timestamp": iso(over_s)}
+    held_up.decisions.insert(held_up.decisions.index(first) + 1, after)
+    for path in (POOL, TELEMETRY):
+        seen = [r for r in held_up.artefacts(path) if start_s < r["t_s"] < end_s + 20]
+        kept = 1 if seen_after_s is None else 2
+        held_up.records = [r for r in held_up.records if r not in seen[kept:]]
+        moments = [over_s + 0.1] if seen_after_s is None else [begin_s + seen_after_s, over_s + 0.1]
+        for record, t_s in zip(seen[:kept], moments, strict=True):
+            record["t_s"] = t_s
+    found = finding(judged(held_up), "routing")
+    assert found.outcome == outcome, found
+    told = [e.text for e in found.evidence if "no learned artefact" in e.text]
+    assert len(told) == (outcome == "fail")
