@@ -41,7 +41,7 @@ from chaos.containers.settings import FILE, REPO, Settings, make_project
 from chaos.errors import ChaosError
 from chaos.exitcode import ExitCode
 from chaos.history import HistoryWriter, Owner
-from chaos.output import flush, say
+from chaos.output import adopt, say, settled
 from chaos.plan import Plan
 from chaos.provenance import gather
 from chaos.report.follow import Follower
@@ -233,8 +233,8 @@ def _tell(text: str) -> None:
 
 
 if __name__ == "__main__":
-    code = main()
-    flush()
+    adopt()
+    code = settled(main())
     if threading.active_count() > 1:  # a log that is still followed must not keep us
         os._exit(code)
     sys.exit(code)
