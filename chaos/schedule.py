@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any, cast
 
@@ -64,7 +65,7 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True):
             schedule = msgspec.convert(data, cls)
         except msgspec.ValidationError as error:
             raise UsageError(f"not a schedule: {error}", place="schedule.json") from error
-        if schedule.hash != _hash(schedule):
+        if schedule.hash != content_hash(schedule.to_json()):
             raise UsageError(
                 f"the hash {schedule.hash} does not fit the schedule",
                 place="schedule.json",
@@ -91,7 +92,7 @@ def draw(plan: Plan) -> Schedule:
     schedule = Schedule(
         seed=plan.seed, storm_s=plan.profile.storm_s, gap_ms=gap_ms, items=items, hash=""
     )
-    return msgspec.structs.replace(schedule, hash=_hash(schedule))
+    return msgspec.structs.replace(schedule, hash=content_hash(schedule.to_json()))
 
 
 def storm_needed_s(plan: Plan) -> float:
@@ -125,10 +126,12 @@ def gap_after_ms(plan: Plan) -> int:
     return max(GAP_MS_MIN, round(float(allowance_s) * 1000))
 
 
-def _hash(schedule: Schedule) -> str:
-    content = schedule.to_json()
-    del content["hash"]
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+def content_hash(content: Mapping[str, Any]) -> str:
+    """The hash of a schedule as plain data, whatever hash it carries. Of a stored one: of what
+    is stored, so that schedules of versions that knew fewer or more fields keep theirs.
+    """
+    rest = {key: value for key, value in content.items() if key != "hash"}
+    text = json.dumps(rest, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

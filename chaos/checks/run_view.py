@@ -14,6 +14,7 @@ import msgspec
 
 from chaos.checks.clock import jumps_of
 from chaos.checks.finding import Evidence
+from chaos.checks.plan_record import read_schedule
 from chaos.checks.watcher_files import WatcherFiles
 from chaos.errors import ChaosError
 from chaos.history import (
@@ -135,7 +136,7 @@ class RunView:
     def __init__(self, run: RunDir) -> None:
         self.run = run
         self.config = run.read_json(run.config)
-        self.schedule = run.read_json(run.schedule) if run.schedule.is_file() else {}
+        self.schedule, self.schedule_damage = read_schedule(run)
         self.target = self._read_target()
         self.header = Header(t_s=0.0, run_id="", wall_epoch_s=0.0)
         self.phases: list[tuple[int, Phase]] = []
@@ -237,8 +238,9 @@ class RunView:
 
     @property
     def criteria(self) -> dict[str, dict[str, Any]]:
-        """Criterion name -> its parameters."""
-        return dict(self.config.get("criteria", {}))
+        """Criterion name -> its parameters; empty where the config names none."""
+        criteria = self.config.get("criteria")
+        return dict(criteria) if isinstance(criteria, dict) else {}
 
     # -- history ------------------------------------------------------------------------------
 
