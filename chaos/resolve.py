@@ -20,13 +20,15 @@ import msgspec
 from chaos.checks.registry import check_named
 from chaos.choose import chosen_faults
 from chaos.errors import UsageError, unknown_name
-from chaos.experiment import Experiment
+from chaos.experiment import Experiment, Profile
 from chaos.faults.registry import fault_kind
 from chaos.options import Effective, merge_params, override, split_fault
 from chaos.plan import Backend, FaultPlan, Plan, Sandbox
 from chaos.schedule import storm_needed_s
+from chaos.settings_rules import setting_problem
 from chaos.soaks import workload_kind
 from chaos.target import Target
+from chaos.target_rules import check_target
 from chaos.yamlfile import Document, read, texts
 
 SEED_MAX = 2**63 - 1
@@ -34,6 +36,8 @@ STRIKES_MAX = 1000
 
 EXPERIMENTS = Path(__file__).resolve().parents[1] / "experiments"
 GATE = "gate"  # experiments/gate.yaml puts soaks together, and is none itself
+# Beside the folders of soaks lie those of gates; `latest` is the newest run of any soak.
+_RESERVED = frozenset({GATE, "latest"})
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _BUILT_IN = frozenset({"python", "workspace", "programs"})
 _COMMANDS = (
@@ -115,8 +119,9 @@ def resolve(request: Request) -> Plan:
         request.target or experiment.target, request.experiments, place=target_place
     )
     _check_placeholders(target_document, effective.profile.settings, experiment.soak)
-    workload = profile.workload or experiment.workload
-    workload_kind(workload).check(target, effective.profile.settings)
+    check_target(target_document, target, sources_here=request.backend == "local")
+    workload = effective.profile.workload or experiment.workload
+    _check_workload(workload, document, target, effective.profile, profile_name)
     seed = secrets.randbits(32) if request.seed is None else request.seed
     if not 0 <= seed <= SEED_MAX:
         raise UsageError(
@@ -193,6 +198,12 @@ def _check_name(key: str, name: str, document: Document, *, by_name: bool) -> No
             place=document.place(key),
             next_step="letters, digits, dot, dash and underscore, at most 64",
         )
+    if key == "soak" and name in _RESERVED:
+        raise UsageError(
+            f"{name!r} cannot name a soak: it means something else among the runs",
+            place=document.place(key),
+            next_step="choose another name",
+        )
     if by_name and name != document.path.stem:
         raise UsageError(
             f"{name!r} stands in the file of {document.path.stem!r}",
@@ -207,12 +218,37 @@ def _check_experiment(document: Document, experiment: Experiment) -> None:
     for name, profile in experiment.profiles.items():
         if profile.workload:
             workload_kind(profile.workload, place=document.place("profiles", name, "workload"))
+        _check_settings(document, name, profile.settings)
         for fault, params in profile.fault_defaults.items():
             place = document.place("profiles", name, "fault_defaults", fault)
             kind = fault_kind(fault, place=place)
             merge_params(kind, {}, params, given_place=place, defaults_place=place)
         _check_criteria(document, profile.criteria, "profiles", name, "criteria")
     _check_criteria(document, experiment.criteria, "criteria")
+
+
+def _check_settings(document: Document, profile: str, settings: Mapping[str, Any]) -> None:
+    for name, value in settings.items():
+        problem = setting_problem(name, value)
+        if problem is not None:
+            raise UsageError(
+                problem.message,
+                place=document.place("profiles", profile, "settings", name),
+                next_step=problem.next_step,
+            )
+
+
+def _check_workload(
+    name: str, document: Document, target: Target, profile: Profile, profile_name: str
+) -> None:
+    """The workload must have what it needs; one that the file does not name is the user's."""
+    kind = workload_kind(name, place="--set workload")
+    try:
+        kind.check(target, profile.settings)
+    except UsageError as error:
+        if error.place.startswith("settings."):
+            error.place = document.place("profiles", profile_name, *error.place.split("."))
+        raise
 
 
 def _check_criteria(
