@@ -9,10 +9,12 @@ from typing import Annotated, Any
 
 import msgspec
 
-Seconds = Annotated[float, msgspec.Meta(ge=0)]
-PositiveSeconds = Annotated[float, msgspec.Meta(gt=0)]
+from chaos.units import LENGTH_MAX_S
+
+Seconds = Annotated[float, msgspec.Meta(ge=0, le=LENGTH_MAX_S)]
+PositiveSeconds = Annotated[float, msgspec.Meta(gt=0, le=LENGTH_MAX_S)]
 # Shorter ones would measure the sampling itself.
-SamplePeriod = Annotated[float, msgspec.Meta(ge=0.05)]
+SamplePeriod = Annotated[float, msgspec.Meta(ge=0.05, le=LENGTH_MAX_S)]
 
 
 class _Model(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):

@@ -29,6 +29,7 @@ from chaos.settings_rules import setting_problem
 from chaos.soaks import workload_kind
 from chaos.target import Target
 from chaos.target_rules import check_target
+from chaos.units import LENGTH_MAX_S
 from chaos.yamlfile import Document, read, texts
 
 SEED_MAX = 2**63 - 1
@@ -334,6 +335,13 @@ def _made_to_fit(plan: Plan) -> Plan:
     needed_s = storm_needed_s(plan)
     if needed_s <= plan.profile.storm_s:
         return plan
+    if needed_s > LENGTH_MAX_S:
+        raise UsageError(
+            f"all these faults need a storm of {needed_s:.0f} s, which is more than "
+            f"{LENGTH_MAX_S} s",
+            place="--faults",
+            next_step="name fewer faults, or give them a shorter hold or a smaller count",
+        )
     profile = msgspec.structs.replace(plan.profile, storm_s=needed_s)
     return msgspec.structs.replace(plan, profile=profile)
 

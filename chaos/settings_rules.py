@@ -14,8 +14,9 @@ import msgspec
 from chaos.experiment import PositiveSeconds, Seconds
 from chaos.typedtree import Problem, first_problem
 
-_Some = Annotated[int, msgspec.Meta(ge=1)]
-_Count = Annotated[int, msgspec.Meta(ge=0)]
+_COUNT_MAX = 1_000_000
+_Some = Annotated[int, msgspec.Meta(ge=1, le=_COUNT_MAX)]
+_Count = Annotated[int, msgspec.Meta(ge=0, le=_COUNT_MAX)]
 _KNOWN: dict[str, Any] = {
     "draw_interval_s": PositiveSeconds,
     "llm_timeout_s": PositiveSeconds,
