@@ -20,7 +20,7 @@ import msgspec
 from chaos.checks.registry import check_named
 from chaos.choose import chosen_faults
 from chaos.errors import UsageError, unknown_name
-from chaos.experiment import Experiment, Profile
+from chaos.experiment import Experiment
 from chaos.faults.registry import fault_kind
 from chaos.options import Effective, merge_params, override, split_fault
 from chaos.plan import Backend, FaultPlan, Plan, Sandbox
@@ -46,6 +46,7 @@ _COMMANDS = (
     ("env",),
     ("watcher", "start"),
     ("injector", "start"),
+    ("batch", "command"),
     ("halt", "command"),
     ("policies", "values"),
 )
@@ -122,7 +123,12 @@ def resolve(request: Request) -> Plan:
     _check_placeholders(target_document, effective.profile.settings, experiment.soak)
     check_target(target_document, target, sources_here=request.backend == "local")
     workload = effective.profile.workload or experiment.workload
-    _check_workload(workload, document, target, effective.profile, profile_name)
+    try:
+        kind = workload_kind(workload, place="--set workload")  # the file's own was checked
+        kind.check(target, effective.profile.settings)
+    except UsageError as error:
+        error.place = _in_file(error.place, document, profile_name, target_document)
+        raise
     seed = secrets.randbits(32) if request.seed is None else request.seed
     if not 0 <= seed <= SEED_MAX:
         raise UsageError(
@@ -239,17 +245,12 @@ def _check_settings(document: Document, profile: str, settings: Mapping[str, Any
             )
 
 
-def _check_workload(
-    name: str, document: Document, target: Target, profile: Profile, profile_name: str
-) -> None:
-    """The workload must have what it needs; one that the file does not name is the user's."""
-    kind = workload_kind(name, place="--set workload")
-    try:
-        kind.check(target, profile.settings)
-    except UsageError as error:
-        if error.place.startswith("settings."):
-            error.place = document.place("profiles", profile_name, *error.place.split("."))
-        raise
+def _in_file(place: str, document: Document, profile: str, target: Document) -> str:
+    """Where what a workload lacks would stand: workloads know keys, and no files."""
+    owner, _, key = place.partition(", ")
+    if place.startswith("settings."):
+        return document.place("profiles", profile, *place.split("."))
+    return target.place(*key.split(".")) if owner.startswith("target") and key else place
 
 
 def _check_criteria(
@@ -272,6 +273,12 @@ def _criteria(document: Document, experiment: Experiment, name: str) -> dict[str
             del merged[check]
         else:
             merged[check] |= params
+    if not merged:
+        raise UsageError(
+            "there is no criterion: nothing could be judged",
+            place=document.place("criteria"),
+            next_step="name at least one, e.g. errors: {max: 0}",
+        )
     return merged
 
 
@@ -281,7 +288,7 @@ def _check_placeholders(document: Document, settings: dict[str, Any], soak: str)
     for keys in _COMMANDS:
         part: Any = document.data
         for key in keys:
-            part = part.get(key, {})
+            part = part.get(key) or {}
         for path, text in texts(part, keys):
             place = document.place(*path)
             for name in _placeholders(text, place):

@@ -111,6 +111,7 @@ def test_a_setting_of_ones_own_may_be_any_single_value(experiments: Path, value:
         ('PYTHONPATH: "."', 'A=B: "."', "env.A=B"),
         ("modulus: 1000", "modulus: 0", "draws.modulus"),
         ('  - ["{python}", "boot', '  - []\n    - ["{python}", "boot', "workspace.prepare[0]"),
+        ('["{python}", "agents/watcher_agent.py", "--process', '["{x}", "--', "batch.command[0]"),
         ('locks: ["**/*.lock"]', 'locks: ["/**/*.lock"]', "instance.locks[0]"),
     ],
 )
@@ -120,6 +121,36 @@ def test_a_value_of_the_target(experiments: Path, old: str, new: str, key: str) 
         resolve(Request("soak_c", experiments=experiments))
     assert f"reference.yaml:{line} {key}" == caught.value.place.rpartition("/")[2]
     assert caught.value.next_step
+
+
+@pytest.mark.parametrize("text", ["{", "{x}"])
+def test_a_template_that_cannot_be_filled(experiments: Path, text: str) -> None:
+    replaced(experiments, TARGET, 'reason: "{reason}"', f'reason: "{text}"')
+    line = replaced(experiments, TARGET, "    selfplay:\n", "    selfplay:\n")
+    with pytest.raises(UsageError) as caught:
+        resolve(Request("soak_c", experiments=experiments))
+    assert f"reference.yaml:{line} queue.request_templates.selfplay" in caught.value.place
+
+
+def test_a_target_without_the_batch_command_that_the_workload_needs(experiments: Path) -> None:
+    text = (experiments / TARGET).read_text(encoding="utf-8")
+    batch = text[text.index("batch:\n") : text.index("halt:\n")]
+    replaced(experiments, TARGET, batch, "batch: null\n")
+    assert resolve(Request("soak_b", experiments=experiments))
+    with pytest.raises(UsageError, match="no batch command") as caught:
+        resolve(Request("soak_b", profile="batch", experiments=experiments))
+    assert caught.value.place.endswith(" batch")
+    assert "reference.yaml:" in caught.value.place
+
+
+def test_a_soak_without_criteria_could_not_be_judged(experiments: Path) -> None:
+    path = experiments / SOAK
+    before, _, after = path.read_text(encoding="utf-8").partition("\ncriteria:\n")
+    text = before[: before.index("  full:")] + "\ncriteria: {}\n"
+    path.write_text(text + after[after.index("\nguardrails:") :], encoding="utf-8")
+    with pytest.raises(UsageError, match="there is no criterion") as caught:
+        resolve(Request("soak_c", experiments=experiments))
+    assert caught.value.place.endswith(" criteria")
 
 
 def test_an_absolute_source_is_ones_own_program(experiments: Path, tmp_path: Path) -> None:
