@@ -1,7 +1,8 @@
 """`chaos clean`: undo what a run left behind. Idempotent; touches only what carries our mark.
 
 For each run that nobody runs any more: ends its marked processes, and undoes the open entries of
-its ledger. One failure does not stop the others; what remains is said, and the exit code is 6.
+its ledger. One failure does not stop the others; what remains is said, and the exit code is 6. So
+it is where a file that tells what to undo cannot be read.
 """
 
 from __future__ import annotations
@@ -12,53 +13,86 @@ from pathlib import Path
 
 import psutil
 
+from chaos.errors import ChaosError, UsageError
 from chaos.exitcode import ExitCode
-from chaos.faults.ledger import Ledger
+from chaos.faults.ledger import NEXT_STEP, Ledger
 from chaos.faults.registry import fault_kind
 from chaos.owner import is_alive, processes_of
 from chaos.rundir import CONTAINERS, RunDir, find
 
+RUNS = Path("runs")  # of the command line: nobody has named it, and it comes with the first run
 _KILL_LIMIT_S = 5.0
+# A folder with one of them was a run, and may have something to be undone.
+_MARKS = ("config.json", "ledger.jsonl", "owner.json", CONTAINERS)
 
 
 def clean(reference: str | None, root: Path, say: Callable[[str], None] = print) -> int:
-    """Clean one run, or all runs below `root`. Returns the exit code."""
-    runs = [find(reference, root)] if reference else _runs(root)
+    """Clean one run, or all runs below `root`. Returns the exit code.
+
+    Raises `UsageError` when there is no such run or folder; the default one need not be there.
+    """
+    runs = [_named(reference, root)] if reference else _runs(root)
     left: list[str] = []
     for run in runs:
-        if is_alive(run):
-            say(f"{run.path}: still running, left alone")
+        try:
+            if is_alive(run):
+                say(f"{run.path}: still running, left alone")
+                continue
+        except ChaosError as error:  # it may be alive, and then nothing of it is left behind
+            left.append(f"{run.path}: {error}")
             continue
         left += _clean_run(run, say)
     for item in left:
         say(f"could not undo: {item}")
-    if not left:
+    if not runs:
+        say(f"clean: there are no runs under {root}")
+    elif not left:
         say(f"clean: {len(runs)} run(s) looked at, nothing is left behind")
     return int(ExitCode.CLEANUP_INCOMPLETE if left else ExitCode.PASS)
 
 
+def _named(reference: str, root: Path) -> RunDir:
+    """The run of that name; also one that has lost its config, and still tells what to undo."""
+    for folder in (Path(reference), root / reference):
+        if folder.is_dir() and _is_run(folder):
+            return RunDir(folder.resolve())
+    return find(reference, root)
+
+
 def _runs(root: Path) -> list[RunDir]:
+    if not root.is_dir() and (root.exists() or root != RUNS):
+        raise UsageError(
+            "not a folder" if root.exists() else "no such folder",
+            place=f"--runs {root}",
+            next_step="name the folder in which the runs are stored",
+        )
     return [
-        RunDir(path.parent)
-        for pattern in ("*/*/config.json", "gate/*/*/*/config.json")  # also the runs of gates
+        RunDir(path)
+        for pattern in ("*/*", "gate/*/*/*")  # also the runs of gates
         for path in sorted(root.glob(pattern))
-        if not path.parent.is_symlink()
+        if path.is_dir() and not path.is_symlink() and _is_run(path)
     ]
+
+
+def _is_run(folder: Path) -> bool:
+    return any((folder / name).exists() for name in _MARKS)
 
 
 def _clean_run(run: RunDir, say: Callable[[str], None]) -> list[str]:
     left = _end_processes(run, say) + _remove_workspace(run, say) + _remove_containers(run, say)
     ledger = Ledger(run.ledger)
-    for entry in ledger.open_entries():
+    entries, damage = ledger.read()
+    left += [f"{text}\n  next: {NEXT_STEP}" for text in damage]
+    for entry in entries:
         what = f"fault {entry.fault_id} ({entry.name}) of {run.path}"
+        why = "undone by its record" if entry.scope == "host" else "the stack it lived in is gone"
         try:
             if entry.scope == "host":
                 fault_kind(entry.name).undo(entry.undo)
+            ledger.close(entry.fault_id, f"chaos clean: {why}")
         except Exception as error:  # a failed undo is reported, and the next one still tried
             left.append(f"{what}: {error}")
             continue
-        why = "undone by its record" if entry.scope == "host" else "the stack it lived in is gone"
-        ledger.close(entry.fault_id, f"chaos clean: {why}")
         say(f"{what}: {why}")
     return left
 
@@ -82,7 +116,10 @@ def _remove_containers(run: RunDir, say: Callable[[str], None]) -> list[str]:
         return []
     from chaos.containers.leftovers import remove  # the SDK is slow to import
 
-    return remove(run, lambda text: say(f"{run.path}: {text}"))
+    try:
+        return remove(run, lambda text: say(f"{run.path}: {text}"))
+    except (OSError, RecursionError) as error:
+        return [f"containers of {run.path}: {type(error).__name__}: {error}"]
 
 
 def _end_processes(run: RunDir, say: Callable[[str], None]) -> list[str]:

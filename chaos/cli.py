@@ -293,6 +293,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     commands: dict[str, argparse.ArgumentParser] = actions[0].choices
     if argv and not argv[0].startswith("-") and argv[0] not in commands:
         raise unknown_name("command", argv[0], commands)
+    _refuse_empty(argv, commands.get(argv[0], parser) if argv else parser)
     options, extra = parser.parse_known_args(argv)
     if extra:
         active = commands.get(options.command or "", parser)
@@ -305,6 +306,22 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
             next_step=f"{active.prog} --help",
         )
     return options
+
+
+def _refuse_empty(argv: Sequence[str], active: argparse.ArgumentParser) -> None:
+    """An empty word is a variable that nobody has set, and never means the default: it would
+    judge another Watcher than the one meant, or clean more than one run.
+    """
+    for before, word in zip(["", *argv], argv, strict=False):
+        name, equals, value = word.partition("=")
+        place = name if name.startswith("--") and equals and not value else ""
+        if not word:
+            action = active._option_string_actions.get(before)
+            place = before if action is not None and action.nargs != 0 else active.prog
+        if place:
+            raise UsageError(
+                "an empty value", place=place, next_step="give a value, or leave it out"
+            )
 
 
 def _report(error: ChaosError, argv: Sequence[str]) -> int:

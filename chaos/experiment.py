@@ -9,8 +9,12 @@ from typing import Annotated, Any
 
 import msgspec
 
-Seconds = Annotated[float, msgspec.Meta(ge=0)]
-PositiveSeconds = Annotated[float, msgspec.Meta(gt=0)]
+from chaos.units import LENGTH_MAX_S
+
+Seconds = Annotated[float, msgspec.Meta(ge=0, le=LENGTH_MAX_S)]
+PositiveSeconds = Annotated[float, msgspec.Meta(gt=0, le=LENGTH_MAX_S)]
+# Shorter ones would measure the sampling itself.
+SamplePeriod = Annotated[float, msgspec.Meta(ge=0.05, le=LENGTH_MAX_S)]
 
 
 class _Model(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -32,7 +36,7 @@ class Profile(_Model, frozen=True):
     baseline_s: PositiveSeconds
     storm_s: PositiveSeconds
     quiet_s: PositiveSeconds
-    sample_period_s: PositiveSeconds
+    sample_period_s: SamplePeriod
     drain_limit_s: PositiveSeconds  # the queue must be empty so long after the injector stopped
     settings: dict[str, Any]  # filled into the target's commands and policies
     fault_defaults: dict[str, dict[str, str | int | float]] = {}

@@ -13,6 +13,7 @@ import msgspec
 
 from chaos.checks.base import Check
 from chaos.checks.finding import Finding, stamped
+from chaos.checks.plan_record import contradictions
 from chaos.checks.registry import CHECKS, check_named
 from chaos.checks.run_view import FaultWindow, RunView
 from chaos.checks.stack_health import outages
@@ -195,7 +196,7 @@ def _fault_outcome(window: FaultWindow) -> FaultOutcome:
 
 def _notes(view: RunView, left: list[Any]) -> list[str]:
     notes = []
-    if not view.faults:
+    if not view.faults and not contradictions(view):
         notes.append("No fault was scheduled: this run is the control that must pass without one.")
     if view.files.decisions_torn:
         notes.append("The decision log ends in half a line; what came before it was judged.")

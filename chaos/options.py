@@ -14,6 +14,7 @@ import msgspec
 from chaos.errors import UsageError, unknown_name
 from chaos.experiment import Guardrails, Profile
 from chaos.faults.base import Fault, Value, parse_params
+from chaos.settings_rules import setting_problem
 from chaos.typedtree import first_problem
 from chaos.units import duration_s
 from chaos.yamlfile import scalar
@@ -97,6 +98,7 @@ def override(base: Effective, texts: Sequence[str]) -> Effective:
             _assign(profile, names[0], raw, place)
         elif names[0] == "settings":
             _assign_below(profile, names, raw, place)
+            _check_setting(profile, names, place)
         elif names[0] in ("criteria", "guardrails"):
             _assign_below(tree, names, raw, place)
         else:
@@ -124,6 +126,12 @@ def _assign_below(tree: dict[str, Any], names: list[str], raw: str, place: str) 
             raise unknown_name("key", name, known, place=place)
         tree = inner
     _assign(tree, names[-1], raw, place)
+
+
+def _check_setting(profile: Mapping[str, Any], names: list[str], place: str) -> None:
+    problem = setting_problem(names[-1], profile["settings"][names[-1]])
+    if problem is not None:
+        raise UsageError(problem.message, place=place, next_step=problem.next_step)
 
 
 def _assign(tree: dict[str, Any], name: str, raw: str, place: str) -> None:

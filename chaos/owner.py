@@ -10,9 +10,20 @@ import os
 
 import psutil
 
+from chaos.errors import ChaosError
 from chaos.rundir import RunDir
 
 RUN_ID_VARIABLE = "CHAOS_RUN_ID"
+# Whatever a file may hold: not ours, no such keys, numbers that are no process, no end of lists.
+_UNREADABLE = (
+    ChaosError,
+    OSError,
+    LookupError,
+    ValueError,
+    TypeError,
+    ArithmeticError,
+    RecursionError,
+)
 
 
 def claim(run: RunDir, pid: int | None = None) -> None:
@@ -23,15 +34,22 @@ def claim(run: RunDir, pid: int | None = None) -> None:
 
 
 def is_alive(run: RunDir) -> bool:
-    """Whether the process that runs `run` still exists."""
+    """Whether the process that runs `run` still exists. `ChaosError` when nobody can tell."""
     path = run.path / "owner.json"
     if not path.exists():
         return False
-    owner = run.read_json(path)
     try:
-        return bool(psutil.Process(int(owner["pid"])).create_time() == owner["started_s"])
+        owner = run.read_json(path)
+        pid, started_s = int(owner["pid"]), float(owner["started_s"])
+        return bool(psutil.Process(pid).create_time() == started_s)
     except psutil.NoSuchProcess:
         return False
+    except _UNREADABLE as error:
+        raise ChaosError(
+            f"it does not say who runs the run: {type(error).__name__}",
+            place=str(path),
+            next_step="remove the file once no process of the run is left",
+        ) from error
 
 
 def processes_of(run_id: str) -> list[psutil.Process]:

@@ -57,7 +57,15 @@ def template_of(queue: Queue, kind: str) -> dict[str, Any]:
             place=place,
             next_step=f"add queue.request_templates.{kind}; reference.yaml shows one",
         )
-    for name in _names_in(template):
+    try:
+        names = _names_in(template)
+    except ValueError as error:
+        raise UsageError(
+            f"a text of the template cannot be filled: {error}",
+            place=place,
+            next_step="write {{ and }} for braces",
+        ) from error
+    for name in names:
         if name not in _PLACEHOLDERS:
             raise unknown_name("placeholder", name, _PLACEHOLDERS, place=place)
     return template

@@ -25,8 +25,11 @@ from chaos.faults.registry import fault_kind
 from chaos.options import Effective, merge_params, override, split_fault
 from chaos.plan import Backend, FaultPlan, Plan, Sandbox
 from chaos.schedule import storm_needed_s
+from chaos.settings_rules import setting_problem
 from chaos.soaks import workload_kind
 from chaos.target import Target
+from chaos.target_rules import check_target
+from chaos.units import LENGTH_MAX_S
 from chaos.yamlfile import Document, read, texts
 
 SEED_MAX = 2**63 - 1
@@ -34,6 +37,8 @@ STRIKES_MAX = 1000
 
 EXPERIMENTS = Path(__file__).resolve().parents[1] / "experiments"
 GATE = "gate"  # experiments/gate.yaml puts soaks together, and is none itself
+# Beside the folders of soaks lie those of gates; `latest` is the newest run of any soak.
+_RESERVED = frozenset({GATE, "latest"})
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _BUILT_IN = frozenset({"python", "workspace", "programs"})
 _COMMANDS = (
@@ -41,6 +46,7 @@ _COMMANDS = (
     ("env",),
     ("watcher", "start"),
     ("injector", "start"),
+    ("batch", "command"),
     ("halt", "command"),
     ("policies", "values"),
 )
@@ -115,8 +121,14 @@ def resolve(request: Request) -> Plan:
         request.target or experiment.target, request.experiments, place=target_place
     )
     _check_placeholders(target_document, effective.profile.settings, experiment.soak)
-    workload = profile.workload or experiment.workload
-    workload_kind(workload).check(target, effective.profile.settings)
+    check_target(target_document, target, sources_here=request.backend == "local")
+    workload = effective.profile.workload or experiment.workload
+    try:
+        kind = workload_kind(workload, place="--set workload")  # the file's own was checked
+        kind.check(target, effective.profile.settings)
+    except UsageError as error:
+        error.place = _in_file(error.place, document, profile_name, target_document)
+        raise
     seed = secrets.randbits(32) if request.seed is None else request.seed
     if not 0 <= seed <= SEED_MAX:
         raise UsageError(
@@ -193,6 +205,12 @@ def _check_name(key: str, name: str, document: Document, *, by_name: bool) -> No
             place=document.place(key),
             next_step="letters, digits, dot, dash and underscore, at most 64",
         )
+    if key == "soak" and name in _RESERVED:
+        raise UsageError(
+            f"{name!r} cannot name a soak: it means something else among the runs",
+            place=document.place(key),
+            next_step="choose another name",
+        )
     if by_name and name != document.path.stem:
         raise UsageError(
             f"{name!r} stands in the file of {document.path.stem!r}",
@@ -207,12 +225,32 @@ def _check_experiment(document: Document, experiment: Experiment) -> None:
     for name, profile in experiment.profiles.items():
         if profile.workload:
             workload_kind(profile.workload, place=document.place("profiles", name, "workload"))
+        _check_settings(document, name, profile.settings)
         for fault, params in profile.fault_defaults.items():
             place = document.place("profiles", name, "fault_defaults", fault)
             kind = fault_kind(fault, place=place)
             merge_params(kind, {}, params, given_place=place, defaults_place=place)
         _check_criteria(document, profile.criteria, "profiles", name, "criteria")
     _check_criteria(document, experiment.criteria, "criteria")
+
+
+def _check_settings(document: Document, profile: str, settings: Mapping[str, Any]) -> None:
+    for name, value in settings.items():
+        problem = setting_problem(name, value)
+        if problem is not None:
+            raise UsageError(
+                problem.message,
+                place=document.place("profiles", profile, "settings", name),
+                next_step=problem.next_step,
+            )
+
+
+def _in_file(place: str, document: Document, profile: str, target: Document) -> str:
+    """Where what a workload lacks would stand: workloads know keys, and no files."""
+    owner, _, key = place.partition(", ")
+    if place.startswith("settings."):
+        return document.place("profiles", profile, *place.split("."))
+    return target.place(*key.split(".")) if owner.startswith("target") and key else place
 
 
 def _check_criteria(
@@ -235,6 +273,12 @@ def _criteria(document: Document, experiment: Experiment, name: str) -> dict[str
             del merged[check]
         else:
             merged[check] |= params
+    if not merged:
+        raise UsageError(
+            "there is no criterion: nothing could be judged",
+            place=document.place("criteria"),
+            next_step="name at least one, e.g. errors: {max: 0}",
+        )
     return merged
 
 
@@ -244,7 +288,7 @@ def _check_placeholders(document: Document, settings: dict[str, Any], soak: str)
     for keys in _COMMANDS:
         part: Any = document.data
         for key in keys:
-            part = part.get(key, {})
+            part = part.get(key) or {}
         for path, text in texts(part, keys):
             place = document.place(*path)
             for name in _placeholders(text, place):
@@ -298,6 +342,13 @@ def _made_to_fit(plan: Plan) -> Plan:
     needed_s = storm_needed_s(plan)
     if needed_s <= plan.profile.storm_s:
         return plan
+    if needed_s > LENGTH_MAX_S:
+        raise UsageError(
+            f"all these faults need a storm of {needed_s:.0f} s, which is more than "
+            f"{LENGTH_MAX_S} s",
+            place="--faults",
+            next_step="name fewer faults, or give them a shorter hold or a smaller count",
+        )
     profile = msgspec.structs.replace(plan.profile, storm_s=needed_s)
     return msgspec.structs.replace(plan, profile=profile)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any, cast
 
@@ -31,6 +32,9 @@ SCHEMA = 1
 LEAD_MS = 2_000  # a fault is armed one second before it strikes
 GAP_MS_MIN = 8_000
 SLACK_PART = 10  # a storm made to measure has a tenth of it free
+# Placing takes time with the square of them; a month of storm has a minute and more for each.
+OCCURRENCES_MAX = 2000
+QUIET_PERIODS_MAX = 50_000  # one each minute of a month
 
 
 class ScheduledFault(msgspec.Struct, frozen=True):
@@ -64,7 +68,7 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True):
             schedule = msgspec.convert(data, cls)
         except msgspec.ValidationError as error:
             raise UsageError(f"not a schedule: {error}", place="schedule.json") from error
-        if schedule.hash != _hash(schedule):
+        if schedule.hash != content_hash(schedule.to_json()):
             raise UsageError(
                 f"the hash {schedule.hash} does not fit the schedule",
                 place="schedule.json",
@@ -91,7 +95,7 @@ def draw(plan: Plan) -> Schedule:
     schedule = Schedule(
         seed=plan.seed, storm_s=plan.profile.storm_s, gap_ms=gap_ms, items=items, hash=""
     )
-    return msgspec.structs.replace(schedule, hash=_hash(schedule))
+    return msgspec.structs.replace(schedule, hash=content_hash(schedule.to_json()))
 
 
 def storm_needed_s(plan: Plan) -> float:
@@ -125,10 +129,12 @@ def gap_after_ms(plan: Plan) -> int:
     return max(GAP_MS_MIN, round(float(allowance_s) * 1000))
 
 
-def _hash(schedule: Schedule) -> str:
-    content = schedule.to_json()
-    del content["hash"]
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+def content_hash(content: Mapping[str, Any]) -> str:
+    """The hash of a schedule as plain data, whatever hash it carries. Of a stored one: of what
+    is stored, so that schedules of versions that knew fewer or more fields keep theirs.
+    """
+    rest = {key: value for key, value in content.items() if key != "hash"}
+    text = json.dumps(rest, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -139,7 +145,9 @@ def _ms(value: Value) -> int:
 def _blocks(plan: Plan, stream: Stream, storm_ms: int) -> list[Block]:
     faults = [fault for fault in plan.faults if not fault.control]
     if plan.strikes is None:
-        return [block for fault in faults for block in _blocks_of(fault, storm_ms)]
+        blocks = [block for fault in faults for block in _blocks_of(fault, storm_ms)]
+        _check_count(len(blocks), "--fault")
+        return blocks
     weights = [fault.weight for fault in faults]
     drawn = [faults[stream.weighted(weights)] for _ in range(plan.strikes)]
     return [Block(fault, _hold_ms(fault), LEAD_MS, storm_ms) for fault in drawn]
@@ -158,10 +166,20 @@ def _blocks_of(fault: FaultPlan, storm_ms: int) -> list[Block]:
             place=f"--fault {fault.name}",
             next_step="give a shorter period, a longer storm (--set storm_s=...), or count=1",
         )
+    _check_count(cells, f"--fault {fault.name}")
     return [
         Block(fault, hold_ms, max(LEAD_MS, cell * period_ms), (cell + 1) * period_ms)
         for cell in range(cells)
     ]
+
+
+def _check_count(count: int, place: str) -> None:
+    if count > OCCURRENCES_MAX:
+        raise UsageError(
+            f"{count} occurrences are more than {OCCURRENCES_MAX}",
+            place=place,
+            next_step="give a longer period, a smaller count, fewer faults or a shorter storm",
+        )
 
 
 def _hold_ms(fault: FaultPlan) -> int:
@@ -204,6 +222,12 @@ def quiet_periods_ms(plan: Plan) -> list[tuple[int, int]]:
             f"quiet for {_text(quiet_ms)} in every {_text(every_ms)} leaves no time for faults",
             place="quiet_period_s",
             next_step="quiet_every_s must be longer than quiet_period_s",
+        )
+    if storm_ms // every_ms > QUIET_PERIODS_MAX:
+        raise UsageError(
+            f"{storm_ms // every_ms} quiet periods are more than {QUIET_PERIODS_MAX}",
+            place="quiet_every_s",
+            next_step="make quiet_every_s longer or the storm shorter",
         )
     return [
         (end - quiet_ms, min(end, storm_ms))

@@ -15,7 +15,9 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-PositiveSeconds = Annotated[float, msgspec.Meta(gt=0)]
+from chaos.units import LENGTH_MAX_S
+
+PositiveSeconds = Annotated[float, msgspec.Meta(gt=0, le=LENGTH_MAX_S)]
 
 
 class _Model(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):

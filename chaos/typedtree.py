@@ -123,4 +123,4 @@ def _plural(kind: Any) -> str:
 
 def _bounds(meta: Any) -> str:
     limits = ((word, getattr(meta, name, None)) for name, word in _BOUNDS.items())
-    return " and ".join(f"{word} {limit:g}" for word, limit in limits if limit is not None)
+    return " and ".join(f"{word} {limit:.9g}" for word, limit in limits if limit is not None)

@@ -6,6 +6,9 @@ import re
 
 from chaos.errors import UsageError
 
+# The longest that anything may take. Nobody runs so long, and every sum of times stays a number.
+LENGTH_MAX_S = 30 * 86_400
+
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|min|h)?")
 _FACTOR_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, None: 1.0}
 

@@ -7,7 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from chaos.clean import clean
+from chaos.cli import main
+from chaos.errors import ChaosError
 from chaos.faults.ledger import Ledger, Open
 from chaos.owner import RUN_ID_VARIABLE, claim
 from chaos.rundir import RunDir, create
@@ -82,3 +86,90 @@ def test_the_workspace_of_a_run_without_a_sandbox_is_removed(tmp_path: Path) -> 
     assert not (run.path / "workspace").exists()
     assert elsewhere.is_dir(), "a link is not followed"
     assert sum("removed" in line for line in said) == 1
+
+
+def test_a_folder_of_runs_that_is_not_there_is_no_clean_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Only the default one may be missing: there just was no run yet."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "README.md").write_text("no folder")
+    for name in ("typo", "README.md"):
+        assert main(["clean", "--runs", name]) == 2
+        assert f"--runs {name}: " in capsys.readouterr().err
+    assert main(["clean"]) == 0
+    assert "there are no runs under runs" in capsys.readouterr().out
+
+
+def test_a_run_that_has_lost_its_config_is_cleaned(tmp_path: Path) -> None:
+    for reference in (None, "by name"):
+        run = made(tmp_path)
+        run.config.unlink()
+        Ledger(run.ledger).open(Open("f001", "llm_timeout", "stack", {}))
+        assert clean(reference and str(run.path), tmp_path, lambda _: None) == 0
+        assert Ledger(run.ledger).open_entries() == []
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [b'{"a":1}\n', b"\xff\xfe\x00\n", b"\r\r\n", b"[" * 100_000 + b"\n", b"\n", None],
+    ids=["foreign", "binary", "returns", "deep", "empty", "folder"],
+)
+def test_a_ledger_that_cannot_be_read_is_said_and_stops_nothing(
+    tmp_path: Path, damage: bytes | None
+) -> None:
+    broken, whole = sorted((made(tmp_path), made(tmp_path)), key=lambda run: run.path)
+    for run in (broken, whole):
+        Ledger(run.ledger).open(Open("f001", "llm_timeout", "stack", {}))
+    if damage is None:
+        broken.ledger.unlink()
+        broken.ledger.mkdir()
+    else:
+        opened = broken.ledger.read_bytes().replace(b"f001", b"f002")
+        broken.ledger.write_bytes(broken.ledger.read_bytes() + damage + opened)
+    said: list[str] = []
+    assert clean(None, tmp_path, said.append) == 6
+    (unread,) = [line for line in said if line.startswith("could not undo")]
+    assert str(broken.ledger) in unread and "next: " in unread
+    assert Ledger(whole.ledger).open_entries() == []
+    if damage is not None:
+        assert f"{broken.ledger}:2: " in unread
+        assert Ledger(broken.ledger).read()[0] == [], "what can be read is undone"
+    with pytest.raises(ChaosError, match="cannot be read"):
+        Ledger(broken.ledger).open_entries()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xff\xfe",
+        b"{}",
+        b'{"pid": "x", "started_s": 1}',
+        b'{"pid": 1e999, "started_s": 1}',
+        b'{"pid": -5, "started_s": 0}',
+        b'{"pid": [], "started_s": 1}',
+        b"[" * 100_000,
+    ],
+)
+def test_a_run_of_which_nobody_knows_who_runs_it_is_left_alone_and_said(
+    tmp_path: Path, content: bytes
+) -> None:
+    unknown, whole = sorted((made(tmp_path), made(tmp_path)), key=lambda run: run.path)
+    for run in (unknown, whole):
+        Ledger(run.ledger).open(Open("f001", "llm_timeout", "stack", {}))
+    (unknown.path / "owner.json").write_bytes(content)
+    said: list[str] = []
+    assert clean(None, tmp_path, said.append) == 6
+    assert any("owner.json" in line and "next: " in line for line in said)
+    assert len(Ledger(unknown.ledger).open_entries()) == 1
+    assert Ledger(whole.ledger).open_entries() == []
+
+
+def test_a_torn_line_spoils_no_line_after_it(tmp_path: Path) -> None:
+    run = made(tmp_path)
+    ledger = Ledger(run.ledger)
+    ledger.open(Open("f001", "llm_timeout", "stack", {}))
+    run.ledger.write_bytes(run.ledger.read_bytes() + b'{"entry":"open","fault_')
+    for _ in range(2):
+        assert clean(None, tmp_path, lambda _: None) == 0
+        assert ledger.open_entries() == []

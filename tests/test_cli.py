@@ -333,3 +333,31 @@ def test_how_a_run_is_shown(
     monkeypatch.setenv("CI", ci)
     monkeypatch.setattr("sys.stdout.isatty", lambda: terminal, raising=False)
     assert display.mode() == mode
+
+
+@pytest.mark.parametrize(
+    ("words", "place"),
+    [
+        (["run", "soak_c", "--target", "", "--dry-run"], "--target"),
+        (["run", "soak_c", "--target=", "--dry-run"], "--target"),
+        (["run", "soak_c", "--profile", "", "--dry-run"], "--profile"),
+        (["run", "soak_c", "--runs", "", "--dry-run"], "--runs"),
+        (["run", "", "--dry-run"], "chaos run"),
+        (["run", "--overlap", "", "--dry-run"], "chaos run"),
+        (["gate", "--target", "", "--dry-run"], "--target"),
+        (["gate", "--profile=", "--dry-run"], "--profile"),
+        (["gate", "--config", "", "--dry-run"], "--config"),
+        (["clean", ""], "chaos clean"),
+        (["check", ""], "chaos check"),
+    ],
+)
+def test_an_empty_word_never_means_the_default(
+    words: list[str], place: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`--target "$UNSET"` in CI would judge another Watcher, `clean "$UNSET"` clean every run."""
+    assert main(words) == ExitCode.USAGE
+    assert capsys.readouterr().err.startswith(f"chaos: error: {place}: an empty value")
+
+
+def test_a_value_may_hold_an_equals_sign_and_an_option_may_be_left_out() -> None:
+    assert main(["run", "soak_c", "--set=storm_s=90", "--dry-run", "--quiet"]) == ExitCode.PASS

@@ -136,12 +136,12 @@ def test_a_schedule_that_this_version_cannot_draw_is_refused_unless_forced(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """The schedule of another draw: whole in itself, and not what the plan's seed gives here."""
-    from chaos.schedule import _hash
+    from chaos.schedule import content_hash
 
     schedule = Schedule.from_json(stored.read_json(stored.schedule))
     moved = [msgspec.structs.replace(i, start_ms=i.start_ms + 1) for i in schedule.items]
     other = msgspec.structs.replace(schedule, items=tuple(moved))
-    other = msgspec.structs.replace(other, hash=_hash(other))
+    other = msgspec.structs.replace(other, hash=content_hash(other.to_json()))
     stored.write_json(stored.schedule, other.to_json())
     assert command(stored) == ExitCode.USAGE
     assert "cannot draw the stored schedule" in capsys.readouterr().err

@@ -1,9 +1,12 @@
-"""Record complete: the history is whole, so that what is not in it did not happen."""
+"""Record complete: the history is whole, so that what is not in it did not happen, and what was
+to happen is known.
+"""
 
 from __future__ import annotations
 
 from chaos.checks.base import Check, Params
 from chaos.checks.finding import Evidence, Finding, Outcome
+from chaos.checks.plan_record import contradictions
 from chaos.checks.run_view import RunView
 
 _PHASES = ("preflight", "provision", "baseline", "storm", "quiet", "halt", "collect")
@@ -51,7 +54,7 @@ def _broken(view: RunView) -> list[Evidence]:
         found.append(view.evidence(view.lines, "there is no record of the clean-up"))
     if view.torn:
         found.append(view.evidence(view.lines + 1, "the last record is torn"))
-    return found
+    return found + contradictions(view)
 
 
 def _gap(view: RunView) -> Evidence | None:

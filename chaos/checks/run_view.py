@@ -15,6 +15,7 @@ import msgspec
 
 from chaos.checks.clock import jumps_of
 from chaos.checks.finding import Evidence
+from chaos.checks.plan_record import read_schedule
 from chaos.checks.watcher_files import WatcherFiles
 from chaos.errors import ChaosError
 from chaos.history import (
@@ -132,26 +133,15 @@ class _Config(msgspec.Struct):
     criteria: dict[str, dict[str, Any]] = {}
 
 
-class _Item(msgspec.Struct):
-    fault_id: str
-    name: str
-
-
-class _Schedule(msgspec.Struct):
-    """What is read of `schedule.json`."""
-
-    items: list[_Item] = []
-
-
-def _fitting(run: RunDir, path: Path, shape: type[msgspec.Struct]) -> dict[str, Any]:
-    """The content of a file of the run; `ChaosError` where it has another shape."""
-    content = run.read_json(path)
+def _config_of(run: RunDir) -> dict[str, Any]:
+    """The content of `config.json`; `ChaosError` where it has another shape."""
+    content = run.read_json(run.config)
     try:
-        msgspec.convert(content, shape)
+        msgspec.convert(content, _Config)
     except msgspec.ValidationError as error:
         raise ChaosError(
             f"it was changed, or another version wrote it: {error}",
-            place=str(path),
+            place=str(run.config),
             next_step="restore the file, or judge the run with the version of chaos that made it",
         ) from error
     return content
@@ -168,8 +158,8 @@ class RunView:
 
     def __init__(self, run: RunDir) -> None:
         self.run = run
-        self.config = _fitting(run, run.config, _Config)
-        self.schedule = _fitting(run, run.schedule, _Schedule) if run.schedule.is_file() else {}
+        self.config = _config_of(run)
+        self.schedule, self.schedule_damage = read_schedule(run)
         self.target = self._read_target()
         self.header = Header(t_s=0.0, run_id="", wall_epoch_s=0.0)
         self.phases: list[tuple[int, Phase]] = []
@@ -273,8 +263,9 @@ class RunView:
 
     @property
     def criteria(self) -> dict[str, dict[str, Any]]:
-        """Criterion name -> its parameters."""
-        return dict(self.config.get("criteria", {}))
+        """Criterion name -> its parameters; empty where the config names none."""
+        criteria = self.config.get("criteria")
+        return dict(criteria) if isinstance(criteria, dict) else {}
 
     # -- history ------------------------------------------------------------------------------
 

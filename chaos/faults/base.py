@@ -6,6 +6,7 @@ closed*: `lifecycle.py` walks these steps; a kind only says how each is done on 
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
@@ -14,7 +15,9 @@ from chaos.deadline import Deadline
 from chaos.errors import UsageError, unknown_name
 from chaos.paths import NO_PATH
 from chaos.stack.base import Stack
-from chaos.units import duration_s
+from chaos.units import LENGTH_MAX_S, duration_s
+
+_SHOWN_MAX = 1e15  # longer ones would fill the message
 
 Value = float | int | str
 Group = Literal[
@@ -57,7 +60,7 @@ class Param:
                 fraction = float(str(raw))
             except ValueError as error:
                 raise UsageError(f"{raw!r} is not a number", place=where) from error
-            if fraction != fraction:
+            if not math.isfinite(fraction):
                 raise UsageError(f"{raw!r} is not a number", place=where)
             return self._in_range(fraction, where)
         if self.choices and raw not in self.choices:
@@ -65,13 +68,15 @@ class Param:
         return str(raw)
 
     def _in_range(self, number: float | int, where: str) -> float | int:
+        highest = LENGTH_MAX_S if self.max is None and self.kind == "duration" else self.max
         low_ok = self.min is None or number >= self.min
-        high_ok = self.max is None or number <= self.max
+        high_ok = highest is None or number <= highest
         if low_ok and high_ok:
             return number
-        high = "" if self.max is None else f" and at most {self.max:g}"
+        high = "" if highest is None else f" and at most {highest:.9g}"
+        shown = f"{number:g}" if abs(number) < _SHOWN_MAX else "the number"
         raise UsageError(
-            f"{number:g} is out of range",
+            f"{shown} is out of range",
             place=where,
             next_step=f"at least {self.min or 0:g}{high}",
         )

@@ -17,6 +17,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from chaos.errors import ChaosError
+
 
 class Open(msgspec.Struct, tag_field="entry", tag="open", frozen=True):
     """A fault that may be in force. `scope`: where it lives (`chaos.faults.base.Fault`)."""
@@ -33,6 +35,8 @@ class Closed(msgspec.Struct, tag_field="entry", tag="closed", frozen=True):
     fault_id: str
     why: str
 
+
+NEXT_STEP = "undo by hand what the line tells, if anything, and remove it"
 
 _decoder: msgspec.json.Decoder[Open | Closed] = msgspec.json.Decoder(Open | Closed)
 
@@ -53,26 +57,48 @@ class Ledger:
         self._append(Closed(fault_id, why))
 
     def open_entries(self) -> list[Open]:
-        """Entries without a close, oldest first. A torn last line was never acted upon."""
+        """Entries without a close, oldest first. Raises `ChaosError` where a line cannot be read:
+        what it says may still be broken.
+        """
+        entries, damage = self.read()
+        if damage:
+            raise ChaosError(
+                f"the ledger cannot be read: {damage[0]}", place=str(self.path), next_step=NEXT_STEP
+            )
+        return entries
+
+    def read(self) -> tuple[list[Open], list[str]]:
+        """Entries without a close, oldest first, and what cannot be read, each with its place.
+
+        A torn last line was never acted upon, and is neither.
+        """
         entries: dict[str, Open] = {}
-        if not self.path.exists():
-            return []
-        for line in self.path.read_bytes().splitlines(keepends=True):
-            if not line.endswith(b"\n"):
-                break
-            record = _decoder.decode(line)
+        damage: list[str] = []
+        try:
+            *lines, _torn = self.path.read_bytes().split(b"\n")
+        except FileNotFoundError:
+            return [], []
+        except OSError as error:
+            return [], [f"{self.path}: {error.strerror}"]
+        for number, line in enumerate(lines, start=1):
+            try:
+                record = _decoder.decode(line)
+            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+                damage.append(f"{self.path}:{number}: not a ledger record: {error}")
+                continue
             if isinstance(record, Open):
                 entries[record.fault_id] = record
             else:
                 entries.pop(record.fault_id, None)
-        return list(entries.values())
+        return list(entries.values()), damage
 
     def _append(self, entry: Open | Closed) -> None:
         line = msgspec.json.encode(entry) + b"\n"
         with self._lock:
             is_new = not self.path.exists()
-            fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+            fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
             try:
+                _drop_torn_line(fd)
                 os.write(fd, line)
                 os.fsync(fd)
             finally:
@@ -83,3 +109,11 @@ class Ledger:
                     os.fsync(folder)
                 finally:
                     os.close(folder)
+
+
+def _drop_torn_line(fd: int) -> None:
+    """What a crash left of a last line would spoil the one that follows it."""
+    size = os.fstat(fd).st_size
+    content = os.pread(fd, size, 0)
+    if not content.endswith(b"\n"):
+        os.ftruncate(fd, content.rfind(b"\n") + 1)

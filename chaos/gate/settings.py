@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 
+from chaos.choose import chosen_faults
+from chaos.errors import UsageError, unknown_name
 from chaos.experiment import Seconds
-from chaos.resolve import EXPERIMENTS, GATE, is_path
-from chaos.yamlfile import load
+from chaos.resolve import EXPERIMENTS, GATE, is_path, soak_names
+from chaos.yamlfile import Document, read
 
 Names = Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
 
@@ -41,7 +44,9 @@ def default_path() -> Path:
 
 def read_settings(path: Path) -> GateSettings:
     """The gate file; `UsageError` for anything wrong in it. Paths of soaks become absolute."""
-    settings = load(path, GateSettings)
+    document = read(path)
+    settings = document.to(GateSettings)
+    _check(document, settings)
     profiles = {
         name: msgspec.structs.replace(
             profile, set={absolute(soak): changes for soak, changes in profile.set.items()}
@@ -50,6 +55,34 @@ def read_settings(path: Path) -> GateSettings:
     }
     soaks = tuple(absolute(soak) for soak in settings.soaks)
     return msgspec.structs.replace(settings, soaks=soaks, profiles=profiles)
+
+
+def _check(document: Document, settings: GateSettings) -> None:
+    """Names in the file: a mistake there is not one of the options, which may say otherwise."""
+    if settings.default_profile not in settings.profiles:
+        place = document.place("default_profile")
+        raise unknown_name("profile", settings.default_profile, settings.profiles, place=place)
+    known = soak_names()
+    for number, soak in enumerate(settings.soaks):
+        if not is_path(soak) and soak not in known:
+            raise unknown_name("soak", soak, known, place=document.place("soaks", number))
+    for number, fault in enumerate(settings.faults):
+        _check_faults([fault], document.place("faults", number))
+    _check_faults(settings.faults, document.place("faults"))
+    named = [absolute(soak) for soak in settings.soaks]
+    for name, profile in settings.profiles.items():
+        for soak in profile.set:
+            if absolute(soak) not in named:
+                place = document.place("profiles", name, "set", soak)
+                raise unknown_name("soak", soak, settings.soaks, place=place)
+
+
+def _check_faults(faults: Sequence[str], place: str) -> None:
+    try:
+        chosen_faults(faults, (), {}, defaults_place=place)
+    except UsageError as error:
+        error.place = place
+        raise
 
 
 def absolute(name: str) -> str:

@@ -16,11 +16,12 @@ from typing import Any
 import msgspec
 
 from chaos.errors import UsageError, unknown_name
-from chaos.gate.settings import GateSettings, read_settings
+from chaos.gate.settings import GateSettings, absolute, read_settings
 from chaos.options import CONTROL
 from chaos.plan import Backend, Plan, Sandbox
 from chaos.resolve import Request, resolve, soak_names
 from chaos.schedule import Schedule, draw
+from chaos.yamlfile import read
 
 # What start, drain, halt and judgement usually add to the phases of a run.
 OVERHEAD_S = 30.0
@@ -97,17 +98,37 @@ def planned(request: GateRequest) -> GatePlan:
     if request.profile not in settings.profiles:
         raise unknown_name("profile", request.profile, settings.profiles, place="--profile")
     profile = settings.profiles[request.profile]
-    for name in profile.set:
-        if name not in settings.soaks:
-            place = f"{request.file} profiles.{request.profile}.set"
-            raise unknown_name("soak", name, settings.soaks, place=place)
     steps = []
     for soak in request.soaks:
         changes = [f"{key}={value}" for key, value in profile.set.get(soak, {}).items()]
-        steps.append(_step(request, soak, (CONTROL,), changes))
-        if request.faults != (CONTROL,):
-            steps.append(_step(request, soak, request.faults, changes))
+        try:
+            steps.append(_step(request, soak, (CONTROL,), changes))
+            if request.faults != (CONTROL,):
+                steps.append(_step(request, soak, request.faults, changes))
+        except UsageError as error:
+            error.place = _place_in_file(error.place, request, settings, soak)
+            raise
     return GatePlan(request, tuple(steps), profile.cooldown_s, settings.soaks)
+
+
+def _place_in_file(place: str, request: GateRequest, settings: GateSettings, soak: str) -> str:
+    """Where the gate file says what resolving took for an option; `place` if it does not."""
+    option, _, name = place.partition(" ")
+    document = read(Path(request.file))
+    if option == "--set":  # an option that a gate has not: all of them are from the file
+        keys = ("profiles", request.profile, "set")
+        written = document.data["profiles"][request.profile]["set"]
+        soak = next((key for key in written if absolute(key) == soak), soak)
+        wanted = (key for key in written.get(soak, {}) if f"{key}.".startswith(f"{name}."))
+        return document.place(*keys, soak, next(wanted, name))
+    soaks = [absolute(text) for text in document.data["soaks"]]
+    if not option and soak in soaks:  # whose file is not there
+        return document.place("soaks", soaks.index(soak))
+    if option == "--fault" and request.faults == settings.faults:
+        return document.place("faults")
+    if option == "--profile" and request.profile == settings.default_profile:
+        return document.place("default_profile")
+    return place
 
 
 def _step(request: GateRequest, soak: str, faults: Sequence[str], changes: Sequence[str]) -> Step:

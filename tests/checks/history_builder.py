@@ -25,6 +25,7 @@ from chaos.checks.java_lcg import first_draws
 from chaos.checks.verdict import Verdict
 from chaos.judge import judge
 from chaos.rundir import RunDir
+from chaos.schedule import content_hash
 
 REPO = Path(__file__).resolve().parents[2]
 EPOCH_S = 1_767_225_600.0
@@ -74,6 +75,7 @@ class PlantedRun:
         self.gpu_mb: Callable[[float], float] | None = None
         self.signals: dict[str, Callable[[float, int], float]] = _quiet_signals()
         self.collected = True
+        self.agrees = True  # schedule and config are made to fit each other when written
         self.torn_history = False
         self._live()
 
@@ -294,6 +296,8 @@ class PlantedRun:
         """Write everything; returns the run directory."""
         for folder in (self.run.path, self.run.logs, self.run.artefacts):
             folder.mkdir(parents=True, exist_ok=True)
+        if self.agrees:
+            self._agree()
         self.run.write_json(self.run.config, self.config)
         self.run.write_json(self.run.schedule, self.schedule)
         end_s = max((r["t_s"] for r in self.records), default=0.0)
@@ -308,6 +312,13 @@ class PlantedRun:
             if self.collected or not path.startswith("artefacts/"):
                 self._write(path, content)
         return self.run
+
+    def _agree(self) -> None:
+        """The config asks for what is scheduled, and the schedule has its hash."""
+        names = dict.fromkeys(item["name"] for item in self.schedule["items"])
+        asked = [{"name": name, "params": {}, "control": False} for name in names]
+        self.config["faults"] = asked or [{"name": "none", "params": {}, "control": True}]
+        self.schedule["hash"] = content_hash(self.schedule)
 
     def _samples(self) -> list[Record]:
         ends = sorted(_t_s(d["timestamp"]) for d in self.decisions if d["status"] == "COMPLETED")

@@ -216,5 +216,5 @@ def test_a_stall_is_read_from_the_moment_of_the_break(planted: PlantedRun) -> No
     planted.decisions = kept
     paths = {"watcher_paused": {"triage": "Stall", "reconnection": "Work resumes"}}
     planted.add_event(27.3, "fault_paths", paths=paths)
-    planted.config["criteria"] = {}
+    planted.config["criteria"] = {"halt": {"limit_s": 30}}
     assert wrong_in(judged(planted)) == {}

@@ -102,6 +102,7 @@ def test_killed_at_a_random_moment(number: int, tmp_path: Path) -> None:
     watched = (outside, REPO / "experiments", REPO / "images")
     before, mounted = tree_hash(*watched), mounts()
     runs = tmp_path / "runs"
+    runs.mkdir()  # it may be killed before it makes a run, and `chaos clean` wants a folder
     process = start(
         runs,
         "run",

@@ -50,7 +50,8 @@ def test_batch_needs_the_batch_command_of_the_target(experiments: Path) -> None:
 @pytest.mark.parametrize("value", ["many", "0", "-1"])
 def test_a_setting_out_of_range_is_refused(experiments: Path, value: str) -> None:
     change(experiments / "soak_a.yaml", "backlog_max: 3", f"backlog_max: {value}")
-    assert refused(experiments, "soak_a", "quick").place == "settings.backlog_max"
+    place = refused(experiments, "soak_a", "quick").place
+    assert "soak_a.yaml:22 profiles.quick.settings.backlog_max" in place
 
 
 def test_an_unknown_workload_of_a_profile_names_file_and_line(experiments: Path) -> None:
