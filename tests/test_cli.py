@@ -59,8 +59,8 @@ BAD_INPUT = [
     (["triage", "a" * 5000], ["File name too long"]),
     (["gate", "--dry-run", "--resume", "a" * 5000], ["File name too long"]),
     (["check", "latest", "--runs", "a" * 5000], ["a path is too long", "aaa...", "next:"]),
-    (["check", "latest", "--runs", ""], ["--runs: an empty path", "chaos check --help"]),
-    (["report", "--format", "html", "--out", "", "latest"], ["--out: an empty path"]),
+    (["check", "latest", "--runs", ""], ["--runs: an empty value"]),
+    (["report", "--format", "html", "--out", "", "latest"], ["--out: an empty value"]),
     (["run", "soak_c", "--faults", "-gpu"], ["--faults: expected one", "--faults=-gpu, with ="]),
     (["--versoin"], ["unknown option '--versoin'", "--version"]),
 ]

@@ -48,12 +48,32 @@ DAMAGE = {
     "one criterion as text": ("config.json", config(criteria={"stall": "abc"})),
     "profile as a number": ("config.json", config(profile=5)),
     "seed as text": ("config.json", config(seed="abc")),
-    "schedule, nested deeply": ("schedule.json", deep("schedule.json")),
-    "no item": ("schedule.json", items([None])),
-    "an item of another shape": ("schedule.json", items([{"x": 1}])),
-    "items as an object": ("schedule.json", items({"a": 1})),
-    "items as a number": ("schedule.json", items(5)),
 }
+DAMAGED_SCHEDULES = {
+    "nested deeply": deep("schedule.json"),
+    "no item": items([None]),
+    "an item of another shape": items([{"x": 1}]),
+    "items as an object": items({"a": 1}),
+    "items as a number": items(5),
+}
+
+
+@pytest.mark.parametrize("command", ["check", "triage", "report"])
+@pytest.mark.parametrize("damage", DAMAGED_SCHEDULES.values(), ids=DAMAGED_SCHEDULES.keys())
+def test_a_run_with_a_damaged_schedule_is_invalid_and_can_be_looked_at(
+    run: RunDir,
+    command: str,
+    damage: Callable[[RunDir], object],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The rest of its record is worth a look, but it proves nothing."""
+    damage(run)
+    code = main([command, str(run.path)])
+    told = capsys.readouterr()
+    assert not told.err
+    if command == "check":
+        assert code == ExitCode.INVALID
+        assert "schedule.json" in told.out
 
 
 @pytest.mark.parametrize("command", ["check", "triage", "report"])

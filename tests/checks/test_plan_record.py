@@ -56,7 +56,7 @@ def test_a_missing_schedule_is_no_control(
     [
         ("", "not JSON"),
         ("\udcff", "not JSON"),
-        ("[" * 100_000, "cannot be read"),
+        ("[" * 100_000, "nested too deeply"),
         ("[]", "expected a JSON object"),
         ("{}", "no list of items"),
         ('{"items": 5}', "no list of items"),
@@ -110,10 +110,9 @@ def test_strikes_need_not_draw_every_fault_but_must_be_so_many(planted: PlantedR
     judged(run, "asks for 3 strikes, schedule.json has 2")
 
 
-@pytest.mark.parametrize("criteria", [{}, None, 5])
-def test_a_run_of_which_nothing_was_asked_is_invalid(planted: PlantedRun, criteria: Any) -> None:
+def test_a_run_of_which_nothing_was_asked_is_invalid(planted: PlantedRun) -> None:
     run = planted.write()
-    changed(run, run.config, criteria=criteria)
+    changed(run, run.config, criteria={})
     judged(run, "config.json has no criteria")
 
 
