@@ -275,6 +275,15 @@ def test_without_a_compiler_the_clock_stays_and_the_reason_is_given(
     assert "apt-get install" in str(fault(WatcherClockJump).available(cast(Stack, place)))
 
 
+def test_containers_have_no_clock_that_can_be_moved(place: Place) -> None:
+    """What a user could install on the host would not help."""
+    place.watcher.start()
+    place.clock = None
+    place.sandboxed, place.can_mount = True, False
+    told = str(fault(WatcherClockJump).available(cast(Stack, place)))
+    assert "--backend local" in told and "apt-get" not in told
+
+
 def test_stamps_that_are_no_clock_prove_nothing(place: Place, tmp_path: Path) -> None:
     """A stamp that is an hour ahead of its file anyway is no measure of a clock."""
     place.watcher.start()

@@ -82,11 +82,10 @@ class WatcherClockJump(Fault):
         """Where the Watcher was started with a clock that can be moved, and writes time stamps."""
         if watcher_of(stack) is None:
             return not_running(stack)
+        if stack.clock is None and stack.sandboxed and not stack.can_mount:
+            return "no container has a clock of its own that can be moved: --backend local"
         if stack.clock is None:
-            return (
-                self.available_here()
-                or "the Watcher was started without a clock to be moved (no container has one)"
-            )
+            return self.available_here() or "the Watcher was started without a clock to be moved"
         if not _agreeing(stamps(stack), 0.0, 0.0):
             return "neither the ready file nor the decision log has a time stamp to measure by"
         return None
