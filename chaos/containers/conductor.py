@@ -114,10 +114,8 @@ class Conductor:
         code = stream.exit_code()
         if code != 0 and not self._signals:
             said = stream.said()
-            _tell(
-                f"chaos: the harness in the pod ended with exit code {code}"
-                + (f":\n{said}" if said else "")
-            )
+            how = f"with exit code {code}" if code is not None else "unseen: the engine is gone"
+            _tell(f"chaos: the harness in the pod ended {how}" + (f":\n{said}" if said else ""))
 
     def _hurried(self) -> bool:
         """Whether it is time to end the pod, ready or not."""
