@@ -110,7 +110,8 @@ def test_killed_at_a_random_moment(number: int, client: DockerClient, tmp_path: 
     rest, and what is somebody else's stays.
     """
     chance = random.Random(number)  # the moment is the test's own, the same every time
-    image = client.images.list(filters={"label": "io.chaos-gate=image"})[0].id
+    labelled = client.images.list(filters={"label": "io.chaos-gate=image", "dangling": False})
+    image = next(str(one.id) for one in labelled if one.tags)
     with planted(client, image) as foreign:
         kind = chance.choice(["llm_timeout", "disk_full", "queue_corruption", "watcher_paused"])
         process = start(
