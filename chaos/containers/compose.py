@@ -153,8 +153,11 @@ def make(
     argv += [*compose.argv, "--project-name", project.name]
     for path in project.files(override):
         argv += ["--file", str(path)]
-    # What decides a run is told here and recorded, not read from a file that lies about.
-    argv += ["--env-file", os.devnull, "up", "--no-start", "--no-build", *only]
+    # What decides a run is told here and recorded, not read from a `.env` that lies about. An empty
+    # file of ours, for compose 1.29 takes no device.
+    none = run.path / "compose.env"
+    write_atomic(none, "")
+    argv += ["--env-file", str(none), "up", "--no-start", "--no-build", *only]
     with (run.logs / "compose.log").open("a+", encoding="utf-8", errors="replace") as log:
         begin = log.seek(0, os.SEEK_END)
         code = _lived(argv, project, engine, log, cancelled)
