@@ -25,10 +25,12 @@ def client(docker_engine: str) -> Iterator[DockerClient]:
 
 @pytest.fixture
 def image(client: DockerClient) -> str:
-    """Any image with a name: nothing of it is started here. One without would go, as the engine
-    has it, with the last that was made from it.
+    """Any image with a name and without our labels: nothing of it is started here.
+
+    One without a name would go, as the engine has it, with the last that was made from it, and
+    labels of ours would come along.
     """
-    found = [one for one in client.images.list() if one.tags]
+    found = [i for i in client.images.list() if i.tags and "io.chaos-gate" not in i.labels]
     if not found:
         pytest.skip("the engine has no image yet: the tests that build them come first")
     return str(found[0].id)
