@@ -78,9 +78,6 @@ class BatchRequests(SequentialRequests):
         working = [] if self._since_s is None else [_WORKING]
         return self._requests() + working
 
-    def _requests(self) -> list[str]:
-        return super()._waiting()
-
     def _look_at(self, service: Service, since_s: float) -> None:
         took_s = self._history.now_s() - since_s
         late = service.alive() and took_s > self._spec.limit_s

@@ -85,8 +85,11 @@ class SequentialRequests:
         return self._looks_empty >= LOOKS_EMPTY
 
     def on_fault(self, fault_id: str, *, active: bool) -> None:
-        """Ask for a piece of work when there is none that the fault could meet."""
-        if self._submitter is not None and not self._waiting():
+        """Ask for a piece of work when there is none that the fault could meet, or that could show
+        its end: the last one may be at work already, and ask its LLM no more.
+        """
+        enough = 1 if active else 2
+        if self._submitter is not None and len(self._requests()) < enough:
             self._submitter.probe(f"{'during' if active else 'after'} {fault_id}")
 
     def finish(self, deadline: Deadline) -> None:
@@ -97,6 +100,10 @@ class SequentialRequests:
         """There is nothing to stop."""
 
     def _waiting(self) -> list[str]:
+        return self._requests()
+
+    def _requests(self) -> list[str]:
+        """Those that are not answered yet, also the one at work."""
         if self._workspace is None:
             return []
         return unanswered(self._workspace, self._target.queue)

@@ -26,6 +26,7 @@ from chaos.stack.proctree import await_end, await_gone, await_stopped, send, tre
 from chaos.stopping import RunStopped
 
 _SPAWN_LIMIT_S = 10.0
+_KILL_ROUNDS = 5
 _KILL_LIMIT_S = 2.0
 _READY_LOOK_S = 0.01
 _OUTPUT_BYTES = 4096
@@ -75,13 +76,23 @@ def run_command(argv: Sequence[str], where: Surroundings, limit_s: float) -> Com
         process = spawn(argv, where, output.fileno())
         code = await_end(process, limit_s)
         if code is None:
-            send(tree(process.pid), signal.SIGKILL)
-            await_end(process, _KILL_LIMIT_S)
+            _kill_all(process)
         took_s = time.monotonic() - start_s
         size = output.seek(0, os.SEEK_END)
         output.seek(max(0, size - _OUTPUT_BYTES))
         text = output.read(_OUTPUT_BYTES).decode(errors="replace")
     return CommandResult(tuple(argv), code, text, took_s)
+
+
+def _kill_all(process: subprocess.Popen[bytes]) -> None:
+    """It and what it started, again until none is left: one may be started while others die."""
+    for _ in range(_KILL_ROUNDS):
+        left = tree(process.pid)
+        if not left:
+            return
+        send(left, signal.SIGKILL)
+        await_end(process, _KILL_LIMIT_S)
+        await_gone(left, _KILL_LIMIT_S)
 
 
 def tail(log: Path, lines: int = 8) -> str:

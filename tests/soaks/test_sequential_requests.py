@@ -108,6 +108,16 @@ def test_a_fault_gets_a_probe_only_when_it_would_meet_no_work(ground: Ground) ->
     assert ground.request(ground.pending()[0])["source"] == "soak_probe", "not one of the ten"
 
 
+def test_the_last_request_may_not_show_that_a_fault_is_over(ground: Ground) -> None:
+    """It is at work, and may have asked the LLM for the last time while that was cut."""
+    workload = staged(ground)
+    ground.answer(9)
+    workload.on_fault("f001", active=True)
+    assert len(ground.pending()) == 1, "it can meet the fault"
+    workload.on_fault("f001", active=False)
+    assert [op.detail["purpose"] for op in ground.ops("submit")][10:] == ["after f001"]
+
+
 def test_what_is_not_answered_in_time_is_said(ground: Ground) -> None:
     workload = staged(ground)
     workload.finish(Deadline(0.05))
