@@ -30,6 +30,7 @@ import yaml
 from benchmarks.figures import Figure, parser, show
 from chaos.checks.java_lcg import first_draws
 from chaos.rundir import RunDir
+from chaos.schedule import content_hash
 
 _REPO = Path(__file__).resolve().parents[1]
 _EPOCH_S = 1_767_225_600.0
@@ -152,7 +153,8 @@ def _make(run: RunDir, size: int, *, full: bool) -> None:
     for folder in (run.path, run.logs, run.artefacts / "logs"):
         folder.mkdir(parents=True, exist_ok=True)
     run.write_json(run.config, _config(full=full))
-    run.write_json(run.schedule, {"seed": 1, "hash": "", "items": []})
+    schedule = {"seed": 1, "items": []}
+    run.write_json(run.schedule, {**schedule, "hash": content_hash(schedule)})
     draws = size // _PER_DRAW
     truth = first_draws(12345, 1000, _BOOTSTRAP + draws + _POOL)
     learned = [_Learned(n, truth, n / size) for n in range(1, size + 1) if _learns(n)]
@@ -187,6 +189,7 @@ def _config(*, full: bool) -> dict[str, Any]:
         "profile": soak["profiles"]["full"]
         | {"sample_period_s": _STEP_S, "settings": {"draw_interval_s": _DRAW_S}},
         "target": target,
+        "faults": [],
         "criteria": soak["criteria"] | _CRITERIA,
         "seed": 1,
     }
@@ -386,9 +389,10 @@ def _make_draws(artefacts: Path, values: list[int], size: int) -> None:
     folder = artefacts / "diagnostics_history"
     folder.mkdir()
     for draw in range(len(values) - _BOOTSTRAP):
+        index = _BOOTSTRAP + draw  # in the whole history
         first = draw * _PER_DRAW + 1
         named = [_name(number) for number in range(first, min(first + _PER_DRAW, size + 1))]
-        content = {"draw_index": draw, "timestamp": _stamp(first - 1), "requests": named}
+        content = {"draw_index": index, "timestamp": _stamp(first - 1), "requests": named}
         (folder / f"diag_{draw:06d}.json").write_text(json.dumps(content), encoding="utf-8")
 
 
