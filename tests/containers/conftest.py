@@ -18,6 +18,10 @@ from docker.errors import NotFound
 from chaos.assets import Assets
 from chaos.containers import engine, images
 from chaos.containers.images import Image
+from chaos.plan import Plan
+from chaos.resolve import Request, resolve
+from chaos.rundir import RunDir, create
+from chaos.schedule import draw
 from tests.containers.running import Running
 
 
@@ -66,3 +70,18 @@ def _tar(files: dict[str, Path]) -> bytes:
             with path.open("rb") as content:
                 archive.addfile(entry, content)
     return stream.getvalue()
+
+
+@pytest.fixture
+def plan() -> Plan:
+    """A control run of soak C in containers."""
+    return resolve(Request("soak_c", faults=["none"], seed=1, backend="docker"))
+
+
+@pytest.fixture
+def run(tmp_path: Path, plan: Plan) -> RunDir:
+    """Its directory, before anything has begun."""
+    made = create(tmp_path / "runs", plan.soak, plan.seed)
+    made.write_json(made.config, plan.to_json())
+    made.write_json(made.schedule, draw(plan).to_json())
+    return made

@@ -10,6 +10,8 @@ from typing import Any
 
 from docker.models.containers import Container
 
+from chaos.containers.settings import Settings
+
 LIMIT_S = 90.0
 PYTHON = "/opt/venv/bin/python"
 
@@ -58,3 +60,19 @@ class Running:
         """What the engine makes of the health check: starting, healthy, unhealthy."""
         self.container.reload()
         return str(self.container.attrs["State"]["Health"]["Status"])
+
+
+def some_settings() -> Settings:
+    """Of a run in containers, for tests that need no engine."""
+    return Settings(
+        engine="unix:///nowhere",
+        compose_argv=(),
+        compose_version="1.29.2",
+        images={name: f"chaos-gate/{name}:x" for name in ("injector", "llm", "watcher")},
+        digests={},
+        engine_facts={},
+        model="/somewhere/model.gguf",
+        gpu=False,
+        user_id=1234,
+        group_id=5678,
+    )

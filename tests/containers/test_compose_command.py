@@ -13,15 +13,15 @@ import pytest
 import yaml
 from msgspec.structs import replace
 
-from chaos import schedule
 from chaos.containers import compose, prepare
 from chaos.containers.objects import RUN_LABEL
 from chaos.containers.settings import REPO, Settings, check_target, knobs, make_project
 from chaos.errors import EnvironmentProblem, UsageError
 from chaos.plan import Plan
 from chaos.resolve import Request, resolve
-from chaos.rundir import RunDir, create
+from chaos.rundir import RunDir
 from chaos.stack.proctree import await_gone
+from tests.containers.running import some_settings
 
 V2 = 'case "$*" in "compose version --short") echo v2.29.7;; *) exit 1;; esac'
 NO_PLUGIN = "echo \"docker: 'compose' is not a docker command.\" >&2; exit 1"
@@ -66,32 +66,8 @@ def test_what_was_tried_is_said(path: Path, old: str, said: str) -> None:
     assert "install" in raised.value.next_step
 
 
-@pytest.fixture
-def plan() -> Plan:
-    return resolve(Request("soak_c", faults=["none"], seed=1, backend="docker"))
-
-
-@pytest.fixture
-def run(tmp_path: Path, plan: Plan) -> RunDir:
-    made = create(tmp_path / "runs", plan.soak, plan.seed)
-    made.write_json(made.config, plan.to_json())
-    made.write_json(made.schedule, schedule.draw(plan).to_json())
-    return made
-
-
 def settings(command: Path) -> Settings:
-    return Settings(
-        engine="unix:///nowhere",
-        compose_argv=(str(command),),
-        compose_version="1.29.2",
-        images={name: f"chaos-gate/{name}:x" for name in ("injector", "llm", "watcher")},
-        digests={},
-        engine_facts={},
-        model="/somewhere/model.gguf",
-        gpu=False,
-        user_id=1234,
-        group_id=5678,
-    )
+    return replace(some_settings(), compose_argv=(str(command),))
 
 
 def test_compose_is_told_files_project_and_variables(

@@ -29,10 +29,8 @@ from chaos.containers.settings import Settings
 from chaos.errors import EnvironmentProblem
 from chaos.exitcode import ExitCode
 from chaos.judge import judge
-from chaos.plan import Plan
-from chaos.resolve import Request, resolve
-from chaos.rundir import RunDir, create
-from chaos.schedule import draw
+from chaos.rundir import RunDir
+from tests.containers.running import some_settings
 
 
 class Gone:
@@ -53,32 +51,8 @@ def client() -> DockerClient:
     return cast(DockerClient, Client())
 
 
-@pytest.fixture
-def plan() -> Plan:
-    return resolve(Request("soak_c", faults=["none"], seed=1, backend="docker"))
-
-
-@pytest.fixture
-def run(tmp_path: Path, plan: Plan) -> RunDir:
-    made = create(tmp_path / "runs", plan.soak, plan.seed)
-    made.write_json(made.config, plan.to_json())
-    made.write_json(made.schedule, draw(plan).to_json())
-    return made
-
-
 def settings(engine: str) -> Settings:
-    return Settings(
-        engine=engine,
-        compose_argv=(),
-        compose_version="",
-        images={},
-        digests={},
-        engine_facts={},
-        model="/m",
-        gpu=False,
-        user_id=1,
-        group_id=1,
-    )
+    return replace(some_settings(), engine=engine)
 
 
 def test_what_cannot_be_removed_then_is_left(client: DockerClient, tmp_path: Path) -> None:

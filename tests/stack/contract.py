@@ -243,7 +243,7 @@ def live(backend: StackBuilder, run: RunDir) -> None:
                 kept[one.__name__] = ""
             except Exception:  # each is told by itself
                 kept[one.__name__] = traceback.format_exc()
-    except Exception:
+    except Exception:  # told too: whoever reads asks for it first
         kept["up"] = traceback.format_exc()
     kept["down"] = "; ".join(backend.down())
     (run.path / "kept.json").write_text(json.dumps(kept))
