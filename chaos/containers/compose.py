@@ -9,6 +9,7 @@ serve. Source: the Compose specification.
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import shutil
@@ -21,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
+from chaos.containers.objects import Unanswered
 from chaos.errors import EnvironmentProblem
 from chaos.owner import RUN_ID_VARIABLE
 from chaos.rundir import RunDir, write_atomic
@@ -28,7 +30,9 @@ from chaos.rundir import RunDir, write_atomic
 _VERSION_LIMIT_S = 20.0
 _MAKE_LIMIT_S = 120.0
 _END_LIMIT_S = 5.0
+_GRACE_S = 20.0  # for what compose has begun, when the user wants the end
 _LOOK_S = 0.1
+_INTERRUPTED = "interrupted while compose made the containers"
 _V1_OLDEST = (1, 29)
 _PROJECT_VARIABLES = (
     *("COMPOSE_FILE", "COMPOSE_PROFILES", "COMPOSE_PROJECT_NAME"),
@@ -137,13 +141,18 @@ def make(
     only: Sequence[str] = (),
     *,
     cancelled: Callable[[], bool] = lambda: False,
+    hurried: Callable[[], bool] = lambda: False,
 ) -> None:
     """Make (not start) the containers, the network and the volume; `only` those services.
 
     What shares a pod must be made while its holder runs: compose 1.29 does not see it otherwise.
     Raises `EnvironmentProblem` with what compose said, or for `cancelled`, which is asked again
-    and again; what it made by then carries the label.
+    and again; what it made by then carries the label. Cancelled, compose may end what it has begun:
+    cut off, it leaves requests to the engine of which nobody hears any more (`Unanswered`). It is
+    cut off when it takes long, and for `hurried`.
     """
+    if cancelled():
+        raise EnvironmentProblem(_INTERRUPTED)
     override = run.path / "compose.override.json"
     write_atomic(override, json.dumps(project.override(), indent=2) + "\n")
     # A compose that goes on after its harness was killed would make what nobody removes: it dies
@@ -160,11 +169,13 @@ def make(
     argv += ["--env-file", str(none), "up", "--no-start", "--no-build", *only]
     with (run.logs / "compose.log").open("a+", encoding="utf-8", errors="replace") as log:
         begin = log.seek(0, os.SEEK_END)
-        code = _lived(argv, project, engine, log, cancelled)
+        code = _lived(argv, project, engine, log, cancelled, hurried)
         log.seek(begin)
         said = [line.strip() for line in log.read().splitlines() if line.strip()]
+    if cancelled():
+        raise EnvironmentProblem(_INTERRUPTED)
     if code != 0:
-        raise EnvironmentProblem(
+        raise Unanswered(
             f"compose could not make the containers: {' '.join(said[-3:])[-400:]}",
             place=str(run.logs / "compose.log"),
             next_step="see the log; `docker-compose config` checks the files",
@@ -177,6 +188,7 @@ def _lived(
     engine: str,
     log: TextIO,
     cancelled: Callable[[], bool],
+    hurried: Callable[[], bool],
 ) -> int:
     """The exit code of compose; it is ended when it takes too long, or the user has enough."""
     program = " ".join(argv[:8])
@@ -190,15 +202,19 @@ def _lived(
         stderr=subprocess.STDOUT,
         start_new_session=True,
     )
-    deadline_s = time.monotonic() + _MAKE_LIMIT_S
+    start_s = time.monotonic()
+    grace_end_s = math.inf
     try:
         while True:
             with suppress(subprocess.TimeoutExpired):
                 return process.wait(_LOOK_S)
+            now_s = time.monotonic()
             if cancelled():
-                raise EnvironmentProblem("interrupted while compose made the containers")
-            if time.monotonic() > deadline_s:
-                raise EnvironmentProblem(
+                grace_end_s = min(grace_end_s, now_s + _GRACE_S)
+            if hurried() or now_s > grace_end_s:
+                raise Unanswered(_INTERRUPTED)
+            if now_s > start_s + _MAKE_LIMIT_S:
+                raise Unanswered(
                     f"compose has not made the containers in {_MAKE_LIMIT_S:g} s",
                     place=program,
                     next_step="look whether the engine answers (docker info), then start again",

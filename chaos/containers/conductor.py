@@ -68,6 +68,7 @@ class Conductor:
         self._pod = Pod(self._client, run.run_id, run.logs)
         self._signals: list[str] = []
         self._hurry_from_s: float | None = None
+        self._waits_for_compose = False
         self.left: list[str] = []  # what could not be removed
 
     def conduct(self) -> None:
@@ -82,6 +83,7 @@ class Conductor:
             self._down()
 
     def _down(self) -> None:
+        self._view.step("pod: removing what it has made")
         try:
             self.left = self._pod.remove()
             if not self.left:
@@ -99,9 +101,21 @@ class Conductor:
         self._settings.hand_over(self._run)
         self._pod.make(
             lambda only: make_project(
-                self._settings, self._plan, self._run, only, cancelled=self.interrupted
+                self._settings,
+                self._plan,
+                self._run,
+                only,
+                cancelled=self._enough,
+                hurried=self._hurried,
             )
         )
+
+    def _enough(self) -> bool:
+        """Whether compose shall end; what goes on until then is shown, once."""
+        if self._signals and not self._waits_for_compose:
+            self._waits_for_compose = True
+            self._view.step("interrupted: compose ends what it has begun (twice more: at once)")
+        return bool(self._signals)
 
     def _serve(self) -> None:
         """Until the harness inside has ended."""

@@ -6,7 +6,7 @@ Knows which engine a run used; nothing of how runs are lived.
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 
 import docker.errors
 import requests
@@ -15,11 +15,11 @@ from docker.models.images import Image
 
 from chaos.containers import engine, objects
 from chaos.containers.images import REPOSITORY, TAG_LENGTH
+from chaos.containers.pod import SERVICES
 from chaos.containers.settings import Settings
 from chaos.errors import ChaosError
 from chaos.rundir import RunDir
 
-_ROUNDS_MAX = 5
 _CONTENT_LABEL = "io.chaos-gate.content"  # of what was built for a run
 _TITLE_LABEL = "org.opencontainers.image.title"  # of every finished image, not of a stage
 # Of the stages that packages are installed in: they stay behind without a name, as large as the
@@ -30,19 +30,18 @@ _STAGE_LABEL = "io.chaos-gate=image"
 def remove(run: RunDir, say: Callable[[str], None]) -> list[str]:
     """Remove what carries the run's label; what could not be removed, for people. Idempotent.
 
-    In rounds: a call that was under way when the harness was killed may still make something.
+    A pod that is not whole may have been in the making when its run was killed.
     """
     try:
         settings = Settings.read(run)
         if settings.removed:  # nothing is left, and the engine may be gone by now
             return []
         with closing(engine.connect(settings.engine)) as client:
-            for _ in range(_ROUNDS_MAX):
-                left = objects.remove(client, run.run_id, say)
-                if not objects.names(client, run.run_id):
-                    break
-            else:
-                left = left or objects.names(client, run.run_id)
+            whole = set(SERVICES) <= objects.services(client, run.run_id)
+            left = objects.remove_all(client, run.run_id, say, unanswered=not whole)
+        if not left:
+            with suppress(OSError):  # a folder that cannot be written to is looked at again
+                settings.after_removal().write(run)
         settings.take_back(run)
     except ChaosError as problem:
         return [f"containers of {run.path}: {problem.message}"]

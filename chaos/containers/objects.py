@@ -7,6 +7,7 @@ are for.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -16,10 +17,18 @@ import requests
 from docker import APIClient, DockerClient
 
 from chaos.containers.engine import problem_of
+from chaos.errors import EnvironmentProblem
 
 RUN_LABEL = "io.chaos-gate.project"  # which the compose files fill in from CHAOS_PROJECT
 
 _ERRORS = (docker.errors.DockerException, requests.RequestException)
+_ROUNDS_MAX = 5
+_SETTLE_S = 5.0  # the engine answers what it was asked in about one
+_LOOK_S = 0.25
+
+
+class Unanswered(EnvironmentProblem):
+    """Who made the objects was cut off: the engine may still be making what it was asked for."""
 
 
 def labelled(run_id: str) -> dict[str, str]:
@@ -37,6 +46,15 @@ def names(client: DockerClient, run_id: str) -> list[str]:
     except _ERRORS as error:
         raise problem_of(error, "looking for what the run has made") from error
     return found
+
+
+def services(client: DockerClient, run_id: str) -> set[str]:
+    """The services that have a container of a run. Raises `EnvironmentProblem`."""
+    try:
+        found = _containers(client, labelled(run_id))
+    except _ERRORS as error:
+        raise problem_of(error, "looking for what the run has made") from error
+    return {one["Labels"].get("com.docker.compose.service", "") for one in found}
 
 
 def remove(
@@ -69,6 +87,39 @@ def remove(
     except _ERRORS as error:
         left.append(problem_of(error, "what the run has made in the engine").message)
     return left
+
+
+def remove_all(
+    client: DockerClient,
+    run_id: str,
+    say: Callable[[str], None] = lambda text: None,
+    *,
+    unanswered: bool = False,
+) -> list[str]:
+    """Remove all objects of a run until a look finds none; what could not be removed.
+
+    `unanswered`: the engine may still be making some. It goes on with a request whose sender is
+    dead, shows nothing of it before it is done, and has no way to ask: so the looks go on for
+    some seconds.
+    """
+    if unanswered:
+        say(f"looking for {_SETTLE_S:g} s at what the engine may still be making")
+    deadline_s = time.monotonic() + (_SETTLE_S if unanswered else 0.0)
+    rounds = 0
+    while True:
+        left = remove(client, run_id, say)
+        if left:
+            return left
+        rounds += 1
+        try:
+            found = names(client, run_id)
+        except EnvironmentProblem as gone:
+            return [gone.message]
+        if not found and time.monotonic() >= deadline_s:
+            return []
+        if found and rounds >= _ROUNDS_MAX and time.monotonic() >= deadline_s:
+            return found
+        time.sleep(_LOOK_S)
 
 
 def _remove_each(

@@ -49,15 +49,20 @@ class Pod:
         self._ids: dict[str, str] = {}
         self._followers: list[threading.Thread] = []
         self._commands = 0
+        self._unanswered = False
         self._lock = threading.Lock()
 
     def make(self, compose: Callable[[Sequence[str]], None]) -> None:
         """Have `compose` make the holder, start it, then have it make the rest. Blocks."""
-        compose([HOLDER])
-        self._find([HOLDER])
-        self.start(HOLDER)
-        compose([])
-        self._find(SERVICES)
+        try:
+            compose([HOLDER])
+            self._find([HOLDER])
+            self.start(HOLDER)
+            compose([])
+            self._find(SERVICES)
+        except objects.Unanswered:
+            self._unanswered = True
+            raise
 
     def _find(self, services: Sequence[str]) -> None:
         """Look up what compose has made. Raises when one of `services` has no container."""
@@ -172,8 +177,10 @@ class Pod:
         return code, bytes(output).decode(errors="replace")
 
     def _waited(self, container: str, limit_s: float) -> int | None:
+        # A run that is being interrupted asks with nothing left of its time, which the SDK refuses.
+        whole_s = max(1, math.ceil(limit_s))
         try:
-            return int(self._client.api.wait(container, timeout=math.ceil(limit_s))["StatusCode"])
+            return int(self._client.api.wait(container, timeout=whole_s)["StatusCode"])
         except (requests.ReadTimeout, requests.ConnectionError):  # as the SDK tells a time-out
             return None
 
@@ -184,7 +191,7 @@ class Pod:
 
     def remove(self) -> list[str]:
         """Remove everything of the run; what could not be removed."""
-        left = objects.remove(self._client, self._run_id)
+        left = objects.remove_all(self._client, self._run_id, unanswered=self._unanswered)
         for follower in self._followers:
             follower.join(_JOIN_LIMIT_S)
         return left

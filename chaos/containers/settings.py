@@ -184,6 +184,7 @@ def make_project(
     only: Sequence[str] = (),
     *,
     cancelled: Callable[[], bool] = lambda: False,
+    hurried: Callable[[], bool] = lambda: False,
 ) -> None:
     """Make the containers of a run, not started. Raises `EnvironmentProblem`."""
     _place_for(Path(settings.model), run)
@@ -196,7 +197,7 @@ def make_project(
         services=_services(settings, plan, run),
     )
     command = compose.Compose(settings.compose_argv, settings.compose_version)
-    compose.make(command, project, run, settings.engine, only, cancelled=cancelled)
+    compose.make(command, project, run, settings.engine, only, cancelled=cancelled, hurried=hurried)
 
 
 def _place_for(model: Path, run: RunDir) -> None:

@@ -14,7 +14,7 @@ import yaml
 from msgspec.structs import replace
 
 from chaos.containers import compose, prepare
-from chaos.containers.objects import RUN_LABEL
+from chaos.containers.objects import RUN_LABEL, Unanswered
 from chaos.containers.settings import REPO, Settings, check_target, knobs, make_project
 from chaos.errors import EnvironmentProblem, UsageError
 from chaos.plan import Plan
@@ -183,8 +183,9 @@ def test_the_gpus_of_both_services_are_sampled(
     assert made.variables(plan, run)["CHAOS_SAMPLED_GPU_IDS"] == sampled
 
 
-def test_compose_is_ended_when_the_user_has_enough(
-    path: Path, plan: Plan, run: RunDir, tmp_path: Path
+@pytest.mark.parametrize("how", ["third Ctrl-C", "grace is over"])
+def test_compose_is_cut_off_when_the_user_cannot_wait(
+    how: str, path: Path, plan: Plan, run: RunDir, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And what it started with it, as the plugin below `docker`."""
     body = f"echo $$ > {tmp_path}/pid; /bin/sleep 600 & echo $! > {tmp_path}/child; wait"
@@ -193,10 +194,34 @@ def test_compose_is_ended_when_the_user_has_enough(
     def enough() -> bool:
         return (tmp_path / "child").is_file() and (tmp_path / "child").read_text().endswith("\n")
 
-    with pytest.raises(EnvironmentProblem, match="interrupted while compose"):
-        make_project(settings(path / "compose"), plan, run, cancelled=enough)
+    if how == "grace is over":
+        monkeypatch.setattr(compose, "_GRACE_S", 0.3)
+    hurried = enough if how == "third Ctrl-C" else lambda: False
+    made = settings(path / "compose")
+    with pytest.raises(Unanswered, match="interrupted while compose"):
+        make_project(made, plan, run, cancelled=enough, hurried=hurried)
     pids = [int((tmp_path / name).read_text()) for name in ("pid", "child")]
     assert await_gone(pids, 5.0) == []
+
+
+def test_compose_may_end_what_it_has_begun(
+    path: Path, plan: Plan, run: RunDir, tmp_path: Path
+) -> None:
+    """Ctrl-C once: nothing is asked of the engine that nobody hears the answer of."""
+    program(path, "compose", f": > {tmp_path}/begun; /bin/sleep 1; : > {tmp_path}/done")
+    with pytest.raises(EnvironmentProblem, match="interrupted while compose") as raised:
+        make_project(settings(path / "compose"), plan, run, cancelled=(tmp_path / "begun").is_file)
+    assert (tmp_path / "done").is_file()
+    assert not isinstance(raised.value, Unanswered)
+
+
+def test_compose_is_not_begun_after_ctrl_c(
+    path: Path, plan: Plan, run: RunDir, tmp_path: Path
+) -> None:
+    program(path, "compose", f": > {tmp_path}/begun")
+    with pytest.raises(EnvironmentProblem, match="interrupted"):
+        make_project(settings(path / "compose"), plan, run, cancelled=lambda: True)
+    assert not (tmp_path / "begun").exists()
 
 
 def test_a_model_that_the_containers_cannot_read_is_refused(

@@ -3,13 +3,39 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from pathlib import Path
+from typing import cast
 
 import pytest
 from docker import DockerClient
 from docker.errors import NotFound
 
 from chaos.containers.images import Image
-from chaos.containers.pod import _config_of
+from chaos.containers.pod import Pod, _config_of
+
+
+@pytest.mark.parametrize(("limit_s", "asked_s"), [(-1.0, 1), (0.0, 1), (0.2, 1), (7.1, 8)])
+def test_a_wait_without_time_left_is_a_short_one(
+    limit_s: float, asked_s: int, tmp_path: Path
+) -> None:
+    """A run interrupted before its first command has none left. The client is a stand-in that
+    refuses what the SDK refuses.
+    """
+
+    class Client:
+        def __init__(self) -> None:
+            self.api = self
+            self.asked: list[int] = []
+
+        def wait(self, _container: str, *, timeout: int) -> dict[str, int]:
+            if timeout <= 0:
+                raise ValueError("the timeout cannot be set to a value less than or equal to 0")
+            self.asked.append(timeout)
+            return {"StatusCode": 3}
+
+    client = Client()
+    assert Pod(cast(DockerClient, client), "run", tmp_path)._waited("one", limit_s) == 3
+    assert client.asked == [asked_s]
 
 
 @pytest.mark.docker
