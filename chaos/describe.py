@@ -14,18 +14,23 @@ _NAMED_MAX = 6
 
 
 def head(plan: Plan, schedule: Schedule) -> str:
-    """Three lines: what runs, with which faults, and the seed with the schedule's hash."""
+    """Three lines: what runs, with which faults, and the seed with the schedule's hash. A fourth
+    for phases that the run's budget has no room for.
+    """
     total_s = sum(length_s for _, length_s in phases(plan))
-    return printable(
-        "\n".join(
-            [
-                f"{plan.soak}: {plan.title} | profile {plan.profile_name}, about "
-                f"{duration_text(total_s)} | target {plan.target.target}",
-                f"faults: {faults_line(plan)}",
-                f"seed {plan.seed} | schedule {schedule.hash}, {len(schedule.items)} fault(s)",
-            ]
+    lines = [
+        f"{plan.soak}: {plan.title} | profile {plan.profile_name}, about "
+        f"{duration_text(total_s)} | target {plan.target.target}",
+        f"faults: {faults_line(plan)}",
+        f"seed {plan.seed} | schedule {schedule.hash}, {len(schedule.items)} fault(s)",
+    ]
+    budget_s = plan.guardrails.run_budget_s
+    if total_s > budget_s:
+        lines.append(
+            f"note: guardrails.run_budget_s ends the run after {duration_text(budget_s)}, and its "
+            f"phases may take {duration_text(total_s)}"
         )
-    )
+    return printable("\n".join(lines))
 
 
 def line(plan: Plan, schedule: Schedule) -> str:

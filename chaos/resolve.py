@@ -28,7 +28,7 @@ from chaos.schedule import storm_needed_s
 from chaos.settings_rules import setting_problem
 from chaos.soaks import workload_kind
 from chaos.target import Target
-from chaos.target_rules import check_target
+from chaos.target_rules import check_sources, check_target
 from chaos.units import LENGTH_MAX_S
 from chaos.yamlfile import Document, read, texts
 
@@ -98,6 +98,7 @@ def read_target(
     document = read(path)
     target = document.to(Target)
     _check_name("target", target.target, document, by_name=not is_path(name))
+    check_target(document, target)
     return document, target
 
 
@@ -121,7 +122,7 @@ def resolve(request: Request) -> Plan:
         request.target or experiment.target, request.experiments, place=target_place
     )
     _check_placeholders(target_document, effective.profile.settings, experiment.soak)
-    check_target(target_document, target, sources_here=request.backend == "local")
+    check_sources(target_document, target, here=request.backend == "local")
     workload = effective.profile.workload or experiment.workload
     try:
         kind = workload_kind(workload, place="--set workload")  # the file's own was checked

@@ -7,6 +7,7 @@
       schedule.json     what happens when, with its hash
       provenance.json   what exactly ran, on what
       containers.json   a run in containers: engine, compose, images, user
+      engine_lost.json  when the engine of such a run went away, if it did
       history.jsonl     the append-only record (chaos/history.py)
       ledger.jsonl      undo records of faults (chaos/faults/ledger.py)
       logs/             stdout and stderr of every process
@@ -101,6 +102,11 @@ class RunDir:
     def history(self) -> Path:
         """Append-only record (JSON lines)."""
         return self.path / "history.jsonl"
+
+    @property
+    def engine_lost(self) -> Path:
+        """That the container engine went away in mid-run (JSON); hardly ever there."""
+        return self.path / "engine_lost.json"
 
     @property
     def ledger(self) -> Path:

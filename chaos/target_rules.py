@@ -1,6 +1,6 @@
 """What a target's values must be beyond their types, so that the start does not fail on them.
 
-Judged when a run is resolved, and only then: a stored run keeps the target that it had.
+Judged when the target's file is read: a stored run keeps the target that it had.
 """
 
 from __future__ import annotations
@@ -19,15 +19,19 @@ IMAGES = Path(__file__).resolve().parents[1] / "images"
 _PORT_MAX = 65_535
 
 
-def check_target(document: Document, target: Target, *, sources_here: bool) -> None:
-    """Raises `UsageError` for the first value that cannot be used, with its line.
-
-    `sources_here`: the Watcher's programs are installed on this machine, not in a container.
-    """
+def check_target(document: Document, target: Target) -> None:
+    """Raises `UsageError` for the first value that cannot be used, with its line."""
     for rule in (_commands, _env, _endpoints, _installs, _paths, _globs, _numbers):
         for problem in rule(target):
             raise _error(document, problem)
-    for problem in _missing_sources(target, sources_here=sources_here):
+
+
+def check_sources(document: Document, target: Target, *, here: bool) -> None:
+    """Raises `UsageError` for the first program to install that is not there, with its line.
+
+    `here`: the Watcher's programs are installed on this machine, not in a container.
+    """
+    for problem in _missing_sources(target, here=here):
         raise _error(document, problem)
 
 
@@ -102,9 +106,9 @@ def _installs(target: Target) -> Iterator[Problem]:
         yield from _inside((*keys, "to"), item.to)
 
 
-def _missing_sources(target: Target, *, sources_here: bool) -> Iterator[Problem]:
+def _missing_sources(target: Target, *, here: bool) -> Iterator[Problem]:
     for number, item in enumerate(target.workspace.install):
-        if PurePosixPath(item.source).is_absolute() and not sources_here:
+        if PurePosixPath(item.source).is_absolute() and not here:
             continue  # a path in the image, which nobody can look into from here
         if not (IMAGES / item.source).exists():
             keys = ("workspace", "install", number, "source")

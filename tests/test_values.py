@@ -175,3 +175,27 @@ def test_a_soak_is_not_named_like_what_else_lies_among_the_runs(
         assert caught.value.exit_code == 2
     with pytest.raises(UsageError, match="cannot name a soak"):
         resolve(Request(str(mine), experiments=experiments))
+
+
+@pytest.mark.parametrize(
+    "words", [("doctor", "--workspace"), ("monitor", "--count", "1", "--workspace"), ("triage",)]
+)
+def test_a_target_that_no_run_could_use_is_refused_by_who_only_looks(
+    words: tuple[str, ...], experiments: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = replaced(experiments, TARGET, "pending: ", "pending: /")
+    target = str(experiments / TARGET)
+    assert main([*words, str(tmp_path), "--target", target]) == 2
+    said = capsys.readouterr().err
+    assert f"{target}:{line} queue.pending" in said and "Traceback" not in said
+
+
+@pytest.mark.parametrize(("budget_s", "told"), [(60, True), (600, False)])
+def test_phases_that_the_budget_has_no_room_for_are_told(
+    budget_s: int, told: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Not refused: some phases end with their work, and a budget may be there to be met."""
+    words = ["--dry-run", "--set", f"guardrails.run_budget_s={budget_s}"]
+    assert main(["run", "soak_c", *words]) == 0
+    said = capsys.readouterr().out
+    assert ("note: guardrails.run_budget_s ends the run after 1 min 00 s" in said) == told, said

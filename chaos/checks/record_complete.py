@@ -8,6 +8,7 @@ from chaos.checks.base import Check, Params
 from chaos.checks.finding import Evidence, Finding, Outcome
 from chaos.checks.plan_record import contradictions
 from chaos.checks.run_view import RunView
+from chaos.history import Owner
 
 _PHASES = ("preflight", "provision", "baseline", "storm", "quiet", "halt", "collect")
 # So many sampling periods, and at least so many seconds, without a sample: nobody looked.
@@ -16,14 +17,23 @@ _GAP_MIN_S = 5.0
 
 
 def judge(view: RunView, params: Params) -> list[Finding]:
-    """Owned by the harness: a broken record makes a run invalid, never failed."""
+    """Owned by the harness (or by what took its hold on the pod): a broken record makes a run
+    invalid, never failed.
+    """
     broken = _broken(view)
     gap = _gap(view)
     missing = [name for name in _PHASES if view.phase_s(name) is None]
     outcome: Outcome = "pass"
     summary = f"{view.lines} records, {len(view.samples)} samples"
     evidence = broken
-    if broken:
+    owner: Owner = "harness"
+    if view.run.engine_lost.exists():
+        # What the harness inside writes after that is about a pod that nobody can act on any more.
+        outcome, owner = "invalid", "infrastructure"
+        evidence = [Evidence("engine_lost.json", "the container engine went away in mid-run")]
+        evidence += broken
+        summary += f"; {evidence[0].text}"
+    elif broken:
         outcome = "invalid"
         summary += f"; {broken[0].text}"
     elif view.stopped != "complete":
@@ -40,7 +50,7 @@ def judge(view: RunView, params: Params) -> list[Finding]:
         outcome = "inconclusive"
         summary += f"; {gap.text}"
         evidence = [gap]
-    return [Finding(outcome=outcome, owner="harness", summary=summary, evidence=evidence)]
+    return [Finding(outcome=outcome, owner=owner, summary=summary, evidence=evidence)]
 
 
 def _broken(view: RunView) -> list[Evidence]:

@@ -126,10 +126,17 @@ class Conductor:
         with ThreadPoolExecutor(_WORKERS, thread_name_prefix="conductor") as workers:
             stream.serve(self._pod, workers, signals=self._signals, hurried=self._hurried)
         code = stream.exit_code()
+        if code is None and not self._hurried():
+            self._note_engine_lost()
         if code != 0 and not self._signals:
             said = stream.said()
             how = f"with exit code {code}" if code is not None else "unseen: the engine is gone"
             _tell(f"chaos: the harness in the pod ended {how}" + (f":\n{said}" if said else ""))
+
+    def _note_engine_lost(self) -> None:
+        """Beside the history: the harness inside, whom nobody has told, goes on writing there."""
+        told = {"engine": self._settings.engine, "wall_epoch_s": time.time()}
+        self._run.write_json(self._run.engine_lost, told)
 
     def _hurried(self) -> bool:
         """Whether it is time to end the pod, ready or not."""

@@ -22,8 +22,9 @@ _GPU_NOISE_BYTES = 100_000_000
 def leftovers(run: RunDir) -> list[str]:
     """What there still is of `run`, in words."""
     found = [f"process {process.pid}" for process in processes_of(run.run_id)]
-    entries = Ledger(run.ledger).open_entries()
-    return found + [f"fault {entry.fault_id} ({entry.name}) not undone" for entry in entries]
+    entries, damage = Ledger(run.ledger).read()
+    found += [f"fault {entry.fault_id} ({entry.name}) not undone" for entry in entries]
+    return found + [f"{text}: a fault may still be in force" for text in damage]
 
 
 def reset(run: RunDir) -> tuple[list[str], list[str]]:

@@ -7,6 +7,7 @@ started stands behind `Runner`; what the runs amount to is said by outcome.py.
 from __future__ import annotations
 
 import hashlib
+import shlex
 from collections.abc import Callable
 from enum import Enum
 from typing import Protocol
@@ -199,7 +200,8 @@ class Conductor:
             raise NotClean(
                 f"cannot remove what {item.name} left behind: {', '.join(remaining)}",
                 place=str(run.path),
-                next_step=f"chaos clean {run.path}, then: chaos gate --resume {self._gate.path}",
+                next_step=f"chaos clean {shlex.quote(str(run.path))}, then: "
+                f"chaos gate --resume {shlex.quote(str(self._gate.path))}",
             )
 
     # -- going on -----------------------------------------------------------------------------

@@ -44,6 +44,21 @@ def test_a_torn_history_is_invalid_and_judged_as_far_as_it_goes(planted: Planted
     assert any("half a record" in note for note in verdict.notes)
 
 
+@pytest.mark.parametrize("cut_off", [True, False])
+def test_an_engine_that_went_away_is_to_blame_not_the_harness(
+    planted: PlantedRun, cut_off: bool
+) -> None:
+    """Also when the harness in the pod went on to its end: nobody could act on the pod."""
+    planted.torn_history = cut_off
+    run = planted.write()
+    run.write_json(run.engine_lost, {"engine": "unix:///docker.sock", "wall_epoch_s": 1.0})
+    verdict = judge(run)
+    found = finding(verdict, "record_complete")
+    assert (found.outcome, found.owner) == ("invalid", "infrastructure")
+    assert "the container engine went away" in found.summary
+    assert verdict.exit_code == 4
+
+
 def test_a_damaged_history_is_invalid_with_file_and_line(planted: PlantedRun) -> None:
     """A broken line in the middle was put there afterwards."""
     run = planted.write()

@@ -87,6 +87,41 @@ def test_a_run_that_could_not_begin_is_invalid(run: RunDir) -> None:
     assert judge(run).exit_code == ExitCode.INVALID
 
 
+@pytest.mark.parametrize(
+    ("code", "hurried", "lost"), [(None, False, True), (None, True, False), (0, False, False)]
+)
+def test_an_engine_that_cannot_tell_the_end_is_noted(
+    code: int | None,
+    hurried: bool,
+    lost: bool,
+    run: RunDir,
+    client: DockerClient,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A harness that ended, and one whose pod the user had killed, are none of the engine's."""
+
+    class Ended:
+        def __init__(self, *_: object) -> None: ...
+        def serve(self, *_: object, **__: object) -> None: ...
+
+        def exit_code(self) -> int | None:
+            return code
+
+        def said(self) -> str:
+            return ""
+
+    monkeypatch.setattr(conductor, "ExecStream", Ended)
+    monkeypatch.setattr(conductor.engine, "connect", lambda *_: client)
+    monkeypatch.setattr(Pod, "id_of", lambda *_: "holder")
+    some_settings().write(run)
+    made = conductor.Conductor(run, cast(Any, None))
+    made._hurry_from_s = -float("inf") if hurried else None
+    made._serve()
+    assert run.engine_lost.exists() == lost
+    assert ("the engine is gone" in capsys.readouterr().err) == (code is None)
+
+
 class Exec:
     """Stands for the engine's end of the stream of an exec."""
 

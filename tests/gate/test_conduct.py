@@ -247,6 +247,22 @@ def test_what_cannot_be_removed_keeps_the_next_run_from_beginning(
     assert bench.resume(ScriptedRunner()) == ExitCode.PASS
 
 
+def test_a_ledger_that_cannot_be_read_keeps_the_next_run_from_beginning(
+    bench: Bench,
+) -> None:
+    """What it says may still be in force."""
+
+    def hook(what: str, step: Step, run: RunDir, interrupts: Interrupts) -> None:
+        if what == "end":
+            run.ledger.write_bytes(b"{nonsense\n")
+
+    with pytest.raises(ChaosError, match=r"ledger.jsonl:1: not a ledger record") as caught:
+        bench.begin(ScriptedRunner(hook=hook))
+    assert caught.value.exit_code == ExitCode.CLEANUP_INCOMPLETE
+    assert "chaos clean" in caught.value.next_step
+    assert bench.state().state == "interrupted"
+
+
 def test_a_run_that_leaves_no_verdict_stops_the_gate(bench: Bench) -> None:
     def hook(what: str, step: Step, run: RunDir, interrupts: Interrupts) -> None:
         if what == "end":
