@@ -25,6 +25,12 @@ def among(values: Hashes, others: Hashes) -> Mask:
     return found
 
 
+def distinct(values: Hashes) -> int:
+    """How many different ones there are, in the memory of one copy: `np.unique` takes several."""
+    ordered = np.sort(values)
+    return int(np.count_nonzero(ordered[1:] != ordered[:-1])) + 1 if len(ordered) else 0
+
+
 def twice(values: Hashes) -> Hashes:
     """What comes more than once in `values`, each of it once, in order of size."""
     ordered = np.sort(values)

@@ -22,9 +22,7 @@ class PolicyCandidatesParams(Params, frozen=True):
 
 def judge(view: RunView, params: PolicyCandidatesParams) -> list[Finding]:
     """The plan, soak C, row "Policy candidates: accumulating in policy_history/"."""
-    import numpy as np
-
-    from chaos.checks.hash_sets import among, twice
+    from chaos.checks.hash_sets import among, distinct, twice
 
     found = view.last("baseline_files")
     names = found[1].detail.get("policy_candidates", []) if found else []
@@ -32,13 +30,13 @@ def judge(view: RunView, params: PolicyCandidatesParams) -> list[Finding]:
     table = view.files.candidates
     identified = table.identity != 0
     again = identified & among(table.identity, twice(table.identity))
-    doubled = int(identified.sum()) - len(np.unique(table.identity[identified]))
+    doubled = int(identified.sum()) - distinct(table.identity[identified])
     folder = view.target.paths.policy_candidates.rpartition("/")[0] + "/"
     old = among(table.identity, view.files.hashes_of(before))
     old |= among(table.path, view.files.hashes_of(folder + name for name in before))
     # Whichever file an identity was seen in before, it is not new in another.
     new = identified & ~among(table.identity, table.identity[old & identified])
-    count = len(np.unique(table.identity[new]))
+    count = distinct(table.identity[new])
     wrong = doubled + int((~identified).sum())
     summary = f"{plural(count, 'new candidate')} ({len(before)} before), at least "
     summary += f"{params.min_new} asked"

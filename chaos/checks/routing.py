@@ -276,8 +276,9 @@ def _children(view: RunView, kinds: Kinds) -> tuple[list[int], list[int]]:
 
     table, samples = view.files.decisions, view.samples
     children = samples.column("watcher.children")
-    known = np.append(0, np.cumsum(children == children, dtype=np.int32))
-    busy = np.append(0, np.cumsum(children > 0, dtype=np.int32))
+    none = np.zeros(1, np.int32)
+    known = np.append(none, np.cumsum(children == children, dtype=np.int32))
+    busy = np.append(none, np.cumsum(children > 0, dtype=np.int32))
     watched, with_child = [], []
     for kind in (_SELFPLAY, _LEARNING):
         of_kind = np.flatnonzero((kinds == kind) & ~np.isnan(table.start_s + table.end_s))

@@ -17,6 +17,7 @@ from chaos.checks.run_view import RunView
 from chaos.checks.trend import Block, Growth, blocks_of, growth
 
 if TYPE_CHECKING:
+    from chaos.checks.hash_sets import Indices
     from chaos.checks.sample_table import Column
 
 WARM_UP_PART = 1 / 3
@@ -81,10 +82,17 @@ def lives_of(view: RunView, key: str, *also: str) -> list[Signal]:
     begins = np.append(0, (lived[1:] != lived[:-1]).nonzero()[0] + 1)
     ends = np.append(begins[1:], len(there))
     work = np.nan_to_num(table.column("decisions.completed")).astype(np.float64)
-    lives = [there[begin:end] for begin, end in zip(begins, ends, strict=True)]
+    lives = [_places(there[begin:end]) for begin, end in zip(begins, ends, strict=True)]
+    del seen, alive, there, lived  # of a million samples, a third of what is in use here
     return [
         Signal(table.t_s[life], work[life], values[life], restarts=len(lives) - 1) for life in lives
     ]
+
+
+def _places(there: Indices) -> Indices | slice:
+    """Without a gap, as a slice: it shares the memory of what it is taken from."""
+    first, end = int(there[0]), int(there[-1]) + 1
+    return slice(first, end) if end - first == len(there) else there
 
 
 class Judged(Protocol):

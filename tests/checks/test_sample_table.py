@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from chaos.checks.hash_sets import among, repeats, twice
+from chaos.checks.hash_sets import among, distinct, repeats, twice
 from chaos.checks.sample_table import SampleTable
 from chaos.history import HistoryWriter, Sample
 
@@ -91,6 +91,7 @@ def test_sets_of_hashes_are_compared_exactly() -> None:
     assert among(values, np.array([9, 3])).tolist() == [v in (9, 3) for v in values]
     assert not among(values, np.array([], dtype=np.int64)).any()
     assert twice(values).tolist() == [0, 3, 5]
+    assert [distinct(values[:n]) for n in range(9)] == [0, 1, 2, 2, 3, 4, 4, 4, 4]
     assert repeats(values, everything) == [(2, 0), (6, 1), (7, 0)]  # 0 stands for "none"
     assert repeats(values, np.array([False] * 2 + [True] * 6)) == [(7, 2)]
 
