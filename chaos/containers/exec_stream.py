@@ -31,6 +31,7 @@ _LOOK_S = 0.2
 _SAID_BYTES_MAX = 4000
 _SEND_LIMIT_S = 10.0
 _KILL_AGAIN_S = 5.0
+_EXIT_LIMIT_S = 10.0
 _KILLED_END_LIMIT_S = 30.0  # then the stream is left, though the engine has not ended it
 
 
@@ -97,11 +98,21 @@ class ExecStream:
                 self._hear(piece)
 
     def exit_code(self) -> int | None:
-        """How the harness ended; None where the engine cannot tell."""
-        with suppress(docker.errors.DockerException, requests.RequestException):
-            code = self._client.api.exec_inspect(self._id)["ExitCode"]
-            return None if code is None else int(code)
-        return None
+        """How the harness ended; None where the engine cannot tell.
+
+        Its streams end first, and the engine may learn of its end a moment later.
+        """
+        deadline_s = time.monotonic() + _EXIT_LIMIT_S
+        while True:
+            try:
+                code = self._client.api.exec_inspect(self._id)["ExitCode"]
+            except (docker.errors.DockerException, requests.RequestException):
+                return None
+            if code is not None:
+                return int(code)
+            if time.monotonic() > deadline_s:
+                return None
+            time.sleep(_LOOK_S)
 
     def said(self) -> str:
         """The end of what it wrote to standard error."""

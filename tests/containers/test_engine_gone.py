@@ -22,7 +22,7 @@ from loguru import logger
 from msgspec.structs import replace
 
 from chaos.clean import clean
-from chaos.containers import conductor, leftovers, objects
+from chaos.containers import conductor, exec_stream, leftovers, objects
 from chaos.containers.exec_stream import ExecStream
 from chaos.containers.pod import Pod
 from chaos.containers.settings import Settings
@@ -189,6 +189,29 @@ def test_the_stream_ends_with_the_engine(said: bytes, exec_: Exec) -> None:
     exec_.theirs.shutdown(socket.SHUT_RDWR)
     thread.join(10)
     assert not thread.is_alive()
+
+
+@pytest.mark.parametrize(
+    ("seen", "code"), [([0], 0), ([None, None, 3], 3), ([None, "gone"], None), ([None] * 9, None)]
+)
+def test_the_exit_code_comes_a_moment_after_the_stream_has_ended(
+    seen: list[Any], code: int | None, exec_: Exec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An engine that has not noticed the end yet is not one that went away."""
+    asked = iter(seen)
+
+    def exec_inspect(_exec: str) -> dict[str, Any]:
+        told = next(asked)
+        if told == "gone":
+            raise requests.ConnectionError("Connection aborted")
+        return {"ExitCode": told}
+
+    monkeypatch.setattr(exec_stream, "_LOOK_S", 0.01)
+    monkeypatch.setattr(exec_stream, "_EXIT_LIMIT_S", 0.05 if len(seen) > 3 else 10.0)
+    client = exec_.client()
+    stream = ExecStream(client, "container", ["true"])
+    cast(Any, client.api).exec_inspect = exec_inspect
+    assert stream.exit_code() == code
 
 
 def test_each_signal_is_handed_on_once(exec_: Exec) -> None:
