@@ -246,7 +246,8 @@ def _sample(number: int) -> str:
     values = (
         f'"watcher.pid":41,"watcher.rss_anon_bytes":{(18_000_000 + noise * 500) // 4096 * 4096},'
         f'"watcher.swap_bytes":0,"watcher.threads":1,"watcher.cpu_s":{number / 100:.2f},'
-        f'"watcher.children":{noise % 2},"watcher.fds":{6 + noise % 3},"watcher.zombies":0,'
+        f'"watcher.children":{noise % 2},"watcher.children_faults":{number * 5},'
+        f'"watcher.fds":{6 + noise % 3},"watcher.zombies":0,'
         f'"watcher.sockets_established":{noise % 2},"watcher.sockets_close_wait":0,'
         f'"watcher.sockets_other":0,"workspace.temp_files":{noise % 2},"llm.pid":23,'
         f'"llm.health":"ok","llm.requests_processing":{noise % 2},"llm.requests_deferred":0,'

@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 _SEEN_LATE_S = 2.0
 # A Watcher that waited out a fault looks again only now and then.
 _HELD_UP_S = 10.0
-# A child that lives for less than a few samples can be missed, all children cannot.
-_SAMPLES_PER_DISPATCH = 4
 _DISPATCHES_MIN = 3
 _SELFPLAY, _LEARNING = 0, 1
 
@@ -271,22 +269,19 @@ def _taken_again(identity: Hashes, owner: Indices, requests: Hashes) -> Mask:
 
 
 def _children(view: RunView, kinds: Kinds) -> tuple[list[int], list[int]]:
-    """By kind: how many dispatches were sampled often enough, in how many a child was seen."""
+    """By kind: how many dispatches were watched, in how many a child ran."""
     import numpy as np
 
-    table, samples = view.files.decisions, view.samples
-    children = samples.column("watcher.children")
-    none = np.zeros(1, np.int32)
-    known = np.append(none, np.cumsum(children == children, dtype=np.int32))
-    busy = np.append(none, np.cumsum(children > 0, dtype=np.int32))
+    from chaos.checks.seen_children import SeenChildren
+
+    table = view.files.decisions
+    seen = SeenChildren(view)
     watched, with_child = [], []
     for kind in (_SELFPLAY, _LEARNING):
         of_kind = np.flatnonzero((kinds == kind) & ~np.isnan(table.start_s + table.end_s))
-        first = np.searchsorted(samples.t_s, table.start_s[of_kind])
-        last = np.maximum(np.searchsorted(samples.t_s, table.end_s[of_kind]), first)
-        often = known[last] - known[first] >= _SAMPLES_PER_DISPATCH
-        watched.append(int(often.sum()))
-        with_child.append(int((often & (busy[last] > busy[first])).sum()))
+        told, ran = seen.counted(of_kind)
+        watched.append(told)
+        with_child.append(ran)
     return watched, with_child
 
 

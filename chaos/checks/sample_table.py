@@ -29,6 +29,7 @@ KEYS = (
     "watcher.fds",
     "watcher.threads",
     "watcher.children",
+    "watcher.children_faults",
     "watcher.zombies",
     "watcher.sockets_established",
     "watcher.sockets_close_wait",

@@ -42,7 +42,14 @@ _KNOWN = frozenset(
         f"watcher.{n}"
         for n in ("pid", "generation", "rss_anon_bytes", "swap_bytes", "fds", "threads", "cpu_s")
     }
-    | {"watcher.children", "llm.pid", "llm.generation", "llm.health", "llm.requests_processing"}
+    | {
+        "watcher.children",
+        "watcher.children_faults",
+        "llm.pid",
+        "llm.generation",
+        "llm.health",
+        "llm.requests_processing",
+    }
     | {"llm.requests_deferred", "draws.count", "candidates.count", "queue.stalled_s"}
     | {f"queue.{n}" for n in ("pending", "claimed", "archived", "quarantined")}
     | {f"decisions.{n}" for n in ("lines", "completed", "fallbacks", "unreadable")}

@@ -17,6 +17,8 @@ from chaos.observe.lives import Lives, start_of
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 DETAILS_PERIOD_S = 0.5
+_Texts = tuple[bytes, bytes, bytes]  # statm, the first thread's children, their page faults
+_NOTHING: _Texts = (b"", b"", b"")
 
 
 def _open(path: str, flags: int = os.O_RDONLY) -> int:
@@ -42,9 +44,11 @@ class WatcherProcess(SourceBase):
 
     `pid` says which process it is now (None: there is none); the next one is followed, and
     `watcher.generation` counts them from 0. Anonymous memory plus swap is what can leak:
-    resident memory counts files that the kernel may drop at any time. Anonymous memory and the
-    children of the first thread are read at every sample (a child may live for less than a
-    second), the rest every `details_period_s` seconds and repeated in between, and at once when
+    resident memory counts files that the kernel may drop at any time. Read at every sample are
+    anonymous memory, the children of the first thread (one may live for less than a second), and
+    `watcher.children_faults`, the page faults of all children that have ended and were waited for:
+    it rises with each, also with one that lived between two samples (proc_pid_stat(5), cminflt).
+    The rest is read every `details_period_s` seconds and repeated in between, and at once when
     anonymous memory has shrunk: what is swapped out must not look as if given back.
     """
 
@@ -63,8 +67,8 @@ class WatcherProcess(SourceBase):
         self._opened: int | None = None
         self._files: dict[str, int] = {}
         self._threads: dict[str, int] = {}  # all but the first: the files with their children
-        self._texts = (b"", b"")  # of statm and of the first thread's children, as told last
-        self._ahead: tuple[bytes, bytes] | None = None  # the same, for the read that follows
+        self._texts = _NOTHING  # as told last
+        self._ahead: _Texts | None = None  # for the read that follows
         self._pages = 0
         self._others_children = 0  # of all threads but the first
         self._details_next_s = 0.0
@@ -83,9 +87,11 @@ class WatcherProcess(SourceBase):
         self._ahead = texts
         return False
 
-    def _look(self) -> tuple[bytes, bytes]:
+    def _look(self) -> _Texts:
         files = self._files
-        return os.pread(files["statm"], 128, 0), os.pread(files["children"], 4096, 0)
+        statm, children = os.pread(files["statm"], 128, 0), os.pread(files["children"], 4096, 0)
+        stat = os.pread(files["stat"], 2048, 0)
+        return statm, children, stat.rpartition(b")")[2].split(None, 9)[8]
 
     def read(self, values: Values) -> None:
         """Adds the keys `watcher.*`; none when the process does not run."""
@@ -123,7 +129,7 @@ class WatcherProcess(SourceBase):
 
     def _measure(self, pid: int, now_s: float) -> Values:
         self._texts, self._ahead = self._ahead or self._look(), None
-        statm, children = self._texts
+        statm, children, faults = self._texts
         # in pages; shared are those of files and of shared memory
         size, resident, shared, _ = statm.split(None, 3)
         if size == b"0":
@@ -138,6 +144,7 @@ class WatcherProcess(SourceBase):
             "watcher.generation": self._lives.generation,
             "watcher.rss_anon_bytes": pages * _PAGE_BYTES,
             "watcher.children": len(children.split()) + self._others_children,
+            "watcher.children_faults": int(faults),
             **self._details,
         }
 
@@ -182,7 +189,7 @@ class WatcherProcess(SourceBase):
         while self._threads:
             os.close(self._threads.popitem()[1])
         self._opened, self._pages, self._details_next_s = None, 0, 0.0
-        self._texts, self._ahead = (b"", b""), None
+        self._texts, self._ahead = _NOTHING, None
         self._hidden = {}
 
 

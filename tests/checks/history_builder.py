@@ -336,6 +336,7 @@ class PlantedRun:
                 "queue.pending": 1,
                 "queue.claimed": 0,
                 "watcher.children": int(any(a <= t_s <= b for a, b in spans)),
+                "watcher.children_faults": 5000 * sum(b <= t_s for _, b in spans),
             }
             values |= {key: signal(t_s, done) for key, signal in self.signals.items()}
             if self.gpu_mb is not None:

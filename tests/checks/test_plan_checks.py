@@ -116,8 +116,9 @@ def child_failed_and_completed_was_written(run: PlantedRun) -> None:
 
 
 def no_child_ever_seen(run: PlantedRun) -> None:
-    """The log tells of children; the harness never saw one."""
+    """The log tells of children; the harness never saw one, nor what it left."""
     run.signals["watcher.children"] = lambda t_s, done: 0
+    run.signals["watcher.children_faults"] = lambda t_s, done: 17
 
 
 def candidate_of_another_request(run: PlantedRun) -> None:

@@ -24,6 +24,7 @@ for line in sys.stdin:
         if what == "grow": kept.append(bytearray(b"x" * 1_000_000))
         if what == "drop": kept[:] = [k for k in kept if not isinstance(k, bytearray)]
         if what == "open": kept.append(open("/dev/null"))
+        if what == "run": subprocess.run(["true"])
         if what == "child": kept.append(subprocess.Popen(["sleep", "60"]))
         if what == "thread":
             started = threading.Event()
@@ -109,6 +110,22 @@ def test_a_child_is_seen_at_the_next_sample_whatever_is_read_less_often(
     assert read(source)["watcher.children"] == 0
     obedient.do("child", 1)
     assert read(source)["watcher.children"] == 1
+    source.close()
+
+
+def test_a_child_that_lived_between_two_samples_has_left_its_page_faults(
+    obedient: Obedient,
+) -> None:
+    """Ended and waited for: nothing else tells of it. One that still runs has left none yet."""
+    source = WatcherProcess(lambda: obedient.process.pid, details_period_s=3600.0)
+    key = "watcher.children_faults"
+    before = read(source)
+    obedient.do("child", 1)
+    assert number(read(source), key) == number(before, key)
+    obedient.do("run", 1)
+    assert not source.unchanged()
+    assert number(read(source), key) >= number(before, key) + 10
+    assert source.unchanged()
     source.close()
 
 
