@@ -173,7 +173,7 @@ def make(
         log.seek(begin)
         said = [line.strip() for line in log.read().splitlines() if line.strip()]
     if cancelled():
-        raise EnvironmentProblem(_INTERRUPTED)
+        raise (Unanswered if code != 0 else EnvironmentProblem)(_INTERRUPTED)
     if code != 0:
         raise Unanswered(
             f"compose could not make the containers: {' '.join(said[-3:])[-400:]}",

@@ -204,15 +204,19 @@ def test_compose_is_cut_off_when_the_user_cannot_wait(
     assert await_gone(pids, 5.0) == []
 
 
+@pytest.mark.parametrize("code", [0, 1])
 def test_compose_may_end_what_it_has_begun(
-    path: Path, plan: Plan, run: RunDir, tmp_path: Path
+    code: int, path: Path, plan: Plan, run: RunDir, tmp_path: Path
 ) -> None:
-    """Ctrl-C once: nothing is asked of the engine that nobody hears the answer of."""
-    program(path, "compose", f": > {tmp_path}/begun; /bin/sleep 1; : > {tmp_path}/done")
+    """Ctrl-C once: nothing is asked of the engine that nobody hears the answer of. A compose that
+    fails then may have given up an answer.
+    """
+    body = f": > {tmp_path}/begun; /bin/sleep 1; : > {tmp_path}/done; exit {code}"
+    program(path, "compose", body)
     with pytest.raises(EnvironmentProblem, match="interrupted while compose") as raised:
         make_project(settings(path / "compose"), plan, run, cancelled=(tmp_path / "begun").is_file)
     assert (tmp_path / "done").is_file()
-    assert not isinstance(raised.value, Unanswered)
+    assert isinstance(raised.value, Unanswered) == (code != 0)
 
 
 def test_compose_is_not_begun_after_ctrl_c(
