@@ -25,7 +25,7 @@ import docker.errors
 import requests
 
 from benchmarks.figures import Figure, median, parser, show
-from chaos.containers import engine, objects
+from chaos.stack.docker import engine, objects
 
 _LIMIT_S = 900.0
 _LOOK_S = 2.0

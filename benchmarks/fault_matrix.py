@@ -24,8 +24,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from chaos.choose import ALL, pool_names
 from chaos.faults.registry import fault_kinds
+from chaos.runner.choose import ALL, pool_names
 
 RUN_LIMIT_S = 3600.0
 # The quick profiles, as short as one fault and the evidence about it allow.

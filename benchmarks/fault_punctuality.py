@@ -20,11 +20,11 @@ from typing import Any, ClassVar, cast
 
 from benchmarks.figures import Figure, median, parser, percentile, show
 from chaos.assets import locate
-from chaos.deadline import Deadline
+from chaos.base.deadline import Deadline
 from chaos.faults.base import Evidence, Fault, Param, Value
 from chaos.faults.ledger import Ledger
 from chaos.faults.lifecycle import Occurrence, Storm
-from chaos.history import FaultRecord, HistoryWriter, read_history
+from chaos.record.history import FaultRecord, HistoryWriter, read_history
 from chaos.stack.base import Endpoint, Stack
 from chaos.stack.toxiproxy import ProxyProblem, ToxiproxyClient
 

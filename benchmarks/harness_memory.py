@@ -11,9 +11,9 @@ import sys
 from pathlib import Path
 
 from benchmarks.figures import Figure, median, parser, show
-from chaos.errors import ChaosError
-from chaos.history import Sample, read_history
-from chaos.rundir import find
+from chaos.base.errors import ChaosError
+from chaos.record.history import Sample, read_history
+from chaos.record.rundir import find
 
 _MB = 1e6
 _SAMPLES_MIN = 40

@@ -29,8 +29,8 @@ import yaml
 
 from benchmarks.figures import Figure, parser, show
 from chaos.checks.java_lcg import first_draws
-from chaos.rundir import RunDir
-from chaos.schedule import content_hash
+from chaos.plan.schedule import content_hash
+from chaos.record.rundir import RunDir
 
 _REPO = Path(__file__).resolve().parents[1]
 _EPOCH_S = 1_767_225_600.0

@@ -33,11 +33,11 @@ from statistics import fmean, stdev
 from benchmarks.figures import Figure, median, parser, show
 from benchmarks.planted_workspace import PlantedWorkspace, Size
 from chaos.assets import locate
+from chaos.base.yamlfile import load
+from chaos.record.target import Target
 from chaos.stack.base import Endpoint
 from chaos.stack.llm_probe import completes, healthy
 from chaos.stack.proctree import tree
-from chaos.target import Target
-from chaos.yamlfile import load
 
 _REPO = Path(__file__).resolve().parents[1]
 _INTERVAL_S = 0.1

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from chaos.target import Target
+from chaos.record.target import Target
 
 
 @dataclass(frozen=True)

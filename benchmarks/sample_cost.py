@@ -23,14 +23,14 @@ from statistics import fmean
 
 from benchmarks.figures import Figure, median, parser, percentile, show
 from benchmarks.planted_workspace import PlantedWorkspace, Size
-from chaos.history import HistoryWriter, Sample
-from chaos.observe.artefacts import ArtefactWatcher
-from chaos.observe.base import Source
-from chaos.observe.build import build_sources
-from chaos.observe.sampler import Sampler
+from chaos.base.yamlfile import load
+from chaos.record.history import HistoryWriter, Sample
+from chaos.record.target import Target
 from chaos.stack.base import Endpoint
-from chaos.target import Target
-from chaos.yamlfile import load
+from chaos.witness.artefacts import ArtefactWatcher
+from chaos.witness.base import Source
+from chaos.witness.build import build_sources
+from chaos.witness.sampler import Sampler
 
 _REPO = Path(__file__).resolve().parents[1]
 _CYCLE_S = 3.0

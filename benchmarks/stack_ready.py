@@ -15,15 +15,15 @@ import time
 from pathlib import Path
 
 from benchmarks.figures import Figure, median, parser, show
-from chaos import rundir
 from chaos.assets import cache, locate
-from chaos.experiment import Experiment
+from chaos.base.yamlfile import load
+from chaos.plan.experiment import Experiment
+from chaos.record import rundir
+from chaos.record.target import Target
 from chaos.sandbox.command import guardian_argv
 from chaos.sandbox.enter import enter, inside
 from chaos.sandbox.probe import require
-from chaos.stack.local import LocalBackend
-from chaos.target import Target
-from chaos.yamlfile import load
+from chaos.stack.local.backend import LocalBackend
 
 _REPO = Path(__file__).resolve().parents[1]
 

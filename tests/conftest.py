@@ -51,8 +51,8 @@ def toxiproxy_binary(assets: Assets) -> Path:
 @pytest.fixture(scope="session")
 def docker_engine() -> str:
     """Where a container engine answers; without one the test is skipped with the reason."""
-    from chaos.containers import engine
-    from chaos.errors import EnvironmentProblem
+    from chaos.base.errors import EnvironmentProblem
+    from chaos.stack.docker import engine
 
     try:
         with closing(engine.connect()) as client:

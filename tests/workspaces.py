@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from chaos.resolve import read_target
+from chaos.runner.resolve import read_target
 from chaos.stack.workspace import install
 
 REPO = Path(__file__).resolve().parents[1]

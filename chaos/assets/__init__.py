@@ -11,7 +11,7 @@ from typing import Literal
 
 from chaos.assets import cache, model, toxiproxy
 from chaos.assets.progress import Progress, Quiet
-from chaos.errors import EnvironmentProblem
+from chaos.base.errors import EnvironmentProblem
 
 __all__ = ["AssetStatus", "Assets", "ensure", "locate", "status"]
 

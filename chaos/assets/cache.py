@@ -17,8 +17,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from chaos.errors import EnvironmentProblem
-from chaos.rundir import write_atomic
+from chaos.base.errors import EnvironmentProblem
+from chaos.record.rundir import write_atomic
 
 _WORK_PREFIX = "work-"
 _CHUNK_BYTES = 1 << 20

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from chaos.assets import pins
 from chaos.assets.progress import Step
-from chaos.errors import EnvironmentProblem
+from chaos.base.errors import EnvironmentProblem
 
 _POLL_S = 0.2
 _STOP_S = 5.0

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from chaos.assets import cache, command, pins
 from chaos.assets.progress import Progress
-from chaos.errors import EnvironmentProblem
+from chaos.base.errors import EnvironmentProblem
 
 _GGUF_MAGIC = b"GGUF"
 

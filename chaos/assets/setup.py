@@ -6,7 +6,7 @@ import sys
 
 from chaos import assets
 from chaos.assets.progress import progress_for
-from chaos.exitcode import ExitCode
+from chaos.base.exitcode import ExitCode
 
 
 def run_setup(verify: bool, quiet: bool) -> int:

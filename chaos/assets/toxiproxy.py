@@ -1,8 +1,8 @@
 """The Toxiproxy server: found (CHAOS_TOXIPROXY, PATH, cache), else built once with Go.
 
 The build is checked against the pinned checksums of every module that went into it. Where it
-cannot be had, or with CHAOS_TOXIPROXY=builtin, the proxy of last resort (`chaos.wire.tcp`) takes
-its place.
+cannot be had, or with CHAOS_TOXIPROXY=builtin, the built-in proxy (`chaos.stack.http_proxy.tcp`)
+takes its place.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 from chaos import __version__
 from chaos.assets import cache, command, pins
 from chaos.assets.progress import Progress
-from chaos.errors import EnvironmentProblem
+from chaos.base.errors import EnvironmentProblem
 
 _ASK_LIMIT_S = 20.0
 _BUILD_LIMIT_S = 900.0

@@ -13,9 +13,9 @@ from typing import Any, Literal
 
 import msgspec
 
+from chaos.base.errors import UsageError
 from chaos.checks.finding import BEYOND_THE_PLAN, Finding
 from chaos.checks.run_view import RunView
-from chaos.errors import UsageError
 
 Need = Literal[
     "files",  # the Watcher's files: nothing can be said unless all of them were collected

@@ -10,8 +10,8 @@ from typing import Any
 
 import msgspec
 
-from chaos.foreign import written_out
-from chaos.target import CallSelector, DecisionLog
+from chaos.base.foreign import written_out
+from chaos.record.target import CallSelector, DecisionLog
 
 
 class Call(msgspec.Struct, frozen=True, gc=False):

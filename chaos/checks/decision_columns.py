@@ -14,7 +14,7 @@ from typing import Any
 
 from chaos.checks.decision import Decision, text_hash, text_of
 from chaos.checks.decision_line import UsualLine
-from chaos.target import DecisionLog
+from chaos.record.target import DecisionLog
 
 CODES_MAX = 65_535
 _NAN = float("nan")

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from chaos.target import DecisionLog
+from chaos.record.target import DecisionLog
 
 _Moment = Annotated[datetime, msgspec.Meta(tz=True)] | None
 

@@ -23,7 +23,7 @@ from chaos.checks.decision_columns import CODES_MAX, DecisionColumns
 from chaos.checks.decision_line import UsualLine
 from chaos.checks.hash_sets import Hashes, Indices, Mask, Times
 from chaos.checks.line_blocks import LineBlock, line_blocks
-from chaos.target import DecisionLog
+from chaos.record.target import DecisionLog
 
 _DAMAGED_KEPT = 10
 LINE_BYTES_MAX = 1 << 20

@@ -19,7 +19,7 @@ from chaos.checks.decision import text_hash, text_of
 from chaos.checks.decision_table import DecisionTable, decoded_object
 from chaos.checks.hash_sets import Hashes, Indices, Mask
 from chaos.checks.line_blocks import LineBlock
-from chaos.target import DecisionLog
+from chaos.record.target import DecisionLog
 
 _BLOCK = 1 << 16
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-from chaos.history import Owner
+from chaos.record.history import Owner
 
 Outcome = Literal["pass", "fail", "inconclusive", "unverified", "skipped", "invalid"]
 Measure = float | int | str | None

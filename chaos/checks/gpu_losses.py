@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import PurePath
 
 from chaos.checks.run_view import FaultWindow, RunView
-from chaos.history import Event
+from chaos.record.history import Event
 
 # Kinds that take a GPU away. Any other kind may say so of itself by `"loses_gpu": true` in the
 # evidence of its effect.

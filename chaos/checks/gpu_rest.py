@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from chaos.base.errors import ChaosError
 from chaos.checks.run_view import RunView
-from chaos.errors import ChaosError
-from chaos.history import UNREADABLE
+from chaos.record.history import UNREADABLE
 
 if TYPE_CHECKING:
     import numpy as np

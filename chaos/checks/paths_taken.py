@@ -1,8 +1,9 @@
 """Paths taken: every scheduled fault made the Watcher go the way it exists to exercise.
 
 A fault names a triage path (what it leads into) and a reconnection path (how the Watcher comes
-back; chaos/paths.py). A pass of a run in which the Watcher never met the fault proves nothing, so
-a path that nothing in the record shows to have been taken is `unverified`.
+back; `chaos.record.recovery_paths`). A pass of a run in which the
+Watcher never met the fault proves nothing, so a path that nothing in the record shows to have been
+taken is `unverified`.
 """
 
 from __future__ import annotations
@@ -12,12 +13,12 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from chaos import paths
 from chaos.checks.base import Check, Params
 from chaos.checks.finding import Evidence, Finding
 from chaos.checks.planted import felt
 from chaos.checks.run_view import FaultWindow, RunView
 from chaos.checks.watcher_files import Decision
+from chaos.record import recovery_paths as paths
 
 if TYPE_CHECKING:  # numpy is not needed to check the names of criteria
     from chaos.checks.hash_sets import Mask, Times

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from chaos.base.errors import ChaosError
 from chaos.checks.finding import Evidence
-from chaos.errors import ChaosError
-from chaos.rundir import RunDir
-from chaos.schedule import content_hash
+from chaos.plan.schedule import content_hash
+from chaos.record.rundir import RunDir
 
 if TYPE_CHECKING:  # the view is made with what stands here
     from chaos.checks.run_view import RunView

@@ -17,7 +17,7 @@ from chaos.checks.collection import left_out
 from chaos.checks.decision import text_hash
 from chaos.checks.finding import Evidence
 from chaos.checks.run_view import FaultWindow, RunView
-from chaos.history import FaultState
+from chaos.record.history import FaultState
 
 if TYPE_CHECKING:
     from chaos.checks.hash_sets import Mask

@@ -8,7 +8,7 @@ from chaos.checks.base import Check, Params
 from chaos.checks.finding import Evidence, Finding, Outcome
 from chaos.checks.plan_record import contradictions
 from chaos.checks.run_view import RunView
-from chaos.history import Owner
+from chaos.record.history import Owner
 
 _PHASES = ("preflight", "provision", "baseline", "storm", "quiet", "halt", "collect")
 # So many sampling periods, and at least so many seconds, without a sample: nobody looked.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from chaos.base.errors import unknown_name
 from chaos.checks import (
     completed_cycles,
     convergence,
@@ -40,7 +41,6 @@ from chaos.checks import (
     watcher_alive,
 )
 from chaos.checks.base import Check
-from chaos.errors import unknown_name
 
 # The order of the report: the plan's rows first, then what the plan did not ask.
 CHECKS: tuple[Check, ...] = (

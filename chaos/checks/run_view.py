@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from chaos.base.errors import ChaosError
 from chaos.checks.clock import jumps_of
 from chaos.checks.finding import Evidence
 from chaos.checks.plan_record import read_schedule
 from chaos.checks.watcher_files import WatcherFiles
-from chaos.errors import ChaosError
-from chaos.history import (
+from chaos.record.history import (
     UNREADABLE,
     Event,
     FaultRecord,
@@ -28,8 +28,8 @@ from chaos.history import (
     Sample,
     decoded,
 )
-from chaos.rundir import RunDir
-from chaos.target import Target
+from chaos.record.rundir import RunDir
+from chaos.record.target import Target
 
 if TYPE_CHECKING:  # numpy is not needed to check the names of criteria
     import numpy as np

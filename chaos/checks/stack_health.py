@@ -10,7 +10,7 @@ from chaos.checks.base import Check, Params
 from chaos.checks.finding import Finding, plural
 from chaos.checks.gpu_losses import own_losses
 from chaos.checks.run_view import RunView
-from chaos.history import Event
+from chaos.record.history import Event
 
 # Told by other checks: why the run ended, and what was left behind.
 _JUDGED_ELSEWHERE = frozenset({"stopped", "cleanup", "guardrail", "watcher_exit"})

@@ -11,9 +11,9 @@ from typing import Any, Literal
 
 import msgspec
 
+from chaos.base.exitcode import ExitCode
 from chaos.checks.finding import Finding
-from chaos.exitcode import ExitCode
-from chaos.rundir import json_text
+from chaos.record.rundir import json_text
 
 Word = Literal["pass", "fail", "inconclusive", "unverified", "invalid"]
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from chaos.checks.base import Check, Params
 from chaos.checks.finding import Evidence, Finding, plural
 from chaos.checks.run_view import FaultWindow, RunView
-from chaos.history import Event
+from chaos.record.history import Event
 
 _SHOWN_CHARS = 200
 

@@ -21,7 +21,7 @@ from chaos.checks.clock import ClockJump
 from chaos.checks.decision import Call, Decision, DecisionReader, parsed_time, text_hash
 from chaos.checks.finding import EVIDENCE_MAX, Evidence
 from chaos.checks.small_files import scanned
-from chaos.target import Target
+from chaos.record.target import Target
 
 if TYPE_CHECKING:  # numpy is not needed to check the names of criteria
     from chaos.checks.candidate_table import CandidateTable

@@ -18,6 +18,8 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from chaos.base.exitcode import ExitCode
+from chaos.base.printable import printable
 from chaos.doctor.item import Item, Patient, State
 from chaos.doctor.llm import look_at_llm
 from chaos.doctor.locks import look_at_locks
@@ -34,11 +36,9 @@ from chaos.doctor.workspace import (
     look_at_queue,
     look_at_watcher,
 )
-from chaos.exitcode import ExitCode
 from chaos.monitor.command import endpoint_of
-from chaos.report.printable import printable
 from chaos.report.table import verdict_console
-from chaos.resolve import read_target
+from chaos.runner.resolve import read_target
 
 _COLOURS: dict[State, str] = {"ok": "green", "info": "dim", "warn": "yellow", "problem": "red"}
 _TITLE_WIDTH = 15

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from chaos.record.target import Target
 from chaos.stack.base import Endpoint
-from chaos.target import Target
 
 State = Literal["ok", "info", "warn", "problem"]
 

@@ -10,9 +10,9 @@ import http.client
 import time
 from collections.abc import Iterator
 
+from chaos.base.errors import EnvironmentProblem
 from chaos.doctor.item import Item, Patient, short
-from chaos.errors import EnvironmentProblem
-from chaos.preflight import constrained_completion
+from chaos.runner.preflight import constrained_completion
 from chaos.stack.base import Endpoint
 from chaos.stack.llm_probe import completes
 

@@ -16,8 +16,8 @@ from typing import Literal
 
 from chaos.doctor.item import Item, Patient, age_text, removal_text
 from chaos.monitor.instance import OwnFile, instance_of, read_object, start_ticks
-from chaos.observe.base import select
-from chaos.target import Instance
+from chaos.record.target import Instance
+from chaos.witness.base import select
 
 OLD_S = 3600.0  # the plan's sixty minutes
 _SIGN_OF_LIFE_S = 60.0

@@ -10,9 +10,9 @@ import psutil
 
 from chaos import assets
 from chaos.doctor.item import Item, short, size_text
-from chaos.observe.base import Values
-from chaos.observe.gpu import GPUs
 from chaos.sandbox.probe import Refused, probe
+from chaos.witness.base import Values
+from chaos.witness.gpu import GPUs
 
 _DOCKER_LIMIT_S = 3
 _MEMORY_MIN_MB = 512.0

@@ -16,6 +16,8 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from chaos.base.errors import ChaosError, UsageError
+from chaos.base.shipped import IMAGES
 from chaos.doctor.item import Patient, short, why
 from chaos.doctor.locks import remove_stale, signs_of_life
 from chaos.doctor.workspace import (
@@ -24,10 +26,9 @@ from chaos.doctor.workspace import (
     look_at_policies,
     missing_artefacts,
 )
-from chaos.errors import ChaosError, UsageError
+from chaos.record.target import PolicyFile, Target
 from chaos.stack.process import Surroundings, run_command
 from chaos.stack.workspace import fill, fill_words, merge_policies
-from chaos.target import PolicyFile, Target
 
 _FILES_MAX = 200_000
 _NAMED_MAX = 12
@@ -129,7 +130,7 @@ def _values(workspace: Path) -> dict[str, object]:
     return {
         "python": sys.executable,
         "workspace": str(workspace.resolve()),
-        "programs": str(Path(__file__).resolve().parents[2] / "images"),
+        "programs": str(IMAGES),
     }
 
 

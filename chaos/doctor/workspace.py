@@ -25,8 +25,8 @@ from chaos.doctor.item import (
     why,
 )
 from chaos.monitor.instance import OwnFile, instance_of
-from chaos.observe.base import Folder, select, without_companions
-from chaos.target import Artefact
+from chaos.record.target import Artefact
+from chaos.witness.base import Folder, select, without_companions
 
 _ARCHIVE_MANY = 10_000
 _FILE_BYTES_MAX = 256 * 1024 * 1024

@@ -11,11 +11,11 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from chaos.deadline import Deadline
-from chaos.errors import UsageError, unknown_name
-from chaos.paths import NO_PATH
+from chaos.base.deadline import Deadline
+from chaos.base.errors import UsageError, unknown_name
+from chaos.base.units import LENGTH_MAX_S, duration_s
+from chaos.record.recovery_paths import NO_PATH
 from chaos.stack.base import Stack
-from chaos.units import LENGTH_MAX_S, duration_s
 
 _SHOWN_MAX = 1e15  # longer ones would fill the message
 
@@ -125,7 +125,9 @@ class Fault(ABC):
     group: ClassVar[Group] = "other"
     scope: ClassVar[Literal["stack", "host"]] = "stack"
     triage_path: ClassVar[str] = NO_PATH  # the path of the triage guide that it exercises
-    reconnection_path: ClassVar[str] = NO_PATH  # how the Watcher comes back (chaos/paths.py)
+    reconnection_path: ClassVar[str] = (
+        NO_PATH  # how the Watcher comes back (chaos/record/recovery_paths.py)
+    )
     params: ClassVar[tuple[Param, ...]] = (HOLD, COUNT, PERIOD)
     needs: ClassVar[frozenset[str]] = frozenset()
     affects_llm: ClassVar[bool] = False

@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from chaos.errors import ChaosError
+from chaos.base.errors import ChaosError
 
 
 class Open(msgspec.Struct, tag_field="entry", tag="open", frozen=True):

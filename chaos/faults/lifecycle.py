@@ -14,13 +14,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from chaos.deadline import Deadline
-from chaos.errors import ChaosError
+from chaos.base.deadline import Deadline
+from chaos.base.errors import ChaosError
 from chaos.faults.base import Evidence, Fault, may_overlap
 from chaos.faults.ledger import Ledger, Open
-from chaos.history import FaultRecord, FaultState, HistoryWriter
-from chaos.outages import Outages
+from chaos.record.history import FaultRecord, FaultState, HistoryWriter
 from chaos.stack.base import Stack
+from chaos.stack.outages import Outages
 
 ARM_LEAD_S = 1.0
 FAULT_END_LIMIT_S = 90.0  # how long one that may not overlap waits for the one before it

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.metadata import entry_points
 
-from chaos.errors import UsageError, unknown_name
+from chaos.base.errors import UsageError, unknown_name
 from chaos.faults import disk, gpu, llm_process, llm_tcp, llm_wire, machine, process, queue
 from chaos.faults.base import Fault
 
@@ -53,7 +53,7 @@ def _unusable(name: str, value: str, what: str) -> UsageError:
 
 
 def paths_of(kind: type[Fault]) -> dict[str, str]:
-    """The paths that `kind` exists to exercise (chaos/paths.py); for the record of a run."""
+    """The paths that `kind` exists to exercise (`chaos.record.recovery_paths`)."""
     return {"triage": kind.triage_path, "reconnection": kind.reconnection_path}
 
 

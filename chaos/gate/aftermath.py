@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import time
 
-from chaos.clean import clean
-from chaos.exitcode import ExitCode
+from chaos.base.exitcode import ExitCode
 from chaos.faults.ledger import Ledger
-from chaos.observe.gpu import GPUs
-from chaos.owner import is_alive, processes_of
-from chaos.rundir import RunDir
+from chaos.record.owner import is_alive, processes_of
+from chaos.record.rundir import RunDir
+from chaos.runner.clean import clean
+from chaos.witness.gpu import GPUs
 
 _OWNER_LIMIT_S = 60.0
 _GPU_NOISE_BYTES = 100_000_000

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from chaos.base.markup import inline
+from chaos.base.units import bytes_text, duration_text
 from chaos.checks.finding import plural
 from chaos.gate.facts import Facts
 from chaos.gate.state import GateState, GateVerdict, StepState
-from chaos.report.markup import inline
-from chaos.units import bytes_text, duration_text
 
 _PROBLEMS_SHOWN = 5
 

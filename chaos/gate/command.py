@@ -11,11 +11,12 @@ from typing import Any
 
 import msgspec
 
-from chaos import output
+from chaos.base import output
+from chaos.base.errors import ChaosError, EnvironmentProblem, UsageError
+from chaos.base.exitcode import ExitCode
+from chaos.base.units import duration_text
+from chaos.base.yamlfile import shown
 from chaos.checks.verdict import Verdict
-from chaos.child import Interrupts
-from chaos.errors import ChaosError, EnvironmentProblem, UsageError
-from chaos.exitcode import ExitCode
 from chaos.gate import state as states
 from chaos.gate.changelog import entry_text
 from chaos.gate.conduct import ChildRunner, Conductor, End, Runner, read_verdict
@@ -25,12 +26,11 @@ from chaos.gate.outcome import judged
 from chaos.gate.settings import absolute, default_path, read_settings
 from chaos.gate.state import GateDir, GateState, GateVerdict
 from chaos.gate.steps import GatePlan, GateRequest, chosen_soaks, planned
-from chaos.launch import Display
-from chaos.plan import Backend, Sandbox
+from chaos.plan.plan import Backend, Sandbox
+from chaos.record.rundir import RunDir, write_atomic
 from chaos.report.stored import load
-from chaos.rundir import RunDir, write_atomic
-from chaos.units import duration_text
-from chaos.yamlfile import shown
+from chaos.runner.child import Interrupts
+from chaos.runner.launch import Display
 
 
 @dataclass(frozen=True)

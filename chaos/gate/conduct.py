@@ -16,17 +16,17 @@ import msgspec
 
 from chaos.assets import ensure
 from chaos.assets.progress import progress_for
+from chaos.base.errors import ChaosError, EnvironmentProblem
+from chaos.base.exitcode import ExitCode
+from chaos.base.units import duration_text
 from chaos.checks.verdict import Verdict
-from chaos.child import Interrupts, run_child
-from chaos.errors import ChaosError, EnvironmentProblem
-from chaos.exitcode import ExitCode
 from chaos.gate import aftermath
 from chaos.gate.state import GateDir, GateState, StepState
 from chaos.gate.steps import GatePlan, Step, config_digest
-from chaos.judge import check_run
-from chaos.launch import Display, Prepared, prepare
-from chaos.rundir import RunDir
-from chaos.units import duration_text
+from chaos.record.rundir import RunDir
+from chaos.runner.child import Interrupts, run_child
+from chaos.runner.judge import check_run
+from chaos.runner.launch import Display, Prepared, prepare
 
 Say = Callable[[str], None]
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from chaos.checks.verdict import Verdict
-from chaos.history import Sample, read_history
-from chaos.rundir import RunDir
+from chaos.record.history import Sample, read_history
+from chaos.record.rundir import RunDir
 
 
 @dataclass

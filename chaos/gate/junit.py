@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from xml.etree import ElementTree as ET
 
+from chaos.base.printable import printable
 from chaos.gate.state import GateState, GateVerdict
 from chaos.report.junit import suite
-from chaos.report.printable import printable
 from chaos.report.stored import Stored
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from chaos.base.exitcode import ExitCode
 from chaos.checks.finding import plural
-from chaos.exitcode import ExitCode
 from chaos.gate.state import GateState, GateVerdict, StepState
 
 # What must be recorded, and the same, in every run, for the verdict to be about one system.

@@ -8,11 +8,12 @@ from typing import Annotated, Any
 
 import msgspec
 
-from chaos.choose import chosen_faults
-from chaos.errors import UsageError, unknown_name
-from chaos.experiment import Seconds
-from chaos.resolve import EXPERIMENTS, GATE, is_path, soak_names
-from chaos.yamlfile import Document, read
+from chaos.base.errors import UsageError, unknown_name
+from chaos.base.shipped import EXPERIMENTS
+from chaos.base.yamlfile import Document, read
+from chaos.plan.experiment import Seconds
+from chaos.runner.choose import chosen_faults
+from chaos.runner.resolve import GATE, is_path, soak_names
 
 Names = Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
 

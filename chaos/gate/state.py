@@ -5,7 +5,7 @@ Replaced as a whole after every step, so that a gate goes on where it ended, how
     runs/gate/20260203-101500-s12345-1a2b/
       gate.json            this
       gate.lock            held by the process that works on it
-      soak_a/, soak_b/...  its runs, as every run directory is (chaos/rundir.py)
+      soak_a/, soak_b/...  its runs, as every run directory is (chaos/record/rundir.py)
       CHANGELOG_ENTRY.md   for the session changelog (the plan, section 9)
       junit.xml            all runs, one suite each
 """
@@ -25,10 +25,10 @@ from typing import Literal
 import msgspec
 
 from chaos import __version__
-from chaos.errors import EnvironmentProblem, UsageError
+from chaos.base.errors import EnvironmentProblem, UsageError
 from chaos.gate.steps import GatePlan, GateRequest
-from chaos.history import UNREADABLE
-from chaos.rundir import RunDir, bounded, is_file, not_created, write_atomic
+from chaos.record.history import UNREADABLE
+from chaos.record.rundir import RunDir, bounded, is_file, not_created, write_atomic
 
 SCHEMA = 1
 FOLDER = "gate"

@@ -15,13 +15,13 @@ from typing import Any
 
 import msgspec
 
-from chaos.errors import UsageError, unknown_name
+from chaos.base.errors import UsageError, unknown_name
+from chaos.base.yamlfile import read
 from chaos.gate.settings import GateSettings, absolute, read_settings
-from chaos.options import CONTROL
-from chaos.plan import Backend, Plan, Sandbox
-from chaos.resolve import Request, resolve, soak_names
-from chaos.schedule import Schedule, draw
-from chaos.yamlfile import read
+from chaos.plan.plan import Backend, Plan, Sandbox
+from chaos.plan.schedule import Schedule, draw
+from chaos.runner.options import CONTROL
+from chaos.runner.resolve import Request, resolve, soak_names
 
 # What start, drain, halt and judgement usually add to the phases of a run.
 OVERHEAD_S = 30.0

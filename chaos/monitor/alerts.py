@@ -11,10 +11,10 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from chaos.errors import UsageError
-from chaos.observe.base import Values
-from chaos.units import duration_s
-from chaos.yamlfile import scalar
+from chaos.base.errors import UsageError
+from chaos.base.units import duration_s
+from chaos.base.yamlfile import scalar
+from chaos.witness.base import Values
 
 NONE = "none"
 ABSENT = "absent"

@@ -16,22 +16,22 @@ from pathlib import Path
 
 from rich.console import Console
 
-from chaos.errors import EnvironmentProblem, UsageError, unknown_name
-from chaos.exitcode import ExitCode
+from chaos.base.errors import EnvironmentProblem, UsageError, unknown_name
+from chaos.base.exitcode import ExitCode
+from chaos.base.output import failed, unread
+from chaos.base.units import duration_s
 from chaos.monitor.alerts import Rule, parse_rules
 from chaos.monitor.display import JsonLines, Rows, Table
 from chaos.monitor.instance import FixedProcess, OwnFile, instance_of, start_ticks
 from chaos.monitor.loop import STRETCH, Display, Monitor
 from chaos.monitor.stall import Stall
-from chaos.observe.base import Source, SourceBase, Values
-from chaos.observe.build import build_sources
-from chaos.observe.pause import Pause
-from chaos.observe.process import DETAILS_PERIOD_S
-from chaos.output import failed, unread
-from chaos.resolve import read_target
+from chaos.record.target import Target
+from chaos.runner.resolve import read_target
 from chaos.stack.base import Endpoint
-from chaos.target import Target
-from chaos.units import duration_s
+from chaos.witness.base import Source, SourceBase, Values
+from chaos.witness.build import build_sources
+from chaos.witness.pause import Pause
+from chaos.witness.process import DETAILS_PERIOD_S
 
 PERIOD_MIN_S = 0.02
 _OF_THE_NET = ("llm.health", "llm.metrics")

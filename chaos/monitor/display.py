@@ -12,10 +12,10 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from chaos.base.printable import printable
+from chaos.base.units import duration_text
 from chaos.monitor.loop import Moment, Summary
-from chaos.observe.base import Values
-from chaos.report.printable import printable
-from chaos.units import duration_text
+from chaos.witness.base import Values
 
 _HEADER_EVERY = 20
 _RENDER_PERIOD_S = 0.5

@@ -14,9 +14,9 @@ from typing import Any
 
 import msgspec
 
-from chaos.observe.base import open_file, reason, select, unchanged_key
-from chaos.observe.lives import start_ticks as start_ticks
-from chaos.target import Instance, Target
+from chaos.record.target import Instance, Target
+from chaos.witness.base import open_file, reason, select, unchanged_key
+from chaos.witness.lives import start_ticks as start_ticks
 
 _FILE_BYTES_MAX = 64 * 1024
 _CLOCK_SLACK_S = 2.0

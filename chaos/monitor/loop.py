@@ -15,9 +15,9 @@ from typing import Protocol
 import msgspec
 
 from chaos.monitor.alerts import Change, Rule
-from chaos.observe.base import Source, Values
-from chaos.observe.pause import Pause
-from chaos.observe.reader import Reader
+from chaos.witness.base import Source, Values
+from chaos.witness.pause import Pause
+from chaos.witness.reader import Reader
 
 
 class Moment(msgspec.Struct, frozen=True):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 
-from chaos.observe.base import SourceBase, Values
+from chaos.witness.base import SourceBase, Values
 
 _PERIOD_S = 0.5
 _WAITING = ("queue.pending", "queue.claimed")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
+from chaos.base.output import flush, say
+from chaos.base.printable import printable
 from chaos.checks.verdict import Verdict, verdict_text
-from chaos.output import flush, say
-from chaos.report.printable import printable
-from chaos.rundir import RunDir
+from chaos.record.rundir import RunDir
 
 
 def conclude(

@@ -14,16 +14,16 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from chaos.base.errors import ChaosError
 from chaos.checks.clock import ClockJump, jumps_of
 from chaos.checks.run_view import FaultWindow
 from chaos.checks.watcher_files import WatcherFiles
-from chaos.errors import ChaosError
-from chaos.history import UNREADABLE, Event, FaultRecord, Op, Phase, Record, Sample, decoded
+from chaos.record.history import UNREADABLE, Event, FaultRecord, Op, Phase, Record, Sample, decoded
+from chaos.record.rundir import RunDir
+from chaos.record.target import Target
 from chaos.report.samples import PREFIX, SampleReader, total
 from chaos.report.series import Curve, Numbers, Spans
 from chaos.report.stored import Stored
-from chaos.rundir import RunDir
-from chaos.target import Target
 
 _LANE_BUCKETS = 700  # about the pixels of a drawing
 _MARKS_MAX = 200

@@ -6,8 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
+from chaos.base.printable import bounded, printable
 from chaos.checks.watcher_files import stream_lines
-from chaos.report.printable import bounded, printable
 
 LINE_CHARACTERS_MAX = 600
 _EXCERPTS_MAX = 500

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
-from chaos.history import UNREADABLE, Record, decoded
+from chaos.record.history import UNREADABLE, Record, decoded
 
 _LOOK_S = 0.1
 _STOP_LIMIT_S = 5.0

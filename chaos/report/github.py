@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TextIO
 
+from chaos.base.printable import bounded, printable
 from chaos.checks.finding import Finding
 from chaos.checks.verdict import Verdict
-from chaos.report.printable import bounded, printable
 from chaos.report.stored import Stored, markdown_of
 
 SUMMARY_BYTES_MAX = 1 << 20  # of one step, all writers together

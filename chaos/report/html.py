@@ -15,20 +15,20 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from chaos.base.errors import ChaosError
+from chaos.base.printable import bounded, printable, value_text
+from chaos.base.units import duration_text
 from chaos.checks.finding import Finding
 from chaos.checks.run_view import RunView
 from chaos.checks.verdict import FaultOutcome, Verdict
-from chaos.errors import ChaosError
+from chaos.record.rundir import RunDir, write_atomic
 from chaos.report.course import PANELS, Course, course_of
 from chaos.report.excerpts import excerpts
 from chaos.report.plots import latency_svg, panel_svg, timeline_svg
-from chaos.report.printable import bounded, printable, value_text
 from chaos.report.stored import Stored, load
 from chaos.report.words import GLYPHS, MEANING, measured_text, seconds_text
-from chaos.rundir import RunDir, write_atomic
 from chaos.triage.from_run import triage_run
 from chaos.triage.result import TITLES, Triage
-from chaos.units import duration_text
 
 _CELL_MAX = 2000
 # Worst first: what a reader came for must not hide below what went well.

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from xml.etree import ElementTree as ET
 
+from chaos.base.printable import printable, value_text
 from chaos.checks.finding import Finding
 from chaos.checks.verdict import Verdict
-from chaos.report.printable import printable, value_text
 from chaos.report.stored import Stored, identity
 from chaos.report.words import MEANING
 

@@ -13,11 +13,11 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal, TextIO
 
-from chaos.history import Record
-from chaos.plan import Plan
+from chaos.base.units import duration_text
+from chaos.plan.plan import Plan
+from chaos.plan.schedule import Schedule
+from chaos.record.history import Record
 from chaos.report.progress import Progress
-from chaos.schedule import Schedule
-from chaos.units import duration_text
 
 if TYPE_CHECKING:
     from rich.console import Console

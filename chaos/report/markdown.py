@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from chaos.base.markup import block, code, inline
+from chaos.base.units import duration_text
 from chaos.checks.finding import Finding
 from chaos.checks.verdict import Verdict
-from chaos.report.markup import block, code, inline
 from chaos.report.words import GLYPHS, MEANING, measured_text, seconds_text
-from chaos.units import duration_text
 
 
 def report_text(verdict: Verdict, provenance: Mapping[str, Any], triage: str = "") -> str:

@@ -10,8 +10,8 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
+from chaos.base.printable import printable
 from chaos.checks.verdict import FaultOutcome, Verdict
-from chaos.report.printable import printable
 from chaos.report.stored import Stored, identity
 
 _INFO = ("soak", "profile", "seed", "schedule_hash", "verdict", "stopped", "faults")

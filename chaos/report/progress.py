@@ -9,10 +9,10 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from chaos.history import Event, FaultRecord, FaultState, Header, Op, Phase, Record, Sample
-from chaos.plan import Plan
-from chaos.schedule import Schedule, ScheduledFault
-from chaos.units import bytes_text, duration_text
+from chaos.base.units import bytes_text, duration_text
+from chaos.plan.plan import Plan
+from chaos.plan.schedule import Schedule, ScheduledFault
+from chaos.record.history import Event, FaultRecord, FaultState, Header, Op, Phase, Record, Sample
 
 EVENTS_MAX = 5
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import msgspec
 
+from chaos.base.errors import ChaosError
 from chaos.checks.verdict import Verdict
-from chaos.errors import ChaosError
-from chaos.history import Header, read_history
+from chaos.record.history import Header, read_history
+from chaos.record.rundir import RunDir
 from chaos.report.markdown import report_text
-from chaos.rundir import RunDir
 
 
 @dataclass(frozen=True)

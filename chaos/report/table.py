@@ -15,13 +15,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from chaos.base.foreign import each_text
+from chaos.base.printable import printable
+from chaos.base.units import duration_text
 from chaos.checks.finding import Finding
 from chaos.checks.verdict import Verdict
-from chaos.foreign import each_text
-from chaos.report.printable import printable
+from chaos.record.rundir import RunDir
 from chaos.report.words import COLOURS, GLYPHS, MEANING, seconds_text
-from chaos.rundir import RunDir
-from chaos.units import duration_text
 
 _ASCII = {"✓": "+", "✗": "x"}
 _EVIDENCE_SHOWN = 3

@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-from chaos.errors import ChaosError, UsageError
+from chaos.base.errors import ChaosError, UsageError
+from chaos.base.printable import printable
+from chaos.record.rundir import RunDir, write_atomic
 from chaos.report.github import announce_on_github, summary_text
 from chaos.report.junit import junit_text
 from chaos.report.openmetrics import openmetrics_text
-from chaos.report.printable import printable
 from chaos.report.stored import Stored, load, markdown_of
-from chaos.rundir import RunDir, write_atomic
 
 _PAGE_LIMIT_S = 300.0
 

@@ -15,7 +15,8 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from chaos.errors import EnvironmentProblem
+from chaos.base.errors import EnvironmentProblem
+from chaos.base.shipped import REPO
 from chaos.sandbox.guardian import MODE_VARIABLE
 
 _TMP = Path("/tmp")
@@ -91,7 +92,7 @@ def _paths_to_keep(keep: Iterable[Path]) -> list[Path]:
     """The paths below /tmp that must stay, without those inside others; nearest the root first."""
     interpreter = [sys.prefix, sys.base_prefix, sys.exec_prefix, *sys.path, str(Path.cwd())]
     wanted = [*keep, *(Path(path) for path in interpreter if path)]
-    wanted.append(Path(__file__).parents[2])
+    wanted.append(REPO)
     # A path may be written through links: keep what it is written as and what it leads to.
     absolute = {Path(os.path.abspath(path)) for path in wanted}  # noqa: PTH100
     below = {

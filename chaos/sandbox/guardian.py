@@ -5,7 +5,7 @@
     guardian (this)                      the PID that `chaos run` had
       unshare                            dies with the guardian (parent-death signal)
         init.py                          PID 1: reaps, dies with unshare and with the lifeline
-          python -m chaos.inner RUNDIR   the run, and below it the stack
+          python -m chaos.runner.inner RUNDIR   the run, and below it the stack
 
 The lifeline is a pipe whose writing end only the guardian holds: its end means that the guardian
 is gone, and a byte on it asks for a signal (I: SIGINT, T: SIGTERM). So a signal that arrives while

@@ -8,7 +8,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from chaos.errors import EnvironmentProblem
+from chaos.base.errors import EnvironmentProblem
 
 _LIMIT_S = 5.0
 _NAMESPACES = ("--mount", "--pid", "--net", "--ipc", "--fork", "--kill-child", "--mount-proc")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chaos.errors import unknown_name
+from chaos.base.errors import unknown_name
 from chaos.soaks.autonomous_loop import AutonomousLoop
 from chaos.soaks.base import Workload
 from chaos.soaks.batch_requests import BatchRequests

@@ -10,14 +10,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, ClassVar
 
-from chaos.deadline import Deadline
-from chaos.history import HistoryWriter
-from chaos.request_template import template_of
+from chaos.base.deadline import Deadline
+from chaos.plan.request_template import template_of
+from chaos.record.history import HistoryWriter
+from chaos.record.target import Target
 from chaos.soaks.requests import RequestSubmitter
 from chaos.soaks.settings import number
 from chaos.soaks.waiting import drain, read_draws, snapshot, unanswered
 from chaos.stack.base import Stack
-from chaos.target import Target
 
 _INJECTOR_STOP_LIMIT_S = 10.0
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
-from chaos.deadline import Deadline
-from chaos.history import HistoryWriter
+from chaos.base.deadline import Deadline
+from chaos.record.history import HistoryWriter
+from chaos.record.target import Target
 from chaos.stack.base import Stack
-from chaos.target import Target
 
 
 class Workload(Protocol):

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from chaos.deadline import Deadline
-from chaos.errors import UsageError
-from chaos.history import HistoryWriter
+from chaos.base.deadline import Deadline
+from chaos.base.errors import UsageError
+from chaos.record.history import HistoryWriter
+from chaos.record.target import BatchSpec, Target
 from chaos.soaks.sequential_requests import SequentialRequests
 from chaos.soaks.settings import number
 from chaos.soaks.waiting import drain
 from chaos.stack.base import Service, Stack
-from chaos.target import BatchSpec, Target
 
 _WORKING = "the batch command"
 

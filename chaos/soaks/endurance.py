@@ -11,14 +11,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar
 
-from chaos.deadline import Deadline
-from chaos.history import HistoryWriter
-from chaos.request_template import Wanted, template_of
+from chaos.base.deadline import Deadline
+from chaos.plan.request_template import Wanted, template_of
+from chaos.record.history import HistoryWriter
+from chaos.record.target import Target
 from chaos.soaks.requests import RequestSubmitter
 from chaos.soaks.settings import number
 from chaos.soaks.waiting import drain, snapshot, unanswered
 from chaos.stack.base import Stack
-from chaos.target import Target
 
 SOURCE = "soak_test_A_probe"
 _REASON = "Soak test A \u2014 daemon responsiveness probe"

@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from chaos.history import HistoryWriter
-from chaos.request_template import Wanted, body_of, template_of
-from chaos.target import Queue
+from chaos.plan.request_template import Wanted, body_of, template_of
+from chaos.record.history import HistoryWriter
+from chaos.record.target import Queue
 
 PROBE_SOURCE = "soak_probe"
 

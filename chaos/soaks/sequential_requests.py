@@ -11,13 +11,13 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar
 
-from chaos.deadline import Deadline
-from chaos.history import HistoryWriter
-from chaos.request_template import Wanted, template_of
+from chaos.base.deadline import Deadline
+from chaos.plan.request_template import Wanted, template_of
+from chaos.record.history import HistoryWriter
+from chaos.record.target import Target
 from chaos.soaks.requests import RequestSubmitter
 from chaos.soaks.waiting import LOOKS_EMPTY, drain, snapshot, unanswered
 from chaos.stack.base import Stack
-from chaos.target import Target
 
 SOURCE = "soak_test_B"
 _FIRST = datetime(2026, 2, 3, 10, 0, 0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from chaos.errors import UsageError
+from chaos.base.errors import UsageError
 
 
 def number(settings: Mapping[str, Any], name: str, *, at_least: float = 0.0) -> float:

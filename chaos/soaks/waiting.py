@@ -10,10 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from chaos.deadline import Deadline
-from chaos.errors import EnvironmentProblem
-from chaos.history import HistoryWriter
-from chaos.target import Queue, Target
+from chaos.base.deadline import Deadline
+from chaos.base.errors import EnvironmentProblem
+from chaos.record.history import HistoryWriter
+from chaos.record.target import Queue, Target
 
 _LOOK_S = 0.4
 # A request on its way from one folder to the next can escape one look, not two.

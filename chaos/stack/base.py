@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from chaos.target import Target
+from chaos.record.target import Target
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ class Proxy(Protocol):
 
 
 class Wire(Protocol):
-    """The HTTP proxy behind the TCP proxy: breaks answers by rule (`chaos.wire.rules`).
+    """The HTTP proxy behind the TCP proxy: breaks answers by rule (`chaos.stack.http_proxy.rules`).
 
     Each call ends within its own time limit. Raises `WireProblem` (infrastructure).
     """

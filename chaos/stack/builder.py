@@ -17,9 +17,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from chaos.deadline import Deadline
-from chaos.errors import EnvironmentProblem
-from chaos.rundir import RunDir
+from chaos.base.deadline import Deadline
+from chaos.base.errors import EnvironmentProblem
+from chaos.base.stopping import RunStopped
+from chaos.record.rundir import RunDir
+from chaos.record.target import ServiceSpec, Target
 from chaos.stack.base import CommandResult, Endpoint, Service, Stack
 from chaos.stack.clock import WatcherClock
 from chaos.stack.live import LiveStack
@@ -27,11 +29,9 @@ from chaos.stack.llm_probe import completes, healthy
 from chaos.stack.llm_service import LLMService
 from chaos.stack.ports import require_free
 from chaos.stack.process import tail
+from chaos.stack.proxies import WireControl, WireProblem
 from chaos.stack.toxiproxy import ProxyProblem, ToxiproxyClient
-from chaos.stack.wire import WireControl, WireProblem
 from chaos.stack.workspace import fill_words, install, merge_policies
-from chaos.stopping import RunStopped
-from chaos.target import ServiceSpec, Target
 
 _PROXY_START_LIMIT_S = 10.0
 _HEALTH_LIMIT_S = 2.0

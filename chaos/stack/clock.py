@@ -15,7 +15,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from chaos.errors import EnvironmentProblem
+from chaos.base.errors import EnvironmentProblem
 
 NO_COMPILER = (
     "moving the Watcher's clock needs a C compiler (cc), and there is none; "

@@ -9,12 +9,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from chaos.record.target import Target
 from chaos.stack.base import Clock, CommandResult, Endpoint, Proxy, Service, Wire
 from chaos.stack.clock import WatcherClock
+from chaos.stack.proxies import WireControl
 from chaos.stack.toxiproxy import ToxiproxyClient
-from chaos.stack.wire import WireControl
 from chaos.stack.workspace import collect, fill_words
-from chaos.target import Target
 
 
 class LiveStack:

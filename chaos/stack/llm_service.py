@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from chaos.errors import EnvironmentProblem
+from chaos.base.errors import EnvironmentProblem
 from chaos.stack.base import Endpoint, Service, Stopped
 from chaos.stack.proctree import await_gone, await_stopped, is_alive, send, tree
 

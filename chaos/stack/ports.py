@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import psutil
 
-from chaos.errors import EnvironmentProblem
+from chaos.base.errors import EnvironmentProblem
 from chaos.stack.base import Endpoint
 
 

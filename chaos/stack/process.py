@@ -19,11 +19,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from chaos.deadline import Deadline
-from chaos.errors import EnvironmentProblem
+from chaos.base.deadline import Deadline
+from chaos.base.errors import EnvironmentProblem
+from chaos.base.stopping import RunStopped
 from chaos.stack.base import CommandResult, Service, Stopped
 from chaos.stack.proctree import await_end, await_gone, await_stopped, send, tree
-from chaos.stopping import RunStopped
 
 _SPAWN_LIMIT_S = 10.0
 _KILL_ROUNDS = 5

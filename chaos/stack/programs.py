@@ -9,8 +9,8 @@ import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from chaos.record.target import Target
 from chaos.stack.workspace import is_cache
-from chaos.target import Target
 
 _PROGRAMS = "{programs}"
 

@@ -18,7 +18,7 @@ from toxiproxy import api as library_api
 from toxiproxy.exceptions import InvalidToxic, NotFound, ProxyExists
 from toxiproxy.proxy import Proxy as LibraryProxy
 
-from chaos.errors import EnvironmentProblem
+from chaos.base.errors import EnvironmentProblem
 from chaos.stack.base import Endpoint
 
 CALL_LIMIT_S = 2.0

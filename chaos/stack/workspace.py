@@ -14,10 +14,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from chaos.errors import EnvironmentProblem, unknown_name
-from chaos.foreign import written_out
-from chaos.rundir import write_atomic
-from chaos.target import Target
+from chaos.base.errors import EnvironmentProblem, unknown_name
+from chaos.base.foreign import written_out
+from chaos.record.rundir import write_atomic
+from chaos.record.target import Target
 
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 _PROGRAM_SUFFIXES = (".py", ".pyc", ".sh")

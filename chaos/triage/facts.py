@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from chaos.checks.finding import Evidence, Finding
-from chaos.target import Target
+from chaos.record.target import Target
 from chaos.triage.held import HeldFacts
 
 

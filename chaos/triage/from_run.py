@@ -17,7 +17,7 @@ from chaos.checks.paths_taken import paths_of
 from chaos.checks.run_view import RunView
 from chaos.checks.verdict import Verdict
 from chaos.checks.watcher_alive import exits_by_itself, not_returned
-from chaos.request_file import defect
+from chaos.record.request_file import defect
 from chaos.triage.facts import (
     BadRequest,
     DiskFacts,

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from chaos.checks.finding import Evidence, plural
-from chaos.target import Target
+from chaos.record.target import Target
 from chaos.triage.facts import (
     BadRequest,
     DiskFacts,

@@ -15,7 +15,7 @@ from chaos.triage.result import Cause, Name, RuledOut, Ruling, Step, Undecided
 _EVIDENCE_MAX = 8
 # So much of the rise of the descriptors must be sockets, for the sockets to explain it.
 _ACCOUNTS_PART = 0.8
-# The names that the sampler counts (`chaos.observe`, which judging never imports).
+# The names that the sampler counts (`chaos.witness`, which judging never imports).
 TEMP_ENDINGS = (".part", ".tmp", ".temp", ".partial", ".swp", "~")
 # What the growing signal itself says of the fault in the Watcher.
 _MEANING = {

@@ -9,7 +9,7 @@ import msgspec
 
 from chaos.checks.finding import Evidence
 from chaos.checks.paths_taken import PathTaken
-from chaos.history import Owner
+from chaos.record.history import Owner
 
 Name = Literal[
     "disk_exhaustion",

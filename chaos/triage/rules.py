@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from chaos import paths
 from chaos.checks.finding import Evidence, plural
-from chaos.history import Owner
+from chaos.record import recovery_paths as paths
+from chaos.record.history import Owner
 from chaos.triage import leak_rules, steps
 from chaos.triage.facts import Facts
 from chaos.triage.result import Cause, Name, RuledOut, Ruling, Step, Undecided

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import textwrap
 
-from chaos.foreign import written_out
-from chaos.report.markup import block, code, inline
-from chaos.report.printable import printable
+from chaos.base.foreign import written_out
+from chaos.base.markup import block, code, inline
+from chaos.base.printable import printable
 from chaos.triage.result import TITLES, Cause, Triage
 
 _WIDTH = 96

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from chaos.assets import cache as store
-from chaos.errors import EnvironmentProblem
+from chaos.base.errors import EnvironmentProblem
 
 
 @pytest.mark.parametrize(

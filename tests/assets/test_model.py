@@ -20,7 +20,7 @@ from chaos.assets import model, pins
 from chaos.assets.command import WrongChecksum
 from chaos.assets.progress import Quiet
 from chaos.assets.setup import run_setup
-from chaos.errors import EnvironmentProblem
+from chaos.base.errors import EnvironmentProblem
 from tests.assets.conftest import Shelf
 from tests.assets.standins import MODEL_BYTES, server_that_says
 

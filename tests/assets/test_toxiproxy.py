@@ -11,7 +11,7 @@ import pytest
 from chaos import __version__, assets
 from chaos.assets import pins, toxiproxy
 from chaos.assets.progress import Quiet
-from chaos.errors import EnvironmentProblem
+from chaos.base.errors import EnvironmentProblem
 from tests.assets.standins import MODEL_BYTES, executable, server_that_says
 
 MODULES = """\

@@ -23,9 +23,9 @@ import yaml
 from chaos.checks.finding import Finding
 from chaos.checks.java_lcg import first_draws
 from chaos.checks.verdict import Verdict
-from chaos.judge import judge
-from chaos.rundir import RunDir
-from chaos.schedule import content_hash
+from chaos.plan.schedule import content_hash
+from chaos.record.rundir import RunDir
+from chaos.runner.judge import judge
 
 REPO = Path(__file__).resolve().parents[2]
 EPOCH_S = 1_767_225_600.0

@@ -6,9 +6,9 @@ from datetime import datetime
 
 import pytest
 
-from chaos import paths
 from chaos.checks.paths_taken import paths_of
 from chaos.checks.run_view import RunView
+from chaos.record import recovery_paths as paths
 from tests.checks.history_builder import EPOCH_S, STORM_S, PlantedRun, finding, iso, judged
 
 VOLUME_BYTES = 256 << 20

@@ -8,12 +8,12 @@ import msgspec
 import pytest
 
 from chaos.checks.verdict import Verdict
-from chaos.explain import explain
-from chaos.history import HistoryWriter, Record, read_history
-from chaos.judge import judge
+from chaos.cli.triage import explain
+from chaos.record.history import HistoryWriter, Record, read_history
+from chaos.record.rundir import RunDir, write_atomic
 from chaos.report.write import FORMATS
-from chaos.resolve import read_target
-from chaos.rundir import RunDir, write_atomic
+from chaos.runner.judge import judge
+from chaos.runner.resolve import read_target
 from chaos.soaks.waiting import snapshot
 from chaos.stack.workspace import collect
 from chaos.triage.text import plain

@@ -7,13 +7,13 @@ from dataclasses import replace
 
 import pytest
 
-from chaos import judge as judge_module
+from chaos.base.errors import ChaosError, UsageError
 from chaos.checks.base import Params
 from chaos.checks.finding import Finding
 from chaos.checks.registry import CHECKS, check_named, validate_criteria
 from chaos.checks.run_view import RunView
-from chaos.errors import ChaosError, UsageError
-from chaos.judge import check_run, judge
+from chaos.runner import judge as judge_module
+from chaos.runner.judge import check_run, judge
 from tests.checks.history_builder import PlantedRun, finding, judged, not_passed
 
 

@@ -12,7 +12,7 @@ import pytest
 from chaos.checks import line_blocks as module
 from chaos.checks.line_blocks import LineBlock, line_blocks
 from chaos.checks.run_view import RunView
-from chaos.history import Sample
+from chaos.record.history import Sample
 from tests.checks.history_builder import PlantedRun
 
 DECODER = msgspec.json.Decoder(dict)

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from chaos import paths
 from chaos.checks.paths_taken import paths_of
 from chaos.checks.run_view import RunView
+from chaos.record import recovery_paths as paths
 from tests.checks.history_builder import EPOCH_S, PlantedRun, finding, iso, judged
 
 START_S, END_S = 40.0, 54.0  # of the builder's first fault

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from chaos.checks.run_view import RunView
-from chaos.judge import judge
+from chaos.runner.judge import judge
 from tests.checks.history_builder import EPOCH_S, PlantedRun, finding, judged, not_passed
 
 POOL = "prediction_pool.json"

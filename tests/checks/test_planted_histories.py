@@ -398,7 +398,7 @@ def test_without_the_supervisors_record_the_lifecycle_is_unverified(planted: Pla
     """No record, no claim: neither pass nor fail."""
     verdict = judged(planted)
     (planted.run.artefacts / "logs/llm_events.jsonl").unlink()
-    from chaos.judge import judge
+    from chaos.runner.judge import judge
 
     verdict = judge(planted.run)
     assert not_passed(verdict) == {"llm_lifecycle": "unverified"}

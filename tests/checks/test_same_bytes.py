@@ -16,8 +16,8 @@ SEEDS = ("0", "1", "2", "3", "4", "5")
 def bytes_of(run: PlantedRun) -> set[bytes]:
     """Every verdict that interpreters with different hashes reach, `verdict.json` and report."""
     where = run.write()
-    code = "import sys; from pathlib import Path; from chaos.rundir import RunDir\n"
-    code += "from chaos.judge import judge; judge(RunDir(Path(sys.argv[1])))"
+    code = "import sys; from pathlib import Path; from chaos.record.rundir import RunDir\n"
+    code += "from chaos.runner.judge import judge; judge(RunDir(Path(sys.argv[1])))"
     command = [sys.executable, "-c", code, str(where.path)]
     found = set()
     for seed in SEEDS:

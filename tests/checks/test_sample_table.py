@@ -10,7 +10,7 @@ import pytest
 
 from chaos.checks.hash_sets import among, distinct, repeats, twice
 from chaos.checks.sample_table import SampleTable
-from chaos.history import HistoryWriter, Sample
+from chaos.record.history import HistoryWriter, Sample
 
 
 def line(values: dict[str, object], t_s: float = 1.0) -> bytes:

@@ -8,7 +8,7 @@ import pytest
 
 from chaos.checks.finding import Finding, Outcome
 from chaos.checks.verdict import exit_code, merged
-from chaos.history import Owner
+from chaos.record.history import Owner
 
 
 def found(outcome: Outcome, owner: Owner = "product") -> Finding:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from chaos.cli import main
+from chaos.cli.main import main
 from tests.llm.conftest import supervise  # noqa: F401 (a fixture)
 from tests.workspaces import Daemon, free_port, fresh
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from chaos.cli import main
-from chaos.exitcode import ExitCode
+from chaos.base.exitcode import ExitCode
+from chaos.cli.main import main
 from tests.doctor.conftest import examine
 from tests.workspaces import REPO, Daemon, free_port, snapshot
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from chaos.base.exitcode import ExitCode
 from chaos.doctor import llm
-from chaos.exitcode import ExitCode
 from tests.doctor.conftest import examine
 from tests.llm.supervised import Supervisor
 

@@ -12,7 +12,7 @@ import pytest
 from chaos.doctor.item import Patient
 from chaos.doctor.locks import look_at_locks
 from chaos.doctor.workspace import look_at_halt_flags
-from chaos.resolve import read_target
+from chaos.runner.resolve import read_target
 from chaos.stack.base import Endpoint
 
 DEAD = 2**22  # above the largest process number that Linux gives out

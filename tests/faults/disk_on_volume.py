@@ -16,8 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
-from chaos.deadline import Deadline
-from chaos.errors import EnvironmentProblem
+from chaos.base.deadline import Deadline
+from chaos.base.errors import EnvironmentProblem
 from chaos.faults.base import Evidence, Fault, Value, noop_twin, parse_params
 from chaos.faults.disk import DiskFull, DiskLogFlood, DiskPressure, DiskReadonly
 from chaos.faults.disk.volume import MB, free_bytes, write_and_sync

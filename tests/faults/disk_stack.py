@@ -9,9 +9,9 @@ from types import TracebackType
 
 from msgspec.structs import replace
 
-from chaos.resolve import read_target
+from chaos.record.target import Target
+from chaos.runner.resolve import read_target
 from chaos.stack.proctree import await_end
-from chaos.target import Target
 
 _HOLDER = """
 import sys, time

@@ -22,25 +22,25 @@ from pathlib import Path
 from typing import Any
 
 from chaos.assets import cache, locate
-from chaos.deadline import Deadline
-from chaos.errors import ChaosError
+from chaos.base.deadline import Deadline
+from chaos.base.errors import ChaosError
+from chaos.base.yamlfile import load
 from chaos.faults.base import Fault, noop_twin
 from chaos.faults.ledger import Ledger
 from chaos.faults.lifecycle import Occurrence, Storm
 from chaos.faults.registry import fault_kind
-from chaos.history import FaultRecord, FaultState, HistoryWriter, read_history
-from chaos.options import merge_params, split_fault
-from chaos.outages import Outages
-from chaos.rundir import RunDir
+from chaos.record.history import FaultRecord, FaultState, HistoryWriter, read_history
+from chaos.record.rundir import RunDir
+from chaos.record.target import Target
+from chaos.runner.options import merge_params, split_fault
 from chaos.sandbox.command import guardian_argv
 from chaos.sandbox.enter import enter, inside
 from chaos.sandbox.probe import require
 from chaos.soaks.requests import RequestSubmitter
 from chaos.soaks.waiting import unanswered
 from chaos.stack.base import Stack
-from chaos.stack.local import LocalBackend
-from chaos.target import Target
-from chaos.yamlfile import load
+from chaos.stack.local.backend import LocalBackend
+from chaos.stack.outages import Outages
 
 REPO = Path(__file__).resolve().parents[2]
 TARGET = REPO / "experiments" / "targets" / "reference.yaml"

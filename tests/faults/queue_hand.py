@@ -10,13 +10,13 @@ from typing import Any, cast
 
 import pytest
 
-from chaos.deadline import Deadline
+from chaos.base.deadline import Deadline
+from chaos.base.yamlfile import load
 from chaos.faults.base import Fault, parse_params
 from chaos.faults.queue.base import QueueFault
 from chaos.faults.queue.folder import QueueFolder
+from chaos.record.target import Target
 from chaos.stack.base import Stack
-from chaos.target import Target
-from chaos.yamlfile import load
 
 REPO = Path(__file__).resolve().parents[2]
 FEW_S, LIMIT_S = 0.3, 10.0
@@ -44,7 +44,7 @@ class Hand:
 
     def start(self) -> None:
         if self.refuses:
-            from chaos.errors import EnvironmentProblem
+            from chaos.base.errors import EnvironmentProblem
 
             raise EnvironmentProblem("watcher ended with exit code 4 at its start")
         self.process = subprocess.Popen(["sleep", "60"])

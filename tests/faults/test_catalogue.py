@@ -9,9 +9,9 @@ import inspect
 
 import pytest
 
-from chaos import paths
 from chaos.faults.base import GROUPS, Fault, may_overlap, noop_twin
 from chaos.faults.registry import our_kinds
+from chaos.record import recovery_paths as paths
 from tests.faults.on_stack import live
 
 KINDS = our_kinds()

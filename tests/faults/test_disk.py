@@ -10,19 +10,19 @@ from typing import Any, cast
 
 import pytest
 
-from chaos.errors import EnvironmentProblem, UsageError
+from chaos.base.errors import EnvironmentProblem, UsageError
+from chaos.base.stopping import StopSignal
 from chaos.faults.base import Fault, parse_params
 from chaos.faults.disk import KINDS, DiskLogFlood, DiskPressure, DiskReadonly
 from chaos.faults.disk.volume import free_bytes, write_and_sync
 from chaos.faults.lifecycle import Occurrence
 from chaos.faults.llm_tcp.timeout import LLMTimeout
 from chaos.faults.registry import fault_kind
-from chaos.history import FaultState
-from chaos.run import Run
+from chaos.record.history import FaultState
+from chaos.runner.run import Run
 from chaos.sandbox.guardian import MODE_VARIABLE
 from chaos.sandbox.read_only import cover
 from chaos.stack.base import Stack
-from chaos.stopping import StopSignal
 from tests.faults.disk_on_volume import SCENARIOS, make
 from tests.faults.disk_stack import VolumeStack
 

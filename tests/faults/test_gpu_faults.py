@@ -15,8 +15,8 @@ from typing import Any, cast
 
 import pytest
 
-from chaos.deadline import Deadline
-from chaos.errors import EnvironmentProblem
+from chaos.base.deadline import Deadline
+from chaos.base.errors import EnvironmentProblem
 from chaos.faults.base import Value, noop_twin, parse_params
 from chaos.faults.gpu import KINDS, look
 from chaos.faults.gpu.gpu_lost import GpuLost

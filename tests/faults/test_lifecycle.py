@@ -12,14 +12,14 @@ from typing import Any, ClassVar, cast
 
 import pytest
 
-from chaos.deadline import Deadline
-from chaos.errors import EnvironmentProblem
+from chaos.base.deadline import Deadline
+from chaos.base.errors import EnvironmentProblem
 from chaos.faults.base import Evidence, Fault, Param, Value, noop_twin
 from chaos.faults.ledger import Ledger
 from chaos.faults.lifecycle import Occurrence, Storm
-from chaos.history import Event, FaultRecord, HistoryWriter, read_history
-from chaos.outages import Outages
+from chaos.record.history import Event, FaultRecord, HistoryWriter, read_history
 from chaos.stack.base import Stack
+from chaos.stack.outages import Outages
 
 
 class Scripted(Fault):

@@ -19,8 +19,8 @@ from typing import Any, cast
 
 import pytest
 
-from chaos.deadline import Deadline
-from chaos.errors import EnvironmentProblem
+from chaos.base.deadline import Deadline
+from chaos.base.errors import EnvironmentProblem
 from chaos.faults.base import Fault, noop_twin, parse_params
 from chaos.faults.llm_process import KINDS
 from chaos.faults.llm_process.ignores_stop import LLMIgnoresStop, ignores

@@ -18,8 +18,8 @@ from typing import Any, cast
 
 import pytest
 
-from chaos.deadline import Deadline
-from chaos.errors import UsageError
+from chaos.base.deadline import Deadline
+from chaos.base.errors import UsageError
 from chaos.faults.base import Fault, Value, noop_twin, parse_params
 from chaos.faults.exchange import exchange
 from chaos.faults.llm_tcp import KINDS
@@ -30,8 +30,8 @@ from chaos.faults.llm_tcp.reset import LLMReset
 from chaos.faults.llm_tcp.timeout import LLMTimeout
 from chaos.faults.llm_tcp.trickle import LLMTrickle
 from chaos.stack.base import Endpoint, Stack
+from chaos.stack.proxies import proxy_argv
 from chaos.stack.toxiproxy import ProxyProblem, ToxiproxyClient
-from chaos.stack.wire import proxy_argv
 from tests.faults.standins import HANG, server
 from tests.ports import free_ports
 

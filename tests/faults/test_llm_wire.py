@@ -13,13 +13,13 @@ from typing import Any, cast
 
 import pytest
 
-from chaos.deadline import Deadline
+from chaos.base.deadline import Deadline
 from chaos.faults.base import Fault, Value, noop_twin, parse_params
 from chaos.faults.llm_wire import KINDS, LLMError, LLMSlowFirstToken, LLMStall, LLMTruncated
 from chaos.faults.llm_wire.answer import Answer, ask
 from chaos.faults.registry import fault_kinds
 from chaos.stack.base import Endpoint, Stack
-from chaos.stack.wire import WireControl, WireProblem, wire_argv
+from chaos.stack.proxies import WireControl, WireProblem, wire_argv
 from tests.faults.standins import HANG, server
 from tests.llm.supervised import Supervisor
 from tests.ports import free_ports

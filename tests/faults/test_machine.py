@@ -21,8 +21,9 @@ from typing import Any, cast
 
 import pytest
 
-from chaos.deadline import Deadline
-from chaos.errors import UsageError
+from chaos.base.deadline import Deadline
+from chaos.base.errors import UsageError
+from chaos.base.yamlfile import load
 from chaos.faults.base import Fault, Value, noop_twin, parse_params
 from chaos.faults.machine import KINDS, limits, watcher_clock_jump
 from chaos.faults.machine.watcher_clock_jump import WatcherClockJump
@@ -30,10 +31,9 @@ from chaos.faults.machine.watcher_cpu_starved import WatcherCpuStarved, _marked
 from chaos.faults.machine.watcher_fd_limit import WatcherFdLimit
 from chaos.faults.machine.watcher_memory_limit import WatcherMemoryLimit
 from chaos.faults.process.identity import Identity
+from chaos.record.target import Target
 from chaos.stack.base import Stack
 from chaos.stack.clock import WatcherClock, compiler
-from chaos.target import Target
-from chaos.yamlfile import load
 from tests.faults.on_stack import TARGET
 
 # Stands for the Watcher: writes its ready file again and again, and says so when it cannot.

@@ -19,8 +19,9 @@ from typing import Any, cast
 import msgspec
 import pytest
 
-from chaos.deadline import Deadline
-from chaos.errors import UsageError
+from chaos.base.deadline import Deadline
+from chaos.base.errors import UsageError
+from chaos.base.yamlfile import load
 from chaos.faults.base import Evidence, Fault, Value, noop_twin, parse_params
 from chaos.faults.process import KINDS
 from chaos.faults.process.dispatch_crash import WatcherDispatchCrash
@@ -32,10 +33,9 @@ from chaos.faults.process.restarted import InjectorRestarted, WatcherRestarted
 from chaos.faults.process.second import WatcherSecond
 from chaos.faults.process.service import ServiceFault
 from chaos.faults.registry import fault_kind
+from chaos.record.target import Target
 from chaos.stack.base import Stack
 from chaos.stack.process import LocalService, Surroundings
-from chaos.target import Target
-from chaos.yamlfile import load
 
 REPO = Path(__file__).resolve().parents[2]
 DAEMON = Path(__file__).with_name("tiny_daemon.py")

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from chaos.deadline import Deadline
+from chaos.base.deadline import Deadline
 from chaos.faults.base import noop_twin
 from chaos.faults.queue import KINDS, shapes
 from chaos.faults.queue.base import QueueFault, ended_wrong
@@ -171,7 +171,7 @@ def test_all_shapes_or_one(hand: Hand) -> None:
 
 def test_a_full_queue_folder_is_the_machines_trouble(hand: Hand) -> None:
     """What cannot be planted is told as a problem with a place, never as a traceback."""
-    from chaos.errors import EnvironmentProblem
+    from chaos.base.errors import EnvironmentProblem
 
     fault = made(QueueZeroLength, hand)
     shutil.rmtree(hand.folder.submit)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from chaos.deadline import Deadline
+from chaos.base.deadline import Deadline
 from chaos.faults.base import Fault
 from chaos.faults.queue.folder import content_of
 from chaos.faults.queue.queue_duplicate import QueueDuplicateFile, QueueDuplicateId

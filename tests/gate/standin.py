@@ -11,12 +11,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from chaos.child import Interrupts
 from chaos.gate.command import Asked, gate
 from chaos.gate.state import GateDir, GateState
 from chaos.gate.steps import Step
-from chaos.launch import Display, Prepared
-from chaos.rundir import RunDir, create
+from chaos.record.rundir import RunDir, create
+from chaos.runner.child import Interrupts
+from chaos.runner.launch import Display, Prepared
 
 GATE_FILE = """\
 soaks: [soak_b, soak_c]

@@ -11,15 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from chaos.child import Interrupts
-from chaos.clean import clean
-from chaos.errors import ChaosError, EnvironmentProblem, UsageError
-from chaos.exitcode import ExitCode
+from chaos.base.errors import ChaosError, EnvironmentProblem, UsageError
+from chaos.base.exitcode import ExitCode
 from chaos.gate import aftermath
 from chaos.gate.state import GateDir, GateState
 from chaos.gate.steps import Step
-from chaos.owner import RUN_ID_VARIABLE, processes_of
-from chaos.rundir import RunDir
+from chaos.record.owner import RUN_ID_VARIABLE, processes_of
+from chaos.record.rundir import RunDir
+from chaos.runner.child import Interrupts
+from chaos.runner.clean import clean
 from tests.gate.standin import Bench, Killed, ScriptedRunner
 
 STEPS = [

@@ -9,8 +9,8 @@ import pytest
 from chaos.checks.finding import Finding
 from chaos.checks.verdict import Verdict
 from chaos.gate.facts import facts_of
-from chaos.history import HistoryWriter, Sample
-from chaos.rundir import RunDir, create
+from chaos.record.history import HistoryWriter, Sample
+from chaos.record.rundir import RunDir, create
 
 Values = dict[str, float | int | str | bool | None]
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from chaos.cli import main
-from chaos.exitcode import ExitCode
+from chaos.base.exitcode import ExitCode
+from chaos.cli.main import main
 
 GATE = """\
 soaks: [soak_b, soak_c]

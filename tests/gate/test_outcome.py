@@ -9,8 +9,8 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from chaos.cli import main
-from chaos.exitcode import ExitCode
+from chaos.base.exitcode import ExitCode
+from chaos.cli.main import main
 from tests.gate.standin import PROVENANCE, Bench, ScriptedRunner
 
 B, B_FAULT, C, C_FAULT = (

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from chaos.cli import main
-from chaos.errors import UsageError
-from chaos.exitcode import ExitCode
+from chaos.base.errors import UsageError
+from chaos.base.exitcode import ExitCode
+from chaos.cli.main import main
 from chaos.gate.settings import default_path, read_settings
 from chaos.gate.steps import GateRequest, planned
-from chaos.resolve import soak_names
+from chaos.runner.resolve import soak_names
 from tests.gate.standin import Bench, ScriptedRunner
 
 

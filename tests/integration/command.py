@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from chaos.rundir import RunDir
+from chaos.record.rundir import RunDir
 
 REPO = Path(__file__).resolve().parents[2]
 LIMIT_S = 280.0

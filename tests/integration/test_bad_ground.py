@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from chaos.owner import processes_of
+from chaos.record.owner import processes_of
 from tests.integration.command import ONE_FAULT, REPO, Done, chaos, finish, settings, start
 from tests.integration.test_lifecycle import await_record
 from tests.ports import free_ports

@@ -12,8 +12,8 @@ import pytest
 import yaml
 
 from chaos.gate.state import GateDir, find_gate
-from chaos.owner import processes_of
-from chaos.rundir import RunDir
+from chaos.record.owner import processes_of
+from chaos.record.rundir import RunDir
 from tests.integration.command import REPO, chaos, finish, start
 
 pytestmark = [pytest.mark.stack, pytest.mark.slow]

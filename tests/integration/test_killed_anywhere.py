@@ -19,8 +19,8 @@ import pytest
 
 from chaos.faults.ledger import Ledger
 from chaos.faults.registry import our_kinds
-from chaos.owner import processes_of
-from chaos.rundir import RunDir
+from chaos.record.owner import processes_of
+from chaos.record.rundir import RunDir
 from tests.integration.command import REPO, chaos, finish, settings, start
 
 pytestmark = [pytest.mark.stack, pytest.mark.slow]
@@ -86,7 +86,7 @@ def victims(process: subprocess.Popen[str]) -> Iterator[psutil.Process]:
     yield root
     for child in root.children(recursive=True):
         try:
-            if "chaos.inner" in " ".join(child.cmdline()):
+            if "chaos.runner.inner" in " ".join(child.cmdline()):
                 yield child
         except psutil.Error:
             continue

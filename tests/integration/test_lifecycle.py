@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from chaos.owner import processes_of
-from chaos.rundir import RunDir
+from chaos.record.owner import processes_of
+from chaos.record.rundir import RunDir
 from tests.integration.command import ONE_FAULT, chaos, finish, history, settings, start
 
 pytestmark = [pytest.mark.stack, pytest.mark.slow]

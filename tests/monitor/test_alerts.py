@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from chaos.cli import main
-from chaos.errors import UsageError
+from chaos.base.errors import UsageError
+from chaos.cli.main import main
 from chaos.monitor.alerts import DEFAULTS, parse_rule, parse_rules
 from chaos.monitor.stall import Stall
-from chaos.observe.base import Values
+from chaos.witness.base import Values
 
 
 def states(text: str, *samples: Values) -> list[str]:

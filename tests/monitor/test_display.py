@@ -11,7 +11,7 @@ from typing import Any
 from chaos.monitor.alerts import parse_rule
 from chaos.monitor.display import JsonLines
 from chaos.monitor.loop import Moment, Monitor
-from chaos.observe.base import SourceBase, Values
+from chaos.witness.base import SourceBase, Values
 
 
 def lines(*moments: Moment) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from chaos.monitor.instance import FixedProcess, OwnFile, start_ticks
-from chaos.target import Instance
+from chaos.record.target import Instance
 from tests.workspaces import wait_for
 
 BY_TICKS = Instance(pid_file="watcher.lock", start_ticks="start_ticks")

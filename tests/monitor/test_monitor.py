@@ -18,17 +18,17 @@ from typing import Any
 
 import pytest
 
-from chaos.cli import main
-from chaos.exitcode import ExitCode
+from chaos.base.exitcode import ExitCode
+from chaos.cli.main import main
 from chaos.monitor.alerts import parse_rules
 from chaos.monitor.display import JsonLines, Rows
 from chaos.monitor.instance import OwnFile, instance_of
 from chaos.monitor.loop import Monitor
 from chaos.monitor.stall import Stall
-from chaos.observe.base import SourceBase, Values
-from chaos.observe.build import build_sources
-from chaos.resolve import read_target
+from chaos.runner.resolve import read_target
 from chaos.stack.base import Endpoint
+from chaos.witness.base import SourceBase, Values
+from chaos.witness.build import build_sources
 from tests.workspaces import REPO, Daemon, free_port, fresh, wait_for
 
 # The plan's eight signals; GPU memory has a stated absence where there is no GPU.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from chaos.judge import judge
 from chaos.report.stored import Stored, load
+from chaos.runner.judge import judge
 from tests.checks.history_builder import PlantedRun
 
 ELSEWHERE = "elsewhere.example"

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from chaos.exitcode import ExitCode
-from chaos.rundir import RunDir
+from chaos.base.exitcode import ExitCode
+from chaos.record.rundir import RunDir
 from tests.checks.history_builder import PlantedRun
 
 REPO = Path(__file__).resolve().parents[2]
@@ -19,18 +19,18 @@ REPO = Path(__file__).resolve().parents[2]
 INNER = """
 import runpy, sys
 from types import SimpleNamespace
-import chaos.assembly, chaos.judge, chaos.report.write
+import chaos.runner.assembly, chaos.runner.judge, chaos.report.write
 
 nothing = lambda *args, **kwargs: None
-chaos.assembly.assemble = lambda *args, **kwargs: SimpleNamespace(
+chaos.runner.assembly.assemble = lambda *args, **kwargs: SimpleNamespace(
     run=SimpleNamespace(live=nothing),
     view=SimpleNamespace(start=nothing, stop=nothing),
     history=SimpleNamespace(close=nothing),
 )
 chaos.report.write.write_page = nothing  # drawing takes seconds, and is not what is asked here
 {planted}
-sys.argv = ["chaos.inner", {run!r}, "--display", {display!r}]
-runpy.run_module("chaos.inner", run_name="__main__")
+sys.argv = ["chaos.runner.inner", {run!r}, "--display", {display!r}]
+runpy.run_module("chaos.runner.inner", run_name="__main__")
 """
 CRASH = "def crash(run): raise RuntimeError('planted')\nchaos.judge.judge = crash"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
-from chaos.history import HistoryWriter, Phase, Record
+from chaos.record.history import HistoryWriter, Phase, Record
 from chaos.report.follow import Follower
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from chaos.errors import ChaosError
+from chaos.base.errors import ChaosError
 from chaos.report.excerpts import LINE_CHARACTERS_MAX, excerpts
 from chaos.report.html import html_text
 from chaos.report.series import POINTS_MAX, Curve, Spans
@@ -157,8 +157,9 @@ def test_a_page_that_cannot_be_written_is_told(tmp_path: Path) -> None:
 def test_the_harness_does_not_import_what_draws(hostile: Stored) -> None:
     """Drawing costs more memory than a watching harness may have: it is another process's."""
     code = (
-        "import sys, chaos.inner, chaos.assembly, chaos.judge, chaos.report.write as w\n"
-        "from chaos.rundir import RunDir\nfrom pathlib import Path\n"
+        "import sys, chaos.runner.inner, chaos.runner.assembly, chaos.runner.judge\n"
+        "import chaos.report.write as w\n"
+        "from chaos.record.rundir import RunDir\nfrom pathlib import Path\n"
         f"w.report_run(RunDir(Path({str(hostile.run.path)!r})))\n"
         "print([m for m in ('matplotlib', 'PIL') if m in sys.modules])\n"
     )

@@ -11,11 +11,11 @@ from collections.abc import Iterator
 import pytest
 from rich.console import Console
 
-from chaos.history import Event, FaultRecord, FaultState, Header, Phase, Record, Sample
+from chaos.plan.schedule import draw
+from chaos.record.history import Event, FaultRecord, FaultState, Header, Phase, Record, Sample
 from chaos.report.live import HEARTBEAT_S, LiveView, Mode
 from chaos.report.progress import Progress, event_text
-from chaos.resolve import Request, resolve
-from chaos.schedule import draw
+from chaos.runner.resolve import Request, resolve
 
 SCALE = ["baseline_s=25", "storm_s=85", "quiet_s=30", "criteria.heuristic_fallbacks.allowance_s=10"]
 PLAN = resolve(

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from chaos.judge import judge
 from chaos.report.announce import announce
 from chaos.report.table import print_verdict, verdict_console
+from chaos.runner.judge import judge
 from tests.checks.history_builder import PlantedRun
 
 WIDTH = 80

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from chaos.cli import main
-from chaos.exitcode import ExitCode
+from chaos.base.exitcode import ExitCode
+from chaos.cli.main import main
+from chaos.record.rundir import RunDir
 from chaos.report.junit import junit_text
 from chaos.report.stored import load
-from chaos.rundir import RunDir
 from tests.checks.history_builder import PlantedRun
 
 FILES = {"report.html", "junit.xml", "report.md", "metrics.prom"}

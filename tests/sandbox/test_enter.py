@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from chaos.errors import EnvironmentProblem
+from chaos.base.errors import EnvironmentProblem
 from chaos.sandbox import enter
 from chaos.sandbox.probe import Namespaces, Refused, probe
 from tests.sandbox.guarded import INSIDE, Guarded, Start
@@ -80,8 +80,8 @@ def test_an_ordinary_users_sandbox_dies_with_its_guardian(
     for name in (
         "chaos/sandbox",
         "chaos/__init__.py",
-        "chaos/errors.py",
-        "chaos/exitcode.py",
+        "chaos/base/errors.py",
+        "chaos/base/exitcode.py",
         "tests/sandbox/inside.py",
     ):
         to = copy / name

@@ -10,9 +10,9 @@ from typing import Any
 import msgspec
 import yaml
 
-from chaos.history import Event, HistoryWriter, Op, Record, read_history
+from chaos.record.history import Event, HistoryWriter, Op, Record, read_history
+from chaos.record.target import Target
 from chaos.stack.base import CommandResult, Endpoint, Service
-from chaos.target import Target
 
 REFERENCE = Path(__file__).resolve().parents[2] / "experiments" / "targets" / "reference.yaml"
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from msgspec.structs import replace
 
-from chaos.deadline import Deadline
+from chaos.base.deadline import Deadline
 from chaos.soaks.batch_requests import BatchRequests
 from chaos.stack.process import LocalService, Surroundings
 from tests.soaks.ground import ClockedHistory, Ground, OneService

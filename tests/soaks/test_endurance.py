@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from chaos.deadline import Deadline
-from chaos.resolve import read_soak
+from chaos.base.deadline import Deadline
+from chaos.runner.resolve import read_soak
 from chaos.soaks.endurance import Endurance
 from tests.soaks.ground import ClockedHistory, Ground, OneService
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from chaos.errors import UsageError
-from chaos.request_template import template_of
+from chaos.base.errors import UsageError
+from chaos.plan.request_template import template_of
 from chaos.soaks.requests import RequestSubmitter
 from tests.soaks.ground import Ground
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from chaos.errors import UsageError
-from chaos.resolve import EXPERIMENTS, Request, resolve
+from chaos.base.errors import UsageError
+from chaos.base.shipped import EXPERIMENTS
+from chaos.runner.resolve import Request, resolve
 from chaos.soaks import WORKLOADS
 
 

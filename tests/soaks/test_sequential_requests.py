@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from chaos.deadline import Deadline
+from chaos.base.deadline import Deadline
 from chaos.soaks.sequential_requests import SequentialRequests
 from tests.soaks.ground import Ground
 

@@ -14,10 +14,10 @@ import pytest
 from msgspec.structs import replace
 
 from chaos.assets import Assets
-from chaos.rundir import RunDir
-from chaos.stack.local import LocalBackend
-from chaos.target import Install, PolicyFile, ServiceSpec, Target, Workspace
-from chaos.yamlfile import load
+from chaos.base.yamlfile import load
+from chaos.record.rundir import RunDir
+from chaos.record.target import Install, PolicyFile, ServiceSpec, Target, Workspace
+from chaos.stack.local.backend import LocalBackend
 
 TINY = Path(__file__).with_name("tiny_watcher.py")
 

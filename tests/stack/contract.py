@@ -18,9 +18,9 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-from chaos.deadline import Deadline
-from chaos.plan import Plan
-from chaos.rundir import RunDir
+from chaos.base.deadline import Deadline
+from chaos.plan.plan import Plan
+from chaos.record.rundir import RunDir
 from chaos.stack.base import Stack
 from chaos.stack.builder import StackBuilder
 from chaos.stack.llm_probe import completes, healthy
@@ -184,7 +184,7 @@ def a_killed_proxy_refuses_and_comes_back(stack: Stack) -> None:
 
 
 def _version(stack: Stack) -> str:
-    from chaos.errors import EnvironmentProblem
+    from chaos.base.errors import EnvironmentProblem
 
     try:
         return stack.proxy.version()
@@ -250,8 +250,8 @@ def live(backend: StackBuilder, run: RunDir) -> None:
 
 
 def in_pod(run: RunDir, repo: Path) -> None:
-    from chaos.containers.backend import DockerBackend
-    from chaos.containers.channel import Outside
+    from chaos.stack.docker.backend import DockerBackend
+    from chaos.stack.docker.channel import Outside
 
     writer = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
@@ -266,7 +266,7 @@ def in_pod(run: RunDir, repo: Path) -> None:
 def in_sandbox(run: RunDir, repo: Path) -> None:
     from chaos.assets import locate
     from chaos.sandbox.enter import enter, inside
-    from chaos.stack.local import LocalBackend
+    from chaos.stack.local.backend import LocalBackend
 
     plan, assets = Plan.from_json(run.read_json(run.config)), locate()
     enter([run.path, repo, *assets.files])

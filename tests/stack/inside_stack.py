@@ -15,16 +15,16 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from chaos.rundir import RunDir
+from chaos.base.yamlfile import load
+from chaos.record.rundir import RunDir
+from chaos.record.target import Target
 from chaos.sandbox.enter import enter, inside
-from chaos.stack.local import LocalBackend
-from chaos.target import Target
-from chaos.yamlfile import load
+from chaos.stack.local.backend import LocalBackend
 
 
 @dataclass
 class Parts:
-    """See `chaos.stack.local.StackAssets`."""
+    """See `chaos.stack.local.backend.StackAssets`."""
 
     model: Path
     toxiproxy: Path

@@ -13,11 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from chaos import launch, schedule
 from chaos.assets import Assets
-from chaos.plan import Plan
-from chaos.resolve import Request, resolve
-from chaos.rundir import RunDir
+from chaos.base.shipped import REPO
+from chaos.plan import schedule
+from chaos.plan.plan import Plan
+from chaos.record.rundir import RunDir
+from chaos.runner import launch
+from chaos.runner.resolve import Request, resolve
 from chaos.sandbox.command import guardian_argv
 from chaos.sandbox.probe import require
 from tests.stack import contract
@@ -40,7 +42,7 @@ def written(folder: Path, backend: str) -> RunDir:
 
 def lived_locally(folder: Path) -> RunDir:
     run = written(folder, "local")
-    words = [sys.executable, str(CONTRACT), "sandbox", str(run.path), str(launch.REPO)]
+    words = [sys.executable, str(CONTRACT), "sandbox", str(run.path), str(REPO)]
     argv = guardian_argv(
         words,
         run_id=run.run_id,
@@ -49,7 +51,7 @@ def lived_locally(folder: Path) -> RunDir:
         expect=run.path / "kept.json",
         on_crash=[],
     )
-    env = {**os.environ, "PYTHONPATH": str(launch.REPO)}
+    env = {**os.environ, "PYTHONPATH": str(REPO)}
     done = subprocess.run(argv, env=env, capture_output=True, text=True, timeout=_LIMIT_S)
     assert (run.path / "kept.json").exists(), done.stdout + done.stderr
     return run
@@ -57,11 +59,11 @@ def lived_locally(folder: Path) -> RunDir:
 
 def lived_in_containers(folder: Path, assets: Assets) -> RunDir:
     """As the conductor does it, with the contract in the place of the harness inside."""
-    from chaos.containers import engine, objects
-    from chaos.containers.exec_stream import ExecStream
-    from chaos.containers.pod import HOLDER, Pod
-    from chaos.containers.prepare import prepare
-    from chaos.containers.settings import IN_IMAGE, in_pod, make_project
+    from chaos.runner.containers.prepare import prepare
+    from chaos.runner.containers.settings import IN_IMAGE, in_pod, make_project
+    from chaos.stack.docker import engine, objects
+    from chaos.stack.docker.exec_stream import ExecStream
+    from chaos.stack.docker.pod import HOLDER, Pod
 
     run = written(folder, "docker")
     plan = Plan.from_json(run.read_json(run.config))

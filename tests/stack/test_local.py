@@ -18,16 +18,16 @@ import pytest
 from msgspec.structs import replace
 
 from chaos.assets import Assets
-from chaos.deadline import Deadline
-from chaos.errors import EnvironmentProblem
-from chaos.rundir import RunDir
+from chaos.base.deadline import Deadline
+from chaos.base.errors import EnvironmentProblem
+from chaos.base.stopping import RunStopped
+from chaos.record.rundir import RunDir
+from chaos.record.target import Target
 from chaos.sandbox.guardian import marked_pids
 from chaos.stack.base import Endpoint, Service, Stack
 from chaos.stack.llm_probe import completes, healthy
 from chaos.stack.llm_service import LLMService
-from chaos.stack.local import LocalBackend
-from chaos.stopping import RunStopped
-from chaos.target import Target
+from chaos.stack.local.backend import LocalBackend
 
 pytestmark = pytest.mark.stack
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from chaos.assets import Assets
-from chaos.rundir import RunDir
+from chaos.record.rundir import RunDir
 from chaos.sandbox.command import guardian_argv
 from chaos.sandbox.guardian import marked_pids
 from chaos.sandbox.probe import require

@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from chaos.errors import EnvironmentProblem
+from chaos.base.errors import EnvironmentProblem
 from chaos.stack.base import Endpoint
 from chaos.stack.ports import require_free
 from tests.stack.conftest import free_ports

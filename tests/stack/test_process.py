@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from chaos.deadline import Deadline
-from chaos.errors import EnvironmentProblem
+from chaos.base.deadline import Deadline
+from chaos.base.errors import EnvironmentProblem
+from chaos.base.stopping import RunStopped
 from chaos.stack.process import LocalService, Surroundings, run_command, tail
 from chaos.stack.proctree import await_gone, processes
-from chaos.stopping import RunStopped
 
 # Starts a child in a session of its own, then writes both pids and sleeps.
 PROGRAM = """

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from chaos.record.target import Target
 from chaos.stack.programs import programs_sha256
 from chaos.stack.workspace import install
-from chaos.target import Target
 
 
 def test_the_same_programs_elsewhere_are_the_same(

@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 import requests
 
-from chaos.deadline import Deadline
-from chaos.errors import EnvironmentProblem
+from chaos.base.deadline import Deadline
+from chaos.base.errors import EnvironmentProblem
 from chaos.stack.base import Endpoint
+from chaos.stack.proxies import proxy_argv
 from chaos.stack.toxiproxy import ProxyProblem, ToxiproxyClient
-from chaos.stack.wire import proxy_argv
 from tests.stack.conftest import free_ports
 
 

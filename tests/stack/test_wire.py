@@ -9,9 +9,9 @@ from contextlib import contextmanager
 
 import pytest
 
-from chaos.errors import EnvironmentProblem
+from chaos.base.errors import EnvironmentProblem
 from chaos.stack.base import Endpoint
-from chaos.stack.wire import WireControl, WireProblem
+from chaos.stack.proxies import WireControl, WireProblem
 from tests.ports import free_ports
 
 CALLS: dict[str, Callable[[WireControl], object]] = {

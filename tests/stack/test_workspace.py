@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from chaos.errors import EnvironmentProblem, UsageError
+from chaos.base.errors import EnvironmentProblem, UsageError
+from chaos.record.target import Install, PolicyFile, Target, Workspace
 from chaos.stack import workspace
 from chaos.stack.workspace import collect, fill, fill_words, install, merge_policies
-from chaos.target import Install, PolicyFile, Target, Workspace
 
 
 def test_a_lone_placeholder_keeps_its_type() -> None:

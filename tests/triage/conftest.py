@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from chaos.paths import LLM_CLIENT, LLM_DROP
+from chaos.record.recovery_paths import LLM_CLIENT, LLM_DROP
 from tests.checks.history_builder import PlantedRun
 
 PATHS = {"llm_timeout": {"triage": LLM_DROP, "reconnection": LLM_CLIENT}}

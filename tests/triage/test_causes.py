@@ -12,7 +12,7 @@ import pytest
 
 from chaos.checks.finding import Finding
 from chaos.checks.run_view import RunView
-from chaos.judge import judge, verdict_of
+from chaos.runner.judge import judge, verdict_of
 from chaos.triage.from_run import facts_of, triage_run
 from chaos.triage.result import TITLES, Triage
 from chaos.triage.text import markdown, plain

@@ -10,11 +10,11 @@ from typing import Any, cast
 
 import pytest
 
-from chaos.history import HistoryWriter
-from chaos.observe.collector import Collector
-from chaos.plan import Plan
-from chaos.resolve import Request, resolve
+from chaos.plan.plan import Plan
+from chaos.record.history import HistoryWriter
+from chaos.runner.resolve import Request, resolve
 from chaos.stack.base import Stack
+from chaos.witness.collector import Collector
 
 
 class Bench:

@@ -13,15 +13,15 @@ import pytest
 
 from chaos.checks.finding import Finding
 from chaos.checks.run_view import RunView
-from chaos.judge import verdict_of
-from chaos.observe import temp_files
-from chaos.resolve import read_target
+from chaos.runner.judge import verdict_of
+from chaos.runner.resolve import read_target
 from chaos.triage.from_run import facts_of, triage_run
 from chaos.triage.from_workspace import triage_workspace
 from chaos.triage.leak_rules import TEMP_ENDINGS
 from chaos.triage.result import Triage
 from chaos.triage.text import plain
 from chaos.triage.triage import triage
+from chaos.witness import temp_files
 from tests.checks.history_builder import PlantedRun
 
 Plant = Callable[[PlantedRun], None]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from chaos import paths
 from chaos.checks.paths_taken import CHECK, paths_of
 from chaos.checks.run_view import RunView
 from chaos.faults.registry import fault_kinds
 from chaos.faults.registry import paths_of as declared_paths
+from chaos.record import recovery_paths as paths
 from tests.checks.history_builder import EPOCH_S, PlantedRun, finding, judged
 
 

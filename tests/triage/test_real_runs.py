@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from chaos.explain import explain
+from chaos.cli.triage import explain
 from tests.integration.command import ONE_FAULT, chaos, history, settings
 from tests.integration.test_planted import planted_target
 

@@ -13,16 +13,17 @@ from pathlib import Path
 
 import pytest
 
-from chaos.cli import main
-from chaos.errors import UsageError
-from chaos.explain import explain
-from chaos.observe.inspection import DEEP, QUICK, Bounds, inspect
-from chaos.resolve import EXPERIMENTS, read_target
-from chaos.target import Target
+from chaos.base.errors import UsageError
+from chaos.base.shipped import EXPERIMENTS
+from chaos.cli.main import main
+from chaos.cli.triage import explain
+from chaos.record.target import Target
+from chaos.runner.resolve import read_target
 from chaos.triage.facts import Facts
 from chaos.triage.from_workspace import triage_workspace
 from chaos.triage.result import Triage
 from chaos.triage.steps import closer
+from chaos.witness.inspection import DEEP, QUICK, Bounds, inspect
 
 OLD_S = 3600.0
 # Stands for a Watcher: a process with its command line that works in the folder and holds files.

@@ -11,7 +11,7 @@ from typing import Any
 from agents.memory_report import report
 from watcher_lab import Lab, wait_for
 
-from chaos.explain import explain
+from chaos.cli.triage import explain
 
 PIECES, PIECE_BYTES = 20, 100_000
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from watcher_lab import Lab, wait_for
 
-from chaos.explain import explain
+from chaos.cli.triage import explain
 from chaos.triage.result import Triage
 
 

@@ -13,8 +13,8 @@ import os
 import threading
 from pathlib import Path
 
-from chaos.deadline import Deadline
-from chaos.errors import EnvironmentProblem
+from chaos.base.deadline import Deadline
+from chaos.base.errors import EnvironmentProblem
 from chaos.faults.disk.volume import PAGE_BYTES, free_bytes, total_bytes
 
 _STEPS_MAX = 64

@@ -17,8 +17,8 @@ import time
 from pathlib import Path
 from typing import Any, ClassVar
 
-from chaos.deadline import Deadline
-from chaos.errors import EnvironmentProblem
+from chaos.base.deadline import Deadline
+from chaos.base.errors import EnvironmentProblem
 from chaos.faults.base import COUNT, HOLD, PERIOD, Evidence, Fault, Group, Param, Value
 from chaos.faults.disk.filling import COMPATIBLE, PROBE_PAUSE_S
 from chaos.faults.disk.volume import (
@@ -29,7 +29,7 @@ from chaos.faults.disk.volume import (
     require_own,
     write_and_sync,
 )
-from chaos.paths import DISK_EXHAUSTION, WORK_RESUMES
+from chaos.record.recovery_paths import DISK_EXHAUSTION, WORK_RESUMES
 from chaos.stack.base import Stack
 
 _PROGRAM = Path(__file__).with_name("flood.py")

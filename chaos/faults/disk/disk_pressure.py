@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from chaos.deadline import Deadline
+from chaos.base.deadline import Deadline
 from chaos.faults.base import COUNT, HOLD, PERIOD, Evidence, Param, Value
 from chaos.faults.disk.filling import PROBE_PAUSE_S, Filling
 from chaos.faults.disk.volume import MB, free_bytes, write_and_sync

@@ -16,12 +16,12 @@ import os
 from pathlib import Path
 from typing import Any, ClassVar
 
-from chaos.deadline import Deadline
-from chaos.errors import EnvironmentProblem
+from chaos.base.deadline import Deadline
+from chaos.base.errors import EnvironmentProblem
 from chaos.faults.base import Evidence, Fault, Group, Value
 from chaos.faults.disk.filling import COMPATIBLE, PROBE_PAUSE_S
 from chaos.faults.disk.volume import not_own, open_for_writing, require_own, write_and_sync
-from chaos.paths import DISK_EXHAUSTION, WORK_RESUMES
+from chaos.record.recovery_paths import DISK_EXHAUSTION, WORK_RESUMES
 from chaos.sandbox.read_only import cover, mounts_on, uncover
 from chaos.stack.base import Stack
 

@@ -9,7 +9,7 @@ from abc import abstractmethod
 from pathlib import Path
 from typing import Any, ClassVar
 
-from chaos.deadline import Deadline
+from chaos.base.deadline import Deadline
 from chaos.faults.base import Evidence, Fault, Group, Value
 from chaos.faults.disk.ballast import Ballast
 from chaos.faults.disk.volume import (
@@ -21,7 +21,7 @@ from chaos.faults.disk.volume import (
     require_own,
     write_and_sync,
 )
-from chaos.paths import DISK_EXHAUSTION, WORK_RESUMES
+from chaos.record.recovery_paths import DISK_EXHAUSTION, WORK_RESUMES
 from chaos.stack.base import Stack
 
 # Neither touches what the other's probes look at: the wire here, the volume there.

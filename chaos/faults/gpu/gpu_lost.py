@@ -11,11 +11,11 @@ import os
 from pathlib import Path
 from typing import Any, ClassVar
 
-from chaos.deadline import Deadline
+from chaos.base.deadline import Deadline
 from chaos.faults.base import COUNT, HOLD, PERIOD, Evidence, Fault, Group, Param, Value
 from chaos.faults.gpu import look as seeing
 from chaos.faults.gpu.look import PAUSE_S, Seen, look, no_gpu
-from chaos.paths import WORK_RESUMES
+from chaos.record.recovery_paths import WORK_RESUMES
 from chaos.sandbox.enter import mount, unmount
 from chaos.stack.base import Stack
 

@@ -16,12 +16,12 @@ import subprocess
 import uuid
 from typing import Any, ClassVar
 
-from chaos.deadline import Deadline
-from chaos.errors import EnvironmentProblem
+from chaos.base.deadline import Deadline
+from chaos.base.errors import EnvironmentProblem
 from chaos.faults.base import COUNT, HOLD, PERIOD, Evidence, Fault, Group, Param, Value
 from chaos.faults.gpu.look import MB, PAUSE_S, Seen, look, no_gpu, script_argv
 from chaos.faults.process.identity import Identity
-from chaos.paths import WORK_RESUMES
+from chaos.record.recovery_paths import WORK_RESUMES
 from chaos.stack.base import Stack
 
 _START_LIMIT_S = 20.0

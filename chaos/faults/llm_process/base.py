@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from chaos.errors import EnvironmentProblem
+from chaos.base.errors import EnvironmentProblem
 from chaos.faults.base import Fault, Group, Value
 from chaos.faults.llm_process.server import Record, current
 from chaos.faults.process.identity import Identity

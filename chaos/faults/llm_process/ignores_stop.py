@@ -12,12 +12,12 @@ import signal
 from pathlib import Path
 from typing import Any, ClassVar
 
-from chaos.deadline import Deadline
+from chaos.base.deadline import Deadline
 from chaos.faults.base import COUNT, PERIOD, Evidence, Param
 from chaos.faults.llm_process.next_start import NextStartFault
 from chaos.faults.llm_process.server import LOOK_S, current, restart
 from chaos.faults.process.identity import Identity
-from chaos.paths import LLM_SERVER_RESTART, VRAM_NOT_FREED
+from chaos.record.recovery_paths import LLM_SERVER_RESTART, VRAM_NOT_FREED
 from chaos.stack.base import Stack
 
 _ALIVE_AFTER_S = 1.0  # a server that listens is gone long before

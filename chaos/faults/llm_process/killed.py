@@ -14,8 +14,8 @@ import signal
 from functools import partial
 from typing import Any, ClassVar
 
-from chaos.deadline import Deadline
-from chaos.errors import EnvironmentProblem
+from chaos.base.deadline import Deadline
+from chaos.base.errors import EnvironmentProblem
 from chaos.faults.base import COUNT, HOLD, PERIOD, Evidence, Param, Value
 from chaos.faults.llm_process.base import ProcessFault
 from chaos.faults.llm_process.server import (
@@ -29,7 +29,7 @@ from chaos.faults.llm_process.server import (
     works,
 )
 from chaos.faults.process.identity import Identity
-from chaos.paths import LLM_DROP, LLM_SERVER_RESTART
+from chaos.record.recovery_paths import LLM_DROP, LLM_SERVER_RESTART
 from chaos.stack.base import Stack
 
 _NOTICED_LIMIT_S = 2.0  # by its supervisor

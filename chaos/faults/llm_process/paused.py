@@ -12,13 +12,13 @@ from __future__ import annotations
 import signal
 from typing import Any, ClassVar
 
-from chaos.deadline import Deadline
-from chaos.errors import EnvironmentProblem
+from chaos.base.deadline import Deadline
+from chaos.base.errors import EnvironmentProblem
 from chaos.faults.base import Evidence, Value
 from chaos.faults.llm_process.base import ProcessFault
 from chaos.faults.llm_process.server import LOOK_S, await_server, health, why_not, works
 from chaos.faults.process.identity import Identity
-from chaos.paths import LLM_CLIENT, LLM_DROP
+from chaos.record.recovery_paths import LLM_CLIENT, LLM_DROP
 from chaos.stack.base import Stack
 from chaos.stack.proctree import await_stopped
 

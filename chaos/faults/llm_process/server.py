@@ -14,8 +14,8 @@ from typing import Any, Protocol, runtime_checkable
 
 import msgspec
 
-from chaos.deadline import Deadline
-from chaos.errors import EnvironmentProblem
+from chaos.base.deadline import Deadline
+from chaos.base.errors import EnvironmentProblem
 from chaos.faults.process.identity import Identity
 from chaos.faults.wire_probe import Wire, http_get
 from chaos.stack.base import Stack

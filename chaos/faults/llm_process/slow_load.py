@@ -13,12 +13,12 @@ import statistics
 import time
 from typing import Any, ClassVar
 
-from chaos.deadline import Deadline
+from chaos.base.deadline import Deadline
 from chaos.faults.base import COUNT, PERIOD, Evidence, Param, Value
 from chaos.faults.llm_process.next_start import NextStartFault
 from chaos.faults.llm_process.server import LOOK_S, Record, current, health
 from chaos.faults.process.identity import Identity
-from chaos.paths import LLM_SERVER_RESTART
+from chaos.record.recovery_paths import LLM_SERVER_RESTART
 from chaos.stack.base import Stack
 
 _PART_MIN = 0.8

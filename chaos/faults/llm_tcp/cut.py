@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from chaos.faults.base import COUNT, HOLD, PERIOD, Param, Value
 from chaos.faults.llm_tcp.link import HEALTH, PROPS, Look, ToxicFault
-from chaos.paths import LLM_DROP
+from chaos.record.recovery_paths import LLM_DROP
 
 # The shortest whole answer of the server (/health) is longer, so nothing usable gets through.
 _SHORTEST_BYTES = 150

@@ -12,10 +12,10 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from chaos.deadline import Deadline
+from chaos.base.deadline import Deadline
 from chaos.faults.base import Evidence, Fault, Group, Value
 from chaos.faults.exchange import Exchange, exchange
-from chaos.paths import LLM_CLIENT
+from chaos.record.recovery_paths import LLM_CLIENT
 from chaos.stack.base import Stack
 
 HEALTH, PROPS = "/health", "/props"  # a short answer, and one of some kilobytes

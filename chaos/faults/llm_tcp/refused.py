@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from chaos.faults.llm_tcp.link import LinkFault, Look
-from chaos.paths import LLM_DROP
+from chaos.record.recovery_paths import LLM_DROP
 from chaos.stack.base import Stack
 
 

@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from chaos.faults.base import COUNT, HOLD, PERIOD, Param, Value
 from chaos.faults.llm_tcp.link import DIRECT_LIMIT_S, Look, ToxicFault
-from chaos.paths import LLM_DROP
+from chaos.record.recovery_paths import LLM_DROP
 
 
 class LLMReset(ToxicFault):

@@ -15,7 +15,7 @@ from typing import ClassVar
 
 from chaos.faults.base import COUNT, HOLD, PERIOD, Param, Value
 from chaos.faults.llm_tcp.link import Look, ToxicFault
-from chaos.paths import LLM_DROP
+from chaos.record.recovery_paths import LLM_DROP
 
 
 class LLMTimeout(ToxicFault):

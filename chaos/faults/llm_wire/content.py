@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from chaos.faults.base import COUNT, HOLD, PERIOD, Param
 from chaos.faults.llm_wire.answer import ALLOWED, Answer
 from chaos.faults.llm_wire.fault import EVERY, WireFault
-from chaos.paths import NO_PATH
+from chaos.record.recovery_paths import NO_PATH
 
 
 class LLMProse(WireFault):

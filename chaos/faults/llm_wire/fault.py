@@ -11,13 +11,13 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import Any, ClassVar
 
-from chaos.deadline import Deadline
+from chaos.base.deadline import Deadline
 from chaos.faults.base import COUNT, HOLD, PERIOD, Evidence, Fault, Group, Param, Value
 from chaos.faults.llm_wire.answer import Answer, ask
 from chaos.faults.wire_probe import http_get
-from chaos.paths import LLM_CLIENT, LLM_DROP
+from chaos.record.recovery_paths import LLM_CLIENT, LLM_DROP
 from chaos.stack.base import RuleState, Stack, Wire
-from chaos.stack.wire import WireProblem
+from chaos.stack.proxies import WireProblem
 
 EVERY = Param(
     "every", "int", "strike every n-th completion (1: all of them)", default=1, min=1, max=1000
@@ -62,7 +62,7 @@ class WireFault(Fault):
 
     @abstractmethod
     def rule_params(self) -> dict[str, Any]:
-        """The parameters of the rule (`chaos.wire.rules`)."""
+        """The parameters of the rule (`chaos.stack.http_proxy.rules`)."""
 
     @abstractmethod
     def shows(self, through: Answer, direct: Answer) -> bool:

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from chaos.faults.base import Fault, Group
 from chaos.faults.machine import limits
 from chaos.faults.process.identity import Identity
-from chaos.paths import WORK_RESUMES
+from chaos.record.recovery_paths import WORK_RESUMES
 from chaos.stack.base import Stack
 
 PROBE_PAUSE_S = 0.1

@@ -13,15 +13,15 @@ import time
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from chaos.deadline import Deadline
-from chaos.errors import EnvironmentProblem, UsageError
+from chaos.base.deadline import Deadline
+from chaos.base.errors import EnvironmentProblem, UsageError
+from chaos.base.units import duration_s
 from chaos.faults.base import COUNT, HOLD, PERIOD, Evidence, Fault, Group, Param, Value
 from chaos.faults.machine.lowered import PROBE_PAUSE_S, not_running, watcher_of
 from chaos.faults.machine.stamps import Stamp, stamps
-from chaos.paths import WORK_RESUMES
+from chaos.record.recovery_paths import WORK_RESUMES
 from chaos.stack.base import Clock, Stack
 from chaos.stack.clock import NO_COMPILER, compiler
-from chaos.units import duration_s
 
 _AGREES_S = 2.0  # between a stamp and the time of its file, on a busy machine
 _OFFSET_S_MIN, _OFFSET_S_MAX = 60.0, 366 * 86400.0

@@ -17,13 +17,13 @@ import uuid
 from pathlib import Path
 from typing import Any, ClassVar
 
-from chaos.deadline import Deadline
-from chaos.errors import EnvironmentProblem
+from chaos.base.deadline import Deadline
+from chaos.base.errors import EnvironmentProblem
 from chaos.faults.base import COUNT, HOLD, PERIOD, Evidence, Fault, Group, Param, Value
 from chaos.faults.machine.lowered import PROBE_PAUSE_S, not_running, watcher_of
 from chaos.faults.machine.script import answer_of, argv_of
 from chaos.faults.process.identity import Identity
-from chaos.paths import WORK_RESUMES
+from chaos.record.recovery_paths import WORK_RESUMES
 from chaos.stack.base import Stack
 
 _PROC = Path("/proc")

@@ -16,12 +16,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
-from chaos.deadline import Deadline
+from chaos.base.deadline import Deadline
 from chaos.faults.base import COUNT, HOLD, PERIOD, Evidence, Param, Value
 from chaos.faults.machine.lowered import PROBE_PAUSE_S, LoweredLimit, watcher_of
 from chaos.faults.process.identity import Identity
 from chaos.faults.process.progress import look_at
-from chaos.paths import STALL
+from chaos.record.recovery_paths import STALL
 from chaos.stack.base import Stack
 
 _LOOKS, _LOOK_PAUSE_S = 10, 0.01

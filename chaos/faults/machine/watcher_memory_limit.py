@@ -13,7 +13,7 @@ import resource
 from pathlib import Path
 from typing import Any, ClassVar
 
-from chaos.deadline import Deadline
+from chaos.base.deadline import Deadline
 from chaos.faults.base import COUNT, HOLD, PERIOD, Evidence, Param, Value
 from chaos.faults.machine import limits
 from chaos.faults.machine.lowered import PROBE_PAUSE_S, LoweredLimit, watcher_of

@@ -15,12 +15,12 @@ import time
 from pathlib import Path
 from typing import Any, ClassVar
 
-from chaos.deadline import Deadline
+from chaos.base.deadline import Deadline
 from chaos.faults.base import COUNT, PERIOD, Evidence, Param
 from chaos.faults.process.identity import Identity
 from chaos.faults.process.progress import Name
 from chaos.faults.process.service import ServiceFault
-from chaos.paths import PROCESS_DIED, WATCHER_RESTART
+from chaos.record.recovery_paths import PROCESS_DIED, WATCHER_RESTART
 from chaos.stack.base import Stack
 
 _DEAD_S_MIN = 2.0  # the last part of the hold: no more waiting for a child

@@ -12,12 +12,12 @@ from __future__ import annotations
 import signal
 from typing import Any, ClassVar
 
-from chaos.deadline import Deadline
+from chaos.base.deadline import Deadline
 from chaos.faults.base import COUNT, PERIOD, Evidence, Param
 from chaos.faults.process.identity import Identity
 from chaos.faults.process.progress import Name
 from chaos.faults.process.service import ServiceFault
-from chaos.paths import PROCESS_DIED, WATCHER_RESTART, WORK_RESUMES
+from chaos.record.recovery_paths import PROCESS_DIED, WATCHER_RESTART, WORK_RESUMES
 from chaos.stack.base import Stack
 
 _END_LIMIT_S = 2.0

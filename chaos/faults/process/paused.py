@@ -11,12 +11,12 @@ from __future__ import annotations
 import signal
 from typing import Any, ClassVar
 
-from chaos.deadline import Deadline
+from chaos.base.deadline import Deadline
 from chaos.faults.base import COUNT, PERIOD, Evidence, Param
 from chaos.faults.process.identity import Identity
 from chaos.faults.process.progress import Name, draws, look_at
 from chaos.faults.process.service import ServiceFault
-from chaos.paths import NO_PATH, STALL, WORK_RESUMES
+from chaos.record.recovery_paths import NO_PATH, STALL, WORK_RESUMES
 from chaos.stack.base import Stack
 
 _HOLD = Param("hold", "duration", "how long it is paused", default=8.0, min=1.0, max=86400)

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from chaos.deadline import Deadline
+from chaos.base.deadline import Deadline
 from chaos.faults.base import COUNT, PERIOD, Evidence, Param
 from chaos.faults.process.progress import Name
 from chaos.faults.process.service import ServiceFault, ended_by
-from chaos.paths import NO_PATH, WATCHER_RESTART, WORK_RESUMES
+from chaos.record.recovery_paths import NO_PATH, WATCHER_RESTART, WORK_RESUMES
 from chaos.stack.base import Stack
 
 _HOLD = Param(

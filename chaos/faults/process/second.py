@@ -11,12 +11,12 @@ from __future__ import annotations
 import json
 from typing import Any, ClassVar
 
-from chaos.deadline import Deadline
+from chaos.base.deadline import Deadline
 from chaos.faults.base import COUNT, PERIOD, Evidence, Param, Value
 from chaos.faults.process.identity import Identity
 from chaos.faults.process.progress import Name
 from chaos.faults.process.service import ServiceFault
-from chaos.paths import NO_PATH
+from chaos.record.recovery_paths import NO_PATH
 from chaos.stack.base import Service, Stack
 
 _LOOK_S = 0.02

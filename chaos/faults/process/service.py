@@ -9,13 +9,13 @@ from __future__ import annotations
 import time
 from typing import Any, ClassVar
 
-from chaos.deadline import Deadline
-from chaos.errors import EnvironmentProblem
+from chaos.base.deadline import Deadline
+from chaos.base.errors import EnvironmentProblem
+from chaos.base.stopping import RunStopped
 from chaos.faults.base import Evidence, Fault, Group, Value
 from chaos.faults.process.identity import Identity
 from chaos.faults.process.progress import Look, Name, draw_interval_s, draws, look_at
 from chaos.stack.base import Service, Stack
-from chaos.stopping import RunStopped
 
 _BEFORE_S = 0.4  # how long the service is watched before; the lead of an arming is 1 s
 _SILENCE_S = 1.0  # without a draw to wait for, a standstill is watched for so long

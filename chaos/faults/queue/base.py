@@ -16,13 +16,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from chaos.deadline import Deadline
+from chaos.base.deadline import Deadline
 from chaos.faults.base import COUNT, HOLD, PERIOD, Evidence, Fault, Group, Param, Value
 from chaos.faults.queue import requests
 from chaos.faults.queue.decided import Decided, dispatched
 from chaos.faults.queue.folder import Place, QueueFolder, content_of, was_read
-from chaos.paths import QUEUE_CORRUPTION, WORK_RESUMES
-from chaos.request_template import template_of
+from chaos.plan.request_template import template_of
+from chaos.record.recovery_paths import QUEUE_CORRUPTION, WORK_RESUMES
 from chaos.stack.base import Stack
 
 End = Literal["quarantined", "archived", "once", "gone"]

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from chaos.target import DecisionLog
+from chaos.record.target import DecisionLog
 
 _TAIL_BYTES = 4 << 20
 

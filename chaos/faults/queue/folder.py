@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
-from chaos.errors import EnvironmentProblem
-from chaos.target import Queue
+from chaos.base.errors import EnvironmentProblem
+from chaos.record.target import Queue
 
 Place = Literal["pending", "claimed", "archived", "quarantined"]
 PLACES: tuple[Place, ...] = ("pending", "claimed", "archived", "quarantined")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from chaos.errors import EnvironmentProblem
+from chaos.base.errors import EnvironmentProblem
 
 _JOIN_LIMIT_S = 5.0
 

@@ -15,8 +15,8 @@ from chaos.faults.base import COUNT, HOLD, PERIOD, Param, Value
 from chaos.faults.queue import requests
 from chaos.faults.queue.base import Planted, QueueFault, whole
 from chaos.faults.queue.folder import content_of
+from chaos.record.target import Queue
 from chaos.stack.base import Stack
-from chaos.target import Queue
 
 _NO_NUMBERS = (
     "the target's requests carry no number of their producer, so that a double one cannot be told; "

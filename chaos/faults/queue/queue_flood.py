@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from chaos.deadline import Deadline
-from chaos.errors import EnvironmentProblem
+from chaos.base.deadline import Deadline
+from chaos.base.errors import EnvironmentProblem
 from chaos.faults.base import COUNT, HOLD, PERIOD, Evidence, Param, Value
 from chaos.faults.queue import shapes
 from chaos.faults.queue.base import Planted, QueueFault

@@ -15,8 +15,8 @@ import time
 from pathlib import Path
 from typing import Any, ClassVar
 
-from chaos.deadline import Deadline
-from chaos.errors import EnvironmentProblem
+from chaos.base.deadline import Deadline
+from chaos.base.errors import EnvironmentProblem
 from chaos.faults.base import COUNT, HOLD, PERIOD, Evidence, Param, Value
 from chaos.faults.queue.base import Planted
 from chaos.faults.queue.folder import QueueFolder

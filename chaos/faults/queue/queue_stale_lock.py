@@ -12,14 +12,14 @@ import os
 from pathlib import Path
 from typing import Any, ClassVar
 
-from chaos.deadline import Deadline
-from chaos.errors import EnvironmentProblem
+from chaos.base.deadline import Deadline
+from chaos.base.errors import EnvironmentProblem
 from chaos.faults.base import COUNT, PERIOD, Evidence, Param, Value
 from chaos.faults.process.identity import Identity
 from chaos.faults.queue.base import LOOK_PAUSE_S, Planted
 from chaos.faults.queue.revival import Revived
+from chaos.record.target import Instance
 from chaos.stack.base import Stack
-from chaos.target import Instance
 
 _GARBAGE = b'{"pid": 99'
 

@@ -11,8 +11,8 @@ import json
 import os
 from typing import Any, ClassVar
 
-from chaos.deadline import Deadline
-from chaos.errors import EnvironmentProblem
+from chaos.base.deadline import Deadline
+from chaos.base.errors import EnvironmentProblem
 from chaos.faults.base import Evidence, Value
 from chaos.faults.queue.base import LOOK_PAUSE_S, Planted, QueueFault
 from chaos.faults.queue.decided import tail_of

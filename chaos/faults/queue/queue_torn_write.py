@@ -13,13 +13,13 @@ import threading
 from pathlib import Path
 from typing import Any, ClassVar
 
-from chaos.deadline import Deadline
+from chaos.base.deadline import Deadline
 from chaos.faults.base import COUNT, HOLD, PERIOD, Evidence, Param, Value
 from chaos.faults.queue import requests
 from chaos.faults.queue.base import LOOK_PAUSE_S, Planted, QueueFault
 from chaos.faults.queue.folder import content_of, was_read
 from chaos.faults.queue.producer import Producer
-from chaos.request_file import defect
+from chaos.record.request_file import defect
 from chaos.stack.base import Stack
 
 

@@ -13,7 +13,7 @@ import os
 import threading
 from typing import Any, ClassVar
 
-from chaos.deadline import Deadline
+from chaos.base.deadline import Deadline
 from chaos.faults.base import COUNT, HOLD, PERIOD, Evidence, Param, Value
 from chaos.faults.queue import requests
 from chaos.faults.queue.base import LOOK_PAUSE_S, Planted, QueueFault

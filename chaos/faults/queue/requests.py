@@ -6,8 +6,8 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from chaos.request_template import Wanted, body_of, template_of
-from chaos.target import Queue
+from chaos.plan.request_template import Wanted, body_of, template_of
+from chaos.record.target import Queue
 
 _KIND = "selfplay"
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from chaos.deadline import Deadline
-from chaos.errors import EnvironmentProblem
+from chaos.base.deadline import Deadline
+from chaos.base.errors import EnvironmentProblem
 from chaos.faults.base import Evidence
 from chaos.faults.queue.base import QueueFault
-from chaos.paths import PROCESS_DIED, WATCHER_RESTART
+from chaos.record.recovery_paths import PROCESS_DIED, WATCHER_RESTART
 from chaos.stack.base import Stack
 
 

@@ -12,8 +12,8 @@ from typing import Any
 from chaos.faults.queue import requests
 from chaos.faults.queue.base import Planted, whole
 from chaos.faults.queue.folder import QueueFolder, content_of
-from chaos.request_file import defect
-from chaos.target import Queue
+from chaos.record.request_file import defect
+from chaos.record.target import Queue
 
 _NUL_TAIL_BYTES = 64
 _UNKNOWN_TYPE = "no_such_type"

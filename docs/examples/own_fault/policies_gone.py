@@ -9,9 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, ClassVar
 
-from chaos.deadline import Deadline
+from chaos.base.deadline import Deadline
 from chaos.faults.base import COUNT, HOLD, PERIOD, Evidence, Fault, Param
-from chaos.paths import WORK_RESUMES
+from chaos.record.recovery_paths import WORK_RESUMES
 from chaos.stack.base import Stack
 
 _PAUSE_S = 0.1

@@ -12,13 +12,13 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
-from chaos.deadline import Deadline
+from chaos.base.deadline import Deadline
 from chaos.faults.base import noop_twin, parse_params
 from chaos.faults.gpu import look
 from chaos.faults.gpu.gpu_lost import GpuLost
-from chaos.observe import nvml
-from chaos.observe.gpu import GPUs
 from chaos.stack.base import Stack
+from chaos.witness import nvml
+from chaos.witness.gpu import GPUs
 
 
 def main() -> dict[str, Any]:

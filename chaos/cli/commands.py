@@ -1,0 +1,254 @@
+"""What each command calls: options in, exit code out. Imports what it needs when it is called.
+
+The command line itself (words, help, errors) stands in cli.py.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from typing import Any
+
+from chaos.base.errors import ChaosError, UsageError
+from chaos.base.exitcode import ExitCode
+
+
+def print_json(content: Any) -> None:
+    """Print JSON the way every command does."""
+    import json
+
+    print(json.dumps(content, indent=2, sort_keys=True))
+
+
+def run(options: argparse.Namespace) -> int:
+    """`chaos run`: prepare the run and become its guardian; returns for --dry-run only."""
+    import shlex
+
+    from chaos.plan import describe, schedule
+    from chaos.runner import launch, resolve
+
+    if options.soak is None:
+        raise UsageError(
+            "which soak?",
+            place="chaos run",
+            next_step=f"name one: {', '.join(resolve.soak_names())}, e.g. "
+            "chaos run soak_c --fault llm_timeout",
+        )
+    plan = resolve.resolve(
+        resolve.Request(
+            soak=options.soak,
+            profile=options.profile,
+            target=options.target,
+            faults=options.fault,
+            pool=options.faults,
+            strikes=options.strikes,
+            overlap=options.overlap,
+            seed=options.seed,
+            overrides=options.set,
+            sandbox=options.sandbox,
+            backend=options.backend or "local",
+            gpu=options.gpu,
+        )
+    )
+    drawn = schedule.draw(plan)
+    if options.dry_run:
+        if options.json:
+            print_json({"plan": plan.to_json(), "schedule": drawn.to_json()})
+        else:
+            print((describe.line if options.quiet else describe.full)(plan, drawn))
+        return ExitCode.PASS
+    display = launch.Display(json=options.json, quiet=options.quiet, no_color=options.no_color)
+    os.environ["CHAOS_COMMAND_LINE"] = shlex.join(["chaos", *options.words])
+    launch.start(plan, drawn, options.runs, display)
+
+
+def setup(options: argparse.Namespace) -> int:
+    """`chaos setup`: provision model and proxy."""
+    from chaos.assets.setup import run_setup
+
+    return run_setup(verify=options.verify, quiet=options.quiet)
+
+
+def check(options: argparse.Namespace) -> int:
+    """`chaos check`: judge a stored run again; also one that cannot be written, an archive."""
+    import sys
+
+    from chaos.base.printable import printable
+    from chaos.checks.verdict import verdict_text
+    from chaos.record.rundir import find
+    from chaos.report.announce import conclude
+    from chaos.report.write import refresh
+    from chaos.runner.judge import judgement_of, store
+
+    run = find(options.run, options.runs)
+    judgement = judgement_of(run)
+    verdict = judgement.verdict
+    display = "json" if options.json else "quiet" if options.quiet else "lines"
+    before = run.verdict.read_bytes() if run.verdict.is_file() else b""
+    changed = verdict_text(verdict).encode() != before
+    reports = None if options.reports else lambda: refresh(run, changed=changed)
+    try:
+        store(run, judgement)
+    except ChaosError as error:
+        text = printable(f"chaos: {error}")
+        reports = lambda: print(text, file=sys.stderr, flush=True)  # noqa: E731
+    return conclude(verdict, run, display, no_color=options.no_color, reports=reports)
+
+
+def gate(options: argparse.Namespace) -> int:
+    """`chaos gate`: all soaks, one verdict."""
+    from chaos.gate.command import Asked, gate
+    from chaos.runner.launch import Display
+
+    asked = Asked(
+        runs=options.runs,
+        file=options.config,
+        profile=options.profile,
+        soaks=options.soaks,
+        faults=tuple(options.fault),
+        seed=options.seed,
+        target=options.target,
+        sandbox=options.sandbox,
+        backend=options.backend,
+        gpu=options.gpu,
+        resume=options.resume,
+        fail_fast=options.fail_fast,
+        dry_run=options.dry_run,
+    )
+    display = Display(json=options.json, quiet=options.quiet, no_color=options.no_color)
+    return gate(asked, display)
+
+
+def canary(options: argparse.Namespace) -> int:
+    """`chaos canary`: a run that must fail."""
+    from chaos.gate.canary import canary
+    from chaos.runner.launch import Display
+
+    display = Display(json=options.json, quiet=options.quiet, no_color=options.no_color)
+    return canary(
+        options.runs, display, seed=options.seed, sandbox=options.sandbox, backend=options.backend
+    )
+
+
+def replay(options: argparse.Namespace) -> int:
+    """`chaos replay`: the identical schedule again."""
+    from chaos.compare.replay import replay
+    from chaos.record.rundir import find
+    from chaos.runner.launch import Display
+
+    display = Display(json=options.json, quiet=options.quiet, no_color=options.no_color)
+    return replay(find(options.run, options.runs), options.runs, display, force=options.force)
+
+
+def report(options: argparse.Namespace) -> int:
+    """`chaos report`: write the reports of a stored run."""
+    from chaos.record.rundir import find
+    from chaos.report.write import report
+    from chaos.runner.judge import check_run
+
+    run = find(options.run, options.runs)
+    if not run.verdict.is_file():
+        check_run(run)
+    report(run, options.format, options.out, os.environ)
+    return ExitCode.PASS
+
+
+def triage(options: argparse.Namespace) -> int:
+    """`chaos triage`: from findings to named causes."""
+    from chaos.base.printable import printable
+    from chaos.cli.triage import explain
+    from chaos.triage.text import plain
+
+    found = explain(options.run, options.runs, target=options.target, deep=options.deep)
+    if options.json:
+        print_json(found.to_json())
+    else:
+        print(printable(plain(found)))
+    return ExitCode.PASS
+
+
+def clean(options: argparse.Namespace) -> int:
+    """`chaos clean`: undo what runs left behind."""
+    from chaos.runner.clean import clean
+
+    code = clean(options.run, options.runs)
+    if options.images:
+        from chaos.runner.containers.leftovers import remove_images
+
+        if remove_images(print):
+            return ExitCode.CLEANUP_INCOMPLETE
+    return code
+
+
+def faults(options: argparse.Namespace) -> int:
+    """`chaos faults`: what can be broken."""
+    from chaos.cli import listing
+    from chaos.faults.registry import fault_kind, fault_kinds
+
+    kinds = fault_kinds()
+    if options.name:
+        kinds = {name: fault_kind(name, place="chaos faults") for name in options.name}
+    if options.json:
+        print_json(listing.faults_json(kinds))
+    elif options.markdown:
+        print(listing.faults_markdown(kinds), end="")
+    elif options.name:
+        print("\n\n".join(listing.fault_text(kind) for kind in kinds.values()))
+    else:
+        print(listing.faults_text(kinds))
+    return ExitCode.PASS
+
+
+def soaks(options: argparse.Namespace) -> int:
+    """`chaos soaks`: what can be run."""
+    from chaos.cli.listing import soaks_json, soaks_text
+
+    if options.json:
+        print_json(soaks_json())
+    else:
+        print(soaks_text())
+    return ExitCode.PASS
+
+
+def doctor(options: argparse.Namespace) -> int:
+    """`chaos doctor`: is a Watcher ready to run?"""
+    from chaos.doctor.command import Options, doctor
+
+    return doctor(
+        Options(
+            target=options.target,
+            workspace=options.workspace,
+            llm=options.llm,
+            fix=options.fix,
+            json=options.json,
+            no_color=options.no_color,
+        )
+    )
+
+
+def monitor(options: argparse.Namespace) -> int:
+    """`chaos monitor`: how is a running Watcher?"""
+    from chaos.monitor.command import Options, monitor
+
+    return monitor(
+        Options(
+            target=options.target,
+            workspace=options.workspace,
+            pid=options.pid,
+            llm=options.llm,
+            interval=options.interval,
+            count=options.count,
+            jsonl=options.jsonl,
+            alerts=options.alert,
+            until_alert=options.until_alert,
+            no_color=options.no_color,
+        )
+    )
+
+
+def version(options: argparse.Namespace) -> int:
+    """`chaos version`."""
+    from chaos import __version__
+
+    print(f"chaos {__version__}")
+    return ExitCode.PASS

@@ -1,0 +1,178 @@
+"""What there is to choose from: faults with their parameters, soaks, targets. Text and JSON."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping
+from typing import Any
+
+from chaos.base.units import duration_text
+from chaos.faults.base import GROUPS, Fault, Param
+from chaos.runner.resolve import read_soak, read_target, soak_names, target_names
+
+GROUP_TITLES: dict[str, str] = {
+    "llm_tcp": "LLM, TCP: the link, by the proxy",
+    "llm_wire": "LLM, on the wire: what the server answers",
+    "llm_process": "LLM, process: the server itself",
+    "disk": "Disk: the volume of the workspace",
+    "queue": "Queue: files that no careful producer writes",
+    "process": "Process: Watcher and injector",
+    "machine": "Machine: the limits that the Watcher lives in",
+    "gpu": "GPU",
+    "other": "Others (registered by other packages)",
+}
+
+
+def _default(param: Param) -> str:
+    if param.default is None:
+        return "-"
+    return duration_text(float(param.default)) if param.kind == "duration" else str(param.default)
+
+
+def _param_text(param: Param) -> str:
+    head = f"    {param.name:<9} {param.kind:<9} {_default(param):<8}"
+    choices = f" ({', '.join(param.choices)})" if param.choices else ""
+    return textwrap.fill(
+        param.help + choices, 80, initial_indent=head, subsequent_indent=" " * len(head)
+    )
+
+
+def by_group(kinds: Mapping[str, type[Fault]]) -> dict[str, list[type[Fault]]]:
+    """Kinds by group, in the order of the groups, sorted by name in each."""
+    found: dict[str, list[type[Fault]]] = {group: [] for group in GROUPS}
+    for _, kind in sorted(kinds.items()):
+        found[kind.group].append(kind)
+    return {group: members for group, members in found.items() if members}
+
+
+def faults_text(kinds: Mapping[str, type[Fault]]) -> str:
+    """One line for each kind, by group, with the reason where it cannot be had on this machine;
+    every line fits 80 columns.
+    """
+    width = max((len(name) for name in kinds), default=0) + 2
+    blocks = []
+    for group, members in by_group(kinds).items():
+        lines = [GROUP_TITLES[group]]
+        for kind in members:
+            head = f"  {kind.name:<{width}}"
+            lines.append(_folded(head, kind.summary))
+            reason = kind.available_here()
+            if reason is not None:
+                lines.append(_folded(" " * len(head), f"unavailable here: {reason}"))
+        blocks.append("\n".join(lines))
+    blocks.append("none: the control, the run that must pass without any fault")
+    blocks.append(
+        "parameters: chaos faults NAME\n"
+        "use:        chaos run SOAK --fault NAME:KEY=VALUE,KEY=VALUE\n"
+        "            chaos run SOAK --faults GROUP,GROUP   (or all, or names)\n"
+        + _folded("groups:     ", ", ".join(by_group(kinds)))
+    )
+    return "\n\n".join(blocks)
+
+
+def _folded(head: str, text: str) -> str:
+    return textwrap.fill(text, 80, initial_indent=head, subsequent_indent=" " * len(head))
+
+
+def fault_text(kind: type[Fault]) -> str:
+    """Everything about one kind; every line fits 80 columns."""
+    reason = kind.available_here()
+    lines = [
+        kind.name,
+        f"  {kind.summary}",
+        f"  group: {kind.group}",
+        f"  triage path: {kind.triage_path}",
+        f"  reconnection path: {kind.reconnection_path}",
+        _folded("  ", f"here: {'available' if reason is None else f'unavailable, {reason}'}"),
+    ]
+    together = ", ".join(sorted(kind.compatible_groups))
+    lines.append(f"  may be in force together with: {together or 'no other'}")
+    lines += [_param_text(param) for param in kind.params]
+    return "\n".join(lines)
+
+
+def faults_markdown(kinds: Mapping[str, type[Fault]]) -> str:
+    """The catalogue as a document: docs/faults.md is its output for the shipped kinds."""
+    lines = [
+        "# Faults",
+        "",
+        "Written by `chaos faults --markdown`. Each fault proves its effect and its recovery by "
+        "measurement; `chaos faults NAME` tells its parameters, `chaos faults` what cannot be had "
+        "on a machine and why.",
+    ]
+    for group, members in by_group(kinds).items():
+        lines += ["", f"## {GROUP_TITLES[group]}", ""]
+        lines += [
+            "| fault | what breaks | triage path | reconnection path | together with |",
+            "|---|---|---|---|---|",
+        ]
+        lines += [
+            f"| `{kind.name}` | {kind.summary} | {kind.triage_path} | {kind.reconnection_path} "
+            f"| {', '.join(sorted(kind.compatible_groups)) or '-'} |"
+            for kind in members
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def faults_json(kinds: Mapping[str, type[Fault]]) -> list[dict[str, Any]]:
+    """The same for machines; durations in seconds. `unavailable`: why not here, or null."""
+    return [
+        {
+            "name": name,
+            "summary": kind.summary,
+            "group": kind.group,
+            "scope": kind.scope,
+            "triage_path": kind.triage_path,
+            "reconnection_path": kind.reconnection_path,
+            "compatible_groups": sorted(kind.compatible_groups),
+            "unavailable": kind.available_here(),
+            "params": [
+                {
+                    "name": param.name,
+                    "kind": param.kind,
+                    "default": param.default,
+                    "min": param.min,
+                    "max": param.max,
+                    "choices": list(param.choices),
+                    "help": param.help,
+                }
+                for param in kind.params
+            ],
+        }
+        for name, kind in sorted(kinds.items())
+    ]
+
+
+def soaks_json() -> dict[str, Any]:
+    """Soaks with their profiles (phase lengths in seconds), and targets."""
+    soaks = []
+    for name in soak_names():
+        _, experiment = read_soak(name)
+        profiles = {
+            key: {"baseline_s": p.baseline_s, "storm_s": p.storm_s, "quiet_s": p.quiet_s}
+            for key, p in experiment.profiles.items()
+        }
+        soaks.append(
+            {
+                "soak": name,
+                "title": experiment.title,
+                "default_profile": experiment.default_profile,
+                "profiles": profiles,
+            }
+        )
+    targets = [{"target": n, "title": read_target(n)[1].title} for n in target_names()]
+    return {"soaks": soaks, "targets": targets}
+
+
+def soaks_text() -> str:
+    """The same for people."""
+    content = soaks_json()
+    lines = []
+    for soak in content["soaks"]:
+        lines.append(f"{soak['soak']:<12}{soak['title']}")
+        for name, phases in soak["profiles"].items():
+            default = "  (default)" if name == soak["default_profile"] else ""
+            lines.append(f"    {name:<8}{duration_text(sum(phases.values()))}{default}")
+    lines += ["", "targets:"]
+    lines += [f"    {item['target']:<12}{item['title']}" for item in content["targets"]]
+    return "\n".join(lines)

@@ -1,0 +1,78 @@
+"""`chaos triage RUN|DIR`: puts together who looks and who judges. Changes nothing; with --deep a
+live Watcher is asked for its top allocators, where its target declares how.
+
+A run is explained by its record. Any other folder is taken for the working directory of a
+Watcher, live or dead, and is looked at first.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from chaos.base.errors import UsageError
+from chaos.record.rundir import RunDir, find, is_file
+from chaos.record.target import Target
+from chaos.triage.result import Triage
+
+DEFAULT_TARGET = "reference"  # of every command that looks at a folder
+
+
+def explain(reference: str, runs: Path, *, target: str, deep: bool) -> Triage:
+    """Triage of the run or the folder called `reference`.
+
+    Raises `UsageError` when it is neither, `ChaosError` for a run without its config.
+    """
+    folder = Path(reference)
+    if not is_file(folder / "config.json") and folder.is_dir() and not _is_run(folder, runs):
+        return _workspace(folder, target, deep=deep)
+    return _run(find(reference, runs))
+
+
+def _is_run(folder: Path, runs: Path) -> bool:
+    """Whether the name of a folder that is there names a run as well (`soak_c/latest`)."""
+    try:
+        find(str(folder), runs)
+    except UsageError:
+        return False
+    return True
+
+
+def _run(run: RunDir) -> Triage:
+    from chaos.checks.run_view import RunView
+    from chaos.runner.judge import verdict_of
+    from chaos.triage.from_run import triage_run
+
+    view = RunView(run)
+    return triage_run(view, verdict_of(view))
+
+
+def _workspace(folder: Path, name: str, *, deep: bool) -> Triage:
+    from chaos.monitor.instance import OwnFile, instance_of
+    from chaos.runner.resolve import is_path, read_target
+    from chaos.triage.from_workspace import triage_workspace
+    from chaos.witness.inspection import DEEP, QUICK, inspect
+
+    target: Target = read_target(name)[1]
+    place = folder.resolve()
+    queue, log = target.queue.submit_dir, target.decisions.path
+    if not (place / queue).is_dir() and not (place / log).is_file():
+        raise UsageError(
+            f"neither a run nor a working directory of target {name!r}: no {queue}/, no {log}",
+            place=str(folder),
+            next_step="name a run, or the folder that the Watcher works in; another Watcher is "
+            "named with --target",
+        )
+    snapshot = inspect(
+        target,
+        place,
+        why="asked",
+        bounds=DEEP if deep else QUICK,
+        ask=deep,
+        watcher=OwnFile(instance_of(target), place)() if deep else None,
+    )
+    # A path as an absolute one: next steps are pasted wherever somebody is.
+    word = str(Path(name).resolve()) if is_path(name) else name
+    named = "" if name == DEFAULT_TARGET else word
+    return triage_workspace(target, place, msgspec.to_builtins(snapshot), named=named)

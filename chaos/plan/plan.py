@@ -1,0 +1,90 @@
+"""The effective plan of one run: experiment, profile, target, faults, seed and limits.
+
+Everything a run does follows from this and from the schedule drawn from it. Written whole to
+`config.json`, so that a stored run can be judged and repeated. Plain data: how it comes about
+stands in resolve.py.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, cast
+
+import msgspec
+
+from chaos.base.errors import UsageError
+from chaos.plan.experiment import Guardrails, Profile
+from chaos.record.target import Target
+
+SCHEMA = 1
+
+Sandbox = Literal["namespaces", "none"]
+Backend = Literal["local", "docker"]
+Value = float | int | str  # of a fault's parameter
+
+
+class FaultPlan(msgspec.Struct, frozen=True):
+    """One `--fault`: the kind and its parameters (durations in seconds).
+
+    `control` marks `--fault none`: the run that must pass without any fault. `weight`: its share
+    of the chance when the occurrences are drawn (`Plan.strikes`). `group` and
+    `compatible_groups` are the kind's own (`chaos.faults.base.Fault`), `needs` as well.
+    """
+
+    name: str
+    params: dict[str, Value]
+    control: bool = False
+    weight: int = 1
+    group: str = ""
+    compatible_groups: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
+
+    def may_overlap(self, other: FaultPlan) -> bool:
+        """Whether both may be in force at the same time."""
+        return self.group in other.compatible_groups and other.group in self.compatible_groups
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """What one run does and how it is judged. `criteria` are the experiment's with the profile's
+    and the command line's merged over them; `reproduce` is the command that repeats the run.
+    `strikes`: so many occurrences are drawn from the faults by their weights (None: each fault
+    strikes by its own count or period). `overlap`: kinds that may be in force together may meet.
+    """
+
+    soak: str
+    title: str
+    workload: str
+    profile_name: str
+    profile: Profile
+    target: Target
+    criteria: dict[str, dict[str, Any]]
+    guardrails: Guardrails
+    faults: tuple[FaultPlan, ...]
+    seed: int
+    sandbox: Sandbox
+    reproduce: str
+    strikes: int | None = None
+    overlap: bool = False
+    backend: Backend = "local"
+    gpu: bool = False  # containers are given the machine's NVIDIA GPUs
+    schema: int = SCHEMA
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """Parts that the backend brings up only for faults that ask for them."""
+        return frozenset(need for fault in self.faults for need in fault.needs)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data for `config.json`."""
+        return cast("dict[str, Any]", msgspec.to_builtins(self))
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Plan:
+        """The plan that `to_json` gave; `UsageError` when it is not one."""
+        try:
+            return msgspec.convert(data, cls)
+        except msgspec.ValidationError as error:
+            raise UsageError(
+                f"not the plan of a run: {error}",
+                place="config.json",
+                next_step="it was written by another version or changed afterwards",
+            ) from error

@@ -1,0 +1,64 @@
+"""Puts the parts of one run together, inside the sandbox: the only place that knows them all."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict, dataclass
+
+from chaos.assets import cache, locate
+from chaos.base.errors import ChaosError
+from chaos.base.shipped import IMAGES, REPO
+from chaos.base.stopping import StopSignal
+from chaos.plan.plan import Plan
+from chaos.plan.schedule import Schedule
+from chaos.record.history import HistoryWriter
+from chaos.record.rundir import RunDir
+from chaos.report.github import outputs
+from chaos.report.live import LiveView, Mode
+from chaos.runner.provenance import gather
+from chaos.runner.run import Run
+from chaos.sandbox.enter import enter, inside
+from chaos.stack.local.backend import LocalBackend
+from chaos.stack.programs import programs_sha256
+
+
+@dataclass(frozen=True)
+class Assembled:
+    """A run that only has to be lived, what shows it, and what records it."""
+
+    run: Run
+    view: LiveView
+    history: HistoryWriter
+
+
+def assemble(rundir: RunDir, stop: StopSignal, display: Mode, *, no_color: bool) -> Assembled:
+    """Read the plan, enter the sandbox, and build backend, history and view.
+
+    Raises `ChaosError` for what keeps the run from starting; nothing is running by then.
+    """
+    plan = Plan.from_json(rundir.read_json(rundir.config))
+    schedule = Schedule.from_json(rundir.read_json(rundir.schedule))
+    assets = locate()
+    if inside():
+        parts = [rundir.path, REPO, cache.cache_dir(), *assets.files]
+        enter([*parts, *outputs(os.environ)])
+    elif plan.sandbox == "namespaces":
+        raise ChaosError("not in a sandbox", next_step="start the run with `chaos run`")
+    described = {name: value and str(value) for name, value in asdict(assets).items()}
+    images = IMAGES
+    programs = {"programs_sha256": programs_sha256(plan.target, images)}
+    gathered = gather(REPO, described, assets.proxy(), programs)
+    rundir.write_json(rundir.provenance, gathered)
+    view = LiveView(plan, schedule, display, no_color=no_color)
+    history = HistoryWriter(rundir.history, rundir.run_id, listener=view.on_record)
+    backend = LocalBackend(
+        plan.target,
+        plan.profile.settings,
+        rundir,
+        assets,
+        images,
+        sandboxed=inside(),
+        cancel=stop.event,
+        needs=plan.needs,
+    )
+    return Assembled(Run(plan, schedule, rundir, backend, history, stop), view, history)

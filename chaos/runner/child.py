@@ -1,0 +1,102 @@
+"""A run as a child process: for what has something to do afterwards (a gate, a replay).
+
+The child becomes the guardian of its run, in a process group of its own: Ctrl-C in a terminal
+reaches the parent alone, which hands it on. When the parent dies, by whatever signal, the kernel
+sends the child SIGTERM, and the run heals its faults and ends. Knows nothing of gates.
+"""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from contextlib import suppress
+from types import FrameType, TracebackType
+
+import psutil
+
+from chaos.record.owner import claim
+from chaos.runner.launch import RUN_SIGNALS, Prepared, signals_held
+
+_END_LIMIT_S = 60.0  # from a signal to the end of the child
+
+
+class Interrupts:
+    """While entered: the first signal sets `event`, every one goes on to the running child."""
+
+    def __init__(self) -> None:
+        self.event = threading.Event()
+        self._child: subprocess.Popen[bytes] | None = None
+        self._before: dict[int, signal._HANDLER] = {}
+
+    def __enter__(self) -> Interrupts:
+        for number in RUN_SIGNALS:
+            self._before[number] = signal.signal(number, self._handle)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _handle(self, number: int, _frame: FrameType | None) -> None:
+        self.event.set()
+        if self._child is not None:
+            self._child.send_signal(number)
+
+    def watch(self, child: subprocess.Popen[bytes] | None) -> None:
+        """From now on signals go to `child`; one that came a moment ago is handed on."""
+        self._child = child
+        if child is not None and self.event.is_set():
+            child.send_signal(signal.SIGINT)
+
+
+def run_child(
+    prepared: Prepared, interrupts: Interrupts, limit_s: float, *, silent: bool = False
+) -> int:
+    """Start the run and wait for its end; its exit code. `silent`: its stdout goes nowhere.
+
+    After `limit_s` it is asked to end, and killed if it does not: the kernel then removes what it
+    started.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # setpriv is of util-linux, as unshare is; it asks for the signal, then becomes the guardian.
+    setpriv = shutil.which("setpriv")
+    wrapper = [setpriv, "--pdeathsig", "TERM", "--"] if setpriv else []
+    with signals_held(prepared):
+        child = subprocess.Popen(
+            [*wrapper, *prepared.argv],
+            env=prepared.env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL if silent else None,
+            process_group=0,
+        )
+    interrupts.watch(child)
+    try:
+        with suppress(psutil.NoSuchProcess):  # already over: nobody owns the run any more
+            claim(prepared.run, child.pid)
+        return _awaited(child, limit_s)
+    finally:
+        interrupts.watch(None)
+        if child.poll() is None:
+            child.kill()
+            child.wait()
+
+
+def _awaited(child: subprocess.Popen[bytes], limit_s: float) -> int:
+    try:
+        return child.wait(limit_s)
+    except subprocess.TimeoutExpired:
+        child.terminate()
+    try:
+        return child.wait(_END_LIMIT_S)
+    except subprocess.TimeoutExpired:
+        child.kill()
+    return child.wait()

@@ -1,0 +1,104 @@
+"""From `--fault` and `--faults` to the faults of a plan. Starts nothing.
+
+`--fault NAME:KEY=VALUE` names one kind with its parameters; `--faults` names many at once: kinds,
+groups or `all`, comma-separated, `-NAME` leaves one out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from chaos.base.errors import UsageError, unknown_name
+from chaos.faults.base import Fault, Value
+from chaos.faults.registry import fault_kind, fault_kinds
+from chaos.plan.plan import FaultPlan
+from chaos.runner.options import CONTROL, merge_params, split_fault
+
+ALL = "all"
+
+
+def chosen_faults(
+    asked: Sequence[str],
+    pools: Sequence[str],
+    defaults: Mapping[str, Mapping[str, Value]],
+    *,
+    defaults_place: str,
+) -> tuple[FaultPlan, ...]:
+    """Every fault asked for, in the order asked; those of `pools` follow, by name.
+
+    `defaults`: the profile's parameters by kind. Raises `UsageError` for what is unknown.
+    """
+    plans = [_one(text, defaults, defaults_place) for text in asked]
+    named = {plan.name for plan in plans}
+    plans += [
+        _one(name, defaults, defaults_place) for name in pool_names(pools) if name not in named
+    ]
+    if len(plans) > 1 and any(plan.control for plan in plans):
+        raise UsageError(
+            "none and another fault exclude each other",
+            place="--fault",
+            next_step="give --fault none alone for the control run",
+        )
+    return tuple(plans)
+
+
+def pool_names(pools: Sequence[str]) -> list[str]:
+    """The kinds that `--faults` names, sorted."""
+    words = [word.strip() for text in pools for word in text.split(",")]
+    if not words:
+        return []
+    kinds = fault_kinds()
+    chosen: set[str] = set()
+    for word in words:
+        if not word.startswith("-"):
+            chosen |= _meant(word, kinds)
+    if all(word.startswith("-") for word in words):
+        chosen = set(kinds)
+    for word in words:
+        if word.startswith("-"):
+            chosen -= _meant(word[1:], kinds)
+    if not chosen:
+        raise UsageError(
+            "no fault is left", place="--faults", next_step="name more: `chaos faults` lists them"
+        )
+    return sorted(chosen)
+
+
+def _meant(word: str, kinds: Mapping[str, type[Fault]]) -> set[str]:
+    """A kind by its name, the kinds of a group, or all."""
+    if word == ALL:
+        return set(kinds)
+    groups: dict[str, set[str]] = {}
+    for name, kind in kinds.items():
+        groups.setdefault(kind.group, set()).add(name)
+    if word in kinds:
+        return {word}
+    if word not in groups:
+        raise unknown_name("fault or group", word, [*kinds, *groups, ALL], place="--faults")
+    return groups[word]
+
+
+def _one(text: str, defaults: Mapping[str, Mapping[str, Value]], defaults_place: str) -> FaultPlan:
+    name, given = split_fault(text)
+    place = f"--fault {name}"
+    if name == CONTROL:
+        if given:
+            raise UsageError("none takes no parameters", place=f"--fault {text}")
+        return FaultPlan(CONTROL, {}, control=True)
+    kind = fault_kind(name, place="--fault")
+    params = merge_params(
+        kind,
+        given,
+        defaults.get(name, {}),
+        given_place=place,
+        defaults_place=f"{defaults_place}.{name}",
+    )
+    weight = int(params.pop("weight", 1))
+    return FaultPlan(
+        name,
+        params,
+        weight=weight,
+        group=kind.group,
+        compatible_groups=tuple(sorted(kind.compatible_groups)),
+        needs=tuple(sorted(kind.needs)),
+    )

@@ -1,0 +1,134 @@
+"""`chaos clean`: undo what a run left behind. Idempotent; touches only what carries our mark.
+
+For each run that nobody runs any more: ends its marked processes, and undoes the open entries of
+its ledger. One failure does not stop the others; what remains is said, and the exit code is 6. So
+it is where a file that tells what to undo cannot be read.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+
+from chaos.base.errors import ChaosError, UsageError
+from chaos.base.exitcode import ExitCode
+from chaos.faults.ledger import NEXT_STEP, Ledger
+from chaos.faults.registry import fault_kind
+from chaos.record.owner import is_alive, processes_of
+from chaos.record.rundir import CONTAINERS, RunDir, find
+
+RUNS = Path("runs")  # of the command line: nobody has named it, and it comes with the first run
+_KILL_LIMIT_S = 5.0
+# A folder with one of them was a run, and may have something to be undone.
+_MARKS = ("config.json", "ledger.jsonl", "owner.json", CONTAINERS)
+
+
+def clean(reference: str | None, root: Path, say: Callable[[str], None] = print) -> int:
+    """Clean one run, or all runs below `root`. Returns the exit code.
+
+    Raises `UsageError` when there is no such run or folder; the default one need not be there.
+    """
+    runs = [_named(reference, root)] if reference else _runs(root)
+    left: list[str] = []
+    for run in runs:
+        try:
+            if is_alive(run):
+                say(f"{run.path}: still running, left alone")
+                continue
+        except ChaosError as error:  # it may be alive, and then nothing of it is left behind
+            left.append(f"{run.path}: {error}")
+            continue
+        left += _clean_run(run, say)
+    for item in left:
+        say(f"could not undo: {item}")
+    if not runs:
+        say(f"clean: there are no runs under {root}")
+    elif not left:
+        say(f"clean: {len(runs)} run(s) looked at, nothing is left behind")
+    return int(ExitCode.CLEANUP_INCOMPLETE if left else ExitCode.PASS)
+
+
+def _named(reference: str, root: Path) -> RunDir:
+    """The run of that name; also one that has lost its config, and still tells what to undo."""
+    for folder in (Path(reference), root / reference):
+        if folder.is_dir() and _is_run(folder):
+            return RunDir(folder.resolve())
+    return find(reference, root)
+
+
+def _runs(root: Path) -> list[RunDir]:
+    if not root.is_dir() and (root.exists() or root != RUNS):
+        raise UsageError(
+            "not a folder" if root.exists() else "no such folder",
+            place=f"--runs {root}",
+            next_step="name the folder in which the runs are stored",
+        )
+    return [
+        RunDir(path)
+        for pattern in ("*/*", "gate/*/*/*")  # also the runs of gates
+        for path in sorted(root.glob(pattern))
+        if path.is_dir() and not path.is_symlink() and _is_run(path)
+    ]
+
+
+def _is_run(folder: Path) -> bool:
+    return any((folder / name).exists() for name in _MARKS)
+
+
+def _clean_run(run: RunDir, say: Callable[[str], None]) -> list[str]:
+    left = _end_processes(run, say) + _remove_workspace(run, say) + _remove_containers(run, say)
+    ledger = Ledger(run.ledger)
+    entries, damage = ledger.read()
+    left += [f"{text}\n  next: {NEXT_STEP}" for text in damage]
+    for entry in entries:
+        what = f"fault {entry.fault_id} ({entry.name}) of {run.path}"
+        why = "undone by its record" if entry.scope == "host" else "the stack it lived in is gone"
+        try:
+            if entry.scope == "host":
+                fault_kind(entry.name).undo(entry.undo)
+            ledger.close(entry.fault_id, f"chaos clean: {why}")
+        except Exception as error:  # a failed undo is reported, and the next one still tried
+            left.append(f"{what}: {error}")
+            continue
+        say(f"{what}: {why}")
+    return left
+
+
+def _remove_workspace(run: RunDir, say: Callable[[str], None]) -> list[str]:
+    """What a run without a sandbox worked in; in a sandbox the kernel has removed it."""
+    workspace = run.path / "workspace"
+    if workspace.is_symlink() or not workspace.is_dir():
+        return []
+    try:
+        shutil.rmtree(workspace)
+    except OSError as error:
+        return [f"{workspace}: {error.strerror}"]
+    say(f"{workspace}: removed")
+    return []
+
+
+def _remove_containers(run: RunDir, say: Callable[[str], None]) -> list[str]:
+    """What a run in containers made in the engine, by its label; the run directory's owner too."""
+    if not (run.path / CONTAINERS).is_file():
+        return []
+    from chaos.runner.containers.leftovers import remove  # the SDK is slow to import
+
+    try:
+        return remove(run, lambda text: say(f"{run.path}: {text}"))
+    except (OSError, RecursionError) as error:
+        return [f"containers of {run.path}: {type(error).__name__}: {error}"]
+
+
+def _end_processes(run: RunDir, say: Callable[[str], None]) -> list[str]:
+    ours = processes_of(run.run_id)
+    for process in ours:
+        try:
+            say(f"{run.path}: ending process {process.pid} ({process.name()})")
+            process.kill()
+        except psutil.NoSuchProcess:
+            continue
+    _, alive = psutil.wait_procs(ours, timeout=_KILL_LIMIT_S)
+    return [f"process {process.pid} of {run.path}" for process in alive]

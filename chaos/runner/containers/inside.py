@@ -1,0 +1,70 @@
+"""The harness inside the pod: `python -m chaos.runner.containers.inside RUNDIR REPO`.
+
+Lives the run that was prepared in RUNDIR; judging and showing are the conductor's, outside. It is
+started by the conductor through `docker exec`, whose standard streams are the channel between the
+two; what is printed goes to standard error. When the conductor is gone, by whatever signal, the
+run heals its faults, records how far it came, and ends the pod.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+from loguru import logger
+
+from chaos.base.stopping import StopSignal
+from chaos.plan.plan import Plan
+from chaos.plan.schedule import Schedule
+from chaos.record.history import HistoryWriter
+from chaos.record.rundir import RunDir
+from chaos.runner.run import Run
+from chaos.stack.docker.backend import DockerBackend
+from chaos.stack.docker.channel import Outside
+
+CONDUCTOR_GONE = "the harness outside the pod is gone"
+_POD_INIT = 1
+
+
+def main(argv: list[str]) -> int:
+    """Live the run; 0 when it was lived to whatever end, and recorded."""
+    rundir, repo = RunDir(Path(argv[0])), Path(argv[1])
+    logger.remove()
+    logger.add(rundir.logs / "harness.log", rotation="10 MB", retention=3, enqueue=False)
+    stop = StopSignal()
+    # The channel has standard output for itself: a stray print must not break it.
+    writer = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    outside = Outside(
+        sys.stdin.buffer,
+        writer,
+        on_signal=lambda name: stop.set("interrupt", f"{name} received"),
+        on_gone=lambda: stop.set("interrupt", CONDUCTOR_GONE),
+    )
+    plan = Plan.from_json(rundir.read_json(rundir.config))
+    schedule = Schedule.from_json(rundir.read_json(rundir.schedule))
+    history = HistoryWriter(rundir.history, rundir.run_id)
+    backend = DockerBackend(
+        plan.target,
+        plan.profile.settings,
+        rundir,
+        outside,
+        repo,
+        cancel=stop.event,
+        needs=plan.needs,
+    )
+    try:
+        Run(plan, schedule, rundir, backend, history, stop).live()
+    finally:
+        history.close()
+        if outside.gone.is_set():
+            os.kill(_POD_INIT, signal.SIGTERM)  # ends the holder, and with it every process here
+    return 0
+
+
+if __name__ == "__main__":
+    code = main(sys.argv[1:])
+    sys.stderr.flush()
+    os._exit(code)  # threads of libraries must not keep the pod waiting

@@ -1,0 +1,89 @@
+"""Everything a run in containers needs before its directory is written: engine, compose, images.
+
+Nothing is started here. Knows the plan only as far as its target's addresses.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import docker.errors
+from docker import DockerClient
+
+from chaos.assets import Assets
+from chaos.base.errors import EnvironmentProblem
+from chaos.plan.plan import Plan
+from chaos.runner.containers.settings import Settings, check_target, knobs, user
+from chaos.stack.docker import compose, engine, images
+
+OWN_WATCHER = "CHAOS_WATCHER_IMAGE"
+
+
+def prepare(plan: Plan, assets: Assets, say: Callable[[str], None]) -> Settings:
+    """Raises `ChaosError` for whatever is missing, with the next step."""
+    check_target(plan)
+    if assets.toxiproxy is None:
+        raise EnvironmentProblem(
+            f"the docker backend needs a real Toxiproxy: {assets.toxiproxy_reason}",
+            next_step="set CHAOS_TOXIPROXY=/path/to/toxiproxy-server, or use --backend local",
+        )
+    command = compose.find()
+    with closing(engine.connect()) as client:
+        told = engine.facts(client)
+        if plan.gpu:
+            engine.require_gpu(told)
+        found = images.ensure(
+            client,
+            variant="cuda" if plan.gpu else "cpu",
+            base_image=os.environ.get("CHAOS_BASE_IMAGE"),
+            say=say,
+        )
+        references = {name: image.reference for name, image in found.items()}
+        digests = {name: image.id for name, image in found.items()}
+        own = os.environ.get(OWN_WATCHER)
+        if own:
+            references["watcher"] = own
+            digests["watcher"] = _id_of(client, own)
+    user_id, group_id = (0, 0) if told.rootless else user()
+    _check_readable(assets.model, user_id)
+    return Settings(
+        engine=told.address,
+        compose_argv=command.argv,
+        compose_version=command.version,
+        images=references,
+        digests=digests,
+        engine_facts=told.to_json(),
+        model=str(assets.model),
+        gpu=plan.gpu,
+        user_id=user_id,
+        group_id=group_id,
+        knobs=knobs(gpu=plan.gpu),
+        started_by_root=os.geteuid() == 0,
+    )
+
+
+def _check_readable(model: Path, user_id: int) -> None:
+    """A model that the pod's user cannot read would show as a server that never gets ready."""
+    status = model.stat()
+    if user_id in (0, os.geteuid(), status.st_uid) or status.st_mode & 0o004:
+        return
+    raise EnvironmentProblem(
+        f"the user of the containers ({user_id}) cannot read the model",
+        place=str(model),
+        next_step=f"chmod o+r {shlex.quote(str(model))}",
+    )
+
+
+def _id_of(client: DockerClient, reference: str) -> str:
+    try:
+        return str(client.images.get(reference).id)
+    except docker.errors.ImageNotFound as error:
+        raise EnvironmentProblem(
+            f"there is no image {reference}",
+            place=OWN_WATCHER,
+            next_step=f"build or pull it (docker pull {reference}), or unset {OWN_WATCHER}",
+        ) from error

@@ -1,0 +1,264 @@
+"""What one run in containers is made of: engine, compose, images, user. Kept in `containers.json`.
+
+Decided before the run directory is written (`prepared`), read by the conductor, by `chaos clean`
+and by `chaos replay`. The GPU overlay is used when the run asked for it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from chaos import __version__
+from chaos.base.errors import EnvironmentProblem, UsageError
+from chaos.base.shipped import REPO
+from chaos.plan.plan import Plan
+from chaos.record.owner import RUN_ID_VARIABLE
+from chaos.record.rundir import CONTAINERS, RunDir
+from chaos.soaks import workload_kind
+from chaos.stack.docker import compose
+from chaos.stack.docker.backend import PYTHON, product_environment, values_for
+from chaos.stack.docker.service import SERVICE_VARIABLE
+from chaos.stack.workspace import fill_words
+
+IN_IMAGE = Path("/opt/chaos")  # the harness in the injector's image
+FILE = CONTAINERS
+_RUNS_IN_POD = Path("/runs")
+USER_ID = 10001  # in the containers, when root starts the run: nothing in them is root
+_HOLD_SLACK_S = 3600.0
+_MODEL_MOUNT = "model"  # an empty folder of the run directory; the model's file is mounted into it
+_GPU_DEFAULT = "0"  # as in docker-compose.gpu.yml
+_DECIDED = {  # by the run, or only when images are built
+    *("CHAOS_PROJECT", "CHAOS_UID", "CHAOS_GID", "CHAOS_WORKSPACE_SIZE"),
+    *("CHAOS_MODELS", "CHAOS_MODEL_FILE", "CHAOS_SAMPLED_GPU_IDS"),
+    *("CHAOS_LLM_PORT", "CHAOS_PROXY_API_PORT"),
+    *("CHAOS_BUILD_NETWORK", "CHAOS_PIP_OPTIONS", "CHAOS_VERSION", "CHAOS_REVISION"),
+}
+_LLM = {"upstream": "127.0.0.1:8081", "control": "127.0.0.1:8079"}  # of the image
+_EVENTS = "logs/llm_events.jsonl"
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """See the module. `images`: reference by service. `engine_facts`, `digests`: provenance.
+
+    `knobs`: settings of the compose files that the environment had (CHAOS_LLM_CONTEXT...).
+    `started_by_root`: the pod's user is another than who started the run. `removed`: nothing of
+    the run is left in the engine, so that it need not be asked again.
+    """
+
+    engine: str
+    compose_argv: tuple[str, ...]
+    compose_version: str
+    images: dict[str, str]
+    digests: dict[str, str]
+    engine_facts: dict[str, Any]
+    model: str
+    gpu: bool
+    user_id: int
+    group_id: int
+    knobs: dict[str, str] = {}
+    started_by_root: bool = False
+    removed: bool = False
+    version: str = __version__
+
+    def write(self, run: RunDir) -> None:
+        """Into the run directory."""
+        run.write_json(run.path / FILE, msgspec.to_builtins(self))
+
+    @classmethod
+    def read(cls, run: RunDir) -> Settings:
+        """What `write` wrote. Raises `ChaosError` when it is not there or not whole."""
+        content = run.read_json(run.path / FILE)
+        try:
+            return msgspec.convert(content, cls)
+        except msgspec.ValidationError as error:
+            raise EnvironmentProblem(str(error), place=str(run.path / FILE)) from error
+
+    def after_removal(self) -> Settings:
+        """The same, once everything of the run is removed from the engine."""
+        return msgspec.structs.replace(self, removed=True)
+
+    def hand_over(self, run: RunDir) -> None:
+        """The pod's user must be able to write into the run directory."""
+        if self.started_by_root:
+            _chown(run.path, self.user_id, self.group_id)
+
+    def take_back(self, run: RunDir) -> None:
+        """Undo `hand_over` and `_place_for`. An ordinary user's run is never made root's."""
+        shutil.rmtree(run.path / _MODEL_MOUNT, ignore_errors=True)
+        if self.started_by_root and os.geteuid() == 0:
+            _chown(run.path, 0, 0)
+
+    def inside_argv(self, run: RunDir) -> list[str]:
+        """The command that lives the run in the pod."""
+        return [PYTHON, "-m", "chaos.runner.containers.inside", str(in_pod(run)), str(IN_IMAGE)]
+
+    def variables(self, plan: Plan, run: RunDir) -> dict[str, str]:
+        """What the compose files ask for: what the run decides, and the knobs."""
+        ports = {
+            name: os.environ.get(name, "0")  # 0: any free one, so that runs do not meet
+            for name in ("CHAOS_LLM_PORT", "CHAOS_PROXY_API_PORT")
+        }
+        images = {f"CHAOS_{name.upper()}": image for name, image in self.images.items()}
+        return {
+            **self.knobs,
+            **{f"{name}_IMAGE": image for name, image in images.items()},
+            **{f"{name}_CUDA_IMAGE": image for name, image in images.items()},  # of the overlay
+            **ports,
+            "CHAOS_PROJECT": run.run_id,
+            "CHAOS_UID": str(self.user_id),
+            "CHAOS_GID": str(self.group_id),
+            "CHAOS_WORKSPACE_SIZE": f"{plan.target.workspace.size_mb}m",
+            "CHAOS_MODELS": str(run.path / _MODEL_MOUNT),
+            "CHAOS_MODEL_FILE": Path(self.model).name,
+            "CHAOS_SAMPLED_GPU_IDS": _united(
+                self.knobs.get(name, _GPU_DEFAULT)
+                for name in ("CHAOS_GPU_IDS", "CHAOS_WATCHER_GPU_IDS")
+            ),
+        }
+
+
+def knobs(*, gpu: bool) -> dict[str, str]:
+    """The settings of the compose files that the environment has, without what a run decides.
+
+    Only the environment counts: a `.env` in the checkout belongs to who starts the files by hand,
+    and must not change a run unseen.
+    """
+    asked = compose.settings_of(compose.own_files(REPO, gpu=gpu))
+    return {
+        name: os.environ[name]
+        for name in sorted(asked - _DECIDED)
+        if name in os.environ and not name.endswith("_IMAGE")
+    }
+
+
+def _united(lists: Iterable[str]) -> str:
+    """GPUs that any of the lists names: what samples their memory must see them all."""
+    ids = [one.strip() for text in lists for one in text.split(",") if one.strip()]
+    return "all" if "all" in ids else ",".join(dict.fromkeys(ids))
+
+
+def in_pod(run: RunDir) -> Path:
+    """The run directory as the pod sees it.
+
+    Not at its own path: a folder of that name that the image has (/root, say) may be closed to
+    the pod's user.
+    """
+    return _RUNS_IN_POD / run.path.parent.name / run.path.name
+
+
+def user() -> tuple[int, int]:
+    """The user of the containers: ours, so that files and processes are; for root another."""
+    if os.geteuid() == 0:
+        return USER_ID, USER_ID
+    return os.getuid(), os.getgid()
+
+
+def check_target(plan: Plan) -> None:
+    """Raises `UsageError` for a target whose addresses the images do not serve."""
+    llm = plan.target.llm
+    for name, served in _LLM.items():
+        if getattr(llm, name) != served:
+            raise UsageError(
+                f"the LLM image serves {served}, the target has {getattr(llm, name)}",
+                place=f"target {plan.target.target}, llm.{name}",
+                next_step=f"set it to {served}, or use --backend local",
+            )
+    if llm.events != _EVENTS:
+        raise UsageError(
+            f"the LLM image records its events in {_EVENTS}, the target has {llm.events}",
+            place=f"target {plan.target.target}, llm.events",
+            next_step=f"set it to {_EVENTS}, or use --backend local",
+        )
+
+
+def make_project(
+    settings: Settings,
+    plan: Plan,
+    run: RunDir,
+    only: Sequence[str] = (),
+    *,
+    cancelled: Callable[[], bool] = lambda: False,
+    hurried: Callable[[], bool] = lambda: False,
+) -> None:
+    """Make the containers of a run, not started. Raises `EnvironmentProblem`."""
+    _place_for(Path(settings.model), run)
+    project = compose.Project(
+        name=compose.project_of(run.run_id),
+        run_id=run.run_id,
+        repo=REPO,
+        gpu=settings.gpu,
+        variables=settings.variables(plan, run),
+        services=_services(settings, plan, run),
+    )
+    command = compose.Compose(settings.compose_argv, settings.compose_version)
+    compose.make(command, project, run, settings.engine, only, cancelled=cancelled, hurried=hurried)
+
+
+def _place_for(model: Path, run: RunDir) -> None:
+    """Where the model's file is mounted: of its folder nothing else is for the pod to read."""
+    folder = run.path / _MODEL_MOUNT
+    folder.mkdir(exist_ok=True)
+    (folder / model.name).touch()
+
+
+def _services(settings: Settings, plan: Plan, run: RunDir) -> Mapping[str, Mapping[str, Any]]:
+    """What the run adds to each service of the compose files."""
+    values = values_for(plan.profile.settings, IN_IMAGE / "images")
+    daemon = workload_kind(plan.workload).daemon
+    batch = plan.target.batch
+    words = plan.target.watcher.start if daemon or batch is None else batch.command
+    place = f"target {plan.target.target}, watcher"
+    hold_s = plan.guardrails.run_budget_s + _HOLD_SLACK_S
+    hold = [PYTHON, "-S", "-E", f"{IN_IMAGE}/chaos/stack/docker/hold.py", f"{hold_s:.0f}"]
+
+    def marked(name: str, own: Mapping[str, str] | None = None) -> dict[str, str]:
+        return {**(own or {}), SERVICE_VARIABLE: name, RUN_ID_VARIABLE: run.run_id}
+
+    # The health checks are for who starts the files by hand: in a run they would probe the LLM
+    # server while a fault is measured there, and the harness looks better.
+    unprobed = {"healthcheck": {"disable": True}}
+    # Where the files themselves have a check, compose 1.29 refuses to disable it.
+    hardly_probed = {"healthcheck": {"interval": "24h"}}
+    return {
+        "injector": {
+            **unprobed,
+            "command": hold,
+            "environment": marked("injector"),
+            "volumes": [
+                {"type": "bind", "source": str(run.path), "target": str(in_pod(run))},
+            ],
+        },
+        "llm": {
+            **unprobed,
+            "environment": marked("llm"),
+            "volumes": [
+                {
+                    "type": "bind",
+                    "source": settings.model,
+                    "target": f"/models/{Path(settings.model).name}",
+                    "read_only": True,
+                }
+            ],
+        },
+        "toxiproxy": {
+            **hardly_probed,
+            "command": ["-host=127.0.0.1"],
+            "environment": marked("toxiproxy"),
+        },
+        "watcher": {
+            **unprobed,
+            "command": fill_words(words, values, place=place),
+            "environment": marked("watcher", product_environment(plan.target, values)),
+        },
+    }
+
+
+def _chown(folder: Path, user_id: int, group_id: int) -> None:
+    for path in (folder, *folder.rglob("*")):
+        os.chown(path, user_id, group_id, follow_symlinks=False)

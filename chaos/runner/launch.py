@@ -1,0 +1,173 @@
+"""From a resolved plan to a running sandbox: assets, run directory, guardian.
+
+`start` never returns: the calling process becomes the guardian (of a run in containers: the
+conductor), so that the process a user sees,
+signals and kills stays the same. What has something to do after the run starts it as a child
+instead (child.py). Knows nothing of what a run does.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, NoReturn, TextIO
+
+from chaos.base.errors import EnvironmentProblem
+from chaos.base.exitcode import ExitCode
+from chaos.base.output import failed, settled
+from chaos.base.shipped import REPO
+from chaos.base.yamlfile import shown
+from chaos.plan.describe import head
+from chaos.plan.plan import Plan
+from chaos.plan.schedule import Schedule
+from chaos.record import rundir
+from chaos.record.owner import claim
+from chaos.sandbox.command import guardian_argv
+
+if TYPE_CHECKING:
+    from chaos.assets import Assets
+    from chaos.runner.containers.settings import Settings
+
+Mode = Literal["live", "lines", "quiet", "json"]
+
+
+@dataclass(frozen=True)
+class Display:
+    """How a run shows itself. With `json`, stdout carries nothing but the verdict."""
+
+    json: bool = False
+    quiet: bool = False
+    no_color: bool = False
+
+    def mode(self) -> Mode:
+        """Live on a terminal that can be redrawn, plain lines elsewhere."""
+        if self.json:
+            return "json"
+        if self.quiet:
+            return "quiet"
+        redrawn = sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+        return "live" if redrawn and not os.environ.get("CI") else "lines"
+
+    def plain(self) -> bool:
+        """Whether colours are unwanted (https://no-color.org)."""
+        return self.no_color or bool(os.environ.get("NO_COLOR"))
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A run that only has to be started: the guardian's command line and its environment.
+
+    `hold_signals`: it wants the signals that come before it can take them kept back for it.
+    """
+
+    run: rundir.RunDir
+    argv: list[str]
+    env: dict[str, str]
+    hold_signals: bool = False
+
+
+RUN_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@contextmanager
+def signals_held(prepared: Prepared) -> Iterator[None]:
+    """While entered, and in what is started then until it says otherwise, if `prepared` wants it.
+
+    An interpreter that starts ends at once by a signal, with a traceback for Ctrl-C.
+    """
+    if not prepared.hold_signals:
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, RUN_SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def start(plan: Plan, schedule: Schedule, runs: Path, display: Display) -> NoReturn:
+    """Provision, write the run directory, become the guardian.
+
+    Raises `ChaosError` for whatever keeps the run from starting; nothing is left running.
+    """
+    prepared = prepare(plan, schedule, runs, display)
+    if failed():  # before a run of hours whose answer could not be printed
+        sys.exit(settled(ExitCode.INVALID))
+    with signals_held(prepared):
+        os.execve(prepared.argv[0], prepared.argv, prepared.env)
+
+
+def prepare(plan: Plan, schedule: Schedule, runs: Path, display: Display) -> Prepared:
+    """Provision and write the run directory; starts nothing. Raises `ChaosError`."""
+    from chaos.assets import ensure
+    from chaos.assets.progress import progress_for
+    from chaos.sandbox.probe import require
+
+    mode = display.mode()
+    out = sys.stderr if mode == "json" else sys.stdout
+    if mode != "quiet":
+        print(head(plan, schedule), file=out, flush=True)
+    in_containers = plan.backend == "docker"
+    user_namespace = not in_containers and plan.sandbox == "namespaces" and require().user
+    assets = ensure(progress_for(quiet=display.quiet))
+    settings = _containers(plan, assets, out, quiet=display.quiet) if in_containers else None
+    run = _written(plan, schedule, runs)
+    if mode != "quiet":
+        print(f"run: {shown(run.path)}", file=out, flush=True)
+    env = {**os.environ, **assets.environment(), "PYTHONPATH": _python_path()}
+    if settings is not None:
+        settings.write(run)
+        conduct = [sys.executable, "-m", "chaos.runner.containers.conductor", str(run.path)]
+        plain = ["--no-color"] if display.plain() else []
+        return Prepared(run, [*conduct, "--display", mode, *plain], env, hold_signals=True)
+    inner = [sys.executable, "-m", "chaos.runner.inner", str(run.path), "--display", mode]
+    judge = [sys.executable, "-m", "chaos", "check", str(run.path), "--reports"]
+    judge += ["--json"] if mode == "json" else ["--quiet"] if mode == "quiet" else []
+    plain = ["--no-color"] if display.plain() else []
+    argv = guardian_argv(
+        [*inner, *plain],
+        run_id=run.run_id,
+        mode="namespaces" if plan.sandbox == "namespaces" else "plain",
+        user_namespace=user_namespace,
+        expect=run.verdict,
+        on_crash=[*judge, *plain],
+    )
+    return Prepared(run, argv, env)
+
+
+def _containers(plan: Plan, assets: Assets, out: TextIO, *, quiet: bool) -> Settings:
+    """Engine, compose and images of a run in containers, with progress while images are built."""
+    from chaos.runner.containers.prepare import prepare as prepare_containers
+
+    def say(text: str) -> None:
+        if not quiet:
+            print(text, file=out, flush=True)
+
+    return prepare_containers(plan, assets, say)
+
+
+def _written(plan: Plan, schedule: Schedule, runs: Path) -> rundir.RunDir:
+    """The new run directory with everything that the run reads."""
+    run = rundir.create(runs.resolve(), plan.soak, plan.seed)
+    try:
+        run.write_json(run.config, plan.to_json())
+        run.write_json(run.schedule, schedule.to_json())
+        claim(run)
+    except OSError as error:
+        raise EnvironmentProblem(
+            f"cannot write the run directory: {error.strerror}",
+            place=str(run.path),
+            next_step="free some space or name another folder with --runs DIR",
+        ) from error
+    return run
+
+
+def _python_path() -> str:
+    """`chaos` must be importable inside, wherever the command was called from."""
+    rest = os.environ.get("PYTHONPATH")
+    return os.pathsep.join([str(REPO), *([rest] if rest else [])])

@@ -1,0 +1,93 @@
+"""Preflight: every assumption of a run, checked before it is relied upon. Source: the plan,
+section 2.
+
+A failed assumption makes the run `invalid` (exit 4), never `fail`: the product was not judged.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import shutil
+from pathlib import Path
+
+import psutil
+
+from chaos.base.errors import EnvironmentProblem
+from chaos.plan.plan import Plan
+from chaos.record.rundir import RunDir
+from chaos.record.target import Target
+from chaos.stack.base import Endpoint, Stack
+
+_GRAMMAR_LIMIT_S = 10.0
+
+
+def check_host(plan: Plan, rundir: RunDir) -> None:
+    """Enough disk and memory for the run, with the guardrails' floors as the measure."""
+    rails = plan.guardrails
+    free_mb = shutil.disk_usage(rundir.path).free / 1e6
+    if free_mb < rails.host_disk_free_mb_min:
+        raise EnvironmentProblem(
+            f"{free_mb:.0f} MB of disk are free, {rails.host_disk_free_mb_min:.0f} MB are needed",
+            place=str(rundir.path),
+            next_step="free some space or name another folder with --runs DIR",
+        )
+    available_mb = psutil.virtual_memory().available / 1e6
+    if available_mb < rails.host_memory_available_mb_min:
+        raise EnvironmentProblem(
+            f"{available_mb:.0f} MB of memory are available, "
+            f"{rails.host_memory_available_mb_min:.0f} MB are needed",
+            next_step="end other programs, or lower guardrails.host_memory_available_mb_min",
+        )
+
+
+def check_stack(stack: Stack, target: Target) -> None:
+    """No halt flag, and the LLM server obeys a grammar, through the proxy.
+
+    A grammar that does not parse can be answered with unconstrained text and status 200, so
+    readiness alone proves nothing about decisions.
+    """
+    _no_halt_flag(stack.workspace, target)
+    answer = constrained_completion(stack.proxied_llm, _GRAMMAR_LIMIT_S)
+    if answer not in ("yes", "no"):
+        raise EnvironmentProblem(
+            f"the LLM server does not obey a grammar: asked for yes or no, it said {answer!r}",
+            place=str(stack.proxied_llm),
+            next_step="see logs/llm.log in the run directory; try another model or build",
+        )
+
+
+def _no_halt_flag(workspace: Path, target: Target) -> None:
+    flag = workspace / target.halt.flag
+    if flag.exists():
+        raise EnvironmentProblem(
+            "the halt flag is already set", place=str(flag), next_step="remove it and run again"
+        )
+
+
+def constrained_completion(endpoint: Endpoint, limit_s: float) -> str:
+    """One completion under a grammar that allows just `yes` or `no`."""
+    body = json.dumps(
+        {
+            "prompt": "Is water wet? Answer:",
+            "n_predict": 4,
+            "temperature": 0,
+            "seed": 1,
+            "cache_prompt": False,
+            "grammar": 'root ::= "yes" | "no"',
+        }
+    )
+    link = http.client.HTTPConnection(endpoint.host, endpoint.port, timeout=limit_s)
+    try:
+        link.request("POST", "/completion", body, {"Content-Type": "application/json"})
+        answer = link.getresponse()
+        content = json.loads(answer.read())
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        raise EnvironmentProblem(
+            f"the LLM server gives no completion: {error}",
+            place=str(endpoint),
+            next_step="see logs/llm.log in the run directory",
+        ) from error
+    finally:
+        link.close()
+    return str(content.get("content", "")).strip()

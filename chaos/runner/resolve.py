@@ -1,0 +1,372 @@
+"""From names on the command line to the effective plan. Starts nothing.
+
+Finds and reads the files of soak, profile and target, merges criteria and fault parameters, and
+checks every name in them, so that whatever is wrong is said before anything is started.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import shlex
+import string
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from chaos.base.errors import UsageError, unknown_name
+from chaos.base.shipped import EXPERIMENTS
+from chaos.base.units import LENGTH_MAX_S
+from chaos.base.yamlfile import Document, read, texts
+from chaos.checks.registry import check_named
+from chaos.faults.registry import fault_kind
+from chaos.plan.experiment import Experiment
+from chaos.plan.plan import Backend, FaultPlan, Plan, Sandbox
+from chaos.plan.schedule import storm_needed_s
+from chaos.plan.settings_rules import setting_problem
+from chaos.plan.target_rules import check_sources, check_target
+from chaos.record.target import Target
+from chaos.runner.choose import chosen_faults
+from chaos.runner.options import Effective, merge_params, override, split_fault
+from chaos.soaks import workload_kind
+
+SEED_MAX = 2**63 - 1
+STRIKES_MAX = 1000
+
+GATE = "gate"  # experiments/gate.yaml puts soaks together, and is none itself
+# Beside the folders of soaks lie those of gates; `latest` is the newest run of any soak.
+_RESERVED = frozenset({GATE, "latest"})
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_BUILT_IN = frozenset({"python", "workspace", "programs"})
+_COMMANDS = (
+    ("workspace", "prepare"),
+    ("env",),
+    ("watcher", "start"),
+    ("injector", "start"),
+    ("batch", "command"),
+    ("halt", "command"),
+    ("policies", "values"),
+)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was asked for, before it is resolved. `seed` None: draw one."""
+
+    soak: str
+    profile: str | None = None
+    target: str | None = None
+    faults: Sequence[str] = ()
+    pool: Sequence[str] = ()  # kinds, groups or `all`, comma-separated; the storm is made to fit
+    strikes: int | None = None
+    overlap: bool = False
+    seed: int | None = None
+    overrides: Sequence[str] = ()
+    sandbox: Sandbox = "namespaces"
+    backend: Backend = "local"
+    gpu: bool = False
+    experiments: Path = field(default=EXPERIMENTS)
+
+
+def soak_names(experiments: Path = EXPERIMENTS) -> list[str]:
+    """Names of the soaks in the folder of experiments."""
+    return sorted(path.stem for path in experiments.glob("*.yaml") if path.stem != GATE)
+
+
+def target_names(experiments: Path = EXPERIMENTS) -> list[str]:
+    """Names of the target profiles."""
+    return sorted(path.stem for path in (experiments / "targets").glob("*.yaml"))
+
+
+def read_soak(soak: str, experiments: Path = EXPERIMENTS) -> tuple[Document, Experiment]:
+    """A soak by its name, or by the path of its file."""
+    path = _find("soak", soak, experiments, soak_names(experiments))
+    document = read(path)
+    experiment = document.to(Experiment)
+    _check_name("soak", experiment.soak, document, by_name=not is_path(soak))
+    return document, experiment
+
+
+def read_target(
+    name: str, experiments: Path = EXPERIMENTS, *, place: str = ""
+) -> tuple[Document, Target]:
+    """A target profile by its name, or by the path of its file."""
+    path = _find("target", name, experiments / "targets", target_names(experiments), place=place)
+    document = read(path)
+    target = document.to(Target)
+    _check_name("target", target.target, document, by_name=not is_path(name))
+    check_target(document, target)
+    return document, target
+
+
+def resolve(request: Request) -> Plan:
+    """The effective plan. Raises `UsageError` for whatever is unknown or out of range."""
+    _check_backend(request)
+    document, experiment = read_soak(request.soak, request.experiments)
+    _check_experiment(document, experiment)
+    profile_name = request.profile or experiment.default_profile
+    if profile_name not in experiment.profiles:
+        place = "--profile" if request.profile else document.place("default_profile")
+        raise unknown_name("profile", profile_name, experiment.profiles, place=place)
+    profile = experiment.profiles[profile_name]
+    criteria = _criteria(document, experiment, profile_name)
+    effective = override(Effective(profile, criteria, experiment.guardrails), request.overrides)
+    for name, params in effective.criteria.items():
+        if params != criteria[name]:
+            check_named(name).parsed(params, place=f"--set criteria.{name}")
+    target_place = "--target" if request.target else document.place("target")
+    target_document, target = read_target(
+        request.target or experiment.target, request.experiments, place=target_place
+    )
+    _check_placeholders(target_document, effective.profile.settings, experiment.soak)
+    check_sources(target_document, target, here=request.backend == "local")
+    workload = effective.profile.workload or experiment.workload
+    try:
+        kind = workload_kind(workload, place="--set workload")  # the file's own was checked
+        kind.check(target, effective.profile.settings)
+    except UsageError as error:
+        error.place = _in_file(error.place, document, profile_name, target_document)
+        raise
+    seed = secrets.randbits(32) if request.seed is None else request.seed
+    if not 0 <= seed <= SEED_MAX:
+        raise UsageError(
+            f"{seed} is out of range", place="--seed", next_step=f"from 0 to {SEED_MAX}"
+        )
+    faults = chosen_faults(
+        request.faults,
+        request.pool,
+        effective.profile.fault_defaults,
+        defaults_place=document.place("profiles", profile_name, "fault_defaults"),
+    )
+    _check_strikes(request, faults)
+    plan = Plan(
+        soak=experiment.soak,
+        title=experiment.title,
+        workload=workload,
+        profile_name=profile_name,
+        profile=effective.profile,
+        target=target,
+        criteria=effective.criteria,
+        guardrails=effective.guardrails,
+        faults=faults,
+        strikes=request.strikes,
+        overlap=request.overlap,
+        seed=seed,
+        sandbox=request.sandbox,
+        backend=request.backend,
+        gpu=request.gpu,
+        reproduce=_reproduce(request, profile_name, seed),
+    )
+    return _made_to_fit(plan) if request.pool and not _sets_storm(request) else plan
+
+
+def _check_backend(request: Request) -> None:
+    if request.gpu and request.backend != "docker":
+        raise UsageError(
+            "--gpu is for containers",
+            place="--gpu",
+            next_step="add --backend docker; the local backend uses a GPU that is there",
+        )
+    if request.sandbox == "none" and request.backend == "docker":
+        raise UsageError(
+            "--sandbox none is for the local backend: containers are a sandbox of their own",
+            place="--sandbox",
+            next_step="leave one of the two out",
+        )
+
+
+def is_path(name: str) -> bool:
+    """Whether `name` is the path of a file, not the name of a soak or target."""
+    return "/" in name or name.endswith((".yaml", ".yml"))
+
+
+def _find(kind: str, name: str, folder: Path, known: list[str], *, place: str = "") -> Path:
+    if is_path(name):
+        path = Path(name)
+        if not path.exists():
+            raise UsageError(
+                f"no such file: {name}",
+                place=place,
+                next_step=f"check the path, or name one of: {', '.join(known) or 'none'}",
+            )
+        return path
+    if name not in known:
+        raise unknown_name(kind, name, known, place=place)
+    return folder / f"{name}.yaml"
+
+
+def _check_name(key: str, name: str, document: Document, *, by_name: bool) -> None:
+    """A name becomes a folder, and must be the file's own when it was found by it."""
+    if not _NAME.fullmatch(name):
+        raise UsageError(
+            f"{name!r} cannot name a {key}",
+            place=document.place(key),
+            next_step="letters, digits, dot, dash and underscore, at most 64",
+        )
+    if key == "soak" and name in _RESERVED:
+        raise UsageError(
+            f"{name!r} cannot name a soak: it means something else among the runs",
+            place=document.place(key),
+            next_step="choose another name",
+        )
+    if by_name and name != document.path.stem:
+        raise UsageError(
+            f"{name!r} stands in the file of {document.path.stem!r}",
+            place=document.place(key),
+            next_step="give both the same name",
+        )
+
+
+def _check_experiment(document: Document, experiment: Experiment) -> None:
+    """Names inside the file, all profiles included: a defect there should not wait for its use."""
+    workload_kind(experiment.workload, place=document.place("workload"))
+    for name, profile in experiment.profiles.items():
+        if profile.workload:
+            workload_kind(profile.workload, place=document.place("profiles", name, "workload"))
+        _check_settings(document, name, profile.settings)
+        for fault, params in profile.fault_defaults.items():
+            place = document.place("profiles", name, "fault_defaults", fault)
+            kind = fault_kind(fault, place=place)
+            merge_params(kind, {}, params, given_place=place, defaults_place=place)
+        _check_criteria(document, profile.criteria, "profiles", name, "criteria")
+    _check_criteria(document, experiment.criteria, "criteria")
+
+
+def _check_settings(document: Document, profile: str, settings: Mapping[str, Any]) -> None:
+    for name, value in settings.items():
+        problem = setting_problem(name, value)
+        if problem is not None:
+            raise UsageError(
+                problem.message,
+                place=document.place("profiles", profile, "settings", name),
+                next_step=problem.next_step,
+            )
+
+
+def _in_file(place: str, document: Document, profile: str, target: Document) -> str:
+    """Where what a workload lacks would stand: workloads know keys, and no files."""
+    owner, _, key = place.partition(", ")
+    if place.startswith("settings."):
+        return document.place("profiles", profile, *place.split("."))
+    return target.place(*key.split(".")) if owner.startswith("target") and key else place
+
+
+def _check_criteria(
+    document: Document, criteria: Mapping[str, dict[str, Any] | None], *keys: str
+) -> None:
+    """Each criterion must be a check, with the parameters that it takes."""
+    for name, params in criteria.items():
+        place = document.place(*keys, name)
+        check_named(name, place=place).parsed(params or {}, place=place)
+
+
+def _criteria(document: Document, experiment: Experiment, name: str) -> dict[str, dict[str, Any]]:
+    """The experiment's criteria with the profile's merged over them; null takes one away."""
+    merged = {check: dict(params) for check, params in experiment.criteria.items()}
+    for check, params in experiment.profiles[name].criteria.items():
+        if check not in merged:
+            place = document.place("profiles", name, "criteria", check)
+            raise unknown_name("criterion", check, merged, place=place)
+        if params is None:
+            del merged[check]
+        else:
+            merged[check] |= params
+    if not merged:
+        raise UsageError(
+            "there is no criterion: nothing could be judged",
+            place=document.place("criteria"),
+            next_step="name at least one, e.g. errors: {max: 0}",
+        )
+    return merged
+
+
+def _check_placeholders(document: Document, settings: dict[str, Any], soak: str) -> None:
+    """Every {name} in the target's commands must be known, or the start would fail later."""
+    known = _BUILT_IN | settings.keys()
+    for keys in _COMMANDS:
+        part: Any = document.data
+        for key in keys:
+            part = part.get(key) or {}
+        for path, text in texts(part, keys):
+            place = document.place(*path)
+            for name in _placeholders(text, place):
+                if name not in known:
+                    problem = unknown_name("placeholder", name, known, place=place)
+                    raise UsageError(
+                        f"{problem.message} (not among the settings of {soak})",
+                        place=place,
+                        next_step=problem.next_step,
+                    )
+
+
+def _placeholders(text: str, place: str) -> list[str]:
+    try:
+        return [name for _, name, _, _ in string.Formatter().parse(text) if name is not None]
+    except ValueError as error:
+        raise UsageError(
+            f"{text!r}: {error}", place=place, next_step="write {{ and }} for braces"
+        ) from error
+
+
+def _check_strikes(request: Request, faults: tuple[FaultPlan, ...]) -> None:
+    if request.strikes is None:
+        return
+    if not 1 <= request.strikes <= STRIKES_MAX:
+        raise UsageError(
+            f"{request.strikes} is out of range",
+            place="--strikes",
+            next_step=f"from 1 to {STRIKES_MAX}",
+        )
+    if not faults or faults[0].control:
+        raise UsageError(
+            "there is no fault to draw from", place="--strikes", next_step="add --faults all"
+        )
+    for text in request.faults:
+        _, given = split_fault(text)
+        if given.keys() & {"count", "period"}:
+            raise UsageError(
+                "--strikes draws how often each fault strikes",
+                place=f"--fault {text}",
+                next_step="leave out count and period, or give weight=N",
+            )
+
+
+def _sets_storm(request: Request) -> bool:
+    return any(text.partition("=")[0].strip() == "storm_s" for text in request.overrides)
+
+
+def _made_to_fit(plan: Plan) -> Plan:
+    """With a storm that has room for all its faults; never a shorter one."""
+    needed_s = storm_needed_s(plan)
+    if needed_s <= plan.profile.storm_s:
+        return plan
+    if needed_s > LENGTH_MAX_S:
+        raise UsageError(
+            f"all these faults need a storm of {needed_s:.0f} s, which is more than "
+            f"{LENGTH_MAX_S} s",
+            place="--faults",
+            next_step="name fewer faults, or give them a shorter hold or a smaller count",
+        )
+    profile = msgspec.structs.replace(plan.profile, storm_s=needed_s)
+    return msgspec.structs.replace(plan, profile=profile)
+
+
+def _reproduce(request: Request, profile_name: str, seed: int) -> str:
+    words = ["chaos", "run", request.soak, "--profile", profile_name]
+    words += ["--target", request.target] if request.target else []
+    for text in request.faults:
+        words += ["--fault", text]
+    for text in request.pool:
+        words += ["--faults", text]
+    words += ["--strikes", str(request.strikes)] if request.strikes is not None else []
+    words += ["--overlap"] if request.overlap else []
+    words += ["--seed", str(seed)]
+    for text in request.overrides:
+        words += ["--set", text]
+    words += ["--sandbox", "none"] if request.sandbox == "none" else []
+    words += ["--backend", request.backend] if request.backend != "local" else []
+    words += ["--gpu"] if request.gpu else []
+    return shlex.join(words)

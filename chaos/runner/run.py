@@ -1,0 +1,268 @@
+"""The life of one run, read from top to bottom: `Run.live`.
+
+Preflight, provision, baseline, storm, quiet, halt, collect, tear down; then `judge`. This module
+decides the order and what happens when something goes wrong on the way; how each thing is done
+stands in stack/, faults/, soaks/, observe/ and judge.py.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from loguru import logger
+
+from chaos.base.deadline import Deadline
+from chaos.base.errors import ChaosError, EnvironmentProblem
+from chaos.base.stopping import RunStopped, StopSignal
+from chaos.faults.ledger import Ledger
+from chaos.faults.lifecycle import Occurrence, Storm
+from chaos.faults.registry import fault_kind, paths_of
+from chaos.plan.plan import Plan
+from chaos.plan.schedule import Schedule
+from chaos.record.history import FaultState, HistoryWriter, Owner
+from chaos.record.rundir import RunDir
+from chaos.runner.preflight import check_host, check_stack
+from chaos.soaks import workload_kind
+from chaos.soaks.base import Workload
+from chaos.stack.base import Backend, Stack
+from chaos.stack.outages import Outages
+from chaos.witness.watch import Watch
+
+_HURRIED_STOP_S = 1.5
+_STORM_END_LIMIT_S = 30.0
+_TICK_S = 0.25
+# Groups of faults while which no request can be submitted: the Watcher is given one to work on
+# when the fault is about to strike, or it would meet the fault idle.
+_ASKED_BEFORE = frozenset({"disk"})
+_REST_S = 2.5  # at rest before the halt, so that the slowest of the samplers has seen it
+
+
+class Run:
+    """One run of `plan` on `backend`, recorded in `rundir`."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        schedule: Schedule,
+        rundir: RunDir,
+        backend: Backend,
+        history: HistoryWriter,
+        stop: StopSignal,
+    ) -> None:
+        self._plan = plan
+        self._schedule = schedule
+        self._rundir = rundir
+        self._backend = backend
+        self._history = history
+        self._stop = stop
+        self._ledger = Ledger(rundir.ledger)
+        self._outages = Outages()
+        self._stack: Stack | None = None
+        self._watch: Watch | None = None
+        kind = workload_kind(plan.workload)
+        self._daemon = kind.daemon
+        self._workload: Workload = kind(plan.target, plan.profile.settings, history)
+
+    def live(self) -> None:
+        """Everything up to, but without, the judgement. Always ends torn down and recorded."""
+        try:
+            self._preflight()
+            stack = self._provision()
+            self._baseline(stack)
+            self._storm(stack)
+            self._quiet()
+            self._halt(stack)
+        except RunStopped:
+            self._cut_short()
+        except ChaosError as error:
+            self._stop.set("error", error.message)
+            outside = isinstance(error, EnvironmentProblem)
+            owner: Owner = "infrastructure" if outside else "harness"
+            self._history.event("problem", severity="error", owner=owner, message=str(error))
+            self._cut_short()
+        except Exception as error:  # a defect of the harness: record it, and still clean up
+            logger.exception("the harness failed")
+            self._stop.set("error", f"{type(error).__name__}: {error}")
+            self._history.event("problem", severity="error", owner="harness", message=repr(error))
+            self._cut_short()
+        finally:
+            self._collect()
+            self._tear_down()
+
+    def _preflight(self) -> None:
+        self._history.phase("preflight")
+        check_host(self._plan, self._rundir)
+
+    def _provision(self) -> Stack:
+        self._history.phase("provision")
+        start_s = self._history.now_s()
+        self._stack = stack = self._backend.up(
+            lambda step: self._history.event("provisioning", step=step),
+            before_watcher=self._check_and_stage,
+            daemon=self._daemon,
+        )
+        pids = {name: stack.service(name).pid() for name in ("watcher", "llm", "proxy")}
+        self._history.event(
+            "ready", took_s=round(self._history.now_s() - start_s, 3), services=pids
+        )
+        self._watch = Watch(
+            stack,
+            self._plan,
+            self._rundir,
+            self._history,
+            self._stop,
+            daemon=self._daemon,
+            outages=self._outages,
+        )
+        self._watch.start()
+        return stack
+
+    def _check_and_stage(self, stack: Stack) -> None:
+        """Before the Watcher starts: it may stop the LLM server as soon as it finds work."""
+        check_stack(stack, self._plan.target)
+        self._workload.stage(stack.workspace)
+
+    def _baseline(self, stack: Stack) -> None:
+        """Fault-free: the control for every later comparison."""
+        self._history.phase("baseline")
+        self._workload.start(stack)
+        self._feed(self._plan.profile.baseline_s)
+
+    def _feed(self, seconds: float, over: Callable[[], bool] = lambda: False) -> None:
+        """Let the workload work for so long, or until it is `over`."""
+        deadline = Deadline(seconds, self._stop.event)
+        while deadline.wait(_TICK_S):
+            self._workload.tick()
+            if over():
+                break
+        self._stop.wait(0)
+
+    def _storm(self, stack: Stack) -> None:
+        self._history.phase("storm")
+        start_s = self._history.now_s()
+        occurrences = [
+            Occurrence(
+                item.fault_id,
+                fault_kind(item.name)(item.fault_id, dict(item.params)),
+                start_s + item.start_ms / 1000,
+                item.hold_ms / 1000,
+            )
+            for item in self._schedule.items
+        ]
+        paths = {item.name: paths_of(fault_kind(item.name)) for item in self._schedule.items}
+        if paths:
+            self._history.event("fault_paths", paths=paths)
+        storm = Storm(
+            stack,
+            self._history,
+            self._ledger,
+            self._stop.event,
+            outages=self._outages,
+            on_state=self._on_fault_state,
+        )
+        thread = threading.Thread(
+            target=self._storm_thread, args=(storm, occurrences), name="storm", daemon=True
+        )
+        thread.start()
+        try:
+            left_s = start_s + self._plan.profile.storm_s - self._history.now_s()
+            self._feed(left_s, lambda: not thread.is_alive() and self._workload.done())
+            # A recovery may end after the storm; until then the work goes on.
+            limits_s = [type(item.fault).recovery_limit_s for item in occurrences]
+            self._feed(max(limits_s, default=0.0), lambda: not thread.is_alive())
+        finally:  # a stopped run heals its faults before anything else is touched
+            thread.join(_STORM_END_LIMIT_S)
+            if thread.is_alive():
+                self._history.event("storm_stuck", severity="error", owner="harness")
+
+    def _storm_thread(self, storm: Storm, occurrences: list[Occurrence]) -> None:
+        try:
+            storm.run(occurrences)
+        except Exception as error:  # a defect in a fault: the run is invalid, and is cleaned up
+            logger.exception("a fault failed")
+            self._history.event("problem", severity="error", owner="harness", message=repr(error))
+            self._stop.set("error", f"a fault failed: {error!r}")
+
+    def _on_fault_state(self, occurrence: Occurrence, state: FaultState) -> None:
+        if self._stop.event.is_set():
+            return
+        asked_before = occurrence.fault.group in _ASKED_BEFORE
+        if state in ("effect_proven", "recovered") or (state == "armed" and asked_before):
+            self._workload.on_fault(occurrence.fault_id, active=state != "recovered")
+
+    def _quiet(self) -> None:
+        """Faults are off: the stack must return to its steady state, then finish its work."""
+        self._history.phase("quiet")
+        self._feed(self._plan.profile.quiet_s)
+        self._workload.finish(Deadline(self._plan.profile.drain_limit_s, self._stop.event))
+        self._stop.wait(_REST_S)
+        if self._watch is not None:  # last: a Watcher that is asked works, and needs memory for it
+            self._watch.inspect("the end of quiet")
+
+    def _halt(self, stack: Stack) -> None:
+        """Stop the Watcher the way its users stop it, and time it."""
+        self._history.phase("halt")
+        if not self._daemon:
+            self._history.event("halt_skipped", reason="there is no daemon to halt")
+            return
+        target = self._plan.target
+        watcher = stack.service("watcher")
+        if self._watch is not None:
+            self._watch.expect_exit()
+        start_s = self._history.now_s()
+        command = stack.run(target.halt.command, target.halt.limit_s)
+        flag_seen = (stack.workspace / target.halt.flag).exists()
+        # Somewhat longer than allowed, so that "late" and "never" can be told apart.
+        deadline = Deadline(target.halt.limit_s + 5.0, self._stop.event)
+        while watcher.alive() and deadline.wait(0.02):
+            pass
+        self._history.event(
+            "halted",
+            owner="product",
+            took_s=round(self._history.now_s() - start_s, 3),
+            killed=watcher.alive(),
+            exit_code=watcher.exit_code(),
+            flag_seen=flag_seen,
+            command_exit_code=command.exit_code,
+        )
+
+    def _cut_short(self) -> None:
+        """The run ends early: stop feeding, and end the Watcher quickly."""
+        if self._stack is None:
+            return
+        if self._watch is not None:
+            self._watch.expect_exit()
+        self._workload.abort()
+        watcher = self._stack.service("watcher")
+        if watcher.alive():
+            watcher.stop(_HURRIED_STOP_S)
+
+    def _collect(self) -> None:
+        self._history.phase("collect")
+        if self._watch is not None:
+            self._watch.stop()
+        if self._stack is None:
+            return
+        try:
+            self._stack.collect(self._rundir.artefacts)
+        except OSError as error:
+            self._history.event("collect_failed", severity="error", message=str(error))
+
+    def _tear_down(self) -> None:
+        """Take the stack down; what lived in it is undone with it, the rest by its record."""
+        left = self._backend.down()
+        for entry in self._ledger.open_entries():
+            if entry.scope == "stack" and not left:
+                self._ledger.close(entry.fault_id, "the stack it lived in is gone")
+                continue
+            try:
+                fault_kind(entry.name).undo(entry.undo)
+            except Exception as error:  # one failed undo must not stop the others
+                logger.exception("undo of {} failed", entry.fault_id)
+                left.append(f"fault {entry.fault_id} ({entry.name}): {error}")
+            else:
+                self._ledger.close(entry.fault_id, "undone by its record")
+        self._history.event("cleanup", complete=not left, left=left)
+        self._history.event("stopped", reason=self._stop.reason, message=self._stop.message)
+        self._history.phase("end")

@@ -1,0 +1,263 @@
+"""The pod of one run, seen from outside: its containers started, asked, cloned, removed.
+
+Knows the engine and the run's label; nothing of faults or soaks. Every call is bounded by the
+client's time limit. Errors are `EnvironmentProblem`s.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import docker.errors
+import requests
+from docker import DockerClient
+
+from chaos.base.errors import EnvironmentProblem
+from chaos.stack.docker import objects
+from chaos.stack.docker.engine import problem_of
+from chaos.stack.docker.service import SERVICE_VARIABLE
+
+HOLDER = "injector"
+SERVICES = (HOLDER, "llm", "toxiproxy", "watcher")
+LOG_NAMES = {
+    HOLDER: "pod",
+    "llm": "llm_supervisor",
+    "toxiproxy": "proxy",
+}  # as the local backend names them
+_OUTPUT_BYTES = 4096
+_EXIT_LIMIT_S = 20.0
+_LOOK_S = 0.02
+_JOIN_LIMIT_S = 5.0
+
+
+class Pod:
+    """The containers of one run, by their compose service or a clone's name.
+
+    Several threads may call. `logs`: folder that gets `<service>.log` of each container.
+    """
+
+    def __init__(self, client: DockerClient, run_id: str, logs: Path) -> None:
+        self._client = client
+        self._run_id = run_id
+        self._logs = logs
+        self._ids: dict[str, str] = {}
+        self._followers: list[threading.Thread] = []
+        self._commands = 0
+        self._unanswered = False
+        self._lock = threading.Lock()
+
+    def make(self, compose: Callable[[Sequence[str]], None]) -> None:
+        """Have `compose` make the holder, start it, then have it make the rest. Blocks."""
+        try:
+            compose([HOLDER])
+            self._find([HOLDER])
+            self.start(HOLDER)
+            compose([])
+            self._find(SERVICES)
+        except objects.Unanswered:
+            self._unanswered = True
+            raise
+
+    def _find(self, services: Sequence[str]) -> None:
+        """Look up what compose has made. Raises when one of `services` has no container."""
+        with self._told("looking for the containers"):
+            found = self._client.api.containers(all=True, filters=objects.labelled(self._run_id))
+        self._ids = {one["Labels"]["com.docker.compose.service"]: one["Id"] for one in found}
+        missing = [service for service in services if service not in self._ids]
+        if missing:
+            raise EnvironmentProblem(
+                f"compose has made no container for {', '.join(missing)}",
+                next_step="see logs/compose.log in the run directory",
+            )
+
+    def id_of(self, service: str) -> str:
+        """The container's id; `EnvironmentProblem` for one that is not there."""
+        try:
+            return self._ids[service]
+        except KeyError:
+            raise EnvironmentProblem(f"the pod has no container {service}") from None
+
+    def start(self, service: str) -> dict[str, Any]:
+        """Start it; its output goes to its log from now on."""
+        container = self.id_of(service)
+        # Its process has ended, which the engine may not have noticed yet: a start would be
+        # answered "already started", and do nothing.
+        if self.exit_code(service)["running"]:
+            raise EnvironmentProblem(
+                f"the engine takes the container {service} for running, and its process is gone",
+                next_step="see whether the engine is overloaded (docker events)",
+            )
+        since_s = time.time()
+        with self._told(f"starting the container {service}"):
+            self._client.api.start(container)
+        follower = threading.Thread(
+            target=self._follow, args=(service, container, since_s), name="log", daemon=True
+        )
+        follower.start()
+        with self._lock:
+            self._followers = [t for t in self._followers if t.is_alive()] + [follower]
+        return {}
+
+    def state(self, service: str) -> dict[str, Any]:
+        """Whether it runs, and its exit code if it does not."""
+        with self._told(f"looking at the container {service}"):
+            state = self._client.api.inspect_container(self.id_of(service))["State"]
+        running = state["Status"] in ("running", "restarting", "paused")
+        return {
+            "running": running,
+            "exit_code": None if running else int(state["ExitCode"]),
+            "out_of_memory": bool(state.get("OOMKilled")),
+        }
+
+    def exit_code(self, service: str) -> dict[str, Any]:
+        """Its exit code, once the engine has noticed its end; None if it does not in time."""
+        deadline_s = time.monotonic() + _EXIT_LIMIT_S
+        while True:
+            state = self.state(service)
+            if not state["running"] or time.monotonic() > deadline_s:
+                return state
+            time.sleep(_LOOK_S)
+
+    def clone(self, service: str, name: str, command: Sequence[str] | None = None) -> str:
+        """A container like `service`'s with a name of its own, made anew, not started."""
+        with self._told(f"making a container like {service}"):
+            told = self._client.api.inspect_container(self.id_of(service))
+            old = self._ids.pop(name, None)
+            if old is not None:
+                self._client.api.remove_container(old, force=True, v=True)
+            config = _config_of(told, name, command)
+            made = self._client.api.create_container_from_config(config)  # type: ignore[no-untyped-call]
+        self._ids[name] = str(made["Id"])
+        return self._ids[name]
+
+    def run(self, argv: Sequence[str], limit_s: float) -> dict[str, Any]:
+        """A command in the Watcher's container, or in one like it while that does not run."""
+        start_s = time.monotonic()
+        if self.state("watcher")["running"]:
+            code, output = self._exec(argv, limit_s)
+        else:
+            code, output = self._run_aside(argv, limit_s)
+        took_s = time.monotonic() - start_s
+        return {"exit_code": code, "output": output[-_OUTPUT_BYTES:], "took_s": took_s}
+
+    def _exec(self, argv: Sequence[str], limit_s: float) -> tuple[int | None, str]:
+        api = self._client.api
+        with self._told(f"running {argv[0]} in the Watcher's container"):
+            made = api.exec_create(self.id_of("watcher"), list(argv))
+            stream = api.exec_start(made["Id"], stream=True)
+            output = bytearray()
+            reader = threading.Thread(target=_drain, args=(stream, output), daemon=True)
+            reader.start()
+            reader.join(limit_s)
+            told = api.exec_inspect(made["Id"])
+        # One that passed its limit stays in the Watcher's container, and ends with it.
+        code = None if told["Running"] else int(told["ExitCode"])
+        return code, output.decode(errors="replace")
+
+    def _run_aside(self, argv: Sequence[str], limit_s: float) -> tuple[int | None, str]:
+        with self._lock:
+            self._commands += 1
+            name = f"command_{self._commands}"
+        container = self.clone("watcher", name, argv)
+        api = self._client.api
+        with self._told(f"running {argv[0]}"):
+            try:
+                api.start(container)
+                code = self._waited(container, limit_s)
+                output = api.logs(container, stdout=True, stderr=True, tail=200)
+            finally:
+                self._ids.pop(name, None)
+                api.remove_container(container, force=True, v=True)
+        return code, bytes(output).decode(errors="replace")
+
+    def _waited(self, container: str, limit_s: float) -> int | None:
+        # A run that is being interrupted asks with nothing left of its time, which the SDK refuses.
+        whole_s = max(1, math.ceil(limit_s))
+        try:
+            return int(self._client.api.wait(container, timeout=whole_s)["StatusCode"])
+        except (requests.ReadTimeout, requests.ConnectionError):  # as the SDK tells a time-out
+            return None
+
+    def down(self) -> dict[str, Any]:
+        """Remove every container but the holder's; what could not be removed."""
+        left = objects.remove(self._client, self._run_id, spare=self.id_of(HOLDER))
+        return {"left": left}
+
+    def remove(self) -> list[str]:
+        """Remove everything of the run; what could not be removed."""
+        left = objects.remove_all(self._client, self._run_id, unanswered=self._unanswered)
+        for follower in self._followers:
+            follower.join(_JOIN_LIMIT_S)
+        return left
+
+    def kill(self) -> None:
+        """End every process of the pod at once; its objects stay until `remove`."""
+        with suppress(docker.errors.DockerException, requests.RequestException):  # gone already
+            self._client.api.kill(self.id_of(HOLDER))
+
+    def _follow(self, service: str, container: str, since_s: float) -> None:
+        """Append the container's output to its log until it ends."""
+        path = self._logs / f"{LOG_NAMES.get(service, service)}.log"
+        ended = suppress(docker.errors.DockerException, requests.RequestException)
+        with path.open("ab") as log, ended:
+            for piece in self._client.api.logs(
+                container, stream=True, follow=True, stdout=True, stderr=True, since=since_s
+            ):
+                log.write(piece)
+                log.flush()
+
+    @contextmanager
+    def _told(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except (docker.errors.DockerException, requests.RequestException) as error:
+            raise problem_of(error, what) from error
+
+
+def _drain(stream: Iterator[bytes], output: bytearray) -> None:
+    with suppress(docker.errors.DockerException, requests.RequestException, OSError):
+        for piece in stream:
+            output.extend(piece)
+            del output[:-_OUTPUT_BYTES]
+
+
+def _config_of(told: Mapping[str, Any], name: str, command: Sequence[str] | None) -> dict[str, Any]:
+    """The engine's own description of a container as a request for another like it."""
+    config = dict(told["Config"])
+    for refused in ("Hostname", "ExposedPorts"):  # together with the network of another container
+        config.pop(refused, None)
+    config["HostConfig"] = told["HostConfig"]
+    environment = [e for e in config["Env"] or () if not e.startswith(f"{SERVICE_VARIABLE}=")]
+    config["Env"] = [*environment, f"{SERVICE_VARIABLE}={name}"]
+    labels = {k: v for k, v in config["Labels"].items() if not k.startswith("com.docker.compose")}
+    config["Labels"] = {**labels, "com.docker.compose.service": name}
+    config["Healthcheck"] = {"Test": ["NONE"]}
+    if command is not None:
+        config["Cmd"] = list(command)
+    return config
+
+
+Answer = Callable[[Mapping[str, Any]], dict[str, Any]]
+
+
+def operations(pod: Pod) -> dict[str, Answer]:
+    """What the harness inside may ask for, by name."""
+
+    def clone(args: Mapping[str, Any]) -> dict[str, Any]:
+        pod.clone(args["service"], args["name"])
+        return {}
+
+    return {
+        "start": lambda args: pod.start(args["service"]),
+        "state": lambda args: pod.state(args["service"]),
+        "exit_code": lambda args: pod.exit_code(args["service"]),
+        "run": lambda args: pod.run(args["argv"], float(args["within_s"])),
+        "clone": clone,
+        "down": lambda args: pod.down(),
+    }

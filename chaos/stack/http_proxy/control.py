@@ -1,0 +1,41 @@
+"""The control API of the wire proxy.
+
+| call | what it does |
+|---|---|
+| `PUT /rule` | sets a rule; its id is the key |
+| `DELETE /rule/ID` | removes it and releases what it holds; 200 also when there is none |
+| `GET /rules` | the rules in force with their counters |
+| `GET /stats` | counters of the proxy |
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from chaos.stack.http_proxy.proxy import WireProxy
+from chaos.stack.http_proxy.rules import BadRule, RuleBook
+
+_CALLS = "PUT /rule, DELETE /rule/ID, GET /rules, GET /stats"
+
+
+class Control:
+    """Answers the control calls. See `chaos.stack.http_proxy.json_api.Route`."""
+
+    def __init__(self, rules: RuleBook, proxy: WireProxy) -> None:
+        self._rules = rules
+        self._proxy = proxy
+
+    async def route(self, method: str, path: str, body: Any) -> tuple[int, Any]:
+        """Status and answer of one call."""
+        if (method, path) == ("GET", "/stats"):
+            return 200, self._proxy.stats()
+        if (method, path) == ("GET", "/rules"):
+            return 200, {"rules": self._rules.told()}
+        if (method, path) == ("PUT", "/rule"):
+            try:
+                return 200, self._rules.put(body).told()
+            except BadRule as error:
+                return 400, {"error": str(error)}
+        if method == "DELETE" and path.startswith("/rule/"):
+            return 200, {"removed": self._rules.remove(path.removeprefix("/rule/"))}
+        return 404, {"error": f"no such call; known: {_CALLS}"}

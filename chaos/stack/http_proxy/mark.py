@@ -1,0 +1,73 @@
+"""Where in a body a rule acts: after so many bytes, or after so many events of a stream.
+
+Fed chunk by chunk; holds a few bytes, whatever the size of the body.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from chaos.stack.http_proxy.rules import Params
+
+_DATA = b"data:"
+
+
+class Mark(Protocol):
+    """Finds one place in a body."""
+
+    def before(self, chunk: bytes) -> int | None:
+        """How many bytes of `chunk` lie before the mark; None: the mark is not in it.
+
+        The mark is only ever found before a byte: a body that ends there has nothing to lose.
+        """
+
+
+class ByteMark:
+    """After `count` bytes."""
+
+    def __init__(self, count: int) -> None:
+        self._left = count
+
+    def before(self, chunk: bytes) -> int | None:
+        """See `Mark`."""
+        if len(chunk) > self._left:
+            return self._left
+        self._left -= len(chunk)
+        return None
+
+
+class EventMark:
+    """After `count` events of a `text/event-stream`: blocks with a `data:` line, blank line last.
+
+    llama.cpp's server sends one event per token (WHATWG HTML, "Server-sent events", for the form).
+    """
+
+    def __init__(self, count: int) -> None:
+        self._left = count
+        self._line = b""  # the first bytes of the current line
+        self._has_data = False
+
+    def before(self, chunk: bytes) -> int | None:
+        """See `Mark`."""
+        offset = 0
+        while self._left and (end := chunk.find(b"\n", offset)) >= 0:
+            self._line = (self._line + chunk[offset : min(end, offset + len(_DATA))])[: len(_DATA)]
+            self._line_ended()
+            offset = end + 1
+        if not self._left:
+            return offset if offset < len(chunk) else None
+        self._line = (self._line + chunk[offset : offset + len(_DATA)])[: len(_DATA)]
+        return None
+
+    def _line_ended(self) -> None:
+        if self._line in (b"", b"\r"):
+            self._left -= self._has_data
+            self._has_data = False
+        elif self._line == _DATA:
+            self._has_data = True
+        self._line = b""
+
+
+def mark_of(params: Params) -> Mark:
+    """The mark that a rule's parameters ask for."""
+    return ByteMark(params.at_byte) if params.at_token is None else EventMark(params.at_token)

@@ -1,0 +1,297 @@
+"""The wire proxy: passes HTTP on byte by byte, and strikes the answers that a rule is due for.
+
+Bodies stream through and are not collected, except up to `COLLECT_BYTES_MAX` where a rule must
+rewrite one. An LLM server that is not there is passed on as what it is: a closed connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from typing import Any
+
+import h11
+
+from chaos.stack.http_proxy.answers import error_answer, rewritten
+from chaos.stack.http_proxy.mark import mark_of
+from chaos.stack.http_proxy.peer import Gone, Headers, Peer, header, passed_on
+from chaos.stack.http_proxy.rules import Rule, RuleBook
+
+CONNECTIONS_MAX = 256
+COLLECT_BYTES_MAX = 1 << 20
+REQUEST_BYTES_MAX = 64 << 20
+IDLE_LIMIT_S = 60.0  # for a client between two requests, and in the middle of one
+ANSWER_LIMIT_S = 900.0  # silence of the server; its own limit is 600 s
+CONNECT_LIMIT_S = 5.0
+
+
+class WireProxy:
+    """Serves connections; `counts` says how often what happened. For one event loop."""
+
+    def __init__(self, upstream: tuple[str, int], rules: RuleBook) -> None:
+        self._upstream = upstream
+        self._rules = rules
+        self._open: set[asyncio.Task[None]] = set()
+        self.counts: Counter[str] = Counter()
+
+    def stats(self) -> dict[str, Any]:
+        """As the control API tells it."""
+        names = ("requests", "passed", "struck", "upstream_unreachable", "broken_off", "refused")
+        return {"connections": len(self._open), **{name: self.counts[name] for name in names}}
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One client, for as long as its connection lasts."""
+        task = asyncio.current_task()
+        client = Peer(h11.SERVER, reader, writer)
+        if task is None or len(self._open) >= CONNECTIONS_MAX:
+            self.counts["refused"] += 1
+            await client.close(hard=True)
+            return
+        self._open.add(task)
+        try:
+            while await self._one(client):
+                client.h11.start_next_cycle()
+        except Gone:
+            pass
+        finally:
+            self._open.discard(task)
+            await client.close()
+
+    async def end(self) -> None:
+        """Break all connections off."""
+        for task in self._open:
+            task.cancel()
+        await asyncio.gather(*self._open, return_exceptions=True)
+
+    async def _one(self, client: Peer) -> bool:
+        """One request and its answer; whether the connection can carry another."""
+        event = await client.next_event(IDLE_LIMIT_S)
+        if not isinstance(event, h11.Request):
+            return False
+        self.counts["requests"] += 1
+        rule = self._rules.due(event.target.partition(b"?")[0].decode("ascii", "replace"))
+        if rule is not None and rule.kind == "status":
+            await self._answer_with_error(client, rule)
+        else:
+            await self._pass(client, event, rule)
+        return bool(client.h11.our_state is h11.DONE and client.h11.their_state is h11.DONE)
+
+    async def _answer_with_error(self, client: Peer, rule: Rule) -> None:
+        await _forward_body(client, None, 0)
+        headers, body = error_answer(rule.params)
+        rule.strike()
+        self.counts["struck"] += 1
+        await client.send(h11.Response(status_code=rule.params.status, headers=headers))
+        await client.send(h11.Data(data=body))
+        await client.send(h11.EndOfMessage())
+
+    async def _pass(self, client: Peer, request: h11.Request, rule: Rule | None) -> None:
+        try:
+            async with asyncio.timeout(CONNECT_LIMIT_S):
+                reader, writer = await asyncio.open_connection(*self._upstream)
+        except (OSError, TimeoutError) as error:
+            self.counts["upstream_unreachable"] += 1
+            raise Gone(repr(error)) from error
+        server = Peer(h11.CLIENT, reader, writer)
+        exchange = Exchange(client, server, request, rule)
+        try:
+            await exchange.send_request()
+            await _while_there(client, exchange.send_answer())
+        except Gone:
+            self.counts["broken_off"] += 1
+            raise
+        finally:
+            self.counts["struck" if exchange.struck else "passed"] += 1
+            await server.close()
+
+
+class Exchange:
+    """One request passed on to the server, and its answer on the way back."""
+
+    def __init__(self, client: Peer, server: Peer, request: h11.Request, rule: Rule | None) -> None:
+        self._client = client
+        self._server = server
+        self._request = request
+        self._rule = rule
+        self._request_body = b""
+        self.struck = False
+
+    async def send_request(self) -> None:
+        """Head and body, as they come from the client."""
+        rule = self._rule
+        headers = passed_on(self._request.headers)
+        if rule is not None:  # a rule that looks into the body must be able to read it
+            headers = [
+                (name, value) for name, value in headers if name.lower() != b"accept-encoding"
+            ]
+        if header(self._request.headers, b"transfer-encoding"):
+            headers.append((b"Transfer-Encoding", b"chunked"))
+        headers.append((b"Connection", b"close"))
+        await self._server.send(
+            h11.Request(method=self._request.method, target=self._request.target, headers=headers)
+        )
+        keep = COLLECT_BYTES_MAX if rule is not None and rule.kind == "wrong_decision" else 0
+        self._request_body = await _forward_body(self._client, self._server, keep)
+
+    async def send_answer(self) -> None:
+        """The server's answer, struck by the rule if there is one that is due."""
+        response = await self._server.next_event(ANSWER_LIMIT_S)
+        while isinstance(response, h11.InformationalResponse):
+            response = await self._server.next_event(ANSWER_LIMIT_S)
+        if not isinstance(response, h11.Response):
+            raise Gone("the server closed without an answer")
+        streamed = header(response.headers, b"content-type").startswith(b"text/event-stream")
+        rule = self._rule
+        if rule is None or (rule.params.at_token is not None and not streamed):
+            await self._head(response, passed_on(response.headers))
+            await self._rest()
+        elif rule.kind == "delay":
+            await self._delayed(response, rule)
+        elif rule.kind == "stall":
+            await self._stalled(response, rule)
+        elif rule.kind == "truncate":
+            await self._truncated(response, rule)
+        else:
+            await self._rewritten(response, rule, streamed)
+
+    def _strike(self, rule: Rule) -> None:
+        self.struck = True
+        rule.strike()
+
+    async def _head(self, response: h11.Response, headers: Headers) -> None:
+        await self._client.send(
+            h11.Response(status_code=response.status_code, reason=response.reason, headers=headers)
+        )
+
+    async def _chunk(self) -> bytes | None:
+        """The next bytes of the answer; None at its end."""
+        event = await self._server.next_event(ANSWER_LIMIT_S)
+        if isinstance(event, h11.Data):
+            return bytes(event.data)
+        if isinstance(event, h11.EndOfMessage):
+            return None
+        raise Gone("the server broke its answer off")
+
+    async def _rest(self) -> None:
+        while (chunk := await self._chunk()) is not None:
+            await self._client.send(h11.Data(data=chunk))
+        await self._client.send(h11.EndOfMessage())
+
+    async def _delayed(self, response: h11.Response, rule: Rule) -> None:
+        await self._head(response, passed_on(response.headers))
+        first = await self._chunk()
+        if first is not None:
+            self._strike(rule)
+            await _held(rule, rule.params.delay_s)
+            await self._client.send(h11.Data(data=first))
+            await self._rest()
+        else:
+            await self._client.send(h11.EndOfMessage())
+
+    async def _stalled(self, response: h11.Response, rule: Rule) -> None:
+        await self._head(response, passed_on(response.headers))
+        mark = mark_of(rule.params)
+        while (chunk := await self._chunk()) is not None:
+            place = mark.before(chunk)
+            if place is None:
+                await self._client.send(h11.Data(data=chunk))
+                continue
+            if place:
+                await self._client.send(h11.Data(data=chunk[:place]))
+            self._strike(rule)
+            await _held(rule, rule.params.stall_s)
+            await self._client.send(h11.Data(data=chunk[place:]))
+            break
+        else:
+            await self._client.send(h11.EndOfMessage())
+            return
+        await self._rest()
+
+    async def _truncated(self, response: h11.Response, rule: Rule) -> None:
+        """Cut at the mark: with the length announced before, or as if it ended there."""
+        headers = passed_on(response.headers)
+        declared = header(response.headers, b"content-length")
+        honest_end = rule.params.length == "rewritten"
+        if honest_end and declared and rule.params.at_token is None:
+            size = min(int(declared), rule.params.at_byte)
+            headers = [*_without_length(headers), (b"Content-Length", b"%d" % size)]
+        elif honest_end:
+            headers = _without_length(headers)
+        await self._head(response, headers)
+        mark = mark_of(rule.params)
+        while (chunk := await self._chunk()) is not None:
+            place = mark.before(chunk)
+            kept = chunk if place is None else chunk[:place]
+            if kept:
+                await self._client.send(h11.Data(data=kept))
+            if place is not None:
+                self._strike(rule)
+                if not honest_end:
+                    raise Gone("cut by a rule")
+                break
+        await self._client.send(h11.EndOfMessage())
+
+    async def _rewritten(self, response: h11.Response, rule: Rule, streamed: bool) -> None:
+        body, ended = b"", False
+        while len(body) <= COLLECT_BYTES_MAX and not ended:
+            chunk = await self._chunk()
+            ended = chunk is None
+            body += chunk or b""
+        changed = None
+        if ended and response.status_code == 200:
+            changed = rewritten(rule, self._request_body, body, streamed=streamed)
+        headers = passed_on(response.headers)
+        if changed is not None:
+            self._strike(rule)
+            headers = [*_without_length(headers), (b"Content-Length", b"%d" % len(changed))]
+        await self._head(response, headers)
+        await self._client.send(h11.Data(data=body if changed is None else changed))
+        if ended:
+            await self._client.send(h11.EndOfMessage())
+        else:
+            await self._rest()
+
+
+def _without_length(headers: Headers) -> Headers:
+    return [(name, value) for name, value in headers if name.lower() != b"content-length"]
+
+
+async def _forward_body(client: Peer, server: Peer | None, keep_bytes: int) -> bytes:
+    """Pass the request's body on (None: drop it); its first `keep_bytes` bytes are returned."""
+    kept, size = b"", 0
+    while not isinstance(event := await client.next_event(IDLE_LIMIT_S), h11.EndOfMessage):
+        if not isinstance(event, h11.Data):
+            raise Gone("the client broke its request off")
+        size += len(event.data)
+        if size > REQUEST_BYTES_MAX:
+            raise Gone(f"a request of more than {REQUEST_BYTES_MAX} bytes")
+        kept += bytes(event.data)[: keep_bytes - len(kept)] if keep_bytes > len(kept) else b""
+        if server is not None:
+            await server.send(h11.Data(data=event.data))
+    if server is not None:
+        await server.send(h11.EndOfMessage())
+    return kept
+
+
+async def _held(rule: Rule, limit_s: float) -> None:
+    """Until the rule is removed, or `limit_s` is over (0: only the removal ends it)."""
+    try:
+        async with asyncio.timeout(limit_s or None):
+            await rule.released.wait()
+    except TimeoutError:
+        return
+
+
+async def _while_there(client: Peer, work: Any) -> None:
+    """Do `work`, but only for as long as the client is there: its slot must become free."""
+    answering = asyncio.ensure_future(work)
+    leaving = asyncio.ensure_future(client.wait_gone())
+    try:
+        await asyncio.wait({answering, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if not answering.done():
+            raise Gone("the client went away")
+        answering.result()
+    finally:
+        for task in (answering, leaving):
+            task.cancel()
+        await asyncio.gather(answering, leaving, return_exceptions=True)

@@ -1,5 +1,0 @@
-"""The wire: an HTTP proxy that breaks answers by rule, and a TCP proxy of last resort.
-
-Both are processes of their own beside the LLM server (`python -m chaos.wire`,
-`python -m chaos.wire.tcp`). They know nothing of runs, faults or stacks.
-"""

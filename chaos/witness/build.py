@@ -1,0 +1,72 @@
+"""Which sources a run of a target has. The only module here that knows all of them.
+
+Each source states its own `period_s`: what changes slowly, or costs much to ask, is not read at
+every sample (`reader.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from chaos.record.target import Target
+from chaos.stack.base import Endpoint
+from chaos.witness.base import Source
+from chaos.witness.draws import DrawCount
+from chaos.witness.files import Decisions, Disk, Folders, Logs
+from chaos.witness.gpu import GPUs, Report
+from chaos.witness.gpu_owners import Owners
+from chaos.witness.lives import ServiceLife
+from chaos.witness.llm import LLMGauges, LLMHealth, LLMProcess
+from chaos.witness.process import DETAILS_PERIOD_S, Harness, Host, WatcherProcess
+from chaos.witness.sockets import WatcherSockets
+from chaos.witness.temp_files import TempFiles
+
+_CANDIDATES_PERIOD_S = 1.0
+
+
+def build_sources(
+    target: Target,
+    workspace: Path,
+    direct_llm: Endpoint,
+    watcher_pid: Callable[[], int | None],
+    *,
+    services: Mapping[str, Callable[[], int | None]] | None = None,
+    details_period_s: float = DETAILS_PERIOD_S,
+    report: Report | None = None,
+) -> list[Source]:
+    """All sources for `target`, ready to be sampled.
+
+    `workspace` is the Watcher's working directory as the harness sees it, `direct_llm` the LLM
+    server itself (not the proxy), `watcher_pid` says which process the Watcher is now, and
+    `services` the same of others by name. Any of them may end and come back as another process.
+    `details_period_s`: how often the costlier half of the Watcher's process is read. `report`
+    takes what happens to the GPUs as events.
+    """
+    others = dict(services or {})
+    llm = LLMProcess(workspace / target.llm.events)
+    owners = Owners({"watcher": watcher_pid, "llm": llm.pid, **others})
+    queue = Folders.of_queue(workspace, target.queue)
+    return [
+        WatcherProcess(watcher_pid, details_period_s=details_period_s),
+        WatcherSockets(watcher_pid),
+        llm,
+        LLMHealth(direct_llm),
+        LLMGauges(direct_llm),
+        queue,
+        Decisions(workspace, target.decisions),
+        DrawCount(workspace, target.draws.path, target.draws.list),
+        Folders(
+            "candidates",
+            {"candidates.count": target.paths.policy_candidates},
+            workspace,
+            period_s=_CANDIDATES_PERIOD_S,
+        ),
+        Logs(workspace, target.paths.logs, target.error_patterns),
+        Disk(workspace),
+        TempFiles(workspace, queue.folders.values()),
+        Host(),
+        Harness(),
+        GPUs(owners, report),
+        *(ServiceLife(name, pid) for name, pid in others.items()),
+    ]

@@ -1,0 +1,88 @@
+"""`draws.count`: the number of draws in the history file, exact and cheap.
+
+The file is large and replaced as a whole for each new draw; decoding it every time would cost
+more than all other signals together. Knows no process and no endpoint.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from chaos.witness.base import SourceBase, Values, read_file, reason, stat, unchanged_key
+
+_PERIOD_S = 0.5
+_FILE_BYTES_MAX = 256 * 1024 * 1024
+
+
+class DrawCount(SourceBase):
+    """Counts draws; the file is read only when it has changed, decoded only where it has.
+
+    If a new version begins with all that stood up to the last draw, the decoder would be in
+    the same state there, so only the rest needs decoding. That holds for a file whose only key
+    is the list; any other is decoded whole each time.
+    """
+
+    def __init__(self, workspace: Path, path: str, list_field: str) -> None:
+        super().__init__("draws", _PERIOD_S)
+        self._path = str(workspace / path)
+        # Elements stay raw text: no object per draw.
+        fields = [("draws", list[msgspec.Raw])]
+        rename = {"draws": list_field}
+        only = msgspec.defstruct("OnlyDraws", fields, rename=rename, forbid_unknown_fields=True)
+        some = msgspec.defstruct("SomeDraws", fields, rename=rename)
+        self._decode_only: msgspec.json.Decoder[Any] = msgspec.json.Decoder(only)
+        self._decode_some: msgspec.json.Decoder[Any] = msgspec.json.Decoder(some)
+        self._opening = b"{%b:[null" % msgspec.json.encode(list_field)
+        self._key: tuple[int, ...] | None = None
+        self._count: int | None = None
+        self._head = b""  # the last version up to the end of its last draw, when usable
+        self._head_count = 0
+
+    def read(self, values: Values) -> None:
+        """Adds the count, or states why the file could not be counted."""
+        read_at_ns = time.time_ns()
+        try:
+            key = unchanged_key(stat(self._path), read_at_ns)
+            if key is None or key != self._key:
+                self._absent.clear()
+                self._key, self._count = key, None
+                self._count = self._count_draws(read_file(self._path, _FILE_BYTES_MAX))
+        except OSError as error:
+            self._key, self._count = None, None
+            self._absent["draws"] = reason(error)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            self._absent["draws"] = f"not a draw history: {error}"
+        if self._count is not None:
+            values["draws.count"] = self._count
+
+    def _count_draws(self, raw: bytes) -> int:
+        added = self._after_head(raw)
+        if added is None:
+            self._head, self._head_count = b"", 0
+            try:
+                added = self._decode_only.decode(raw).draws
+            except msgspec.ValidationError:  # there are other keys, or no list at all
+                return len(self._decode_some.decode(raw).draws)
+        count = self._head_count + len(added)
+        if added:
+            # Only white space and brackets follow the last draw: its last occurrence is it.
+            last = bytes(added[-1])
+            self._head, self._head_count = raw[: raw.rindex(last) + len(last)], count
+        return count
+
+    def _after_head(self, raw: bytes) -> list[msgspec.Raw] | None:
+        """The draws after the head, or None when the file is not the head and more draws."""
+        if not self._head or not raw.startswith(self._head):
+            return None
+        try:
+            # `null` stands for the draws of the head; what follows it are new ones.
+            rest: list[msgspec.Raw] = self._decode_only.decode(
+                self._opening + raw[len(self._head) :]
+            ).draws
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return None
+        return rest[1:]

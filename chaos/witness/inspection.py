@@ -1,0 +1,298 @@
+"""A close look at a Watcher's working directory and processes, for whoever has to explain them.
+
+One call, one plain snapshot: what is stuck in the queue and what is wrong with it, the last
+decisions and errors, the largest files, the volume, the processes, who holds GPU memory. Reads
+only, unless the Watcher may be asked for its top allocators (`memory_report.py`). Bounded in time
+and size; what a bound cut off is named in `cut`. Judges nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import stat as modes
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from chaos.record.request_file import defect
+from chaos.record.target import Target
+from chaos.witness import processes
+from chaos.witness.gpu_holders import gpu_holders
+from chaos.witness.memory_report import ask_memory
+
+NO_SPACE = ("No space left on device", "Errno 28", "ENOSPC")
+_TEXT_MAX = 300
+_NOT_ASKED = {"absent": "the Watcher was not asked for them (--deep asks)"}
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """How far the look goes."""
+
+    seconds: float
+    entries: int  # files and folders walked
+    requests: int  # stuck requests parsed
+    request_bytes: int  # of each, at most
+    tail_bytes: int  # of the decision log and of each log
+    lines: int  # kept of each
+    deep: bool = False
+
+
+QUICK = Bounds(2.0, 20_000, 50, 1 << 20, 1 << 17, 10)
+DEEP = Bounds(20.0, 500_000, 2000, 1 << 24, 1 << 22, 50, deep=True)
+
+
+def inspect(
+    target: Target,
+    workspace: Path,
+    *,
+    why: str,
+    roles: Mapping[str, Sequence[int]] | None = None,
+    bounds: Bounds = QUICK,
+    ask: bool = False,
+    watcher: int | None = None,
+) -> dict[str, Any]:
+    """The snapshot. `roles` names processes that are known; others are found by their folder.
+
+    With `ask`, process `watcher` is asked for its top allocators where the target declares how.
+    Times in Unix seconds, sizes in bytes. Never raises for what it finds; what cannot be read is
+    said in its place.
+    """
+    look = _Look(target, workspace, bounds)
+    return {
+        "why": why,
+        "workspace": str(workspace),
+        "time_s": round(time.time(), 3),
+        "queue": look.queue(),
+        "decisions": look.decisions(),
+        "errors": look.errors(),
+        "volume": look.volume(),
+        "files": look.files(),
+        "halt_flag": (workspace / target.halt.flag).exists(),
+        "status": look.status(),
+        "processes": look.processes(roles or {}),
+        "listening": look.listening(),
+        "gpu": gpu_holders(),
+        "memory": ask_memory(target.inspection, workspace, watcher) if ask else _NOT_ASKED,
+        "cut": look.cut,
+    }
+
+
+class _Look:
+    """One look, with its deadline; `cut` collects what the bounds left out."""
+
+    def __init__(self, target: Target, workspace: Path, bounds: Bounds) -> None:
+        self._target = target
+        self._workspace = workspace
+        self._bounds = bounds
+        self._until_s = time.monotonic() + bounds.seconds
+        self.cut: list[str] = []
+
+    def _over(self, what: str) -> bool:
+        if time.monotonic() < self._until_s:
+            return False
+        self._note(f"{what}: no time left after {self._bounds.seconds:g} s")
+        return True
+
+    def _note(self, text: str) -> None:
+        if text not in self.cut:
+            self.cut.append(text)
+
+    # -- queue --------------------------------------------------------------------------------
+
+    def queue(self) -> dict[str, Any]:
+        """How many requests are where, and each one that is not done, parsed."""
+        queue = self._target.queue
+        parts = {
+            "pending": queue.pending,
+            "claimed": queue.claimed,
+            "quarantined": queue.quarantined,
+        }
+        found = {part: self._names(pattern) for part, pattern in parts.items()}
+        aside = set(found["quarantined"])
+        found["quarantined"] = [
+            name for name in found["quarantined"] if name.removesuffix(".reason.json") not in aside
+            or not name.endswith(".reason.json")
+        ]  # fmt: skip
+        counts = {part: len(paths) for part, paths in found.items()}
+        stuck = [
+            self._request(part, path)
+            for part, paths in found.items()
+            for path in paths[: self._bounds.requests]
+            if not self._over("requests")
+        ]
+        for part, paths in found.items():
+            if len(paths) > self._bounds.requests:
+                self._note(f"{part}: {self._bounds.requests} of {len(paths)} requests parsed")
+        return {**counts, "archived": len(self._names(queue.archived)), "stuck": stuck}
+
+    def _names(self, pattern: str) -> list[str]:
+        """Paths (relative) that match, by name; hidden ones and folders are left out."""
+        try:
+            paths = [p for p in self._workspace.glob(pattern) if not p.name.startswith(".")]
+            return sorted(str(p.relative_to(self._workspace)) for p in paths if not p.is_dir())
+        except OSError as error:
+            self._note(f"{pattern}: {error.strerror}")
+            return []
+
+    def _request(self, part: str, path: str) -> dict[str, Any]:
+        entry: dict[str, Any] = {"part": part, "path": path}
+        full = self._workspace / path
+        try:
+            status = full.stat()
+            entry |= {
+                "bytes": status.st_size,
+                "mode": f"{status.st_mode & 0o7777:04o}",
+                "modified_s": round(status.st_mtime, 3),
+            }
+            if not modes.S_ISREG(status.st_mode):  # a pipe would keep whoever opens it
+                return entry | {"defect": "not a regular file"}
+            with full.open("rb") as stream:
+                content = stream.read(self._bounds.request_bytes)
+        except OSError as error:
+            return entry | {"defect": f"cannot be read: {error.strerror}"}
+        if status.st_size > len(content):
+            return entry | {"defect": f"larger than a request can be ({status.st_size} bytes)"}
+        return entry | {"defect": defect(content, self._target.queue.type_field)}
+
+    # -- files --------------------------------------------------------------------------------
+
+    def decisions(self) -> dict[str, Any]:
+        """The last lines of the decision log, and when it was last written."""
+        path = self._target.decisions.path
+        full = self._workspace / path
+        try:
+            modified_s = full.stat().st_mtime
+        except OSError as error:
+            return {"path": path, "absent": str(error.strerror)}
+        lines = self._tail(full)
+        return {
+            "path": path,
+            "modified_s": round(modified_s, 3),
+            "tail": [line[:4096] for line in lines[-self._bounds.lines :]],
+        }
+
+    def errors(self) -> list[dict[str, str]]:
+        """The last lines of each log that look like errors."""
+        patterns = [*self._target.error_patterns, *NO_SPACE, "ERROR", "CRITICAL", "MemoryError"]
+        logs = sorted({p for glob in [*self._target.paths.logs, "logs/*.log"]
+                       for p in self._names(glob)})  # fmt: skip
+        found = []
+        for path in logs:
+            if self._over("logs"):
+                break
+            hits: deque[str] = deque(maxlen=self._bounds.lines)
+            lines = self._tail(self._workspace / path)
+            hits.extend(line for line in lines if any(word in line for word in patterns))
+            found += [{"path": path, "text": line[:_TEXT_MAX]} for line in hits]
+        return found
+
+    def _tail(self, path: Path) -> list[str]:
+        try:
+            with path.open("rb") as stream:
+                size = stream.seek(0, os.SEEK_END)
+                start = max(0, size - self._bounds.tail_bytes)
+                stream.seek(start)
+                content = stream.read(self._bounds.tail_bytes)
+        except OSError as error:
+            self._note(f"{path.name}: {error.strerror}")
+            return []
+        lines = content.decode("utf-8", errors="replace").splitlines()
+        return lines[1:] if start else lines  # the first one is half a line
+
+    def volume(self) -> dict[str, Any]:
+        """The volume of the working directory."""
+        try:
+            volume = os.statvfs(self._workspace)
+        except OSError as error:
+            return {"absent": str(error.strerror)}
+        return {
+            "total_bytes": volume.f_blocks * volume.f_frsize,
+            "free_bytes": volume.f_bavail * volume.f_frsize,
+            "free_inodes": volume.f_favail,
+        }
+
+    def files(self) -> dict[str, Any]:
+        """The largest files, and the size of each folder at the top."""
+        sizes: list[tuple[int, str]] = []
+        folders: dict[str, list[int]] = {}
+        walked = 0
+        for root, inner, names in os.walk(self._workspace):
+            inner.sort()
+            relative = Path(root).relative_to(self._workspace)
+            top = relative.parts[0] if relative.parts else "."
+            for name in names:
+                walked += 1
+                if walked > self._bounds.entries or self._over("files"):
+                    self._note(f"files: {walked - 1} walked, there are more")
+                    return self._ranked(sizes, folders)
+                try:
+                    size = os.lstat(os.path.join(root, name)).st_size  # noqa: PTH118
+                except OSError:
+                    continue  # gone meanwhile
+                sizes.append((size, str(relative / name)))
+                entry = folders.setdefault(top, [0, 0])
+                entry[0] += size
+                entry[1] += 1
+        return self._ranked(sizes, folders)
+
+    def _ranked(
+        self, sizes: list[tuple[int, str]], folders: dict[str, list[int]]
+    ) -> dict[str, Any]:
+        largest = sorted(sizes, reverse=True)[: self._bounds.lines]
+        by_size = sorted(folders.items(), key=lambda item: (-item[1][0], item[0]))
+        return {
+            "largest": [{"path": path, "bytes": size} for size, path in largest],
+            "folders": [
+                {"path": name, "bytes": size, "files": count}
+                for name, (size, count) in by_size[: self._bounds.lines]
+            ],
+        }
+
+    def status(self) -> str:
+        """What the Watcher's own ready file says, as text."""
+        name = self._target.watcher.ready_file
+        try:
+            return (self._workspace / name).read_text("utf-8", "replace")[:2000] if name else ""
+        except OSError:
+            return ""
+
+    # -- processes ----------------------------------------------------------------------------
+
+    def processes(self, roles: Mapping[str, Sequence[int]]) -> list[dict[str, Any]]:
+        """Known processes by their role, and those that work in the directory."""
+        known: dict[int, str] = {}
+        for role, pids in roles.items():
+            for pid in pids:  # one that is listed twice has the role that comes first
+                known.setdefault(pid, role)
+        for pid in processes.working_in(self._workspace):
+            known.setdefault(pid, self._role(processes.command_of(pid)))
+        seen = []
+        for pid, role in sorted(known.items()):
+            if pid == os.getpid() or self._over("processes"):
+                continue
+            found = processes.look(pid, role, deep=self._bounds.deep)
+            if found is not None:
+                seen.append(found)
+        return seen
+
+    def _role(self, command: str) -> str:
+        """Watcher or injector by the words that start it; anything else is a companion."""
+        for role in ("watcher", "injector"):
+            words = [w for w in getattr(self._target, role).start if not w.startswith("{")]
+            if words and all(word in command.split() for word in words):
+                return role
+        return "other"
+
+    def listening(self) -> dict[str, bool]:
+        """Which of the LLM's addresses somebody listens on."""
+        llm = self._target.llm
+        found = {}
+        for name, address in (("endpoint", llm.endpoint), ("upstream", llm.upstream)):
+            port = address.rpartition(":")[2]
+            if port.isdigit():
+                found[name] = processes.listening(int(port))
+        return found

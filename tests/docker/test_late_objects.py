@@ -1,0 +1,108 @@
+"""What the engine makes after its asker was cut off is removed all the same.
+
+The engine is a stand-in that shows a network only at a later look, as a real one does that had been
+asked for it by a compose which was killed then.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from docker import DockerClient
+from msgspec.structs import replace
+
+from chaos.base.exitcode import ExitCode
+from chaos.record.rundir import RunDir
+from chaos.runner.clean import clean
+from chaos.runner.containers import leftovers
+from chaos.runner.containers.settings import Settings
+from chaos.stack.docker import engine, objects
+from chaos.stack.docker.pod import SERVICES, Pod
+from tests.docker.running import some_settings
+
+
+class Engine:
+    """One that has `services`, and a network from the look numbered `late` on."""
+
+    def __init__(self, late: int | None = None, services: tuple[str, ...] = ()) -> None:
+        self.api = self
+        self._late = late
+        self._services = list(services)
+        self.looks = 0
+
+    def containers(self, **_: object) -> list[dict[str, Any]]:
+        label = "com.docker.compose.service"
+        return [{"Id": s, "Names": [s], "Labels": {label: s}} for s in self._services]
+
+    def networks(self, **_: object) -> list[dict[str, Any]]:
+        self.looks += 1
+        there = self._late is not None and self.looks >= self._late
+        return [{"Id": "n", "Name": "the_pod"}] if there else []
+
+    def volumes(self, _only: object) -> dict[str, None]:
+        return {"Volumes": None}
+
+    def remove_container(self, name: str, **_: object) -> None:
+        self._services.remove(name)
+
+    def remove_network(self, _name: str) -> None:
+        self._late = None
+
+    def close(self) -> None:
+        pass
+
+
+def client(made: Engine) -> DockerClient:
+    return cast(DockerClient, made)
+
+
+def cut_off(_only: object) -> None:
+    raise objects.Unanswered("cut off")
+
+
+def test_a_network_that_comes_late_is_removed(tmp_path: Path) -> None:
+    late = Engine(late=8)
+    pod = Pod(client(late), "run", tmp_path)
+    with pytest.raises(objects.Unanswered):
+        pod.make(cut_off)
+    said: list[str] = []
+    assert objects.remove_all(client(Engine(late=8)), "run", said.append, unanswered=True) == []
+    assert said[1:] == ["network the_pod removed"]
+    assert pod.remove() == []
+    assert late.networks() == [] and late.looks > 8
+
+
+def test_nobody_waits_for_what_was_answered(tmp_path: Path) -> None:
+    whole = Engine(services=SERVICES)
+    pod = Pod(client(whole), "run", tmp_path)
+    assert pod.remove() == []
+    assert whole.looks == 2  # one to remove, one to see that nothing is left
+
+
+def test_clean_waits_for_a_pod_that_was_in_the_making(
+    run: RunDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And notes that nothing is left: the next one asks no engine."""
+    late = Engine(late=8, services=SERVICES[:1])
+    monkeypatch.setattr(engine, "connect", lambda *_: client(late))
+    some_settings().write(run)
+    assert clean(str(run.path), run.path.parent) == ExitCode.PASS
+    assert late.networks() == [] and late.looks > 8
+    assert Settings.read(run).removed
+    looks = late.looks
+    assert leftovers.remove(run, print) == [] and late.looks == looks
+
+
+def test_clean_does_not_wait_for_a_whole_pod(run: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = Engine(services=(*SERVICES, "a_clone"))
+    monkeypatch.setattr(engine, "connect", lambda *_: client(whole))
+    some_settings().write(run)
+    assert leftovers.remove(run, print) == []
+    assert whole.looks == 2
+
+
+def test_a_removed_run_asks_no_engine(run: RunDir) -> None:
+    replace(some_settings(), engine="unix:///nowhere/docker.sock", removed=True).write(run)
+    assert leftovers.remove(run, print) == []

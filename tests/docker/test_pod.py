@@ -1,0 +1,67 @@
+"""A container made anew like another one of the pod, without what the engine would refuse."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+from typing import cast
+
+import pytest
+from docker import DockerClient
+from docker.errors import NotFound
+
+from chaos.stack.docker.images import Image
+from chaos.stack.docker.pod import Pod, _config_of
+
+
+@pytest.mark.parametrize(("limit_s", "asked_s"), [(-1.0, 1), (0.0, 1), (0.2, 1), (7.1, 8)])
+def test_a_wait_without_time_left_is_a_short_one(
+    limit_s: float, asked_s: int, tmp_path: Path
+) -> None:
+    """A run interrupted before its first command has none left. The client is a stand-in that
+    refuses what the SDK refuses.
+    """
+
+    class Client:
+        def __init__(self) -> None:
+            self.api = self
+            self.asked: list[int] = []
+
+        def wait(self, _container: str, *, timeout: int) -> dict[str, int]:
+            if timeout <= 0:
+                raise ValueError("the timeout cannot be set to a value less than or equal to 0")
+            self.asked.append(timeout)
+            return {"StatusCode": 3}
+
+    client = Client()
+    assert Pod(cast(DockerClient, client), "run", tmp_path)._waited("one", limit_s) == 3
+    assert client.asked == [asked_s]
+
+
+@pytest.mark.docker
+@pytest.mark.slow
+def test_a_container_of_an_image_with_ports_can_be_cloned(
+    client: DockerClient, built: dict[str, Image]
+) -> None:
+    """The engine tells an image's ports with the container's, and takes none in a shared network.
+
+    A Watcher of one's own (CHAOS_WATCHER_IMAGE) may have an EXPOSE.
+    """
+    image = built["toxiproxy"].reference
+    assert client.images.get(image).attrs["Config"]["ExposedPorts"]
+    api = client.api
+    made: list[str] = []
+    try:
+        holder = client.containers.run(
+            image, entrypoint=["sleep", "600"], detach=True, network_mode="none"
+        )
+        made.append(str(holder.id))
+        first = client.containers.create(image, network_mode=f"container:{holder.id}")
+        made.append(str(first.id))
+        config = _config_of(api.inspect_container(first.id), "second", ["true"])
+        assert config["Labels"]["com.docker.compose.service"] == "second"
+        made.append(str(api.create_container_from_config(config)["Id"]))  # type: ignore[no-untyped-call]
+    finally:
+        for one in reversed(made):
+            with suppress(NotFound):
+                api.remove_container(one, force=True, v=True)

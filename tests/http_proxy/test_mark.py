@@ -1,0 +1,38 @@
+"""A mark lies at the same place however the body is cut into chunks."""
+
+from __future__ import annotations
+
+import pytest
+
+from chaos.stack.http_proxy.mark import ByteMark, EventMark, Mark
+
+STREAM = b": hello\n\ndata: one\n\ndata: two\r\n\r\ndata: a\ndata: b\n\nid: 7\n\ndata: last\n\n"
+# After which bytes 0, 1, 2, 3 and 4 events are over (a block without data is none).
+PLACES = [
+    0,
+    STREAM.index(b"data: two"),
+    STREAM.index(b"data: a"),
+    STREAM.index(b"id: 7"),
+    None,  # the last event ends with the body: nothing would be lost
+]
+
+
+def place(mark: Mark, body: bytes, size: int) -> int | None:
+    for start in range(0, len(body), size):
+        found = mark.before(body[start : start + size])
+        if found is not None:
+            return start + found
+    return None
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 8, 13, 1000])
+@pytest.mark.parametrize("count", range(5))
+def test_events(size: int, count: int) -> None:
+    assert place(EventMark(count), STREAM, size) == PLACES[count]
+
+
+@pytest.mark.parametrize("size", [1, 3, 1000])
+def test_bytes(size: int) -> None:
+    assert place(ByteMark(0), b"abcdef", size) == 0
+    assert place(ByteMark(4), b"abcdef", size) == 4
+    assert place(ByteMark(6), b"abcdef", size) is None

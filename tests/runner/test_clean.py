@@ -1,0 +1,175 @@
+"""`chaos clean` ends only what carries the run's mark, and leaves living runs alone."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from chaos.base.errors import ChaosError
+from chaos.cli.main import main
+from chaos.faults.ledger import Ledger, Open
+from chaos.record.owner import RUN_ID_VARIABLE, claim
+from chaos.record.rundir import RunDir, create
+from chaos.runner.clean import clean
+
+SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
+
+
+def made(root: Path) -> RunDir:
+    run = create(root, "soak_c", 1)
+    run.write_json(run.config, {})
+    return run
+
+
+def test_marked_processes_end_and_foreign_ones_live(tmp_path: Path) -> None:
+    run = made(tmp_path)
+    ours = subprocess.Popen(SLEEP, env={**os.environ, RUN_ID_VARIABLE: run.run_id})
+    foreign = subprocess.Popen(SLEEP, env={**os.environ, RUN_ID_VARIABLE: run.run_id + "x"})
+    try:
+        said: list[str] = []
+        assert clean(None, tmp_path, said.append) == 0
+        ours.wait(5)  # (ended, and reaped by clean, which is its parent here)
+        assert foreign.poll() is None
+        assert any(str(ours.pid) in line for line in said)
+    finally:
+        for process in (ours, foreign):
+            process.kill()
+            process.wait()
+
+
+def test_a_living_run_is_left_alone(tmp_path: Path) -> None:
+    run = made(tmp_path)
+    claim(run)  # this very process
+    Ledger(run.ledger).open(Open("f001", "llm_timeout", "stack", {}))
+    said: list[str] = []
+    assert clean(str(run.path), tmp_path, said.append) == 0
+    assert len(Ledger(run.ledger).open_entries()) == 1
+    assert "still running" in said[0]
+
+
+def test_open_entries_of_a_dead_run_are_closed_once(tmp_path: Path) -> None:
+    run = made(tmp_path)
+    Ledger(run.ledger).open(Open("f001", "llm_timeout", "stack", {"toxic": "t"}))
+    said: list[str] = []
+    assert clean(None, tmp_path, said.append) == 0
+    assert Ledger(run.ledger).open_entries() == []
+    assert any("f001" in line for line in said)
+    said.clear()
+    assert clean(None, tmp_path, said.append) == 0
+    assert not any("f001" in line for line in said)
+
+
+def test_one_failed_undo_does_not_stop_the_others(tmp_path: Path) -> None:
+    """A fault whose kind is not known any more cannot be undone; the next one still is."""
+    run = made(tmp_path)
+    ledger = Ledger(run.ledger)
+    ledger.open(Open("f001", "no_such_kind", "host", {}))
+    ledger.open(Open("f002", "llm_timeout", "stack", {}))
+    said: list[str] = []
+    assert clean(None, tmp_path, said.append) == 6
+    assert [entry.fault_id for entry in ledger.open_entries()] == ["f001"]
+
+
+def test_the_workspace_of_a_run_without_a_sandbox_is_removed(tmp_path: Path) -> None:
+    run = made(tmp_path)
+    (run.path / "workspace" / "logs").mkdir(parents=True)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    other = made(tmp_path)
+    (other.path / "workspace").symlink_to(elsewhere)
+    said: list[str] = []
+    assert clean(None, tmp_path, said.append) == 0
+    assert not (run.path / "workspace").exists()
+    assert elsewhere.is_dir(), "a link is not followed"
+    assert sum("removed" in line for line in said) == 1
+
+
+def test_a_folder_of_runs_that_is_not_there_is_no_clean_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Only the default one may be missing: there just was no run yet."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "README.md").write_text("no folder")
+    for name in ("typo", "README.md"):
+        assert main(["clean", "--runs", name]) == 2
+        assert f"--runs {name}: " in capsys.readouterr().err
+    assert main(["clean"]) == 0
+    assert "there are no runs under runs" in capsys.readouterr().out
+
+
+def test_a_run_that_has_lost_its_config_is_cleaned(tmp_path: Path) -> None:
+    for reference in (None, "by name"):
+        run = made(tmp_path)
+        run.config.unlink()
+        Ledger(run.ledger).open(Open("f001", "llm_timeout", "stack", {}))
+        assert clean(reference and str(run.path), tmp_path, lambda _: None) == 0
+        assert Ledger(run.ledger).open_entries() == []
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [b'{"a":1}\n', b"\xff\xfe\x00\n", b"\r\r\n", b"[" * 100_000 + b"\n", b"\n", None],
+    ids=["foreign", "binary", "returns", "deep", "empty", "folder"],
+)
+def test_a_ledger_that_cannot_be_read_is_said_and_stops_nothing(
+    tmp_path: Path, damage: bytes | None
+) -> None:
+    broken, whole = sorted((made(tmp_path), made(tmp_path)), key=lambda run: run.path)
+    for run in (broken, whole):
+        Ledger(run.ledger).open(Open("f001", "llm_timeout", "stack", {}))
+    if damage is None:
+        broken.ledger.unlink()
+        broken.ledger.mkdir()
+    else:
+        opened = broken.ledger.read_bytes().replace(b"f001", b"f002")
+        broken.ledger.write_bytes(broken.ledger.read_bytes() + damage + opened)
+    said: list[str] = []
+    assert clean(None, tmp_path, said.append) == 6
+    (unread,) = [line for line in said if line.startswith("could not undo")]
+    assert str(broken.ledger) in unread and "next: " in unread
+    assert Ledger(whole.ledger).open_entries() == []
+    if damage is not None:
+        assert f"{broken.ledger}:2: " in unread
+        assert Ledger(broken.ledger).read()[0] == [], "what can be read is undone"
+    with pytest.raises(ChaosError, match="cannot be read"):
+        Ledger(broken.ledger).open_entries()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xff\xfe",
+        b"{}",
+        b'{"pid": "x", "started_s": 1}',
+        b'{"pid": 1e999, "started_s": 1}',
+        b'{"pid": -5, "started_s": 0}',
+        b'{"pid": [], "started_s": 1}',
+        b"[" * 100_000,
+    ],
+)
+def test_a_run_of_which_nobody_knows_who_runs_it_is_left_alone_and_said(
+    tmp_path: Path, content: bytes
+) -> None:
+    unknown, whole = sorted((made(tmp_path), made(tmp_path)), key=lambda run: run.path)
+    for run in (unknown, whole):
+        Ledger(run.ledger).open(Open("f001", "llm_timeout", "stack", {}))
+    (unknown.path / "owner.json").write_bytes(content)
+    said: list[str] = []
+    assert clean(None, tmp_path, said.append) == 6
+    assert any("owner.json" in line and "next: " in line for line in said)
+    assert len(Ledger(unknown.ledger).open_entries()) == 1
+    assert Ledger(whole.ledger).open_entries() == []
+
+
+def test_a_torn_line_spoils_no_line_after_it(tmp_path: Path) -> None:
+    run = made(tmp_path)
+    ledger = Ledger(run.ledger)
+    ledger.open(Open("f001", "llm_timeout", "stack", {}))
+    run.ledger.write_bytes(run.ledger.read_bytes() + b'{"entry":"open","fault_')
+    for _ in range(2):
+        assert clean(None, tmp_path, lambda _: None) == 0
+        assert ledger.open_entries() == []

@@ -1,0 +1,176 @@
+"""Signals of files: queue folders, decision log, draws, disk."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from chaos.record.target import Target
+from chaos.witness.base import Source, Values
+from chaos.witness.draws import DrawCount
+from chaos.witness.files import Decisions, Disk, Folders
+
+
+def read(source: Source) -> Values:
+    values: Values = {}
+    source.read(values)
+    return values
+
+
+def test_queue_counts_follow_every_change(workspace: Path, target: Target) -> None:
+    """Each folder's count is right after each change, however quickly changes come."""
+    source = Folders.of_queue(workspace, target.queue)
+    requests = workspace / "watcher_requests"
+    for number in range(30):
+        (requests / f"r{number}.json").write_text("{}")
+        assert read(source)["queue.pending"] == number + 1
+    for number in range(30):
+        name = f"r{number}.json"
+        (requests / name).rename(requests / "claimed" / name)
+        assert read(source)["queue.claimed"] == 1
+        (requests / "claimed" / name).rename(requests / "archive" / name)
+        values = read(source)
+        assert (values["queue.pending"], values["queue.archived"]) == (29 - number, number + 1)
+
+
+def test_queue_ignores_what_is_not_a_request(workspace: Path, target: Target) -> None:
+    """Hidden files, parts being written and other names do not count; like in a shell."""
+    requests = workspace / "watcher_requests"
+    for name in (".r1.json", "r2.json.part", "notes.txt", "r3.json"):
+        (requests / name).write_text("{}")
+    source = Folders.of_queue(workspace, target.queue)
+    assert read(source)["queue.pending"] == 1
+    (requests / ".r1.json").unlink()
+    assert read(source)["queue.pending"] == 1
+
+
+def test_quarantine_counts_requests_not_reasons(workspace: Path, target: Target) -> None:
+    """A quarantined request and the file with its reason are one, not two."""
+    folder = workspace / "watcher_requests" / "quarantine"
+    for name in ("a.json", "a.json.reason.json", "b.bin", "b.bin.reason.json", "c.json"):
+        (folder / name).write_text("{}")
+    assert read(Folders.of_queue(workspace, target.queue))["queue.quarantined"] == 3
+
+
+def test_a_missing_folder_is_absent_the_others_are_not(workspace: Path, target: Target) -> None:
+    """One missing folder leaves out one key."""
+    source = Folders.of_queue(workspace, target.queue)
+    assert read(source)["queue.quarantined"] == 0
+    (workspace / "watcher_requests" / "quarantine").rmdir()
+    values = read(source)
+    assert "queue.quarantined" not in values and values["queue.archived"] == 0
+    assert list(source.absences()) == ["queue.quarantined"]
+
+
+def decision(number: int, **fields: object) -> str:
+    return json.dumps({"decision_id": number, "status": "COMPLETED", **fields}) + "\n"
+
+
+def test_decisions_are_counted_by_meaning(workspace: Path, target: Target) -> None:
+    """Completed and fallback are read from their fields, not from words anywhere in the line."""
+    log = workspace / target.decisions.path
+    log.write_text(
+        decision(1)
+        + decision(2, heuristic_fallback=True)
+        + decision(3, status="FAILED", reason="not COMPLETED")
+        + decision(4, heuristic_fallback=False)
+    )
+    assert read(Decisions(workspace, target.decisions)) == {
+        "decisions.lines": 4,
+        "decisions.completed": 3,
+        "decisions.fallbacks": 1,
+    }
+
+
+def test_a_torn_line_counts_once_when_it_is_whole(workspace: Path, target: Target) -> None:
+    """However a line arrives in pieces, it counts exactly once, and only when it has ended."""
+    source = Decisions(workspace, target.decisions)
+    line = decision(1, note="é")
+    with (workspace / target.decisions.path).open("wb", buffering=0) as log:
+        for byte in line.encode()[:-1]:
+            log.write(bytes([byte]))
+            assert read(source)["decisions.lines"] == 0
+        log.write(b"\n" + decision(2).encode()[:10])
+        values = read(source)
+        assert (values["decisions.lines"], values["decisions.completed"]) == (1, 1)
+        assert "decisions.unreadable" not in values
+        log.write(decision(2).encode()[10:])
+        assert read(source)["decisions.completed"] == 2
+
+
+def test_an_unreadable_line_is_stated(workspace: Path, target: Target) -> None:
+    """Garbage in the log is counted as such; the lines around it still count."""
+    (workspace / target.decisions.path).write_bytes(
+        decision(1).encode() + b'{"status": "COM\xff\n' + b"[1]\n" + decision(2).encode()
+    )
+    values = read(Decisions(workspace, target.decisions))
+    assert (values["decisions.lines"], values["decisions.completed"]) == (4, 2)
+    assert values["decisions.unreadable"] == 2
+
+
+def test_a_replaced_or_emptied_decision_log_is_read_anew(workspace: Path, target: Target) -> None:
+    """Counts describe the log as it is now."""
+    log = workspace / target.decisions.path
+    source = Decisions(workspace, target.decisions)
+    assert read(source) == {} and "decisions" in source.absences()
+    log.write_text(decision(1) + decision(2))
+    assert read(source)["decisions.lines"] == 2
+    log.write_text(decision(1))
+    assert read(source)["decisions.lines"] == 1
+    other = log.with_name("other")
+    other.write_text(decision(1) + decision(2) + decision(3))
+    other.replace(log)
+    assert read(source)["decisions.lines"] == 3
+
+
+def test_a_backlog_is_read_in_bounded_steps(workspace: Path, target: Target) -> None:
+    """A log of any size is counted exactly, over several samples."""
+    lines = 9000
+    (workspace / target.decisions.path).write_text(
+        "".join(decision(number, padding="x" * 250) for number in range(lines))
+    )
+    source = Decisions(workspace, target.decisions)
+    counts = [read(source)["decisions.completed"] for _ in range(4)]
+    assert counts[-1] == lines
+    assert counts[0] != lines
+
+
+def replace_draws(workspace: Path, content: str) -> None:
+    part = workspace / "part"
+    part.write_text(content)
+    part.replace(workspace / "lottery_history.json")
+
+
+def test_draw_count_is_exact_for_every_version(workspace: Path) -> None:
+    """Appended, shortened, changed, pretty-printed, with other keys: always the true number."""
+    source = DrawCount(workspace, "lottery_history.json", "draws")
+    draws = [{"value": number, "note": "]}, {"} for number in range(50)]
+    versions = [json.dumps({"draws": draws[:n]}) for n in (0, 1, 2, 2, 5, 50, 49, 48, 50)]
+    versions += [json.dumps({"draws": draws[:n]}, indent=1) for n in (10, 11, 12)]
+    versions += [json.dumps({"draws": draws[:n], "other": draws[:n]}) for n in (3, 4, 4)]
+    versions += [json.dumps({"other": [], "draws": draws[:n]}) for n in (5, 6)]
+    versions += [json.dumps({"draws": list(range(n))}) for n in (3, 4, 11, 12)]
+    versions += ['{"draws": [5]}', '{"draws": [57]}', '{"draws": [57, 5]}']
+    for version in versions:
+        replace_draws(workspace, version)
+        assert read(source)["draws.count"] == len(json.loads(version)["draws"])
+
+
+def test_a_broken_draw_history_is_absent_until_it_is_whole(workspace: Path) -> None:
+    """No count is claimed for a file that cannot be read."""
+    source = DrawCount(workspace, "lottery_history.json", "draws")
+    assert read(source) == {} and "draws" in source.absences()
+    whole = json.dumps({"draws": [{"value": 1}, {"value": 2}]})
+    for broken in (whole[:-5], "", "[]", '{"draws": 3}', whole + "x"):
+        replace_draws(workspace, broken)
+        assert read(source) == {}
+        assert "not a draw history" in source.absences()["draws"]
+        replace_draws(workspace, whole)
+        assert read(source)["draws.count"] == 2
+        assert source.absences() == {}
+
+
+def test_disk_follows_what_is_written(workspace: Path) -> None:
+    """Used and free describe the workspace's volume."""
+    values = read(Disk(workspace))
+    assert values["disk.workspace_free_bytes"] and values["disk.workspace_used_bytes"]

@@ -1,0 +1,291 @@
+"""LLM signals against sockets that behave as llama-server does when it is well, or not."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import socketserver
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from chaos.stack.base import Endpoint
+from chaos.witness.base import Source, Values
+from chaos.witness.llm import LLMGauges, LLMHealth, LLMProcess
+
+METRICS = b"# TYPE x gauge\nllamacpp:requests_processing 2\nllamacpp:requests_deferred 5\n"
+
+
+def answer(status: str, body: bytes, extra: str = "") -> bytes:
+    head = f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n{extra}\r\n"
+    return head.encode() + body
+
+
+OK = answer("200 OK", b'{"status":"ok"}')
+LOADING = answer("503 Service Unavailable", b'{"error":{"message":"Loading model"}}')
+
+
+class StandIn:
+    """Stands for an LLM server: answers each GET with `reply`, or holds it while `hung`."""
+
+    def __init__(self) -> None:
+        self.reply = OK
+        self.close_after_reply = False
+        self.flowing = threading.Event()
+        self.flowing.set()
+        self.requests: list[bytes] = []
+        self.connections = 0
+        outer = self
+
+        class Handler(socketserver.StreamRequestHandler):
+            def handle(self) -> None:
+                outer.connections += 1
+                while line := self.rfile.readline():
+                    while self.rfile.readline().strip():
+                        pass
+                    outer.requests.append(line)
+                    outer.flowing.wait(20)
+                    self.wfile.write(outer.reply)
+                    if outer.close_after_reply:
+                        return
+
+        class Server(socketserver.ThreadingTCPServer):
+            daemon_threads = True
+            allow_reuse_address = True
+
+            def handle_error(self, request: object, client_address: object) -> None:
+                """Stay quiet: a test that ends closes its connections."""
+
+        self._server = Server(("127.0.0.1", 0), Handler)
+        self.endpoint = Endpoint("127.0.0.1", self._server.server_address[1])
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
+        self._thread.start()
+
+    def close(self) -> None:
+        self.flowing.set()
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(5)
+
+
+@pytest.fixture
+def server() -> Iterator[StandIn]:
+    stand_in = StandIn()
+    yield stand_in
+    stand_in.close()
+
+
+def read(source: Source) -> Values:
+    values: Values = {}
+    source.read(values)
+    return values
+
+
+def until(source: Source, met: Callable[[Values], bool], limit_s: float = 20.0) -> Values:
+    """Samples until `met`; fails with the last sample at the limit."""
+    end_s = time.monotonic() + limit_s
+    while True:
+        values = read(source)
+        if met(values):
+            return values
+        assert time.monotonic() < end_s, (values, source.absences())
+        time.sleep(0.01)
+
+
+def becomes(source: Source, state: str) -> None:
+    until(source, lambda values: values.get("llm.health") == state)
+
+
+def test_loading_then_ok(server: StandIn) -> None:
+    """503 is a server that loads, 200 one that is ready."""
+    server.reply = LOADING
+    health = LLMHealth(server.endpoint)
+    becomes(health, "loading")
+    server.reply = OK
+    becomes(health, "ok")
+    health.close()
+
+
+def test_another_status_is_not_ok(server: StandIn) -> None:
+    """A server that only has errors to give is not serving."""
+    server.reply = answer("500 Internal Server Error", b"")
+    health = LLMHealth(server.endpoint)
+    becomes(health, "down")
+    health.close()
+
+
+def test_hung_server_is_told_from_a_dead_one_and_not_piled_upon(server: StandIn) -> None:
+    """No answer is `hung`; one question waits, however often is sampled; then it is `ok`."""
+    health = LLMHealth(server.endpoint, hung_after_s=0.2)
+    becomes(health, "ok")
+    server.flowing.clear()
+    becomes(health, "hung")
+    asked = len(server.requests)
+    for _ in range(50):
+        assert read(health) == {"llm.health": "hung"}
+    assert len(server.requests) == asked
+    assert server.connections == 1
+    server.flowing.set()
+    becomes(health, "ok")
+    health.close()
+
+
+def test_a_hung_question_is_asked_anew_after_a_limit(server: StandIn) -> None:
+    """An answer that was lost for good does not blind the observer for ever."""
+    health = LLMHealth(server.endpoint, hung_after_s=0.1, give_up_s=0.3)
+    server.flowing.clear()
+    becomes(health, "hung")
+    until(health, lambda _: server.connections == 2)
+    server.flowing.set()
+    becomes(health, "ok")
+    health.close()
+
+
+def test_down_and_up_again(server: StandIn) -> None:
+    """A port where nobody listens is `down`, also at the first sample; a new server is seen."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        nobody = LLMHealth(Endpoint("127.0.0.1", free.getsockname()[1]))
+        assert read(nobody) == {"llm.health": "down"}
+        nobody.close()
+    health = LLMHealth(server.endpoint)
+    becomes(health, "ok")
+    health.close()
+
+
+def test_one_connection_serves_many_samples(server: StandIn) -> None:
+    """The connection is kept; a server that closes it when idle is not taken for a dead one."""
+    health = LLMHealth(server.endpoint)
+    until(health, lambda _: len(server.requests) >= 20)
+    assert server.connections == 1
+    server.close_after_reply = True
+    seen: set[object] = set()
+    asked = len(server.requests)
+
+    def record(values: Values) -> bool:
+        seen.add(values["llm.health"])
+        return len(server.requests) >= asked + 10
+
+    until(health, record)
+    assert seen == {"ok"}
+    assert server.connections > 5
+    health.close()
+
+
+def test_an_answer_in_pieces_is_read_whole() -> None:
+    """Head and body may arrive byte by byte, over several samples."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        health = LLMHealth(Endpoint("127.0.0.1", listener.getsockname()[1]), hung_after_s=60)
+        assert read(health) == {}
+        assert health.absences() == {"llm.health": "no answer yet"}
+        connection, _ = listener.accept()
+        with connection:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            for byte in OK[:-1]:
+                connection.sendall(bytes([byte]))
+                assert read(health) == {}
+            connection.sendall(OK[-1:])
+            becomes(health, "ok")
+        health.close()
+
+
+def test_gauges_are_read_and_dropped_with_the_server(server: StandIn) -> None:
+    """Both gauges come from the metrics; without metrics they are absent, never 0."""
+    server.reply = answer("200 OK", METRICS, "Connection: close\r\n")
+    server.close_after_reply = True
+    gauges = LLMGauges(server.endpoint, period_s=0.01)
+    values = until(gauges, lambda values: bool(values))
+    assert values == {"llm.requests_processing": 2, "llm.requests_deferred": 5}
+    assert gauges.absences() == {}
+    server.reply = answer("501 Not Implemented", b"")
+    until(gauges, lambda values: not values)
+    assert gauges.absences() == {"llm.metrics": "HTTP 501"}
+    gauges.close()
+
+
+def test_gauges_are_asked_at_their_own_rate(server: StandIn) -> None:
+    """However often is sampled, the server is asked once per period."""
+    server.reply = answer("200 OK", METRICS)
+    server.close_after_reply = True
+    gauges = LLMGauges(server.endpoint, period_s=3600)
+    until(gauges, lambda values: bool(values))
+    for _ in range(50):
+        assert read(gauges)["llm.requests_deferred"] == 5
+    assert len(server.requests) == 1
+    gauges.close()
+
+
+def test_gauges_of_nobody_are_absent() -> None:
+    """A refused connection is a stated absence."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        gauges = LLMGauges(Endpoint("127.0.0.1", free.getsockname()[1]))
+        assert read(gauges) == {}
+        assert gauges.absences() == {"llm.metrics": "connection refused"}
+        gauges.close()
+
+
+def test_pid_follows_the_supervisors_events(tmp_path: Path) -> None:
+    """The process number is there from start to gone, and absent in between."""
+    events = tmp_path / "llm_events.jsonl"
+    source = LLMProcess(events)
+    assert read(source) == {} and "llm.process" in source.absences()
+    told: list[object] = []
+    with events.open("a") as log:
+        for event, pid in (
+            ("start", 10), ("ready", 10), ("stop", 10), ("gone", 10),
+            ("start", 11), ("start_refused", 11), ("crashed", 11), ("start", 12),
+        ):  # fmt: skip
+            log.write(json.dumps({"time_s": 1.0, "event": event, "pid": pid}) + "\n")
+            log.flush()
+            told.append(read(source).get("llm.pid"))
+    assert told == [10, 10, 10, None, 11, 11, None, 12]
+    source.close()
+
+
+SERVE = """
+import sys, threading, xllamacpp
+p = xllamacpp.CommonParams()
+p.model.path, p.hostnames, p.port = sys.argv[1], ["127.0.0.1"], int(sys.argv[2])
+p.n_ctx, p.n_parallel, p.endpoint_metrics, p.cache_ram_mib = 512, 1, True, 0
+p.cpuparams.n_threads = 1
+server = xllamacpp.Server(p)
+threading.Event().wait()
+"""
+
+
+@pytest.mark.stack
+def test_the_real_server_paused_resumed_killed(model_path: Path) -> None:
+    """llama.cpp's own server: ok with gauges, hung while paused, ok again, down when killed."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    process = subprocess.Popen(
+        [sys.executable, "-c", SERVE, str(model_path), str(port)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    health = LLMHealth(Endpoint("127.0.0.1", port), hung_after_s=0.5)
+    gauges = LLMGauges(Endpoint("127.0.0.1", port), period_s=0.05)
+    try:
+        until(health, lambda values: values.get("llm.health") == "ok", limit_s=60)
+        assert until(gauges, lambda values: len(values) == 2)["llm.requests_processing"] == 0
+        os.kill(process.pid, signal.SIGSTOP)
+        becomes(health, "hung")
+        os.kill(process.pid, signal.SIGCONT)
+        becomes(health, "ok")
+        process.kill()
+        becomes(health, "down")
+        until(gauges, lambda values: not values)
+    finally:
+        process.kill()
+        process.wait()
+        health.close()
+        gauges.close()
