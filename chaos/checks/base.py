@@ -1,24 +1,23 @@
-"""What a check is: a name, a title, and a pure function. Knows no particular one.
+"""What a check is: a query that returns what is wrong, or a function where a query is not enough.
 
-A check is a function `(view, params) -> findings`: pure, no clock, nothing read but the run
-directory. What it needs is declared, so that a run that was cut short, or broken by its own
-infrastructure, is not held against the product.
+A check is pure: no clock, nothing read but the opened run. What it depends on is declared, so that
+a run that was cut short, or broken by its own infrastructure, is not held against the product.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import msgspec
 
 from chaos.base.errors import UsageError
-from chaos.checks.finding import BEYOND_THE_PLAN, Finding
-from chaos.checks.run_view import RunView
+from chaos.checks.finding import BEYOND_THE_PLAN, EVIDENCE_MAX, Evidence, Finding
+from chaos.record.open_run import OpenRun
 
-Need = Literal[
-    "files",  # the Watcher's files: nothing can be said unless all of them were collected
+Dependency = Literal[
+    "files",  # the daemon's files: nothing can be said unless all of them were collected
     "end",  # the whole course of the run: a shortfall in a run cut short proves nothing
     "stack",  # sound infrastructure: an outage of it may explain a failure
 ]
@@ -30,15 +29,29 @@ class Params(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 @dataclass(frozen=True)
 class Check:
-    """One criterion. `title` are the words of the plan's row, `origin` says which row."""
+    """One criterion. `title` are the words of the plan's row, `origin` says which row.
+
+    `sql` returns a row (`ref`, `text`) for everything that is wrong: no row is a pass. `facts`
+    returns one row whose columns fill the sentences `passed` and `failed`; there `{wrong}` is the
+    number of wrong rows. Parameters are `$name` in both. A check that is no such query has `judge`.
+    `needs` are tables that must not be empty.
+    """
 
     name: str
     title: str
-    judge: Callable[[RunView, Any], list[Finding]]
+    sql: str = ""
+    facts: str = ""
+    passed: str = "nothing is wrong"
+    failed: str = "{wrong} wrong"
+    needs: tuple[str, ...] = ()
+    judge: Callable[[OpenRun, Any], list[Finding]] | None = None
     params: type[Params] = Params
     origin: str = BEYOND_THE_PLAN
-    needs: frozenset[Need] = frozenset()
+    depends: frozenset[Dependency] = frozenset()
     always: bool = False  # judged in every run, whether or not the experiment names it
+    own: bool = False  # of an experiment: what is wrong with it is its author's
+    place: str = ""  # where an own check stands
+    values: dict[str, Any] = field(default_factory=dict)  # parameters of an own check
 
     def parsed(self, raw: dict[str, Any], *, place: str = "") -> Params:
         """`raw` as this check's parameters; `UsageError` with what was expected."""
@@ -52,7 +65,52 @@ class Check:
                 next_step=f"parameters of {self.name}: {known or 'none'}",
             ) from error
 
+    def findings(self, run: OpenRun, params: Any) -> list[Finding]:
+        """What this check says of `run`; `params` as `parsed` gave them."""
+        empty = [name for name in self.needs if not run.one(f"select count(*) from {name}")]
+        if empty:
+            text = f"not judged: this run has no {' and no '.join(empty)}"
+            return [Finding(outcome="inconclusive", summary=text)]
+        if self.judge is not None:
+            return self.judge(run, params)
+        try:
+            return [self._queried(run, {**self.values, **msgspec.structs.asdict(params)})]
+        except UsageError as error:
+            raise UsageError(error.message, place=self.place, next_step=error.next_step) from error
 
-def needs(*names: Need) -> frozenset[Need]:
-    """The needs of a check, typed."""
+    def _queried(self, run: OpenRun, params: dict[str, Any]) -> Finding:
+        wrong = evidence_of(run, self.sql, params)
+        values: dict[str, Any] = {**params, "wrong": wrong.count}
+        if self.facts:
+            names, rows = run.query(self.facts, params)
+            values |= dict(zip(names, rows[0], strict=True))
+        sentence = self.failed if wrong.count else self.passed
+        return Finding(
+            outcome="fail" if wrong.count else "pass",
+            summary=sentence.format(**values),
+            measured=wrong.count,
+            limit=0,
+            evidence=wrong.shown,
+            evidence_count=wrong.count,
+        )
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What a query found: how many rows, and the first of them as evidence."""
+
+    count: int
+    shown: list[Evidence]
+
+
+def evidence_of(run: OpenRun, query: str, parameters: dict[str, Any] | None = None) -> Rows:
+    """The rows (`ref`, `text`) of a query, in its order."""
+    counted = f"select ref, text, count(*) over () from ({query}) limit {EVIDENCE_MAX}"
+    rows = run.sql(counted, parameters)
+    shown = [Evidence(str(ref), str(text)) for ref, text, _ in rows]
+    return Rows(rows[0][2] if rows else 0, shown)
+
+
+def depends_on(*names: Dependency) -> frozenset[Dependency]:
+    """The dependencies of a check, typed."""
     return frozenset(names)

@@ -6,11 +6,15 @@ from typing import Annotated
 
 import msgspec
 
-from chaos.checks.base import Check, Params, needs
-from chaos.checks.decision import Decision
-from chaos.checks.finding import EVIDENCE_MAX, Evidence, Finding, plural
-from chaos.checks.run_view import RunView
+from chaos.checks.base import Check, Params, depends_on, evidence_of
+from chaos.checks.finding import Finding, plural
 from chaos.checks.stall import longest_stall
+from chaos.record.open_run import OpenRun
+
+_CYCLES = """
+select decision_ref(line) as ref, request || ': ' || dispatch || ' ' || coalesce(status, '') as text
+from decisions where dispatch is not null and completed = $completed order by line
+"""
 
 
 class CompletedCyclesParams(Params, frozen=True):
@@ -22,40 +26,30 @@ class CompletedCyclesParams(Params, frozen=True):
     stall_s: Annotated[float, msgspec.Meta(ge=0)] = 0.0
 
 
-def judge(view: RunView, params: CompletedCyclesParams) -> list[Finding]:
+def judge(run: OpenRun, params: CompletedCyclesParams) -> list[Finding]:
     """The plan, soak C, row "Completed cycles"."""
-    table = view.files.decisions
-    done = (table.dispatched & table.completed).nonzero()[0]
-    failed = (table.dispatched & ~table.completed).nonzero()[0]
-    stall_s, stall_line = longest_stall(view)
-    limit_s = params.stall_s or float(view.profile.get("drain_limit_s", 60.0))
-    summary = f"{plural(len(done), 'cycle')} completed, at least {params.min} asked"
-    if len(failed):
-        summary += f"; {len(failed)} did not complete"
-    enough = len(done) >= params.min
-    shown = failed[:EVIDENCE_MAX] if len(failed) else done[[0, -1]] if len(done) > 1 else done
-    evidence = [_seen(view, decision) for decision in table.some(shown)]
+    done = evidence_of(run, _CYCLES, {"completed": True})
+    failed = evidence_of(run, _CYCLES, {"completed": False})
+    stall_s, stall_line = longest_stall(run)
+    limit_s = params.stall_s or float(run.profile.get("drain_limit_s", 60.0))
+    summary = f"{plural(done.count, 'cycle')} completed, at least {params.min} asked"
+    if failed.count:
+        summary += f"; {failed.count} did not complete"
+    evidence = failed.shown or done.shown
     stalled = stall_s > limit_s
     if stalled:
         summary += f"; work waited {stall_s:.0f} s and none was done (limit {limit_s:g} s)"
-        evidence.insert(0, view.evidence(stall_line, f"no progress for {stall_s:.1f} s"))
+        evidence = [run.evidence(stall_line, f"no progress for {stall_s:.1f} s"), *evidence]
     return [
         Finding(
-            outcome="pass" if enough and not stalled else "fail",
+            outcome="pass" if done.count >= params.min and not stalled else "fail",
             summary=summary,
-            measured=len(done),
+            measured=done.count,
             limit=params.min,
             evidence=evidence,
-            evidence_count=len(failed),
+            evidence_count=failed.count or done.count,
         )
     ]
-
-
-def _seen(view: RunView, decision: Decision) -> Evidence:
-    return Evidence(
-        view.files.ref(view.target.decisions.path, decision.line),
-        f"{decision.request}: {decision.dispatch} {decision.status}",
-    )
 
 
 CHECK = Check(
@@ -64,5 +58,5 @@ CHECK = Check(
     origin="plan, soak C: Completed cycles",
     judge=judge,
     params=CompletedCyclesParams,
-    needs=needs("files", "end", "stack"),
+    depends=depends_on("files", "end", "stack"),
 )

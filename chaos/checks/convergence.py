@@ -12,11 +12,11 @@ from typing import Annotated, Any
 
 import msgspec
 
-from chaos.checks.base import Check, Params, needs
+from chaos.checks.base import Check, Params, depends_on
 from chaos.checks.finding import Evidence, Finding
 from chaos.checks.java_lcg import first_draws
-from chaos.checks.run_view import RunView
 from chaos.checks.standstill import stood_still
+from chaos.record.open_run import OpenRun
 
 _POOLS_MIN = 4
 _ALREADY_THERE = 0.9
@@ -31,15 +31,15 @@ class ConvergenceParams(Params, frozen=True):
     min_rise: Annotated[float, msgspec.Meta(gt=0, le=1)] = 0.2
 
 
-def judge(view: RunView, params: ConvergenceParams) -> list[Finding]:
+def judge(run: OpenRun, params: ConvergenceParams) -> list[Finding]:
     """The plan, soak C, "Convergence signal (hit rate should trend up with known seed)"."""
-    of = view.target.predictions
+    of = run.target.predictions
     pools = [
         (line, event.t_s, _horizon(event.detail.get("content"), of.list, of.draw_index, of.values))
-        for line, event in view.named("artefact")
+        for line, event in run.named("artefact")
         if event.detail.get("path") == of.path and "omitted_bytes" not in event.detail
     ]
-    wrong = [view.evidence(line, problem) for line, _, (_, problem) in pools if problem]
+    wrong = [run.evidence(line, problem) for line, _, (_, problem) in pools if problem]
     if wrong:
         return [
             Finding(
@@ -58,8 +58,8 @@ def judge(view: RunView, params: ConvergenceParams) -> list[Finding]:
             )
         ]
     # Without new draws a Watcher may predict the same again.
-    stopped = view.last("injector_stopped")
-    stale = stood_still(view, of.path, stopped[1].t_s if stopped else None)
+    stopped = run.last("injector_stopped")
+    stale = stood_still(run, of.path, stopped[1].t_s if stopped else None)
     if stale is not None:
         return [
             Finding(
@@ -70,9 +70,9 @@ def judge(view: RunView, params: ConvergenceParams) -> list[Finding]:
                 evidence=[stale.evidence],
             )
         ]
-    rates = _hit_rates(view, [horizon for _, _, (horizon, _) in pools])
+    rates = _hit_rates(run, [horizon for _, _, (horizon, _) in pools])
     evidence = [
-        view.evidence(line, f"hit rate {rate:.2f} at {t_s:.0f} s")
+        run.evidence(line, f"hit rate {rate:.2f} at {t_s:.0f} s")
         for (line, t_s, _), rate in zip(pools, rates, strict=True)
     ]
     return [_finding(rates, evidence, params.min_rise)]
@@ -111,8 +111,8 @@ def _horizon(
     return horizon, ""
 
 
-def _hit_rates(view: RunView, horizons: list[list[tuple[int, list[Any]]]]) -> list[float]:
-    draws = view.target.draws
+def _hit_rates(run: OpenRun, horizons: list[list[tuple[int, list[Any]]]]) -> list[float]:
+    draws = run.target.draws
     furthest = max(index for horizon in horizons for index, _ in horizon)
     truth = first_draws(draws.seed, draws.modulus, furthest + 1)
     widest = draws.modulus * _WIDTH_MAX
@@ -130,5 +130,5 @@ CHECK = Check(
     origin="plan, soak C: convergence check",
     judge=judge,
     params=ConvergenceParams,
-    needs=needs("files", "end", "stack"),
+    depends=depends_on("files", "end", "stack"),
 )

@@ -6,10 +6,26 @@ from typing import Annotated
 
 import msgspec
 
-from chaos.checks.base import Check, Params, needs
-from chaos.checks.exactly_once import repeated_identity
+from chaos.checks.base import Check, Params, depends_on, evidence_of
+from chaos.checks.exactly_once import DAMAGED, REPEATED
 from chaos.checks.finding import Evidence, Finding, plural
-from chaos.checks.run_view import RunView
+from chaos.record.open_run import OpenRun
+
+_TORN = """
+select decision_ref(line) as ref, 'the log ends in half a line' as text
+from damaged, run where problem = 'torn' and complete
+"""
+# Append-only: the log never had fewer lines than before.
+_SHRUNK = """
+select history_ref(line) as ref, 'the log shrank from ' || before::int || ' to ' || now::int
+    || ' lines' as text
+from (select line, "decisions.lines" as now, lag("decisions.lines") over (order by line) as before
+    from moments where "decisions.lines" is not null)
+where now < before order by line
+"""
+_ENTRIES = """
+select count(*) from decisions where dispatch is not null and ($source = '' or source = $source)
+"""
 
 
 class DecisionLogParams(Params, frozen=True):
@@ -19,23 +35,15 @@ class DecisionLogParams(Params, frozen=True):
     source: str = ""
 
 
-def judge(view: RunView, params: DecisionLogParams) -> list[Finding]:
+def judge(run: OpenRun, params: DecisionLogParams) -> list[Finding]:
     """The plan, soak B, row "Decision log: 10 entries with unique sequence numbers"."""
-    files = view.files
-    path = view.target.decisions.path
-    wrong = list(files.decisions_damaged)
-    if files.decisions_torn and view.ran_to_end:
-        wrong.append(Evidence(files.ref(path), "the log ends in half a line"))
-    repeated, repetitions = repeated_identity(view)
-    shrunk = _shrunk(view)
-    entries = files.decisions.count(dispatched=True, source=params.source or None)
+    found = [evidence_of(run, query) for query in (DAMAGED, _TORN, _SHRUNK, REPEATED)]
+    entries = run.one(_ENTRIES, {"source": params.source})
     of = f" of {params.source}" if params.source else ""
-    counted = Evidence(files.ref(path), f"{plural(entries, 'dispatch', 'dispatches')}{of}")
-    missing = params.count - entries
-    surplus = entries - params.count if params.source and params.count else 0
-    if missing > 0 or surplus > 0:
-        wrong.append(counted)
-    count = len(wrong) + repetitions + len(shrunk)
+    counted = Evidence(run.decision_log, f"{plural(entries, 'dispatch', 'dispatches')}{of}")
+    surplus = bool(params.source and params.count) and entries > params.count
+    amiss = [counted] if entries < params.count or surplus else []
+    count = sum(rows.count for rows in found) + len(amiss)
     summary = f"{plural(entries, 'entry', 'entries')}{of}"
     if params.count:
         summary += f", {params.count} asked"
@@ -46,25 +54,9 @@ def judge(view: RunView, params: DecisionLogParams) -> list[Finding]:
             summary=summary,
             measured=entries,
             limit=params.count or None,
-            evidence=[*wrong, *shrunk, *repeated] or [counted],
+            evidence=amiss + [item for rows in found for item in rows.shown] or [counted],
             evidence_count=count,
         )
-    ]
-
-
-def _shrunk(view: RunView) -> list[Evidence]:
-    """Append-only: the log never had fewer lines than before."""
-    table = view.samples
-    lines = table.column("decisions.lines")
-    there = (lines == lines).nonzero()[0]
-    seen = lines[there]
-    fell = (seen[1:] < seen[:-1]).nonzero()[0]
-    return [
-        view.evidence(
-            int(table.lines[there[i + 1]]),
-            f"the log shrank from {seen[i]:.0f} to {seen[i + 1]:.0f} lines",
-        )
-        for i in fell
     ]
 
 
@@ -74,5 +66,5 @@ CHECK = Check(
     origin="plan, soak B: Decision log",
     judge=judge,
     params=DecisionLogParams,
-    needs=needs("files", "end", "stack"),
+    depends=depends_on("files", "end", "stack"),
 )

@@ -6,13 +6,23 @@ from typing import Annotated
 
 import msgspec
 
-from chaos.checks.base import Check, Params, needs
+from chaos.checks.base import Check, Params, depends_on
 from chaos.checks.finding import Finding
-from chaos.checks.run_view import RunView
+from chaos.record.open_run import OpenRun
 
 _MB = 1e6
-_EDGE_PART = 0.1  # of the run, at either end
 _SAMPLES_MIN = 5
+# The lowest use in the first and in the last tenth of the measured time.
+_FLOORS = """
+with used as (
+    select line, "disk.workspace_used_bytes"::double as bytes, t_s <= from_s + (to_s - from_s) / 10
+        as early, t_s >= to_s - (to_s - from_s) / 10 as late
+    from moments, run where t_s between from_s and to_s and not in_fault(t_s)
+        and "disk.workspace_used_bytes" is not null
+)
+select count(*) filter (early), count(*) filter (late), min(bytes) filter (early),
+    min(bytes) filter (late), arg_min(line, bytes) filter (late) from used
+"""
 
 
 class DiskGrowthParams(Params, frozen=True):
@@ -21,21 +31,13 @@ class DiskGrowthParams(Params, frozen=True):
     limit_mb: Annotated[float, msgspec.Meta(gt=0)] = 50.0
 
 
-def judge(view: RunView, params: DiskGrowthParams) -> list[Finding]:
+def judge(run: OpenRun, params: DiskGrowthParams) -> list[Finding]:
     """The plan, soak A, row "Disk growth: < 50 MB". Floors: what is left of the short-lived."""
-    import numpy as np
-
-    start_s, end_s = view.measured_span_s()
-    edge_s = (end_s - start_s) * _EDGE_PART
-    table = view.samples
-    used = table.column("disk.workspace_used_bytes")
-    sound = (used == used) & ~view.in_faults(table.t_s)
-    early = sound & (table.t_s >= start_s) & (table.t_s <= start_s + edge_s)
-    late = sound & (table.t_s >= end_s - edge_s) & (table.t_s <= end_s)
-    if min(int(early.sum()), int(late.sum())) < _SAMPLES_MIN:
+    early, late, first, last, line = run.one(_FLOORS)
+    if min(early, late) < _SAMPLES_MIN:
         return [Finding(outcome="inconclusive", summary="the disk was sampled too rarely")]
-    first, last = float(used[early].min()), int(np.argmin(np.where(late, used, np.inf)))
-    grown_mb = (float(used[last]) - first) / _MB
+    start_s, end_s = run.measured_span_s()
+    grown_mb = (last - first) / _MB
     return [
         Finding(
             outcome="fail" if grown_mb > params.limit_mb else "pass",
@@ -43,7 +45,7 @@ def judge(view: RunView, params: DiskGrowthParams) -> list[Finding]:
             f"(limit {params.limit_mb:g} MB)",
             measured=round(grown_mb, 3),
             limit=params.limit_mb,
-            evidence=[view.evidence(int(table.lines[last]), f"{used[last] / _MB:.1f} MB in use")],
+            evidence=[run.evidence(line, f"{last / _MB:.1f} MB in use")],
         )
     ]
 
@@ -54,5 +56,5 @@ CHECK = Check(
     origin="plan, soak A: Disk growth",
     judge=judge,
     params=DiskGrowthParams,
-    needs=needs("stack"),
+    depends=depends_on("stack"),
 )

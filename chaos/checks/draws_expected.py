@@ -2,39 +2,45 @@
 
 from __future__ import annotations
 
-from chaos.checks.base import Check, Params, needs
-from chaos.checks.finding import Evidence, Finding
+from chaos.checks.base import Check, Params, depends_on
+from chaos.checks.finding import EVIDENCE_MAX, Evidence, Finding
 from chaos.checks.java_lcg import first_draws
-from chaos.checks.run_view import RunView
+from chaos.record.daemon_tables import draw_history
+from chaos.record.open_run import OpenRun
 
 
-def judge(view: RunView, params: Params) -> list[Finding]:
+def judge(run: OpenRun, params: Params) -> list[Finding]:
     """Recomputes the whole history: a lost, doubled, swapped or changed draw shows."""
-    of = view.target.draws
-    draws, problem = view.files.draws
-    ref = view.files.ref(of.path)
-    if problem:
+    of = run.target.draws
+    ref = f"artefacts/{of.path}"
+    if problem := draw_history(run)[1]:
         text = f"{of.path} {problem}"
         return [Finding(outcome="fail", summary=text, evidence=[Evidence(ref, text)])]
-    expected = first_draws(of.seed, of.modulus, len(draws))
-    wrong = [
-        Evidence(f"{ref} draw {index}", f"{draw.value}, expected {value}")
-        for index, (draw, value) in enumerate(zip(draws, expected, strict=True))
-        if draw.value != value
-    ]
+    draws = run.sql("select value from draws order by number")
     if not draws:
         return [Finding(outcome="fail", summary="the draw history is empty")]
+    expected = first_draws(of.seed, of.modulus, len(draws))
+    wrong = [
+        (number, value, due)
+        for number, ((value,), due) in enumerate(zip(draws, expected, strict=True))
+        if value != due
+    ]
     if wrong:
         summary = f"{len(wrong)} of {len(draws)} draws differ from the generator"
     else:
         summary = f"all {len(draws)} draws equal {of.generator} with seed {of.seed}"
+    evidence = [
+        Evidence(f"{ref} draw {number}", f"{value}, expected {due}")
+        for number, value, due in wrong[:EVIDENCE_MAX]
+    ]
     return [
         Finding(
             outcome="fail" if wrong else "pass",
             summary=summary,
             measured=len(wrong),
             limit=0,
-            evidence=wrong or [Evidence(ref, "recomputed in full")],
+            evidence=evidence or [Evidence(ref, "recomputed in full")],
+            evidence_count=max(len(wrong), 1),
         )
     ]
 
@@ -43,5 +49,5 @@ CHECK = Check(
     name="draws_expected",
     title="Draws as expected",
     judge=judge,
-    needs=needs("files"),
+    depends=depends_on("files"),
 )

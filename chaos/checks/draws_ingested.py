@@ -9,18 +9,29 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import msgspec
 
-from chaos.checks.base import Check, Params, needs
-from chaos.checks.finding import EVIDENCE_MAX, Evidence, Finding, plural
-from chaos.checks.run_view import FaultWindow, RunView
-from chaos.checks.watcher_files import Draw
+from chaos.checks.base import Check, Params, depends_on, evidence_of
+from chaos.checks.finding import Evidence, Finding, plural
+from chaos.record.daemon_tables import draw_history
+from chaos.record.fault_window import FaultWindow
+from chaos.record.open_run import OpenRun
 
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
+_COUNTS = """
+select (select count(*) from draws where not bootstrap), (select count(*) from diagnostics)
+"""
+_NEVER = """
+select 'artefacts/' || $path as ref, 'draw ' || number || ' was never diagnosed' as text from draws
+where not bootstrap and number not in (select draw from diagnostics where draw is not null)
+order by number
+"""
+_DOUBLED = """
+select 'artefacts/' || max(path) as ref, count(*) || ' diagnostics of draw ' || draw as text
+from diagnostics where draw in (select number from draws where not bootstrap)
+group by draw having count(*) > 1 order by draw
+"""
 
 
 class DrawsIngestedParams(Params, frozen=True):
@@ -29,78 +40,58 @@ class DrawsIngestedParams(Params, frozen=True):
     tolerance: Annotated[int, msgspec.Meta(ge=0)] = 2
 
 
-def judge(view: RunView, params: DrawsIngestedParams) -> list[Finding]:
+def judge(run: OpenRun, params: DrawsIngestedParams) -> list[Finding]:
     """The plan, soak C, row "Draws ingested: matches injection rate (± 2)"."""
-    draws, problem = view.files.draws
-    path = view.target.draws.path
-    if problem:
+    path = run.target.draws.path
+    if problem := draw_history(run)[1]:
         text = f"{path} {problem}"
-        return [
-            Finding(outcome="fail", summary=text, evidence=[Evidence(view.files.ref(path), text)])
-        ]
-    started, before = view.last("injector_started"), view.last("baseline_files")
-    interval_s = float(view.profile.get("settings", {}).get("draw_interval_s", 0) or 0)
+        evidence = [Evidence(f"artefacts/{path}", text)]
+        return [Finding(outcome="fail", summary=text, evidence=evidence)]
+    started, before = run.last("injector_started"), run.last("baseline_files")
+    interval_s = float(run.profile.get("settings", {}).get("draw_interval_s", 0) or 0)
     if started is None or before is None or interval_s <= 0:
         return [Finding(outcome="inconclusive", summary="no draw was injected in this run")]
-    stopped = view.last("injector_stopped")
-    due = _due(view, started[1].t_s, stopped[1].t_s if stopped else view.end_s, interval_s)
-    added = len(draws) - int(before[1].detail.get("draws", 0))
-    amiss, told, seen = _diagnosed(view, draws)
+    stopped = run.last("injector_stopped")
+    due = _due(run, started[1].t_s, stopped[1].t_s if stopped else run.end_s, interval_s)
+    count = run.one("select count(*) from draws")
+    added = count - int(before[1].detail.get("draws", 0))
+    amiss, words, shown = _diagnosed(run)
     most, least = due.draws + params.tolerance, due.draws - due.given_up - params.tolerance
-    wrong = not least <= added <= most
-    summary = (
-        f"{added} draws in {due.lasted_s:.0f} s, {due.draws:.1f} expected at one per "
-        f"{interval_s:g} s (+/- {params.tolerance}){due.told}{told}"
-    )
     evidence = [
-        view.evidence(started[0], "the injector started"),
-        Evidence(view.files.ref(path), f"{len(draws)} draws in all"),
+        run.evidence(started[0], "the injector started"),
+        Evidence(f"artefacts/{path}", f"{count} draws in all"),
     ]
     if stopped:
-        evidence.insert(1, view.evidence(stopped[0], "the injector was stopped"))
+        evidence.insert(1, run.evidence(stopped[0], "the injector was stopped"))
     return [
         Finding(
-            outcome="fail" if wrong or amiss else "pass",
-            summary=summary,
+            outcome="pass" if least <= added <= most and not amiss else "fail",
+            summary=f"{added} draws in {due.lasted_s:.0f} s, {due.draws:.1f} expected at one per "
+            f"{interval_s:g} s (+/- {params.tolerance}){due.words}{words}",
             measured=added,
             limit=f"{least:.1f} to {most:.1f}",
-            evidence=evidence + seen,
+            evidence=evidence + shown,
         )
     ]
 
 
-def _diagnosed(view: RunView, draws: list[Draw]) -> tuple[bool, str, list[Evidence]]:
+def _diagnosed(run: OpenRun) -> tuple[bool, str, list[Evidence]]:
     """(whether anything is amiss with the diagnostics, words for the summary, where to look)."""
-    import numpy as np
-
-    of, diagnosed = view.target.paths, view.files.diagnosed
-    injected = np.flatnonzero([not draw.bootstrap for draw in draws])
-    count = Evidence(
-        f"artefacts/{of.diagnostics}",
-        f"{len(diagnosed)} diagnostics for {len(injected)} injected draws",
-    )
+    of = run.target.paths
+    injected, diagnosed = run.one(_COUNTS)
+    text = f"{diagnosed} diagnostics for {injected} injected draws"
+    count = Evidence(f"artefacts/{of.diagnostics}", text)
     if not of.diagnostics_draw:
-        missing = len(injected) - len(diagnosed)
-        told = f"; {missing} of them never diagnosed" if missing > 0 else ""
+        missing = injected - diagnosed
+        words = f"; {missing} of them never diagnosed" if missing > 0 else ""
         only = "; diagnostics were only counted, the target has no selector for their draw"
-        return missing > 0, told + only, [count] if missing > 0 else []
-    named, times = np.unique(diagnosed.draw, return_counts=True)
-    never = np.setdiff1d(injected, named)
-    doubled = np.intersect1d(injected, named[times > 1])
-    told = f"; {len(never)} of them never diagnosed" if len(never) else ""
-    told += f"; {len(doubled)} of them diagnosed more than once" if len(doubled) else ""
-    history = view.files.ref(view.target.draws.path)
-    seen = [count] if told else []
-    seen += [Evidence(history, f"draw {index} was never diagnosed") for index in _some(never)]
-    for index in _some(doubled):
-        *_, last = paths = diagnosed.paths_of(index)
-        text = f"{len(paths)} diagnostics of draw {index}"
-        seen.append(Evidence(view.files.ref(last), text))
-    return bool(told), told, seen
-
-
-def _some(indices: npt.NDArray[np.intp]) -> list[int]:
-    return [int(index) for index in indices[:EVIDENCE_MAX]]
+        return missing > 0, words + only, [count] if missing > 0 else []
+    never = evidence_of(run, _NEVER, {"path": run.target.draws.path})
+    doubled = evidence_of(run, _DOUBLED)
+    words = f"; {never.count} of them never diagnosed" if never.count else ""
+    words += f"; {doubled.count} of them diagnosed more than once" if doubled.count else ""
+    shown = [count, *never.shown, *doubled.shown] if words else []
+    return bool(words), words, shown
 
 
 @dataclass(frozen=True)
@@ -110,27 +101,27 @@ class _Due:
     lasted_s: float
     draws: float
     given_up: int
-    told: str
+    words: str
 
 
-def _due(view: RunView, since_s: float, end_s: float, interval_s: float) -> _Due:
-    lives = _lives(view, since_s, end_s)
-    given_up = math.ceil(_paused_s(view) / interval_s)
-    told = ""
+def _due(run: OpenRun, since_s: float, end_s: float, interval_s: float) -> _Due:
+    lives = _lives(run, since_s, end_s)
+    given_up = math.ceil(_paused_s(run) / interval_s)
+    words = ""
     if len(lives) > 1:
-        told += f"; faults ended the injector {plural(len(lives) - 1, 'time')}"
+        words += f"; faults ended the injector {plural(len(lives) - 1, 'time')}"
     if given_up:
-        told += f"; up to {given_up} fewer, as it was paused"
+        words += f"; up to {given_up} fewer, as it was paused"
     lasted_s = sum(until - since for since, until in lives)
-    return _Due(lasted_s, _draws_of(lives, interval_s), given_up, told)
+    return _Due(lasted_s, _draws_of(lives, interval_s), given_up, words)
 
 
-def _lives(view: RunView, since_s: float, end_s: float) -> list[tuple[float, float]]:
+def _lives(run: OpenRun, since_s: float, end_s: float) -> list[tuple[float, float]]:
     """(from, to) of each stretch in which the injector ran."""
     lives = []
-    for window in sorted(view.faults, key=lambda w: w.start_s or 0.0):
+    for window in sorted(run.faults, key=lambda w: w.start_s or 0.0):
         down_s = window.start_s
-        if down_s is None or "injector" not in (window.trait("ends") or ()):
+        if down_s is None or "injector" not in window.ends:
             continue
         lives.append((since_s, min(down_s, end_s)))
         since_s = _back_s(window, down_s, end_s)
@@ -152,16 +143,14 @@ def _draws_of(lives: list[tuple[float, float]], interval_s: float) -> float:
     return sum(math.floor(draws) for draws in ended) + last
 
 
-def _paused_s(view: RunView) -> float:
+def _paused_s(run: OpenRun) -> float:
     """How long faults that leave it alive kept the injector from working, in all."""
     total_s = 0.0
-    for window in view.faults:
-        undo = window.evidence("armed").get("undo")
-        ends = "injector" in (window.trait("ends") or ())
-        of_injector = isinstance(undo, dict) and undo.get("service") == "injector"
-        if of_injector and not ends and window.start_s is not None:
+    for window in run.injected_faults:
+        of_injector = window.undo.get("service") == "injector"
+        if of_injector and "injector" not in window.ends and window.start_s is not None:
             until_s = window.at_s("recovering")
-            total_s += (view.end_s if until_s is None else until_s) - window.start_s
+            total_s += (run.end_s if until_s is None else until_s) - window.start_s
     return total_s
 
 
@@ -171,5 +160,5 @@ CHECK = Check(
     origin="plan, soak C: Draws ingested",
     judge=judge,
     params=DrawsIngestedParams,
-    needs=needs("files", "end", "stack"),
+    depends=depends_on("files", "end", "stack"),
 )

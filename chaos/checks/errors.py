@@ -10,11 +10,11 @@ import msgspec
 
 from chaos.checks.base import Check, Params
 from chaos.checks.finding import Evidence, Finding, plural
-from chaos.checks.run_view import RunView
-from chaos.checks.watcher_files import LINE_BYTES_MAX
+from chaos.record.open_run import OpenRun
 
 _WATCHER_OUTPUT = "watcher.log"
 _SHOWN_CHARS = 160
+_BLOCK_BYTES = 1 << 20
 
 
 class ErrorsParams(Params, frozen=True):
@@ -23,16 +23,18 @@ class ErrorsParams(Params, frozen=True):
     max: Annotated[int, msgspec.Meta(ge=0)] = 0
 
 
-def judge(view: RunView, params: ErrorsParams) -> list[Finding]:
+def judge(run: OpenRun, params: ErrorsParams) -> list[Finding]:
     """The plan, soak C, row "Errors: 0 unhandled exceptions". Faults excuse none."""
-    patterns = [pattern.encode() for pattern in view.target.error_patterns]
-    found: list[Evidence] = []
-    logs = _logs(view)
-    for ref, path in logs:
-        found += _in_log(ref, path, patterns)
-    if view.incomplete and len(found) <= params.max:
+    patterns = [pattern.encode() for pattern in run.target.error_patterns]
+    logs = watcher_logs(run)
+    found = [
+        Evidence(ref, line[:_SHOWN_CHARS].decode(errors="replace").strip())
+        for name, path in logs
+        for ref, line in lines_with(patterns, name, path)
+    ]
+    if run.not_collected and len(found) <= params.max:
         text = f"{plural(len(found), 'unhandled exception')} in what was collected of the logs"
-        summary = f"{text} (not everything was: {view.incomplete})"
+        summary = f"{text} (not everything was: {run.not_collected})"
         return [Finding(outcome="inconclusive", owner="infrastructure", summary=summary)]
     if not logs:
         return [Finding(outcome="inconclusive", summary="there is no log of the Watcher to read")]
@@ -48,31 +50,30 @@ def judge(view: RunView, params: ErrorsParams) -> list[Finding]:
     ]
 
 
-def _logs(view: RunView) -> list[tuple[str, Path]]:
-    """(reference, path) of each log."""
-    output = view.run.logs / _WATCHER_OUTPUT
+def watcher_logs(run: OpenRun) -> list[tuple[str, Path]]:
+    """(reference, path) of each log of the daemon: its output, then its own log files."""
+    output = run.run.logs / _WATCHER_OUTPUT
     logs = [(f"logs/{_WATCHER_OUTPUT}", output)] if output.is_file() else []
-    return logs + [
-        (view.files.ref(path), view.run.artefacts / path) for path in view.files.log_paths()
-    ]
+    paths = {p for glob in run.target.paths.logs for p in run.files.glob(glob) if p.is_file()}
+    return logs + [(f"artefacts/{path.relative_to(run.files)}", path) for path in sorted(paths)]
 
 
-def _in_log(ref: str, path: Path, patterns: list[bytes]) -> Iterator[Evidence]:
-    """The lines of a log in which a pattern stands; most blocks of lines have none."""
-    from chaos.checks.line_blocks import line_blocks
-
+def lines_with(patterns: list[bytes], name: str, path: Path) -> Iterator[tuple[str, bytes]]:
+    """(reference, line) of each line of a log in which a pattern stands. Only blocks that hold a
+    pattern are taken apart into lines.
+    """
+    number = 1
     try:
         stream = path.open("rb")
     except OSError:
         return
     with stream:
-        for block in line_blocks(stream, LINE_BYTES_MAX):
-            if any(pattern in block.content for pattern in patterns):
-                for number, whole in block.lines():
-                    line = whole.rstrip(b"\r\n")
+        while block := stream.read(_BLOCK_BYTES) + stream.readline(_BLOCK_BYTES):
+            if any(pattern in block for pattern in patterns):
+                for offset, line in enumerate(block.split(b"\n")):
                     if any(pattern in line for pattern in patterns):
-                        shown = line[:_SHOWN_CHARS].decode(errors="replace").strip()
-                        yield Evidence(f"{ref}:{number}", shown)
+                        yield f"{name}:{number + offset}", line
+            number += block.count(b"\n")
 
 
 CHECK = Check(

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from chaos.checks.base import Check, Params
 from chaos.checks.finding import Evidence, Finding
-from chaos.checks.run_view import FaultWindow, RunView
+from chaos.record.fault_window import FaultWindow
+from chaos.record.open_run import OpenRun
 
 
-def judge(view: RunView, params: Params) -> list[Finding]:
+def judge(run: OpenRun, params: Params) -> list[Finding]:
     """One finding for all scheduled faults; none in a run without faults."""
-    faults = view.faults
+    faults = run.faults
     if not faults:
         return []
     proven = [w for w in faults if "effect_proven" in w.states]
@@ -23,8 +24,8 @@ def judge(view: RunView, params: Params) -> list[Finding]:
     summary += f"{len(healed)} recovered, proven"
     if unavailable:
         summary += f"; {len(unavailable)} unavailable here"
-    evidence = [Evidence(_ref(w), f"{w.fault_id} {w.name}: {problem}") for w, problem in problems]
-    evidence += [Evidence(w.ref("effect_proven"), f"{w.fault_id} {w.name} proven") for w in healed]
+    evidence = [Evidence(w.last_ref, f"{w.label}: {problem}") for w, problem in problems]
+    evidence += [Evidence(w.ref("effect_proven"), f"{w.label} proven") for w in healed]
     only_unavailable = bool(proven) and all(w in unavailable for w, _ in problems)
     return [
         Finding(
@@ -47,12 +48,6 @@ def _problem(window: FaultWindow) -> str:
     if "recovered" not in states:
         return "its recovery was not proven"
     return "" if "closed" in states else "its undo record was not closed"
-
-
-def _ref(window: FaultWindow) -> str:
-    if not window.states:
-        return "schedule.json"
-    return f"history.jsonl:{max(line for line, _ in window.states.values())}"
 
 
 CHECK = Check(name="fault_effect", title="Fault effect", judge=judge, always=True)

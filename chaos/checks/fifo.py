@@ -6,24 +6,54 @@ the diagnostics whose triggers emitted a request (by their time stamp).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import msgspec
 
-from chaos.checks.base import Check, Params, needs
-from chaos.checks.finding import EVIDENCE_MAX, Evidence, Finding, plural
-from chaos.checks.run_view import RunView
+from chaos.checks.base import Check, Params, depends_on, evidence_of
+from chaos.checks.finding import Evidence, Finding, plural
+from chaos.record.open_run import OpenRun
 
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
-    from chaos.checks.hash_sets import Hashes, Indices, Times
-
-    Witnesses = npt.NDArray[np.int8]
-
-_HARNESS, _DIAGNOSTICS = 0, 1
-_BLOCK = 1 << 16
+# Each dispatch with the arrival of its request, in the order of service. The harness is believed
+# before the diagnostics; of two submissions of one name the last one counts.
+_SERVED = """
+with arrivals as (
+    select name, arg_min(t_s, rank) as arrived_s, arg_min(source, rank) as source from (
+        select name, source, case source when 'harness' then max(t_s) else min(t_s) end as t_s,
+            source = 'diagnostics' as rank
+        from emitted where t_s is not null and source <> 'fault' group by name, source
+    ) group by name
+), served as (
+    select d.line, d.request, a.arrived_s, a.source,
+        row_number() over (order by d.start_s nulls last, d.line) as place
+    from decisions d join arrivals a on a.name = d.request where d.dispatch is not null
+)
+"""
+# Overtaken: somebody taken earlier had arrived later, by more than `tie_s` where two different
+# witnesses tell of the arrivals.
+_OVERTAKEN = (
+    _SERVED
+    + """, latest as (
+    select *, max(arrived_s) filter (source = 'harness') over earlier as harness_s,
+        arg_max(struct_pack(request, line), arrived_s) filter (source = 'harness') over earlier
+            as harness,
+        max(arrived_s) filter (source = 'diagnostics') over earlier as diagnostics_s,
+        arg_max(struct_pack(request, line), arrived_s) filter (source = 'diagnostics') over earlier
+            as diagnostics
+    from served
+    window earlier as (order by place rows between unbounded preceding and 1 preceding)
+)
+select decision_ref(line) as ref, request || ' arrived before ' || before.request || ' (line '
+    || before.line || ') and was taken after it' as text
+from (
+    select line, request, place, case
+        when harness_s > arrived_s + if(source = 'harness', 0, $tie_s) then harness
+        when diagnostics_s > arrived_s + if(source = 'diagnostics', 0, $tie_s) then diagnostics
+        end as before
+    from latest
+) where before is not null order by place
+"""
+)
 
 
 class FIFOParams(Params, frozen=True):
@@ -32,103 +62,22 @@ class FIFOParams(Params, frozen=True):
     tie_s: Annotated[float, msgspec.Meta(ge=0)] = 1.5
 
 
-def judge(view: RunView, params: FIFOParams) -> list[Finding]:
+def judge(run: OpenRun, params: FIFOParams) -> list[Finding]:
     """The plan, section 5: requests are worked off "sequentially"; the queue is a line."""
-    served, arrived_s, witness = _served(view)
-    if len(served) < 2:
+    served = run.one(f"{_SERVED} select count(*) from served")
+    if served < 2:
         return [Finding(outcome="inconclusive", summary="too few requests of known arrival")]
-    overtaken, pairs = _overtaken(arrived_s, witness, params.tie_s)
-    wrong = [_evidence(view, int(served[late]), int(served[early])) for late, early in pairs]
-    log = Evidence(view.files.ref(view.target.decisions.path), "start by start")
+    overtaken = evidence_of(run, _OVERTAKEN, {"tie_s": params.tie_s})
     return [
         Finding(
-            outcome="fail" if wrong else "pass",
-            summary=f"{overtaken} of {plural(len(served), 'request')} overtaken by later ones",
-            measured=overtaken,
+            outcome="fail" if overtaken.count else "pass",
+            summary=f"{overtaken.count} of {plural(served, 'request')} overtaken by later ones",
+            measured=overtaken.count,
             limit=0,
-            evidence=wrong or [log],
-            evidence_count=overtaken,
+            evidence=overtaken.shown or [Evidence(run.decision_log, "start by start")],
+            evidence_count=overtaken.count,
         )
     ]
-
-
-def _arrivals(view: RunView) -> tuple[Hashes, Times, Witnesses]:
-    """(hash of the request's name, when it arrived, who says so), each request once, ordered by
-    hash; certain ones only. The harness is believed before the diagnostics.
-    """
-    import numpy as np
-
-    ops = [(line, op) for line, op in view.ops if op.op == "submit" and op.outcome == "ok"]
-    # Two submissions may share a microsecond, and never a line. The last of one name counts.
-    ours_s = np.array([op.t_s + line * 1e-9 for line, op in reversed(ops)], dtype=np.float64)
-    ours = view.files.hashes_of(op.id for _, op in reversed(ops))
-    diagnosed = view.files.diagnosed
-    hashes = np.concatenate([ours, diagnosed.request])
-    arrived_s = np.concatenate([ours_s, diagnosed.t_s])
-    witness = np.full(len(hashes), _DIAGNOSTICS, dtype=np.int8)
-    witness[: len(ours)] = _HARNESS
-    if (timeless := np.isnan(arrived_s)).any():
-        hashes, arrived_s, witness = (one[~timeless] for one in (hashes, arrived_s, witness))
-    order = np.argsort(hashes, kind="stable")
-    hashes = hashes[order]
-    first = np.ones(len(hashes), dtype=np.bool_)
-    first[1:] = hashes[1:] != hashes[:-1]
-    if first.all():
-        return hashes, arrived_s[order], witness[order]
-    return hashes[first], arrived_s[order[first]], witness[order[first]]
-
-
-def _served(view: RunView) -> tuple[Indices, Times, Witnesses]:
-    """(dispatch, when its request arrived, who says so), in the order in which they began."""
-    import numpy as np
-
-    table = view.files.decisions
-    known, arrived_s, witness = _arrivals(view)
-    if not len(known):
-        return np.empty(0, np.intp), arrived_s, witness
-    when_s = np.full(len(table), np.nan)
-    teller = np.full(len(table), _HARNESS, dtype=np.int8)
-    for begin in range(0, len(table), _BLOCK):  # flat memory
-        rows = slice(begin, begin + _BLOCK)
-        place = np.minimum(np.searchsorted(known, table.request[rows]), len(known) - 1)
-        met = (known[place] == table.request[rows]) & table.dispatched[rows]
-        when_s[rows] = np.where(met, arrived_s[place], np.nan)
-        teller[rows] = witness[place]
-    served = np.flatnonzero(when_s == when_s)
-    served = served[np.argsort(table.start_s[served], kind="stable")]
-    return served, when_s[served], teller[served]
-
-
-def _overtaken(
-    arrived_s: Times, witness: Witnesses, tie_s: float
-) -> tuple[int, list[tuple[int, int]]]:
-    """(how many were overtaken, of the first of them: its place in the order of service, and that
-    of the first one taken before it of those that had arrived latest).
-    """
-    import numpy as np
-
-    by = np.full(len(arrived_s), -1, dtype=np.int8)
-    for teller in (_DIAGNOSTICS, _HARNESS):
-        latest_s = np.where(witness == teller, arrived_s, -np.inf)
-        np.maximum.accumulate(latest_s, out=latest_s)
-        allowed_s = arrived_s + np.where(witness == teller, 0.0, tie_s)
-        by[1:][latest_s[:-1] > allowed_s[1:]] = teller
-    overtaken = np.flatnonzero(by >= 0)
-    pairs = []
-    for late in overtaken[:EVIDENCE_MAX].tolist():
-        told_s = np.where(witness[:late] == by[late], arrived_s[:late], -np.inf)
-        pairs.append((late, int(np.argmax(told_s))))
-    return len(overtaken), pairs
-
-
-def _evidence(view: RunView, late: int, early: int) -> Evidence:
-    table = view.files.decisions
-    decision, before = table[late], table[early]
-    return Evidence(
-        view.files.ref(view.target.decisions.path, decision.line),
-        f"{decision.request} arrived before {before.request} (line {before.line}) "
-        "and was taken after it",
-    )
 
 
 CHECK = Check(
@@ -136,5 +85,5 @@ CHECK = Check(
     title="First in, first out",
     judge=judge,
     params=FIFOParams,
-    needs=needs("files", "stack"),
+    depends=depends_on("files", "stack"),
 )

@@ -7,9 +7,9 @@ from typing import Annotated
 import msgspec
 
 from chaos.checks.base import Check, Params
-from chaos.checks.counted_growth import judged_count
 from chaos.checks.finding import Evidence, Finding
-from chaos.checks.run_view import RunView
+from chaos.checks.growth.counted import judged_count
+from chaos.record.open_run import OpenRun
 
 
 class FileDescriptorsParams(Params, frozen=True):
@@ -18,9 +18,9 @@ class FileDescriptorsParams(Params, frozen=True):
     tolerance: Annotated[float, msgspec.Meta(gt=0)] = 5.0
 
 
-def judge(view: RunView, params: FileDescriptorsParams) -> list[Finding]:
+def judge(run: OpenRun, params: FileDescriptorsParams) -> list[Finding]:
     """The plan, soak A, row "File descriptors: stable (± 5)"."""
-    found = judged_count(view, "watcher.fds", "descriptors", params.tolerance)
+    found = judged_count(run, "watcher.fds", "descriptors", params.tolerance)
     if found is None:
         return [Finding(outcome="inconclusive", summary="descriptors were never sampled")]
     return [

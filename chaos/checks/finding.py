@@ -7,7 +7,10 @@ from typing import Literal
 
 import msgspec
 
+from chaos.record.evidence import Evidence
 from chaos.record.history import Owner
+
+__all__ = ["BEYOND_THE_PLAN", "EVIDENCE_MAX", "Evidence", "Finding", "Outcome", "plural"]
 
 Outcome = Literal["pass", "fail", "inconclusive", "unverified", "skipped", "invalid"]
 Measure = float | int | str | None
@@ -16,24 +19,13 @@ BEYOND_THE_PLAN = "beyond the plan"
 EVIDENCE_MAX = 10
 
 
-class Evidence(msgspec.Struct, frozen=True):
-    """Where to look, and what is seen there.
-
-    `ref` is relative to the run directory: "history.jsonl:123",
-    "artefacts/watcher_decisions.jsonl:7".
-    """
-
-    ref: str
-    text: str
-
-
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """One criterion, judged.
 
-    `check`, `title` (the words of the plan's row) and `origin` are filled in by the registry.
+    `check`, `title` (the words of the plan's row) and `origin` are filled in by the judge.
     `summary` is one sentence with the numbers in it. `evidence_count` says how much evidence
-    there was (a check that did not even collect all of it says so itself); at most
-    `EVIDENCE_MAX` pieces of it are kept.
+    there was; at most `EVIDENCE_MAX` pieces of it are kept. `usage`: the check itself is wrong (its
+    SQL, a name in it), and its author has to mend it.
     """
 
     outcome: Outcome
@@ -43,21 +35,21 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     limit: Measure = None
     evidence: Sequence[Evidence] = ()
     evidence_count: int = 0
+    usage: bool = False
     check: str = ""
     title: str = ""
     origin: str = BEYOND_THE_PLAN
 
-
-def stamped(finding: Finding, *, check: str, title: str, origin: str) -> Finding:
-    """`finding` with the name of its criterion, its evidence cut to `EVIDENCE_MAX` pieces."""
-    return msgspec.structs.replace(
-        finding,
-        check=check,
-        title=title,
-        origin=origin,
-        evidence=list(finding.evidence[:EVIDENCE_MAX]),
-        evidence_count=max(finding.evidence_count, len(finding.evidence)),
-    )
+    def stamped(self, *, check: str, title: str, origin: str) -> Finding:
+        """This finding with the name of its criterion, its evidence cut to `EVIDENCE_MAX`."""
+        return msgspec.structs.replace(
+            self,
+            check=check,
+            title=title,
+            origin=origin,
+            evidence=list(self.evidence[:EVIDENCE_MAX]),
+            evidence_count=max(self.evidence_count, len(self.evidence)),
+        )
 
 
 def plural(count: int, noun: str, many: str = "") -> str:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from pathlib import PurePath
 
-from chaos.checks.run_view import FaultWindow, RunView
+from chaos.record.fault_window import FaultWindow
 from chaos.record.history import Event
+from chaos.record.open_run import OpenRun
 
 # Kinds that take a GPU away. Any other kind may say so of itself by `"loses_gpu": true` in the
 # evidence of its effect.
@@ -19,16 +20,16 @@ _LOSES_GPU = frozenset({"gpu_lost"})
 _BACK_S = 5.0
 
 
-def own_losses(view: RunView) -> list[tuple[int, Event]]:
+def own_losses(run: OpenRun) -> list[tuple[int, Event]]:
     """(line, event) of each loss that no fault explains."""
     return [
         (line, event)
-        for line, event in view.named("gpu_lost")
-        if not any(_explains(view, window, event) for window in view.faults)
+        for line, event in run.named("gpu_lost")
+        if not any(_explains(run, window, event) for window in run.faults)
     ]
 
 
-def _explains(view: RunView, window: FaultWindow, event: Event) -> bool:
+def _explains(run: OpenRun, window: FaultWindow, event: Event) -> bool:
     since_s = window.earliest_s
     if since_s is None or event.t_s < since_s:
         return False
@@ -38,29 +39,28 @@ def _explains(view: RunView, window: FaultWindow, event: Event) -> bool:
         return False
     if window.end_s is None:
         return True
-    back_s = _back_s(view, event)
+    back_s = _back_s(run, event)
     over_s = window.end_s + _BACK_S
     if back_s is None:
-        return event.t_s <= window.end_s and view.end_s <= over_s  # nobody looked again
+        return event.t_s <= window.end_s and run.end_s <= over_s  # nobody looked again
     return event.t_s <= window.end_s and back_s <= over_s
 
 
 def _same_device(window: FaultWindow, event: Event) -> bool:
     """A fault that names a node explains no loss of another one."""
-    undo = window.evidence("armed").get("undo")
-    taken = undo.get("node") if isinstance(undo, dict) else None
+    taken = window.undo.get("node")
     lost = event.detail.get("node")
     if taken is None or lost is None:
         return True
     return PurePath(str(taken)).name == PurePath(str(lost)).name
 
 
-def _back_s(view: RunView, loss: Event) -> float | None:
+def _back_s(run: OpenRun, loss: Event) -> float | None:
     device = loss.detail.get("device")
     return next(
         (
             event.t_s
-            for _, event in view.named("gpu_back")
+            for _, event in run.named("gpu_back")
             if event.t_s >= loss.t_s and event.detail.get("device") == device
         ),
         None,

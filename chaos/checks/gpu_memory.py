@@ -11,12 +11,12 @@ from typing import Annotated
 
 import msgspec
 
-from chaos.checks.base import Check, Params, needs
+from chaos.checks.base import Check, Params, depends_on
 from chaos.checks.finding import Finding, Outcome
 from chaos.checks.gpu_losses import own_losses
 from chaos.checks.gpu_rest import Rests
 from chaos.checks.gpu_signal import compared, judged_device, judged_owner
-from chaos.checks.run_view import RunView
+from chaos.record.open_run import OpenRun
 
 _WORST: tuple[Outcome, ...] = ("fail", "inconclusive", "pass")
 
@@ -31,22 +31,21 @@ class GPUMemoryParams(Params, frozen=True):
     limit_mb_per_request: Annotated[float, msgspec.Meta(gt=0)] = 5.0
 
 
-def judge(view: RunView, params: GPUMemoryParams) -> list[Finding]:
+def judge(run: OpenRun, params: GPUMemoryParams) -> list[Finding]:
     """The plan, soak C, "GPU VRAM: should be low between dispatches"."""
-    table = view.samples
-    if not table.gpu_keys() and not table.gpu_held_keys():
-        return [_unseen(view)]
-    rests = Rests(view)
+    rests = Rests(run)
+    if not run.gpu_signals:
+        return [_unseen(run)]
     limits = (params.limit_mb, params.limit_mb_per_request)
-    judged = [judged_device(rests, key, *limits) for key in table.gpu_keys()]
-    owners = [judged_owner(rests, key, *limits) for key in table.gpu_held_keys()]
+    judged = [judged_device(rests, key, *limits) for key in rests.devices]
+    owners = [judged_owner(rests, key, *limits) for key in rests.holders]
     judged += [one for one in owners if one is not None]
     if not judged:
-        return [_unseen(view)]
+        return [_unseen(run)]
     outcome = next(o for o in _WORST if any(one.outcome == o for one in judged))
     shown = [one for one in judged if one.outcome == outcome]
     worst = max(shown, key=lambda one: one.grown_mb)
-    lost = _lost(view)
+    lost = _lost(run)
     outside = outcome == "inconclusive" and (bool(lost) or any(one.outside for one in shown))
     if outcome == "pass":
         text = f"no growth and nothing left over on {', '.join(one.name for one in judged)}"
@@ -57,64 +56,64 @@ def judge(view: RunView, params: GPUMemoryParams) -> list[Finding]:
         Finding(
             outcome=outcome,
             owner="infrastructure" if outside else "product",
-            summary=f"{text} (limit {params.limit_mb:g} MB){_untold(view)}{lost}",
+            summary=f"{text} (limit {params.limit_mb:g} MB){_untold(run)}{lost}",
             measured=round(worst.grown_mb, 3),
             limit=params.limit_mb,
-            evidence=[view.evidence(one.line, one.text) for one in shown],
+            evidence=[run.evidence(one.line, one.text) for one in shown],
         )
     ]
 
 
 def _no_level(rests: Rests) -> str:
     """Where what is left over cannot be told from what was there before, and why."""
-    names = [key.partition(".")[0] for key in rests.view.samples.gpu_keys()]
+    names = [key.partition(".")[0] for key in rests.devices]
     unknown = [f"{name}: {why}" for name in names if (why := rests.before_stack(name)[1])]
     return f"; level before the stack not known ({'; '.join(unknown[:4])})" if unknown else ""
 
 
-def _unseen(view: RunView) -> Finding:
+def _unseen(run: OpenRun) -> Finding:
     """No driver is no GPU; a GPU of which nothing may be known is not sound for that."""
     absent = {
         str(event.detail.get("source")): str(event.detail.get("reason"))
-        for _, event in view.named("source_absent")
+        for _, event in run.named("source_absent")
         if str(event.detail.get("source")).startswith("gpu")
     }
     named = [f"{name}: {why}" for name, why in absent.items() if name != "gpu"]
     if not named:
         return Finding(outcome="skipped", summary="no GPU was sampled here")
     text = f"there is a GPU, and its memory cannot be seen here ({'; '.join(sorted(named)[:4])})"
-    return Finding(outcome="inconclusive", owner="infrastructure", summary=text + _lost(view))
+    return Finding(outcome="inconclusive", owner="infrastructure", summary=text + _lost(run))
 
 
-def _untold(view: RunView) -> str:
+def _untold(run: OpenRun) -> str:
     """Why processes are not told apart."""
     why = {
         str(event.detail.get("reason"))
-        for _, event in view.named("source_absent")
+        for _, event in run.named("source_absent")
         if str(event.detail.get("source")).startswith("gpu")
         and str(event.detail.get("source")).endswith(".processes")
     }
     return f"; processes not told apart: {'; '.join(sorted(why)[:2])}" if why else ""
 
 
-def _lost(view: RunView) -> str:
+def _lost(run: OpenRun) -> str:
     """What became of the GPUs themselves."""
     return "".join(
         f"; {event.detail.get('device', 'a GPU')} was lost at {event.t_s:.1f} s, by no fault of "
         "the schedule"
-        for _, event in own_losses(view)[:4]
+        for _, event in own_losses(run)[:4]
     )
 
 
-def gpu_growth_mb(view: RunView) -> tuple[float, int] | None:
+def gpu_growth_mb(run: OpenRun) -> tuple[float, int] | None:
     """(MB, history line): how much more GPU memory is in use in the last third than in the first
     one, on the worst GPU; None without a GPU.
     """
-    rests = Rests(view)
+    rests = Rests(run)
     grown = [
         ((late.used_bytes - early.used_bytes) / 1e6, late.line)
-        for key in view.samples.gpu_keys()
-        for early, late, _ in [compared(rests, view.samples.column(key))]
+        for key in rests.devices
+        for early, late, _ in [compared(rests, rests.readings(key))]
         if early is not None and late is not None
     ]
     return max(grown, default=None)
@@ -126,5 +125,5 @@ CHECK = Check(
     origin="plan, soak C: GPU VRAM between dispatches",
     judge=judge,
     params=GPUMemoryParams,
-    needs=needs("stack"),
+    depends=depends_on("stack"),
 )

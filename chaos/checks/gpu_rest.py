@@ -8,27 +8,46 @@ limit and no verdict.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from chaos.base.errors import ChaosError
-from chaos.checks.run_view import RunView
-from chaos.record.history import UNREADABLE
-
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
-    Mask = npt.NDArray[np.bool_]
-    Column = npt.NDArray[np.float32]
+from chaos.record.open_run import OpenRun
+from chaos.record.signals import declared_signal
 
 _LAG_S = 0.5  # where the record does not say how often the driver was asked
 _SETTLE_S = 0.5
-_LLM_MOST = 100_000  # stops looked at
+_STOPS_MAX = 100_000  # of the LLM server; those after them are not looked at
 
 Span = tuple[float, float]
+# From the end of each server to the start of the next one.
+_LLM_STOPS = """
+select t_s, next_s from (
+    select event, t_s, lead(event) over o as next_event, lead(t_s) over o as next_s
+    from servers where event in ('gone', 'crashed', 'start') window o as (order by line)
+) where event <> 'start' and next_event = 'start' and next_s - t_s >= $shortest_s
+order by t_s limit $most
+"""
+# From the end of each dispatch to the next one's beginning: one daemon works on one at a time.
+_GAPS = """
+with timed as (
+    select start_s, end_s from decisions
+    where dispatch is not null and start_s is not null and end_s is not null
+), ends as (select end_s, row_number() over (order by end_s) as place from timed),
+starts as (select start_s, row_number() over (order by start_s) - 1 as place from timed)
+select end_s, start_s from ends join starts using (place)
+where start_s - end_s >= $shortest_s order by 1
+"""
+# Samples that no fault, nor the time it takes to see its end, has touched.
+_UNMASKED = """
+select t_s, line, coalesce("decisions.completed", 0)::double, {} as bytes from moments
+where bytes is not null and not exists (
+    select 1 from faults f where t_s between f.injected_s and f.until_s + $after_s)
+order by line
+"""
 
 
 @dataclass(frozen=True)
@@ -41,154 +60,112 @@ class Low:
     work: float = 0.0  # requests completed by then
 
 
-class Rests:
-    """Asks one run. Times in run seconds."""
+class Readings:
+    """What one signal of GPU memory showed outside fault windows, in the order of time."""
 
-    def __init__(self, view: RunView) -> None:
-        self.view = view
-        start_s, end_s = view.measured_span_s()
-        third_s = (end_s - start_s) / 3
-        self.early: Span = (start_s, start_s + third_s)
-        self.late: Span = (end_s - third_s, end_s)
-        self.span: Span = (start_s, end_s)
+    def __init__(self, readings: Sequence[Low], first: float, stops: Sequence[Span]) -> None:
+        """`first`: the value of the run's first sample; `stops`: when the server was stopped."""
+        self._readings = readings
+        self._t_s = [one.t_s for one in readings]
+        self._stops = stops
+        self.at_first = first
 
-    @cached_property
-    def lag_s(self) -> float:
-        """How old the last reading of a GPU in a sample may be."""
-        told = self.view.last("sampler")
-        periods = told[1].detail.get("repeated_s") if told else None
-        lag_s = periods.get("gpu") if isinstance(periods, dict) else None
-        return float(lag_s) if isinstance(lag_s, (int, float)) else _LAG_S
+    def within(self, span: Span) -> Sequence[Low]:
+        """The readings in `span`."""
+        return self._readings[bisect_left(self._t_s, span[0]) : bisect_right(self._t_s, span[1])]
 
-    @cached_property
-    def unmasked(self) -> Mask:
-        """The samples that no fault, nor the time it takes to see its end, has touched."""
-        t_s = self.view.samples.t_s
-        masked: Mask = t_s != t_s
-        after_s = self.lag_s + _SETTLE_S
-        for _, since_s, until_s in self.view.injected_faults:
-            masked |= (t_s >= since_s) & (t_s <= until_s + after_s)
-        kept: Mask = ~masked
-        return kept
+    def low(self, span: Span) -> Low | None:
+        """The lowest in `span`; the first of several."""
+        return min(self.within(span), key=lambda one: one.used_bytes, default=None)
 
-    @cached_property
-    def llm_stops(self) -> list[Span]:
-        """From the end of each server to the start of the next one, of those long enough to see.
-
-        Empty where there is no record of servers.
-        """
-        events = self.view.files.llm_events
-        if events is None:
-            return []
-        found: list[Span] = []
-        gone_s: float | None = None
-        try:
-            for event in events:
-                if event.event in ("gone", "crashed"):
-                    gone_s = event.t_s
-                elif event.event == "start" and gone_s is not None:
-                    found.append((gone_s, event.t_s))
-                    gone_s = None
-                    if len(found) >= _LLM_MOST:
-                        break
-        except (OSError, *UNREADABLE):
-            return []
-        return self._seen(found)
-
-    @cached_property
-    def gaps(self) -> list[Span]:
-        """From the end of each dispatch to the next one's beginning, if long enough to see."""
-        import numpy as np
-
-        table = self.view.files.decisions
-        timed = table.dispatched & ~np.isnan(table.start_s) & ~np.isnan(table.end_s)
-        # One Watcher works on one request at a time: each end is followed by the next start.
-        starts, ends = np.sort(table.start_s[timed]), np.sort(table.end_s[timed])
-        return self._seen(list(zip(ends[:-1].tolist(), starts[1:].tolist(), strict=True)))
-
-    def _seen(self, spans: Sequence[Span]) -> list[Span]:
-        shortest_s = self.lag_s + _SETTLE_S
-        return [span for span in spans if span[1] - span[0] >= shortest_s]
-
-    def low(self, values: Column, span: Span) -> Low | None:
-        """The lowest of `values` in `span`, masked times left out."""
-        import numpy as np
-
-        table = self.view.samples
-        there = self.unmasked & (values == values)
-        there &= (table.t_s >= span[0]) & (table.t_s <= span[1])
-        if not there.any():
-            return None
-        return self._at(int(np.argmin(np.where(there, values, np.inf))), values)
-
-    def at_first(self, values: Column) -> float:
-        """The first value of the run; 0 for an owner who held nothing yet, and so has none."""
-        import numpy as np
-
-        row = int(np.searchsorted(self.view.samples.t_s, self.span[0]))
-        value = float(values[row]) if row < len(values) else 0.0
-        return value if value == value else 0.0
-
-    def middle(self, values: Column, span: Span) -> Low | None:
+    def middle(self, span: Span) -> Low | None:
         """What is usual in `span` while the LLM server runs: the middle of the values."""
-        import numpy as np
+        running = [
+            one
+            for one in self.within(span)
+            if not any(since_s <= one.t_s <= until_s for since_s, until_s in self._stops)
+        ]
+        ordered = sorted(running, key=lambda one: one.used_bytes)
+        return ordered[len(ordered) // 2] if ordered else None
 
-        table = self.view.samples
-        there = self.unmasked & (values == values)
-        there &= (table.t_s >= span[0]) & (table.t_s <= span[1])
-        for since_s, until_s in self.llm_stops:
-            there &= (table.t_s < since_s) | (table.t_s > until_s + self.lag_s)
-        rows = np.flatnonzero(there)
-        if not len(rows):
-            return None
-        return self._at(int(rows[np.argsort(values[rows])[len(rows) // 2]]), values)
+    def lows(self, spans: Sequence[Span]) -> list[Low]:
+        """The lowest in each of `spans` that has a reading."""
+        return [low for span in spans if (low := self.low(span)) is not None]
 
-    def lows(self, values: Column, spans: Sequence[Span]) -> list[Low]:
-        """The lowest fresh value in each of `spans` that has one outside the masked times."""
-        import numpy as np
-
-        t_s = self.view.samples.t_s
-        known = self.unmasked & (values == values)
-        found = []
-        for since_s, until_s in spans:
-            first = int(np.searchsorted(t_s, since_s + self.lag_s))
-            last = int(np.searchsorted(t_s, until_s + self.lag_s, side="right"))
-            rows = first + np.flatnonzero(known[first:last])
-            if len(rows):
-                found.append(self._at(int(rows[np.argmin(values[rows])]), values))
-        return found
-
-    def seen_stopped(self, values: Column, span: Span) -> bool:
+    def seen_stopped(self, span: Span) -> bool:
         """Whether `low` sees in `span` a time without the LLM server: a stop in a masked time, say,
         is one of which nobody knows what was in use.
         """
-        import numpy as np
-
-        t_s = self.view.samples.t_s
-        known = self.unmasked & (values == values)
-        for since_s, until_s in self.llm_stops:
-            first = np.searchsorted(t_s, max(since_s + self.lag_s, span[0]))
-            last = np.searchsorted(t_s, min(until_s + self.lag_s, span[1]), side="right")
-            if known[first:last].any():
-                return True
-        return False
-
-    def _at(self, row: int, values: Column) -> Low:
-        table = self.view.samples
-        work = float(table.column("decisions.completed")[row])
-        return Low(
-            float(values[row]),
-            int(table.lines[row]),
-            float(table.t_s[row]),
-            work if work == work else 0.0,
+        return any(
+            self.within((max(since_s, span[0]), min(until_s, span[1])))
+            for since_s, until_s in self._stops
         )
+
+
+class Rests:
+    """Asks one run. Times in run seconds; stops and gaps are moved by the lag of the readings."""
+
+    def __init__(self, run: OpenRun) -> None:
+        self.run = run
+        start_s, end_s = run.measured_span_s()
+        third_s = (end_s - start_s) / 3
+        self.early: Span = (start_s, start_s + third_s)
+        self.late: Span = (end_s - third_s, end_s)
+        sampler = run.last("sampler")
+        periods = sampler[1].detail.get("repeated_s") if sampler else None
+        lag_s = periods.get("gpu") if isinstance(periods, dict) else None
+        self.lag_s = float(lag_s) if isinstance(lag_s, (int, float)) else _LAG_S
+        self._start_s = start_s
+
+    @property
+    def devices(self) -> list[str]:
+        """Signals of all memory in use, one a GPU or MIG instance."""
+        return [name for name in self.run.gpu_signals if name.endswith(".used_bytes")]
+
+    @property
+    def holders(self) -> list[str]:
+        """Signals of what one service holds."""
+        return [name for name in self.run.gpu_signals if not name.endswith(".used_bytes")]
+
+    @cached_property
+    def llm_stops(self) -> list[Span]:
+        """Stops of the LLM server that were long enough to see."""
+        return self._spans(_LLM_STOPS, most=_STOPS_MAX)
+
+    @cached_property
+    def gaps(self) -> list[Span]:
+        """Gaps between dispatches that were long enough to see."""
+        return self._spans(_GAPS)
+
+    def _spans(self, query: str, **parameters: Any) -> list[Span]:
+        parameters |= {"shortest_s": self.lag_s + _SETTLE_S}
+        rows = self.run.sql(query, parameters)
+        return [(since_s + self.lag_s, until_s + self.lag_s) for since_s, until_s in rows]
+
+    def readings(self, signal: str, less: str = "") -> Readings:
+        """Those of `signal`, less those of the signal `less` where that was there."""
+        value = self._column(signal)
+        if less:
+            value = f"{value} - coalesce({self._column(less)}, 0)"
+        after_s = self.lag_s + _SETTLE_S
+        rows = self.run.sql(_UNMASKED.format(value), {"after_s": after_s})
+        first = self.run.one(
+            f"select {value} from moments where t_s >= $start_s order by line limit 1",
+            {"start_s": self._start_s},
+        )
+        lows = [Low(used, line, t_s, work) for t_s, line, work, used in rows]
+        return Readings(lows, float(first or 0.0), self.llm_stops)
+
+    def _column(self, signal: str) -> str:
+        name = declared_signal(signal).name
+        return f'"{name}"::double' if name in self.run.gpu_signals else "null::double"
 
     def before_stack(self, device: str) -> tuple[float | None, str]:
         """(bytes in use of that unit before the stack was started, as the provenance has it, "") or
         (None, why it is not known).
         """
         try:
-            facts = self.view.run.read_json(self.view.run.provenance).get("gpu")
+            facts = self.run.run.read_json(self.run.run.provenance).get("gpu")
         except ChaosError:
             facts = None
         used = _dict_in(facts, "used_bytes")
@@ -206,12 +183,12 @@ class Rests:
         The provenance is gathered on the host. In a container that is given some of its GPUs the
         same name stands for another one.
         """
-        told = self.view.last("gpu_units")
-        uuid = _dict_in(told[1].detail, "uuids").get(device) if told else None
+        units = self.run.last("gpu_units")
+        uuid = _dict_in(units[1].detail, "uuids").get(device) if units else None
         if uuid and before:
             names = [name for name, one in before.items() if one == uuid]
             return (names[0], "") if names else ("", "no GPU with this UUID was seen then")
-        if self.view.config.get("backend") == "docker":
+        if self.run.config.get("backend") == "docker":
             return "", "which GPU of the host this is was not recorded"
         return device, ""
 

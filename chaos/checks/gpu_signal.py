@@ -8,14 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from chaos.checks.finding import Outcome, plural
-from chaos.checks.gpu_rest import Low, Rests
-from chaos.checks.trend import BLOCKS, Block, growth
-
-if TYPE_CHECKING:
-    from chaos.checks.gpu_rest import Column
+from chaos.checks.gpu_rest import Low, Readings, Rests
+from chaos.checks.growth.trend import BLOCKS, Block, growth
 
 _MB = 1e6
 OTHER = "other"
@@ -35,27 +31,27 @@ class Judged:
     outside: bool = False
 
 
-def compared(rests: Rests, values: Column) -> tuple[Low | None, Low | None, str]:
+def compared(rests: Rests, values: Readings) -> tuple[Low | None, Low | None, str]:
     """(at first, at last, what was compared), like with like.
 
     Where the server was seen stopped for long in one third only, the lowest of the thirds would be
     a model apart: then what is usual while it runs is compared.
     """
-    stopped = [rests.seen_stopped(values, third) for third in (rests.early, rests.late)]
+    stopped = [values.seen_stopped(third) for third in (rests.early, rests.late)]
     if stopped[0] != stopped[1]:
-        early, late = rests.middle(values, rests.early), rests.middle(values, rests.late)
+        early, late = values.middle(rests.early), values.middle(rests.late)
         return early, late, "usual use"
-    return rests.low(values, rests.early), rests.low(values, rests.late), "lowest use"
+    return values.low(rests.early), values.low(rests.late), "lowest use"
 
 
 def judged_device(rests: Rests, key: str, limit_mb: float, limit_mb_per_request: float) -> Judged:
     """A GPU, or a MIG instance."""
     name = key.partition(".")[0]
-    values = rests.view.samples.column(key)
+    values = rests.readings(key)
     early, late, what = compared(rests, values)
     if early is None or late is None:
         text = f"{name} was sampled too rarely in the first or the last third"
-        return Judged(name, "inconclusive", text, 0.0, rests.view.lines or 1)
+        return Judged(name, "inconclusive", text, 0.0, rests.run.lines or 1)
     grown_mb = (late.used_bytes - early.used_bytes) / _MB
     before, why = rests.before_stack(name)
     baseline = early.used_bytes if before is None else before
@@ -82,13 +78,9 @@ def _left_over(rests: Rests, key: str, before: float | None) -> tuple[float, str
     The work of a dispatch is done in just that time, so the lowest of several stops counts, and
     what the Watcher's processes hold is left out where it is told: it is judged by itself.
     """
-    import numpy as np
-
-    table = rests.view.samples
-    working = table.column(f"{key.partition('.')[0]}.{WATCHER}_bytes")
-    values = table.column(key) - np.nan_to_num(working)
+    values = rests.readings(key, less=f"{key.partition('.')[0]}.{WATCHER}_bytes")
     stops = [span for span in rests.llm_stops if span[0] >= rests.late[0]]
-    lows = rests.lows(values, stops)
+    lows = values.lows(stops)
     if before is None or not lows:
         return 0.0, ""
     lowest = min(one.used_bytes for one in lows)
@@ -97,11 +89,11 @@ def _left_over(rests: Rests, key: str, before: float | None) -> tuple[float, str
 
 def _held_by_others_mb(rests: Rests, device: str) -> float:
     """How much more others hold at last than at first; 0 where that is not told."""
-    values = rests.view.samples.column(f"{device}.{OTHER}_bytes")
-    late = rests.low(values, rests.late)
+    values = rests.readings(f"{device}.{OTHER}_bytes")
+    late = values.low(rests.late)
     if late is None:
         return 0.0
-    early = rests.low(values, rests.early)
+    early = values.low(rests.early)
     return (late.used_bytes - (0.0 if early is None else early.used_bytes)) / _MB
 
 
@@ -114,9 +106,9 @@ def judged_owner(
     if owner == OTHER:
         return None
     name = f"{owner} on {device}"
-    values = rests.view.samples.column(key)
+    values = rests.readings(key)
     early, late, what = compared(rests, values)
-    grown_mb, line = 0.0, rests.view.lines or 1
+    grown_mb, line = 0.0, rests.run.lines or 1
     text = f"{name}: seen in part of the run only"
     if late is not None:
         # Who held nothing at first has no number then.
@@ -134,14 +126,14 @@ def judged_owner(
     return _by_request(rests, name, values, text, (grown_mb, line), limit_mb_per_request)
 
 
-def _kept(rests: Rests, name: str, owner: str, values: Column, limit_mb: float) -> Judged | None:
+def _kept(rests: Rests, name: str, owner: str, values: Readings, limit_mb: float) -> Judged | None:
     """Memory that was still held when it had to be free; None where it was free each time."""
     if owner == LLM:
         spans, one, when, baseline = rests.llm_stops, "stop", "of the LLM server", 0.0
     else:
         spans, one, when = rests.gaps, "gap", "between dispatches"
-        baseline = rests.at_first(values)
-    lows = rests.lows(values, spans)
+        baseline = values.at_first
+    lows = values.lows(spans)
     kept = [low for low in lows if (low.used_bytes - baseline) / _MB > limit_mb]
     if not kept:
         return None
@@ -157,13 +149,13 @@ def _kept(rests: Rests, name: str, owner: str, values: Column, limit_mb: float) 
 def _by_request(
     rests: Rests,
     name: str,
-    values: Column,
+    values: Readings,
     text: str,
     grown: tuple[float, int],
     limit_mb_per_request: float,
 ) -> Judged:
     """The lowest of each stop of the LLM server, against the requests completed by then."""
-    lows = rests.lows(values, rests.llm_stops)
+    lows = values.lows(rests.llm_stops)
     found = growth(_grouped(lows), limit_mb_per_request * _MB, per_work=True)
     if found.slope is None:
         text += "; too few stops of the LLM server were seen to judge per request"

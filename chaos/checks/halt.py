@@ -6,9 +6,17 @@ from typing import Annotated
 
 import msgspec
 
-from chaos.checks.base import Check, Params, needs
+from chaos.checks.base import Check, Params, depends_on
 from chaos.checks.finding import Evidence, Finding
-from chaos.checks.run_view import RunView
+from chaos.record.open_run import OpenRun
+
+# Whether a process was there at the last look before the halt, where that was sampled at all.
+_RUNNING = """
+select last("watcher.pid" order by line) is not null
+from (select line, "watcher.pid" from moments, run where t_s <= to_s order by line desc limit 3)
+where exists (select 1 from moments where "watcher.pid" is not null)
+having count(*) > 0
+"""
 
 
 class HaltParams(Params, frozen=True):
@@ -17,12 +25,16 @@ class HaltParams(Params, frozen=True):
     limit_s: Annotated[float, msgspec.Meta(gt=0)] = 30.0
 
 
-def judge(view: RunView, params: HaltParams) -> list[Finding]:
+def judge(run: OpenRun, params: HaltParams) -> list[Finding]:
     """The plan, soak A, row "Halt responsiveness: stops within 30 s"."""
-    halted = view.last("halted")
+    halted = run.last("halted")
     if halted is None:
         return [Finding(outcome="fail", summary="the Watcher was never halted")]
     line, event = halted
+    running = event.detail.get("was_running", run.one(_RUNNING))
+    if running is False:
+        text = "there was no process to halt: the Watcher had ended before"
+        return [Finding(outcome="fail", summary=text, evidence=[run.evidence(line, text)])]
     took_s = float(event.detail.get("took_s", 0.0))
     exit_code = event.detail.get("exit_code")
     wrong = []
@@ -33,8 +45,8 @@ def judge(view: RunView, params: HaltParams) -> list[Finding]:
     if took_s > params.limit_s:
         wrong.append("it took too long")
     if event.detail.get("flag_seen") is False:
-        wrong.append(f"{view.target.halt.flag} was not written")
-    raced = _raced(view, params.limit_s)
+        wrong.append(f"{run.target.halt.flag} was not written")
+    raced = _raced(run, params.limit_s)
     wrong += [one.text for one in raced]
     summary = f"stopped after {took_s:.1f} s, exit code {exit_code} (limit {params.limit_s:g} s)"
     return [
@@ -43,15 +55,15 @@ def judge(view: RunView, params: HaltParams) -> list[Finding]:
             summary="; ".join([summary, *wrong]),
             measured=took_s,
             limit=params.limit_s,
-            evidence=[view.evidence(line, "; ".join(wrong) or "halted"), *raced],
+            evidence=[run.evidence(line, "; ".join(wrong) or "halted"), *raced],
         )
     ]
 
 
-def _raced(view: RunView, limit_s: float) -> list[Evidence]:
+def _raced(run: OpenRun, limit_s: float) -> list[Evidence]:
     """Halts that faults have brought about (`halts` in what they measured) and that went wrong."""
     wrong = []
-    for window in view.faults:
+    for window in run.faults:
         for state in ("recovered", "recovery_unproven"):
             halts = window.evidence(state).get("halts")
             for halt in halts if isinstance(halts, list) else []:
@@ -69,5 +81,5 @@ CHECK = Check(
     origin="plan, soak A: Halt responsiveness",
     judge=judge,
     params=HaltParams,
-    needs=needs("end"),
+    depends=depends_on("end"),
 )

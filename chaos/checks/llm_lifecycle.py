@@ -7,25 +7,90 @@ not held against the product; a second server asked for while the first one load
 
 from __future__ import annotations
 
-from array import array
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import msgspec
 
-from chaos.checks.base import Check, Params, needs
-from chaos.checks.finding import EVIDENCE_MAX, Evidence, Finding, plural
+from chaos.checks.base import Check, Params, depends_on, evidence_of
+from chaos.checks.finding import Evidence, Finding, plural
 from chaos.checks.gpu_memory import gpu_growth_mb
-from chaos.checks.run_view import FaultWindow, RunView
+from chaos.record.fault_window import FaultWindow
+from chaos.record.open_run import OpenRun
 
-if TYPE_CHECKING:
-    from chaos.checks.decision_table import DecisionTable
-    from chaos.checks.hash_sets import Indices, Times
-    from chaos.checks.llm_events import LLMEvent, LLMEvents
-
-_CLOCK_SLACK_S = 0.05
-_BLOCK = 1 << 16  # decisions looked at at once: flat memory
-_SHOWN = 2
+# Every event with the last start before it that had not ended yet, and whether that was stopped.
+_WALK = """
+walk as (
+    select line, t_s, event, pid,
+        max(line) filter (event = 'start') over before as start_line,
+        max(line) filter (event in ('gone', 'crashed')) over before as end_line,
+        max(line) filter (event = 'stop') over before as stop_line,
+        max_by(pid, line) filter (event = 'start') over before as last_pid
+    from servers
+    window before as (order by line rows between unbounded preceding and 1 preceding)
+), states as (
+    select *, coalesce(start_line > coalesce(end_line, 0), false) as running,
+        coalesce(stop_line > greatest(coalesce(end_line, 0), start_line), false) as stopping
+    from walk
+)"""
+# A fault killed the very process that it says it killed; one that could not prove what it did, any
+# that died in its time.
+_KILLED = """
+exists (select 1 from faults f where list_contains(f.ends, 'llm') and f.injected_s is not null
+    and s.t_s >= f.earliest_s and if(f.proven_s is not null,
+        try_cast(f.effect ->> '$.killed_pid' as bigint) = s.pid,
+        s.t_s <= coalesce(f.recovered_s, s.t_s)))"""
+_IRREGULAR = f"""
+with {_WALK}
+select server_ref(line) as ref, printf('%.2f', t_s) || ' s: ' || problem as text from (
+    select line, t_s, 0 as rank, 'server ' || pid || ' started ' || if(stopping,
+        'before the last one was gone', 'while another one ran') || ' (' || last_pid || ')'
+        as problem
+    from states where event = 'start' and running
+    union all select line, t_s, 1, 'the new server has the old PID ' || pid
+    from states where event = 'start' and pid = last_pid
+    union all select line, t_s, 2, 'server ' || pid || ' died by itself'
+    from states s where event = 'crashed' and not {_KILLED}
+    union all select line, t_s, 3, 'server ' || last_pid || ' was stopped and never gone'
+    from states, run where line = (select max(line) from servers) and event = 'stop' and running
+        and complete
+) order by line, rank
+"""
+_COUNTS = f"""
+select count(*) filter (event = 'start'), count(*) filter (event = 'stop'),
+    count(*) filter (event = 'crashed' and {_KILLED}) from servers s
+"""
+# Completed dispatches within which the server was not stopped and started again. Clocks
+# differ by up to 0.05 s.
+_NOT_CYCLED = """
+with done as (
+    select line, request, start_s - 0.05 as from_s, end_s + 0.05 as to_s from decisions
+    where completed and dispatch is not null
+), gone as (
+    select d.*, g.t_s as gone_s from done d asof left join (
+        select t_s from servers where event = 'gone') g on g.t_s >= d.from_s
+), back as (
+    select g.*, s.t_s as back_s from gone g asof left join (
+        select t_s from servers where event = 'start') s on s.t_s >= g.gone_s
+), problems as (
+    select line, request, exists (select 1 from faults f where f.injected_s is not null
+            and (list_contains(f.ends, 'llm') or list_contains(f.ends, 'watcher'))
+            and b.from_s <= f.until_s and b.to_s >= f.earliest_s) as beside,
+        case when from_s is null or to_s is null then 'the decision has no times'
+            when not coalesce(gone_s <= to_s, false)
+                then 'the LLM server was not stopped for the dispatch'
+            when not coalesce(back_s <= to_s, false)
+                then 'the LLM server was not started again after the dispatch' end as problem
+    from back b
+)
+select decision_ref(line) as ref, request || ': ' || problem as text from problems
+where problem is not null and (beside and problem <> 'the decision has no times') = $beside
+order by line
+"""
+_DISPATCHES = "select count(*) from decisions where completed and dispatch is not null"
+_STARTED = """
+select server_ref(line) as ref, printf('%.2f', t_s) || ' s: server ' || pid || ' started' as text
+from servers where event = 'start' order by line limit 2
+"""
 
 
 class LLMLifecycleParams(Params, frozen=True):
@@ -36,205 +101,56 @@ class LLMLifecycleParams(Params, frozen=True):
     gpu_growth_mb: Annotated[float, msgspec.Meta(gt=0)] = 100.0
 
 
-@dataclass
-class _Servers:
-    """What the record says of server processes, walked once."""
-
-    start_s: array[float] = field(default_factory=lambda: array("d"))
-    gone_s: array[float] = field(default_factory=lambda: array("d"))
-    stops: int = 0
-    first: list[LLMEvent] = field(default_factory=list)  # the first starts
-    wrong_count: int = 0
-    wrong: list[tuple[LLMEvent, str]] = field(default_factory=list)  # the first of them
-    killed: int = 0  # by a fault
-    running: LLMEvent | None = None
-    stopping: LLMEvent | None = None
-
-    def note(self, event: LLMEvent, text: str) -> None:
-        """Something irregular at `event`."""
-        self.wrong_count += 1
-        if len(self.wrong) < EVIDENCE_MAX:
-            self.wrong.append((event, text))
-
-
-def judge(view: RunView, params: LLMLifecycleParams) -> list[Finding]:
+def judge(run: OpenRun, params: LLMLifecycleParams) -> list[Finding]:
     """The plan, soak C, row "LLM lifecycle: clean stop/restart every cycle"."""
-    events = view.files.llm_events
-    path = view.target.llm.events
-    if events is None:
-        return [
-            Finding(outcome="unverified", summary=f"the record of LLM servers, {path}, is missing")
-        ]
-    ending = [window for window in view.faults if _ends(window)]
-    servers = _walked(events, ending, whole=view.ran_to_end)
-    wrong = [_evidence(view, event, text) for event, text in servers.wrong]
-    table = view.files.decisions
-    dispatches = int((table.completed & table.dispatched).sum())
-    spans = [span for window in ending if (span := _span(view, window)) is not None]
-    not_cycled, beside = _not_cycled(table, servers, spans)
-    count = servers.wrong_count + sum(len(indices) for indices, _ in not_cycled)
-    again = _asked_again(ending)
-    count += len(again)
-    wrong += again
-    grown = gpu_growth_mb(view)
+    path = run.target.llm.events
+    if not (run.files / path).is_file():
+        text = f"the record of LLM servers, {path}, is missing"
+        return [Finding(outcome="unverified", summary=text)]
+    irregular = evidence_of(run, _IRREGULAR)
+    not_cycled = evidence_of(run, _NOT_CYCLED, {"beside": False})
+    beside = evidence_of(run, _NOT_CYCLED, {"beside": True}).count
+    again = [found for window in run.faults if (found := _asked_again(window)) is not None]
+    starts, stops, killed = run.one(_COUNTS)
+    dispatches = run.one(_DISPATCHES)
+    grown = gpu_growth_mb(run)
+    gpu = []
     if grown is not None and grown[0] > params.gpu_growth_mb:
         text = f"GPU memory in use at its lowest grew by {grown[0]:.0f} MB"
-        wrong.append(view.evidence(grown[1], text))
-        count += 1
+        gpu.append(run.evidence(grown[1], text))
+    count = irregular.count + not_cycled.count + len(again) + len(gpu)
     summary = (
-        f"{plural(len(servers.start_s), 'start')}, {plural(servers.stops, 'stop')}, "
+        f"{plural(starts, 'start')}, {plural(stops, 'stop')}, "
         f"{plural(dispatches, 'dispatch', 'dispatches')}; "
     )
-    wrong += [
-        Evidence(view.files.ref(view.target.decisions.path, d.line), f"{d.request}: {reason}")
-        for indices, reason in not_cycled
-        for d in table.some(indices, EVIDENCE_MAX)
-    ]
-    summary += f"{count} irregular" if wrong else "never two servers at once"
-    if servers.killed:
-        summary += f"; {servers.killed} killed by a fault"
+    summary += f"{count} irregular" if count else "never two servers at once"
+    if killed:
+        summary += f"; {killed} killed by a fault"
     if beside:
         text = plural(beside, "dispatch", "dispatches")
         summary += f"; {text} beside a fault that ends it not judged"
     if grown is None:
         summary += "; no GPU memory to watch here"
-    good = [_evidence(view, e, f"server {e.pid} started") for e in servers.first]
+    wrong = [*irregular.shown, *again, *gpu, *not_cycled.shown]
     return [
         Finding(
-            outcome="fail" if wrong else "pass",
+            outcome="fail" if count else "pass",
             summary=summary,
             measured=count,
             limit=0,
-            evidence=wrong or good,
+            evidence=wrong or evidence_of(run, _STARTED).shown,
             evidence_count=count,
         )
     ]
 
 
-def _ends(window: FaultWindow) -> bool:
-    """Whether it may end the server, or the Watcher in the middle of a dispatch."""
-    return bool({"llm", "watcher"} & set(window.trait("ends") or ()))
-
-
-def _span(view: RunView, window: FaultWindow) -> tuple[float, float] | None:
-    if window.earliest_s is None:
+def _asked_again(window: FaultWindow) -> Evidence | None:
+    """A fault that makes a load slow counts how often a second server was asked for meanwhile."""
+    times = window.evidence("effect_proven").get("asked_again")
+    if not isinstance(times, int) or times <= 0 or not {"llm", "watcher"} & set(window.ends):
         return None
-    return window.earliest_s, view.end_s if window.end_s is None else window.end_s
-
-
-def _killed(event: LLMEvent, ending: list[FaultWindow]) -> bool:
-    """Whether a fault did it: the very process that it says it killed, or, of a fault that could
-    not prove what it did, any that died in its time.
-    """
-    for window in ending:
-        start_s, end_s = window.earliest_s, window.end_s
-        if "llm" not in window.trait("ends") or start_s is None or event.t_s < start_s:
-            continue
-        if "effect_proven" in window.states:
-            if window.evidence("effect_proven").get("killed_pid") == event.pid is not None:
-                return True
-        elif end_s is None or event.t_s <= end_s:
-            return True
-    return False
-
-
-def _asked_again(ending: list[FaultWindow]) -> list[Evidence]:
-    """Faults that make a load slow count how often a second server was asked for meanwhile."""
-    found = []
-    for window in ending:
-        times = window.evidence("effect_proven").get("asked_again")
-        if isinstance(times, int) and times > 0:
-            text = f"a second server was asked for while the first one loaded, {times} x"
-            found.append(Evidence(window.ref("effect_proven"), f"{window.fault_id}: {text}"))
-    return found
-
-
-def _walked(events: LLMEvents, ending: list[FaultWindow], *, whole: bool) -> _Servers:
-    """Only a record that is `whole` can say that something never came."""
-    seen = _Servers()
-    last: int | None = None  # the PID of the server before
-    for event in events:
-        match event.event:
-            case "start":
-                _start(seen, event)
-                if event.pid == last and len(seen.start_s) > 1:
-                    seen.note(event, f"the new server has the old PID {event.pid}")
-                last = event.pid
-            case "stop":
-                seen.stops += 1
-                seen.stopping = event
-            case "gone":
-                seen.gone_s.append(event.t_s)
-                seen.running, seen.stopping = None, None
-            case "crashed":
-                if _killed(event, ending):
-                    seen.killed += 1
-                else:
-                    seen.note(event, f"server {event.pid} died by itself")
-                seen.running, seen.stopping = None, None
-    if whole and seen.stopping is not None and seen.running is not None:
-        seen.note(seen.stopping, f"server {seen.running.pid} was stopped and never gone")
-    return seen
-
-
-def _start(seen: _Servers, event: LLMEvent) -> None:
-    if seen.running is not None:
-        again = "before the last one was gone" if seen.stopping else "while another one ran"
-        seen.note(event, f"server {event.pid} started {again} ({seen.running.pid})")
-    seen.start_s.append(event.t_s)
-    if len(seen.first) < _SHOWN:
-        seen.first.append(event)
-    seen.running, seen.stopping = event, None
-
-
-def _not_cycled(
-    table: DecisionTable, servers: _Servers, spans: list[tuple[float, float]]
-) -> tuple[list[tuple[Indices, str]], int]:
-    """(completed dispatches, why the server was not stopped and started again within them), and
-    how many such are not judged because a fault that ends servers was in force in `spans`.
-    """
-    import numpy as np
-
-    done = table.completed & table.dispatched
-    all_gone = np.append(np.sort(np.frombuffer(servers.gone_s, np.float64)), np.inf)
-    all_start = np.append(np.sort(np.frombuffer(servers.start_s, np.float64)), np.inf)
-    found: list[list[Indices]] = [[], [], []]
-    beside = 0
-    for first in range(0, len(table), _BLOCK):
-        rows = np.flatnonzero(done[first : first + _BLOCK]) + first
-        since, until = table.start_s[rows] - _CLOCK_SLACK_S, table.end_s[rows] + _CLOCK_SLACK_S
-        timeless = np.isnan(since) | np.isnan(until)
-        gone_s = _first_from(all_gone, since)
-        never = ~timeless & ~(gone_s <= until)
-        down = ~timeless & ~never & ~(_first_from(all_start, gone_s) <= until)
-        excused = np.zeros(len(rows), dtype=np.bool_)
-        for begin_s, over_s in spans:
-            excused |= (since <= over_s) & (until >= begin_s)
-        beside += int(((never | down) & excused).sum())
-        never, down = never & ~excused, down & ~excused
-        for kept, which in zip(found, (timeless, never, down), strict=True):
-            kept.append(rows[which])
-    reasons = (
-        "the decision has no times",
-        "the LLM server was not stopped for the dispatch",
-        "the LLM server was not started again after the dispatch",
-    )
-    none = np.empty(0, dtype=np.intp)
-    judged = zip(found, reasons, strict=True)
-    return [(np.concatenate([none, *kept]), text) for kept, text in judged], beside
-
-
-def _first_from(moments: Times, since: Times) -> Times:
-    """The first of `moments` (in order, infinity last) not before each of `since`."""
-    import numpy as np
-
-    return moments[np.minimum(np.searchsorted(moments, since), len(moments) - 1)]
-
-
-def _evidence(view: RunView, event: LLMEvent, text: str) -> Evidence:
-    return Evidence(
-        view.files.ref(view.target.llm.events, event.line), f"{event.t_s:.2f} s: {text}"
-    )
+    text = f"a second server was asked for while the first one loaded, {times} x"
+    return Evidence(window.ref("effect_proven"), f"{window.fault_id}: {text}")
 
 
 CHECK = Check(
@@ -243,5 +159,5 @@ CHECK = Check(
     origin="plan, soak C: LLM lifecycle",
     judge=judge,
     params=LLMLifecycleParams,
-    needs=needs("files", "stack"),
+    depends=depends_on("files", "stack"),
 )

@@ -6,12 +6,27 @@ from typing import Annotated
 
 import msgspec
 
-from chaos.checks.base import Check, Params, needs
+from chaos.checks.base import Check, Params, depends_on
 from chaos.checks.finding import Evidence, Finding, Outcome, plural
-from chaos.checks.run_view import RunView
+from chaos.record.open_run import OpenRun
 
 # So many readings of the server's own gauges are needed before their silence means anything.
 _READINGS_MIN = 3
+_REPLACED = """
+with old as (select "llm.pid" as pid from moments where "llm.pid" is not null and t_s < $since_s
+    order by line desc limit 1)
+select line, old.pid::bigint, "llm.pid"::bigint from moments, old
+where t_s between $since_s and $until_s and "llm.pid" <> old.pid order by line limit 1
+"""
+_GAUGES = """
+with busy as (
+    select line, t_s, "llm.requests_processing" + "llm.requests_deferred" as requests from moments
+    where t_s between $since_s and $until_s
+)
+select count(requests), min(line) filter (requests = 0), min(t_s) filter (requests = 0),
+    max(line) filter (requests is not null), arg_max(requests, line) filter (requests is not null)
+from busy
+"""
 
 
 class LLMSlotsParams(Params, frozen=True):
@@ -20,16 +35,16 @@ class LLMSlotsParams(Params, frozen=True):
     limit_s: Annotated[float, msgspec.Meta(gt=0)] = 30.0
 
 
-def judge(view: RunView, params: LLMSlotsParams) -> list[Finding]:
+def judge(run: OpenRun, params: LLMSlotsParams) -> list[Finding]:
     """Read from llama-server's `requests_processing` and `requests_deferred`."""
-    end_s = view.measured_span_s()[1]
+    end_s = run.measured_span_s()[1]
     spans = [
-        (f"after {w.fault_id} {w.name}", w.end_s, min(w.end_s + params.limit_s, end_s))
-        for w in view.faults
-        if w.is_llm and w.end_s is not None and w.end_s < end_s
+        (f"after {window.label}", window.end_s, min(window.end_s + params.limit_s, end_s))
+        for window in run.faults
+        if window.affects_llm and window.end_s is not None and window.end_s < end_s
     ]
     spans.append(("at the end", max(end_s - params.limit_s, 0.0), end_s))
-    judged = [_free_in(view, name, since, until) for name, since, until in spans]
+    judged = [_free_in(run, name, since_s, until_s) for name, since_s, until_s in spans]
     outcomes = [outcome for outcome, _ in judged]
     worst: Outcome = next((o for o in ("fail", "inconclusive") if o in outcomes), "pass")
     return [
@@ -44,42 +59,22 @@ def judge(view: RunView, params: LLMSlotsParams) -> list[Finding]:
     ]
 
 
-def _replaced_in(view: RunView, name: str, since: float, until: float) -> Evidence | None:
-    """A server process that began within the span holds nothing of what the old one held."""
-    table = view.samples
-    pid = table.column("llm.pid")
-    known = (table.t_s <= until) & (pid == pid)
-    before, inside = known & (table.t_s < since), known & (table.t_s >= since)
-    if not before.any() or not inside.any():
-        return None
-    old = pid[before.nonzero()[0][-1]]
-    new = (inside & (pid != old)).nonzero()[0]
-    if not len(new):
-        return None
-    moment = int(new[0])
-    text = f"{name}: server {old:.0f} ended, {pid[moment]:.0f} holds nothing of it"
-    return view.evidence(int(table.lines[moment]), text)
-
-
-def _free_in(view: RunView, name: str, since: float, until: float) -> tuple[Outcome, Evidence]:
-    """Whether both gauges stood at 0 together at some moment of the span."""
-    table = view.samples
-    replaced = _replaced_in(view, name, since, until)
-    if replaced is not None:
-        return "pass", replaced
-    busy = table.column("llm.requests_processing") + table.column("llm.requests_deferred")
-    inside = (table.t_s >= since) & (table.t_s <= until) & (busy == busy)
-    if int(inside.sum()) < _READINGS_MIN:
+def _free_in(run: OpenRun, name: str, since_s: float, until_s: float) -> tuple[Outcome, Evidence]:
+    """Whether both gauges stood at 0 together at some moment of the span. A server process that
+    began within it holds nothing of what the old one held.
+    """
+    span = {"since_s": since_s, "until_s": until_s}
+    if replaced := run.one(_REPLACED, span):
+        line, old, new = replaced
+        return "pass", run.evidence(line, f"{name}: server {old} ended, {new} holds nothing of it")
+    readings, free_line, free_s, last_line, held = run.one(_GAUGES, span)
+    if readings < _READINGS_MIN:
         return "inconclusive", Evidence("history.jsonl", f"{name}: the server was hardly sampled")
-    free = (inside & (busy == 0)).nonzero()[0]
-    if len(free):
-        moment = int(free[0])
-        took_s = float(table.t_s[moment]) - since
-        text = f"{name}: free within {took_s:.1f} s"
-        return "pass", view.evidence(int(table.lines[moment]), text)
-    last = int(inside.nonzero()[0][-1])
-    text = f"{name}: {busy[last]:.0f} requests still held after {until - since:.1f} s"
-    return "fail", view.evidence(int(table.lines[last]), text)
+    if free_line is not None:
+        text = f"{name}: free within {free_s - since_s:.1f} s"
+        return "pass", run.evidence(free_line, text)
+    text = f"{name}: {held:.0f} requests still held after {until_s - since_s:.1f} s"
+    return "fail", run.evidence(last_line, text)
 
 
 CHECK = Check(
@@ -87,5 +82,5 @@ CHECK = Check(
     title="LLM slots",
     judge=judge,
     params=LLMSlotsParams,
-    needs=needs("stack"),
+    depends=depends_on("stack"),
 )

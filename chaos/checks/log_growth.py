@@ -7,11 +7,22 @@ from typing import Annotated
 import msgspec
 
 from chaos.checks.base import Check, Params
-from chaos.checks.finding import Evidence, Finding
-from chaos.checks.run_view import RunView
+from chaos.checks.finding import Finding
+from chaos.record.open_run import OpenRun
 
 _MB = 1e6
-_WINDOW_S = 60.0
+_GROWN = """
+with written as (select line, t_s, "log.bytes"::double as bytes from moments
+    where "log.bytes" is not null)
+select count(*), first(bytes order by line), last(bytes order by line), max(line) from written
+"""
+_FLOOD = """
+with written as (select line, t_s, "log.bytes"::double as bytes from moments
+    where "log.bytes" is not null)
+select bytes - first_value(bytes) over (order by t_s range between 60 preceding and current row)
+    as minute, line
+from written order by 1 desc, 2 limit 1
+"""
 
 
 class LogGrowthParams(Params, frozen=True):
@@ -23,34 +34,26 @@ class LogGrowthParams(Params, frozen=True):
     flood_mb: Annotated[float, msgspec.Meta(gt=0)] = 5.0
 
 
-def judge(view: RunView, params: LogGrowthParams) -> list[Finding]:
+def judge(run: OpenRun, params: LogGrowthParams) -> list[Finding]:
     """Beyond the plan: log flooding has filled the disk of a real Watcher."""
-    import numpy as np
-
-    table = view.samples
-    written = table.column("log.bytes").astype(np.float64)
-    there = written == written
-    if int(there.sum()) < 2:
+    count, first, last, line = run.one(_GROWN)
+    if count < 2:
         return [Finding(outcome="inconclusive", summary="the logs were never sampled")]
-    t_s, written, lines = table.t_s[there], written[there], table.lines[there]
-    grown_mb = float(written[-1] - written[0]) / _MB
-    begin = np.searchsorted(t_s, t_s - _WINDOW_S)
-    flood = (written - written[begin]) / _MB
-    worst = int(np.argmax(flood))
+    flood, flood_line = run.one(_FLOOD)
+    grown_mb, flood_mb = (last - first) / _MB, flood / _MB
     wrong = []
-    if flood[worst] > params.flood_mb:
-        wrong.append(view.evidence(int(lines[worst]), f"{flood[worst]:.1f} MB within a minute"))
+    if flood_mb > params.flood_mb:
+        wrong.append(run.evidence(flood_line, f"{flood_mb:.1f} MB within a minute"))
     if grown_mb > params.limit_mb:
-        wrong.append(view.evidence(int(lines[-1]), f"{grown_mb:.1f} MB more than at first"))
-    seen = Evidence(f"history.jsonl:{lines[-1]}", f"{written[-1] / _MB:.3f} MB of logs at last")
+        wrong.append(run.evidence(line, f"{grown_mb:.1f} MB more than at first"))
     return [
         Finding(
             outcome="fail" if wrong else "pass",
             summary=f"{grown_mb:+.2f} MB of logs (limit {params.limit_mb:g} MB), at most "
-            f"{flood[worst]:.2f} MB within a minute (limit {params.flood_mb:g} MB)",
+            f"{flood_mb:.2f} MB within a minute (limit {params.flood_mb:g} MB)",
             measured=round(grown_mb, 4),
             limit=params.limit_mb,
-            evidence=wrong or [seen],
+            evidence=wrong or [run.evidence(line, f"{last / _MB:.3f} MB of logs at last")],
         )
     ]
 

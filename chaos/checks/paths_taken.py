@@ -1,32 +1,64 @@
 """Paths taken: every scheduled fault made the Watcher go the way it exists to exercise.
 
 A fault names a triage path (what it leads into) and a reconnection path (how the Watcher comes
-back; `chaos.record.recovery_paths`). A pass of a run in which the
-Watcher never met the fault proves nothing, so a path that nothing in the record shows to have been
-taken is `unverified`.
+back; `chaos.record.recovery_paths`). A run in which the Watcher never met the fault proves nothing,
+so a path that nothing in the record shows to have been taken is `unverified`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Literal
+from typing import Any, Literal
 
 import msgspec
 
 from chaos.checks.base import Check, Params
 from chaos.checks.finding import Evidence, Finding
-from chaos.checks.planted import felt
-from chaos.checks.run_view import FaultWindow, RunView
-from chaos.checks.watcher_files import Decision
+from chaos.checks.planted import met
 from chaos.record import recovery_paths as paths
-
-if TYPE_CHECKING:  # numpy is not needed to check the names of criteria
-    from chaos.checks.hash_sets import Mask, Times
+from chaos.record.fault_window import FaultWindow
+from chaos.record.open_run import OpenRun
+from chaos.record.signals import declared_signal
 
 Role = Literal["triage", "reconnection"]
 _FULL_PART = 0.98
 _CLOCK_SLACK_S = 0.1
-_CALLS_READ_MAX = 200
+
+# A call that failed while the fault held, or that fell into the time in which nothing gets through.
+_CALL_MET = """
+select decision_ref(c.line), coalesce(d.id, '') || ' ' || coalesce(d.request, '')
+    || ': an LLM call ' || if(c.ok, 'held up until the fault was over', 'failed')
+from calls c join decisions d on d.line = c.line
+where (not c.ok and c.start_s <= $to_s and c.end_s >= $from_s + $slack_s)
+    or (c.start_s <= $cut_to_s and c.end_s >= $cut_from_s + $slack_s)
+order by c.line, c.number limit 1
+"""
+_CALLED_AGAIN = """
+select decision_ref(c.line), coalesce(d.id, '') || ' ' || coalesce(d.request, '')
+    || ': an LLM call succeeded at attempt ' || c.attempts
+from calls c join decisions d on d.line = c.line
+where c.attempts > 1 and c.start_s <= $to_s and c.end_s >= $from_s + $slack_s
+order by c.line, c.number limit 1
+"""
+_DECISION = """
+select decision_ref(line), coalesce(id, '') || ' ' || coalesce(request, '') || ': ' || $text
+from decisions where {} order by line limit 1
+"""
+_AT_WORK = "start_s <= $to_s and end_s >= $from_s + $slack_s"
+_FELL_BACK = f"fallback and coalesce(calls, 0) = 0 and {_AT_WORK}"
+_FINISHED = "completed and end_s > $from_s and end_s <= $to_s"
+_ANSWERED = "line in (select line from calls where ok and end_s > $from_s and end_s <= $to_s)"
+_SAMPLE = """
+select history_ref(line), "{0}"::bigint || ' ' || $text from moments
+where t_s between $from_s and $to_s and "{0}" >= $least order by line limit 1
+"""
+_NEW_PID = """
+with old as (select "watcher.pid" as pid from moments where "watcher.pid" is not null
+    and t_s < $from_s order by line desc limit 1)
+select history_ref(line), 'process ' || "watcher.pid"::bigint || ' after ' || old.pid::bigint
+from moments, old where t_s between $from_s and $to_s and "watcher.pid" <> old.pid
+order by line limit 1
+"""
 
 
 class PathTaken(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,23 +72,23 @@ class PathTaken(msgspec.Struct, frozen=True, kw_only=True):
     evidence: Evidence
 
 
-def paths_of(view: RunView) -> list[PathTaken]:
+def paths_of(run: OpenRun) -> list[PathTaken]:
     """Both paths of every scheduled fault; none for faults whose paths were not recorded."""
-    declared = _declared(view)
+    declared = _declared(run)
     found = []
-    for window in view.faults:
+    for window in run.faults:
         if "unavailable" in window.states:
             continue  # said by the check of the fault's effect
         for role in ("triage", "reconnection"):
             name = declared.get(window.name, {}).get(role, paths.NO_PATH)
             if name != paths.NO_PATH:
-                found.append(_path(view, window, role, name))
+                found.append(_path(run, window, role, name))
     return found
 
 
-def judge(view: RunView, params: Params) -> list[Finding]:
+def judge(run: OpenRun, params: Params) -> list[Finding]:
     """One finding for all paths; none in a run without any."""
-    found = paths_of(view)
+    found = paths_of(run)
     if not found:
         return []
     missed = [one for one in found if not one.taken]
@@ -77,9 +109,9 @@ def _names(missed: Iterable[PathTaken]) -> str:
     return ", ".join(f"{one.path} ({one.role}, {one.fault_id})" for one in missed)
 
 
-def _declared(view: RunView) -> dict[str, dict[Role, str]]:
+def _declared(run: OpenRun) -> dict[str, dict[Role, str]]:
     """Fault name -> its paths, as the run recorded them; unknown shapes count as none."""
-    found = view.last("fault_paths")
+    found = run.last("fault_paths")
     listed = found[1].detail.get("paths") if found else None
     return {
         str(name): {role: str(entry[role]) for role in ("triage", "reconnection") if role in entry}
@@ -88,17 +120,21 @@ def _declared(view: RunView) -> dict[str, dict[Role, str]]:
     }
 
 
-def _path(view: RunView, window: FaultWindow, role: Role, name: str) -> PathTaken:
+def _path(run: OpenRun, window: FaultWindow, role: Role, name: str) -> PathTaken:
     state: Literal["effect_proven", "recovered"]
     state = "effect_proven" if role == "triage" else "recovered"
+    rules = _TRIAGE if role == "triage" else _RECONNECTION
     seen: Evidence | None = None
     why = "the fault did not get so far"
     if state in window.states:
-        seen = _stated(window, state, role) or _rule(role, name)(view, window)
+        # A fault of a third party may show its own path by what it measured.
+        if stated := window.evidence(state).get("path_taken"):
+            seen = Evidence(window.ref(state), f"the fault measured it: {stated}")
+        elif name in rules:
+            seen = rules[name](run, window)
         why = "nothing in the record shows that it was taken"
-    head = f"{window.fault_id} {window.name}, {role} path {name!r}"
-    where = max((line for line, _ in window.states.values()), default=0)
-    missed = Evidence(f"history.jsonl:{where}" if where else "schedule.json", f"{head}: {why}")
+    head = f"{window.label}, {role} path {name!r}"
+    missed = Evidence(window.last_ref, f"{head}: {why}")
     return PathTaken(
         fault_id=window.fault_id,
         fault=window.name,
@@ -109,199 +145,127 @@ def _path(view: RunView, window: FaultWindow, role: Role, name: str) -> PathTake
     )
 
 
-Rule = Callable[[RunView, FaultWindow], Evidence | None]
+Rule = Callable[[OpenRun, FaultWindow], Evidence | None]
 
 
-def _rule(role: Role, name: str) -> Rule:
-    """How the record shows `name`; a path that nobody knows is shown by nothing."""
-    return (_TRIAGE if role == "triage" else _RECONNECTION).get(name, lambda *_: None)
+def _first(run: OpenRun, query: str, parameters: dict[str, Any]) -> Evidence | None:
+    """The first row (reference, text) of a query."""
+    row = run.one(query, {"slack_s": _CLOCK_SLACK_S, **parameters})
+    return None if row is None else Evidence(*row)
 
 
-def _stated(
-    window: FaultWindow, state: Literal["effect_proven", "recovered"], role: Role
-) -> Evidence | None:
-    """A fault of a third party may show its own path by what it measured: `path_taken`."""
-    told = window.evidence(state).get("path_taken")
-    return Evidence(window.ref(state), f"the fault measured it: {told}") if told else None
-
-
-def _span(view: RunView, window: FaultWindow) -> tuple[float, float]:
-    start_s = window.earliest_s or 0.0
+def _held(run: OpenRun, window: FaultWindow) -> dict[str, float]:
+    """The time in which the fault held."""
     end_s = window.at_s("recovering") or window.end_s
-    return start_s, view.end_s if end_s is None else end_s
+    return {"from_s": window.earliest_s or 0.0, "to_s": run.end_s if end_s is None else end_s}
 
 
-def _until(view: RunView, window: FaultWindow) -> float:
-    """Up to the next injected fault, or to the end: there the way back can be seen."""
+def _afterwards(run: OpenRun, window: FaultWindow) -> dict[str, float]:
+    """From the undo up to the next injected fault, or to the end."""
     after_s = window.end_s or 0.0
-    later = [start for _, start, _ in view.injected_faults if start > after_s]
-    return min(later, default=view.end_s)
+    later = [w.start_s for w in run.injected_faults if w.start_s and w.start_s > after_s]
+    return {"from_s": window.at_s("recovering") or 0.0, "to_s": min(later, default=run.end_s)}
 
 
 # -- triage paths -----------------------------------------------------------------------------
 
 
-def _llm_felt(view: RunView, window: FaultWindow) -> Evidence | None:
-    """A call of the Watcher met the fault: it failed, or (where nothing can get through) it fell
-    into that time at all.
-    """
-    table = view.files.decisions
-    met = ~table.call_ok & _met(table.call_start_s, table.call_end_s, _span(view, window))
-    if window.cut_s is not None:
-        met |= _met(table.call_start_s, table.call_end_s, window.cut_s)
-    calls = met.nonzero()[0]
-    if len(calls):
-        first = int(calls[0])
-        text = "held up until the fault was over" if table.call_ok[first] else "failed"
-        return _line(view, table[int(table.call_of[first])], f"an LLM call {text}")
-    again = _asked_again(view, window)
-    if again is not None:
-        return again
-    silent = table.fallback & (table.call_count == 0)
-    return _first(view, silent & _met(table.start_s, table.end_s, _span(view, window)), "fell back")
+def _llm_felt(run: OpenRun, window: FaultWindow) -> Evidence | None:
+    """A call of the Watcher met the fault: it failed, fell into the cut, or succeeded late."""
+    held = _held(run, window)
+    cut_from_s, cut_to_s = window.cut_s(run.end_s) or (1e12, -1.0)
+    cut = {**held, "cut_from_s": cut_from_s, "cut_to_s": cut_to_s}
+    return (
+        _first(run, _CALL_MET, cut)
+        or _first(run, _CALLED_AGAIN, held)
+        or _first(run, _DECISION.format(_FELL_BACK), {**held, "text": "fell back"})
+    )
 
 
-def _asked_again(view: RunView, window: FaultWindow) -> Evidence | None:
-    """A call that succeeded, but not at its first attempt. Read line by line, hence bounded."""
-    of = view.target.decisions.call
-    table = view.files.decisions
-    if of is None or not of.attempts:
-        return None
-    span_s = _span(view, window)
-    met = _met(table.call_start_s, table.call_end_s, span_s).nonzero()[0]
-    for index in sorted(set(table.call_of[met[:_CALLS_READ_MAX]].tolist())):
-        told_calls = table.entry(index).get(view.target.decisions.calls)
-        listed = told_calls if isinstance(told_calls, list) else []
-        of_calls = [call for call in listed if isinstance(call, dict)]
-        for call, known in zip(of_calls, table[index].calls, strict=False):
-            told = call.get(of.attempts)
-            later = known.start_s is None or known.start_s > span_s[1]
-            if isinstance(told, int) and told > 1 and not later:
-                return _line(view, table[index], f"an LLM call succeeded at attempt {told}")
-    return None
-
-
-def _met(start_s: Times, end_s: Times, span_s: tuple[float, float]) -> Mask:
-    """What was going on within a span, a touch of its beginning aside; times may be NaN."""
-    met: Mask = (start_s <= span_s[1]) & (end_s >= span_s[0] + _CLOCK_SLACK_S)
-    return met
-
-
-def _first(view: RunView, which: Mask, text: str) -> Evidence | None:
-    """The first of the decisions chosen, as evidence."""
-    found = which.nonzero()[0]
-    return _line(view, view.files.decisions[int(found[0])], text) if len(found) else None
-
-
-def _disk_felt(view: RunView, window: FaultWindow) -> Evidence | None:
+def _disk_felt(run: OpenRun, window: FaultWindow) -> Evidence | None:
     """The volume was full while the fault held, or refused the fault's own writes, and the
     Watcher had a request in hand then: an idle one meets no full disk.
     """
-    refused = window.evidence("effect_proven").get("writes_refused")
-    total = view.target.workspace.size_mb * (1 << 20)
-    felt = _sample(view, window, "disk.workspace_used_bytes", total * _FULL_PART, "bytes used")
-    if refused:
-        felt = Evidence(window.ref("effect_proven"), f"writes got {refused}")
-    table = view.files.decisions
-    at_work = _first(view, _met(table.start_s, table.end_s, _span(view, window)), "at work")
+    held = _held(run, window)
+    if refused := window.evidence("effect_proven").get("writes_refused"):
+        felt: Evidence | None = Evidence(window.ref("effect_proven"), f"writes got {refused}")
+    else:
+        least = (run.target.workspace.size_mb << 20) * _FULL_PART
+        felt = _sample(run, "disk.workspace_used_bytes", held, least, "bytes used")
+    at_work = _first(run, _DECISION.format(_AT_WORK), {**held, "text": "at work"})
     return at_work and felt and Evidence(felt.ref, f"{felt.text}; {at_work.text} meanwhile")
 
 
-def _queue_felt(view: RunView, window: FaultWindow) -> Evidence | None:
+def _queue_felt(run: OpenRun, window: FaultWindow) -> Evidence | None:
     """The Watcher set a request aside, or could not take one; of a fault that says what it has
     planted, that very file.
     """
     if window.planted:
-        return felt(view, window)
-    queue = view.target.queue
-    for pattern, names in ((queue.quarantined, view.files.quarantined),
-                           (queue.pending, view.files.pending)):  # fmt: skip
-        if names:
-            ref = f"artefacts/{pattern.rpartition('/')[0]}/{names[0]}"
-            return Evidence(ref, "a request was not worked")
-    return None
+        return met(run, window)
+    return _first(
+        run,
+        "select 'artefacts/' || path, 'a request was not worked' from files "
+        "where place in ('quarantined', 'pending') order by place <> 'quarantined', name limit 1",
+        {},
+    )
 
 
-def _gone(view: RunView, window: FaultWindow) -> Evidence | None:
-    """The Watcher's process was no longer there, or was another one."""
-    return _new_pid(view, "watcher.pid", _span(view, window)[0], _until(view, window))
+def _gone(run: OpenRun, window: FaultWindow) -> Evidence | None:
+    """The Watcher's process was another one."""
+    span = {"from_s": window.earliest_s or 0.0, "to_s": _afterwards(run, window)["to_s"]}
+    return _first(run, _NEW_PID, span)
 
 
-def _stalled(view: RunView, window: FaultWindow) -> Evidence | None:
+def _stalled(run: OpenRun, window: FaultWindow) -> Evidence | None:
     """Requests waited and none was finished while the fault held.
 
     From the moment at which the call that breaks had returned: up to then work may be finished.
     """
-    start_s, end_s = _span(view, window)
-    start_s = max(start_s, (window.start_s or start_s) + _CLOCK_SLACK_S)
-    ends_s = view.files.decisions.end_s
-    if bool(((ends_s > start_s) & (ends_s < end_s)).any()):
+    held = _held(run, window)
+    from_s = max(held["from_s"], (window.start_s or held["from_s"]) + _CLOCK_SLACK_S)
+    finished = "select count(*) from decisions where end_s > $from_s and end_s < $to_s"
+    if run.one(finished, {**held, "from_s": from_s}):
         return None
-    return _sample(view, window, "queue.pending", 1.0, "pending, none finished")
+    return _sample(run, "queue.pending", held, 1.0, "pending, none finished")
 
 
 def _sample(
-    view: RunView, window: FaultWindow, key: str, least: float, text: str
+    run: OpenRun, signal: str, span: dict[str, float], least: float, text: str
 ) -> Evidence | None:
-    """The first sample while the fault held with at least so much in it."""
-    start_s, end_s = _span(view, window)
-    table = view.samples
-    values = table.column(key)
-    hits = ((table.t_s >= start_s) & (table.t_s <= end_s) & (values >= least)).nonzero()[0]
-    if not len(hits):
-        return None
-    first = int(hits[0])
-    return view.evidence(int(table.lines[first]), f"{float(values[first]):.0f} {text}")
-
-
-def _new_pid(view: RunView, key: str, start_s: float, end_s: float) -> Evidence | None:
-    table = view.samples
-    pids = table.column(key)
-    before = pids[(table.t_s < start_s) & (pids == pids)]
-    after = ((table.t_s >= start_s) & (table.t_s <= end_s)).nonzero()[0]
-    for index in after.tolist():
-        if len(before) and pids[index] == pids[index] and pids[index] != before[-1]:
-            text = f"process {float(pids[index]):.0f} after {float(before[-1]):.0f}"
-            return view.evidence(int(table.lines[index]), text)
-    return None
+    """The first sample in that time with at least so much of `signal`."""
+    query = _SAMPLE.format(declared_signal(signal).name)
+    return _first(run, query, {**span, "least": least, "text": text})
 
 
 # -- reconnection paths -----------------------------------------------------------------------
 
 
-def _answered(view: RunView, window: FaultWindow) -> Evidence | None:
+def _answered(run: OpenRun, window: FaultWindow) -> Evidence | None:
     """An answer of the LLM reached the Watcher after the fault was undone."""
-    since_s, until_s = window.at_s("recovering") or 0.0, _until(view, window)
-    table = view.files.decisions
-    answered = table.call_ok & (table.call_end_s > since_s) & (table.call_end_s <= until_s)
-    return _first(view, table.any_call(answered), "an answer of the LLM afterwards")
+    text = "an answer of the LLM afterwards"
+    span = _afterwards(run, window)
+    return _first(run, _DECISION.format(_ANSWERED), {**span, "text": text})
 
 
-def _server_anew(view: RunView, window: FaultWindow) -> Evidence | None:
+def _server_anew(run: OpenRun, window: FaultWindow) -> Evidence | None:
     """A new LLM server, and an answer."""
-    since_s, until_s = window.earliest_s or 0.0, _until(view, window)
-    events = view.files.llm_events
-    anew = any(e.event == "start" and since_s < e.t_s <= until_s for e in events or ())
-    return _answered(view, window) if anew else None
+    span = {**_afterwards(run, window), "from_s": window.earliest_s or 0.0}
+    started = (
+        "select count(*) from servers where event = 'start' and t_s > $from_s and t_s <= $to_s"
+    )
+    return _answered(run, window) if run.one(started, span) else None
 
 
-def _watcher_anew(view: RunView, window: FaultWindow) -> Evidence | None:
+def _watcher_anew(run: OpenRun, window: FaultWindow) -> Evidence | None:
     """A new Watcher, and a decision."""
-    anew = _gone(view, window)
-    return anew and _resumed(view, window)
+    anew = _gone(run, window)
+    return anew and _resumed(run, window)
 
 
-def _resumed(view: RunView, window: FaultWindow) -> Evidence | None:
+def _resumed(run: OpenRun, window: FaultWindow) -> Evidence | None:
     """A request was finished after the fault was undone."""
-    since_s, until_s = window.at_s("recovering") or 0.0, _until(view, window)
-    table = view.files.decisions
-    done = table.completed & (table.end_s > since_s) & (table.end_s <= until_s)
-    return _first(view, done, "finished afterwards")
-
-
-def _line(view: RunView, decision: Decision, text: str) -> Evidence:
-    ref = view.files.ref(view.target.decisions.path, decision.line)
-    return Evidence(ref, f"{decision.id} {decision.request}: {text}")
+    span = _afterwards(run, window)
+    return _first(run, _DECISION.format(_FINISHED), {**span, "text": "finished afterwards"})
 
 
 _TRIAGE: dict[str, Rule] = {

@@ -2,35 +2,43 @@
 
 A planted bad file may be set aside and must not be worked off; a planted good one counts like any
 submitted request; of files that are one request, one alone may take effect. Shared by the checks of
-the queue. What was planted stands in the record of each fault (`FaultWindow.planted`).
+the queue. The table `planted` holds what was planted.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 import msgspec
 
-from chaos.checks.collection import left_out
-from chaos.checks.decision import text_hash
 from chaos.checks.finding import Evidence
-from chaos.checks.run_view import FaultWindow, RunView
-from chaos.record.history import FaultState
+from chaos.record.collection import left_out
+from chaos.record.fault_window import FaultWindow
+from chaos.record.open_run import OpenRun
 
-if TYPE_CHECKING:
-    from chaos.checks.hash_sets import Mask
-
-# A good request that a fault has submitted while it recovered: in the evidence of that.
-_AFTER = "submitted_after"
+# Lines of decisions on requests that faults have put into the queue, whatever became of them. A
+# fault may put a request of the daemon's own there once more, under the same name: what was decided
+# before the fault was armed is the daemon's.
+ASKED_BY_FAULTS = """
+select d.line from decisions d join planted p on p.name = d.request
+where p.armed_s is not null and not coalesce(d.end_s < p.armed_s, false)
+union select d.line from decisions d join emitted e on e.name = d.request
+where e.source = 'fault' and e.text like '% submitted after %'
+"""
+# Files in quarantine that no fault has put into the queue as bad ones.
+SET_ASIDE = """
+select path, name from files f where place = 'quarantined' and not exists (
+    select 1 from planted p where p.must <> 'archived'
+    and contains(f.name, regexp_replace(p.name, '\\.json$', '')))
+order by name
+"""
 
 
 class PlantedFile(msgspec.Struct, frozen=True):
     """One planted file. `ref` is where the record says so; `effects`: how often it was worked."""
 
     name: str
-    end: str
+    must: str
     fault_id: str
     ref: str
     places: tuple[str, ...]  # folders in which it lay after the run
@@ -41,84 +49,50 @@ class PlantedFile(msgspec.Struct, frozen=True):
         return Evidence(self.ref, f"{self.name}, planted by {self.fault_id}, {text}")
 
 
-def planted_files(view: RunView) -> list[PlantedFile]:
+def planted_files(run: OpenRun) -> list[PlantedFile]:
     """All files of faults that were injected: of others nobody knows whether they were planted."""
-    windows = [w for w in view.faults if "injected" in w.states and w.planted]
+    windows = [window for window in run.injected_faults if window.planted]
     if not windows:
         return []
-    effects = _effects(view, [name for w in windows for name in w.planted])
-    irregular = _irregular(view)
+    effects: dict[str, int] = dict(
+        run.sql(
+            "select request, count(*) from decisions where dispatch is not null "
+            "and request in (select name from planted) group by 1"
+        )
+    )
     return [
         PlantedFile(
             name=name,
-            end=end,
+            must=must,
             fault_id=window.fault_id,
             ref=window.ref("injected"),
-            places=_places(view, name, irregular),
-            effects=effects[text_hash(name)],
+            places=_places(run, name),
+            effects=effects.get(name, 0),
         )
         for window in windows
-        for name, end in window.planted.items()
+        for name, must in window.planted.items()
     ]
 
 
-def good_requests(view: RunView) -> dict[str, Evidence]:
-    """Requests of faults that must be worked off like any other -> who says so."""
-    found = {}
-    for window in view.faults:
-        if "injected" not in window.states:
-            continue
-        for name, end in window.planted.items():
-            if end in ("archived", "once"):
-                text = f"{name} planted by {window.fault_id}"
-                found[name] = Evidence(window.ref("injected"), text)
-        state, name = _submitted_after(window)
-        if name:
-            text = f"{name} submitted after {window.fault_id}"
-            found[name] = Evidence(window.ref(state), text)
-    return found
-
-
-def _submitted_after(window: FaultWindow) -> tuple[FaultState, str]:
-    """(the state whose record says so, the request that it submitted itself, "" for none)."""
-    states: tuple[FaultState, ...] = ("recovered", "recovery_unproven")
-    told = [(state, str(window.evidence(state).get(_AFTER) or "")) for state in states]
-    return next((one for one in reversed(told) if one[1]), told[0])
-
-
-def asked_by_faults(view: RunView) -> Mask:
-    """The decisions on requests that faults have put into the queue, whatever became of them.
-
-    A fault may put a request of the Watcher's own there once more, under the same name
-    (`queue_duplicate_file`): what was decided before the fault was armed is the Watcher's.
+def _places(run: OpenRun, name: str) -> tuple[str, ...]:
+    """Where it lies: pending, claimed, archived, quarantined; beside it "irregular" for something
+    other than a plain file that waits.
     """
-    from chaos.checks.hash_sets import among
-
-    table, hashes_of = view.files.decisions, view.files.hashes_of
-    after = [_submitted_after(window)[1] for window in view.faults]
-    found: Mask = among(table.request, hashes_of(after))
-    for window in view.faults:
-        armed_s = window.at_s("armed")
-        if armed_s is not None and window.planted:
-            named = among(table.request, hashes_of(window.planted))
-            found |= named & ~(table.end_s < armed_s)
-    return found
-
-
-def set_aside_unplanned(view: RunView) -> list[str]:
-    """Files in quarantine that no fault has put into the queue as bad ones."""
-    bad = _bad_names(view)
-    stems = [name.removesuffix(".json") for name in bad]
-    return [
-        name
-        for name in view.files.quarantined
-        if name not in bad and not any(stem in name for stem in stems)
-    ]
-
-
-def one_request(view: RunView) -> set[str]:
-    """Names of planted files that may be in two places: of them all, one takes effect."""
-    return {name for w in view.faults for name, end in w.planted.items() if end == "once"}
+    queue = run.target.queue
+    irregular = {entry.rpartition(": ")[0] for entry in left_out(run)}
+    places = []
+    for place in ("pending", "claimed", "archived", "quarantined"):
+        path = f"{getattr(queue, place).rpartition('/')[0]}/{name}"
+        odd = path in irregular or (run.files / path).is_dir()
+        if odd or (run.files / path).is_file():
+            places.append(place)
+        if odd and place in ("pending", "claimed"):
+            places.append("irregular")
+    stem = name.removesuffix(".json")
+    aside = "select count(*) from files where place = 'quarantined' and contains(name, $stem)"
+    if "quarantined" not in places and run.one(aside, {"stem": stem}):
+        places.append("quarantined")
+    return tuple(places)
 
 
 def wrongly_worked(files: Iterable[PlantedFile]) -> list[Evidence]:
@@ -127,7 +101,7 @@ def wrongly_worked(files: Iterable[PlantedFile]) -> list[Evidence]:
     wrong = [
         one.evidence("is no good request, and was worked off")
         for one in files
-        if one.end in ("quarantined", "gone") and one.effects
+        if one.must in ("quarantined", "gone") and one.effects
     ]
     for group in _groups(files):
         count = sum(one.effects for one in group)
@@ -148,7 +122,7 @@ def left_behind(files: Iterable[PlantedFile]) -> list[Evidence]:
         if "irregular" in one.places
     ]
     wrong += [
-        one.evidence("is nowhere") for one in files if one.end == "quarantined" and not one.places
+        one.evidence("is nowhere") for one in files if one.must == "quarantined" and not one.places
     ]
     wrong += [
         group[0].evidence("never took effect")
@@ -159,57 +133,15 @@ def left_behind(files: Iterable[PlantedFile]) -> list[Evidence]:
 
 
 def _groups(files: Iterable[PlantedFile]) -> list[list[PlantedFile]]:
-    found: dict[str, list[PlantedFile]] = {}
+    groups: dict[str, list[PlantedFile]] = {}
     for one in files:
-        if one.end == "once":
-            found.setdefault(one.fault_id, []).append(one)
-    return list(found.values())
+        if one.must == "once":
+            groups.setdefault(one.fault_id, []).append(one)
+    return list(groups.values())
 
 
-def _bad_names(view: RunView) -> set[str]:
-    return {name for w in view.faults for name, end in w.planted.items() if end != "archived"}
-
-
-def _effects(view: RunView, names: list[str]) -> Counter[int]:
-    from chaos.checks.hash_sets import among
-
-    table = view.files.decisions
-    worked = table.request[table.dispatched]
-    return Counter(worked[among(worked, view.files.hashes_of(names))].tolist())
-
-
-def _irregular(view: RunView) -> set[str]:
-    """Paths in the workspace that were no plain files, and so were not collected."""
-    return {entry.rpartition(": ")[0] for entry in left_out(view)}
-
-
-def _places(view: RunView, name: str, irregular: set[str]) -> tuple[str, ...]:
-    """Where it lies: pending, claimed, archived, quarantined; beside it "irregular" for something
-    other than a plain file that waits.
-    """
-    queue = view.target.queue
-    patterns = {
-        "pending": queue.pending,
-        "claimed": queue.claimed,
-        "archived": queue.archived,
-        "quarantined": queue.quarantined,
-    }
-    found = []
-    for place, pattern in patterns.items():
-        path = f"{pattern.rpartition('/')[0]}/{name}"
-        odd = path in irregular or (view.run.artefacts / path).is_dir()
-        if odd or (view.run.artefacts / path).is_file():
-            found.append(place)
-        if odd and place in ("pending", "claimed"):
-            found.append("irregular")
-    stem = name.removesuffix(".json")
-    if "quarantined" not in found and any(stem in other for other in view.files.quarantined):
-        found.append("quarantined")
-    return tuple(found)
-
-
-def felt(view: RunView, window: FaultWindow) -> Evidence | None:
-    """That the Watcher met what this fault planted: set aside, or worked off.
+def met(run: OpenRun, window: FaultWindow) -> Evidence | None:
+    """That the daemon met what this fault planted: set aside, or worked off.
 
     Where only the fault can tell (what it planted was whole in the end) it says so itself:
     `not_met` with the effect, and `met_later` with the recovery if it was met after all.
@@ -217,12 +149,12 @@ def felt(view: RunView, window: FaultWindow) -> Evidence | None:
     if window.evidence("effect_proven").get("not_met"):
         later = window.evidence("recovered").get("met_later")
         return Evidence(window.ref("recovered"), str(later)) if later else None
-    for one in planted_files(view):
+    for one in planted_files(run):
         if one.fault_id != window.fault_id:
             continue
         if one.effects:
             return Evidence(one.ref, f"{one.name} was planted, and worked off")
         if "quarantined" in one.places:
-            folder = view.target.queue.quarantined.rpartition("/")[0]
+            folder = run.target.queue.quarantined.rpartition("/")[0]
             return Evidence(f"artefacts/{folder}/{one.name}", "planted, and set aside")
     return None

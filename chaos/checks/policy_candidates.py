@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import msgspec
 
-from chaos.checks.base import Check, Params, needs
-from chaos.checks.finding import EVIDENCE_MAX, Evidence, Finding, plural
-from chaos.checks.run_view import RunView
+from chaos.checks.base import Check, Params, depends_on, evidence_of
+from chaos.checks.finding import Finding, plural
+from chaos.record.open_run import OpenRun
 
-if TYPE_CHECKING:
-    from chaos.checks.hash_sets import Hashes
+_UNUSABLE = """
+select 'artefacts/' || path as ref, if(sha256 is null, 'cannot be read', 'has no ' || $id) as text
+from candidates where id is null order by path
+"""
+_DOUBLED = """
+select 'artefacts/' || path as ref, 'candidate ' || id || ' is there twice' as text from (
+    select path, id, min(path) over (partition by id) as first_path from candidates
+    where id is not null
+) where path <> first_path order by path
+"""
+# Whichever file an identity was seen in before, it is not new in another.
+_NEW = """
+select 'artefacts/' || min(path) as ref, 'candidate ' || id as text from candidates
+where id is not null and id not in (select id from candidates where before and id is not null)
+group by id order by min(path)
+"""
 
 
 class PolicyCandidatesParams(Params, frozen=True):
@@ -20,71 +34,27 @@ class PolicyCandidatesParams(Params, frozen=True):
     min_new: Annotated[int, msgspec.Meta(ge=1)] = 1
 
 
-def judge(view: RunView, params: PolicyCandidatesParams) -> list[Finding]:
+def judge(run: OpenRun, params: PolicyCandidatesParams) -> list[Finding]:
     """The plan, soak C, row "Policy candidates: accumulating in policy_history/"."""
-    from chaos.checks.hash_sets import among, distinct, twice
-
-    found = view.last("baseline_files")
-    names = found[1].detail.get("policy_candidates", []) if found else []
-    before = {str(name) for name in names}
-    table = view.files.candidates
-    identified = table.identity != 0
-    again = identified & among(table.identity, twice(table.identity))
-    doubled = int(identified.sum()) - distinct(table.identity[identified])
-    folder = view.target.paths.policy_candidates.rpartition("/")[0] + "/"
-    old = among(table.identity, view.files.hashes_of(before))
-    old |= among(table.path, view.files.hashes_of(folder + name for name in before))
-    # Whichever file an identity was seen in before, it is not new in another.
-    new = identified & ~among(table.identity, table.identity[old & identified])
-    count = distinct(table.identity[new])
-    wrong = doubled + int((~identified).sum())
-    summary = f"{plural(count, 'new candidate')} ({len(before)} before), at least "
+    unusable = evidence_of(run, _UNUSABLE, {"id": run.target.paths.policy_candidate_id})
+    doubled, new = evidence_of(run, _DOUBLED), evidence_of(run, _NEW)
+    listed = run.last("baseline_files")
+    before = len(set(listed[1].detail.get("policy_candidates", []))) if listed else 0
+    wrong = unusable.count + doubled.count
+    summary = f"{plural(new.count, 'new candidate')} ({before} before), at least "
     summary += f"{params.min_new} asked"
     if wrong:
         summary += f"; {wrong} unusable or doubled"
     return [
         Finding(
-            outcome="fail" if wrong or count < params.min_new else "pass",
+            outcome="fail" if wrong or new.count < params.min_new else "pass",
             summary=summary,
-            measured=count,
+            measured=new.count,
             limit=params.min_new,
-            evidence=(_wrong(view) if wrong else []) + _shown(view, table.path[new & ~again]),
-            evidence_count=wrong + count,
+            evidence=[*unusable.shown, *doubled.shown, *new.shown],
+            evidence_count=wrong + new.count,
         )
     ]
-
-
-def _wrong(view: RunView) -> list[Evidence]:
-    """What is unusable, then what is there twice, each by name; of two, the later name."""
-    from chaos.checks.hash_sets import among, twice
-
-    table, of = view.files.candidates, view.target.paths
-    unusable = []
-    for path in view.files.paths_by_hash(of.policy_candidates, table.path[table.identity == 0]):
-        _, problem = view.files.json(path)
-        reason = problem or f"has no {of.policy_candidate_id}"
-        unusable.append(Evidence(view.files.ref(path), reason))
-    doubled = table.path[(table.identity != 0) & among(table.identity, twice(table.identity))]
-    seen: set[str] = set()
-    again = []
-    for path in view.files.paths_by_hash(of.policy_candidates, doubled, most=len(doubled)):
-        content, _ = view.files.json(path)
-        identity = str(content.get(of.policy_candidate_id)) if isinstance(content, dict) else ""
-        if identity in seen:
-            again.append(Evidence(view.files.ref(path), f"candidate {identity} is there twice"))
-        seen.add(identity)
-    return [*unusable, *again[:EVIDENCE_MAX]]
-
-
-def _shown(view: RunView, paths: Hashes) -> list[Evidence]:
-    """The first of the new ones by name."""
-    of = view.target.paths
-    shown = []
-    for path in view.files.paths_by_hash(of.policy_candidates, paths):
-        content, _ = view.files.json(path)
-        identity = content.get(of.policy_candidate_id) if isinstance(content, dict) else "?"
-        shown.append(Evidence(view.files.ref(path), f"candidate {identity}"))
-    return shown
 
 
 CHECK = Check(
@@ -93,5 +63,5 @@ CHECK = Check(
     origin="plan, soak C: Policy candidates",
     judge=judge,
     params=PolicyCandidatesParams,
-    needs=needs("files", "end", "stack"),
+    depends=depends_on("files", "end", "stack"),
 )

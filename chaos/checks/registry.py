@@ -39,6 +39,7 @@ from chaos.checks import (
     stall,
     telemetry,
     watcher_alive,
+    work_completed,
 )
 from chaos.checks.base import Check
 
@@ -74,6 +75,7 @@ CHECKS: tuple[Check, ...] = (
     fault_effect.CHECK,
     paths_taken.CHECK,
     watcher_alive.CHECK,
+    work_completed.CHECK,
     single_watcher.CHECK,
     stack_health.CHECK,
     record_complete.CHECK,

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from fnmatch import fnmatchcase
 from typing import Annotated
 
 import msgspec
 
-from chaos.checks.base import Check, Params, needs
+from chaos.checks.base import Check, Params, depends_on, evidence_of
 from chaos.checks.finding import Evidence, Finding, plural
-from chaos.checks.run_view import RunView
+from chaos.record.open_run import OpenRun
+
+_NOT_THERE = """
+select history_ref(line) as ref, id || ' submitted, not in the archive' as text from ops
+where op = 'submit' and outcome = 'ok' and id glob $pattern
+and id not in (select name from files where place = 'archived') order by line
+"""
+_ARCHIVED = "select count(*) from files where place = 'archived' and name glob $pattern"
 
 
 class RequestsArchivedParams(Params, frozen=True):
@@ -19,31 +25,20 @@ class RequestsArchivedParams(Params, frozen=True):
     pattern: str = "*"
 
 
-def judge(view: RunView, params: RequestsArchivedParams) -> list[Finding]:
+def judge(run: OpenRun, params: RequestsArchivedParams) -> list[Finding]:
     """The plan, soak B, row "Requests archived: 10 / 10"."""
-    queue = view.target.queue
-    names = view.files.count(queue.archived, params.pattern)
-    missing = params.count - names
-    lost = [] if missing <= 0 else _not_there(view, params.pattern)
-    folder = f"artefacts/{queue.archived.rpartition('/')[0]}"
+    archived = run.one(_ARCHIVED, {"pattern": params.pattern})
+    enough = archived >= params.count
+    lost = [] if enough else evidence_of(run, _NOT_THERE, {"pattern": params.pattern}).shown
+    folder = f"artefacts/{run.target.queue.archived.rpartition('/')[0]}"
     return [
         Finding(
-            outcome="fail" if missing > 0 else "pass",
-            summary=f"{plural(names, 'request')} archived, at least {params.count} asked",
-            measured=names,
+            outcome="pass" if enough else "fail",
+            summary=f"{plural(archived, 'request')} archived, at least {params.count} asked",
+            measured=archived,
             limit=params.count,
-            evidence=lost or [Evidence(folder, plural(names, "file"))],
+            evidence=lost or [Evidence(folder, plural(archived, "file"))],
         )
-    ]
-
-
-def _not_there(view: RunView, pattern: str) -> list[Evidence]:
-    there = set(view.files.archived)
-    return [
-        view.evidence(line, f"{op.id} submitted, not in the archive")
-        for line, op in view.ops
-        if op.op == "submit" and op.outcome == "ok"
-        if op.id not in there and fnmatchcase(op.id, pattern)
     ]
 
 
@@ -53,5 +48,5 @@ CHECK = Check(
     origin="plan, soak B: Requests archived",
     judge=judge,
     params=RequestsArchivedParams,
-    needs=needs("files", "end", "stack"),
+    depends=depends_on("files", "end", "stack"),
 )

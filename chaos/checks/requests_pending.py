@@ -2,33 +2,39 @@
 
 from __future__ import annotations
 
-from chaos.checks.base import Check, Params, needs
-from chaos.checks.finding import Evidence, Finding, plural
+from chaos.checks.base import Check, Params, depends_on, evidence_of
+from chaos.checks.finding import Finding, plural
 from chaos.checks.planted import planted_files
-from chaos.checks.run_view import RunView
+from chaos.record.open_run import OpenRun
+
+STUCK = """
+select 'artefacts/' || path as ref,
+    case place when 'pending' then 'still pending' else 'claimed, not done' end as text
+from files where place in ('pending', 'claimed') order by place = 'claimed', name
+"""
+_COUNTS = """
+select count(*) filter (place = 'pending'), count(*) filter (place = 'claimed') from files
+"""
 
 
-def judge(view: RunView, params: Params) -> list[Finding]:
+def judge(run: OpenRun, params: Params) -> list[Finding]:
     """The plan, soak B, row "Requests pending after test: 0"."""
-    files, queue = view.files, view.target.queue
-    stuck = [
-        Evidence(f"artefacts/{pattern.rpartition('/')[0]}/{name}", text)
-        for pattern, names, text in (
-            (queue.pending, files.pending, "still pending"),
-            (queue.claimed, files.claimed, "claimed, not done"),
-        )
-        for name in names
+    stuck = evidence_of(run, STUCK)
+    pending, claimed = run.one(_COUNTS)
+    odd = [
+        one.evidence("is no plain file, and still waits")
+        for one in planted_files(run)
+        if "irregular" in one.places
     ]
-    odd = [one for one in planted_files(view) if "irregular" in one.places]
-    stuck += [one.evidence("is no plain file, and still waits") for one in odd]
+    count = stuck.count + len(odd)
     return [
         Finding(
-            outcome="fail" if stuck else "pass",
-            summary=f"{plural(len(files.pending), 'request')} pending, "
-            f"{len(files.claimed)} claimed after the run",
-            measured=len(stuck),
+            outcome="fail" if count else "pass",
+            summary=f"{plural(pending, 'request')} pending, {claimed} claimed after the run",
+            measured=count,
             limit=0,
-            evidence=stuck,
+            evidence=stuck.shown + odd,
+            evidence_count=count,
         )
     ]
 
@@ -38,5 +44,5 @@ CHECK = Check(
     title="Requests pending",
     origin="plan, soak B: Requests pending after test",
     judge=judge,
-    needs=needs("files", "end", "stack"),
+    depends=depends_on("files", "end", "stack"),
 )

@@ -11,9 +11,9 @@ from typing import Annotated
 import msgspec
 
 from chaos.checks.base import Check, Params
-from chaos.checks.counted_growth import judged_count
 from chaos.checks.finding import Evidence, Finding, Outcome
-from chaos.checks.run_view import RunView
+from chaos.checks.growth.counted import judged_count
+from chaos.record.open_run import OpenRun
 
 SIGNALS = {
     "watcher.threads": "threads",
@@ -32,12 +32,12 @@ class ResourceGrowthParams(Params, frozen=True):
     tolerance: Annotated[float, msgspec.Meta(gt=0)] = 3.0
 
 
-def judge(view: RunView, params: ResourceGrowthParams) -> list[Finding]:
+def judge(run: OpenRun, params: ResourceGrowthParams) -> list[Finding]:
     """One finding over all signals that were sampled; the worst of them decides."""
     judged = [
         found
         for key, name in SIGNALS.items()
-        if (found := judged_count(view, key, name, params.tolerance)) is not None
+        if (found := judged_count(run, key, name, params.tolerance)) is not None
     ]
     if not judged:
         return [Finding(outcome="inconclusive", summary="none of the signals was ever sampled")]

@@ -1,95 +1,67 @@
-"""In which decisions a child process of the Watcher ran, by what the harness sampled.
+"""In which dispatches a child process of the Watcher ran, by what the harness sampled.
 
 A child was alive at a sample, or it ended and was waited for between two: then the page faults of
 the Watcher's ended children have risen. The second counts because short dispatches can run in step
-with the sampling, so that many samples meet none of many children. Knows no check.
+with the sampling, so that many samples meet none of many children.
 """
 
 from __future__ import annotations
 
-import numpy as np
-
-from chaos.checks.hash_sets import Indices, Mask, Times
-from chaos.checks.run_view import RunView
+from chaos.record.open_run import OpenRun
 
 # Where page faults were not sampled: a child that lives for less than a few samples can be missed,
 # all children cannot.
-_SAMPLES_PER_DECISION = 4
-_BLOCK = 1 << 16
+_SAMPLES_PER_DISPATCH = 4
+# Around each dispatch: `b` is the last sample before it, `f` the first and `l` the last one in it,
+# `a` the first one after it. The rise of page faults from `b` to `a` is its own only when no other
+# dispatch lies in between, and the process is the same.
+_SEEN = """
+with samples as (
+    select t_s, "watcher.pid" as pid, "watcher.children_faults" as faults,
+        sum(("watcher.children" is not null)::int) over o as known,
+        sum(coalesce("watcher.children" > 0, false)::int) over o as busy
+    from moments window o as (order by line)
+), dispatches as (
+    select d.line, t.type, d.start_s, d.end_s from decisions d
+    join request_types t on t.name = d.request
+    where d.completed and d.start_s is not null and d.end_s is not null
+), beside as (
+    select d.*, b, f, l, a, p.end_s as last_end_s, n.start_s as next_start_s
+    from dispatches d
+    asof left join samples b on b.t_s < d.start_s
+    asof left join samples f on f.t_s >= d.start_s
+    asof left join samples l on l.t_s < d.end_s
+    asof left join samples a on a.t_s >= d.end_s
+    asof left join (select end_s from decisions where end_s is not null) p on p.end_s <= d.start_s
+    asof left join (select start_s from decisions where start_s is not null) n
+        on n.start_s >= d.end_s
+), bounds as (
+    select *, coalesce(b.t_s >= coalesce(last_end_s, b.t_s), false) as alone_before,
+        coalesce(a.t_s <= coalesce(next_start_s, a.t_s), false) as alone_after
+    from beside
+), risen as (
+    select *, if(alone_before, b, f) as low, if(alone_after, a, l) as high from bounds
+), told as (
+    select *, case when low.t_s < high.t_s and low.pid = high.pid and (
+            high.faults > low.faults or (alone_before and alone_after))
+        then high.faults - low.faults end as rise
+    from risen
+)
+select type, count(*) filter (watched), count(*) filter (watched and ran) from (
+    select type,
+        rise is not null or coalesce(l.known, 0) - coalesce(b.known, 0) >= $often as watched,
+        coalesce(rise > 0, false) or
+            coalesce(if(rise is null, l.busy, a.busy), l.busy, 0) > coalesce(b.busy, 0) as ran
+    from told
+) group by type
+"""
 
 
-class SeenChildren:
-    """The samples and decisions of a run, made ready for questions about many decisions."""
+def seen_children(run: OpenRun) -> dict[str, tuple[int, int]]:
+    """Type of request -> (dispatches watched, those of them in which a child ran).
 
-    def __init__(self, view: RunView) -> None:
-        self._table, samples = view.files.decisions, view.samples
-        self._t_s = samples.t_s
-        self._faults = samples.column("watcher.children_faults")
-        self._pids = samples.column("watcher.pid")
-        children = samples.column("watcher.children")
-        none = np.zeros(1, np.int32)
-        self._known = np.append(none, np.cumsum(children == children, dtype=np.int32))
-        self._busy = np.append(none, np.cumsum(children > 0, dtype=np.int32))
-        self._begun_s, self._ended_s = _in_order(self._table.start_s), _in_order(self._table.end_s)
-
-    def counted(self, decisions: Indices) -> tuple[int, int]:
-        """Of `decisions`, which have times: (watched, those of them in which a child ran).
-
-        Watched is one whose rise of page faults is known from the sample before it to the one
-        after it, and one that was sampled often.
-        """
-        watched = ran = 0
-        for begin in range(0, len(decisions), _BLOCK):
-            told, seen = self._seen(decisions[begin : begin + _BLOCK])
-            watched += int(told.sum())
-            ran += int((told & seen).sum())
-        return watched, ran
-
-    def _seen(self, some: Indices) -> tuple[Mask, Mask]:
-        start_s, end_s = self._table.start_s[some], self._table.end_s[some]
-        first = np.searchsorted(self._t_s, start_s)
-        last = np.maximum(np.searchsorted(self._t_s, end_s), first)
-        often = self._known[last] - self._known[first] >= _SAMPLES_PER_DECISION
-        rise = self._rise(start_s, end_s, first, last)
-        told = ~np.isnan(rise)
-        alive = self._busy[last + told] > self._busy[first]
-        return often | told, alive | (rise > 0)
-
-    def _rise(self, start_s: Times, end_s: Times, first: Indices, last: Indices) -> Times:
-        """What children that ended in these decisions added to the page faults. NaN where it is
-        not known: not sampled, another life of the Watcher, or another decision was as near.
-
-        `first`, `last`: the samples within each decision, the last excluded.
-        """
-        rise: Times = np.full(len(start_s), np.nan)
-        count = len(self._t_s)
-        if not count:
-            return rise
-        low, high = np.maximum(first - 1, 0), np.minimum(last, count - 1)
-        whole_before = (first > 0) & (self._t_s[low] >= _last_before(self._ended_s, start_s))
-        whole_after = (last < count) & (self._t_s[high] <= _first_after(self._begun_s, end_s))
-        low, high = np.where(whole_before, low, first), np.where(whole_after, high, last - 1)
-        there = np.flatnonzero(low < high)
-        low, high = low[there], high[there]
-        # Of a part of a decision only a rise is known, not that there was none.
-        told = (self._faults[high] > self._faults[low]) | (whole_before & whole_after)[there]
-        told &= self._pids[low] == self._pids[high]
-        rise[there[told]] = (self._faults[high] - self._faults[low])[told]
-        return rise
-
-
-def _in_order(times_s: Times) -> Times:
-    """Those that are known, in order; of a log in order itself, the same array."""
-    known = times_s if not np.isnan(times_s).any() else times_s[~np.isnan(times_s)]
-    return known if (known[1:] >= known[:-1]).all() else np.sort(known)
-
-
-def _last_before(ordered_s: Times, at_s: Times) -> Times:
-    place = np.searchsorted(ordered_s, at_s, "right") - 1
-    return np.where(place >= 0, ordered_s[np.maximum(place, 0)], -np.inf)
-
-
-def _first_after(ordered_s: Times, at_s: Times) -> Times:
-    place = np.searchsorted(ordered_s, at_s)
-    there = place < len(ordered_s)
-    return np.where(there, ordered_s[np.where(there, place, 0)], np.inf)
+    Watched is one whose rise of page faults is known from the sample before it to the one after it,
+    and one that was sampled often.
+    """
+    rows = run.sql(_SEEN, {"often": _SAMPLES_PER_DISPATCH})
+    return {kind: (watched, ran) for kind, watched, ran in rows}

@@ -6,10 +6,18 @@ from typing import Annotated
 
 import msgspec
 
-from chaos.checks.base import Check, Params, needs
-from chaos.checks.finding import EVIDENCE_MAX, Evidence, Finding, plural
-from chaos.checks.planted import asked_by_faults
-from chaos.checks.run_view import RunView
+from chaos.checks.base import Check, Params, depends_on, evidence_of
+from chaos.checks.finding import Finding, plural
+from chaos.checks.planted import ASKED_BY_FAULTS
+from chaos.record.open_run import OpenRun
+
+_OWN = f"""
+select decision_ref(line) as ref, request || ': ' || dispatch || ' ' || status as text
+from decisions where completed and kind = 'selfplay'
+and request not in (select id from ops where op = 'submit')
+and line not in ({ASKED_BY_FAULTS})
+order by line
+"""
 
 
 class SelfplayDispatchesParams(Params, frozen=True):
@@ -18,32 +26,22 @@ class SelfplayDispatchesParams(Params, frozen=True):
     min: Annotated[int, msgspec.Meta(ge=1)] = 1
 
 
-def judge(view: RunView, params: SelfplayDispatchesParams) -> list[Finding]:
+def judge(run: OpenRun, params: SelfplayDispatchesParams) -> list[Finding]:
     """The plan, soak C, row "Selfplay dispatches".
 
     Neither probes of the harness nor requests that faults have planted are counted: all of them are
     selfplay, so that any fault of the queue would do the trigger's work.
     """
-    from chaos.checks.hash_sets import among
-
-    of = view.target.decisions
-    table = view.files.decisions
-    submitted = view.files.hashes_of(op.id for _, op in view.ops if op.op == "submit")
-    selfplay = table.completed & table.dispatched_as(of.dispatch_selfplay)
-    own = ~among(table.request, submitted) & ~asked_by_faults(view)
-    done = (selfplay & own).nonzero()[0]
+    done = evidence_of(run, _OWN)
     return [
         Finding(
-            outcome="pass" if len(done) >= params.min else "fail",
-            summary=f"{plural(len(done), 'selfplay dispatch', 'selfplay dispatches')} completed "
+            outcome="pass" if done.count >= params.min else "fail",
+            summary=f"{plural(done.count, 'selfplay dispatch', 'selfplay dispatches')} completed "
             f"(those of probes and faults not counted), at least {params.min} asked",
-            measured=len(done),
+            measured=done.count,
             limit=params.min,
-            evidence=[
-                Evidence(view.files.ref(of.path, d.line), f"{d.request}: {d.dispatch} {d.status}")
-                for d in table.some(done, EVIDENCE_MAX)
-            ],
-            evidence_count=len(done),
+            evidence=done.shown,
+            evidence_count=done.count,
         )
     ]
 
@@ -54,5 +52,5 @@ CHECK = Check(
     origin="plan, soak C: Selfplay dispatches",
     judge=judge,
     params=SelfplayDispatchesParams,
-    needs=needs("files", "end", "stack"),
+    depends=depends_on("files", "end", "stack"),
 )

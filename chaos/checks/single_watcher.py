@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from chaos.checks.base import Check, Params
 from chaos.checks.finding import Evidence, Finding, plural
-from chaos.checks.run_view import FaultWindow, RunView
+from chaos.record.fault_window import FaultWindow
+from chaos.record.open_run import OpenRun
 
 _SHOWN_CHARS = 160
 
 
-def judge(view: RunView, params: Params) -> list[Finding]:
+def judge(run: OpenRun, params: Params) -> list[Finding]:
     """One finding for all second Watchers that were started; none in a run without any."""
-    tried = [w for w in view.faults if "refused" in w.evidence("effect_proven")]
+    tried = [w for w in run.faults if "refused" in w.evidence("effect_proven")]
     if not tried:
         return []
     wrong = [found for window in tried if (found := _wrong(window)) is not None]
@@ -42,18 +43,13 @@ def _wrong(window: FaultWindow) -> Evidence | None:
         problems.append(f"the second one did not refuse: {ended}{_said(window)}")
     if not seen.get("first_lives", True) or not after.get("same", True):
         problems.append("the first one ended")
-    before, now = _owner_before(window), seen.get("owner")
+    before, now = window.undo.get("owner"), seen.get("owner")
     if before is not None and now != before:
         problems.append(f"the workspace names {now} as its Watcher, not {before}")
     if not problems:
         return None
     text = f"{window.fault_id} {window.name}: {'; '.join(problems)}"
     return Evidence(window.ref("effect_proven"), text)
-
-
-def _owner_before(window: FaultWindow) -> object:
-    undo = window.evidence("armed").get("undo")
-    return undo.get("owner") if isinstance(undo, dict) else None
 
 
 def _refusal(window: FaultWindow) -> Evidence:

@@ -6,9 +6,30 @@ from typing import Annotated
 
 import msgspec
 
-from chaos.checks.base import Check, Params, needs
+from chaos.checks.base import Check, Params, depends_on
 from chaos.checks.finding import Finding
-from chaos.checks.run_view import RunView
+from chaos.record.open_run import OpenRun
+
+# A sample counts when requests wait, no decision came since the one before, and no fault holds.
+_LONGEST = """
+with samples as (
+    select line, t_s, lag(t_s) over o as before_s,
+        coalesce("queue.pending", 0) + coalesce("queue.claimed", 0) as waiting,
+        coalesce("decisions.lines", -1) as decided,
+        lag(coalesce("decisions.lines", -1)) over o as decided_before
+    from moments window o as (order by line)
+), stretches as (
+    select line, t_s, t_s - before_s as passed_s, coalesce(decided <> decided_before, true)
+        or waiting = 0 as moved
+    from samples
+), counted as (
+    select line, sum(moved::int) over (order by line) as stretch,
+        case when moved or in_fault(t_s) then 0 else passed_s end as passed_s
+    from stretches
+)
+select sum(passed_s), max(line) filter (passed_s > 0) from counted group by stretch
+order by 1 desc, 2 limit 1
+"""
 
 
 class StallParams(Params, frozen=True):
@@ -22,48 +43,31 @@ class StallParams(Params, frozen=True):
     limit_s: Annotated[float, msgspec.Meta(ge=0)] = 0.0
 
 
-def judge(view: RunView, params: StallParams) -> list[Finding]:
+def judge(run: OpenRun, params: StallParams) -> list[Finding]:
     """One escalation can halt everything silently: alive, no error, and no progress."""
-    longest_s, line = longest_stall(view)
-    limit_s = max(params.limit_s, params.polls * view.target.poll_interval_s)
-    limit_s = limit_s or float(view.profile.get("drain_limit_s", 60.0))
-    pending = view.samples.column("queue.pending")
-    if not (pending == pending).any():
+    if not run.sampled("queue.pending"):
         return [Finding(outcome="inconclusive", summary="the queue was never sampled")]
-    stalled = longest_s > limit_s
+    longest_s, line = longest_stall(run)
+    limit_s = max(params.limit_s, params.polls * run.target.poll_interval_s)
+    limit_s = limit_s or float(run.profile.get("drain_limit_s", 60.0))
     return [
         Finding(
-            outcome="fail" if stalled else "pass",
+            outcome="fail" if longest_s > limit_s else "pass",
             summary=f"work waited at most {longest_s:.1f} s without a decision, fault windows "
             f"left out (limit {limit_s:g} s)",
             measured=round(longest_s, 3),
             limit=limit_s,
-            evidence=[view.evidence(line, f"no decision for {longest_s:.1f} s")] if line else [],
+            evidence=[run.evidence(line, f"no decision for {longest_s:.1f} s")] if line else [],
         )
     ]
 
 
-def longest_stall(view: RunView) -> tuple[float, int]:
+def longest_stall(run: OpenRun) -> tuple[float, int]:
     """(seconds, history line) of the longest stretch in which requests waited and no decision
     was written, fault windows left out.
     """
-    import numpy as np
-
-    table = view.samples
-    if len(table) < 2:
-        return 0.0, 0
-    t_s = table.t_s
-    waiting = np.nan_to_num(table.column("queue.pending"))
-    waiting = waiting + np.nan_to_num(table.column("queue.claimed"))
-    lines = np.nan_to_num(table.column("decisions.lines"), nan=-1.0)
-    moved = np.append(True, lines[1:] != lines[:-1]) | (waiting == 0)
-    passed = np.append(0.0, np.diff(t_s))
-    passed[moved | view.in_faults(t_s)] = 0.0
-    stalled = np.cumsum(passed, out=passed)
-    stalled = stalled - np.maximum.accumulate(np.where(moved, stalled, 0.0))
-    longest = int(np.argmax(stalled))
-    longest_s = float(stalled[longest])
-    return (longest_s, int(table.lines[longest])) if longest_s > 0 else (0.0, 0)
+    longest_s, line = run.one(_LONGEST) or (0.0, None)
+    return (longest_s, line) if line else (0.0, 0)
 
 
 CHECK = Check(
@@ -71,5 +75,5 @@ CHECK = Check(
     title="Progress",
     judge=judge,
     params=StallParams,
-    needs=needs("stack"),
+    depends=depends_on("stack"),
 )

@@ -10,12 +10,31 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from chaos.checks.finding import Evidence
-from chaos.checks.run_view import RunView
+from chaos.record.open_run import OpenRun
 
 _DISPATCHES_MIN = 2
 # From the end of a dispatch until its version can be seen (0.1 s were measured): the rest is for a
 # machine that is busy. The time between two looks comes on top of it.
 _SLACK_S = 5.0
+# For each version the learning dispatches that ended well after it and well before the next one.
+_STALE = """
+with seen as (
+    select line, t_s, coalesce(lead(t_s) over (order by line), 1e12) as next_s
+    from versions where path = $path
+)
+select s.line, s.t_s, count(*) from seen s join decisions d
+    on d.end_s > s.t_s + $slack_s and d.end_s < least(next_s, $until_s) - $slack_s
+where d.completed and d.kind = 'learning' and not in_fault(d.end_s)
+group by s.line, s.t_s having count(*) >= $least order by 3 desc, s.line limit 1
+"""
+# The longest time without a sample in a measured phase, and the sample that ended it.
+SAMPLE_GAP = """
+select m.t_s - m.before_s, m.line from (
+    select line, t_s, lag(t_s) over (order by line) as before_s from moments
+) m join phases p on m.t_s between p.begin_s and p.end_s
+where p.name in ('baseline', 'storm', 'quiet') and m.before_s is not null
+order by 1 desc limit 1
+"""
 
 
 @dataclass(frozen=True)
@@ -32,32 +51,27 @@ class Standstill:
         return f"no new version after {self.since_s:.0f} s in {self.dispatches} learning dispatches"
 
 
-def stood_still(view: RunView, path: str, until_s: float | None = None) -> Standstill | None:
+def sample_gap(run: OpenRun) -> tuple[float, int]:
+    """(seconds, line) of the longest time without a sample in a measured phase."""
+    gap = run.one(SAMPLE_GAP)
+    return (round(gap[0], 3), gap[1]) if gap else (0.0, 0)
+
+
+def stood_still(run: OpenRun, path: str, until_s: float | None = None) -> Standstill | None:
     """The worst standstill of the workspace file `path`, or None where it was kept up to date.
 
     `until_s`: run time after which nothing need change any more. What was before the first version
     is not judged: there was nothing that could be stale.
     """
-    import numpy as np
-
-    seen = [(line, e.t_s) for line, e in view.named("artefact") if e.detail.get("path") == path]
-    if not seen:
+    parameters = {
+        "path": path,
+        "until_s": run.end_s if until_s is None else until_s,
+        "slack_s": _SLACK_S + max(sample_gap(run)[0], run.sample_period_s),
+        "least": _DISPATCHES_MIN,
+    }
+    worst = run.one(_STALE, parameters)
+    if worst is None:
         return None
-    table = view.files.decisions
-    learned = table.completed & table.dispatched_as(view.target.decisions.dispatch_learning)
-    ends = table.end_s[learned]
-    ends = ends[~view.in_faults(ends)]
-    end_s = view.end_s if until_s is None else until_s
-    times = np.array([t_s for _, t_s in seen])
-    after = np.searchsorted(times, ends)  # versions seen before the end of each dispatch
-    before_s = np.append(-np.inf, times)[after]
-    next_s = np.minimum(np.append(times, np.inf)[after], end_s)
-    slack_s = _SLACK_S + max(view.sample_gap[0], float(view.profile.get("sample_period_s", 1.0)))
-    stale = (after > 0) & (ends > before_s + slack_s) & (ends < next_s - slack_s)
-    counts = np.bincount(after[stale], minlength=1)
-    worst = int(counts.argmax())
-    if counts[worst] < _DISPATCHES_MIN:
-        return None
-    line, since_s = seen[worst - 1]
+    line, since_s, dispatches = worst
     text = f"{path} stayed as it was seen at {since_s:.1f} s"
-    return Standstill(int(counts[worst]), since_s, view.evidence(line, text))
+    return Standstill(dispatches, since_s, run.evidence(line, text))

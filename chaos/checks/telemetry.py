@@ -7,72 +7,63 @@ torn or stood still an hour ago.
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from chaos.checks.base import Check, Params, needs
-from chaos.checks.clock import put_back_one
+from chaos.base.times import parsed_time
+from chaos.checks.base import Check, Params, depends_on
 from chaos.checks.finding import Evidence, Finding, plural
-from chaos.checks.run_view import RunView
 from chaos.checks.standstill import stood_still
-from chaos.checks.watcher_files import parsed_time
+from chaos.record.clock import put_back_one
+from chaos.record.daemon_tables import json_of
+from chaos.record.open_run import OpenRun
 
 _VERSIONS_MIN = 2
+_LEARNED = "select count(*) from decisions where completed and kind = 'learning'"
 
 
-def judge(view: RunView, params: Params) -> list[Finding]:
+def judge(run: OpenRun, params: Params) -> list[Finding]:
     """The plan, soak C, row "Telemetry: valid JSON, model count increasing"."""
-    of = view.target.telemetry
+    path = run.target.telemetry.path
+    seen: list[tuple[int, float, float]] = []  # line, model count, time stamp (run seconds)
     wrong: list[Evidence] = []
-    seen: list[tuple[int, float, datetime]] = []
-    for line, event in view.named("artefact"):
-        if event.detail.get("path") != of.path or "omitted_bytes" in event.detail:
+    for line, event in run.named("artefact"):
+        if event.detail.get("path") != path or "omitted_bytes" in event.detail:
             continue
-        reading = _reading(event.detail, of.model_count, of.timestamp)
-        if view.jumps and not isinstance(reading, str):
-            reading = (reading[0], _put_back(view, reading[1], event.t_s))
+        reading = _reading(run, event.detail, event.t_s)
         if isinstance(reading, str):
-            wrong.append(view.evidence(line, f"{of.path} {reading}"))
+            wrong.append(run.evidence(line, f"{path} {reading}"))
             continue
         if seen and reading[0] < seen[-1][1]:
-            wrong.append(
-                view.evidence(line, f"model count fell: {seen[-1][1]:g} -> {reading[0]:g}")
-            )
+            text = f"model count fell: {seen[-1][1]:g} -> {reading[0]:g}"
+            wrong.append(run.evidence(line, text))
         if seen and reading[1] < seen[-1][2]:
-            wrong.append(view.evidence(line, "time stamp went back"))
+            wrong.append(run.evidence(line, "time stamp went back"))
         seen.append((line, *reading))
-    if (problem := view.files.json(of.path)[1]) and seen:
-        wrong.append(Evidence(view.files.ref(of.path), f"the final file {problem}"))
-    return [_finding(view, seen, wrong)]
+    if (problem := json_of(run.files / path)[1]) and seen:
+        wrong.append(Evidence(f"artefacts/{path}", f"the final file {problem}"))
+    return [_finding(run, seen, wrong)]
 
 
-def _reading(detail: dict[str, Any], count: str, stamp: str) -> tuple[float, datetime] | str:
-    """(model count, time stamp), or what is wrong with this version."""
+def _reading(run: OpenRun, detail: dict[str, Any], seen_s: float) -> tuple[float, float] | str:
+    """(model count, time stamp in run seconds), or what is wrong with this version."""
+    of = run.target.telemetry
     content = detail.get("content")
     if detail.get("invalid") or not isinstance(content, dict):
         return "was not valid JSON"
-    models, moment = content.get(count), parsed_time(content.get(stamp))
+    models = content.get(of.model_count)
+    moment: datetime | None = parsed_time(content.get(of.timestamp))
     if isinstance(models, bool) or not isinstance(models, (int, float)):
-        return f"had no number {count}"
+        return f"had no number {of.model_count}"
     if moment is None:
-        return f"had no time stamp {stamp}"
-    return float(models), moment
+        return f"had no time stamp {of.timestamp}"
+    return float(models), put_back_one(moment.timestamp() - run.epoch_s, seen_s, run.jumps)
 
 
-def _put_back(view: RunView, stamp: datetime, seen_s: float) -> datetime:
-    """The stamp without the jump of the Watcher's clock in which it was written, if any."""
-    stamp_s = stamp.timestamp() - view.header.wall_epoch_s
-    return stamp + timedelta(seconds=put_back_one(stamp_s, seen_s, view.jumps) - stamp_s)
-
-
-def _finding(
-    view: RunView, seen: list[tuple[int, float, datetime]], wrong: list[Evidence]
-) -> Finding:
-    table = view.files.decisions
-    learning = table.dispatched_as(view.target.decisions.dispatch_learning)
-    learned = int((table.completed & learning).sum())
+def _finding(run: OpenRun, seen: list[tuple[int, float, float]], wrong: list[Evidence]) -> Finding:
+    learned = run.one(_LEARNED)
     shown = [
-        view.evidence(line, f"model count {models:g}") for line, models, _ in seen[:1] + seen[-1:]
+        run.evidence(line, f"model count {models:g}") for line, models, _ in seen[:1] + seen[-1:]
     ]
     if wrong:
         return Finding(
@@ -88,7 +79,7 @@ def _finding(
             summary=f"{plural(len(seen), 'version')} seen after {learned} learning dispatches",
             evidence=shown,
         )
-    stale = stood_still(view, view.target.telemetry.path)
+    stale = stood_still(run, run.target.telemetry.path)
     if stale is not None:
         return Finding(
             outcome="fail",
@@ -113,5 +104,5 @@ CHECK = Check(
     title="Telemetry",
     origin="plan, soak C: Telemetry",
     judge=judge,
-    needs=needs("files", "end", "stack"),
+    depends=depends_on("files", "end", "stack"),
 )

@@ -60,6 +60,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     faults: list[FaultOutcome]
     notes: list[str]
     reproduce: str
+    record_lines: int = 0  # records of the history that it was made from
+    record_whole: bool = True
     schema: int = SCHEMA
 
 
@@ -91,9 +93,9 @@ def _named(word: str, findings: Sequence[Finding]) -> str:
     return f"{word} {', '.join(titles)}"
 
 
-def exit_code(word: Word, *, stopped: str, left_behind: bool) -> ExitCode:
+def exit_code(word: Word, *, stopped: str, left_behind: bool, usage: bool = False) -> ExitCode:
     """The exit code: what remains on the machine comes first, then why the run ended early,
-    then the verdict.
+    then the verdict. `usage`: it is invalid by nothing but checks that cannot be asked.
     """
     if left_behind:
         return ExitCode.CLEANUP_INCOMPLETE
@@ -101,7 +103,7 @@ def exit_code(word: Word, *, stopped: str, left_behind: bool) -> ExitCode:
         return ExitCode.GUARDRAIL
     if stopped == "interrupt":
         return ExitCode.INTERRUPTED
-    return _EXIT_OF[word]
+    return ExitCode.USAGE if usage and word == "invalid" else _EXIT_OF[word]
 
 
 def verdict_text(verdict: Verdict) -> str:

@@ -75,13 +75,15 @@ def check(options: argparse.Namespace) -> int:
 
     from chaos.base.printable import printable
     from chaos.checks.verdict import verdict_text
+    from chaos.record.open_run import OpenRun
     from chaos.record.rundir import find
     from chaos.report.announce import conclude
     from chaos.report.write import refresh
     from chaos.runner.judge import judgement_of, store
 
     run = find(options.run, options.runs)
-    judgement = judgement_of(run)
+    with OpenRun(run) as opened:
+        judgement = judgement_of(opened)
     verdict = judgement.verdict
     display = "json" if options.json else "quiet" if options.quiet else "lines"
     before = run.verdict.read_bytes() if run.verdict.is_file() else b""
@@ -144,11 +146,11 @@ def report(options: argparse.Namespace) -> int:
     """`chaos report`: write the reports of a stored run."""
     from chaos.record.rundir import find
     from chaos.report.write import report
-    from chaos.runner.judge import check_run
+    from chaos.runner.judge import judge
 
     run = find(options.run, options.runs)
     if not run.verdict.is_file():
-        check_run(run)
+        judge(run)
     report(run, options.format, options.out, os.environ)
     return ExitCode.PASS
 

@@ -40,12 +40,12 @@ def _is_run(folder: Path, runs: Path) -> bool:
 
 
 def _run(run: RunDir) -> Triage:
-    from chaos.checks.run_view import RunView
+    from chaos.record.open_run import OpenRun
     from chaos.runner.judge import verdict_of
     from chaos.triage.from_run import triage_run
 
-    view = RunView(run)
-    return triage_run(view, verdict_of(view))
+    with OpenRun(run) as opened:
+        return triage_run(opened, verdict_of(opened))
 
 
 def _workspace(folder: Path, name: str, *, deep: bool) -> Triage:

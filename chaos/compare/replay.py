@@ -27,7 +27,7 @@ from chaos.plan.plan import Plan
 from chaos.plan.schedule import Schedule, draw
 from chaos.record.rundir import RunDir
 from chaos.runner.child import Interrupts, run_child
-from chaos.runner.judge import check_run
+from chaos.runner.judge import judge
 from chaos.runner.launch import Display, prepare
 from chaos.runner.provenance import REPLAY_VARIABLE
 
@@ -217,7 +217,7 @@ def knob_differences(provenance: Mapping[str, Any], now: Mapping[str, str]) -> l
 def _verdict(run: RunDir) -> Verdict:
     """The verdict of `run`; one that was never judged is judged now."""
     if not run.verdict.is_file():
-        return check_run(run)
+        return judge(run)
     try:
         return msgspec.convert(run.read_json(run.verdict), Verdict)
     except msgspec.ValidationError as error:

@@ -25,7 +25,7 @@ from chaos.gate.state import GateDir, GateState, StepState
 from chaos.gate.steps import GatePlan, Step, config_digest
 from chaos.record.rundir import RunDir
 from chaos.runner.child import Interrupts, run_child
-from chaos.runner.judge import check_run
+from chaos.runner.judge import judge
 from chaos.runner.launch import Display, Prepared, prepare
 
 Say = Callable[[str], None]
@@ -235,7 +235,7 @@ class Conductor:
             return
         if _sha256(run) != item.verdict_sha256:
             self._say(f"{item.name}: verdict.json was changed, the run is judged again")
-            verdict = check_run(run)
+            verdict = judge(run)
             item.notes.append("judged again: verdict.json had been changed")
             self._finish(item, run, verdict, verdict.exit_code)
 
@@ -260,7 +260,7 @@ class Conductor:
         if not run.history.is_file():
             return None
         try:
-            return check_run(run)
+            return judge(run)
         except ChaosError:
             return None
 

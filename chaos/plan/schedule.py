@@ -6,9 +6,6 @@ down today gives the same schedule in every later version and on every machine.
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any, cast
 
@@ -27,6 +24,7 @@ from chaos.plan.placement import (
 )
 from chaos.plan.plan import FaultPlan, Plan, Value
 from chaos.plan.stream import Stream
+from chaos.record.agreement import content_hash
 
 SCHEMA = 1
 LEAD_MS = 2_000  # a fault is armed one second before it strikes
@@ -127,15 +125,6 @@ def gap_after_ms(plan: Plan) -> int:
     """
     allowance_s = plan.criteria.get("heuristic_fallbacks", {}).get("allowance_s", 0)
     return max(GAP_MS_MIN, round(float(allowance_s) * 1000))
-
-
-def content_hash(content: Mapping[str, Any]) -> str:
-    """The hash of a schedule as plain data, whatever hash it carries. Of a stored one: of what
-    is stored, so that schedules of versions that knew fewer or more fields keep theirs.
-    """
-    rest = {key: value for key, value in content.items() if key != "hash"}
-    text = json.dumps(rest, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _ms(value: Value) -> int:

@@ -24,6 +24,7 @@ from typing import Any, Literal
 import msgspec
 
 from chaos.base.foreign import written_out_in
+from chaos.record.events import EVENTS
 
 SCHEMA = 1
 
@@ -170,7 +171,8 @@ class HistoryWriter:
         owner: Owner = "harness",
         **detail: Any,
     ) -> None:
-        """Record event `name` now, with `detail`."""
+        """Record event `name` now, with `detail`. Raises `UndeclaredName`."""
+        EVENTS[name].check(detail)
         self.write(
             Event(t_s=self.now_s(), name=name, severity=severity, owner=owner, detail=detail)
         )

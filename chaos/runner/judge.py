@@ -1,7 +1,7 @@
 """Judge a stored run: checks -> findings -> verdict -> `verdict.json` and `report.md`.
 
 The same for a run that has just ended and for one judged again (`chaos check`): everything is read
-from the run directory, and the same history gives the same bytes.
+from the run directory, and the same record gives the same bytes.
 """
 
 from __future__ import annotations
@@ -11,29 +11,31 @@ from typing import Any
 
 import msgspec
 
-from chaos.base.errors import ChaosError, EnvironmentProblem
+from chaos.base.errors import ChaosError, EnvironmentProblem, UsageError
 from chaos.base.foreign import written_out_in
 from chaos.checks.base import Check
-from chaos.checks.finding import Finding, stamped
-from chaos.checks.plan_record import contradictions
+from chaos.checks.finding import Finding
+from chaos.checks.own import own_checks
 from chaos.checks.registry import CHECKS, check_named
-from chaos.checks.run_view import FaultWindow, RunView
 from chaos.checks.stack_health import outages
 from chaos.checks.verdict import FaultOutcome, Verdict, exit_code, merged, verdict_text
+from chaos.record.fault_window import FaultWindow
 from chaos.record.history import FaultState
+from chaos.record.open_run import OpenRun
 from chaos.record.rundir import RunDir, write_atomic
 from chaos.report.markdown import report_text
 from chaos.triage.from_run import triage_run
 from chaos.triage.text import markdown
 
 
-def judge(run: RunDir) -> Verdict:
-    """Judge `run` and write its `verdict.json` and `report.md`.
+def judge(rundir: RunDir) -> Verdict:
+    """Judge a run and write its `verdict.json` and `report.md`.
 
     Raises `ChaosError` when there is no config to judge by, or when they cannot be written.
     """
-    judgement = judgement_of(run)
-    store(run, judgement)
+    with OpenRun(rundir) as run:
+        judgement = judgement_of(run)
+    store(rundir, judgement)
     return judgement.verdict
 
 
@@ -45,78 +47,101 @@ class Judgement:
     report: str
 
 
-def judgement_of(run: RunDir) -> Judgement:
-    """Judge `run`; writes nothing. Raises `ChaosError` when there is no config to judge by."""
-    view = RunView(run)
-    verdict = verdict_of(view)
-    text = report_text(verdict, _provenance(run), _triage_section(view, verdict))
+def judgement_of(run: OpenRun) -> Judgement:
+    """The judgement of an opened run; writes nothing."""
+    verdict = verdict_of(run)
+    text = report_text(verdict, _provenance(run.run), _triage_section(run, verdict))
     return Judgement(verdict, text)
 
 
-def store(run: RunDir, judgement: Judgement) -> None:
-    """Write `verdict.json` and `report.md`; `EnvironmentProblem` when that cannot be."""
-    path = run.report
+def store(rundir: RunDir, judgement: Judgement) -> str:
+    """Write `verdict.json` and `report.md`. `EnvironmentProblem` when they cannot be written.
+
+    A verdict that was made from a whole record is kept when this one was made from less of it;
+    returns the sentence that says so, else "".
+    """
+    verdict = judgement.verdict
+    if kept := _better_lines(rundir, verdict):
+        return (
+            f"the stored verdict was made from {kept} records; this record has "
+            f"{verdict.record_lines}, so the stored verdict stays"
+        )
+    path = rundir.report
     try:
         write_atomic(path, judgement.report)
         # Last: it is what says that the run was judged.
-        path = run.verdict
-        write_atomic(path, verdict_text(judgement.verdict))
+        path = rundir.verdict
+        write_atomic(path, verdict_text(verdict))
     except OSError as error:
         raise EnvironmentProblem(
             f"the judgement cannot be stored: {error.strerror}",
             place=str(path),
             next_step="judge a copy of the run in a place that can be written",
         ) from error
+    return ""
 
 
-def verdict_of(view: RunView) -> Verdict:
-    """The judgement of a run; writes nothing."""
-    findings = _findings(view)
+def _better_lines(rundir: RunDir, verdict: Verdict) -> int:
+    """How many records the stored verdict was made from, where it is the better one; else 0."""
+    if verdict.record_whole:
+        return 0
+    try:
+        stored = rundir.read_json(rundir.verdict)
+    except ChaosError:
+        return 0
+    lines = stored.get("record_lines")
+    better = stored.get("record_whole") is True
+    return lines if better and isinstance(lines, int) and not isinstance(lines, bool) else 0
+
+
+def verdict_of(run: OpenRun) -> Verdict:
+    """The verdict over an opened run; writes nothing."""
+    findings = _findings(run)
     word, reason = merged(findings)
-    cleanup = view.last("cleanup")
+    cleanup = run.last("cleanup")
     left = list(cleanup[1].detail.get("left", [])) if cleanup else []
     left_behind = cleanup is not None and not cleanup[1].detail.get("complete", False)
+    broken = [finding for finding in findings if finding.outcome == "invalid"]
+    usage = bool(broken) and all(finding.usage for finding in broken)
+    code = exit_code(word, stopped=run.stopped, left_behind=left_behind, usage=usage)
     verdict = Verdict(
         verdict=word,
-        exit_code=int(exit_code(word, stopped=view.stopped, left_behind=left_behind)),
+        exit_code=int(code),
         reason=reason,
-        run_id=view.header.run_id,
-        soak=str(view.config.get("soak", "")),
-        title=str(view.config.get("title", "")),
-        profile=str(view.config.get("profile_name", "")),
-        seed=view.config.get("seed"),
-        schedule_hash=str(view.schedule.get("hash", "")),
-        stopped=view.stopped or "cut off",
-        lasted_s=round(view.end_s, 3),
+        run_id=run.run_id,
+        soak=str(run.config.get("soak", "")),
+        title=str(run.config.get("title", "")),
+        profile=str(run.config.get("profile_name", "")),
+        seed=run.config.get("seed"),
+        schedule_hash=str(run.schedule.get("hash", "")),
+        stopped=run.stopped or "cut off",
+        lasted_s=round(run.end_s, 3),
         findings=findings,
-        faults=[_fault_outcome(window) for window in view.faults],
-        notes=_notes(view, left),
-        reproduce=str(view.config.get("reproduce", "")),
+        faults=[_fault_outcome(window) for window in run.faults],
+        notes=_notes(run, left),
+        reproduce=str(run.config.get("reproduce", "")),
+        record_lines=run.lines,
+        record_whole=not run.incomplete,
     )
     written: Verdict = written_out_in(verdict)  # names of files stand in texts and references
     return written
 
 
-def _triage_section(view: RunView, verdict: Verdict) -> str:
+def _triage_section(run: OpenRun, verdict: Verdict) -> str:
     """The verdict stands whatever becomes of its explanation."""
     try:
-        return markdown(triage_run(view, verdict))
+        return markdown(triage_run(run, verdict))
     except Exception as error:  # a defect of triage: said where its answer would stand
         return f"## Triage\n\nThe triage itself failed: {type(error).__name__}: {error}"
 
 
-def check_run(run: RunDir) -> Verdict:
-    """`chaos check RUN`: the same judgement on a stored run."""
-    return judge(run)
-
-
-def _findings(view: RunView) -> list[Finding]:
-    criteria = view.criteria
+def _findings(run: OpenRun) -> list[Finding]:
+    criteria = run.criteria
     found = [
         finding
         for check in CHECKS
         if check.always or check.name in criteria
-        for finding in _judged(view, check, criteria.get(check.name, {}))
+        for finding in _judged(run, check, criteria.get(check.name, {}))
     ]
     for name in criteria:
         try:
@@ -124,48 +149,58 @@ def _findings(view: RunView) -> list[Finding]:
         except ChaosError as error:
             unknown = Finding(outcome="invalid", owner="harness", summary=str(error.message))
             found.append(msgspec.structs.replace(unknown, check=name, title=name))
+    own, wrong = own_checks(run.config.get("checks") or {}, place=f"{run.run.config} checks")
+    for check in own:
+        found += _judged(run, check, {})
+    for name, problem in wrong.items():
+        invalid = Finding(outcome="invalid", owner="harness", usage=True, summary=_said(problem))
+        found.append(invalid.stamped(check=name, title=name, origin="the experiment"))
     return found
 
 
-def _judged(view: RunView, check: Check, raw: dict[str, Any]) -> list[Finding]:
+def _said(error: ChaosError) -> str:
+    return f"{error.place}: {error.message}" if error.place else error.message
+
+
+def _judged(run: OpenRun, check: Check, raw: dict[str, Any]) -> list[Finding]:
     """The findings of one check; a check that crashes is invalid, never a pass."""
-    if "files" in check.needs and not view.files.collected:
+    if "files" in check.depends and not run.collected:
         reason = "the Watcher's files were not collected"
         findings = [Finding(outcome="inconclusive", summary=reason)]
     else:
         try:
-            findings = check.judge(view, check.parsed(raw, place=str(view.run.config)))
+            findings = check.findings(run, check.parsed(raw, place=str(run.run.config)))
         except ChaosError as error:
-            findings = [Finding(outcome="invalid", owner="harness", summary=error.message)]
+            usage = check.own and isinstance(error, UsageError)
+            findings = [
+                Finding(outcome="invalid", owner="harness", usage=usage, summary=_said(error))
+            ]
         except Exception as error:  # a defect of the check: said, and never held for a pass
             text = f"the check itself failed: {type(error).__name__}: {error}"
             findings = [Finding(outcome="invalid", owner="harness", summary=text)]
     return [
-        stamped(
-            _tempered(view, check, finding),
-            check=check.name,
-            title=check.title,
-            origin=check.origin,
+        _tempered(run, check, finding).stamped(
+            check=check.name, title=check.title, origin=check.origin
         )
         for finding in findings
     ]
 
 
-def _tempered(view: RunView, check: Check, finding: Finding) -> Finding:
-    """A failure that the run's own end or an outage of ours may explain proves nothing; neither
-    does what is read from a part of the files.
+def _tempered(run: OpenRun, check: Check, finding: Finding) -> Finding:
+    """A failure that the run's own end, its record or an outage of ours may explain proves
+    nothing; neither does what is read from a part of the files.
     """
-    if "files" in check.needs and view.incomplete and finding.outcome in ("pass", "fail"):
-        why = f"not everything was collected: {view.incomplete}"
+    if "files" in check.depends and run.not_collected and finding.outcome in ("pass", "fail"):
+        why = f"not everything was collected: {run.not_collected}"
         return msgspec.structs.replace(_doubtful(finding, why), owner="infrastructure")
     if finding.outcome != "fail":
         return finding
-    if check.needs and view.damage:
-        return _doubtful(finding, "the history is damaged")
-    if "end" in check.needs and not view.ran_to_end:
-        return _doubtful(finding, f"the run ended early: {view.stopped or 'cut off'}")
-    if "stack" in check.needs and (found := outages(view)):
-        return _doubtful(finding, f"{found[0][1].name} at {found[0][1].t_s:.1f} s may explain it")
+    if run.incomplete:
+        return _doubtful(finding, f"the record is not whole: {run.incomplete[0].text}")
+    if "end" in check.depends and not run.ran_to_end:
+        return _doubtful(finding, f"the run ended early: {run.stopped or 'cut off'}")
+    if "stack" in check.depends and (found := outages(run)):
+        return _doubtful(finding, f"{found[0].name} at {found[0].t_s:.1f} s may explain it")
     return finding
 
 
@@ -194,15 +229,15 @@ def _fault_outcome(window: FaultWindow) -> FaultOutcome:
     )
 
 
-def _notes(view: RunView, left: list[Any]) -> list[str]:
+def _notes(run: OpenRun, left: list[Any]) -> list[str]:
     notes = []
-    if not view.faults and not contradictions(view):
+    if not run.faults and not run.contradictions:
         notes.append("No fault was scheduled: this run is the control that must pass without one.")
-    if view.files.decisions_torn:
+    if run.collected and run.one("select count(*) from damaged where problem = 'torn'"):
         notes.append("The decision log ends in half a line; what came before it was judged.")
-    if view.torn:
+    if run.torn:
         notes.append("The history ends in half a record; what came before it was judged.")
-    guardrail = view.last("guardrail")
+    guardrail = run.last("guardrail")
     if guardrail is not None:
         detail = guardrail[1].detail
         notes.append(

@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from chaos.checks.finding import Evidence, Finding
-from chaos.checks.run_view import RunView
+from chaos.record.open_run import OpenRun
 from chaos.triage.facts import GPUFacts
 
 
-def gpu_facts(view: RunView, findings: Sequence[Finding]) -> GPUFacts:
+def gpu_facts(run: OpenRun, findings: Sequence[Finding]) -> GPUFacts:
     """By the findings of the checks that watch it."""
-    keys = view.samples.gpu_keys() or view.samples.gpu_held_keys()
-    if not keys:
+    if not run.gpu_signals:
         absences = [
             str(event.detail.get("reason", "no reason given"))
-            for _, event in view.named("source_absent")
+            for _, event in run.named("source_absent")
             if str(event.detail.get("source")).startswith("gpu")
         ]
         return GPUFacts(absent=absences[-1] if absences else "none was sampled")

@@ -12,11 +12,11 @@ from typing import Any
 
 import msgspec
 
-from chaos.checks.counted_growth import judged_count
 from chaos.checks.file_descriptors import FileDescriptorsParams
 from chaos.checks.finding import Evidence, Finding, Outcome
+from chaos.checks.growth.counted import judged_count
 from chaos.checks.resource_growth import SIGNALS, ResourceGrowthParams
-from chaos.checks.run_view import RunView
+from chaos.record.open_run import OpenRun
 
 FDS = "watcher.fds"
 DESCRIPTORS = (FDS,)
@@ -59,18 +59,18 @@ class HeldFacts:
 
 
 def held_in_run(
-    view: RunView, findings: Sequence[Finding], looks: Sequence[tuple[str, dict[str, Any]]]
+    run: OpenRun, findings: Sequence[Finding], looks: Sequence[tuple[str, dict[str, Any]]]
 ) -> HeldFacts:
     """The facts of a judged run. `looks` are its inspections, with where they stand."""
     outcomes = {finding.check: finding.outcome for finding in findings}
-    criteria = view.criteria
+    criteria = run.criteria
     signals: dict[str, Held] = {}
     if outcome := outcomes.get("file_descriptors"):
         fds = msgspec.convert(criteria.get("file_descriptors", {}), FileDescriptorsParams)
-        signals |= _judged(view, {FDS: "descriptors"}, outcome, fds.tolerance)
+        signals |= _judged(run, {FDS: "descriptors"}, outcome, fds.tolerance)
     if outcome := outcomes.get("resource_growth"):
         others = msgspec.convert(criteria.get("resource_growth", {}), ResourceGrowthParams)
-        signals |= _judged(view, SIGNALS, outcome, others.tolerance)
+        signals |= _judged(run, SIGNALS, outcome, others.tolerance)
     kinds = [
         Evidence(ref, f"descriptors by kind ({look.get('why', '?')}): {text}")
         for ref, look in looks[-1:]
@@ -81,17 +81,16 @@ def held_in_run(
 
 
 def _judged(
-    view: RunView, names: dict[str, str], outcome: Outcome, tolerance: float
+    run: OpenRun, names: dict[str, str], outcome: Outcome, tolerance: float
 ) -> dict[str, Held]:
     """Each signal that was sampled. Where the whole passed, so did each: no need to ask again."""
     found: dict[str, Held] = {}
     for key, name in names.items():
-        column = view.samples.column(key)
-        if not bool((column == column).any()):
+        if not run.sampled(key):
             continue
         if outcome == "pass":
             found[key] = Held(name, "pass", f"{name} do not grow")
-        elif (one := judged_count(view, key, name, tolerance)) is not None:
+        elif (one := judged_count(run, key, name, tolerance)) is not None:
             found[key] = Held(name, one.outcome, one.text, one.rise)
     return found
 

@@ -6,17 +6,23 @@ nothing to fail. What one of two files says is only believed when the other does
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
 
 from chaos.base.errors import ChaosError
-from chaos.checks.finding import Evidence
-from chaos.plan.schedule import content_hash
+from chaos.record.evidence import Evidence
 from chaos.record.rundir import RunDir
 
-if TYPE_CHECKING:  # the view is made with what stands here
-    from chaos.checks.run_view import RunView
-
 _CONFIG, _SCHEDULE = "config.json", "schedule.json"
+
+
+def content_hash(content: Mapping[str, Any]) -> str:
+    """The hash of a schedule as plain data; a hash that it carries is left out."""
+    rest = {key: value for key, value in content.items() if key != "hash"}
+    text = json.dumps(rest, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def read_schedule(run: RunDir) -> tuple[dict[str, Any], str]:
@@ -41,14 +47,18 @@ def read_schedule(run: RunDir) -> tuple[dict[str, Any], str]:
     return content, ""
 
 
-def contradictions(view: RunView) -> list[Evidence]:
-    """What is wrong with the record of what was to happen; empty when it can be believed."""
-    found = []
-    if view.schedule_damage:
-        found.append(Evidence(_SCHEDULE, f"{_SCHEDULE}: {view.schedule_damage}"))
+def contradictions(
+    config: Mapping[str, Any], schedule: Mapping[str, Any], damage: str
+) -> list[Evidence]:
+    """What is wrong with the record of what was to happen; empty when it can be believed.
+
+    `damage` is what `read_schedule` says of the schedule.
+    """
+    if damage:
+        found = [Evidence(_SCHEDULE, f"{_SCHEDULE}: {damage}")]
     else:
-        found += [Evidence(_SCHEDULE, text) for text in _disagreements(view)]
-    if not view.criteria:
+        found = [Evidence(_SCHEDULE, text) for text in _disagreements(config, schedule)]
+    if not config.get("criteria"):
         found.append(Evidence(_CONFIG, f"{_CONFIG} has no criteria: nothing was asked of the run"))
     return found
 
@@ -61,17 +71,17 @@ def _is_item(item: object) -> bool:
     )
 
 
-def _disagreements(view: RunView) -> list[str]:
-    """A stored schedule that this version would draw otherwise is none (`chaos replay --force`):
-    compared is only what every version puts into both files.
+def _disagreements(config: Mapping[str, Any], schedule: Mapping[str, Any]) -> list[str]:
+    """Only what stands in both files is compared: `chaos replay --force` may run a schedule that
+    this version would draw otherwise.
     """
-    asked = _asked(view.config.get("faults"))
+    asked = _asked(config.get("faults"))
     if asked is None:
         return [f"{_CONFIG} does not say which faults were asked for"]
-    items = view.schedule["items"]
+    items = schedule["items"]
     scheduled = {str(item["name"]) for item in items}
     found = []
-    strikes = view.config.get("strikes")
+    strikes = config.get("strikes")
     missing = asked - scheduled if strikes is None else set()
     if missing:
         found.append(f"{_CONFIG} asks for {_names(missing)}, which {_SCHEDULE} does not schedule")
@@ -80,7 +90,7 @@ def _disagreements(view: RunView) -> list[str]:
     if scheduled - asked:
         extra = _names(scheduled - asked)
         found.append(f"{_SCHEDULE} schedules {extra}, which {_CONFIG} does not ask for")
-    seeds = view.config.get("seed"), view.schedule.get("seed")
+    seeds = config.get("seed"), schedule.get("seed")
     if seeds[0] != seeds[1]:
         found.append(f"{_CONFIG} is of seed {seeds[0]}, {_SCHEDULE} of seed {seeds[1]}")
     return found

@@ -16,14 +16,7 @@ import statistics
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Literal
-
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
-    Column = npt.NDArray[np.floating[Any]]
+from typing import Literal
 
 BLOCKS = 24
 BLOCKS_MIN = 10
@@ -60,7 +53,7 @@ class Slope:
 
 @dataclass(frozen=True)
 class Growth:
-    """The answer. `detectable`: the smallest slope that is found when it is added to this data."""
+    """The answer. `fails_from`: the smallest growth that, added to this data, breaks the limit."""
 
     verdict: Literal["pass", "fail", "inconclusive"]
     reason: str
@@ -68,7 +61,24 @@ class Growth:
     slope: Slope | None = None
     last_half: float | None = None
     blind: bool = False  # growth near the limit could not have been seen
-    detectable: float | None = None
+    fails_from: float | None = None
+
+    @property
+    def seen_from(self) -> float | None:
+        """The smallest growth that this data can tell from none."""
+        return None if self.slope is None else self.slope.value - self.slope.lower
+
+    def text(self, scale: float, unit: str, limit: float | None = None) -> str:
+        """The slope with its bounds, and what could have been seen; values times `scale`."""
+        if self.slope is None or self.fails_from is None:
+            return f"no rate per {unit}"
+        low, high = self.slope.lower * scale, self.slope.upper * scale
+        against = "" if limit is None else f"limit {limit:.3g}, "
+        return (
+            f"{self.slope.value * scale:+.3g} per {unit} [{low:+.3g}, {high:+.3g}] ({against}"
+            f"{(self.seen_from or 0.0) * scale:.3g} could have been seen, "
+            f"{self.fails_from * scale:.3g} would fail)"
+        )
 
     @property
     def outcome(self) -> Literal["pass", "fail", "inconclusive"]:
@@ -79,41 +89,6 @@ class Growth:
     def enough(self) -> bool:
         """Whether there was enough to judge by: blocks, work, and little enough noise."""
         return self.slope is not None and not self.blind
-
-
-def blocks_of(
-    t_s: Column,
-    work: Column,
-    values: Column,
-    span_s: tuple[float, float],
-    period_s: float,
-    masked: Sequence[tuple[float, float]] = (),
-) -> list[Block]:
-    """Blocks of the points (t_s, work, value), in order of time, `BLOCKS` of them over `span_s`.
-
-    Points inside `masked` are left out; a block with less than half its points is not used.
-    """
-    import numpy as np
-
-    start_s, end_s = span_s
-    length_s = (end_s - start_s) / BLOCKS
-    if length_s <= 0:
-        return []
-    used = (t_s >= start_s) & (t_s < end_s)
-    for since_s, until_s in masked:
-        used &= (t_s < since_s) | (t_s > until_s)
-    t_s, work, values = t_s[used], work[used], values[used]
-    needed = max(BLOCK_POINTS_MIN, math.ceil(BLOCK_FILL_MIN * length_s / period_s))
-    edges = np.searchsorted(t_s, start_s + length_s * np.arange(BLOCKS + 1))
-    return [
-        Block(
-            t_s=float(np.mean(t_s[a:b])),
-            work=float(np.median(work[a:b])),
-            floor=float(np.percentile(values[a:b], 10)),
-        )
-        for a, b in pairwise(edges.tolist())
-        if b - a >= needed
-    ]
 
 
 def theil_sen(xs: Sequence[float], ys: Sequence[float]) -> Slope | None:
@@ -165,9 +140,9 @@ def growth(blocks: Sequence[Block], limit: float, *, per_work: bool, whole: bool
     slope, last_half = slopes
     blind = limit + max(0.0, slope.value - slope.lower) > _BLIND_FACTOR * limit
     verdict, reason = _decided(slope, last_half, limit, blind=blind)
-    detectable = _detectable(xs, ys, slopes, limit, whole=whole)
+    fails_from = _fails_from(xs, ys, slopes, limit, whole=whole)
     blind &= not (slope.value > limit and last_half > limit)  # a suspicion is no blindness
-    return Growth(verdict, reason, count, slope, last_half, blind, detectable)
+    return Growth(verdict, reason, count, slope, last_half, blind, fails_from)
 
 
 def _slopes(xs: Sequence[float], ys: Sequence[float]) -> tuple[Slope, float] | None:
@@ -180,7 +155,7 @@ def _slopes(xs: Sequence[float], ys: Sequence[float]) -> tuple[Slope, float] | N
     return slope, slope.value if late is None else late.value
 
 
-def _detectable(
+def _fails_from(
     xs: Sequence[float],
     ys: Sequence[float],
     found: tuple[Slope, float],
@@ -188,7 +163,7 @@ def _detectable(
     *,
     whole: bool,
 ) -> float:
-    """The smallest slope that the rule finds when it is planted here, found by planting."""
+    """The smallest slope that fails when it is added to this data, found by adding slopes."""
     slope, last_half = found
     planted = max(limit, limit - min(slope.lower, last_half))
     for _ in range(_PLANTS_MAX):

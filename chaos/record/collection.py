@@ -1,16 +1,17 @@
-"""Whether the collection of the Watcher's files is whole: what was left out, and does it matter.
+"""Whether the collection of the daemon's files is whole: what was left out, and does it matter.
 
 A part of the files neither convicts (what is missing may only not have been copied) nor acquits
-(the log with the error in it may be what is missing). Knows no check.
+(the log with the error in it may be what is missing).
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from chaos.checks.run_view import RunView
+    from chaos.record.open_run import OpenRun
 
 NOTE = "_collected.json"
 _NO_FILE = "not a regular file"
@@ -18,20 +19,23 @@ _GONE = "No such file or directory"
 _SHOWN = 2
 
 
-def left_out(view: RunView) -> list[str]:
+def left_out(run: OpenRun) -> list[str]:
     """`PATH: why` for each file that was not collected, or not as a whole."""
-    note: Any = view.files.json(NOTE)[0]
+    try:
+        note: Any = json.loads((run.files / NOTE).read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return []
     entries = note.get("left_out") if isinstance(note, dict) else None
     return [str(entry) for entry in entries] if isinstance(entries, list) else []
 
 
-def incomplete(view: RunView) -> str:
-    """What of the Watcher's files was not collected; "" when everything that matters was."""
-    failed = view.last("collect_failed")
+def not_collected(run: OpenRun) -> str:
+    """What of the daemon's files was not collected; "" when everything that matters was."""
+    failed = run.last("collect_failed")
     if failed is not None:
-        return f"collecting failed: {failed[1].detail.get('message', 'no reason told')}"
-    stems = [name.removesuffix(".json") for window in view.faults for name in window.planted]
-    lost = [entry for entry in left_out(view) if _matters(entry, stems)]
+        return f"collecting failed: {failed[1].detail.get('message', 'no reason given')}"
+    stems = [name.removesuffix(".json") for window in run.faults for name in window.planted]
+    lost = [entry for entry in left_out(run) if _matters(entry, stems)]
     more = f", and {len(lost) - _SHOWN} more" if len(lost) > _SHOWN else ""
     return "; ".join(lost[:_SHOWN]) + more
 

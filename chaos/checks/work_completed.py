@@ -1,0 +1,29 @@
+"""Work completed: every dispatch ended well, unless a fault explains why it did not."""
+
+from __future__ import annotations
+
+from chaos.checks.base import Check, depends_on
+
+# A fault explains what overlaps its window, and whatever it put into the queue itself.
+CHECK = Check(
+    name="work_completed",
+    title="Work completed",
+    sql="""
+        select decision_ref(line) as ref, coalesce(request, 'a request') || ': ' || dispatch
+            || ' ended ' || coalesce(status, 'without a status') as text
+        from decisions d where dispatch is not null and not completed
+        and not exists (select 1 from faults f where f.injected_s is not null
+            and coalesce(d.start_s, d.end_s, f.injected_s) <= f.until_s
+            and coalesce(d.end_s, f.until_s) >= f.earliest_s)
+        and coalesce(request, '') not in (select name from planted)
+        order by line
+    """,
+    facts="""
+        select count(*) filter (completed) as done, count(*) filter (not completed) as not_done
+        from decisions where dispatch is not null
+    """,
+    passed="{done} dispatches completed, {not_done} did not, each of those beside a fault",
+    failed="{wrong} of {not_done} dispatches that did not complete are explained by no fault",
+    depends=depends_on("files", "end", "stack"),
+    always=True,
+)

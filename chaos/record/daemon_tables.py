@@ -1,0 +1,303 @@
+"""Reads the daemon's collected files into tables, through the selectors of its target.
+
+Tolerant by design: what is missing, torn or no JSON is null or absent, for the checks to judge.
+Names of files that are no UTF-8 are written out (`A\\udcff.json`), as the history does.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import hashlib
+import os
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from chaos.base.foreign import written_out
+from chaos.record.clock import put_back
+from chaos.record.database import Database, quoted
+from chaos.record.decision_tables import load_decisions, put_back_times, run_time_s
+from chaos.record.tables import TABLES
+
+if TYPE_CHECKING:
+    from chaos.record.open_run import OpenRun
+
+_UNREADABLE = (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+_ROWS = 4096
+PLACES = ("pending", "claimed", "archived", "quarantined")
+TYPES = ("selfplay", "learning")
+_PLAN_TYPES = {"selfplay": "selfplay", "learning_loop": "learning"}
+
+
+def loaders(run: OpenRun) -> dict[tuple[str, ...], Callable[[], None]]:
+    """Names of tables -> what creates them."""
+    return {
+        ("decisions", "calls", "written", "damaged"): lambda: _decisions(run),
+        ("files",): lambda: _files(run),
+        ("diagnostics", "emitted"): lambda: _diagnostics(run),
+        ("draws",): lambda: _draws(run),
+        ("candidates",): lambda: _candidates(run),
+        ("request_types",): lambda: _request_types(run),
+        ("servers",): lambda: _servers(run),
+    }
+
+
+def scanned(root: Path, pattern: str) -> Iterator[tuple[str, str]]:
+    """(folder, name) of each file below `root` that matches the glob, unsorted. Hidden ones are
+    left out; `folder` ends in "/" unless it is empty. One at a time: a folder may hold a million.
+    """
+    folder, slash, wanted = pattern.rpartition("/")
+    if set(folder) & set("*?["):
+        for path in root.glob(pattern):
+            if path.is_file() and not path.name.startswith("."):
+                yield f"{path.parent.relative_to(root)}/", path.name
+        return
+    matches = re.compile(fnmatch.translate(wanted)).match
+    try:
+        entries = os.scandir(root / folder)
+    except OSError:
+        return
+    with entries:
+        for entry in entries:
+            if matches(entry.name) and not entry.name.startswith(".") and entry.is_file():
+                yield folder + slash, entry.name
+
+
+def json_of(path: Path) -> tuple[Any, str]:
+    """(content, "") or (None, what is wrong with the file)."""
+    try:
+        return msgspec.json.decode(path.read_bytes()), ""
+    except FileNotFoundError:
+        return None, "is missing"
+    except OSError as error:
+        return None, f"cannot be read: {error.strerror}"
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        return None, f"is not JSON: {error}"
+
+
+def _decisions(run: OpenRun) -> None:
+    log = run.target.decisions
+    load_decisions(run.database, log, run.files / log.path, run.epoch_s)
+    if run.jumps:
+        put_back_times(run.database, run.jumps)
+
+
+def _in_parts(database: Database, table: str, rows: Iterator[dict[str, Any]]) -> None:
+    """Create `table` from `rows`, a few thousand at a time."""
+    database.create(TABLES[table])
+    part: list[dict[str, Any]] = []
+    for row in rows:
+        part.append(row)
+        if len(part) >= _ROWS:
+            database.insert(TABLES[table], part)
+            part = []
+    database.insert(TABLES[table], part)
+
+
+def _files(run: OpenRun) -> None:
+    queue = run.target.queue
+    patterns = dict(
+        zip(PLACES, (queue.pending, queue.claimed, queue.archived, queue.quarantined), strict=True)
+    )
+
+    def rows() -> Iterator[dict[str, Any]]:
+        for place, pattern in patterns.items():
+            for folder, name in scanned(run.files, pattern):
+                known = written_out(name)
+                yield {"path": folder + known, "place": place, "name": known}
+
+    _in_parts(run.database, "files", rows())
+    # A note beside a file that was set aside says why; it is no request.
+    run.database.run(
+        "delete from files where place = 'quarantined' and name like '%.reason.json' and "
+        "name[:-13] in (select name from files where place = 'quarantined')"
+    )
+
+
+def _diagnostics(run: OpenRun) -> None:
+    of = run.target.paths
+    paths = sorted(folder + name for folder, name in scanned(run.files, of.diagnostics))
+    diagnostics: list[dict[str, Any]] = []
+    named: list[dict[str, Any]] = []
+    database = run.database
+    database.create(TABLES["diagnostics"])
+    database.create(TABLES["emitted"])
+    database.run("create temp table stamps (path varchar, stamp varchar)")
+    for path in paths:
+        try:
+            entry = msgspec.json.decode((run.files / path).read_bytes())
+        except _UNREADABLE:
+            entry = None  # a diagnosis all the same, that names nothing
+        entry = entry if isinstance(entry, dict) else {}
+        known = written_out(path)
+        stamp = entry.get(of.diagnostics_timestamp)
+        diagnostics.append(
+            {
+                "path": known,
+                "stamp": None if stamp is None else str(stamp),
+                "draw": _number(entry.get(of.diagnostics_draw)) if of.diagnostics_draw else None,
+            }
+        )
+        requests = entry.get(of.diagnostics_requests)
+        for name in requests if isinstance(requests, list) else []:
+            text = written_out("" if name is None else str(name))
+            named.append({"name": text, "source": "diagnostics", "ref": known})
+    _stamped(run, diagnostics, named)
+    run.database.insert(TABLES["emitted"], [*_submitted(run), *_by_faults(run)])
+
+
+def _stamped(run: OpenRun, diagnostics: list[dict[str, Any]], named: list[dict[str, Any]]) -> None:
+    """Fill both tables, with the time stamps of the files as run time."""
+    database = run.database
+    times: dict[str, float | None] = dict(
+        database.run(
+            f"select path, {run_time_s('stamp', run.epoch_s)} from (select unnest(r) from (select "
+            'unnest(from_json(?, \'[{"path":"VARCHAR","stamp":"VARCHAR"}]\')) as r))',
+            [msgspec.json.encode(diagnostics).decode()],
+        )
+    )
+    ordered = [times[row["path"]] for row in diagnostics]
+    if run.jumps:
+        ordered = put_back(ordered, run.jumps)
+    by_path = {row["path"]: t_s for row, t_s in zip(diagnostics, ordered, strict=True)}
+    for row in diagnostics:
+        row["t_s"] = by_path[row["path"]]
+    database.insert(TABLES["diagnostics"], diagnostics)
+    for row in named:
+        path = row["ref"]
+        row |= {"t_s": by_path[path], "ref": f"artefacts/{path}", "text": f"{row['name']} emitted"}
+    database.insert(TABLES["emitted"], named)
+
+
+def _submitted(run: OpenRun) -> list[dict[str, Any]]:
+    """Requests that the harness has surely submitted."""
+    return [
+        {
+            "name": written_out(op.id),
+            # Two submissions may share a microsecond, and never a line.
+            "t_s": op.t_s + line * 1e-9,
+            "source": "harness",
+            "ref": f"history.jsonl:{line}",
+            "text": f"{op.id} submitted at {op.t_s:.1f} s",
+        }
+        for line, op in run.ops
+        if op.op == "submit" and op.outcome == "ok"
+    ]
+
+
+def _by_faults(run: OpenRun) -> list[dict[str, Any]]:
+    """Good requests that faults have planted, or have submitted while they recovered."""
+    found = []
+    for window in run.injected_faults:
+        for name, must in window.planted.items():
+            if must in ("archived", "once"):
+                ref, text = window.ref("injected"), f"{name} planted by {window.fault_id}"
+                found.append({"name": name, "source": "fault", "ref": ref, "text": text})
+        if window.submitted_after is not None:
+            state, name = window.submitted_after
+            ref, text = window.ref(state), f"{name} submitted after {window.fault_id}"
+            found.append({"name": name, "source": "fault", "ref": ref, "text": text})
+    return found
+
+
+def draw_history(run: OpenRun) -> tuple[list[Any], str]:
+    """(the entries of the draw history, "") or ([], what is wrong with it)."""
+    of = run.target.draws
+    content, problem = json_of(run.files / of.path)
+    if problem:
+        return [], problem
+    entries = content.get(of.list) if isinstance(content, dict) else None
+    return (entries, "") if isinstance(entries, list) else ([], f"has no list {of.list!r}")
+
+
+def _draws(run: OpenRun) -> None:
+    of = run.target.draws
+
+    def rows() -> Iterator[dict[str, Any]]:
+        for number, entry in enumerate(draw_history(run)[0]):
+            known = entry if isinstance(entry, dict) else {}
+            yield {
+                "number": number,
+                "value": _number(known.get(of.value)),
+                "bootstrap": known.get(of.source) == of.bootstrap_source,
+            }
+
+    _in_parts(run.database, "draws", rows())
+
+
+def _candidates(run: OpenRun) -> None:
+    of = run.target.paths
+    before = run.last("baseline_files")
+    listed = before[1].detail.get("policy_candidates", []) if before else []
+    names = {str(name) for name in listed}
+    decode = msgspec.json.decode
+
+    def rows() -> Iterator[dict[str, Any]]:
+        for folder, name in scanned(run.files, of.policy_candidates):
+            identity, digest = None, None
+            try:
+                content = (run.files / folder / name).read_bytes()
+                digest = hashlib.sha256(content).hexdigest()
+                entry = decode(content)
+            except _UNREADABLE:
+                entry = None  # without an identity: the checks say what is wrong with it
+            if isinstance(entry, dict) and entry.get(of.policy_candidate_id) is not None:
+                identity = written_out(str(entry[of.policy_candidate_id])) or None
+            known = written_out(name)
+            there = known in names or identity in names
+            yield {"path": folder + known, "id": identity, "sha256": digest, "before": there}
+
+    _in_parts(run.database, "candidates", rows())
+
+
+def _request_types(run: OpenRun) -> None:
+    queue = run.target.queue
+    types = dict.fromkeys(queue.types_selfplay, "selfplay")
+    types |= dict.fromkeys(queue.types_learning, "learning")
+    # The harness is believed for its own requests; of the others, the archived file is read.
+    submitted = {
+        written_out(op.id): _PLAN_TYPES[str(op.detail.get("type"))]
+        for _, op in run.ops
+        if op.op == "submit" and op.detail.get("type") in _PLAN_TYPES
+    }
+
+    def rows() -> Iterator[dict[str, Any]]:
+        yield from ({"name": name, "type": kind} for name, kind in submitted.items())
+        for folder, name in scanned(run.files, queue.archived):
+            known = written_out(name)
+            if known in submitted:
+                continue
+            try:
+                entry = msgspec.json.decode((run.files / folder / name).read_bytes())
+            except _UNREADABLE:
+                continue
+            kind = entry.get(queue.type_field) if isinstance(entry, dict) else None
+            if isinstance(kind, str) and kind in types:
+                yield {"name": known, "type": types[kind]}
+
+    _in_parts(run.database, "request_types", rows())
+
+
+def _servers(run: OpenRun) -> None:
+    path = run.files / run.target.llm.events
+    database = run.database
+    database.create(TABLES["servers"])
+    if not path.is_file():
+        return
+    # Half a line of a crash, or a line of another form, is left out.
+    database.run(
+        "insert into servers by name select line, round(try_cast(json ->> '$.time_s' as double) - "
+        f"{run.epoch_s!r}, 6) as t_s, json ->> '$.event' as event, "
+        "try_cast(json ->> '$.pid' as bigint) as pid from (select row_number() over () as line, "
+        f"json from read_ndjson_objects({quoted(str(path))}, ignore_errors = true)) "
+        "where json ->> '$.event' in ('start', 'stop', 'gone', 'crashed') and "
+        "try_cast(json ->> '$.time_s' as double) is not null"
+    )
+
+
+def _number(value: Any) -> int | None:
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    return int(value) if whole and abs(value) < 1 << 62 else None

@@ -1,0 +1,159 @@
+"""A DuckDB connection that holds one run and can reach nothing else.
+
+SQL comes from checks, from experiment files and from people; the run may come from anywhere. So the
+connection may read the run directory alone, its settings are locked, and memory, temporary space
+and time are limited. Knows no table.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from chaos.base.errors import UsageError
+from chaos.record.tables import Table
+
+MEMORY_MB = 192
+_TEMPORARY_GB = 8
+QUERY_LIMIT_S = 60.0
+Row = tuple[Any, ...]
+
+
+class QueryError(UsageError):
+    """A query that cannot be answered: wrong, forbidden, too long, or too large."""
+
+
+class Database:
+    """Holds the connection and the folder of its temporary files."""
+
+    def __init__(self, readable: Path) -> None:
+        """Only files below `readable` can be read."""
+        self.folder = Path(tempfile.mkdtemp(prefix="chaos-sql-"))
+        self._connection = duckdb.connect(
+            ":memory:",
+            config={
+                "memory_limit": f"{MEMORY_MB}MB",
+                "temp_directory": str(self.folder / "spill"),
+                "max_temp_directory_size": f"{_TEMPORARY_GB}GB",
+                "autoload_known_extensions": "false",
+                "autoinstall_known_extensions": "false",
+                "threads": "2",
+            },
+        )
+        allowed = ", ".join(quoted(str(path)) for path in (readable.resolve(), self.folder))
+        self._connection.execute("set TimeZone = 'UTC'")
+        self._connection.execute(f"set allowed_directories = [{allowed}]")
+        self._connection.execute("set enable_external_access = false")
+        self._connection.execute("set lock_configuration = true")
+
+    def close(self) -> None:
+        """Release the memory and the temporary files."""
+        self._connection.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def create(self, table: Table, rows: Sequence[Mapping[str, Any]] = ()) -> None:
+        """Create `table` with `rows` (column name -> value); absent columns are null."""
+        self._connection.execute(table.ddl())
+        self.insert(table, rows)
+
+    def insert(self, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Add `rows` to `table`."""
+        if not rows:
+            return
+        shape = {
+            column.name: ["VARCHAR"] if column.type == "VARCHAR[]" else column.type
+            for column in table.columns
+        }
+        self._connection.execute(
+            f'insert into "{table.name}" select unnest(r) from '
+            f"(select unnest(from_json(?, {quoted(json.dumps([shape]))})) as r)",
+            [json.dumps(rows)],
+        )
+
+    def run(self, statement: str, parameters: Any = None) -> list[Row]:
+        """Execute a statement of our own; its rows."""
+        return self._connection.execute(statement, parameters).fetchall()
+
+    def query(
+        self,
+        sql: str,
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        limit_s: float = QUERY_LIMIT_S,
+        rows_max: int | None = None,
+    ) -> tuple[list[str], list[Row]]:
+        """(column names, rows) of one `select`; `QueryError` for anything that fails."""
+        try:
+            statements = self._connection.extract_statements(sql)
+        except duckdb.Error as error:
+            raise _query_error(error, sql) from error
+        if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
+            raise QueryError(
+                "only one `select` statement is allowed: a stored run is never changed",
+                place="SQL",
+                next_step="write a query that begins with select, with, from or values",
+            )
+        named = statements[0].named_parameters
+        used = {key: value for key, value in (parameters or {}).items() if key in named}
+        with self._limited(limit_s) as expired:
+            try:
+                cursor = self._connection.execute(sql, used or None)
+                names = [column[0] for column in cursor.description or ()]
+                rows = cursor.fetchall() if rows_max is None else cursor.fetchmany(rows_max)
+            except duckdb.InterruptException as error:
+                if not expired.is_set():
+                    raise
+                raise QueryError(
+                    f"the query took more than {limit_s:g} s and was stopped",
+                    place="SQL",
+                    next_step="narrow it with where or limit",
+                ) from error
+            except duckdb.Error as error:
+                raise _query_error(error, sql) from error
+        return names, rows
+
+    @contextmanager
+    def _limited(self, limit_s: float) -> Iterator[threading.Event]:
+        expired = threading.Event()
+
+        def stop() -> None:
+            expired.set()
+            self._connection.interrupt()
+
+        timer = threading.Timer(limit_s, stop)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield expired
+        finally:
+            timer.cancel()
+
+
+def quoted(text: str) -> str:
+    """`text` as a literal of SQL."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _query_error(error: duckdb.Error, sql: str) -> QueryError:
+    message = str(error).strip()
+    if isinstance(error, duckdb.OutOfMemoryException):
+        return QueryError(
+            f"the query needs more than {MEMORY_MB} MB of memory or {_TEMPORARY_GB} GB of disk",
+            place="SQL",
+            next_step="select fewer rows or columns",
+        )
+    if isinstance(error, duckdb.PermissionException):
+        message = message.splitlines()[0] + " (only the run directory can be read)"
+    return QueryError(
+        message,
+        place="SQL",
+        next_step="`chaos sql --tables` lists the tables and columns",
+    )
