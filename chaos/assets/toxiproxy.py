@@ -16,10 +16,10 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from chaos import __version__
 from chaos.assets import cache, command, pins
 from chaos.assets.progress import Progress
 from chaos.base.errors import EnvironmentProblem
+from chaos.base.version import __version__
 
 _ASK_LIMIT_S = 20.0
 _BUILD_LIMIT_S = 900.0

@@ -79,7 +79,8 @@ class Check:
             raise UsageError(error.message, place=self.place, next_step=error.next_step) from error
 
     def _queried(self, run: OpenRun, params: dict[str, Any]) -> Finding:
-        wrong = evidence_of(run, self.sql, params)
+        ask = _foreign if self.own else OpenRun.sql
+        wrong = evidence_of(run, self.sql, params, ask=ask)
         values: dict[str, Any] = {**params, "wrong": wrong.count}
         if self.facts:
             names, rows = run.query(self.facts, params)
@@ -103,10 +104,20 @@ class Rows:
     shown: list[Evidence]
 
 
-def evidence_of(run: OpenRun, query: str, parameters: dict[str, Any] | None = None) -> Rows:
+def _foreign(run: OpenRun, query: str, parameters: dict[str, Any]) -> list[Any]:
+    return run.query(query, parameters)[1]
+
+
+def evidence_of(
+    run: OpenRun,
+    query: str,
+    parameters: dict[str, Any] | None = None,
+    *,
+    ask: Callable[..., list[Any]] = OpenRun.sql,
+) -> Rows:
     """The rows (`ref`, `text`) of a query, in its order."""
     counted = f"select ref, text, count(*) over () from ({query}) limit {EVIDENCE_MAX}"
-    rows = run.sql(counted, parameters)
+    rows = ask(run, counted, parameters or {})
     shown = [Evidence(str(ref), str(text)) for ref, text, _ in rows]
     return Rows(rows[0][2] if rows else 0, shown)
 

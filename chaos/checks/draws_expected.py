@@ -5,7 +5,7 @@ from __future__ import annotations
 from chaos.checks.base import Check, Params, depends_on
 from chaos.checks.finding import EVIDENCE_MAX, Evidence, Finding
 from chaos.checks.java_lcg import first_draws
-from chaos.record.daemon_tables import draw_history
+from chaos.record.daemon_files import draw_history
 from chaos.record.open_run import OpenRun
 
 

@@ -15,7 +15,7 @@ import msgspec
 
 from chaos.checks.base import Check, Params, depends_on, evidence_of
 from chaos.checks.finding import Evidence, Finding, plural
-from chaos.record.daemon_tables import draw_history
+from chaos.record.daemon_files import draw_history
 from chaos.record.fault_window import FaultWindow
 from chaos.record.open_run import OpenRun
 

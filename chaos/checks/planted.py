@@ -51,6 +51,10 @@ class PlantedFile(msgspec.Struct, frozen=True):
 
 def planted_files(run: OpenRun) -> list[PlantedFile]:
     """All files of faults that were injected: of others nobody knows whether they were planted."""
+    return run.once("planted files", _planted_files)
+
+
+def _planted_files(run: OpenRun) -> list[PlantedFile]:
     windows = [window for window in run.injected_faults if window.planted]
     if not windows:
         return []

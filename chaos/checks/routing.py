@@ -10,10 +10,10 @@ from __future__ import annotations
 from chaos.checks.base import Check, Params, depends_on, evidence_of
 from chaos.checks.finding import Evidence, Finding, Outcome, plural
 from chaos.checks.seen_children import seen_children
-from chaos.record.daemon_tables import TYPES
 from chaos.record.open_run import OpenRun
 
 _DISPATCHES_MIN = 3
+_TYPES = ("selfplay", "learning")
 _TYPED = """
 typed as (
     select d.*, t.type from decisions d join request_types t on t.name = d.request where d.completed
@@ -116,7 +116,7 @@ def judge(run: OpenRun, params: Params) -> list[Finding]:
     ]
     count = wrong.count + len(unseen)
     outcome: Outcome = "fail" if count else "pass" if sum(judged) else "inconclusive"
-    parts = [plural(number, f"{kind} request") for kind, number in zip(TYPES, judged, strict=True)]
+    parts = [plural(number, f"{kind} request") for kind, number in zip(_TYPES, judged, strict=True)]
     watched, ran = (sum(numbers) for numbers in zip((0, 0), *children.values(), strict=True))
     summary = f"{', '.join(parts)} completed, {count} without the effect of its type; "
     summary += f"a child process seen in {ran} of {watched} watched"

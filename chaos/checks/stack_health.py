@@ -43,6 +43,10 @@ class Outage:
 
 def outages(run: OpenRun) -> list[Outage]:
     """All of them, in the order of time."""
+    return run.once("outages", _outages)
+
+
+def _outages(run: OpenRun) -> list[Outage]:
     events = [
         (line, event)
         for line, event in run.events

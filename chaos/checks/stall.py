@@ -66,7 +66,7 @@ def longest_stall(run: OpenRun) -> tuple[float, int]:
     """(seconds, history line) of the longest stretch in which requests waited and no decision
     was written, fault windows left out.
     """
-    longest_s, line = run.one(_LONGEST) or (0.0, None)
+    longest_s, line = run.once("longest stall", lambda run: run.one(_LONGEST)) or (0.0, None)
     return (longest_s, line) if line else (0.0, 0)
 
 

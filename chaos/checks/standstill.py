@@ -28,7 +28,7 @@ where d.completed and d.kind = 'learning' and not in_fault(d.end_s)
 group by s.line, s.t_s having count(*) >= $least order by 3 desc, s.line limit 1
 """
 # The longest time without a sample in a measured phase, and the sample that ended it.
-SAMPLE_GAP = """
+_SAMPLE_GAP = """
 select m.t_s - m.before_s, m.line from (
     select line, t_s, lag(t_s) over (order by line) as before_s from moments
 ) m join phases p on m.t_s between p.begin_s and p.end_s
@@ -53,7 +53,7 @@ class Standstill:
 
 def sample_gap(run: OpenRun) -> tuple[float, int]:
     """(seconds, line) of the longest time without a sample in a measured phase."""
-    gap = run.one(SAMPLE_GAP)
+    gap = run.once("sample gap", lambda run: run.one(_SAMPLE_GAP))
     return (round(gap[0], 3), gap[1]) if gap else (0.0, 0)
 
 

@@ -15,7 +15,7 @@ from chaos.checks.base import Check, Params, depends_on
 from chaos.checks.finding import Evidence, Finding, plural
 from chaos.checks.standstill import stood_still
 from chaos.record.clock import put_back_one
-from chaos.record.daemon_tables import json_of
+from chaos.record.daemon_files import json_of
 from chaos.record.open_run import OpenRun
 
 _VERSIONS_MIN = 2

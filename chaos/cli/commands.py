@@ -90,11 +90,42 @@ def check(options: argparse.Namespace) -> int:
     changed = verdict_text(verdict).encode() != before
     reports = None if options.reports else lambda: refresh(run, changed=changed)
     try:
-        store(run, judgement)
+        kept = store(run, judgement)
+        if kept:
+            print(printable(f"chaos: {kept}"), file=sys.stderr, flush=True)
+            reports = None  # they show the verdict that stays
     except ChaosError as error:
         text = printable(f"chaos: {error}")
         reports = lambda: print(text, file=sys.stderr, flush=True)  # noqa: E731
     return conclude(verdict, run, display, no_color=options.no_color, reports=reports)
+
+
+def sql(options: argparse.Namespace) -> int:
+    """`chaos sql`: ask a stored run."""
+    import sys
+
+    from chaos.cli.sql import ask, tables_markdown, tables_text
+
+    if options.tables:
+        if options.markdown:
+            print(tables_markdown(), end="")
+        else:
+            print(tables_text("json" if options.json else "table"))
+        return ExitCode.PASS
+    if options.run is None or options.query is None:
+        raise UsageError(
+            "which run, and which query?",
+            place="chaos sql",
+            next_step='chaos sql latest "select name, state from faults"; chaos sql --tables',
+        )
+    if options.markdown:
+        raise UsageError("--markdown goes with --tables", place="--markdown", next_step="use --csv")
+    if not 0 < options.limit_s <= 3600:
+        raise UsageError("out of range", place="--limit-s", next_step="from above 0 to 3600")
+    query = sys.stdin.read() if options.query == "-" else options.query
+    output = "json" if options.json else "csv" if options.csv else "table"
+    ask(options.run, options.runs, query, output, limit_s=options.limit_s)
+    return ExitCode.PASS
 
 
 def gate(options: argparse.Namespace) -> int:
@@ -250,7 +281,7 @@ def monitor(options: argparse.Namespace) -> int:
 
 def version(options: argparse.Namespace) -> int:
     """`chaos version`."""
-    from chaos import __version__
+    from chaos.base.version import __version__
 
     print(f"chaos {__version__}")
     return ExitCode.PASS

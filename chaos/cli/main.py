@@ -56,6 +56,16 @@ A run without --fault is a clean run. --fault none is the same, marked as the co
 --set changes profile fields (storm_s), settings.NAME, criteria.CHECK.NAME, guardrails.NAME.
 """
 
+_SQL_EXAMPLES = """\
+examples:
+  chaos sql --tables                                       what can be asked
+  chaos sql latest "select name, proven_s, recovered_s from faults"
+  chaos sql latest "select * from decisions where fallback and not in_fault(end_s)" --json
+  chaos sql soak_c/latest - --csv < query.sql
+
+The run is opened as tables and never changed: one select statement, nothing outside the run.
+"""
+
 _GATE_EXAMPLES = """\
 examples:
   chaos gate                                  six runs, quick: each soak clean, then under faults
@@ -113,6 +123,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_runs(check)
     _add_output(check)
     _add_report(commands)
+    _add_sql(commands)
     _add_triage(commands)
     clean = _add(commands, "clean", act.clean, "undo what a run left behind")
     clean.add_argument("run", metavar="RUN", nargs="?", help="default: every run under --runs")
@@ -170,6 +181,20 @@ def _add_report(commands: Any) -> None:
         "--out", metavar="PATH", type=_path, help="this file (`-`: stdout); for all: this folder"
     )
     _add_runs(report)
+
+
+def _add_sql(commands: Any) -> None:
+    sql = _add(commands, "sql", act.sql, "ask a stored run with SQL", epilog=_SQL_EXAMPLES)
+    sql.add_argument("run", metavar="RUN", nargs="?", help="run directory, SOAK/latest or latest")
+    sql.add_argument("query", metavar="QUERY", nargs="?", help="a select statement; - reads stdin")
+    sql.add_argument("--tables", action="store_true", help="list tables and columns, and stop")
+    form = sql.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="a JSON list of records")
+    form.add_argument("--csv", action="store_true", help="comma-separated values with a header")
+    form.add_argument("--markdown", action="store_true", help="with --tables: docs/tables.md")
+    text = "stop the query after S seconds (30)"
+    sql.add_argument("--limit-s", type=float, default=30.0, metavar="S", help=text)
+    _add_runs(sql)
 
 
 def _add_triage(commands: Any) -> None:

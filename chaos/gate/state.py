@@ -24,8 +24,8 @@ from typing import Literal
 
 import msgspec
 
-from chaos import __version__
 from chaos.base.errors import EnvironmentProblem, UsageError
+from chaos.base.version import __version__
 from chaos.gate.steps import GatePlan, GateRequest
 from chaos.record.history import UNREADABLE
 from chaos.record.rundir import RunDir, bounded, is_file, not_created, write_atomic

@@ -58,3 +58,4 @@ class Experiment(_Model, frozen=True):
     profiles: dict[str, Profile]
     criteria: dict[str, dict[str, Any]]
     guardrails: Guardrails = Guardrails()
+    checks: dict[str, dict[str, Any]] = {}  # of its own, as SQL (chaos.checks.own)

@@ -58,6 +58,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     target: Target
     criteria: dict[str, dict[str, Any]]
     guardrails: Guardrails
+    checks: dict[str, dict[str, Any]] = {}
     faults: tuple[FaultPlan, ...]
     seed: int
     sandbox: Sandbox

@@ -18,6 +18,7 @@ import msgspec
 
 from chaos.base.foreign import written_out
 from chaos.record.clock import put_back
+from chaos.record.daemon_files import draw_history
 from chaos.record.database import Database, quoted
 from chaos.record.decision_tables import load_decisions, put_back_times, run_time_s
 from chaos.record.tables import TABLES
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 _UNREADABLE = (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _ROWS = 4096
 PLACES = ("pending", "claimed", "archived", "quarantined")
-TYPES = ("selfplay", "learning")
 _PLAN_TYPES = {"selfplay": "selfplay", "learning_loop": "learning"}
 
 
@@ -64,18 +64,6 @@ def scanned(root: Path, pattern: str) -> Iterator[tuple[str, str]]:
         for entry in entries:
             if matches(entry.name) and not entry.name.startswith(".") and entry.is_file():
                 yield folder + slash, entry.name
-
-
-def json_of(path: Path) -> tuple[Any, str]:
-    """(content, "") or (None, what is wrong with the file)."""
-    try:
-        return msgspec.json.decode(path.read_bytes()), ""
-    except FileNotFoundError:
-        return None, "is missing"
-    except OSError as error:
-        return None, f"cannot be read: {error.strerror}"
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        return None, f"is not JSON: {error}"
 
 
 def _decisions(run: OpenRun) -> None:
@@ -201,16 +189,6 @@ def _by_faults(run: OpenRun) -> list[dict[str, Any]]:
             ref, text = window.ref(state), f"{name} submitted after {window.fault_id}"
             found.append({"name": name, "source": "fault", "ref": ref, "text": text})
     return found
-
-
-def draw_history(run: OpenRun) -> tuple[list[Any], str]:
-    """(the entries of the draw history, "") or ([], what is wrong with it)."""
-    of = run.target.draws
-    content, problem = json_of(run.files / of.path)
-    if problem:
-        return [], problem
-    entries = content.get(of.list) if isinstance(content, dict) else None
-    return (entries, "") if isinstance(entries, list) else ([], f"has no list {of.list!r}")
 
 
 def _draws(run: OpenRun) -> None:

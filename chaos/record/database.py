@@ -7,24 +7,31 @@ and time are limited. Knows no table.
 
 from __future__ import annotations
 
+import difflib
 import json
+import os
+import re
 import shutil
 import tempfile
 import threading
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 import duckdb
 
 from chaos.base.errors import UsageError
-from chaos.record.tables import Table
+from chaos.record.tables import TABLES, Table
 
 MEMORY_MB = 192
 _TEMPORARY_GB = 8
 QUERY_LIMIT_S = 60.0
 Row = tuple[Any, ...]
+_NO_TABLE = re.compile(r"Table with name (\w+) does not exist")
+_PARAMETER = re.compile(r"\$(\w+)")
 
 
 class QueryError(UsageError):
@@ -36,19 +43,21 @@ class Database:
 
     def __init__(self, readable: Path) -> None:
         """Only files below `readable` can be read."""
-        self.folder = Path(tempfile.mkdtemp(prefix="chaos-sql-"))
+        # Made when it is first needed, so that a short look leaves no trace.
+        self._folder = Path(tempfile.gettempdir()) / f"chaos-sql-{os.getpid()}-{token_hex(4)}"
+        weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
         self._connection = duckdb.connect(
             ":memory:",
             config={
                 "memory_limit": f"{MEMORY_MB}MB",
-                "temp_directory": str(self.folder / "spill"),
+                "temp_directory": str(self._folder),
                 "max_temp_directory_size": f"{_TEMPORARY_GB}GB",
                 "autoload_known_extensions": "false",
                 "autoinstall_known_extensions": "false",
-                "threads": "2",
+                "threads": "1",
             },
         )
-        allowed = ", ".join(quoted(str(path)) for path in (readable.resolve(), self.folder))
+        allowed = ", ".join(quoted(str(path)) for path in (readable.resolve(), self._folder))
         self._connection.execute("set TimeZone = 'UTC'")
         self._connection.execute(f"set allowed_directories = [{allowed}]")
         self._connection.execute("set enable_external_access = false")
@@ -57,7 +66,13 @@ class Database:
     def close(self) -> None:
         """Release the memory and the temporary files."""
         self._connection.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    @property
+    def folder(self) -> Path:
+        """A folder for files that only this connection reads; goes with it."""
+        self._folder.mkdir(mode=0o700, exist_ok=True)
+        return self._folder
 
     def create(self, table: Table, rows: Sequence[Mapping[str, Any]] = ()) -> None:
         """Create `table` with `rows` (column name -> value); absent columns are null."""
@@ -79,8 +94,11 @@ class Database:
         )
 
     def run(self, statement: str, parameters: Any = None) -> list[Row]:
-        """Execute a statement of our own; its rows."""
-        return self._connection.execute(statement, parameters).fetchall()
+        """Execute a statement of our own; its rows. Of named parameters those in it are taken."""
+        if isinstance(parameters, Mapping):
+            used = set(_PARAMETER.findall(statement))
+            parameters = {key: value for key, value in parameters.items() if key in used}
+        return self._connection.execute(statement, parameters or None).fetchall()
 
     def query(
         self,
@@ -88,9 +106,8 @@ class Database:
         parameters: Mapping[str, Any] | None = None,
         *,
         limit_s: float = QUERY_LIMIT_S,
-        rows_max: int | None = None,
     ) -> tuple[list[str], list[Row]]:
-        """(column names, rows) of one `select`; `QueryError` for anything that fails."""
+        """(column names, rows) of one `select` that others wrote. Raises `QueryError`."""
         try:
             statements = self._connection.extract_statements(sql)
         except duckdb.Error as error:
@@ -107,7 +124,7 @@ class Database:
             try:
                 cursor = self._connection.execute(sql, used or None)
                 names = [column[0] for column in cursor.description or ()]
-                rows = cursor.fetchall() if rows_max is None else cursor.fetchmany(rows_max)
+                rows = cursor.fetchall()
             except duckdb.InterruptException as error:
                 if not expired.is_set():
                     raise
@@ -152,8 +169,13 @@ def _query_error(error: duckdb.Error, sql: str) -> QueryError:
         )
     if isinstance(error, duckdb.PermissionException):
         message = message.splitlines()[0] + " (only the run directory can be read)"
+    step = "`chaos sql --tables` lists the tables and columns"
+    if missing := _NO_TABLE.search(message):
+        near = difflib.get_close_matches(missing[1], TABLES, n=1)
+        message = f"there is no table {missing[1]!r}"
+        step = (f"did you mean {near[0]!r}? " if near else "") + step
     return QueryError(
         message,
         place="SQL",
-        next_step="`chaos sql --tables` lists the tables and columns",
+        next_step=step,
     )

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
@@ -31,7 +31,8 @@ if TYPE_CHECKING:  # DuckDB takes 0.1 s to import
     from chaos.record.database import Database, Row
     from chaos.record.history_tables import History
 
-MEASURED_PHASES = ("baseline", "storm", "quiet")
+T = TypeVar("T")
+_TABLE = re.compile(rf"\b({'|'.join(TABLES)})\b")
 
 
 class _Config(msgspec.Struct):
@@ -78,6 +79,7 @@ class OpenRun:
         self._faults = self._fault_windows()
         self.jumps: tuple[ClockJump, ...] = jumps_of(self.faults, self.end_s)
         self._loaded = {"moments"}
+        self._answers: dict[str, Any] = {}
         self.load(["run", "faults"])
         events = f"artefacts/{self.target.llm.events}"
         create_macros(self.database, self.decision_log, events)
@@ -120,17 +122,18 @@ class OpenRun:
     # -- tables -------------------------------------------------------------------------------
 
     def sql(self, query: str, parameters: Mapping[str, Any] | None = None) -> list[Row]:
-        """The rows of one `select` over the tables of `chaos.record.tables`.
-
-        Raises `QueryError` (a `UsageError`) for a query that is wrong, forbidden, or too large.
-        """
-        return self.query(query, parameters)[1]
+        """The rows of a query of our own over the tables of `chaos.record.tables`."""
+        self.load(_TABLE.findall(query))
+        return self.database.run(query, parameters)
 
     def query(
         self, query: str, parameters: Mapping[str, Any] | None = None, **limits: Any
     ) -> tuple[list[str], list[Row]]:
-        """The same with the names of the columns; `limits` as of `Database.query`."""
-        self.load(name for name in TABLES if re.search(rf"\b{name}\b", query))
+        """(column names, rows) of a query that others wrote; `limits` as of `Database.query`.
+
+        Raises `QueryError` (a `UsageError`) for one that is wrong, forbidden, or too large.
+        """
+        self.load(_TABLE.findall(query))
         return self.database.query(query, parameters, **limits)
 
     def one(self, query: str, parameters: Mapping[str, Any] | None = None) -> Any:
@@ -139,6 +142,13 @@ class OpenRun:
         if not rows:
             return None
         return rows[0][0] if len(rows[0]) == 1 else rows[0]
+
+    def once(self, name: str, ask: Callable[[OpenRun], T]) -> T:
+        """What `ask` says of this run; asked once under `name`."""
+        if name not in self._answers:
+            self._answers[name] = ask(self)
+        answer: T = self._answers[name]
+        return answer
 
     def load(self, names: Any) -> None:
         """Read those of these tables that were not read yet."""
@@ -390,9 +400,13 @@ class OpenRun:
     def sampled(self, signal: str) -> bool:
         """Whether a sample ever had `signal`. Raises `UndeclaredName`."""
         name = declared_signal(signal).name
-        if GPU_SIGNAL.fullmatch(name) and name not in self.gpu_signals:
-            return False
-        return bool(self.database.run(f'select count("{name}") from moments')[0][0])
+        return self.has_column(name) and bool(
+            self.database.run(f'select count("{name}") from moments')[0][0]
+        )
+
+    def has_column(self, signal: str) -> bool:
+        """Whether `moments` has a column for `signal`: GPU signals only where one was sampled."""
+        return not GPU_SIGNAL.fullmatch(signal) or signal in self.gpu_signals
 
     @cached_property
     def gpu_signals(self) -> list[str]:

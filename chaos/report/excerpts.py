@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from chaos.base.printable import bounded, printable
-from chaos.checks.watcher_files import stream_lines
 
 LINE_CHARACTERS_MAX = 600
+_LINE_BYTES_MAX = 1 << 20
 _EXCERPTS_MAX = 500
 _SEARCH_LINES_MAX = 5_000_000
 
@@ -42,10 +43,24 @@ def excerpts(root: Path, refs: Iterable[str]) -> dict[str, str]:
 def _lines(path: Path, wanted: dict[int, str]) -> dict[str, str]:
     found: dict[str, str] = {}
     last = min(max(wanted), _SEARCH_LINES_MAX)
-    for number, line, _ in stream_lines(path):
-        if number in wanted:
-            text = line[: 4 * LINE_CHARACTERS_MAX].decode("utf-8", "replace")
-            found[wanted[number]] = bounded(printable(text), LINE_CHARACTERS_MAX)
-        if number >= last:
-            break
+    try:
+        stream = path.open("rb")
+    except OSError:
+        return found
+    with stream:
+        for number, line in enumerate(_beginnings(stream), start=1):
+            if number in wanted:
+                text = line[: 4 * LINE_CHARACTERS_MAX].decode("utf-8", "replace").rstrip("\r\n")
+                found[wanted[number]] = bounded(printable(text), LINE_CHARACTERS_MAX)
+            if number >= last:
+                break
     return found
+
+
+def _beginnings(stream: BinaryIO) -> Iterator[bytes]:
+    """Each line; of an overlong one only its beginning."""
+    beginning = True
+    while line := stream.readline(_LINE_BYTES_MAX):
+        if beginning:
+            yield line
+        beginning = line.endswith(b"\n")

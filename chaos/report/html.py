@@ -19,8 +19,8 @@ from chaos.base.errors import ChaosError
 from chaos.base.printable import bounded, printable, value_text
 from chaos.base.units import duration_text
 from chaos.checks.finding import Finding
-from chaos.checks.run_view import RunView
 from chaos.checks.verdict import FaultOutcome, Verdict
+from chaos.record.open_run import OpenRun
 from chaos.record.rundir import RunDir, write_atomic
 from chaos.report.course import PANELS, Course, course_of
 from chaos.report.excerpts import excerpts
@@ -38,8 +38,9 @@ _ORDER = ("fail", "invalid", "unverified", "inconclusive", "skipped", "pass")
 def html_text(stored: Stored) -> str:
     """The whole page of a judged run; the same run directory gives the same bytes."""
     verdict = stored.verdict
-    course = course_of(stored)
-    triage, problem = _triage(stored)
+    with OpenRun(stored.run) as run:
+        course = course_of(run, verdict)
+        triage, problem = _triage(run, verdict)
     refs = [e.ref for f in verdict.findings for e in f.evidence]
     refs += [fault.ref for fault in verdict.faults]
     refs += [f"history.jsonl:{line}" for line, _ in course.notable]
@@ -77,10 +78,10 @@ def html_text(stored: Stored) -> str:
     )
 
 
-def _triage(stored: Stored) -> tuple[Triage | None, str]:
+def _triage(run: OpenRun, verdict: Verdict) -> tuple[Triage | None, str]:
     """(triage, "") or (None, why there is none)."""
     try:
-        return triage_run(RunView(stored.run), stored.verdict), ""
+        return triage_run(run, verdict), ""
     except ChaosError as error:
         return None, str(error)
     except Exception as error:  # a defect of triage must not cost the reader the rest of the page

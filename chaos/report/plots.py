@@ -131,7 +131,7 @@ def timeline_svg(course: Course) -> str:
             ("LLM server", "LLM not ready", _MUTED, 0.6),
         )
         for lane, name, colour, alpha in bars:
-            if stretches := list(course.lane(name).joined()):
+            if stretches := course.lanes.get(name, []):
                 bottom = lanes.index(lane) - height / 2
                 axes.broken_barh(
                     stretches, (bottom, height), facecolors=colour, alpha=alpha, linewidth=0
@@ -157,7 +157,7 @@ def timeline_svg(course: Course) -> str:
 
 
 def _mark_phases(course: Course, axes: Axes, height: float) -> None:
-    for name, start_s, end_s in course.phase_spans():
+    for name, start_s, end_s in course.phases:
         axes.axvline(start_s, color=_MUTED, linewidth=0.7, linestyle=(0, (2, 2)))
         if end_s - start_s > 0.07 * course.end_s:
             axes.annotate(

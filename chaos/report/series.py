@@ -1,74 +1,55 @@
-"""Curves made small: at most `POINTS_MAX` points each, with every peak and trough kept.
+"""Curves and stretches made small enough to draw, by queries over an opened run.
 
-One pass over the record and a fixed number of buckets, so that a run of days costs no more memory
-than one of minutes. Knows nothing of drawing.
+A fixed number of buckets, so that a run of days costs no more memory than one of minutes. Every
+peak and trough is kept. Knows nothing of drawing.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
 
-import numpy as np
-import numpy.typing as npt
+from chaos.record.open_run import OpenRun
 
 POINTS_MAX = 2000
 _BUCKETS = POINTS_MAX // 2
+_LANE_BUCKETS = 700  # about the pixels of a drawing
 _GAP_S_MIN = 2.0
 _GAP_FACTOR = 8.0  # times the usual distance of two points
 Point = tuple[float, float]
-Numbers = npt.NDArray[np.float64]
+Span = tuple[float, float]
+
+_EXTREMES = """
+select arg_min(t_s, value), min(value), arg_max(t_s, value), max(value), count(*)
+from ({points}) where value is not null and t_s is not null
+group by least(floor(greatest(t_s, 0) / $width_s), $last)
+"""
+_MARKED = """
+select least(floor(greatest(start_s, 0) / $width_s), $last) as first_bucket,
+    max(least(floor(greatest(end_s - 1e-9, start_s, 0) / $width_s), $last))
+from ({spans}) where start_s is not null and end_s is not null group by 1 order by 1
+"""
 
 
 class Curve:
-    """A curve over `span_s` seconds from 0: of each bucket its least and its greatest point."""
+    """The points of a curve in the order of time: of each bucket the least and the greatest.
 
-    def __init__(self, span_s: float, buckets: int = _BUCKETS) -> None:
-        self._width_s = max(span_s, 1e-9) / buckets
-        self._last = buckets - 1
-        self._extremes: dict[int, tuple[Point, Point]] = {}
-        self.count = 0
+    `count` is how many points there were before.
+    """
 
-    def add(self, t_s: float, value: float) -> None:
-        """Take one measurement; what is not a number is left out."""
-        self.add_many(np.array([t_s]), np.array([value]))
-
-    def add_many(self, t_s: Numbers, values: Numbers) -> None:
-        """Take measurements, in the order of time."""
-        there = np.isfinite(values)
-        t_s, values = t_s[there], values[there]
-        if not len(t_s):
-            return
-        self.count += len(t_s)
-        buckets = np.clip(t_s / self._width_s, 0, self._last).astype(np.int64)
-        starts = [0, *(np.flatnonzero(np.diff(buckets)) + 1).tolist(), len(buckets)]
-        for start, end in pairwise(starts):
-            low = start + int(values[start:end].argmin())
-            high = start + int(values[start:end].argmax())
-            self._keep(
-                int(buckets[start]),
-                (float(t_s[low]), float(values[low])),
-                (float(t_s[high]), float(values[high])),
-            )
-
-    def _keep(self, bucket: int, low: Point, high: Point) -> None:
-        found = self._extremes.get(bucket)
-        if found is not None:
-            low = low if low[1] < found[0][1] else found[0]
-            high = high if high[1] > found[1][1] else found[1]
-        self._extremes[bucket] = (low, high)
+    def __init__(self, points: Iterable[Point] = (), count: int = 0) -> None:
+        self._points = sorted(set(points))
+        self.count = count
 
     def points(self) -> list[Point]:
-        """The kept points in the order of time."""
-        kept = [point for pair in self._extremes.values() for point in dict.fromkeys(pair)]
-        return sorted(kept)
+        """The kept points."""
+        return self._points
 
     def line(self) -> list[Point]:
         """The kept points with a NaN in each gap, where measuring had stopped for a while."""
-        points = self.points()
+        points = self._points
         gaps_s = [b - a for (a, _), (b, _) in pairwise(points)]
         limit_s = max(_GAP_S_MIN, _GAP_FACTOR * median(gaps_s)) if gaps_s else 0.0
         line = points[:1]
@@ -79,46 +60,40 @@ class Curve:
         return line
 
 
-@dataclass
-class Spans:
-    """Stretches of time, rounded to the buckets of a drawing and joined where they touch."""
+def curve(run: OpenRun, points: str, span_s: float) -> Curve:
+    """The curve of the query `points` (columns t_s, value) over `span_s` seconds from 0."""
+    parameters = {"width_s": max(span_s, 1e-9) / _BUCKETS, "last": _BUCKETS - 1}
+    rows = run.sql(_EXTREMES.format(points=points), parameters)
+    kept = [
+        point for low_s, low, high_s, high, _ in rows for point in ((low_s, low), (high_s, high))
+    ]
+    return Curve(kept, sum(row[4] for row in rows))
 
-    span_s: float
-    buckets: int = _BUCKETS
 
-    def __post_init__(self) -> None:
-        self._width_s = max(self.span_s, 1e-9) / self.buckets
-        self._marked = np.zeros(self.buckets, dtype=np.bool_)
+def stretches(run: OpenRun, spans: str, span_s: float) -> list[Span]:
+    """(start, length) of the stretches of the query `spans` (columns start_s, end_s), in seconds.
 
-    def add(self, start_s: float, end_s: float) -> None:
-        """Mark from `start_s` to `end_s`; however short, it stays visible."""
-        self.add_many(np.array([start_s]), np.array([end_s]))
+    Rounded to the buckets of a drawing and joined where they touch; however short, each stays
+    visible.
+    """
+    width_s = max(span_s, 1e-9) / _LANE_BUCKETS
+    rows = run.sql(_MARKED.format(spans=spans), {"width_s": width_s, "last": _LANE_BUCKETS - 1})
+    return list(_joined([(int(first), int(last)) for first, last in rows], width_s))
 
-    def add_many(self, start_s: Numbers, end_s: Numbers) -> None:
-        """Mark all of these; one without a beginning or an end is left out."""
-        there = np.isfinite(start_s) & np.isfinite(end_s)
-        first = self._buckets_of(start_s[there])
-        last = np.maximum(first, self._buckets_of(end_s[there] - 1e-9))
-        steps = np.zeros(self.buckets + 1, dtype=np.int64)
-        np.add.at(steps, first, 1)
-        np.add.at(steps, last + 1, -1)
-        self._marked |= np.cumsum(steps[:-1]) > 0
 
-    def _buckets_of(self, t_s: Numbers) -> npt.NDArray[np.int64]:
-        return np.clip(t_s / self._width_s, 0, self.buckets - 1).astype(np.int64)
-
-    def joined(self) -> Iterator[tuple[float, float]]:
-        """(start, length) of each marked stretch, in seconds."""
-        start = -1
-        for bucket, marked in enumerate([*self._marked.tolist(), False]):
-            if marked and start < 0:
-                start = bucket
-            elif not marked and start >= 0:
-                yield start * self._width_s, (bucket - start) * self._width_s
-                start = -1
+def _joined(marked: Sequence[tuple[int, int]], width_s: float) -> Iterator[Span]:
+    """Ranges of buckets, ordered by their first -> stretches."""
+    begin, end = -1, -1
+    for first, last in marked:
+        if begin >= 0 and first > end + 1:
+            yield begin * width_s, (end + 1 - begin) * width_s
+            begin = -1
+        begin, end = (first, max(last, end)) if begin < 0 else (begin, max(last, end))
+    if begin >= 0:
+        yield begin * width_s, (end + 1 - begin) * width_s
 
 
 def peak(curves: Iterable[Sequence[Point]]) -> float:
     """The greatest finite value of all curves, 0 without any."""
-    values = [value for curve in curves for _, value in curve if math.isfinite(value)]
+    values = [value for points in curves for _, value in points if math.isfinite(value)]
     return max(values, default=0.0)

@@ -17,8 +17,8 @@ from typing import Any
 
 import psutil
 
-from chaos import __version__
 from chaos.base.shipped import git, revision
+from chaos.base.version import __version__
 from chaos.witness import nvml
 
 _PACKAGES = (

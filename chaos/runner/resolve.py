@@ -21,6 +21,7 @@ from chaos.base.errors import UsageError, unknown_name
 from chaos.base.shipped import EXPERIMENTS
 from chaos.base.units import LENGTH_MAX_S
 from chaos.base.yamlfile import Document, read, texts
+from chaos.checks.own import own_check, try_out
 from chaos.checks.registry import check_named
 from chaos.faults.registry import fault_kind
 from chaos.plan.experiment import Experiment
@@ -151,6 +152,7 @@ def resolve(request: Request) -> Plan:
         target=target,
         criteria=effective.criteria,
         guardrails=effective.guardrails,
+        checks=experiment.checks,
         faults=faults,
         strikes=request.strikes,
         overlap=request.overlap,
@@ -233,6 +235,8 @@ def _check_experiment(document: Document, experiment: Experiment) -> None:
             merge_params(kind, {}, params, given_place=place, defaults_place=place)
         _check_criteria(document, profile.criteria, "profiles", name, "criteria")
     _check_criteria(document, experiment.criteria, "criteria")
+    for name, written in experiment.checks.items():
+        try_out(own_check(name, written, place=document.place("checks", name)))
 
 
 def _check_settings(document: Document, profile: str, settings: Mapping[str, Any]) -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from chaos import __version__, assets
+from chaos import assets
+from chaos.base.version import __version__
 from chaos.assets import pins, toxiproxy
 from chaos.assets.progress import Quiet
 from chaos.base.errors import EnvironmentProblem

@@ -123,13 +123,18 @@ class PlantedRun:
         for number, (start_s, end_s) in enumerate(self.cuts, start=1):
             fault_id = f"f{number:03d}"
             self.schedule["items"].append({"fault_id": fault_id, "name": "llm_timeout"})
-            direct = {"outcome": "ok", "took_ms": 2.5}
+            answered = {"outcome": "answered", "status": 200, "took_ms": 2.5}
+            timeout = {"outcome": "timeout", "status": None, "took_ms": 1001.4}
+            during = {"direct_before": answered, "through_proxy": timeout, "direct_after": answered}
+            after = {"direct_before": answered, "through_proxy": answered, "direct_after": answered}
+            traits = {"group": "llm_tcp", "affects_llm": True, "ends": []}
+            undo = {"toxic": f"chaos_{fault_id}", "proxy": "127.0.0.1:8080"}
             states: dict[str, tuple[float, dict[str, Any]]] = {
-                "armed": (start_s - 1.0, {"undo": {"toxic": f"chaos_{fault_id}"}}),
-                "injected": (start_s, {"late_ms": 0.4}),
-                "effect_proven": (start_s + 1.1, {"through_proxy": {"outcome": "timeout"}}),
+                "armed": (start_s - 1.0, {"undo": undo, "traits": traits}),
+                "injected": (start_s, {"late_ms": 0.4, "took_ms": 3.1}),
+                "effect_proven": (start_s + 1.1, {"attempts": 1, **during, "cuts_llm": True}),
                 "recovering": (end_s - 0.2, {}),
-                "recovered": (end_s, {"direct": direct}),
+                "recovered": (end_s, {"attempts": 1, "undone": True, **after}),
                 "closed": (end_s + 0.01, {"why": "recovery proven"}),
             }
             for state, (t_s, evidence) in states.items():

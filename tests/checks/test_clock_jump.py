@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from chaos.checks.clock import ClockJump, put_back, put_back_one
-from chaos.checks.run_view import RunView
+from chaos.record.clock import ClockJump, put_back, put_back_one
+from chaos.record.open_run import OpenRun
 from chaos.report.course import course_of
 from chaos.report.stored import load
 from tests.checks.history_builder import PlantedRun, _t_s, iso, judged, not_passed
@@ -59,11 +59,11 @@ def make(tmp_path: Path) -> Callable[[], PlantedRun]:
 def test_stamps_of_a_jump_are_read_as_the_times_they_were_written(
     make: Callable[[], PlantedRun], offset_s: float
 ) -> None:
-    plain = RunView(make().write()).files
+    plain = OpenRun(make().write()).files
     before = plain.decisions
     wanted = [before.start_s.copy(), before.end_s.copy(), before.call_end_s.copy()]
     emitted, one = plain.diagnosed.t_s.copy(), before[20]
-    moved = RunView(jumped(make(), offset_s).write()).files
+    moved = OpenRun(jumped(make(), offset_s).write()).files
     table = moved.decisions
     for column, true in zip((table.start_s, table.end_s, table.call_end_s), wanted, strict=True):
         np.testing.assert_allclose(column, true, atol=1e-5)
@@ -106,6 +106,6 @@ def test_the_report_draws_decisions_at_their_true_times(make: Callable[[], Plant
     planted = jumped(make(), 3600.0)
     judged(planted)
     course = course_of(load(planted.run))
-    wanted = RunView(planted.run).files.decisions.end_s
+    wanted = OpenRun(planted.run).files.decisions.end_s
     assert course.marks["decided"] == pytest.approx(wanted.tolist())
     assert max(course.marks["decided"]) < course.end_s

@@ -7,8 +7,8 @@ from datetime import datetime
 import pytest
 
 from chaos.checks.paths_taken import paths_of
-from chaos.checks.run_view import RunView
 from chaos.record import recovery_paths as paths
+from chaos.record.open_run import OpenRun
 from tests.checks.history_builder import EPOCH_S, STORM_S, PlantedRun, finding, iso, judged
 
 VOLUME_BYTES = 256 << 20
@@ -41,7 +41,7 @@ def _volume(run: PlantedRun, used_bytes: float) -> None:
 
 
 def _triage(run: PlantedRun) -> list[bool]:
-    return [p.taken for p in paths_of(RunView(run.write())) if p.role == "triage"]
+    return [p.taken for p in paths_of(OpenRun(run.write())) if p.role == "triage"]
 
 
 def _idle_in_second(run: PlantedRun) -> None:

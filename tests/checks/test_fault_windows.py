@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from chaos.checks.run_view import RunView
+from chaos.record.open_run import OpenRun
 from tests.checks.history_builder import PlantedRun, finding, iso, judged, not_passed
 
 
@@ -89,7 +89,7 @@ def test_the_window_of_a_fault_that_never_recovered_lasts_to_the_end(planted: Pl
         for r in planted.records
         if r["kind"] != "fault" or r["state"] not in ("recovering", "recovered", "closed")
     ]
-    view = RunView(planted.write())
+    view = OpenRun(planted.write())
     assert [end for _, _, end in view.injected_faults] == [view.end_s, view.end_s]
 
 

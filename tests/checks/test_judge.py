@@ -11,9 +11,9 @@ from chaos.base.errors import ChaosError, UsageError
 from chaos.checks.base import Params
 from chaos.checks.finding import Finding
 from chaos.checks.registry import CHECKS, check_named, validate_criteria
-from chaos.checks.run_view import RunView
+from chaos.record.open_run import OpenRun
 from chaos.runner import judge as judge_module
-from chaos.runner.judge import check_run, judge
+from chaos.runner.judge import judge
 from tests.checks.history_builder import PlantedRun, finding, judged, not_passed
 
 
@@ -22,7 +22,7 @@ def test_judging_twice_gives_the_same_bytes(planted: PlantedRun) -> None:
     run = planted.write()
     judge(run)
     first = run.verdict.read_bytes(), run.report.read_bytes()
-    check_run(run)
+    judge(run)
     assert (run.verdict.read_bytes(), run.report.read_bytes()) == first
 
 
@@ -184,7 +184,7 @@ def test_a_gap_in_the_samples_is_inconclusive(planted: PlantedRun) -> None:
 def test_a_check_that_crashes_is_invalid_never_a_pass(
     planted: PlantedRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(view: RunView, params: Params) -> list[Finding]:
+    def broken(view: OpenRun, params: Params) -> list[Finding]:
         raise ZeroDivisionError("planted")
 
     checks = tuple(replace(c, judge=broken) if c.name == "halt" else c for c in CHECKS)

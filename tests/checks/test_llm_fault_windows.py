@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from chaos.checks.paths_taken import paths_of
-from chaos.checks.run_view import RunView
 from chaos.record import recovery_paths as paths
+from chaos.record.open_run import OpenRun
 from tests.checks.history_builder import EPOCH_S, PlantedRun, finding, iso, judged
 
 START_S, END_S = 40.0, 54.0  # of the builder's first fault
@@ -128,7 +128,7 @@ def test_a_call_that_had_to_be_repeated_has_met_the_fault(
     event = {"kind": "event", "t_s": 1.0, "name": "fault_paths", "severity": "info"}
     planted.records.append({**event, "owner": "harness", "detail": {"paths": listed}})
     planted.write()
-    [found] = [one for one in paths_of(RunView(planted.run)) if one.fault_id == fault_id]
+    [found] = [one for one in paths_of(OpenRun(planted.run)) if one.fault_id == fault_id]
     assert found.taken is taken
     assert ("attempt 2" in found.evidence.text) is taken
 
@@ -136,13 +136,13 @@ def test_a_call_that_had_to_be_repeated_has_met_the_fault(
 def test_a_break_that_takes_its_time_may_act_all_the_while(planted: PlantedRun) -> None:
     """A kind that waits for a server at work returns late, and has acted before."""
     planted.write()
-    plain = RunView(planted.run).faults[0].earliest_s
+    plain = OpenRun(planted.run).faults[0].earliest_s
     for record in planted.records:
         if record["kind"] == "fault" and record["state"] == "armed":
             record["t_s"] -= 5.0
         if record["kind"] == "fault" and record["state"] == "injected":
             record["evidence"]["took_ms"] = 3000.0
     planted.write()
-    slow = RunView(planted.run).faults[0].earliest_s
+    slow = OpenRun(planted.run).faults[0].earliest_s
     assert plain is not None and slow is not None
     assert plain - slow == pytest.approx(3.0, abs=1.1)

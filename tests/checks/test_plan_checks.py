@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from chaos.checks.run_view import RunView
+from chaos.record.open_run import OpenRun
 from chaos.runner.judge import judge
 from tests.checks.history_builder import EPOCH_S, PlantedRun, finding, judged, not_passed
 
@@ -355,7 +355,7 @@ def test_odd_lines_of_the_log_are_read_like_usual_ones(everything: PlantedRun) -
     everything.files["artefacts/watcher_decisions.jsonl"] = "\n" + lines
     everything.config["criteria"] = {}
     run = everything.write()
-    table = RunView(run).files.decisions
+    table = OpenRun(run).files.decisions
     slow = list(table)
     assert len(table) == len(slow) == len(everything.decisions)
     for index, decision in enumerate(slow):

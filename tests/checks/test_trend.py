@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from chaos.checks.trend import BLOCKS, Growth, blocks_of, growth, theil_sen
+from chaos.checks.growth.trend import BLOCKS, Growth, blocks_of, growth, theil_sen
 
 HOURS_S = 4 * 3600.0
 PERIOD_S = 30.0

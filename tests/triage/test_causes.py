@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from chaos.checks.finding import Finding
-from chaos.checks.run_view import RunView
+from chaos.record.open_run import OpenRun
 from chaos.runner.judge import judge, verdict_of
 from chaos.triage.from_run import facts_of, triage_run
 from chaos.triage.result import TITLES, Triage
@@ -23,7 +23,7 @@ WATCHER_LOG = "artefacts/logs/watcher_agent.log"
 
 
 def triaged(run: PlantedRun) -> Triage:
-    view = RunView(run.write())
+    view = OpenRun(run.write())
     return triage_run(view, verdict_of(view))
 
 
@@ -203,7 +203,7 @@ def test_too_little_memory_evidence_is_open_not_ruled_out(planted: PlantedRun) -
 def test_a_failed_check_of_the_harness_is_not_held_against_the_product(
     planted: PlantedRun,
 ) -> None:
-    view = RunView(planted.write())
+    view = OpenRun(planted.write())
     lost = Finding(outcome="fail", owner="harness", summary="gone", check="record_complete")
     facts = facts_of(view, [lost])
     assert facts.failed == () and facts.trouble == (lost,)
@@ -266,7 +266,7 @@ def test_lines_of_a_log_of_many_blocks_keep_their_numbers(planted: PlantedRun) -
     """The log is read in blocks; the last words are found, with the line that they stand on."""
     usual = "INFO nothing to see here, and it is said at some length\n" * 60_000
     planted.files[WATCHER_LOG] = f"{usual}MemoryError: a\n{usual}CRITICAL: b\n"
-    words = facts_of(RunView(planted.write()), []).process.last_words
+    words = facts_of(OpenRun(planted.write()), []).process.last_words
     assert [(one.ref, one.text) for one in words] == [
         (f"{WATCHER_LOG}:60001", "MemoryError: a"),
         (f"{WATCHER_LOG}:120002", "CRITICAL: b"),
@@ -283,6 +283,6 @@ def test_a_server_that_a_fault_killed_did_not_die_by_itself(
     window = next(r for r in run.records if r.get("state") == "effect_proven")
     if killed_by_fault:
         window["evidence"]["killed_pid"] = last["pid"]
-    view = RunView(run.write())
+    view = OpenRun(run.write())
     facts = facts_of(view, verdict_of(view).findings)
     assert bool(facts.llm.server_lost) != killed_by_fault

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from chaos.checks.finding import Finding
-from chaos.checks.run_view import RunView
+from chaos.record.open_run import OpenRun
 from chaos.runner.judge import verdict_of
 from chaos.runner.resolve import read_target
 from chaos.triage.from_run import facts_of, triage_run
@@ -36,7 +36,7 @@ def watched(planted: PlantedRun) -> PlantedRun:
 
 
 def triaged(run: PlantedRun) -> Triage:
-    view = RunView(run.write())
+    view = OpenRun(run.write())
     return triage_run(view, verdict_of(view))
 
 
@@ -150,7 +150,7 @@ def test_a_failure_that_no_signal_shows_stays_unknown(watched: PlantedRun) -> No
         if key.startswith("watcher.") or key == "workspace.temp_files":
             del watched.signals[key]
     failed = Finding(outcome="fail", summary="rose", check="resource_growth", title="R")
-    found = triage(facts_of(RunView(watched.write()), [failed]))
+    found = triage(facts_of(OpenRun(watched.write()), [failed]))
     assert causes(found) == ["unknown"]
     assert {one.name for one in found.undecided} >= LEAKS - {"children_left"}
     assert "a longer time" in found.causes[0].summary, "what would decide it"

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from chaos.checks.paths_taken import CHECK, paths_of
-from chaos.checks.run_view import RunView
 from chaos.faults.registry import fault_kinds
 from chaos.faults.registry import paths_of as declared_paths
 from chaos.record import recovery_paths as paths
+from chaos.record.open_run import OpenRun
 from tests.checks.history_builder import EPOCH_S, PlantedRun, finding, judged
 
 
@@ -38,7 +38,7 @@ def test_an_answer_just_before_the_fault_does_not_count_as_taken(planted: Plante
     """The fault is armed a second ahead: what was answered in that second did not meet it."""
     start, end = planted.cuts[1]
     planted.decisions = [d for d in planted.decisions if not _touches(d, start, end + 3)]
-    found = [p for p in paths_of(RunView(planted.write())) if p.fault_id == "f002"]
+    found = [p for p in paths_of(OpenRun(planted.write())) if p.fault_id == "f002"]
     assert [p.taken for p in found] == [False, True]
 
 
@@ -49,7 +49,7 @@ def test_a_connection_never_used_again_is_no_reconnection(planted: PlantedRun) -
             for call in decision["llm_calls"]:
                 call["outcome"] = "failed"
             decision["heuristic_fallback"] = True
-    view = RunView(planted.write())
+    view = OpenRun(planted.write())
     last = [p for p in paths_of(view) if p.fault_id == "f002"]
     assert [(p.role, p.taken) for p in last] == [("triage", True), ("reconnection", False)]
 
@@ -59,12 +59,12 @@ def test_an_unknown_path_of_a_third_party_is_shown_by_what_its_fault_measured(
 ) -> None:
     named = {"llm_timeout": {"triage": "Their own", "reconnection": paths.NO_PATH}}
     planted.event("fault_paths")["detail"]["paths"] = named
-    view = RunView(planted.write())
+    view = OpenRun(planted.write())
     assert [p.taken for p in paths_of(view)] == [False, False]
     for record in planted.records:
         if record.get("state") == "effect_proven":
             record["evidence"]["path_taken"] = "seen"
-    assert [p.taken for p in paths_of(RunView(planted.write()))] == [True, True]
+    assert [p.taken for p in paths_of(OpenRun(planted.write()))] == [True, True]
 
 
 def test_a_fault_that_is_unavailable_here_has_no_path_to_take(planted: PlantedRun) -> None:
@@ -74,11 +74,11 @@ def test_a_fault_that_is_unavailable_here_has_no_path_to_take(planted: PlantedRu
     for record in planted.records:
         if record.get("fault_id") == "f002":
             record["state"] = "unavailable"
-    assert {p.fault_id for p in paths_of(RunView(planted.write()))} == {"f001"}
+    assert {p.fault_id for p in paths_of(OpenRun(planted.write()))} == {"f001"}
 
 
 def test_a_run_without_faults_has_no_finding(control: PlantedRun) -> None:
-    assert CHECK.judge(RunView(control.write()), CHECK.parsed({})) == []
+    assert CHECK.judge(OpenRun(control.write()), CHECK.parsed({})) == []
 
 
 def _touches(decision: dict[str, object], start_s: float, end_s: float) -> bool:

@@ -107,7 +107,7 @@ def lives_of(run: OpenRun, signal: str, *also: str) -> list[Life]:
     names = [declared_signal(name).name for name in (signal, *also)]
     extra = "".join(f' + coalesce("{name}"::double, 0)' for name in names[1:])
     lives = []
-    for first, last in run.sql(_LIVES):
+    for first, last in run.once("lives", lambda run: run.sql(_LIVES)):
         values = (
             f'select line, t_s, coalesce("decisions.completed", 0) as work, "{names[0]}"::double'
             f'{extra} as value from moments where line between {first} and {last} and "{names[0]}" '

@@ -14,9 +14,9 @@ from typing import Any
 
 import msgspec
 
-from chaos import __version__
 from chaos.base.errors import EnvironmentProblem, UsageError
 from chaos.base.shipped import REPO
+from chaos.base.version import __version__
 from chaos.plan.plan import Plan
 from chaos.record.owner import RUN_ID_VARIABLE
 from chaos.record.rundir import CONTAINERS, RunDir

@@ -17,10 +17,10 @@ import docker
 from docker.errors import DockerException, ImageNotFound
 from requests import RequestException
 
-from chaos import __version__
 from chaos.assets import toxiproxy
 from chaos.base.errors import EnvironmentProblem
 from chaos.base.shipped import REPO, revision
+from chaos.base.version import __version__
 from chaos.stack.docker import building, context, wheels
 from chaos.stack.docker.context import NAMES, TOXIPROXY_AT, Recipe, Variant
 

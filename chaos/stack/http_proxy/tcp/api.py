@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from chaos import __version__
+from chaos.base.version import __version__
 from chaos.stack.http_proxy.serving import CannotListen
 from chaos.stack.http_proxy.tcp.proxy import TOXICS_MAX, TcpProxy
 from chaos.stack.http_proxy.tcp.toxics import BadToxic, parse_toxic

@@ -1,0 +1,98 @@
+"""The Python API behind `chaos.open_run` and `chaos.run`."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Sequence
+from contextlib import ExitStack
+from functools import cached_property
+from os import PathLike
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from chaos.base.errors import ChaosError
+from chaos.checks.finding import Finding
+from chaos.checks.verdict import Verdict
+from chaos.record.open_run import OpenRun
+from chaos.record.rundir import RunDir, find
+
+_MARGIN_S = 300.0  # on top of the run's own budget: set-up, clean-up, judgement
+
+
+class Run:
+    """An opened run with its verdict. `path` is its directory."""
+
+    def __init__(self, rundir: RunDir) -> None:
+        self.path = rundir.path
+        self._open = OpenRun(rundir)
+
+    def __enter__(self) -> Run:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Release the database; what was read stays."""
+        self._open.close()
+
+    @cached_property
+    def verdict(self) -> Verdict:
+        """The verdict, judged now from the record; writes nothing."""
+        from chaos.runner.judge import verdict_of
+
+        return verdict_of(self._open)
+
+    @property
+    def findings(self) -> list[Finding]:
+        """All findings, in the order of the report."""
+        return self.verdict.findings
+
+    def sql(self, query: str, **parameters: Any) -> list[tuple[Any, ...]]:
+        """The rows of one `select`; parameters are `$name` in it. Raises `UsageError`.
+
+        docs/tables.md lists the tables.
+        """
+        return self._open.query(query, parameters)[1]
+
+
+def open_run(path: str | PathLike[str], runs: str | PathLike[str]) -> Run:
+    """See `chaos.open_run`."""
+    return Run(find(os.fspath(path), Path(runs)))
+
+
+def live(
+    soak: str,
+    *,
+    faults: Sequence[str],
+    seed: int | None,
+    runs: str | PathLike[str],
+    **options: Any,
+) -> Run:
+    """See `chaos.run`."""
+    from chaos.plan.schedule import draw
+    from chaos.runner.child import Interrupts, run_child
+    from chaos.runner.launch import Display, prepare
+    from chaos.runner.resolve import Request, resolve
+
+    plan = resolve(Request(soak=soak, faults=tuple(faults), seed=seed, **options))
+    prepared = prepare(plan, draw(plan), Path(runs), Display(quiet=True))
+    interrupts = Interrupts()
+    with ExitStack() as stack:
+        if threading.current_thread() is threading.main_thread():  # only there handlers can be set
+            stack.enter_context(interrupts)
+        run_child(prepared, interrupts, plan.guardrails.run_budget_s + _MARGIN_S, silent=True)
+    if not prepared.run.history.is_file():
+        raise ChaosError(
+            "the run ended before it began",
+            place=str(prepared.run.path),
+            next_step=f"see its logs, or run it by hand: {plan.reproduce}",
+        )
+    return Run(prepared.run)
