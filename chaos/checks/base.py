@@ -79,8 +79,11 @@ class Check:
             raise UsageError(error.message, place=self.place, next_step=error.next_step) from error
 
     def _queried(self, run: OpenRun, params: dict[str, Any]) -> Finding:
-        ask = _foreign if self.own else OpenRun.sql
-        wrong = evidence_of(run, self.sql, params, ask=ask)
+        if self.own:  # any column order, and nothing but a select
+            query = f"select ref, text from ({self.sql})"
+            wrong = _rows(run.query(query, params)[1])
+        else:
+            wrong = evidence_of(run, self.sql, params)
         values: dict[str, Any] = {**params, "wrong": wrong.count}
         if self.facts:
             names, rows = run.query(self.facts, params)
@@ -104,22 +107,13 @@ class Rows:
     shown: list[Evidence]
 
 
-def _foreign(run: OpenRun, query: str, parameters: dict[str, Any]) -> list[Any]:
-    return run.query(query, parameters)[1]
-
-
-def evidence_of(
-    run: OpenRun,
-    query: str,
-    parameters: dict[str, Any] | None = None,
-    *,
-    ask: Callable[..., list[Any]] = OpenRun.sql,
-) -> Rows:
+def evidence_of(run: OpenRun, query: str, parameters: dict[str, Any] | None = None) -> Rows:
     """The rows (`ref`, `text`) of a query, in its order."""
-    counted = f"select ref, text, count(*) over () from ({query}) limit {EVIDENCE_MAX}"
-    rows = ask(run, counted, parameters or {})
-    shown = [Evidence(str(ref), str(text)) for ref, text, _ in rows]
-    return Rows(rows[0][2] if rows else 0, shown)
+    return _rows(run.sql(query, parameters))
+
+
+def _rows(rows: list[Any]) -> Rows:
+    return Rows(len(rows), [Evidence(str(row[0]), str(row[1])) for row in rows[:EVIDENCE_MAX]])
 
 
 def depends_on(*names: Dependency) -> frozenset[Dependency]:

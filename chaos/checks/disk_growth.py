@@ -17,7 +17,7 @@ _FLOORS = """
 with used as (
     select line, "disk.workspace_used_bytes"::double as bytes, t_s <= from_s + (to_s - from_s) / 10
         as early, t_s >= to_s - (to_s - from_s) / 10 as late
-    from moments, run where t_s between from_s and to_s and not in_fault(t_s)
+    from moments, run where t_s between from_s and to_s and not in_fault
         and "disk.workspace_used_bytes" is not null
 )
 select count(*) filter (early), count(*) filter (late), min(bytes) filter (early),

@@ -28,7 +28,7 @@ class MemoryGrowthParams(Params, frozen=True):
 
 def judge(run: OpenRun, params: MemoryGrowthParams) -> list[Finding]:
     """The plan, soak C, row "Memory growth: < 100 MB over 2 hours"."""
-    lives = lives_of(run, "watcher.rss_anon_bytes", "watcher.swap_bytes")
+    lives = lives_of(run, "watcher.rss_anon_bytes+watcher.swap_bytes")
     if not lives:
         return [Finding(outcome="inconclusive", summary="the Watcher's memory was never sampled")]
     start_s, end_s = run.measured_span_s()
@@ -36,7 +36,7 @@ def judge(run: OpenRun, params: MemoryGrowthParams) -> list[Finding]:
     per_unit_s = {"request": 1.0, "hour": 3600.0, "run": max(end_s - start_s, 1.0)}[params.unit]
     limit, per_work = params.limit_mb * _MB / per_unit_s, params.unit == "request"
     life, found, others = speaking(
-        lives, lambda life: growth(life.blocks(), limit, per_work=per_work)
+        lives, lambda life: growth(life.blocks, limit, per_work=per_work)
     )
     seen = (
         f"{life.count} samples of anonymous memory and swap: {life.first / _MB:.1f} MB at first, "

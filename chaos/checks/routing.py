@@ -18,28 +18,23 @@ _TYPED = """
 typed as (
     select d.*, t.type from decisions d join request_types t on t.name = d.request where d.completed
 )"""
-# Each problem of a selfplay's candidate. An identity belongs to the request that took it first.
+# Each problem of a selfplay's candidate, the gravest first. An identity belongs to the request that
+# took it first.
 _CANDIDATES = """
 candidates_of as (
-    select t.line, t.request, w.path, w.sha256 as said, c.path as there, c.sha256, c.id, c.before,
-        first_value(t.request) over (partition by c.id order by t.line) as first_request
+    select t.line, w.path, case
+        when c.path is null then '1is missing'
+        when c.sha256 is distinct from w.sha256 then '2is not what it wrote'
+        when c.id is null then '3has no identity'
+        when c.before then '4was there before'
+        when first_value(t.request) over (partition by c.id order by t.line) <> t.request
+            then '5is that of an earlier request' end as problem
     from typed t join written w using (line) left join candidates c on c.path = w.path
     where t.type = 'selfplay' and starts_with(w.path, $folder)
-), bad_candidates as (
-    select line, case
-        when there is null then 'is missing'
-        when sha256 is distinct from said then 'is not what it wrote'
-        when id is null then 'has no identity'
-        when before then 'was there before'
-        when first_request <> request then 'is that of an earlier request' end as problem,
-        (select string_agg(path, ', ' order by path) from (
-            select path from candidates_of o where o.line = c.line order by path limit 2)) as named
-    from candidates_of c
 ), candidate_problems as (
-    select line, any_value(named) as named, min_by(problem, list_position(['is missing',
-        'is not what it wrote', 'has no identity', 'was there before',
-        'is that of an earlier request'], problem)) as problem
-    from bad_candidates where problem is not null group by line
+    select line, min(problem)[2:] as problem, array_to_string(list(path order by path)[:2], ', ')
+        as named
+    from candidates_of group by line
 )"""
 # Until when the artefacts of a learning dispatch must have been seen. The harness sees a version
 # at its next sample (2 s, clocks differ). A fault that the dispatch met may hold up the publishing
@@ -52,20 +47,18 @@ fresh as (
         from versions where path in ($predictions, $telemetry) and valid and sha256 is not null
     ) where sha256 is distinct from last_sha256
 ), learning as (
-    select line, start_s, end_s from typed where type = 'learning'
-), due as (
-    select l.*, greatest(l.end_s + 2, coalesce((
-        select max(least(f.until_s + 10, greatest(coalesce(n.seen_s, 1e12), l.end_s + 2)))
-        from faults f where f.injected_s is not null and l.start_s <= f.until_s
-            and l.end_s + 2 >= f.injected_s), 0)) as by_s
-    from learning l asof left join (
+    select line, start_s, end_s from typed
+    where type = 'learning' and start_s is not null and end_s is not null
+), beside as (
+    select l.*, n.seen_s as next_s, v.t_s as new_s from learning l asof left join (
         select start_s, start_s + least(2, (end_s - start_s) / 2) as seen_s from learning
-        where start_s is not null and end_s is not null) n on n.start_s >= l.end_s
-), not_learned as (
-    select line, if(start_s is null or end_s is null, 'the decision has no times',
-        'no learned artefact had a new content in its time') as problem
-    from due d where not coalesce((select bool_or(v.t_s <= d.by_s) from fresh v
-        where v.t_s >= d.start_s), false)
+    ) n on n.start_s >= l.end_s asof left join fresh v on v.t_s >= l.start_s
+), learned as (
+    select b.line from beside b left join faults f
+        on b.start_s <= f.until_s and b.end_s + 2 >= f.injected_s
+    group by b.line, b.end_s, b.next_s, b.new_s
+    having b.new_s <= greatest(b.end_s + 2, coalesce(max(
+        least(f.until_s + 10, greatest(coalesce(b.next_s, 1e12), b.end_s + 2))), 0))
 )"""
 _WRONG = f"""
 with {_TYPED}, {_CANDIDATES}, {_LEARNED}
@@ -76,13 +69,16 @@ select decision_ref(line) as ref, request || ' (' || type || '): ' || problem as
         when $names_child and t.child_pid is null then 'no child process was started for it'
         when $names_exit and t.child_exit is distinct from 0
             then 'its child process ended with ' || coalesce(t.child_exit::varchar, 'nothing')
-        when $lists_files and t.type = 'selfplay' and t.line not in (
-            select line from candidates_of) then 'no policy candidate came of it'
+        when $lists_files and t.type = 'selfplay' and p.line is null
+            then 'no policy candidate came of it'
         when $lists_files and p.problem is not null
             then 'its candidate ' || p.named || ' ' || p.problem
-        else n.problem end as problem
+        when t.type = 'learning' and (t.start_s is null or t.end_s is null)
+            then 'the decision has no times'
+        when t.type = 'learning' and l.line is null
+            then 'no learned artefact had a new content in its time' end as problem
     from typed t left join candidate_problems p on p.line = t.line
-        left join not_learned n on n.line = t.line
+        left join learned l on l.line = t.line
 ) where problem is not null order by line
 """
 _COUNTS = f"""

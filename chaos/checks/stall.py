@@ -13,18 +13,18 @@ from chaos.record.open_run import OpenRun
 # A sample counts when requests wait, no decision came since the one before, and no fault holds.
 _LONGEST = """
 with samples as (
-    select line, t_s, lag(t_s) over o as before_s,
+    select line, t_s, in_fault, lag(t_s) over o as before_s,
         coalesce("queue.pending", 0) + coalesce("queue.claimed", 0) as waiting,
         coalesce("decisions.lines", -1) as decided,
         lag(coalesce("decisions.lines", -1)) over o as decided_before
     from moments window o as (order by line)
 ), stretches as (
-    select line, t_s, t_s - before_s as passed_s, coalesce(decided <> decided_before, true)
+    select line, in_fault, t_s - before_s as passed_s, coalesce(decided <> decided_before, true)
         or waiting = 0 as moved
     from samples
 ), counted as (
     select line, sum(moved::int) over (order by line) as stretch,
-        case when moved or in_fault(t_s) then 0 else passed_s end as passed_s
+        case when moved or in_fault then 0 else passed_s end as passed_s
     from stretches
 )
 select sum(passed_s), max(line) filter (passed_s > 0) from counted group by stretch

@@ -24,7 +24,7 @@ with seen as (
 )
 select s.line, s.t_s, count(*) from seen s join decisions d
     on d.end_s > s.t_s + $slack_s and d.end_s < least(next_s, $until_s) - $slack_s
-where d.completed and d.kind = 'learning' and not in_fault(d.end_s)
+where d.completed and d.kind = 'learning' and not d.in_fault
 group by s.line, s.t_s having count(*) >= $least order by 3 desc, s.line limit 1
 """
 # The longest time without a sample in a measured phase, and the sample that ended it.

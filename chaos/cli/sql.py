@@ -113,9 +113,10 @@ def tables_markdown() -> str:
         "Made by `chaos sql --tables --markdown` from the declarations in `chaos/record/`.",
         "",
         '`chaos sql RUN "select ..."` asks a stored run. An experiment may bring checks of its '
-        "own: `checks: {NAME: {title, sql, params, needs}}`, where `sql` returns a row (`ref`, `text`) "
-        "for everything that is wrong. Only one `select` statement is allowed, and it can read "
-        "nothing outside the run directory. Times are run seconds unless a column says otherwise.",
+        "own: `checks: {NAME: {title, sql, params, needs}}`, where `sql` returns a row (`ref`, "
+        "`text`) for everything that is wrong. Only one `select` statement is allowed, and it can "
+        "read nothing outside the run directory. Times are run seconds unless a column says "
+        "otherwise.",
         "",
     ]
     for table in TABLES.values():

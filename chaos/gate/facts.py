@@ -59,7 +59,7 @@ from moments
 
 def _from_samples(run: OpenRun, facts: Facts) -> None:
     """A damaged history ends early; the verdict says so."""
-    lives = lives_of(run, "watcher.rss_anon_bytes", "watcher.swap_bytes")
+    lives = lives_of(run, "watcher.rss_anon_bytes+watcher.swap_bytes")
     if lives:
         life = max(lives, key=lambda one: one.length_s)
         facts.memory_delta_bytes = life.last - life.first

@@ -21,6 +21,7 @@ from chaos.record.clock import put_back
 from chaos.record.daemon_files import draw_history
 from chaos.record.database import Database, quoted
 from chaos.record.decision_tables import load_decisions, put_back_times, run_time_s
+from chaos.record.open_run import mark_faults
 from chaos.record.tables import TABLES
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ def _decisions(run: OpenRun) -> None:
     load_decisions(run.database, log, run.files / log.path, run.epoch_s)
     if run.jumps:
         put_back_times(run.database, run.jumps)
+    mark_faults(run.database, "decisions", "end_s")
 
 
 def _in_parts(database: Database, table: str, rows: Iterator[dict[str, Any]]) -> None:

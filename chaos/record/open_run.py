@@ -81,6 +81,7 @@ class OpenRun:
         self._loaded = {"moments"}
         self._answers: dict[str, Any] = {}
         self.load(["run", "faults"])
+        mark_faults(self.database, "moments", "t_s")
         events = f"artefacts/{self.target.llm.events}"
         create_macros(self.database, self.decision_log, events)
 
@@ -429,3 +430,12 @@ def create_macros(database: Database, decision_log: str, servers: str) -> None:
         "in_fault(t) as exists (select 1 from faults where t between injected_s and until_s)",
     ):
         database.run(f"create macro {macro}")
+
+
+def mark_faults(database: Database, table: str, time: str) -> None:
+    """Fill the column `in_fault` of `table` by its column `time`."""
+    database.run(f"update {table} set in_fault = false")
+    database.run(
+        f"update {table} set in_fault = true from faults f "
+        f"where {table}.{time} between f.injected_s and f.until_s"
+    )

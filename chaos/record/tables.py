@@ -153,6 +153,7 @@ TABLES = Names(
             (
                 _line(),
                 _s("t_s", "when"),
+                _flag("in_fault", "whether a fault was in force then, or being healed"),
                 *(
                     Column(
                         signal.name,
@@ -215,6 +216,7 @@ TABLES = Names(
                 _flag("fallback", "whether it says that the LLM did not decide"),
                 _s("start_s", "begin"),
                 _s("end_s", "when it was written"),
+                _flag("in_fault", "whether a fault was in force at its end, or being healed"),
                 _count("calls", "LLM calls that it lists"),
                 Column("child_pid", "BIGINT", "child process that it names"),
                 Column("child_exit", "BIGINT", "exit code of that child"),

@@ -43,8 +43,7 @@ def judged_count(run: OpenRun, signal: str, name: str, tolerance: float) -> Coun
 
 def judged_life(life: Life, name: str, tolerance: float) -> Counted:
     """One life of a signal."""
-    rise = life.rise()
-    blocks = life.blocks()
+    rise, blocks = life.rise, life.blocks
     if len(blocks) < BLOCKS_MIN:
         text = f"{name} {rise:+g}, but only {len(blocks)} usable blocks of {BLOCKS_MIN}"
         return Counted(name, "inconclusive", text, rise)

@@ -8,9 +8,9 @@ failure; else the longest life that shows enough speaks for the run.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from chaos.checks.finding import Outcome
 from chaos.checks.growth.trend import BLOCK_FILL_MIN, BLOCK_POINTS_MIN, BLOCKS, Block
@@ -34,37 +34,52 @@ select min(line), max(line) from (
     select line, sum((begins and pid is not null)::int) over (order by line) as life from alive
 ) group by life order by 1
 """
-_SUMMARY = """
-select count(*), min(t_s), max(t_s), first(value order by line), last(value order by line),
-    max(value)
-from ({values})
-"""
-_RISE = """
-select min(value) filter (t_s <= $start_s + $edge_s), min(value) filter (t_s >= $end_s - $edge_s)
-from ({values}) where t_s >= $start_s
-"""
-_BLOCKS = """
-select avg(t_s), median(work), quantile_cont(value, 0.1) from ({values})
-where t_s >= $start_s and t_s < $end_s and not in_fault(t_s)
-group by least(floor((t_s - $start_s) / $length_s), $blocks - 1) having count(*) >= $needed
-order by 1
-"""
+# The signals that checks watch for growth: they are asked for together, because a query costs more
+# than an aggregate. A key of several signals is their sum.
+WATCHED = (
+    "watcher.rss_anon_bytes+watcher.swap_bytes",
+    "watcher.fds",
+    "watcher.threads",
+    "watcher.children",
+    "watcher.zombies",
+    "watcher.sockets_close_wait",
+    "watcher.sockets_established",
+    "watcher.sockets_other",
+    "workspace.temp_files",
+)
+_SUMMARY = (
+    "count({0})",
+    "min(t_s) filter ({0} is not null)",
+    "max(t_s) filter ({0} is not null)",
+    "arg_min({0}, line)",
+    "arg_max({0}, line)",
+    "max({0})",
+)
+_RISE = ("min({0}) filter (t_s <= $start_s + $edge_s)", "min({0}) filter (t_s >= $end_s - $edge_s)")
+_BLOCK = (
+    "count({0})",
+    "avg(t_s) filter ({0} is not null)",
+    "median(work) filter ({0} is not null)",
+    "quantile_cont({0}, 0.1)",
+)
 
 
 @dataclass(frozen=True)
 class Life:
-    """One signal in one life of the process. `first`, `last` and `peak` are values of it;
-    `restarts` counts those of the process in the whole run.
+    """One signal in one life of the process. `first`, `last` and `peak` are values of it, `rise` is
+    how much more there is at last than at first, floor against floor of the judged span; `blocks`
+    are `BLOCKS` equal parts of that span without those with too few samples. `restarts` counts
+    those of the process in the whole run.
     """
 
-    run: OpenRun
-    values: str  # the samples of this life as SQL: line, t_s, work, value
     count: int
     first_s: float
     last_s: float
     first: float
     last: float
     peak: float
+    rise: float = 0.0
+    blocks: tuple[Block, ...] = ()
     restarts: int = 0
 
     @property
@@ -77,46 +92,86 @@ class Life:
         """Of the whole life, as far as it was sampled."""
         return self.last_s - self.first_s
 
-    def rise(self) -> float:
-        """How much more there is at last than at first, floor against floor of the judged span."""
-        start_s, end_s = self.span_s
-        parameters = {"start_s": start_s, "end_s": end_s, "edge_s": (end_s - start_s) / 6}
-        early, late = self.run.one(_RISE.format(values=self.values), parameters)
-        return 0.0 if early is None or late is None else float(late - early)
 
-    def blocks(self) -> list[Block]:
-        """`BLOCKS` equal parts of the judged span; those with too few samples are left out."""
-        start_s, end_s = self.span_s
-        length_s = (end_s - start_s) / BLOCKS
-        if length_s <= 0:
-            return []
-        filled = math.ceil(BLOCK_FILL_MIN * length_s / self.run.sample_period_s)
-        parameters = {
-            "start_s": start_s,
-            "end_s": end_s,
-            "length_s": length_s,
-            "blocks": BLOCKS,
-            "needed": max(BLOCK_POINTS_MIN, filled),
-        }
-        rows = self.run.sql(_BLOCKS.format(values=self.values), parameters)
-        return [Block(*row) for row in rows]
+def lives_of(run: OpenRun, key: str) -> list[Life]:
+    """The signal `key`, or the sum `a+b` of signals (the first must be there), life by life; [] if
+    it was never sampled.
+    """
+    keys = WATCHED if key in WATCHED else (key,)
+    return run.once(f"lives of {keys}", lambda run: _lives(run, keys))[key]
 
 
-def lives_of(run: OpenRun, signal: str, *also: str) -> list[Life]:
-    """`signal`, plus the signals `also` where they are there, life by life; [] if never sampled."""
-    names = [declared_signal(name).name for name in (signal, *also)]
-    extra = "".join(f' + coalesce("{name}"::double, 0)' for name in names[1:])
-    lives = []
-    for first, last in run.once("lives", lambda run: run.sql(_LIVES)):
-        values = (
-            f'select line, t_s, coalesce("decisions.completed", 0) as work, "{names[0]}"::double'
-            f'{extra} as value from moments where line between {first} and {last} and "{names[0]}" '
-            "is not null"
-        )
-        count, *summary = run.one(_SUMMARY.format(values=values))
-        if count:
-            lives.append(Life(run, values, count, *summary))
-    return [replace(life, restarts=len(lives) - 1) for life in lives]
+def _lives(run: OpenRun, keys: Sequence[str]) -> dict[str, list[Life]]:
+    values = {key: _value(key) for key in keys}
+    lives: dict[str, list[Life]] = {key: [] for key in keys}
+    for lines in run.once("lines of lives", lambda run: run.sql(_LIVES)):
+        samples = _samples(lines, values)
+        (row,) = _aggregated(run, samples, _SUMMARY, keys, {})
+        found = {key: Life(*numbers) for key, numbers in row.items() if numbers[0]}
+        for span_s in dict.fromkeys(life.span_s for life in found.values()):
+            same = [key for key, life in found.items() if life.span_s == span_s]
+            for key, (rise, blocks) in _judged_span(run, samples, same, span_s).items():
+                lives[key].append(replace(found[key], rise=rise, blocks=blocks))
+    return {
+        key: [replace(life, restarts=len(some) - 1) for life in some] for key, some in lives.items()
+    }
+
+
+def _value(key: str) -> str:
+    """SQL for the value of a key: null where its first signal was not there."""
+    first, *others = (f'"{declared_signal(name).name}"::double' for name in key.split("+"))
+    return " + ".join([first, *(f"coalesce({other}, 0)" for other in others)])
+
+
+def _samples(lines: Sequence[int], values: Mapping[str, str]) -> str:
+    """The samples of one life as SQL: line, t_s, in_fault, work, and a column for each key."""
+    columns = ", ".join(f'{value} as "{key}"' for key, value in values.items())
+    return (
+        'select line, t_s, in_fault, coalesce("decisions.completed", 0) as work, '
+        f"{columns} from moments where line between {lines[0]} and {lines[1]}"
+    )
+
+
+def _aggregated(
+    run: OpenRun,
+    samples: str,
+    aggregates: Sequence[str],
+    keys: Sequence[str],
+    parameters: Mapping[str, float],
+    where: str = "true",
+    block: str = "0",
+) -> Iterator[dict[str, tuple[Any, ...]]]:
+    """For each block of the samples the aggregates of each key, in the order of the blocks."""
+    asked = ", ".join(form.format(f'"{key}"') for key in keys for form in aggregates)
+    query = f"select {block} as b, {asked} from ({samples}) where {where} group by b order by b"
+    size = len(aggregates)
+    for _, *row in run.sql(query, parameters):
+        yield {key: tuple(row[i * size : (i + 1) * size]) for i, key in enumerate(keys)}
+
+
+def _judged_span(
+    run: OpenRun, samples: str, keys: Sequence[str], span_s: tuple[float, float]
+) -> dict[str, tuple[float, tuple[Block, ...]]]:
+    """Rise and blocks of each key within the judged span."""
+    start_s, end_s = span_s
+    length_s = (end_s - start_s) / BLOCKS
+    span = {"start_s": start_s, "end_s": end_s, "edge_s": (end_s - start_s) / 6}
+    (rises,) = _aggregated(run, samples, _RISE, keys, span, "t_s >= $start_s")
+    blocks: dict[str, list[Block]] = {key: [] for key in keys}
+    needed = max(BLOCK_POINTS_MIN, math.ceil(BLOCK_FILL_MIN * length_s / run.sample_period_s))
+    where = "t_s >= $start_s and t_s < $end_s and not in_fault"
+    block = f"least(floor((t_s - $start_s) / $length_s), {BLOCKS - 1})"
+    parts = {**span, "length_s": length_s}
+    if length_s > 0:
+        for row in _aggregated(run, samples, _BLOCK, keys, parts, where, block):
+            for key, (count, *numbers) in row.items():
+                if count >= needed:
+                    blocks[key].append(Block(*numbers))
+    return {key: (_rise(*rises[key]), tuple(blocks[key])) for key in keys}
+
+
+def _rise(early: float | None, late: float | None) -> float:
+    return 0.0 if early is None or late is None else late - early
 
 
 class Judged(Protocol):
