@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
 
 from chaos.record.owner import processes_of
 from chaos.record.rundir import RunDir
-from tests.integration.command import ONE_FAULT, chaos, finish, history, settings, start
+from tests.integration.command import ONE_FAULT, await_gone, chaos, finish, history, settings, start
+from tests.waiting import wait_for
 
 pytestmark = [pytest.mark.stack, pytest.mark.slow]
 
@@ -21,14 +21,22 @@ APPEAR_LIMIT_S = 60.0
 
 def await_record(process: subprocess.Popen[str], runs: Path, wanted: str) -> RunDir:
     """Wait until `wanted` stands in the history of the only run."""
-    deadline_s = time.monotonic() + APPEAR_LIMIT_S
-    while time.monotonic() < deadline_s and process.poll() is None:
+
+    def look() -> RunDir | None:
+        ended = process.poll() is not None
         for path in runs.glob("*/*/history.jsonl"):
             if not path.parent.is_symlink() and wanted in path.read_text(errors="replace"):
                 return RunDir(path.parent.resolve())
-        time.sleep(0.02)
-    process.kill()
-    raise AssertionError(f"{wanted} was not seen\n{finish(process, runs).text}")
+        assert not ended, finish(process, runs).text
+        return None
+
+    try:
+        found = wait_for(f"{wanted} in the history", look, APPEAR_LIMIT_S)
+    except AssertionError:
+        process.kill()
+        raise
+    assert found is not None
+    return found
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -67,10 +75,7 @@ def test_after_kill_nine_nothing_is_left_and_the_rest_can_be_judged(
     run = await_record(process, runs, moment)
     process.kill()
     finish(process, runs, END_LIMIT_S)
-    deadline_s = time.monotonic() + 5.0
-    while processes_of(run.run_id) and time.monotonic() < deadline_s:
-        time.sleep(0.01)
-    assert processes_of(run.run_id) == []
+    await_gone(run)
 
     judged = chaos(runs, "check", str(run.path))
     assert judged.exit_code == 4, judged.text

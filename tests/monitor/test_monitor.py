@@ -29,7 +29,8 @@ from chaos.runner.resolve import read_target
 from chaos.stack.base import Endpoint
 from chaos.witness.base import SourceBase, Values
 from chaos.witness.build import build_sources
-from tests.workspaces import REPO, Daemon, free_port, fresh, wait_for
+from tests.waiting import wait_for
+from tests.workspaces import REPO, Daemon, free_port, fresh
 
 # The plan's eight signals; GPU memory has a stated absence where there is no GPU.
 EIGHT = {

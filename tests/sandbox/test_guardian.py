@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from chaos.sandbox.guardian import Options
-from tests.sandbox.guarded import INSIDE, Start, await_true
+from tests.sandbox.guarded import INSIDE, Start
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.stack
 
@@ -114,7 +115,7 @@ def test_a_signal_at_the_very_start_leaves_nothing(start: Start, moment: int) ->
 def test_kill_9_leaves_nothing(start: Start, victim: str, moment: int) -> None:
     """SIGKILL of any process of the chain, at a random moment of its life: all are gone."""
     guarded = start("hold", "tree", "enter")
-    pid = await_true(f"{victim} exists", lambda: guarded.chain().get(victim) or guarded.ended())
+    pid = wait_for(f"{victim} exists", lambda: guarded.chain().get(victim) or guarded.ended())
     time.sleep(random.Random(f"{victim}{moment}").uniform(0.0, 0.15))
     os.kill(pid, signal.SIGKILL)
     expected = -signal.SIGKILL if victim == "guardian" else 4

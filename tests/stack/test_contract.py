@@ -22,6 +22,7 @@ from chaos.runner import launch
 from chaos.runner.resolve import Request, resolve
 from chaos.sandbox.command import guardian_argv
 from chaos.sandbox.probe import require
+from tests import waiting
 from tests.stack import contract
 
 CONTRACT = Path(contract.__file__)
@@ -70,6 +71,8 @@ def lived_in_containers(folder: Path, assets: Assets) -> RunDir:
     settings = prepare(plan, assets, print)
     settings.write(run)
     (run.path / CONTRACT.name).write_text(CONTRACT.read_text())
+    (run.path / "tests").mkdir()
+    (run.path / "tests" / "waiting.py").write_text(Path(waiting.__file__).read_text())
     with closing(engine.connect(settings.engine)) as client:
         pod = Pod(client, run.run_id, run.logs)
         try:

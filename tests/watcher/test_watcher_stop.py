@@ -9,8 +9,10 @@ from collections.abc import Callable
 
 import pytest
 import wire_stand_in as stand
-from watcher_lab import Lab, wait_for
+from watcher_lab import Lab
 from wire_stand_in import StandIn
+
+from tests.waiting import wait_for
 
 Ending = Callable[[Lab], int]
 ENDINGS: dict[str, Ending] = {
