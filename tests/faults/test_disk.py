@@ -26,7 +26,11 @@ from chaos.stack.base import Stack
 from tests.faults.disk_on_volume import SCENARIOS, make
 from tests.faults.disk_stack import VolumeStack
 
-NAMESPACE = ["unshare", "--user", "--map-root-user", "--mount"]
+# With the first process of its own process table all others end: a scenario leaves none behind.
+NAMESPACE = [
+    *("unshare", "--user", "--map-root-user", "--mount", "--pid"),
+    *("--fork", "--kill-child", "--mount-proc"),
+]
 
 
 @pytest.mark.stack
