@@ -28,7 +28,11 @@ from tests.stack import contract
 CONTRACT = Path(contract.__file__)
 _LIMIT_S = 240.0
 
-pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [
+    pytest.mark.stack,
+    pytest.mark.slow(seconds=90),
+    pytest.mark.timeout(400),
+]
 
 
 def written(folder: Path, backend: str) -> RunDir:
@@ -95,7 +99,12 @@ def lived_in_containers(folder: Path, assets: Assets) -> RunDir:
 
 @pytest.fixture(
     scope="module",
-    params=["local", pytest.param("docker", marks=pytest.mark.docker)],
+    params=[  # one worker lives each stack, for all its promises
+        pytest.param("local", marks=pytest.mark.xdist_group("contract-local")),
+        pytest.param(
+            "docker", marks=[pytest.mark.docker, pytest.mark.xdist_group("contract-docker")]
+        ),
+    ],
 )
 def kept(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, assets: Assets
