@@ -11,12 +11,13 @@ import uuid
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from chaos.assets import Assets, ensure
 from chaos.assets.progress import Plain
-from tests.order import in_order
+from tests.order import LongestFirst, in_order
 from tests.waiting import wait_for
 
 _MARK = "CHAOS_TEST_MARK"
@@ -32,6 +33,12 @@ _failed = pytest.StashKey[bool]()
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin the longest first."""
     items[:] = in_order(items)
+
+
+@pytest.hookimpl(optionalhook=True)  # without xdist there is nothing to distribute
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LongestFirst | None:
+    """Hand the tests out in that order, unless the command line asks for another way."""
+    return LongestFirst(config, log) if config.getvalue("dist") == "load" else None
 
 
 @pytest.hookimpl(wrapper=True)

@@ -27,9 +27,11 @@ pytestmark = [pytest.mark.stack, pytest.mark.slow]
 
 MOMENTS = 50
 KINDS = sorted(our_kinds())
-# Two of five at every change, kinds of all groups among them; the rest with the long tests.
+# At every change: each group of faults, before its strike (even) and after it (odd). The rest with
+# the long tests.
+EVERY_TIME = (0, 3, 4, 7, 10, 14, 15, 25, 35, 42, 47)
 MOMENTS_MARKED = [
-    number if number % 5 in (0, 3) else pytest.param(number, marks=pytest.mark.long)
+    number if number in EVERY_TIME else pytest.param(number, marks=pytest.mark.long)
     for number in range(MOMENTS)
 ]
 HOLD_S = 5.0

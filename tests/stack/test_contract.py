@@ -99,12 +99,7 @@ def lived_in_containers(folder: Path, assets: Assets) -> RunDir:
 
 @pytest.fixture(
     scope="module",
-    params=[  # one worker lives each stack, for all its promises
-        pytest.param("local", marks=pytest.mark.xdist_group("contract-local")),
-        pytest.param(
-            "docker", marks=[pytest.mark.docker, pytest.mark.xdist_group("contract-docker")]
-        ),
-    ],
+    params=["local", pytest.param("docker", marks=pytest.mark.docker)],
 )
 def kept(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, assets: Assets
