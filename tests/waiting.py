@@ -21,19 +21,26 @@ def wait_for(
     limit_s: float = LIMIT_S,
     *,
     pause_s: float = PAUSE_S,
+    not_yet: type[Exception] | tuple[type[Exception], ...] = (),
     seen: Callable[[], object] | None = None,
 ) -> _T:
-    """Return the first true value of `look`.
+    """Return the first true value of `look`; an exception of `not_yet` counts as a false one.
 
     At the limit the test fails and names `what` it waited for, the last value of `look`, and what
     `seen` says about the state of things.
     """
     deadline_s = time.monotonic() + limit_s
-    while not (found := look()):
+    while True:
+        last: object
+        try:
+            if found := look():
+                return found
+            last = found
+        except not_yet as error:
+            last = error
         if time.monotonic() >= deadline_s:
             details = "" if seen is None else f"\n{seen()}"
             raise AssertionError(
-                f"waited {limit_s:g} s for: {what}; the last value was {found!r}{details}"
+                f"waited {limit_s:g} s for: {what}; the last value was {last!r}{details}"
             )
         time.sleep(pause_s)
-    return found

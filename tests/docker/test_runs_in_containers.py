@@ -25,7 +25,7 @@ from tests.waiting import wait_for
 pytestmark = [
     pytest.mark.docker,
     pytest.mark.stack,
-    pytest.mark.slow,
+    pytest.mark.slow(seconds=90),
     pytest.mark.timeout(600),
     pytest.mark.usefixtures("docker_engine"),
 ]

@@ -49,7 +49,7 @@ def recovered(fault: Fault, stack: Stack) -> Evidence:
     """The proof of its recovery, undone twice over."""
     fault.recover(stack)
     fault.recover(stack)
-    return fault.recovered(stack, Deadline(10))
+    return fault.recovered(stack, Deadline(30))
 
 
 def fills_and_gives_back(stack: Stack) -> None:

@@ -73,7 +73,7 @@ def test_a_process_that_dies_proves_nothing_any_more(gpu: Path) -> None:
     fault.inject(STACK)
     fault.undo(record)  # by its mark, as after a crash of the harness
     assert fault._holder is not None
-    fault._holder.wait(10)
+    fault._holder.wait(30)
     assert not fault.effect(STACK, Deadline(1)).proven
     fault.recover(STACK)
 

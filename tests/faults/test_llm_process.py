@@ -33,6 +33,7 @@ from chaos.stack.base import Endpoint, Stack
 from chaos.stack.llm_service import LLMService
 from chaos.stack.process import LocalService
 from tests.llm.supervised import Supervisor
+from tests.waiting import wait_for
 
 LONG_S = 60.0  # a limit that a busy machine does not reach
 
@@ -215,9 +216,7 @@ def test_a_paused_server_is_let_go_by_the_record_alone(
     assert server is not None and set(server.states()) == {"T"}
     LLMPaused.undo(record)
     LLMPaused.undo(record)
-    limit = Deadline(LONG_S)
-    while "T" in server.states():
-        assert limit.wait(0.01)
+    wait_for("the server goes on", lambda: "T" not in server.states())
 
 
 @pytest.mark.parametrize("started_by", ["the Watcher", "the fault"])

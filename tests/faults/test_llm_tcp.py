@@ -34,6 +34,7 @@ from chaos.stack.proxies import proxy_argv
 from chaos.stack.toxiproxy import ProxyProblem, ToxiproxyClient
 from tests.faults.standins import HANG, server
 from tests.ports import free_ports
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.stack
 
@@ -93,13 +94,8 @@ def wires(binary: Path | None, upstream: Endpoint) -> Iterator[Wires]:
     )
     try:
         client = ToxiproxyClient(api)
-        deadline = Deadline(30)
-        while deadline.wait(0.02):
-            try:
-                client.create(listen, upstream)
-                break
-            except ProxyProblem:
-                continue
+        created = lambda: client.create(listen, upstream) or True  # noqa: E731
+        wait_for("the proxy starts", created, not_yet=ProxyProblem)
         yield Wires(listen, upstream, client)
     finally:
         process.kill()

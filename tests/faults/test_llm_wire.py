@@ -23,6 +23,7 @@ from chaos.stack.proxies import WireControl, WireProblem, wire_argv
 from tests.faults.standins import HANG, server
 from tests.llm.supervised import Supervisor
 from tests.ports import free_ports
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.stack
 
@@ -53,13 +54,7 @@ def wires(upstream: Endpoint, direct: Endpoint | None = None) -> Iterator[Stack]
     process = subprocess.Popen(wire_argv(listen, upstream, control))
     try:
         client = WireControl(control)
-        deadline = Deadline(30)
-        while True:
-            try:
-                client.stats()
-                break
-            except WireProblem:
-                assert deadline.wait(0.02), "the wire proxy did not start"
+        wait_for("the wire proxy starts", lambda: [client.stats()], not_yet=WireProblem)
         yield cast(Stack, Wires(listen, direct or upstream, client))
     finally:
         process.kill()

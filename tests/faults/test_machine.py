@@ -35,6 +35,7 @@ from chaos.record.target import Target
 from chaos.stack.base import Stack
 from chaos.stack.clock import WatcherClock, compiler
 from tests.faults.on_stack import TARGET
+from tests.waiting import wait_for
 
 # Stands for the Watcher: writes its ready file again and again, and says so when it cannot.
 PROGRAM = """
@@ -75,9 +76,7 @@ class Service:
                 stdin=subprocess.DEVNULL,
                 stderr=log,
             )
-        deadline = Deadline(30)
-        while not ready.exists():
-            assert deadline.wait(0.01), self.log.read_text()
+        wait_for("the program is ready", ready.exists, seen=self.log.read_text)
 
     def pid(self) -> int | None:
         alive = self.process is not None and self.process.poll() is None
@@ -243,13 +242,10 @@ def test_burners_end_with_whoever_started_them(tmp_path: Path) -> None:
     burner = Path(limits.__file__).with_name("burner.py")
     code = f"import subprocess, sys; subprocess.run([sys.executable, {str(burner)!r}, '0', '3', '60', {token!r}])"  # noqa: E501
     harness = subprocess.Popen([sys.executable, "-c", code, "harness"], stdout=subprocess.DEVNULL)
-    deadline = Deadline(30)
-    while len(_marked(token)) < 4:
-        assert deadline.wait(0.02)
+    wait_for("all burners", lambda: len(_marked(token)) >= 4)
     harness.send_signal(signal.SIGKILL)
     harness.wait()
-    while _marked(token):
-        assert deadline.wait(0.02)
+    wait_for("every burner has ended", lambda: not _marked(token))
 
 
 @pytest.mark.parametrize(

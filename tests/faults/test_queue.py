@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 
-from chaos.base.deadline import Deadline
 from chaos.faults.base import noop_twin
 from chaos.faults.queue import KINDS, shapes
 from chaos.faults.queue.base import QueueFault, ended_wrong
@@ -22,7 +21,8 @@ from chaos.faults.queue.folder import content_of, was_read
 from chaos.faults.queue.queue_bad_file import QueueZeroLength, reads_everything
 from chaos.faults.queue.queue_corruption import QueueCorruption
 from chaos.faults.queue.shapes import CORRUPT
-from tests.faults.queue_hand import LIMIT_S, Hand, effect, hand, made, recovered, stack
+from tests.faults.queue_hand import Hand, effect, hand, made, recovered, stack
+from tests.waiting import wait_for
 
 __all__ = ["hand"]  # a fixture
 
@@ -56,10 +56,7 @@ def test_who_reads_everything_is_told_by_its_rights() -> None:
     argv = ["setpriv", "--reuid=65534", "--clear-groups", "--inh-caps=-all", "sleep", "30"]
     with subprocess.Popen(argv) as nobody:
         try:
-            deadline = Deadline(LIMIT_S)
-            while reads_everything(nobody.pid) and deadline.wait(0.01):
-                pass
-            assert not reads_everything(nobody.pid)
+            wait_for("it has become nobody", lambda: not reads_everything(nobody.pid))
         finally:
             nobody.kill()
     assert reads_everything(os.getpid())

@@ -16,7 +16,7 @@ from tests.waiting import wait_for
 
 REPO = Path(__file__).resolve().parents[2]
 LIMIT_S = 550.0  # below the limit of a test, so that the output is shown
-GONE_LIMIT_S = 20.0
+GONE_LIMIT_S = 30.0
 
 # A soak C in about a minute: one fault, the same steps, criteria for the shorter length.
 BRIEF = {

@@ -13,9 +13,9 @@ from chaos.record.rundir import RunDir
 from tests.integration.command import ONE_FAULT, await_gone, chaos, finish, history, settings, start
 from tests.waiting import wait_for
 
-pytestmark = [pytest.mark.stack, pytest.mark.slow]
+pytestmark = [pytest.mark.stack, pytest.mark.slow(seconds=20)]
 
-END_LIMIT_S = 10.0  # from the signal to the end of the command
+END_LIMIT_S = 60.0  # what is left of the storm is longer, and no machine is so slow
 APPEAR_LIMIT_S = 60.0
 
 
@@ -50,7 +50,7 @@ def test_a_signal_ends_the_run_undone_and_judged(
         "run",
         "soak_c",
         *ONE_FAULT,
-        *settings(baseline_s=3, storm_s=60),
+        *settings(baseline_s=3, storm_s=120),
         start_new_session=True,
     )
     run = await_record(process, runs, moment)
@@ -71,7 +71,7 @@ def test_after_kill_nine_nothing_is_left_and_the_rest_can_be_judged(
     moment: str, tmp_path: Path
 ) -> None:
     runs = tmp_path / "runs"
-    process = start(runs, "run", "soak_c", *ONE_FAULT, *settings(baseline_s=3, storm_s=60))
+    process = start(runs, "run", "soak_c", *ONE_FAULT, *settings(baseline_s=3, storm_s=120))
     run = await_record(process, runs, moment)
     process.kill()
     finish(process, runs, END_LIMIT_S)
@@ -83,6 +83,7 @@ def test_after_kill_nine_nothing_is_left_and_the_rest_can_be_judged(
     assert cleaned.exit_code == 0, cleaned.text
 
 
+@pytest.mark.slow(seconds=50)
 def test_two_runs_go_on_side_by_side(tmp_path: Path) -> None:
     """The same ports, the same paths, at the same time: neither notices the other."""
     both: list[tuple[Path, subprocess.Popen[str]]] = []

@@ -12,9 +12,10 @@ import pytest
 from chaos.base.errors import ChaosError
 from chaos.cli.main import main
 from chaos.faults.ledger import Ledger, Open
-from chaos.record.owner import RUN_ID_VARIABLE, claim
+from chaos.record.owner import RUN_ID_VARIABLE, claim, processes_of
 from chaos.record.rundir import RunDir, create
 from chaos.runner.clean import clean
+from tests.waiting import wait_for
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
 
@@ -30,9 +31,11 @@ def test_marked_processes_end_and_foreign_ones_live(tmp_path: Path) -> None:
     ours = subprocess.Popen(SLEEP, env={**os.environ, RUN_ID_VARIABLE: run.run_id})
     foreign = subprocess.Popen(SLEEP, env={**os.environ, RUN_ID_VARIABLE: run.run_id + "x"})
     try:
+        # The kernel shows a new program's environment a moment after it has begun.
+        wait_for("ours shows its mark", lambda: processes_of(run.run_id))
         said: list[str] = []
         assert clean(None, tmp_path, said.append) == 0
-        ours.wait(5)  # (ended, and reaped by clean, which is its parent here)
+        ours.wait(30)  # (ended, and reaped by clean, which is its parent here)
         assert foreign.poll() is None
         assert any(str(ours.pid) in line for line in said)
     finally:

