@@ -23,7 +23,7 @@ from chaos.assets import Assets
 from chaos.base.errors import EnvironmentProblem
 from chaos.stack.docker import compose
 from chaos.stack.docker.images import Image
-from tests.docker.running import PYTHON, Running
+from tests.stack.docker.running import PYTHON, Running
 from tests.waiting import wait_for
 
 SERVICES = ("injector", "llm", "toxiproxy", "watcher")

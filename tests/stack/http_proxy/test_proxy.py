@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 from chaos.stack.http_proxy.proxy import CONNECTIONS_MAX
-from tests.http_proxy.client import ask, read_answer
-from tests.http_proxy.conftest import Wire
-from tests.http_proxy.upstream import COMPLETION, NOISE, Upstream, completion_bytes, events
 from tests.ports import free_ports
+from tests.stack.http_proxy.client import ask, read_answer
+from tests.stack.http_proxy.conftest import Wire
+from tests.stack.http_proxy.upstream import COMPLETION, NOISE, Upstream, completion_bytes, events
 from tests.waiting import wait_for
 
 GRAMMAR = json.dumps({"grammar": 'root ::= "{\\"verdict\\":\\"" ("promote" | "hold") "\\"}"'})

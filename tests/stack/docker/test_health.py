@@ -18,7 +18,7 @@ import pytest
 from docker.types import Healthcheck
 
 from chaos.stack.docker.images import Image
-from tests.docker.running import PYTHON, Running
+from tests.stack.docker.running import PYTHON, Running
 from tests.waiting import wait_for
 
 CONTROL = "http://127.0.0.1:8079"

@@ -18,8 +18,8 @@ from docker import DockerClient
 
 from chaos.record.rundir import RunDir
 from chaos.stack.docker import engine, objects
-from tests.docker.foreign import EVERYTHING, planted, present
 from tests.integration.command import chaos, finish, history, settings, start
+from tests.stack.docker.foreign import EVERYTHING, planted, present
 from tests.waiting import wait_for
 
 pytestmark = [

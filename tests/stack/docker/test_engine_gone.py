@@ -31,7 +31,7 @@ from chaos.runner.judge import judge
 from chaos.stack.docker import exec_stream, objects
 from chaos.stack.docker.exec_stream import ExecStream
 from chaos.stack.docker.pod import Pod
-from tests.docker.running import some_settings
+from tests.stack.docker.running import some_settings
 
 
 class Gone:

@@ -23,7 +23,7 @@ from chaos.runner.resolve import Request, resolve
 from chaos.stack.docker import compose
 from chaos.stack.docker.objects import RUN_LABEL, Unanswered
 from chaos.stack.proctree import await_gone
-from tests.docker.running import some_settings
+from tests.stack.docker.running import some_settings
 
 V2 = 'case "$*" in "compose version --short") echo v2.29.7;; *) exit 1;; esac'
 NO_PLUGIN = "echo \"docker: 'compose' is not a docker command.\" >&2; exit 1"

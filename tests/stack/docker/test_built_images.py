@@ -21,7 +21,7 @@ from chaos.assets import Assets
 from chaos.base.errors import EnvironmentProblem
 from chaos.stack.docker import building, context, images, wheels
 from chaos.stack.docker.images import Image
-from tests.docker.running import PYTHON, Running
+from tests.stack.docker.running import PYTHON, Running
 from tests.waiting import wait_for
 
 # What the engine itself puts into every container.

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from tests.http_proxy.upstream import Upstream, upstream
 from tests.ports import free_ports
+from tests.stack.http_proxy.upstream import Upstream, upstream
 from tests.waiting import wait_for
 
 LIMIT_S = 30.0

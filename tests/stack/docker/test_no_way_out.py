@@ -21,7 +21,7 @@ from docker import DockerClient
 from docker.models.containers import Container
 
 from chaos.stack.docker.images import Image
-from tests.docker.running import PYTHON
+from tests.stack.docker.running import PYTHON
 from tests.waiting import wait_for
 
 PORT = 8000
