@@ -35,7 +35,7 @@ NAMESPACE = [
 
 @pytest.mark.stack
 @pytest.mark.parametrize("scenario", sorted(SCENARIOS))
-def test_on_a_real_volume(tmp_path: Path, repo: Path, scenario: str) -> None:
+def test_disk_fault_on_a_real_volume(tmp_path: Path, repo: Path, scenario: str) -> None:
     """Each scenario of disk_on_volume.py; its docstring says what must hold."""
     done = subprocess.run(
         [*NAMESPACE, sys.executable, "-m", "tests.faults.disk_on_volume", str(tmp_path), scenario],
@@ -79,7 +79,7 @@ def test_read_only_is_not_for_containers(tmp_path: Path) -> None:
     assert "containers" in str(make(DiskReadonly).available(cast(Stack, inside)))
 
 
-def test_a_write_is_told_by_what_it_got(tmp_path: Path) -> None:
+def test_probe_write_reports_the_error_it_met(tmp_path: Path) -> None:
     done = write_and_sync(tmp_path / "probe", 100_000)
     assert done.ok and done.asked_bytes == 100_000
     assert write_and_sync(tmp_path / "nowhere" / "probe").outcome == "ENOENT"

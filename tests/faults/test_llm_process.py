@@ -118,7 +118,7 @@ def watcher(stack: SmallStack, path: str, *, after_s: float = 0.3) -> Iterator[N
         thread.join()
 
 
-def test_a_kill_is_proven_and_brought_back_by_somebody_else(
+def test_kill_is_proven_when_another_party_restarts_the_service(
     supervise: Callable[..., SmallStack],
 ) -> None:
     stack = supervise()
@@ -280,7 +280,7 @@ def test_a_deaf_server_is_proven_when_it_is_stopped_and_replaced_at_the_end(
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
-def test_a_twin_that_breaks_nothing_proves_nothing(
+def test_noop_twin_proves_no_effect(
     supervise: Callable[..., SmallStack], kind: type[Fault]
 ) -> None:
     """While servers are stopped and started as ever."""

@@ -143,7 +143,7 @@ def test_effect_and_recovery_are_proven(running: Bench, kind: type[Fault]) -> No
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_twin_that_breaks_nothing_proves_no_effect(running: Bench, kind: type[Fault]) -> None:
+def test_noop_twin_proves_no_effect(running: Bench, kind: type[Fault]) -> None:
     effect = broken(make(noop_twin(kind)), running, limit_s=1.5)
     assert not effect.proven, effect.measured
 
@@ -367,6 +367,6 @@ def test_a_later_process_of_the_same_number_is_not_touched() -> None:
     assert (found.states(), found.switches(), found.children()) == ("", 0, [])
 
 
-def test_a_process_that_nobody_has_reaped_is_gone() -> None:
+def test_zombie_counts_as_gone() -> None:
     with subprocess.Popen([sys.executable, "-S", "-c", "pass"]) as one:
         wait_for("it has ended", lambda: Identity.of(one.pid) is None)

@@ -117,7 +117,7 @@ def test_once_appends_the_next_draw_of_the_generator(workspace: Workspace) -> No
     }
 
 
-def test_count_injects_that_many(workspace: Workspace) -> None:
+def test_count_injects_exactly_that_many_draws(workspace: Workspace) -> None:
     """Invariant: N more draws, in order; in daemon mode it ends by itself after N."""
     assert workspace.run("--count", "3").returncode == 0
     assert workspace.run("--daemon", "--interval", "0.05", "--count", "4").returncode == 0
@@ -151,7 +151,9 @@ def test_kill_9_at_any_moment_neither_loses_nor_doubles_a_draw(workspace: Worksp
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_it_cleanly(workspace: Workspace, number: signal.Signals) -> None:
+def test_signal_ends_the_injector_with_exit_0_and_no_half_file(
+    workspace: Workspace, number: signal.Signals
+) -> None:
     """Invariant: exit 0, told in the log, nothing half-written left, lock free."""
     with workspace.daemon("--interval", "60") as process:
         wait_for("status file", (workspace.path / "injector_status.json").exists)

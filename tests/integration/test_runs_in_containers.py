@@ -45,7 +45,7 @@ def left_of(client: DockerClient, run: RunDir) -> list[str]:
     return objects.names(client, run.run_id)
 
 
-def test_soak_b(client: DockerClient, tmp_path: Path) -> None:
+def test_soak_b_passes_in_containers(client: DockerClient, tmp_path: Path) -> None:
     """Ten requests, exactly once, under a cut LLM; provenance names what ran; nothing is left."""
     done = chaos(
         tmp_path, "run", "soak_b", "--fault", "llm_timeout:count=1", "--seed", "2", *IN_CONTAINERS
@@ -60,7 +60,9 @@ def test_soak_b(client: DockerClient, tmp_path: Path) -> None:
     assert {path.owner() for path in run.path.rglob("*")} == {run.path.owner()}
 
 
-def test_soak_c_under_three_faults(client: DockerClient, tmp_path: Path) -> None:
+def test_soak_c_passes_in_containers_under_three_faults(
+    client: DockerClient, tmp_path: Path
+) -> None:
     """The autonomous loop with its LLM cut, its disk nearly full, its queue corrupted."""
     faults = ("llm_timeout:count=1,hold=20s", "disk_pressure:count=1", "queue_corruption:count=1")
     words = [word for fault in faults for word in ("--fault", fault)]

@@ -64,7 +64,7 @@ def start_parent(tmp_path: Path) -> tuple[subprocess.Popen[bytes], RunDir, Path]
     return subprocess.Popen(argv, start_new_session=True), item.run, noted
 
 
-def test_the_exit_code_comes_through(tmp_path: Path) -> None:
+def test_exit_code_of_the_child_is_passed_on(tmp_path: Path) -> None:
     item, _ = prepared(tmp_path, "quick")
     with Interrupts() as interrupts:
         assert run_child(item, interrupts, LIMIT_S) == 3

@@ -114,11 +114,11 @@ def kept(
     yield json.loads((run.path / "kept.json").read_text())
 
 
-def test_the_stack_comes_up_and_nothing_is_left_of_it(kept: dict[str, str]) -> None:
+def test_stack_comes_up_and_leaves_nothing_behind(kept: dict[str, str]) -> None:
     assert kept.get("up", "") == ""
     assert kept["down"] == ""
 
 
 @pytest.mark.parametrize("name", [one.__name__ for one in contract.PROMISES])
-def test_a_promise_is_kept(kept: dict[str, str], name: str) -> None:
+def test_backend_keeps_its_promise(kept: dict[str, str], name: str) -> None:
     assert kept.get(name, "not tried") == ""

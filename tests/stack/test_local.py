@@ -167,7 +167,7 @@ def test_what_a_fault_paused_does_not_stay(backend: Make, run_dir: RunDir) -> No
     assert_nothing_left(made, run_dir)
 
 
-def test_going_down_twice_or_never_up_is_nothing(backend: Make, run_dir: RunDir) -> None:
+def test_down_is_idempotent(backend: Make, run_dir: RunDir) -> None:
     """`down` may be called at any time."""
     assert_nothing_left(backend(), run_dir)
 

@@ -222,7 +222,7 @@ def test_a_command_past_its_limit_is_killed_with_its_children(tmp_path: Path) ->
     assert marked == []
 
 
-def test_a_command_that_leaves_a_child_with_its_output_does_not_hold_us(tmp_path: Path) -> None:
+def test_command_returns_although_its_child_keeps_stdout_open(tmp_path: Path) -> None:
     """A daemon that keeps stdout open is no reason to wait."""
     code = "import subprocess; print(subprocess.Popen(['sleep', '600']).pid)"
     where = Surroundings(tmp_path, dict(os.environ))

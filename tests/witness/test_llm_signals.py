@@ -105,7 +105,7 @@ def becomes(source: Source, state: str) -> None:
     until(source, lambda values: values.get("llm.health") == state)
 
 
-def test_loading_then_ok(server: StandIn) -> None:
+def test_llm_health_goes_from_loading_to_ok(server: StandIn) -> None:
     """503 is a server that loads, 200 one that is ready."""
     server.reply = LOADING
     health = LLMHealth(server.endpoint)
@@ -224,7 +224,7 @@ def test_gauges_are_asked_at_their_own_rate(server: StandIn) -> None:
     gauges.close()
 
 
-def test_gauges_of_nobody_are_absent() -> None:
+def test_gauges_are_absent_without_a_server() -> None:
     """A refused connection is a stated absence."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
