@@ -1,23 +1,96 @@
-"""Fixtures that every test may use: the repository, and the real parts that a run needs."""
+"""Fixtures that every test may use: the repository, a folder in memory, the real parts of a run."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sys
-import time
+import tempfile
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from chaos.assets import Assets, ensure
 from chaos.assets.progress import Plain
+from tests.order import LongestFirst, in_order
+from tests.waiting import wait_for
 
 _MARK = "CHAOS_TEST_MARK"
-_END_S = 5.0
+_END_S = 20.0  # for what takes milliseconds on a quiet machine
+_MEMORY = Path("/dev/shm")
+_ROOM_BYTES = 1 << 30
+# Their files must be seen by others: a sandbox covers /dev/shm, an engine lives outside.
+_ON_DISK = ("stack", "docker")
+_failed = pytest.StashKey[bool]()
+# What the interpreter reports when it starts a process.
+_STARTS = frozenset({"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.system"})
+_started: list[str] = []
+
+
+def _note_start(event: str, _arguments: object) -> None:
+    if event in _STARTS:
+        _started.append(event)
+
+
+sys.addaudithook(_note_start)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin the longest first."""
+    items[:] = in_order(items)
+
+
+@pytest.hookimpl(optionalhook=True)  # without xdist there is nothing to distribute
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LongestFirst | None:
+    """Hand the tests out in that order, unless the command line asks for another way."""
+    return LongestFirst(config, log) if config.getvalue("dist") == "load" else None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Remember a failure until the test's files are cleared away."""
+    report = yield
+    item.stash[_failed] = item.stash.get(_failed, False) or report.failed
+    return report
+
+
+@pytest.fixture(scope="session")
+def memory() -> Iterator[Path | None]:
+    """A folder in memory, or None where there is no room for one."""
+    if not _MEMORY.is_dir() or shutil.disk_usage(_MEMORY).free < _ROOM_BYTES:
+        yield None
+        return
+    folder = Path(tempfile.mkdtemp(prefix="chaos-tests-", dir=_MEMORY))
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def tmp_path(request: pytest.FixtureRequest, tmp_path: Path, memory: Path | None) -> Iterator[Path]:
+    """pytest's `tmp_path`, in memory: no test waits for a disk that others keep busy.
+
+    On disk are those of the tests whose sandbox or container must see it, and, for a look at
+    them, the files of a test that has failed.
+    """
+    if memory is None or any(request.node.get_closest_marker(mark) for mark in _ON_DISK):
+        yield tmp_path
+        return
+    folder = memory / tmp_path.name
+    folder.mkdir()
+    yield folder
+    if request.node.stash.get(_failed, False):
+        with suppress(OSError):  # no socket can be copied, and nothing of another user's
+            shutil.copytree(folder, tmp_path, symlinks=True, dirs_exist_ok=True)
+        request.node.add_report_section("teardown", "files", f"moved to {tmp_path}")
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
@@ -74,13 +147,18 @@ def nothing_left_running(
     """
     mark = uuid.uuid4().hex
     monkeypatch.setenv(_MARK, mark)
+    _started.clear()
     yield lambda: _marked(mark)
-    deadline = time.monotonic() + _END_S
-    while (left := _marked(mark)) and time.monotonic() < deadline:
-        time.sleep(0.05)  # processes end in their own time; the deadline decides
-    for pid in left:
-        os.kill(pid, signal.SIGKILL)
-    assert not left, f"left running: {list(left.values())}"
+    if not _started:
+        return  # a look at every process of the machine takes longer than most tests
+    try:
+        wait_for("every process of the test has ended", lambda: not _marked(mark), _END_S)
+    except AssertionError:
+        left = _marked(mark)
+        for pid in left:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        pytest.fail(f"left running: {list(left.values())}")
 
 
 def _marked(mark: str) -> dict[int, str]:

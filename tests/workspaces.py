@@ -7,13 +7,11 @@ import os
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from chaos.runner.resolve import read_target
 from chaos.stack.workspace import install
+from tests.waiting import wait_for
 
 REPO = Path(__file__).resolve().parents[1]
 IMAGES = REPO / "images"
@@ -39,15 +37,6 @@ def snapshot(root: Path) -> dict[str, tuple[int, int, int]]:
         for path in root.rglob("*")
         for s in [path.lstat()]
     }
-
-
-def wait_for(what: str, look: Callable[[], Any], limit_s: float = LIMIT_S) -> Any:
-    """The first true answer of `look`."""
-    deadline_s = time.monotonic() + limit_s
-    while not (found := look()):
-        assert time.monotonic() < deadline_s, f"not within {limit_s:g} s: {what}"
-        time.sleep(0.02)
-    return found
 
 
 class Daemon:

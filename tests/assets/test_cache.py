@@ -41,9 +41,9 @@ def test_only_one_holds_the_cache_and_the_other_waits_and_says_so(cache: Path) -
     thread = threading.Thread(target=second)
     with store.exclusive(lambda: None):
         thread.start()
-        assert waiting.wait(10)
+        assert waiting.wait(30)
         order.append("first")
-    thread.join(10)
+    thread.join(30)
     assert order == ["first", "second"]
 
 

@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from chaos.assets.setup import run_setup
 from chaos.base.errors import EnvironmentProblem
 from tests.assets.conftest import Shelf
 from tests.assets.standins import MODEL_BYTES, server_that_says
+from tests.waiting import wait_for
 
 # A test suite that was started in the background is deaf to SIGINT, and so are its children.
 ENSURE = """
@@ -207,10 +207,10 @@ def test_an_interrupted_download_leaves_no_half_model_and_no_process(
         assert asked.wait(30)
         process.send_signal(number)
         assert process.wait(20) != 0
-        deadline = time.monotonic() + 10
-        while (left := nothing_left_running()) and time.monotonic() < deadline:
-            time.sleep(0.05)
-        assert not left  # although the index still keeps pip waiting
+        # Although the index still keeps pip waiting.
+        wait_for(
+            "no process is left", lambda: not nothing_left_running(), seen=nothing_left_running
+        )
     finally:
         let_go.set()
         process.kill()

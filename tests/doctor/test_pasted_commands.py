@@ -32,7 +32,7 @@ def pasted(next_step: str, folder: Path) -> None:
     command = "rm " + next_step.partition("rm ")[2]
     for remark in (" (or --fix)", " (never removed by --fix)"):
         command = command.removesuffix(remark)
-    subprocess.run(["/bin/sh", "-c", command], cwd=folder, check=True, timeout=10)
+    subprocess.run(["/bin/sh", "-c", command], cwd=folder, check=True, timeout=60)
 
 
 @pytest.mark.parametrize("content", [str(DEAD), ""])

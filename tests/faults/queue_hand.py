@@ -19,7 +19,7 @@ from chaos.record.target import Target
 from chaos.stack.base import Stack
 
 REPO = Path(__file__).resolve().parents[2]
-FEW_S, LIMIT_S = 0.3, 10.0
+FEW_S, LIMIT_S = 0.3, 60.0
 
 
 class Hand:

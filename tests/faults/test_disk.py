@@ -26,12 +26,16 @@ from chaos.stack.base import Stack
 from tests.faults.disk_on_volume import SCENARIOS, make
 from tests.faults.disk_stack import VolumeStack
 
-NAMESPACE = ["unshare", "--user", "--map-root-user", "--mount"]
+# With the first process of its own process table all others end: a scenario leaves none behind.
+NAMESPACE = [
+    *("unshare", "--user", "--map-root-user", "--mount", "--pid"),
+    *("--fork", "--kill-child", "--mount-proc"),
+]
 
 
 @pytest.mark.stack
 @pytest.mark.parametrize("scenario", sorted(SCENARIOS))
-def test_on_a_real_volume(tmp_path: Path, repo: Path, scenario: str) -> None:
+def test_disk_fault_on_a_real_volume(tmp_path: Path, repo: Path, scenario: str) -> None:
     """Each scenario of disk_on_volume.py; its docstring says what must hold."""
     done = subprocess.run(
         [*NAMESPACE, sys.executable, "-m", "tests.faults.disk_on_volume", str(tmp_path), scenario],
@@ -75,7 +79,7 @@ def test_read_only_is_not_for_containers(tmp_path: Path) -> None:
     assert "containers" in str(make(DiskReadonly).available(cast(Stack, inside)))
 
 
-def test_a_write_is_told_by_what_it_got(tmp_path: Path) -> None:
+def test_probe_write_reports_the_error_it_met(tmp_path: Path) -> None:
     done = write_and_sync(tmp_path / "probe", 100_000)
     assert done.ok and done.asked_bytes == 100_000
     assert write_and_sync(tmp_path / "nowhere" / "probe").outcome == "ENOENT"

@@ -33,6 +33,7 @@ from chaos.stack.base import Endpoint, Stack
 from chaos.stack.llm_service import LLMService
 from chaos.stack.process import LocalService
 from tests.llm.supervised import Supervisor
+from tests.waiting import wait_for
 
 LONG_S = 60.0  # a limit that a busy machine does not reach
 
@@ -117,7 +118,7 @@ def watcher(stack: SmallStack, path: str, *, after_s: float = 0.3) -> Iterator[N
         thread.join()
 
 
-def test_a_kill_is_proven_and_brought_back_by_somebody_else(
+def test_kill_is_proven_when_another_party_restarts_the_service(
     supervise: Callable[..., SmallStack],
 ) -> None:
     stack = supervise()
@@ -215,9 +216,7 @@ def test_a_paused_server_is_let_go_by_the_record_alone(
     assert server is not None and set(server.states()) == {"T"}
     LLMPaused.undo(record)
     LLMPaused.undo(record)
-    limit = Deadline(LONG_S)
-    while "T" in server.states():
-        assert limit.wait(0.01)
+    wait_for("the server goes on", lambda: "T" not in server.states())
 
 
 @pytest.mark.parametrize("started_by", ["the Watcher", "the fault"])
@@ -281,7 +280,7 @@ def test_a_deaf_server_is_proven_when_it_is_stopped_and_replaced_at_the_end(
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
-def test_a_twin_that_breaks_nothing_proves_nothing(
+def test_noop_twin_proves_no_effect(
     supervise: Callable[..., SmallStack], kind: type[Fault]
 ) -> None:
     """While servers are stopped and started as ever."""

@@ -34,6 +34,7 @@ from chaos.stack.proxies import proxy_argv
 from chaos.stack.toxiproxy import ProxyProblem, ToxiproxyClient
 from tests.faults.standins import HANG, server
 from tests.ports import free_ports
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.stack
 
@@ -93,13 +94,8 @@ def wires(binary: Path | None, upstream: Endpoint) -> Iterator[Wires]:
     )
     try:
         client = ToxiproxyClient(api)
-        deadline = Deadline(30)
-        while deadline.wait(0.02):
-            try:
-                client.create(listen, upstream)
-                break
-            except ProxyProblem:
-                continue
+        created = lambda: client.create(listen, upstream) or True  # noqa: E731
+        wait_for("the proxy starts", created, not_yet=ProxyProblem)
         yield Wires(listen, upstream, client)
     finally:
         process.kill()
@@ -140,7 +136,7 @@ def test_a_kind_proves_itself_and_its_healing(healthy: Stack, kind: type[Fault])
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
-def test_a_twin_that_breaks_nothing_proves_nothing(healthy: Stack, kind: type[Fault]) -> None:
+def test_noop_twin_proves_no_effect(healthy: Stack, kind: type[Fault]) -> None:
     twin = quick(noop_twin(kind))
     twin.undo_record(healthy)
     twin.inject(healthy)
@@ -203,12 +199,12 @@ def test_a_trickle_of_any_size_is_proven(healthy: Stack, size: int) -> None:
     assert effect.measured["piece_bytes"] <= 1.5 * size
 
 
-def test_a_link_that_is_slower_by_far_less_is_not_the_fault(healthy: Stack) -> None:
+def test_slightly_slow_link_proves_no_latency_fault(healthy: Stack) -> None:
     healthy.proxy.add_toxic("someone", "latency", {"latency": 150})
     assert not make(LLMLatency, latency="1s").effect(healthy, Deadline(4)).proven
 
 
-def test_a_hold_shorter_than_a_look_proves_nothing(healthy: Stack) -> None:
+def test_hold_shorter_than_one_probe_proves_no_effect(healthy: Stack) -> None:
     hang = make(LLMTimeout)
     hang.inject(healthy)
     assert not hang.effect(healthy, Deadline(0.5)).proven

@@ -23,6 +23,7 @@ from chaos.stack.proxies import WireControl, WireProblem, wire_argv
 from tests.faults.standins import HANG, server
 from tests.llm.supervised import Supervisor
 from tests.ports import free_ports
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.stack
 
@@ -53,13 +54,7 @@ def wires(upstream: Endpoint, direct: Endpoint | None = None) -> Iterator[Stack]
     process = subprocess.Popen(wire_argv(listen, upstream, control))
     try:
         client = WireControl(control)
-        deadline = Deadline(30)
-        while True:
-            try:
-                client.stats()
-                break
-            except WireProblem:
-                assert deadline.wait(0.02), "the wire proxy did not start"
+        wait_for("the wire proxy starts", lambda: [client.stats()], not_yet=WireProblem)
         yield cast(Stack, Wires(listen, direct or upstream, client))
     finally:
         process.kill()
@@ -105,9 +100,7 @@ def test_effect_and_recovery_are_proven(
 
 
 @pytest.mark.parametrize(("kind", "raw"), VARIANTS, ids=IDS)
-def test_a_twin_that_breaks_nothing_proves_nothing(
-    stack: Stack, kind: type[Fault], raw: dict[str, Value]
-) -> None:
+def test_noop_twin_proves_no_effect(stack: Stack, kind: type[Fault], raw: dict[str, Value]) -> None:
     twin = make(noop_twin(kind), raw)
     twin.inject(stack)
     effect = twin.effect(stack, Deadline(3.5))
@@ -116,7 +109,7 @@ def test_a_twin_that_breaks_nothing_proves_nothing(
 
 
 @pytest.mark.parametrize("other", KINDS)
-def test_no_kind_takes_another_for_itself(stack: Stack, other: type[Fault]) -> None:
+def test_each_kind_recognises_only_its_own_effect(stack: Stack, other: type[Fault]) -> None:
     """Each is asked whether it shows in the answer that `other` gave."""
     make(other, {}).inject(stack)
     limits: dict[str, Any] = {"limit_s": 20.0, "silence_s": 2.0}

@@ -35,6 +35,7 @@ from chaos.record.target import Target
 from chaos.stack.base import Stack
 from chaos.stack.clock import WatcherClock, compiler
 from tests.faults.on_stack import TARGET
+from tests.waiting import wait_for
 
 # Stands for the Watcher: writes its ready file again and again, and says so when it cannot.
 PROGRAM = """
@@ -75,9 +76,7 @@ class Service:
                 stdin=subprocess.DEVNULL,
                 stderr=log,
             )
-        deadline = Deadline(30)
-        while not ready.exists():
-            assert deadline.wait(0.01), self.log.read_text()
+        wait_for("the program is ready", ready.exists, seen=self.log.read_text)
 
     def pid(self) -> int | None:
         alive = self.process is not None and self.process.poll() is None
@@ -139,7 +138,7 @@ def walk(one: Fault, place: Place, *, effect_s: float = 20.0) -> dict[str, Any]:
 @pytest.mark.parametrize(
     "kind", [WatcherMemoryLimit, WatcherFdLimit, WatcherCpuStarved, WatcherClockJump]
 )
-def test_it_is_proven_when_it_is_there_and_its_twin_is_not(
+def test_effect_is_proven_only_when_injected(
     kind: type[Fault], place: Place, tmp_path: Path
 ) -> None:
     reason = kind.available_here()
@@ -159,7 +158,7 @@ def test_without_a_watcher_the_reason_is_given(place: Place) -> None:
         assert "does not run" in str(fault(kind).available(cast(Stack, place)))
 
 
-def test_a_watcher_that_dies_of_it_is_started_again(place: Place) -> None:
+def test_watcher_killed_by_its_limit_is_started_again(place: Place) -> None:
     place.watcher.start()
     one, stack = fault(WatcherMemoryLimit), cast(Stack, place)
     one.undo_record(stack)
@@ -171,7 +170,7 @@ def test_a_watcher_that_dies_of_it_is_started_again(place: Place) -> None:
     assert recovered.proven and recovered.measured["watcher"] == "started anew"
 
 
-def test_limits_are_put_back_by_the_record_alone_and_on_nobody_else(place: Place) -> None:
+def test_undo_restores_limits_from_the_record_and_of_no_other_process(place: Place) -> None:
     place.watcher.start()
     pid = place.watcher.pid()
     assert pid is not None
@@ -200,7 +199,7 @@ def test_spare_descriptors_are_counted_below_the_limit(
     assert fault(WatcherFdLimit, spare=spare).low(cast(Stack, place), watcher) == limit
 
 
-def test_old_complaints_prove_nothing(place: Place) -> None:
+def test_log_lines_from_before_the_fault_prove_no_effect(place: Place) -> None:
     """The log spoke of descriptors before; the limit is in force, and the Watcher is content."""
     place.watcher.log.write_text("Too many open files\n")
     place.watcher.start()
@@ -211,13 +210,13 @@ def test_old_complaints_prove_nothing(place: Place) -> None:
     assert not seen.proven and seen.measured["soft_limit"] < seen.measured["soft_limit_before"]
 
 
-def test_no_limit_is_more_than_any() -> None:
+def test_unlimited_is_higher_than_every_limit() -> None:
     assert limits.is_lower(10, -1) and limits.is_lower(10, 11)
     assert not limits.is_lower(-1, 10) and not limits.is_lower(-1, -1)
 
 
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one processor only")
-def test_burners_are_ended_by_their_mark_and_nobody_else_is(place: Place) -> None:
+def test_undo_ends_only_the_burners_with_its_mark(place: Place) -> None:
     place.watcher.start()
     pid = place.watcher.pid()
     assert pid is not None
@@ -243,13 +242,10 @@ def test_burners_end_with_whoever_started_them(tmp_path: Path) -> None:
     burner = Path(limits.__file__).with_name("burner.py")
     code = f"import subprocess, sys; subprocess.run([sys.executable, {str(burner)!r}, '0', '3', '60', {token!r}])"  # noqa: E501
     harness = subprocess.Popen([sys.executable, "-c", code, "harness"], stdout=subprocess.DEVNULL)
-    deadline = Deadline(30)
-    while len(_marked(token)) < 4:
-        assert deadline.wait(0.02)
+    wait_for("all burners", lambda: len(_marked(token)) >= 4)
     harness.send_signal(signal.SIGKILL)
     harness.wait()
-    while _marked(token):
-        assert deadline.wait(0.02)
+    wait_for("every burner has ended", lambda: not _marked(token))
 
 
 @pytest.mark.parametrize(
@@ -284,7 +280,9 @@ def test_containers_have_no_clock_that_can_be_moved(place: Place) -> None:
     assert "--backend local" in told and "apt-get" not in told
 
 
-def test_stamps_that_are_no_clock_prove_nothing(place: Place, tmp_path: Path) -> None:
+def test_future_timestamps_of_a_stopped_watcher_prove_no_clock_jump(
+    place: Place, tmp_path: Path
+) -> None:
     """A stamp that is an hour ahead of its file anyway is no measure of a clock."""
     place.watcher.start()
     place.watcher.end()

@@ -36,6 +36,7 @@ from chaos.faults.registry import fault_kind
 from chaos.record.target import Target
 from chaos.stack.base import Stack
 from chaos.stack.process import LocalService, Surroundings
+from tests.waiting import wait_for
 
 REPO = Path(__file__).resolve().parents[2]
 DAEMON = Path(__file__).with_name("tiny_daemon.py")
@@ -142,7 +143,7 @@ def test_effect_and_recovery_are_proven(running: Bench, kind: type[Fault]) -> No
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_twin_that_breaks_nothing_proves_no_effect(running: Bench, kind: type[Fault]) -> None:
+def test_noop_twin_proves_no_effect(running: Bench, kind: type[Fault]) -> None:
     effect = broken(make(noop_twin(kind)), running, limit_s=1.5)
     assert not effect.proven, effect.measured
 
@@ -206,12 +207,12 @@ def working(bench: Bench, seconds: float) -> Identity:
         service.start()
     first = Identity.of(bench.service("watcher").pid())
     assert first is not None
-    deadline = Deadline(LIMIT_S)
-    while True:
-        for child in first.children():
-            if child.command() not in (b"", first.command()):
-                return child
-        assert deadline.wait(0.01), "no child"
+
+    def children() -> list[Identity]:
+        """Those that have begun their own program."""
+        return [one for one in first.children() if one.command() not in (b"", first.command())]
+
+    return wait_for("a child", children)[0]
 
 
 @pytest.mark.parametrize(("children", "left"), [("keep", 1), ("kill", 0)])
@@ -366,8 +367,6 @@ def test_a_later_process_of_the_same_number_is_not_touched() -> None:
     assert (found.states(), found.switches(), found.children()) == ("", 0, [])
 
 
-def test_a_process_that_nobody_has_reaped_is_gone() -> None:
+def test_zombie_counts_as_gone() -> None:
     with subprocess.Popen([sys.executable, "-S", "-c", "pass"]) as one:
-        deadline = Deadline(LIMIT_S)
-        while Identity.of(one.pid) is not None:
-            assert deadline.wait(0.01)
+        wait_for("it has ended", lambda: Identity.of(one.pid) is None)

@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 
-from chaos.base.deadline import Deadline
 from chaos.faults.base import noop_twin
 from chaos.faults.queue import KINDS, shapes
 from chaos.faults.queue.base import QueueFault, ended_wrong
@@ -22,7 +21,8 @@ from chaos.faults.queue.folder import content_of, was_read
 from chaos.faults.queue.queue_bad_file import QueueZeroLength, reads_everything
 from chaos.faults.queue.queue_corruption import QueueCorruption
 from chaos.faults.queue.shapes import CORRUPT
-from tests.faults.queue_hand import LIMIT_S, Hand, effect, hand, made, recovered, stack
+from tests.faults.queue_hand import Hand, effect, hand, made, recovered, stack
+from tests.waiting import wait_for
 
 __all__ = ["hand"]  # a fixture
 
@@ -52,14 +52,11 @@ def test_a_mode_binds_those_whom_it_binds(hand: Hand) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("setpriv"), reason="needs root, setpriv")
-def test_who_reads_everything_is_told_by_its_rights() -> None:
+def test_process_that_may_read_everything_is_told_by_its_rights() -> None:
     argv = ["setpriv", "--reuid=65534", "--clear-groups", "--inh-caps=-all", "sleep", "30"]
     with subprocess.Popen(argv) as nobody:
         try:
-            deadline = Deadline(LIMIT_S)
-            while reads_everything(nobody.pid) and deadline.wait(0.01):
-                pass
-            assert not reads_everything(nobody.pid)
+            wait_for("it has become nobody", lambda: not reads_everything(nobody.pid))
         finally:
             nobody.kill()
     assert reads_everything(os.getpid())
@@ -131,7 +128,7 @@ def test_a_bad_file_is_proven_met_and_recovered(hand: Hand) -> None:
     assert done.proven and done.measured["submitted_after"] == fault.name_of("after")
 
 
-def test_another_content_is_no_proof(hand: Hand) -> None:
+def test_file_with_other_content_proves_no_effect(hand: Hand) -> None:
     """A file of the right name with other bytes is not what was planted."""
     fault = made(QueueZeroLength, hand)
     hand.folder.put(fault.planted[0].name, b"{")
@@ -151,7 +148,7 @@ def test_a_bad_file_that_waits_or_is_worked_off_is_no_recovery(hand: Hand) -> No
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
-def test_a_twin_proves_nothing_and_has_nothing_to_recover_from(
+def test_noop_twin_proves_no_effect_and_recovers_at_once(
     kind: type[QueueFault], hand: Hand
 ) -> None:
     lock = {"pid": hand.pid(), "start_ticks": None}

@@ -4,13 +4,13 @@ counts as recovered. A hand takes the place of the Watcher (queue_hand.py).
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from typing import Any
 
 import pytest
 
-from chaos.base.deadline import Deadline
 from chaos.faults.base import Fault
 from chaos.faults.queue.folder import content_of
 from chaos.faults.queue.queue_duplicate import QueueDuplicateFile, QueueDuplicateId
@@ -23,6 +23,7 @@ from chaos.faults.queue.queue_torn_log import QueueTornLog
 from chaos.faults.queue.queue_torn_write import QueueTornWrite
 from chaos.faults.queue.queue_vanishing import QueueVanishing
 from tests.faults.queue_hand import LIMIT_S, Hand, effect, hand, made, recovered, stack
+from tests.waiting import wait_for
 
 __all__ = ["hand"]  # a fixture
 
@@ -35,10 +36,8 @@ def test_half_a_request_is_completed_after_it_was_read(hand: Hand) -> None:
     assert seen.proven and "path_taken" not in seen.measured
     assert seen.measured["bytes"] * 2 <= seen.measured["of"] + 1
     hand.read(name)
-    deadline = Deadline(LIMIT_S)
     path = hand.folder.submit / name
-    while content_of(path) != fault.planted[0].content and deadline.wait(0.01):
-        pass
+    wait_for("the whole content", lambda: content_of(path) == fault.planted[0].content)
     fault.recover(stack(hand))
     hand.work(name)
     hand.work(fault.name_of("after"))
@@ -95,13 +94,14 @@ def test_the_last_archived_request_comes_again(hand: Hand) -> None:
 def test_files_vanish_once_they_were_read(hand: Hand) -> None:
     fault = made(QueueVanishing, hand, reads=1, files=1000)
     fault.inject(stack(hand))
-    deadline = Deadline(LIMIT_S)
-    while not fault._vanished and deadline.wait(0.001):
+
+    def vanished() -> bool:
         for name in hand.folder.pending():
-            try:
+            with contextlib.suppress(FileNotFoundError):
                 hand.read(name)
-            except FileNotFoundError:
-                continue
+        return bool(fault._vanished)
+
+    wait_for("a file vanishes", vanished, pause_s=0.001)
     assert effect(fault, hand).proven
     fault.recover(stack(hand))
     assert hand.folder.pending() == [fault.name_of("after")]
@@ -213,9 +213,7 @@ def test_a_watcher_halted_in_the_middle_is_started_again(hand: Hand, code: int) 
     fault.inject(stack(hand))
     assert not effect(fault, hand).proven  # nothing is in work yet
     hand.move(name, "claimed")
-    deadline = Deadline(LIMIT_S)
-    while not flag.exists() and deadline.wait(0.01):
-        pass
+    wait_for("the halt flag", flag.exists)
     hand.code = code
     hand.kill()
     seen = effect(fault, hand)

@@ -12,6 +12,7 @@ from chaos.checks.verdict import Verdict, merged
 from chaos.gate.canary import MUST_FAIL, canary_plan, disappointment
 from chaos.plan.schedule import draw
 from tests.integration.command import chaos
+from tests.integration.test_planted import failed
 
 
 def verdict(**outcomes: Outcome) -> Verdict:
@@ -47,7 +48,7 @@ def test_anything_else_is_a_disappointment(
     assert word in disappointment(code, verdict(**outcomes))
 
 
-def test_no_verdict_is_a_disappointment() -> None:
+def test_canary_without_a_verdict_is_an_error() -> None:
     assert "without a verdict" in disappointment(4, None)
 
 
@@ -59,10 +60,12 @@ def test_the_plan_is_that_of_soak_c_but_for_the_program() -> None:
 
 
 @pytest.mark.stack
-@pytest.mark.slow
-def test_the_canary_is_caught(tmp_path: Path) -> None:
+@pytest.mark.slow(seconds=60)
+def test_canary_fails_by_hidden_fallbacks_and_nothing_else(tmp_path: Path) -> None:
     """A run that must fail, every time: if the gate passes it, this test fails."""
     done = chaos(tmp_path / "runs", "canary", "--seed", "7")
     assert done.exit_code == 0, done.text
     assert "canary: caught" in done.stdout
     assert done.verdict()["verdict"].lower() == "fail"
+    # Nothing else fails: every other finding of such a run would be a false alarm.
+    assert failed(done) == {"heuristic_fallbacks"}, done.text

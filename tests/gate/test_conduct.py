@@ -21,6 +21,7 @@ from chaos.record.rundir import RunDir
 from chaos.runner.child import Interrupts
 from chaos.runner.clean import clean
 from tests.gate.standin import Bench, Killed, ScriptedRunner
+from tests.waiting import wait_for
 
 STEPS = [
     "soak_b clean",
@@ -222,13 +223,13 @@ def test_a_process_that_a_run_left_is_ended_before_the_next_begins(bench: Bench)
         if what == "end" and step.name == STEPS[0]:
             env = {**os.environ, RUN_ID_VARIABLE: run.run_id}
             left.append((run, subprocess.Popen(["sleep", "60"], env=env)))
-            assert processes_of(run.run_id)
+            wait_for("the process shows its mark", lambda: processes_of(run.run_id))
         elif left:
             assert processes_of(left[0][0].run_id) == []
 
     assert bench.begin(ScriptedRunner(hook=hook)) == ExitCode.PASS
     assert len(left) == 1
-    left[0][1].wait(1)
+    left[0][1].wait(30)
     assert bench.state().steps[0].left == [f"process {left[0][1].pid}"]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import json
 import os
 import random
@@ -11,28 +12,23 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-IMAGES = Path(__file__).resolve().parents[2] / "images"
+REPO = Path(__file__).resolve().parents[2]
+IMAGES = REPO / "images"
 INJECTOR = IMAGES / "injector" / "synthetic_draw_injector.py"
 sys.path.insert(0, str(IMAGES / "watcher"))
 
 from prng_registry import java_lcg  # noqa: E402
 
+from tests.waiting import wait_for  # noqa: E402
+
 LIMIT_S = 30.0
-
-
-def until(condition: Callable[[], bool], what: str) -> None:
-    """Wait for evidence; fail when it does not come within the limit."""
-    deadline_s = time.monotonic() + LIMIT_S
-    while not condition():
-        assert time.monotonic() < deadline_s, f"waited {LIMIT_S} s for: {what}"
-        time.sleep(0.005)
 
 
 class Workspace:
@@ -121,7 +117,7 @@ def test_once_appends_the_next_draw_of_the_generator(workspace: Workspace) -> No
     }
 
 
-def test_count_injects_that_many(workspace: Workspace) -> None:
+def test_count_injects_exactly_that_many_draws(workspace: Workspace) -> None:
     """Invariant: N more draws, in order; in daemon mode it ends by itself after N."""
     assert workspace.run("--count", "3").returncode == 0
     assert workspace.run("--daemon", "--interval", "0.05", "--count", "4").returncode == 0
@@ -140,7 +136,7 @@ def test_kill_9_at_any_moment_neither_loses_nor_doubles_a_draw(workspace: Worksp
         part.unlink(missing_ok=True)
         ready = workspace.logged("injected")
         with workspace.daemon("--interval", "0.05") as process:
-            until(lambda seen=ready: workspace.logged("injected") > seen, "a draw")  # type: ignore[misc]
+            wait_for("a draw", lambda seen=ready: workspace.logged("injected") > seen)  # type: ignore[misc]
             if attempt % 2:
                 deadline_s = time.monotonic() + LIMIT_S
                 while not part.exists() and time.monotonic() < deadline_s:
@@ -155,10 +151,12 @@ def test_kill_9_at_any_moment_neither_loses_nor_doubles_a_draw(workspace: Worksp
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_it_cleanly(workspace: Workspace, number: signal.Signals) -> None:
+def test_signal_ends_the_injector_with_exit_0_and_no_half_file(
+    workspace: Workspace, number: signal.Signals
+) -> None:
     """Invariant: exit 0, told in the log, nothing half-written left, lock free."""
     with workspace.daemon("--interval", "60") as process:
-        until((workspace.path / "injector_status.json").exists, "status file")
+        wait_for("status file", (workspace.path / "injector_status.json").exists)
         process.send_signal(number)
         assert process.wait(LIMIT_S) == 0
     assert workspace.logged("stopped after 0 draws") == 1
@@ -169,7 +167,7 @@ def test_a_signal_ends_it_cleanly(workspace: Workspace, number: signal.Signals) 
 def test_a_second_injector_is_refused_and_harmless(workspace: Workspace) -> None:
     """Invariant: one at a time; the refusal names the other's pid; a killed one locks nobody."""
     with workspace.daemon("--interval", "60") as process:
-        until((workspace.path / "injector_status.json").exists, "status file")
+        wait_for("status file", (workspace.path / "injector_status.json").exists)
         second = workspace.run("--once")
         assert second.returncode == 2
         assert f"another injector is running here (pid {process.pid})" in second.stderr
@@ -216,63 +214,120 @@ def test_policies_are_obeyed_while_it_runs(workspace: Workspace) -> None:
     """Invariant: switched off it pauses, torn policies change nothing, switched on it goes on."""
     path = workspace.path / "watcher_policies.json"
     with workspace.daemon("--interval", "0.05"):
-        until(lambda: workspace.logged("injected") > 0, "a draw")
+        wait_for("a draw", lambda: workspace.logged("injected") > 0)
         workspace.policies(enabled=False)
-        until(lambda: workspace.logged("paused") == 1, "the pause")
+        wait_for("the pause", lambda: workspace.logged("paused") == 1)
         paused_at = len(workspace.draws())
         path.write_text("{")
-        until(lambda: workspace.logged("policies kept as they were") == 1, "the torn policies")
+        wait_for("the torn policies", lambda: workspace.logged("policies kept as they were") == 1)
         assert len(workspace.draws()) == paused_at
         workspace.policies(enabled=True)
-        until(lambda: len(workspace.draws()) > paused_at + 2, "draws again")
+        wait_for("draws again", lambda: len(workspace.draws()) > paused_at + 2)
     workspace.assert_exact()
 
 
 def test_a_history_that_cannot_be_read_is_waited_for(workspace: Workspace) -> None:
     """Invariant: one line in the log, no draw over a torn history, then all that were due."""
     with workspace.daemon("--interval", "0.05"):
-        until(lambda: workspace.logged("injected") > 0, "a draw")
+        wait_for("a draw", lambda: workspace.logged("injected") > 0)
         aside = workspace.path / "aside.json"
         workspace.history.replace(aside)
-        until(lambda: workspace.logged("waiting") >= 1, "the wait")
+        wait_for("the wait", lambda: workspace.logged("waiting") >= 1)
         workspace.history.write_text('{"draws": [{"val')
-        until(lambda: workspace.logged("is not JSON") >= 1, "the wait over the torn file")
+        wait_for("the wait over the torn file", lambda: workspace.logged("is not JSON") >= 1)
         assert workspace.history.read_text() == '{"draws": [{"val'
         aside.replace(workspace.history)
         count = workspace.logged("injected")
-        until(lambda: workspace.logged("injected") > count + 2, "draws again")
+        wait_for("draws again", lambda: workspace.logged("injected") > count + 2)
     assert workspace.logged("waiting") == 2
     workspace.assert_exact()
 
 
-def test_a_pause_is_made_up_for(workspace: Workspace) -> None:
-    """Invariant: the schedule is absolute; it comes level again after standing still, not ahead.
+class StandingClock:
+    """Stands for the clock, and for an injector that stands still once while it waits.
+
+    Nothing here takes time but a wait, and `draw_s` for each draw: what the disk would take.
+    """
+
+    def __init__(self, ends_after: int, draw_s: float) -> None:
+        self.now_s = 1000.0
+        self.draws_s: list[float] = []
+        self.ends_after, self.draw_s = ends_after, draw_s
+        self.stands_still_s = {3: 8.0}  # number of draws made -> for so long, once
+
+    def monotonic(self) -> float:
+        return self.now_s
+
+    def wait(self, seconds: float) -> bool:
+        """As `Event.wait`: whether to stop."""
+        still_s = self.stands_still_s.pop(len(self.draws_s), 0.0)
+        self.now_s += max(seconds, still_s)
+        return len(self.draws_s) >= self.ends_after
+
+    def draw(self) -> bool:
+        self.draws_s.append(self.now_s - 1000.0)
+        self.now_s += self.draw_s
+        return True
+
+
+@pytest.mark.parametrize("draw_s", [0.0, 0.3])
+def test_draws_due_during_a_standstill_are_made_up_and_the_schedule_stays(
+    draw_s: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Invariant: draw k is due at start + k * interval, whatever a draw or a standstill takes.
+
+    What is due is drawn without a pause; no draw is ahead of its time; then all are in time again.
+    """
+    spec = importlib.util.spec_from_file_location("injector_under_test", INJECTOR)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, spec.name, module)
+    spec.loader.exec_module(module)
+    clock = StandingClock(ends_after=25, draw_s=draw_s)
+    monkeypatch.setattr(module, "time", clock)
+    policy = module.Policy(allowed=True, reason="", interval_s=1.0, true_seed=1)
+    injector = module.Injector(1.0, policy, stop=clock)
+    monkeypatch.setattr(injector, "publish_status", lambda: None)
+    monkeypatch.setattr(injector, "_allowed", lambda: True)
+    monkeypatch.setattr(injector, "inject", clock.draw)
+    injector.run(None)
+
+    resumed_s = 3 + draw_s + 8  # the third draw, and the standstill that follows it
+    due = list(range(1, 26))
+    assert clock.draws_s[:3] == due[:3]
+    made_up = [resumed_s + number * draw_s for number in range(8)]
+    assert clock.draws_s[3:11] == pytest.approx(made_up)
+    assert all(moment >= number for moment, number in zip(clock.draws_s, due, strict=True))
+    assert clock.draws_s[17:] == pytest.approx(due[17:]), "level again, and not ahead"
+
+
+def test_draws_due_while_the_process_was_stopped_are_made_up(workspace: Workspace) -> None:
+    """Invariant: the same of the real process under SIGSTOP, judged by its counts.
 
     A schedule that drifts stays behind for ever by as many draws as were due in the pause.
     """
-    interval_s = 1.0  # a draw, which waits for the disk, takes 0.3 s on a machine that is busy
+    interval_s, missed = 0.5, 8
+    status_path = workspace.path / "injector_status.json"
     with workspace.daemon("--interval", str(interval_s)) as process:
-        until((workspace.path / "injector_status.json").exists, "status file")
-        status = json.loads((workspace.path / "injector_status.json").read_text())
+        wait_for("the status file", status_path.exists)
+        status = json.loads(status_path.read_text())
         began_s = datetime.fromisoformat(status["started_at"]).timestamp()
-        process.send_signal(signal.SIGSTOP)
-        time.sleep(8.0)
-        process.send_signal(signal.SIGCONT)
 
         def behind() -> float:
-            injected = workspace.logged("injected")
-            return (time.time() - began_s) / interval_s - injected
+            """So many draws are due and not injected."""
+            return (time.time() - began_s) / interval_s - workspace.logged("injected")
 
-        assert behind() > 6
-        until(lambda: behind() < 3, "the draws that were due")
-        assert behind() > -2
+        process.send_signal(signal.SIGSTOP)
+        wait_for("a pause in which draws are due", lambda: behind() > missed)
+        process.send_signal(signal.SIGCONT)
+        wait_for("the draws that were due", lambda: behind() < missed / 2, seen=behind)
     workspace.assert_exact()
 
 
 def test_status_says_what_is_known(workspace: Workspace) -> None:
     """Invariant: the status file has the contract's fields; --status works without a daemon."""
     with workspace.daemon("--interval", "0.05") as process:
-        until(lambda: workspace.logged("injected") > 1, "two draws")
+        wait_for("two draws", lambda: workspace.logged("injected") > 1)
         status = json.loads((workspace.path / "injector_status.json").read_text())
         assert set(status) == {"pid", "started_at", "interval_seconds", "injected"}
         assert (status["pid"], status["interval_seconds"]) == (process.pid, 0.05)
@@ -294,18 +349,13 @@ def test_usage_errors(workspace: Workspace, arguments: list[str]) -> None:
 
 FULL_DISK = """
 import json, pathlib, subprocess, sys, time
+from tests.waiting import wait_for
 injector, bootstrap, log_path = sys.argv[1:]
 log = open(log_path, "w")
-def until(condition, what):
-    end = time.monotonic() + 30
-    while not condition():
-        if time.monotonic() > end:
-            sys.exit("waited for: " + what)
-        time.sleep(0.01)
 said = lambda text: pathlib.Path(log_path).read_text().count(text)
 subprocess.run([sys.executable, bootstrap, "--draws", "200"], check=True)
 process = subprocess.Popen([sys.executable, injector, "--daemon", "--interval", "0.05"], stderr=log)
-until(lambda: said("injected") > 1, "draws")
+wait_for("draws", lambda: said("injected") > 1)
 filler = pathlib.Path("filler")
 with filler.open("wb", buffering=0) as stream:
     try:
@@ -313,14 +363,14 @@ with filler.open("wb", buffering=0) as stream:
             stream.write(bytes(1024))
     except OSError as error:
         print("full:", error.strerror)
-until(lambda: said("cannot write lottery_history.json: No space left"), "the full disk")
+wait_for("the full disk", lambda: said("cannot write lottery_history.json: No space left"))
 json.loads(pathlib.Path("lottery_history.json").read_text())
 before, waits = said("injected"), said("waiting")
 time.sleep(0.5)
 assert process.poll() is None and said("injected") == before, "drew on a full disk"
 assert said("waiting") == waits == 1, "one line, not a flood"
 filler.unlink()
-until(lambda: said("injected") > before + 10, "the draws that were due")
+wait_for("the draws that were due", lambda: said("injected") > before + 10)
 process.terminate()
 assert process.wait(30) == 0
 print(pathlib.Path("lottery_history.json").read_text())
@@ -354,7 +404,7 @@ def test_a_full_disk_delays_draws_and_loses_none(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         timeout=4 * LIMIT_S,
-        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+        env={**os.environ, "PYTHONPATH": str(REPO), "PYTHONDONTWRITEBYTECODE": "1"},
     )
     assert done.returncode == 0, done.stderr
     full, _, history = done.stdout.partition("\n{")

@@ -14,35 +14,31 @@ from pathlib import Path
 
 import pytest
 
-IMAGES = Path(__file__).resolve().parents[2] / "images"
+REPO = Path(__file__).resolve().parents[2]
+IMAGES = REPO / "images"
 INJECTOR = IMAGES / "injector" / "synthetic_draw_injector.py"
 BOOTSTRAP = IMAGES / "watcher" / "bootstrap_history.py"
 
 # Started in the workspace, which is a tmpfs in a mount namespace of its own.
 SCENARIO = """
 import json, os, pathlib, subprocess, sys, time
+from tests.waiting import wait_for
 injector, bootstrap, log_path, aside = sys.argv[1:]
 workspace, log = os.getcwd(), open(log_path, "w")
-def until(condition, what):
-    end = time.monotonic() + 30
-    while not condition():
-        if time.monotonic() > end:
-            sys.exit("waited for: " + what)
-        time.sleep(0.01)
 said = lambda text: pathlib.Path(log_path).read_text().count(text)
 history = lambda: json.loads(pathlib.Path(workspace, "lottery_history.json").read_text())["draws"]
 subprocess.run([sys.executable, bootstrap, "--draws", "200"], check=True)
 process = subprocess.Popen([sys.executable, injector, "--daemon", "--interval", "0.05"], stderr=log)
-until(lambda: said("injected") > 1, "draws")
+wait_for("draws", lambda: said("injected") > 1)
 for words in (["--bind", workspace, aside], ["-o", "remount,bind,ro", aside],
               ["--move", aside, workspace]):
     subprocess.run(["mount", *words], check=True)
-until(lambda: said("cannot write lottery_history.json: Read-only file system"), "the cover")
+wait_for("the cover", lambda: said("cannot write lottery_history.json: Read-only file system"))
 before = len(history())
 time.sleep(0.3)
 assert process.poll() is None and len(history()) == before, "drew on a read-only volume"
 subprocess.run(["umount", "--lazy", workspace], check=True)
-until(lambda: len(history()) > before + 5, "the draws that were due")
+wait_for("the draws that were due", lambda: len(history()) > before + 5)
 process.terminate()
 assert process.wait(30) == 0
 print(json.dumps([draw["value"] for draw in history()]))
@@ -70,7 +66,7 @@ def test_a_read_only_workspace_delays_draws_and_loses_none(tmp_path: Path) -> No
         capture_output=True,
         text=True,
         timeout=120,
-        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+        env={**os.environ, "PYTHONPATH": str(REPO), "PYTHONDONTWRITEBYTECODE": "1"},
         check=False,
     )
     assert done.returncode == 0, done.stderr

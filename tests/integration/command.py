@@ -10,10 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from chaos.record.owner import processes_of
 from chaos.record.rundir import RunDir
+from tests.waiting import wait_for
 
 REPO = Path(__file__).resolve().parents[2]
-LIMIT_S = 280.0
+LIMIT_S = 550.0  # below the limit of a test, so that the output is shown
+GONE_LIMIT_S = 30.0
 
 # A soak C in about a minute: one fault, the same steps, criteria for the shorter length.
 BRIEF = {
@@ -95,6 +98,16 @@ def finish(process: subprocess.Popen[str], runs: Path, limit_s: float = LIMIT_S)
 def chaos(runs: Path, *args: str, env: dict[str, str] | None = None) -> Done:
     """Run `chaos ARGS` to its end."""
     return finish(start(runs, *args, env=env), runs)
+
+
+def await_gone(run: RunDir, limit_s: float = GONE_LIMIT_S) -> None:
+    """Wait until no process of the run is left, by nobody's help."""
+    wait_for(
+        "every process of the run is gone",
+        lambda: not processes_of(run.run_id),
+        limit_s,
+        seen=lambda: [f"{one.pid} {one.status()}" for one in processes_of(run.run_id)],
+    )
 
 
 def history(run: RunDir) -> list[dict[str, Any]]:

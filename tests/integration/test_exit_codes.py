@@ -8,7 +8,7 @@ import pytest
 
 from tests.integration.command import chaos, history, settings
 
-pytestmark = [pytest.mark.stack, pytest.mark.slow]
+pytestmark = [pytest.mark.stack, pytest.mark.slow(seconds=30)]
 
 SHORT = {
     "baseline_s": 2,

@@ -8,7 +8,7 @@ import pytest
 
 from tests.integration.command import chaos, history
 
-pytestmark = [pytest.mark.stack, pytest.mark.slow]
+pytestmark = [pytest.mark.stack, pytest.mark.slow(seconds=180)]
 
 BACKLOG_MAX = 3
 

@@ -11,7 +11,7 @@ import pytest
 from tests.integration.command import Done, chaos, history
 from tests.integration.test_planted import failed, planted_target
 
-pytestmark = [pytest.mark.stack, pytest.mark.slow]
+pytestmark = [pytest.mark.stack, pytest.mark.slow(seconds=60)]
 
 FAULT = ("--fault", "llm_timeout", "--seed", "7")
 
@@ -41,6 +41,7 @@ def test_clean_watcher_works_off_the_ten_while_its_llm_is_cut(tmp_path: Path) ->
     assert "draws_ingested" not in {f["check"] for f in done.verdict()["findings"]}
 
 
+@pytest.mark.slow(seconds=110)
 def test_clean_watcher_works_off_the_ten_without_its_daemon(tmp_path: Path) -> None:
     done = chaos(tmp_path / "runs", "run", "soak_b", "--profile", "batch", *FAULT)
     passed(done)

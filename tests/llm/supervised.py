@@ -9,10 +9,10 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from tests.waiting import wait_for
 
 REPO = Path(__file__).resolve().parents[2]
 PROGRAM = REPO / "images" / "llm" / "supervisor.py"
@@ -24,15 +24,6 @@ def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port: int = probe.getsockname()[1]
         return port
-
-
-def await_true(what: str, look: Callable[[], Any], limit_s: float = LIMIT_S) -> Any:
-    """The first true answer of `look`."""
-    deadline_s = time.monotonic() + limit_s
-    while not (found := look()):
-        assert time.monotonic() < deadline_s, f"not within {limit_s:g} s: {what}"
-        time.sleep(0.01)
-    return found
 
 
 def exists(pid: int) -> bool:
@@ -68,7 +59,7 @@ class Supervisor:
             env={**os.environ, "STANDIN": standin or ""},
             stdout=subprocess.DEVNULL,
         )
-        await_true("the control API answers", self.answers)
+        wait_for("the control API answers", self.answers)
 
     def answers(self) -> bool:
         assert self.process.poll() is None, "the supervisor ended"
@@ -95,7 +86,7 @@ class Supervisor:
         return self.ask("GET", "/status")
 
     def await_healthy(self) -> dict[str, Any]:
-        status: dict[str, Any] = await_true(
+        status: dict[str, Any] = wait_for(
             "the server is healthy", lambda: (s := self.status())["healthy"] and s
         )
         return status

@@ -15,7 +15,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests.llm.supervised import PROGRAM, Supervisor, await_true, exists
+from tests.llm.supervised import PROGRAM, Supervisor, exists
+from tests.waiting import wait_for
 
 Supervise = Callable[..., Supervisor]
 
@@ -66,7 +67,7 @@ def test_a_server_that_dies_is_noticed_and_stays_down(
     pid = supervisor.await_healthy()["pid"]
     os.kill(pid, signal.SIGKILL)
     crashed = ["start", "ready", "crashed"]
-    await_true("the crash is recorded", lambda: supervisor.events() == crashed)
+    wait_for("the crash is recorded", lambda: supervisor.events() == crashed)
     assert supervisor.status()["state"] == "stopped"
     assert supervisor.ask("POST", "/start")["generation"] == 2
 
@@ -74,7 +75,7 @@ def test_a_server_that_dies_is_noticed_and_stays_down(
 def test_a_server_that_cannot_start_is_a_crash(supervise: Supervise, standin_model: Path) -> None:
     """Its reason is in the log."""
     supervisor = supervise(standin_model, "--autostart", standin="crash")
-    await_true("the crash is noticed", lambda: supervisor.events() == ["start", "crashed"])
+    wait_for("the crash is noticed", lambda: supervisor.events() == ["start", "crashed"])
     assert "cannot load the model" in supervisor.log.read_text()
 
 
@@ -111,7 +112,7 @@ def test_the_server_never_outlives_its_supervisor(
     supervisor = supervise(standin_model, "--autostart", standin="ignore-term")
     pid = supervisor.await_healthy()["pid"]
     supervisor.process.kill()
-    await_true("the server is gone", lambda: not exists(pid), 10.0)
+    wait_for("the server is gone", lambda: not exists(pid))
 
 
 def test_the_log_is_bounded(supervise: Supervise, standin_model: Path) -> None:
@@ -119,7 +120,7 @@ def test_the_log_is_bounded(supervise: Supervise, standin_model: Path) -> None:
     supervisor = supervise(standin_model, "--autostart", "--log-max-bytes=100000", standin="chatty")
     supervisor.await_healthy()
     rotated = supervisor.log.with_name("llm.log.1")
-    await_true("the log was rotated", rotated.exists)
+    wait_for("the log was rotated", rotated.exists)
     supervisor.end()
     assert 0 < rotated.stat().st_size <= 100_000
     assert supervisor.log.stat().st_size <= 100_000
@@ -177,7 +178,7 @@ def test_a_slow_load_says_503_for_so_long_and_then_works(
             link.close()
         return answer.status if answer.status != 503 or b"Loading model" in text else None
 
-    await_true("503 while loading", lambda: said("GET") == 503)
+    wait_for("503 while loading", lambda: said("GET") == 503)
     assert said("POST") in (503, 200, None)
     assert supervisor.status()["state"] == "running"
     assert supervisor.ask("POST", "/start")["pid"] == pid  # no second one

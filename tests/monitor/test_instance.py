@@ -12,7 +12,7 @@ import pytest
 
 from chaos.monitor.instance import FixedProcess, OwnFile, start_ticks
 from chaos.record.target import Instance
-from tests.workspaces import wait_for
+from tests.waiting import wait_for
 
 BY_TICKS = Instance(pid_file="watcher.lock", start_ticks="start_ticks")
 BY_FOLDER = Instance(pid_file="watcher.lock")

@@ -29,7 +29,8 @@ from chaos.runner.resolve import read_target
 from chaos.stack.base import Endpoint
 from chaos.witness.base import SourceBase, Values
 from chaos.witness.build import build_sources
-from tests.workspaces import REPO, Daemon, free_port, fresh, wait_for
+from tests.waiting import wait_for
+from tests.workspaces import REPO, Daemon, free_port, fresh
 
 # The plan's eight signals; GPU memory has a stated absence where there is no GPU.
 EIGHT = {
@@ -157,7 +158,7 @@ def test_a_killed_watcher_raises_an_alert_and_its_next_start_is_found(
     assert second == daemon.process.pid != first
     wait_for("the alert is over", lambda: lines.all("alert")[-1]["state"] == "cleared")
     monitor.send_signal(signal.SIGINT)
-    monitor.wait(20)
+    monitor.wait(60)
     assert monitor.returncode == ExitCode.GUARDRAIL
     assert lines.all("end")[0]["alerts"] == 1
 
@@ -173,7 +174,7 @@ def test_a_traceback_in_the_log_raises_an_alert_but_old_ones_do_not(
     assert not lines.all("alert")
     with log.open("a") as stream:
         stream.write("Traceback (most recent call last):\n")
-    assert monitor.wait(20) == ExitCode.GUARDRAIL
+    assert monitor.wait(60) == ExitCode.GUARDRAIL
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -183,7 +184,7 @@ def test_ctrl_c_is_the_normal_end(
     monitor, lines = watched()
     wait_for("a sample", lambda: lines.all("sample"))
     monitor.send_signal(number)
-    _, err = monitor.communicate(timeout=20)
+    _, err = monitor.communicate(timeout=60)
     assert monitor.returncode == ExitCode.PASS and err == ""
     assert lines.all("end")[0]["samples"] == len(lines.all("sample"))
 
@@ -222,7 +223,7 @@ def test_a_live_table_on_a_terminal_ends_with_ctrl_c(daemon: Daemon) -> None:
         monitor.send_signal(signal.SIGINT)
         while b"alerts raised: 0" not in seen:
             seen += os.read(ours, 65536)
-        assert monitor.wait(20) == ExitCode.PASS
+        assert monitor.wait(60) == ExitCode.PASS
         assert b"\x1b[" in seen and b"Traceback" not in seen
     finally:
         monitor.kill()
@@ -235,7 +236,7 @@ def test_a_reader_that_goes_away_is_no_error(daemon: Daemon) -> None:
     assert monitor.stdout is not None
     monitor.stdout.readline()
     monitor.stdout.close()
-    assert monitor.wait(20) == ExitCode.PASS
+    assert monitor.wait(60) == ExitCode.PASS
     assert monitor.stderr is not None and monitor.stderr.read() == ""
     monitor.stderr.close()
 

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,7 @@ from chaos.record.rundir import RunDir, create
 from chaos.runner import child
 from chaos.runner.child import Interrupts, run_child
 from chaos.runner.launch import Prepared
+from tests.waiting import wait_for
 
 LIMIT_S = 20.0
 
@@ -58,20 +58,13 @@ def prepared(tmp_path: Path, kind: str) -> tuple[Prepared, Path]:
     return Prepared(run, argv, dict(os.environ)), noted
 
 
-def await_file(path: Path) -> None:
-    deadline_s = time.monotonic() + LIMIT_S
-    while not path.exists():
-        assert time.monotonic() < deadline_s, f"{path} never appeared"
-        time.sleep(0.01)
-
-
 def start_parent(tmp_path: Path) -> tuple[subprocess.Popen[bytes], RunDir, Path]:
     item, noted = prepared(tmp_path, "waiting")
     argv = [sys.executable, "-c", PARENT, str(item.run.path), *item.argv]
     return subprocess.Popen(argv, start_new_session=True), item.run, noted
 
 
-def test_the_exit_code_comes_through(tmp_path: Path) -> None:
+def test_exit_code_of_the_child_is_passed_on(tmp_path: Path) -> None:
     item, _ = prepared(tmp_path, "quick")
     with Interrupts() as interrupts:
         assert run_child(item, interrupts, LIMIT_S) == 3
@@ -85,7 +78,7 @@ def test_a_signal_reaches_the_child_exactly_once(
 ) -> None:
     """Also Ctrl-C, which a terminal sends to the whole foreground group."""
     parent, run, noted = start_parent(tmp_path)
-    await_file(noted)
+    wait_for("the guardian takes signals", noted.exists)
     assert is_alive(run)
     if to_group:
         os.killpg(parent.pid, number)
@@ -97,13 +90,10 @@ def test_a_signal_reaches_the_child_exactly_once(
 
 def test_the_child_is_asked_to_end_when_its_parent_is_killed(tmp_path: Path) -> None:
     parent, run, noted = start_parent(tmp_path)
-    await_file(noted)
+    wait_for("the guardian takes signals", noted.exists)
     parent.kill()
     parent.wait(LIMIT_S)
-    deadline_s = time.monotonic() + LIMIT_S
-    while is_alive(run) and time.monotonic() < deadline_s:
-        time.sleep(0.01)
-    assert not is_alive(run)
+    wait_for("the run has ended", lambda: not is_alive(run))
     assert noted.read_text().split() == [str(int(signal.SIGTERM))]
 
 

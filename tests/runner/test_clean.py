@@ -12,9 +12,10 @@ import pytest
 from chaos.base.errors import ChaosError
 from chaos.cli.main import main
 from chaos.faults.ledger import Ledger, Open
-from chaos.record.owner import RUN_ID_VARIABLE, claim
+from chaos.record.owner import RUN_ID_VARIABLE, claim, processes_of
 from chaos.record.rundir import RunDir, create
 from chaos.runner.clean import clean
+from tests.waiting import wait_for
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
 
@@ -25,14 +26,16 @@ def made(root: Path) -> RunDir:
     return run
 
 
-def test_marked_processes_end_and_foreign_ones_live(tmp_path: Path) -> None:
+def test_clean_ends_only_processes_with_the_runs_mark(tmp_path: Path) -> None:
     run = made(tmp_path)
     ours = subprocess.Popen(SLEEP, env={**os.environ, RUN_ID_VARIABLE: run.run_id})
     foreign = subprocess.Popen(SLEEP, env={**os.environ, RUN_ID_VARIABLE: run.run_id + "x"})
     try:
+        # The kernel shows a new program's environment a moment after it has begun.
+        wait_for("ours shows its mark", lambda: processes_of(run.run_id))
         said: list[str] = []
         assert clean(None, tmp_path, said.append) == 0
-        ours.wait(5)  # (ended, and reaped by clean, which is its parent here)
+        ours.wait(30)  # (ended, and reaped by clean, which is its parent here)
         assert foreign.poll() is None
         assert any(str(ours.pid) in line for line in said)
     finally:
@@ -41,7 +44,7 @@ def test_marked_processes_end_and_foreign_ones_live(tmp_path: Path) -> None:
             process.wait()
 
 
-def test_a_living_run_is_left_alone(tmp_path: Path) -> None:
+def test_clean_leaves_a_living_run_alone(tmp_path: Path) -> None:
     run = made(tmp_path)
     claim(run)  # this very process
     Ledger(run.ledger).open(Open("f001", "llm_timeout", "stack", {}))
@@ -101,7 +104,7 @@ def test_a_folder_of_runs_that_is_not_there_is_no_clean_one(
     assert "there are no runs under runs" in capsys.readouterr().out
 
 
-def test_a_run_that_has_lost_its_config_is_cleaned(tmp_path: Path) -> None:
+def test_clean_works_without_the_runs_config(tmp_path: Path) -> None:
     for reference in (None, "by name"):
         run = made(tmp_path)
         run.config.unlink()
@@ -151,7 +154,7 @@ def test_a_ledger_that_cannot_be_read_is_said_and_stops_nothing(
         b"[" * 100_000,
     ],
 )
-def test_a_run_of_which_nobody_knows_who_runs_it_is_left_alone_and_said(
+def test_clean_reports_and_keeps_a_run_with_an_unreadable_owner(
     tmp_path: Path, content: bytes
 ) -> None:
     unknown, whole = sorted((made(tmp_path), made(tmp_path)), key=lambda run: run.path)

@@ -4,25 +4,16 @@ from __future__ import annotations
 
 import json
 import subprocess
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from chaos.sandbox.guardian import marked_pids
+from tests.waiting import wait_for
 
 INSIDE = Path(__file__).with_name("inside.py")
 LIMIT_S = 30.0
-
-
-def await_true(what: str, look: Callable[[], Any], limit_s: float = LIMIT_S) -> Any:
-    """The first true answer of `look`."""
-    deadline_s = time.monotonic() + limit_s
-    while not (found := look()):
-        assert time.monotonic() < deadline_s, f"not within {limit_s:g} s: {what}"
-        time.sleep(0.005)
-    return found
 
 
 def children(pid: int) -> list[int]:
@@ -45,7 +36,7 @@ class Guarded:
     def ready(self) -> dict[str, Any]:
         """What the inner program reported once it was set up."""
         path = self.folder / "ready"
-        await_true("the inner program is ready", lambda: path.exists() or self.ended())
+        wait_for("the inner program is ready", lambda: path.exists() or self.ended())
         assert path.exists(), self.output()
         loaded: dict[str, Any] = json.loads(path.read_text())
         return loaded
@@ -75,7 +66,7 @@ class Guarded:
 
     def await_nothing_left(self) -> None:
         """No process carries the run's mark; the guardian itself never did."""
-        await_true("every process is gone", lambda: not marked_pids(self.run_id), 10.0)
+        wait_for("every process is gone", lambda: not marked_pids(self.run_id))
 
 
 Start = Callable[..., Guarded]

@@ -42,13 +42,13 @@ def check_inside(guarded: Guarded, folder: Path) -> None:
     assert not Path("/tmp/filler").exists()
 
 
-def test_inside_as_the_present_user(start: Start, shared: Path) -> None:
+def test_sandbox_of_the_present_user_is_isolated(start: Start, shared: Path) -> None:
     """Loopback works, /tmp is limited, the process table is private, the kept path is there."""
     check_inside(start("enter", "port", "fill", folder=shared), shared)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="the test above covers the ordinary user")
-def test_inside_as_an_ordinary_user(start: Start, shared: Path) -> None:
+def test_sandbox_of_an_ordinary_user_is_isolated(start: Start, shared: Path) -> None:
     """The same without any privilege, by a user namespace."""
     drop = ("setpriv", f"--reuid={_NOBODY}", f"--regid={_NOBODY}", "--clear-groups", "--")
     python = "/usr/bin/python3"  # the one that runs the tests may lie in root's home
@@ -82,6 +82,7 @@ def test_an_ordinary_users_sandbox_dies_with_its_guardian(
         "chaos/__init__.py",
         "chaos/base/errors.py",
         "chaos/base/exitcode.py",
+        "chaos/base/shipped.py",
         "tests/sandbox/inside.py",
     ):
         to = copy / name

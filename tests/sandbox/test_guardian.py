@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from chaos.sandbox.guardian import Options
-from tests.sandbox.guarded import INSIDE, Start, await_true
+from tests.sandbox.guarded import INSIDE, Start
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.stack
 
@@ -28,7 +29,9 @@ def test_the_inner_exit_code_is_passed_through(start: Start, mode: str, code: in
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_claimed_verdict_must_exist(start: Start, tmp_path: Path, mode: str) -> None:
+def test_verdict_exit_code_without_a_verdict_file_is_invalid(
+    start: Start, tmp_path: Path, mode: str
+) -> None:
     """Exit 1 without a verdict (an uncaught exception, say) is a crash, not a failed product."""
     judged = tmp_path / "judged"
     guarded = start(
@@ -48,7 +51,7 @@ def test_a_product_failure_found_after_a_crash_is_kept(start: Start, tmp_path: P
     assert guarded.exit_code() == 1
 
 
-def test_an_existing_verdict_is_trusted(start: Start, tmp_path: Path) -> None:
+def test_verdict_exit_code_with_a_verdict_file_is_kept(start: Start, tmp_path: Path) -> None:
     """Exit 1 with a verdict is the verdict."""
     (tmp_path / "verdict.json").write_text("{}")
     judge = [sys.executable, "-c", "raise SystemExit(99)"]
@@ -66,7 +69,9 @@ def test_a_judge_that_cannot_start_is_invalid(start: Start, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-def test_signals_reach_the_run(start: Start, mode: str, signum: signal.Signals) -> None:
+def test_signal_to_the_guardian_reaches_the_run_once(
+    start: Start, mode: str, signum: signal.Signals
+) -> None:
     """The run ends in its own way and decides the exit code."""
     guarded = start("hold", "tree", mode=mode)
     guarded.ready()
@@ -114,7 +119,7 @@ def test_a_signal_at_the_very_start_leaves_nothing(start: Start, moment: int) ->
 def test_kill_9_leaves_nothing(start: Start, victim: str, moment: int) -> None:
     """SIGKILL of any process of the chain, at a random moment of its life: all are gone."""
     guarded = start("hold", "tree", "enter")
-    pid = await_true(f"{victim} exists", lambda: guarded.chain().get(victim) or guarded.ended())
+    pid = wait_for(f"{victim} exists", lambda: guarded.chain().get(victim) or guarded.ended())
     time.sleep(random.Random(f"{victim}{moment}").uniform(0.0, 0.15))
     os.kill(pid, signal.SIGKILL)
     expected = -signal.SIGKILL if victim == "guardian" else 4
@@ -141,7 +146,7 @@ def test_what_a_plain_run_leaves_is_ended_and_said(start: Start) -> None:
     guarded.await_nothing_left()
 
 
-def test_the_guardian_is_slim(start: Start) -> None:
+def test_guardian_stays_below_8_mb(start: Start) -> None:
     """It stays for hours beside the run: no library of the harness may slip in."""
     guarded = start("hold")
     guarded.ready()

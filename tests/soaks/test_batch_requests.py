@@ -6,7 +6,6 @@ The commands are real processes; they stand for the Watcher's `--process-request
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -16,6 +15,7 @@ from chaos.base.deadline import Deadline
 from chaos.soaks.batch_requests import BatchRequests
 from chaos.stack.process import LocalService, Surroundings
 from tests.soaks.ground import ClockedHistory, Ground, OneService
+from tests.waiting import wait_for
 
 ARCHIVES_FOUR = "cd watcher_requests; for f in $(ls *.json | head -4); do mv $f archive/; done"
 LIMIT_S = 10.0
@@ -45,11 +45,15 @@ def begin(ground: Ground) -> Iterator[Begin]:
 
 
 def until(workload: BatchRequests, over: Callable[[], bool]) -> None:
-    end_s = time.monotonic() + LIMIT_S
-    while not over():
-        assert time.monotonic() < end_s, "never came"
+    """Tick the workload until `over`."""
+
+    def look() -> bool:
+        if over():
+            return True
         workload.tick()
-        time.sleep(0.01)  # between two looks; the deadline above decides
+        return False
+
+    wait_for("the workload has come so far", look)
 
 
 def test_commands_follow_each_other_until_the_queue_is_empty(begin: Begin, ground: Ground) -> None:

@@ -22,12 +22,17 @@ from chaos.runner import launch
 from chaos.runner.resolve import Request, resolve
 from chaos.sandbox.command import guardian_argv
 from chaos.sandbox.probe import require
+from tests import waiting
 from tests.stack import contract
 
 CONTRACT = Path(contract.__file__)
 _LIMIT_S = 240.0
 
-pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [
+    pytest.mark.stack,
+    pytest.mark.slow(seconds=90),
+    pytest.mark.timeout(400),
+]
 
 
 def written(folder: Path, backend: str) -> RunDir:
@@ -70,6 +75,8 @@ def lived_in_containers(folder: Path, assets: Assets) -> RunDir:
     settings = prepare(plan, assets, print)
     settings.write(run)
     (run.path / CONTRACT.name).write_text(CONTRACT.read_text())
+    (run.path / "tests").mkdir()
+    (run.path / "tests" / "waiting.py").write_text(Path(waiting.__file__).read_text())
     with closing(engine.connect(settings.engine)) as client:
         pod = Pod(client, run.run_id, run.logs)
         try:
@@ -107,11 +114,11 @@ def kept(
     yield json.loads((run.path / "kept.json").read_text())
 
 
-def test_the_stack_comes_up_and_nothing_is_left_of_it(kept: dict[str, str]) -> None:
+def test_stack_comes_up_and_leaves_nothing_behind(kept: dict[str, str]) -> None:
     assert kept.get("up", "") == ""
     assert kept["down"] == ""
 
 
 @pytest.mark.parametrize("name", [one.__name__ for one in contract.PROMISES])
-def test_a_promise_is_kept(kept: dict[str, str], name: str) -> None:
+def test_backend_keeps_its_promise(kept: dict[str, str], name: str) -> None:
     assert kept.get(name, "not tried") == ""

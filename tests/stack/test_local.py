@@ -18,7 +18,6 @@ import pytest
 from msgspec.structs import replace
 
 from chaos.assets import Assets
-from chaos.base.deadline import Deadline
 from chaos.base.errors import EnvironmentProblem
 from chaos.base.stopping import RunStopped
 from chaos.record.rundir import RunDir
@@ -28,6 +27,7 @@ from chaos.stack.base import Endpoint, Service, Stack
 from chaos.stack.llm_probe import completes, healthy
 from chaos.stack.llm_service import LLMService
 from chaos.stack.local.backend import LocalBackend
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.stack
 
@@ -36,12 +36,6 @@ Make = Callable[..., LocalBackend]
 
 def quiet(step: str) -> None:
     """Nobody watches."""
-
-
-def await_true(what: str, look: Callable[[], object], limit_s: float = 60.0) -> None:
-    deadline = Deadline(limit_s)
-    while not look():
-        assert deadline.wait(0.01), f"not within {limit_s:g} s: {what}"
 
 
 def assert_nothing_left(backend: LocalBackend, run: RunDir) -> None:
@@ -147,10 +141,10 @@ def test_the_llm_service_is_the_server_below_its_supervisor(backend: Make) -> No
     llm.start()
     second = llm.pid()
     assert second not in (None, first)
-    await_true("the server is healthy", lambda: healthy(stack.direct_llm, 2.0))
+    wait_for("the server is healthy", lambda: healthy(stack.direct_llm, 2.0))
     llm.kill()
     assert llm.pid() is None
-    await_true("the supervisor notices", lambda: llm.status()["state"] == "stopped")
+    wait_for("the supervisor notices", lambda: llm.status()["state"] == "stopped")
     assert stack.service("llm_supervisor").alive()
 
 
@@ -161,7 +155,7 @@ def test_a_paused_llm_server_hangs_and_goes_on(backend: Make) -> None:
     llm.pause()
     assert not healthy(stack.direct_llm, 0.5)
     llm.resume()
-    await_true("it answers again", lambda: completes(stack.proxied_llm, 5.0))
+    wait_for("it answers again", lambda: completes(stack.proxied_llm, 5.0))
 
 
 def test_what_a_fault_paused_does_not_stay(backend: Make, run_dir: RunDir) -> None:
@@ -173,7 +167,7 @@ def test_what_a_fault_paused_does_not_stay(backend: Make, run_dir: RunDir) -> No
     assert_nothing_left(made, run_dir)
 
 
-def test_going_down_twice_or_never_up_is_nothing(backend: Make, run_dir: RunDir) -> None:
+def test_down_is_idempotent(backend: Make, run_dir: RunDir) -> None:
     """`down` may be called at any time."""
     assert_nothing_left(backend(), run_dir)
 

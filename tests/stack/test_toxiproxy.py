@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 import requests
 
-from chaos.base.deadline import Deadline
 from chaos.base.errors import EnvironmentProblem
 from chaos.stack.base import Endpoint
 from chaos.stack.proxies import proxy_argv
 from chaos.stack.toxiproxy import ProxyProblem, ToxiproxyClient
 from tests.stack.conftest import free_ports
+from tests.waiting import wait_for
 
 
 @pytest.fixture(params=["toxiproxy", "builtin"])
@@ -31,13 +31,7 @@ def client(request: pytest.FixtureRequest, toxiproxy_binary: Path) -> Iterator[T
         proxy_argv(binary, api), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     client = ToxiproxyClient(api)
-    deadline = Deadline(30)
-    while True:
-        try:
-            client.version()
-            break
-        except ProxyProblem:
-            assert deadline.wait(0.02), "Toxiproxy did not start"
+    wait_for("the proxy starts", client.version, not_yet=ProxyProblem)
     yield client
     server.kill()
     server.wait(10)

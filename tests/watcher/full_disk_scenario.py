@@ -15,10 +15,13 @@ import threading
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent.parent / "images" / "watcher")]
+REPO = HERE.parent.parent
+sys.path[:0] = [str(HERE), str(REPO), str(REPO / "images" / "watcher")]
 
-from watcher_lab import Lab, wait_for  # noqa: E402
+from watcher_lab import Lab  # noqa: E402
 from wire_stand_in import StandIn, gate, good  # noqa: E402
+
+from tests.waiting import wait_for  # noqa: E402
 
 NAMES = [f"r{number}.json" for number in range(4)]
 ENOSPC_TEXT = "No space left on device"

@@ -14,8 +14,10 @@ import pytest
 import wire_stand_in as stand
 from agents.daemon import Watcher
 from loguru import logger
-from watcher_lab import Lab, wait_for
+from watcher_lab import Lab
 from wire_stand_in import StandIn
+
+from tests.waiting import wait_for
 
 KINDS = {f"r{number:02d}.json": ("selfplay", "learning_loop")[number % 2] for number in range(12)}
 LEARNING_RUNS = sum(kind == "learning_loop" for kind in KINDS.values())

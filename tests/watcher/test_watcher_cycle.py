@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 import wire_stand_in as stand
-from watcher_lab import Lab, wait_for
+from watcher_lab import Lab
 from wire_stand_in import StandIn, completion, http, raw
+
+from tests.waiting import wait_for
 
 
 def obeyed(lab: Lab, decision: dict[str, Any]) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from watcher_lab import Lab, wait_for
+from watcher_lab import Lab
+
+from tests.waiting import wait_for
 
 BOOTSTRAP = 50
 

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 import wire_stand_in as stand
 from agents.logs import RotatingFile
-from watcher_lab import Lab, wait_for
+from watcher_lab import Lab
 from wire_stand_in import StandIn
+
+from tests.waiting import wait_for
 
 
 def descriptors(lab: Lab) -> int:

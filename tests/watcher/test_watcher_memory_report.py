@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from agents.memory_report import report
-from watcher_lab import Lab, wait_for
+from watcher_lab import Lab
 
 from chaos.cli.triage import explain
+from tests.waiting import wait_for
 
 PIECES, PIECE_BYTES = 20, 100_000
 
@@ -73,7 +74,7 @@ def test_without_room_for_the_report_it_goes_on(lab: Lab) -> None:
     for _ in range(3):
         lab.daemon.send_signal(signal.SIGUSR2)
     log = lab.root / "logs" / "watcher_agent.log"
-    wait_for("a warning", lambda: "no memory report" in log.read_text())
+    wait_for("a warning", lambda: log.exists() and "no memory report" in log.read_text())
     lab.submit("a.json")
     assert lab.decision("a.json")["status"] == "COMPLETED"
     assert lab.halt() == 0

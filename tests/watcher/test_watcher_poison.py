@@ -6,7 +6,9 @@ import json
 import os
 
 import pytest
-from watcher_lab import Lab, wait_for
+from watcher_lab import Lab
+
+from tests.waiting import wait_for
 
 WHOLE = json.dumps({"request_type": "selfplay", "source": "t", "parameters": {"episodes": 1}})
 POISON = {

@@ -6,6 +6,7 @@ import json
 import os
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -148,16 +149,23 @@ def test_a_writer_is_told_from_a_reader(tmp_path: Path) -> None:
     assert not has_writer(tmp_path / "gone.json")
 
 
-def test_a_changing_file_is_not_settled(queue: RequestQueue) -> None:
+def test_a_changing_file_is_not_settled(
+    queue: RequestQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Every change of size or time starts the wait anew."""
+    clock = SimpleNamespace(now_s=100.0, monotonic=lambda: clock.now_s)
+    monkeypatch.setattr("agents.request_queue.time", clock)
     path = queue.pending / "a.json"
     path.write_bytes(b"{")
     os.utime(path, ns=(10**18, 10**18))
     queue.scan()
-    time.sleep(0.2)
+    clock.now_s += 0.2
     os.utime(path, ns=(10**18 + 1, 10**18 + 1))
     queue.scan()
     assert queue.next(settle_s=0.2) is None
+    clock.now_s += 0.2
+    queue.scan()
+    assert isinstance(queue.next(settle_s=0.2), Poison)
 
 
 def test_known_names_are_duplicates(queue: RequestQueue) -> None:

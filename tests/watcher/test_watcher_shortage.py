@@ -12,7 +12,9 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from watcher_lab import IMAGE, Lab, wait_for
+from watcher_lab import IMAGE, Lab
+
+from tests.waiting import wait_for
 
 MB = 1 << 20
 

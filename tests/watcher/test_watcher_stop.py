@@ -9,8 +9,10 @@ from collections.abc import Callable
 
 import pytest
 import wire_stand_in as stand
-from watcher_lab import Lab, wait_for
+from watcher_lab import Lab
 from wire_stand_in import StandIn
+
+from tests.waiting import wait_for
 
 Ending = Callable[[Lab], int]
 ENDINGS: dict[str, Ending] = {
@@ -21,7 +23,7 @@ ENDINGS: dict[str, Ending] = {
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
-def test_idle_it_stops_when_asked(lab: Lab, ending: str) -> None:
+def test_stop_while_idle_ends_the_daemon(lab: Lab, ending: str) -> None:
     """Exit 0 within the contract's 30 s, and the status says stopped."""
     lab.start()
     assert ENDINGS[ending](lab) == 0
@@ -32,7 +34,7 @@ def test_idle_it_stops_when_asked(lab: Lab, ending: str) -> None:
 
 @pytest.mark.parametrize("ending", ENDINGS)
 @pytest.mark.parametrize("busy", ["asking", "backing off", "dispatching"])
-def test_busy_it_stops_and_gives_the_request_back(
+def test_stop_while_busy_returns_the_request_to_the_queue(
     lab: Lab, wire: StandIn, ending: str, busy: str
 ) -> None:
     """The request is neither lost nor recorded; the next start does it once."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from watcher_lab import Lab, wait_for
+from watcher_lab import Lab
 
 from chaos.cli.triage import explain
 from chaos.triage.result import Triage
+from tests.waiting import wait_for
 
 
 def triaged(lab: Lab) -> Triage:

@@ -14,28 +14,17 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from wire_stand_in import StandIn
 
+from tests.waiting import wait_for
+
 HERE = Path(__file__).resolve().parent
 IMAGE = HERE.parent.parent / "images" / "watcher"
 LIMIT_S = 60.0
 DECISIONS = "watcher_decisions.jsonl"
-
-
-def wait_for(what: str, done: Callable[[], Any], limit_s: float = LIMIT_S) -> Any:
-    """Polls until `done` returns something true, which is returned; fails at the limit."""
-    deadline = time.monotonic() + limit_s
-    while True:
-        value = done()
-        if value:
-            return value
-        assert time.monotonic() < deadline, f"not within {limit_s} s: {what}"
-        time.sleep(0.02)
 
 
 class Lab:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import pytest
 
 from chaos.record.history import Event, HistoryWriter, read_history
 from chaos.witness.artefacts import ArtefactWatcher
+from tests.waiting import wait_for
 
 POOL = "prediction_pool.json"
 
@@ -137,15 +137,17 @@ def test_an_atomic_writer_is_never_found_broken(watched: Watched) -> None:
 
     writer = threading.Thread(target=write)
     writer.start()
-    end_s = time.monotonic() + 20
+
+    def fifty() -> bool:
+        watched.look()
+        return len(watched.events()) >= 50
+
     try:
-        while len(watched.events()) < 50 and time.monotonic() < end_s:
-            watched.look()
+        wait_for("50 versions", fifty, pause_s=0)
     finally:
         stop.set()
         writer.join()
     events = watched.events()
-    assert len(events) >= 50
     assert not [event for event in events if "invalid" in event]
     versions = [event["content"].get("version", 0) for event in events]
     assert versions == sorted(set(versions))

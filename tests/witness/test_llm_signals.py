@@ -10,7 +10,6 @@ import socketserver
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -19,6 +18,7 @@ import pytest
 from chaos.stack.base import Endpoint
 from chaos.witness.base import Source, Values
 from chaos.witness.llm import LLMGauges, LLMHealth, LLMProcess
+from tests.waiting import wait_for
 
 METRICS = b"# TYPE x gauge\nllamacpp:requests_processing 2\nllamacpp:requests_deferred 5\n"
 
@@ -88,22 +88,24 @@ def read(source: Source) -> Values:
     return values
 
 
-def until(source: Source, met: Callable[[Values], bool], limit_s: float = 20.0) -> Values:
-    """Samples until `met`; fails with the last sample at the limit."""
-    end_s = time.monotonic() + limit_s
-    while True:
-        values = read(source)
-        if met(values):
-            return values
-        assert time.monotonic() < end_s, (values, source.absences())
-        time.sleep(0.01)
+def until(source: Source, met: Callable[[Values], bool]) -> Values:
+    """Sample until `met`; return that sample."""
+    last: Values = {}
+
+    def look() -> bool:
+        last.clear()
+        source.read(last)
+        return met(last)
+
+    wait_for("a sample as expected", look, seen=lambda: (last, source.absences()))
+    return last
 
 
 def becomes(source: Source, state: str) -> None:
     until(source, lambda values: values.get("llm.health") == state)
 
 
-def test_loading_then_ok(server: StandIn) -> None:
+def test_llm_health_goes_from_loading_to_ok(server: StandIn) -> None:
     """503 is a server that loads, 200 one that is ready."""
     server.reply = LOADING
     health = LLMHealth(server.endpoint)
@@ -222,7 +224,7 @@ def test_gauges_are_asked_at_their_own_rate(server: StandIn) -> None:
     gauges.close()
 
 
-def test_gauges_of_nobody_are_absent() -> None:
+def test_gauges_are_absent_without_a_server() -> None:
     """A refused connection is a stated absence."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -275,7 +277,7 @@ def test_the_real_server_paused_resumed_killed(model_path: Path) -> None:
     health = LLMHealth(Endpoint("127.0.0.1", port), hung_after_s=0.5)
     gauges = LLMGauges(Endpoint("127.0.0.1", port), period_s=0.05)
     try:
-        until(health, lambda values: values.get("llm.health") == "ok", limit_s=60)
+        until(health, lambda values: values.get("llm.health") == "ok")
         assert until(gauges, lambda values: len(values) == 2)["llm.requests_processing"] == 0
         os.kill(process.pid, signal.SIGSTOP)
         becomes(health, "hung")

@@ -13,7 +13,7 @@ from docker.errors import ImageNotFound
 
 from chaos.runner.containers import leftovers
 from chaos.stack.docker import engine, objects
-from tests.docker.foreign import EVERYTHING, planted, present
+from tests.stack.docker.foreign import EVERYTHING, planted, present
 
 pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("docker_engine")]
 

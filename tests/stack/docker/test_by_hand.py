@@ -23,7 +23,8 @@ from chaos.assets import Assets
 from chaos.base.errors import EnvironmentProblem
 from chaos.stack.docker import compose
 from chaos.stack.docker.images import Image
-from tests.docker.running import PYTHON, Running, await_true
+from tests.stack.docker.running import PYTHON, Running
+from tests.waiting import wait_for
 
 SERVICES = ("injector", "llm", "toxiproxy", "watcher")
 UP_LIMIT_S = 180.0
@@ -120,7 +121,7 @@ def test_the_stack_by_hand_becomes_healthy_decides_and_has_no_way_out(
     by_hand.call("up", "-d", "--no-build", limit_s=UP_LIMIT_S)
     running = {name: found(client, by_hand.project, name) for name in SERVICES}
     for name, one in running.items():
-        await_true(f"{name} is healthy", lambda one=one: healthy(one), UP_LIMIT_S)
+        wait_for(f"{name} is healthy", lambda one=one: healthy(one), UP_LIMIT_S)
     for name, one in running.items():
         closed_and_bounded(name, one)
     the_llm_decides(running["watcher"])
@@ -172,7 +173,7 @@ def the_llm_decides(watcher: Running) -> None:
         lines = [json.loads(line) for line in output.splitlines()] if code == 0 else []
         return [line for line in lines if line["status"] == "COMPLETED"]
 
-    await_true("two decisions", lambda: len(decided()) >= 2, UP_LIMIT_S)
+    wait_for("two decisions", lambda: len(decided()) >= 2, UP_LIMIT_S)
     assert [line["decided_by"] for line in decided()][:2] == ["llm", "llm"]
 
 
@@ -191,7 +192,7 @@ def ports_are_published_on_loopback(by_hand: ByHand, injector: Running) -> None:
         except OSError:
             return False
 
-    await_true("the LLM answers through the published port", answers)
+    wait_for("the LLM answers through the published port", answers)
 
 
 @contextmanager
@@ -207,7 +208,7 @@ def listener(client: DockerClient, image: str) -> Iterator[tuple[str, Running]]:
         container.reload()
         address = str(container.attrs["NetworkSettings"]["Networks"][name]["IPAddress"])
         one = Running(container)
-        await_true("it listens", lambda: one.ask(PYTHON, "-c", PROBE, address)[1] == "open")
+        wait_for("it listens", lambda: one.ask(PYTHON, "-c", PROBE, address)[1] == "open")
         yield address, one
     finally:
         container.remove(force=True)

@@ -13,20 +13,14 @@ from typing import Any
 
 import pytest
 
-from chaos.base.deadline import Deadline
 from chaos.stack.http_proxy.proxy import CONNECTIONS_MAX
-from tests.http_proxy.client import ask, read_answer
-from tests.http_proxy.conftest import Wire
-from tests.http_proxy.upstream import COMPLETION, NOISE, Upstream, completion_bytes, events
 from tests.ports import free_ports
+from tests.stack.http_proxy.client import ask, read_answer
+from tests.stack.http_proxy.conftest import Wire
+from tests.stack.http_proxy.upstream import COMPLETION, NOISE, Upstream, completion_bytes, events
+from tests.waiting import wait_for
 
 GRAMMAR = json.dumps({"grammar": 'root ::= "{\\"verdict\\":\\"" ("promote" | "hold") "\\"}"'})
-
-
-def await_true(what: str, look: Callable[[], object]) -> None:
-    deadline = Deadline(20)
-    while not look():
-        assert deadline.wait(0.02), what
 
 
 # Untouched
@@ -50,7 +44,7 @@ def test_without_a_rule_everything_passes_byte_for_byte(wire: Wire, server: Upst
 
 def test_a_request_in_chunks_and_one_that_waits_for_100_pass(wire: Wire, server: Upstream) -> None:
     """The server behind reads lengths only, so what arrives there is refused or complete."""
-    with socket.create_connection(("127.0.0.1", wire.port), timeout=20) as link:
+    with socket.create_connection(("127.0.0.1", wire.port), timeout=60) as link:
         link.sendall(
             b"POST /echo HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n"
         )
@@ -61,7 +55,7 @@ def test_a_request_in_chunks_and_one_that_waits_for_100_pass(wire: Wire, server:
 
 
 def test_a_connection_carries_many_requests(wire: Wire) -> None:
-    with socket.create_connection(("127.0.0.1", wire.port), timeout=20) as link:
+    with socket.create_connection(("127.0.0.1", wire.port), timeout=60) as link:
         for _ in range(3):
             link.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
             assert read_answer(link, 20).body == b'{"status":"ok"}'
@@ -79,7 +73,7 @@ def test_a_server_that_is_not_there_is_a_closed_connection(
 def test_a_stream_passes_while_it_is_made(wire: Wire, server: Upstream) -> None:
     """Two events arrive while the server still holds the third: nothing is collected."""
     server.gate.clear()
-    with socket.create_connection(("127.0.0.1", wire.port), timeout=20) as link:
+    with socket.create_connection(("127.0.0.1", wire.port), timeout=60) as link:
         link.sendall(b"POST /stream HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
         raw = b""
         while events()[1] not in raw:
@@ -89,11 +83,11 @@ def test_a_stream_passes_while_it_is_made(wire: Wire, server: Upstream) -> None:
 
 def test_a_client_that_leaves_leaves_the_server_too(wire: Wire, server: Upstream) -> None:
     """Otherwise the LLM server would go on for nobody."""
-    with socket.create_connection(("127.0.0.1", wire.port), timeout=20) as link:
+    with socket.create_connection(("127.0.0.1", wire.port), timeout=60) as link:
         link.sendall(b"POST /silent HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
-        await_true("the request arrived", lambda: server.requests)
-    assert server.clients_gone.wait(20)
-    await_true("the connection is forgotten", lambda: wire.stats()["connections"] == 0)
+        wait_for("the request arrived", lambda: server.requests)
+    assert server.clients_gone.wait(60)
+    wait_for("the connection is forgotten", lambda: wire.stats()["connections"] == 0)
 
 
 def test_memory_stays_flat_while_much_passes(wire: Wire) -> None:
@@ -120,7 +114,7 @@ def _rss_kb(wire: Wire) -> int:
     ],
 )
 def test_what_is_no_http_is_closed_and_harms_nobody(wire: Wire, sent: bytes) -> None:
-    with socket.create_connection(("127.0.0.1", wire.port), timeout=20) as link:
+    with socket.create_connection(("127.0.0.1", wire.port), timeout=60) as link:
         try:
             link.sendall(sent)
             assert link.recv(1024) == b""
@@ -131,17 +125,17 @@ def test_what_is_no_http_is_closed_and_harms_nobody(wire: Wire, sent: bytes) -> 
 
 def test_connections_are_limited(wire: Wire) -> None:
     links = [
-        socket.create_connection(("127.0.0.1", wire.port), timeout=20)
+        socket.create_connection(("127.0.0.1", wire.port), timeout=60)
         for _ in range(CONNECTIONS_MAX)
     ]
     try:
-        await_true("all are open", lambda: wire.stats()["connections"] == CONNECTIONS_MAX)
+        wait_for("all are open", lambda: wire.stats()["connections"] == CONNECTIONS_MAX)
         assert ask(wire.port, "/health", b"", method="GET").ended == "closed"
         assert wire.stats()["refused"] == 1
     finally:
         for link in links:
             link.close()
-    await_true("all are closed", lambda: wire.stats()["connections"] == 0)
+    wait_for("all are closed", lambda: wire.stats()["connections"] == 0)
     assert ask(wire.port, "/health", b"", method="GET").status == 200
 
 
@@ -231,9 +225,9 @@ def test_a_stream_is_cut_after_a_token(wire: Wire, length: str, ended: str) -> N
 
 def test_a_stall_keeps_the_socket_open_until_the_rule_is_removed(wire: Wire) -> None:
     wire.rule("stall", at_token=2, match={"path": "/stream"})
-    with socket.create_connection(("127.0.0.1", wire.port), timeout=20) as link:
+    with socket.create_connection(("127.0.0.1", wire.port), timeout=60) as link:
         link.sendall(b"POST /stream HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
-        await_true("it stalls", lambda: wire.counters() == (1, 1))
+        wait_for("it stalls", lambda: wire.counters() == (1, 1))
         first = read_answer(link, 0.3)
         assert (first.body, first.ended) == (b"".join(events()[:2]), "silent")
         wire.control("DELETE", "/rule/r")
@@ -252,7 +246,7 @@ def test_a_stall_ends_after_its_time(wire: Wire) -> None:
 def test_a_client_that_gives_up_ends_the_stall(wire: Wire) -> None:
     wire.rule("stall", at_byte=5)
     assert ask(wire.port, "/completion", silence_s=0.2).body == completion_bytes()[:5]
-    await_true("nothing is held", lambda: wire.stats()["connections"] == 0)
+    wait_for("nothing is held", lambda: wire.stats()["connections"] == 0)
 
 
 def test_the_head_comes_at_once_and_the_first_byte_late(wire: Wire) -> None:

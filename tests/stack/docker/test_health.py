@@ -18,7 +18,8 @@ import pytest
 from docker.types import Healthcheck
 
 from chaos.stack.docker.images import Image
-from tests.docker.running import PYTHON, Running, await_true
+from tests.stack.docker.running import PYTHON, Running
+from tests.waiting import wait_for
 
 CONTROL = "http://127.0.0.1:8079"
 API = "http://127.0.0.1:8474"
@@ -38,7 +39,7 @@ def supervised(
         environment={"STANDIN": mode},
         **more,
     )
-    await_true("the supervisor answers", lambda: running.answers(f"{CONTROL}/status"))
+    wait_for("the supervisor answers", lambda: running.answers(f"{CONTROL}/status"))
     return running
 
 
@@ -56,7 +57,7 @@ def test_the_llm_is_healthy_when_it_generates_and_when_it_was_stopped_on_request
     assert llm.ask(*CHECK) == (0, "healthy")
     pid = llm.http("GET", f"{CONTROL}/status")["pid"]
     llm.ask(PYTHON, "-c", f"import os; os.kill({pid}, 9)")
-    await_true("the crash is noticed", lambda: llm.http("GET", f"{CONTROL}/status")["crashed"])
+    wait_for("the crash is noticed", lambda: llm.http("GET", f"{CONTROL}/status")["crashed"])
     assert llm.ask(*CHECK) == (1, "the server ended by itself")
 
 
@@ -69,8 +70,8 @@ def test_an_llm_whose_port_is_open_but_which_completes_nothing_is_unhealthy(
     # The engine's own verdict, by the image's own check: only how often it looks is ours.
     often = Healthcheck(interval=10**9, timeout=30 * 10**9, start_period=10**9, retries=1)
     llm = supervised(start, built["llm"], repo, "mute", healthcheck=often)
-    await_true("the server answers", lambda: llm.answers("http://127.0.0.1:8081/health"))
-    await_true("the engine says unhealthy", lambda: llm.health() == "unhealthy")
+    wait_for("the server answers", lambda: llm.answers("http://127.0.0.1:8081/health"))
+    wait_for("the engine says unhealthy", lambda: llm.health() == "unhealthy")
     assert llm.answers("http://127.0.0.1:8081/health")
 
 
@@ -80,7 +81,7 @@ def test_toxiproxy_is_healthy_with_the_proxy_enabled_only(
 ) -> None:
     proxy = start(built["toxiproxy"].reference)
     check = ("/toxiproxy-cli", "inspect", "llm")
-    await_true("the API answers", lambda: proxy.answers(f"{API}/version"))
+    wait_for("the API answers", lambda: proxy.answers(f"{API}/version"))
     assert proxy.ask(*check) == (1, "there is no proxy llm (HTTP 404)")
     made = {"name": "llm", "listen": "127.0.0.1:8080", "upstream": "127.0.0.1:8081"}
     proxy.http("POST", f"{API}/proxies", {**made, "enabled": True})

@@ -22,14 +22,14 @@ def facts() -> engine.EngineFacts:
     )
 
 
-def test_no_daemon(tmp_path: Path) -> None:
+def test_missing_engine_is_explained(tmp_path: Path) -> None:
     with pytest.raises(EnvironmentProblem, match="no container engine answers") as raised:
         engine.connect(f"unix://{tmp_path}/docker.sock")
     assert "DOCKER_HOST" in raised.value.next_step
     assert not engine.answers(f"unix://{tmp_path}/docker.sock")
 
 
-def test_no_permission(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_permission_for_the_engine_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(**_: object) -> None:
         raise docker.errors.DockerException("PermissionError(13, 'Permission denied')")
 
@@ -56,7 +56,7 @@ def test_no_nvidia_runtime(facts: engine.EngineFacts) -> None:
         ("something else", "docker info"),
     ],
 )
-def test_the_next_step_fits_the_problem(said: str, next_step: str) -> None:
+def test_engine_error_has_the_next_step_for_its_cause(said: str, next_step: str) -> None:
     problem = engine.problem_of(docker.errors.APIError(said, explanation=said), "starting it")
     assert problem.message == f"starting it: {said}"
     assert next_step in problem.next_step

@@ -17,12 +17,13 @@ from chaos.base.errors import EnvironmentProblem, UsageError
 from chaos.base.shipped import REPO
 from chaos.plan.plan import Plan
 from chaos.record.rundir import RunDir
+from chaos.runner.containers import prepare
 from chaos.runner.containers.settings import Settings, check_target, knobs, make_project
 from chaos.runner.resolve import Request, resolve
-from chaos.stack.docker import compose, prepare
+from chaos.stack.docker import compose
 from chaos.stack.docker.objects import RUN_LABEL, Unanswered
 from chaos.stack.proctree import await_gone
-from tests.docker.running import some_settings
+from tests.stack.docker.running import some_settings
 
 V2 = 'case "$*" in "compose version --short") echo v2.29.7;; *) exit 1;; esac'
 NO_PLUGIN = "echo \"docker: 'compose' is not a docker command.\" >&2; exit 1"
@@ -49,7 +50,7 @@ def test_version_two_comes_first(path: Path) -> None:
     assert compose.find() == compose.Compose((str(path / "docker"), "compose"), "2.29.7")
 
 
-def test_version_one_serves_where_the_plugin_is_not(path: Path) -> None:
+def test_compose_version_one_is_used_where_version_two_is_absent(path: Path) -> None:
     program(path, "docker", NO_PLUGIN)
     program(path, "docker-compose", "echo 1.29.2")
     assert compose.find() == compose.Compose((str(path / "docker-compose"),), "1.29.2")
@@ -59,7 +60,7 @@ def test_version_one_serves_where_the_plugin_is_not(path: Path) -> None:
     ("old", "said"),
     [("echo 1.25.0", "docker-compose: 1.25.0 is too old"), ("exit 3", "docker-compose: not ava")],
 )
-def test_what_was_tried_is_said(path: Path, old: str, said: str) -> None:
+def test_engine_error_names_what_was_tried(path: Path, old: str, said: str) -> None:
     program(path, "docker-compose", old)
     with pytest.raises(EnvironmentProblem, match=said) as raised:
         compose.find()

@@ -97,7 +97,7 @@ def test_the_end_of_the_conductor_ends_every_wait() -> None:
         ends.close()
         with pytest.raises(EnvironmentProblem, match="is gone"):
             asking.result(10)
-    assert ends.gone.wait(5)
+    assert ends.gone.wait(30)
     with pytest.raises(EnvironmentProblem, match="is gone"):
         ends.outside.call("state", 60.0)
 
@@ -113,7 +113,7 @@ def test_half_a_line_is_the_end_of_the_conductor(rest: bytes) -> None:
         ends.close()
         with pytest.raises(EnvironmentProblem, match="is gone"):
             asking.result(10)
-    assert ends.gone.wait(5)
+    assert ends.gone.wait(30)
 
 
 def test_a_signal_arrives_as_its_name() -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,15 +12,6 @@ from chaos.runner.containers.settings import Settings
 
 LIMIT_S = 90.0
 PYTHON = "/opt/venv/bin/python"
-
-
-def await_true(what: str, look: Callable[[], Any], limit_s: float = LIMIT_S) -> Any:
-    """The first true answer of `look`."""
-    deadline_s = time.monotonic() + limit_s
-    while not (found := look()):
-        assert time.monotonic() < deadline_s, f"not within {limit_s:g} s: {what}"
-        time.sleep(0.2)
-    return found
 
 
 @dataclass

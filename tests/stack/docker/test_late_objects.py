@@ -20,7 +20,7 @@ from chaos.runner.containers import leftovers
 from chaos.runner.containers.settings import Settings
 from chaos.stack.docker import engine, objects
 from chaos.stack.docker.pod import SERVICES, Pod
-from tests.docker.running import some_settings
+from tests.stack.docker.running import some_settings
 
 
 class Engine:

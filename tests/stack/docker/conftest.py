@@ -22,7 +22,7 @@ from chaos.record.rundir import RunDir, create
 from chaos.runner.resolve import Request, resolve
 from chaos.stack.docker import engine, images
 from chaos.stack.docker.images import Image
-from tests.docker.running import Running
+from tests.stack.docker.running import Running
 
 
 @pytest.fixture(scope="session")

@@ -18,13 +18,14 @@ from docker import DockerClient
 
 from chaos.record.rundir import RunDir
 from chaos.stack.docker import engine, objects
-from tests.docker.foreign import EVERYTHING, planted, present
 from tests.integration.command import chaos, finish, history, settings, start
+from tests.stack.docker.foreign import EVERYTHING, planted, present
+from tests.waiting import wait_for
 
 pytestmark = [
     pytest.mark.docker,
     pytest.mark.stack,
-    pytest.mark.slow,
+    pytest.mark.slow(seconds=90),
     pytest.mark.timeout(600),
     pytest.mark.usefixtures("docker_engine"),
 ]
@@ -44,7 +45,7 @@ def left_of(client: DockerClient, run: RunDir) -> list[str]:
     return objects.names(client, run.run_id)
 
 
-def test_soak_b(client: DockerClient, tmp_path: Path) -> None:
+def test_soak_b_passes_in_containers(client: DockerClient, tmp_path: Path) -> None:
     """Ten requests, exactly once, under a cut LLM; provenance names what ran; nothing is left."""
     done = chaos(
         tmp_path, "run", "soak_b", "--fault", "llm_timeout:count=1", "--seed", "2", *IN_CONTAINERS
@@ -59,7 +60,9 @@ def test_soak_b(client: DockerClient, tmp_path: Path) -> None:
     assert {path.owner() for path in run.path.rglob("*")} == {run.path.owner()}
 
 
-def test_soak_c_under_three_faults(client: DockerClient, tmp_path: Path) -> None:
+def test_soak_c_passes_in_containers_under_three_faults(
+    client: DockerClient, tmp_path: Path
+) -> None:
     """The autonomous loop with its LLM cut, its disk nearly full, its queue corrupted."""
     faults = ("llm_timeout:count=1,hold=20s", "disk_pressure:count=1", "queue_corruption:count=1")
     words = [word for fault in faults for word in ("--fault", fault)]
@@ -93,9 +96,8 @@ def test_ctrl_c_while_the_pod_is_made(client: DockerClient, tmp_path: Path) -> N
     """Compose is ended, what it made is removed, and the run is interrupted, not a failure."""
     process = start(tmp_path, "run", "soak_b", *IN_CONTAINERS)
     run = await_text(tmp_path, process, "")
-    deadline_s = time.monotonic() + 30
-    while not list(run.logs.glob("co*.log")) and time.monotonic() < deadline_s:
-        time.sleep(0.002)  # the conductor has only just begun
+    # The conductor has only just begun then.
+    wait_for("a log of compose", lambda: list(run.logs.glob("co*.log")), pause_s=0.002)
     process.send_signal(signal.SIGINT)
     done = finish(process, tmp_path, _END_LIMIT_S)
     assert done.exit_code == 130, done.text
@@ -147,8 +149,8 @@ def await_text(
     runs: Path, process: subprocess.Popen[str], *texts: str, limit_s: float = 150.0
 ) -> RunDir:
     """The run, once its history has one of `texts` (an empty one: once there is a run)."""
-    deadline_s = time.monotonic() + limit_s
-    while time.monotonic() < deadline_s:
+
+    def look() -> RunDir | None:
         found = [p.parent for p in runs.glob("*/*/containers.json") if not p.parent.is_symlink()]
         if found:
             run = RunDir(found[0].resolve())
@@ -156,18 +158,22 @@ def await_text(
             if any(text in said for text in texts):
                 return run
         assert process.poll() is None, "".join(process.communicate())
-        time.sleep(0.05)
-    raise AssertionError(f"not within {limit_s:g} s: {texts}")
+        return None
+
+    found = wait_for(f"one of {texts} in the history", look, limit_s)
+    assert found is not None
+    return found
 
 
 def await_no_process(client: DockerClient, run: RunDir, limit_s: float = 60.0) -> None:
     """Until no container of the run is running: the pod ends by itself."""
-    deadline_s = time.monotonic() + limit_s
-    while running := client.api.containers(filters=objects.labelled(run.run_id)):
-        if not holder_started_inside(running):
-            return  # killed before there was a harness inside: its holder waits for `chaos clean`
-        assert time.monotonic() < deadline_s, [one["Names"] for one in running]
-        time.sleep(0.2)
+
+    def gone() -> bool:
+        running = client.api.containers(filters=objects.labelled(run.run_id))
+        # Killed before there was a harness inside: its holder waits for `chaos clean`.
+        return not running or not holder_started_inside(running)
+
+    wait_for("no container of the run is running", gone, limit_s, pause_s=0.2)
 
 
 def holder_started_inside(running: list[dict[str, object]]) -> bool:

@@ -21,7 +21,8 @@ from chaos.assets import Assets
 from chaos.base.errors import EnvironmentProblem
 from chaos.stack.docker import building, context, images, wheels
 from chaos.stack.docker.images import Image
-from tests.docker.running import PYTHON, Running, await_true
+from tests.stack.docker.running import PYTHON, Running
+from tests.waiting import wait_for
 
 # What the engine itself puts into every container.
 _ENGINES = re.compile(r"(\.dockerenv|dev/|etc/(hosts|hostname|resolv\.conf|mtab)$|proc/|sys/)")
@@ -248,7 +249,7 @@ def test_the_cuda_image_of_the_llm_runs_the_binary_of_its_base(
             *("--gpu-layers=999", "--batch=1024", "--binary-arguments=--split-mode row"),
         )
         control = "http://127.0.0.1:8079/status"
-        await_true("the supervisor answers", lambda: llm.answers(control))
+        wait_for("the supervisor answers", lambda: llm.answers(control))
         assert llm.ask(PYTHON, "/opt/llm/container/health.py") == (0, "healthy")
         pid = llm.http("GET", control)["pid"]
         _, command = llm.ask(PYTHON, "-c", f"print(open('/proc/{pid}/cmdline').read())")

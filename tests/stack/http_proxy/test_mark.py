@@ -27,7 +27,7 @@ def place(mark: Mark, body: bytes, size: int) -> int | None:
 
 @pytest.mark.parametrize("size", [1, 2, 3, 5, 8, 13, 1000])
 @pytest.mark.parametrize("count", range(5))
-def test_events(size: int, count: int) -> None:
+def test_events_are_split_at_the_mark(size: int, count: int) -> None:
     assert place(EventMark(count), STREAM, size) == PLACES[count]
 
 

@@ -10,10 +10,10 @@ import pytest
 
 from chaos.stack.http_proxy.answers import error_answer
 from chaos.stack.http_proxy.rules import Params
-from tests.http_proxy.client import Seen, ask
-from tests.http_proxy.conftest import Wire
 from tests.llm.conftest import supervise as supervise  # a fixture
 from tests.llm.supervised import Supervisor
+from tests.stack.http_proxy.client import Seen, ask
+from tests.stack.http_proxy.conftest import Wire
 
 pytestmark = pytest.mark.stack
 

@@ -20,15 +20,15 @@ from typing import Any
 
 import pytest
 
-from chaos.base.deadline import Deadline
 from chaos.stack.base import Endpoint
 from chaos.stack.proxies import proxy_argv
 from chaos.stack.toxiproxy import ProxyProblem, ToxiproxyClient
 from tests.ports import free_ports
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.stack
 
-LIMIT_S = 20.0
+LIMIT_S = 60.0
 
 
 @dataclass
@@ -101,17 +101,13 @@ def running(binary: Path | None, echo: Echo) -> Iterator[Lab]:
         proxy_argv(binary, api), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     client = ToxiproxyClient(api)
-    deadline = Deadline(30)
-    while True:
-        try:
-            client.create(listen, Endpoint("127.0.0.1", echo.port))
-            break
-        except ProxyProblem:
-            assert deadline.wait(0.02), "the proxy did not start"
+    upstream = Endpoint("127.0.0.1", echo.port)
+    created = lambda: client.create(listen, upstream) or True  # noqa: E731
+    wait_for("the proxy starts", created, not_yet=ProxyProblem)
     yield Lab(client, api, listen, echo, process)
     process.terminate()
     try:
-        process.wait(10)
+        process.wait(30)
     finally:
         process.kill()
         process.wait()
@@ -159,9 +155,7 @@ def test_without_toxics_everything_passes(lab: Lab) -> None:
         sender.start()
         assert received(link, len(data)) == data
         sender.join()
-    deadline = Deadline(LIMIT_S)
-    while not lab.echo.ended:
-        assert deadline.wait(0.02)
+    wait_for("the end is passed on", lambda: lab.echo.ended)
 
 
 def test_latency_delays_each_direction_and_keeps_the_order(lab: Lab) -> None:
@@ -318,7 +312,7 @@ def test_it_ends_when_it_is_told_to_while_connections_are_held(builtin: Lab) -> 
     with builtin.connect() as link:
         link.sendall(b"abc")
         builtin.process.terminate()
-        assert builtin.process.wait(10) == 0
+        assert builtin.process.wait(30) == 0
 
 
 def test_bad_arguments_are_one_message() -> None:

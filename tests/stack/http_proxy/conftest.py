@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from chaos.base.deadline import Deadline
-from tests.http_proxy.upstream import Upstream, upstream
 from tests.ports import free_ports
+from tests.stack.http_proxy.upstream import Upstream, upstream
+from tests.waiting import wait_for
 
 LIMIT_S = 30.0
 
@@ -63,14 +63,14 @@ def start_wire(upstream_port: int) -> Wire:
         ]
     )
     wire = Wire(port, control_port, process)
-    deadline = Deadline(LIMIT_S)
-    while True:
-        try:
-            wire.stats()
-            return wire
-        except OSError:
-            assert process.poll() is None, "the wire proxy ended"
-            assert deadline.wait(0.02), "the wire proxy did not start"
+
+    def answers() -> bool:
+        assert process.poll() is None, "the wire proxy ended"
+        wire.stats()
+        return True
+
+    wait_for("the wire proxy starts", answers, not_yet=OSError)
+    return wire
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ def make_wire() -> Iterator[Callable[[int], Wire]]:
 def _end(wire: Wire) -> None:
     wire.process.terminate()
     try:
-        assert wire.process.wait(10) == 0
+        assert wire.process.wait(30) == 0
     finally:
         wire.process.kill()
         wire.process.wait()

@@ -11,7 +11,6 @@ import secrets
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,7 +21,8 @@ from docker import DockerClient
 from docker.models.containers import Container
 
 from chaos.stack.docker.images import Image
-from tests.docker.running import PYTHON
+from tests.stack.docker.running import PYTHON
+from tests.waiting import wait_for
 
 PORT = 8000
 PROBE = (
@@ -76,9 +76,9 @@ def serving(program: str, space: str, address: str) -> Iterator[None]:
         stderr=subprocess.DEVNULL,
     )
     try:
-        deadline_s = time.monotonic() + 20
-        while "open" not in said_by([sys.executable, "-c", PROBE, address]):
-            assert process.poll() is None and time.monotonic() < deadline_s
+        probe = [sys.executable, "-c", PROBE, address]
+        wait_for("it listens", lambda: "open" in said_by(probe) or process.poll() is not None)
+        assert process.poll() is None
         yield
     finally:
         process.kill()
