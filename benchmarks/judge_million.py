@@ -29,7 +29,7 @@ import yaml
 
 from benchmarks.figures import Figure, parser, show
 from chaos.checks.java_lcg import first_draws
-from chaos.plan.schedule import content_hash
+from chaos.record.agreement import content_hash
 from chaos.record.rundir import RunDir
 
 _REPO = Path(__file__).resolve().parents[1]

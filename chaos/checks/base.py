@@ -79,9 +79,10 @@ class Check:
             raise UsageError(error.message, place=self.place, next_step=error.next_step) from error
 
     def _queried(self, run: OpenRun, params: dict[str, Any]) -> Finding:
-        if self.own:  # any column order, and nothing but a select
-            query = f"select ref, text from ({self.sql})"
-            wrong = _rows(run.query(query, params)[1])
+        if self.own:
+            names, rows = run.query(self.sql, params)
+            wanted = names.index("ref"), names.index("text")
+            wrong = _rows([[row[place] for place in wanted] for row in rows])
         else:
             wrong = evidence_of(run, self.sql, params)
         values: dict[str, Any] = {**params, "wrong": wrong.count}

@@ -40,7 +40,8 @@ _WAITING = """
 with taken as (
     select request, min(coalesce(start_s, end_s)) as taken_s from decisions group by request
 )
-select greatest($since_s, min(e.t_s)) from emitted e left join taken t on t.request = e.name
+select if(min(e.t_s) is null, null, greatest($since_s, min(e.t_s)))
+from emitted e left join taken t on t.request = e.name
 where e.source <> 'fault' and e.t_s is not null and coalesce(t.taken_s, 1e12) >= $since_s
 and e.name not in (select name from files where place = 'quarantined')
 """

@@ -58,7 +58,8 @@ fresh as (
         on b.start_s <= f.until_s and b.end_s + 2 >= f.injected_s
     group by b.line, b.end_s, b.next_s, b.new_s
     having b.new_s <= greatest(b.end_s + 2, coalesce(max(
-        least(f.until_s + 10, greatest(coalesce(b.next_s, 1e12), b.end_s + 2))), 0))
+        least(f.until_s + 10, greatest(coalesce(b.next_s, 1e12), b.end_s + 2)))
+        filter (f.fault_id is not null), 0))
 )"""
 _WRONG = f"""
 with {_TYPED}, {_CANDIDATES}, {_LEARNED}

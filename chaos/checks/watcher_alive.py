@@ -102,6 +102,8 @@ def _within(run: OpenRun, window: FaultWindow, t_s: float) -> bool:
 
 def _ended(run: OpenRun, window: FaultWindow) -> bool:
     """Whether the process after the fault is another one, or none."""
+    if any(_within(run, window, event.t_s) for _, event in run.named("watcher_exit")):
+        return True
     span = {"from_s": (window.earliest_s or 0.0) - 2.0, "to_s": window.until_s(run.end_s) + 2.0}
     return not run.sampled("watcher.pid") or not run.one(_SAME_PROCESS, span)
 

@@ -103,7 +103,10 @@ def _object(line: bytes) -> dict[str, Any] | None:
 
 def _read(database: Database, log: DecisionLog, source: str, line: str, epoch_s: float) -> None:
     """Fill the tables from the table function `source`; `line` is the line's number in SQL."""
-    database.run(f"create temp table log as select {line} as line, {_fields(log)} from {source}")
+    # A view, read once for each table: a million lines would not fit into memory as they are.
+    database.run(
+        f"create or replace temp view log as select {line} as line, {_fields(log)} from {source}"
+    )
     completed = ", ".join(quoted(status) for status in log.completed)
     kinds = {"selfplay": log.dispatch_selfplay, "learning": log.dispatch_learning}
     cases = " ".join(
@@ -133,7 +136,7 @@ def _read(database: Database, log: DecisionLog, source: str, line: str, epoch_s:
             f"from_json(artefacts, {shape}) as files from log "
             "where json_type(artefacts) = 'OBJECT')"
         )
-    database.run("drop table log")
+    database.run("drop view log")
 
 
 def _fields(log: DecisionLog) -> str:

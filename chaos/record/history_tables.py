@@ -32,6 +32,7 @@ from chaos.record.tables import TABLES
 
 _SAMPLE = b'{"kind":"sample",'
 _GPU = b'"gpu'
+_LINE_BYTES_MAX = 1 << 22  # DuckDB holds several buffers of this size
 
 
 @dataclass
@@ -83,7 +84,9 @@ def read_records(path: Path) -> History:
     try:
         with path.open("rb") as stream:
             for number, line in enumerate(stream, start=1):
-                if line.startswith(_SAMPLE) and line.endswith(b"\n"):
+                # A sample holds one object, of numbers and texts; any other shape is decoded.
+                flat = line.count(b"{") == 2 and b"[" not in line
+                if flat and line.startswith(_SAMPLE) and line.endswith(b"\n"):
                     history.samples += 1
                     history.lines = number
                     history.with_gpus |= _GPU in line
@@ -184,7 +187,7 @@ def json_lines(path: Path, columns: dict[str, str]) -> str:
     shape = ", ".join(f"{quoted(name)}: {quoted(kind)}" for name, kind in columns.items())
     return (
         f"read_json({quoted(str(path))}, format = 'newline_delimited', "
-        f"maximum_object_size = 67108864, columns = {{{shape}}})"
+        f"maximum_object_size = {_LINE_BYTES_MAX}, columns = {{{shape}}})"
     )
 
 

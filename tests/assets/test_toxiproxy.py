@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from chaos import assets
-from chaos.base.version import __version__
 from chaos.assets import pins, toxiproxy
 from chaos.assets.progress import Quiet
 from chaos.base.errors import EnvironmentProblem
+from chaos.base.version import __version__
 from tests.assets.standins import MODEL_BYTES, executable, server_that_says
 
 MODULES = """\

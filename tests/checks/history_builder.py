@@ -23,7 +23,7 @@ import yaml
 from chaos.checks.finding import Finding
 from chaos.checks.java_lcg import first_draws
 from chaos.checks.verdict import Verdict
-from chaos.plan.schedule import content_hash
+from chaos.record.agreement import content_hash
 from chaos.record.rundir import RunDir
 from chaos.runner.judge import judge
 

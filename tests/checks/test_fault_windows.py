@@ -75,6 +75,9 @@ def test_a_fault_on_something_else_excuses_no_fallback(planted: PlantedRun) -> N
     for record in planted.records:
         if record["kind"] == "fault":
             record["name"] = "disk_full"
+            record["evidence"].pop("cuts_llm", None)
+            if record["state"] == "armed":
+                record["evidence"]["traits"] = {"group": "disk", "affects_llm": False, "ends": []}
     for item in planted.schedule["items"]:
         item["name"] = "disk_full"
     assert not_passed(judged(planted)) == {
@@ -83,14 +86,18 @@ def test_a_fault_on_something_else_excuses_no_fallback(planted: PlantedRun) -> N
     }
 
 
-def test_the_window_of_a_fault_that_never_recovered_lasts_to_the_end(planted: PlantedRun) -> None:
-    planted.records = [
-        r
-        for r in planted.records
-        if r["kind"] != "fault" or r["state"] not in ("recovering", "recovered", "closed")
-    ]
-    view = OpenRun(planted.write())
-    assert [end for _, _, end in view.injected_faults] == [view.end_s, view.end_s]
+def test_window_of_a_fault_that_never_recovered_ends_with_its_own_limit(
+    planted: PlantedRun,
+) -> None:
+    for state in ("recovered", "closed"):
+        planted.drop(kind="fault", state=state)
+    planted.add_fault(70.0, "f001", "recovery_unproven", {})
+    with OpenRun(planted.write()) as run:
+        windows = run.sql("select fault_id, until_s from faults order by fault_id")
+        assert windows == [("f001", 70.0), ("f002", run.end_s)]
+        assert (
+            run.one("select count(*) from moments where in_fault and t_s between 70.5 and 74") == 0
+        )
 
 
 @pytest.mark.parametrize("state", ["effect_proven", "recovered", "closed", "injected"])

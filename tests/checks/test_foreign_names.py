@@ -77,7 +77,7 @@ def test_the_other_reports_are_written_as_well(planted: PlantedRun) -> None:
 def test_the_record_of_a_run_takes_such_names(tmp_path: Path) -> None:
     heard: list[Record] = []
     history = HistoryWriter(tmp_path / "history.jsonl", "r", listener=heard.append)
-    history.event("drained", waiting=[ODD], **{ODD: {"deep": (ODD, 1)}})
+    history.event("inspection", waiting=[ODD], **{ODD: {"deep": (ODD, 1)}})
     history.event("drained", waiting=["Ä.json"])
     history.close()
     records = [record for _, record in read_history(tmp_path / "history.jsonl")]

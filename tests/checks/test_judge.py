@@ -94,12 +94,12 @@ def test_an_empty_history_is_invalid(planted: PlantedRun) -> None:
     assert judged(planted).verdict == "invalid"
 
 
-def test_a_death_proven_before_the_harness_was_cut_off_stays_a_failure(
-    planted: PlantedRun,
-) -> None:
+def test_record_that_was_cut_off_accuses_nobody_of_a_death(planted: PlantedRun) -> None:
     planted.add_event(50.0, "watcher_exit", owner="product", severity="error", exit_code=1)
     planted.cut_off(60.0)
-    assert judged(planted).verdict == "fail"
+    verdict = judged(planted)
+    assert (verdict.verdict, verdict.exit_code) == ("invalid", 4)
+    assert finding(verdict, "watcher_alive").outcome == "inconclusive"
 
 
 def test_without_a_config_there_is_one_clear_error(planted: PlantedRun) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import datetime
 
 import pytest
 
@@ -355,19 +356,20 @@ def test_odd_lines_of_the_log_are_read_like_usual_ones(everything: PlantedRun) -
     everything.files["artefacts/watcher_decisions.jsonl"] = "\n" + lines
     everything.config["criteria"] = {}
     run = everything.write()
-    table = OpenRun(run).files.decisions
-    slow = list(table)
-    assert len(table) == len(slow) == len(everything.decisions)
-    for index, decision in enumerate(slow):
-        assert table[index] == decision
-        start_s = float(table.start_s[index])
-        assert decision.start_s is not None and start_s == pytest.approx(decision.start_s, abs=2e-6)
-        assert int(table.call_count[index]) == len(decision.calls)
-        assert bool(table.completed[index]) == decision.completed
-        assert bool(table.fallback[index]) == decision.fallback
-        end_s = float(table.end_s[index])
-        assert (decision.end_s is None and end_s != end_s) or decision.end_s == pytest.approx(
-            end_s, abs=2e-6
+    with OpenRun(run) as opened:
+        rows = opened.sql(
+            "select line, start_s, end_s, calls, completed, fallback, source from decisions "
+            "order by line"
         )
-    assert [one.line for one in slow][:3] == [2, 3, 4]
-    assert slow[5].start_s == pytest.approx(40.25)
+    assert [row[0] for row in rows] == list(range(2, len(everything.decisions) + 2))
+    assert all(row[4] for row in rows)
+    assert rows[2][1] == pytest.approx(_seconds(everything.decisions[2]["started_at"]))
+    assert rows[3][3] == len(everything.decisions[3]["llm_calls"])
+    assert rows[4][2] is None and rows[5][1] == pytest.approx(40.25)
+    assert rows[6][6] == "größer"
+    marked = [bool(one.get("heuristic_fallback")) for one in everything.decisions]
+    assert [row[5] for row in rows] == marked
+
+
+def _seconds(stamp: str) -> float:
+    return datetime.fromisoformat(stamp).timestamp() - EPOCH_S

@@ -319,7 +319,9 @@ def test_a_planted_defect_trips_exactly_its_check(
     """One defect, one failed criterion with evidence, exit 1."""
     plant(planted)
     verdict = judged(planted)
-    assert not_passed(verdict) == {check: "fail"}
+    # A dispatch that failed is, beside its criterion, work that no fault explains.
+    twins = {"work_completed": "fail"} if plant is failed_dispatches else {}
+    assert not_passed(verdict) == {check: "fail"} | twins
     assert (verdict.verdict, verdict.exit_code) == ("fail", 1)
     assert finding(verdict, check).owner == "product"
 

@@ -136,7 +136,7 @@ def test_a_schedule_that_this_version_cannot_draw_is_refused_unless_forced(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """The schedule of another draw: whole in itself, and not what the plan's seed gives here."""
-    from chaos.plan.schedule import content_hash
+    from chaos.record.agreement import content_hash
 
     schedule = Schedule.from_json(stored.read_json(stored.schedule))
     moved = [msgspec.structs.replace(i, start_ms=i.start_ms + 1) for i in schedule.items]

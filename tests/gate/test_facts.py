@@ -11,6 +11,7 @@ from chaos.checks.verdict import Verdict
 from chaos.gate.facts import facts_of
 from chaos.record.history import HistoryWriter, Sample
 from chaos.record.rundir import RunDir, create
+from tests.checks.history_builder import PlantedRun
 
 Values = dict[str, float | int | str | bool | None]
 
@@ -37,7 +38,11 @@ def verdict(run: RunDir, *findings: Finding) -> Verdict:
 
 def recorded(tmp_path: Path, *samples: tuple[float, Values]) -> RunDir:
     run = create(tmp_path, "soak_c", 1)
+    planted = PlantedRun(tmp_path / "planted", cuts=())
+    run.write_json(run.config, planted.config)
+    run.write_json(run.schedule, planted.schedule)
     writer = HistoryWriter(run.history, run.run_id)
+    writer.phase("baseline")
     for t_s, values in samples:
         writer.write(Sample(t_s=t_s, values=values))
     writer.close()

@@ -18,7 +18,7 @@ def test_records_come_back_in_order_with_their_lines(tmp_path: Path) -> None:
     history.event("ready", owner="product", took_s=1.5)
     history.op("submit", "a.json", "info")
     history.close()
-    history.event("late")  # after the close: dropped, no error
+    history.event("storm_stuck")  # after the close: dropped, no error
     records = list(read_history(path))
     assert [number for number, _ in records] == [1, 2, 3, 4]
     assert [type(record).__name__ for _, record in records] == ["Header", "Phase", "Event", "Op"]
