@@ -11,20 +11,20 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
-
 from chaos.base.errors import ChaosError
-from chaos.checks.counted_growth import judged_signal
 from chaos.checks.file_descriptors import FileDescriptorsParams
+from chaos.checks.growth.counted import judged_life
+from chaos.checks.growth.lives import Life, lives_of
+from chaos.checks.growth.trend import growth
 from chaos.checks.memory_growth import MemoryGrowthParams
 from chaos.checks.resource_growth import SIGNALS, ResourceGrowthParams
-from chaos.checks.run_view import RunView
-from chaos.checks.signal_growth import Signal, growth_of, signal_of
+from chaos.record.open_run import OpenRun
 from chaos.record.rundir import RunDir
 
 FACTORS = (0.25, 0.5, 1.0, 1.5, 2.0, 4.0)
@@ -53,16 +53,18 @@ def main(argv: list[str] | None = None) -> None:
     judged = 0
     for path in runs:
         try:
-            view = RunView(RunDir(path))
+            run = OpenRun(RunDir(path))
         except ChaosError as error:
             print(f"left out: {path}: {error.message}")
             continue
         judged += 1
-        _memory(view, tallies[_MEMORY], path.name)
-        counted = {"watcher.fds": ("descriptors", FileDescriptorsParams().tolerance)}
-        counted |= {key: (name, ResourceGrowthParams().tolerance) for key, name in SIGNALS.items()}
-        for key, (name, tolerance) in counted.items():
-            _counted(view, key, name, tolerance, tallies[name], path.name)
+        with run:
+            _memory(run, tallies[_MEMORY], path.name)
+            counted = {"watcher.fds": ("descriptors", FileDescriptorsParams().tolerance)}
+            tolerance = ResourceGrowthParams().tolerance
+            counted |= {key: (name, tolerance) for key, name in SIGNALS.items()}
+            for key, (name, limit) in counted.items():
+                _counted(run, key, name, limit, tallies[name], path.name)
     _show(judged, tallies, as_json=options.json)
 
 
@@ -73,41 +75,45 @@ def _runs(folder: Path) -> Iterator[Path]:
     yield from (path.parent for path in folder.rglob("history.jsonl"))
 
 
-def _memory(view: RunView, tally: Tally, name: str) -> None:
-    signal = signal_of(view, "watcher.rss_anon_bytes", "watcher.swap_bytes")
-    if signal is None:
+def _memory(run: OpenRun, tally: Tally, name: str) -> None:
+    lives = lives_of(run, "watcher.rss_anon_bytes+watcher.swap_bytes")
+    if not lives:
         return
+    blocks = max(lives, key=lambda life: life.length_s).blocks
     limit = MemoryGrowthParams().limit_mb * _MB
-    found = growth_of(view, signal, limit, per_work=True)
+    found = growth(blocks, limit, per_work=True)
     _note(tally, found.verdict, name)
-    if found.detectable is None:
+    if found.fails_from is None:
         return
     for factor in FACTORS:
-        leaking = replace(signal, values=signal.values + factor * found.detectable * signal.work)
-        verdict = growth_of(view, leaking, limit, per_work=True).verdict
-        tally.planted[factor][verdict] += 1
+        leak = factor * found.fails_from
+        leaking = [replace(block, floor=block.floor + leak * block.work) for block in blocks]
+        tally.planted[factor][growth(leaking, limit, per_work=True).verdict] += 1
 
 
-def _counted(
-    view: RunView, key: str, label: str, tolerance: float, tally: Tally, name: str
-) -> None:
-    signal = signal_of(view, key)
-    if signal is None:
+def _counted(run: OpenRun, key: str, label: str, tolerance: float, tally: Tally, name: str) -> None:
+    lives = lives_of(run, key)
+    if not lives:
         tally.clean["not sampled"] += 1
         return
-    found = judged_signal(view, signal, label, tolerance)
+    life = max(lives, key=lambda life: life.length_s)
+    found = judged_life(life, label, tolerance)
     _note(tally, found.outcome, name)
-    if found.detectable_per_s is None:
+    if found.fails_from_per_s is None:
         return
     for factor in FACTORS:
-        leaking = _leaking(signal, factor * found.detectable_per_s)
-        tally.planted[factor][judged_signal(view, leaking, label, tolerance).outcome] += 1
+        leaking = _leaking(life, factor * found.fails_from_per_s)
+        tally.planted[factor][judged_life(leaking, label, tolerance).outcome] += 1
 
 
-def _leaking(signal: Signal, per_s: float) -> Signal:
+def _leaking(life: Life, per_s: float) -> Life:
     """Whole things only: nobody leaks a third of a descriptor."""
-    leaked = np.floor(per_s * (signal.t_s - signal.t_s[0]))
-    return replace(signal, values=signal.values + leaked)
+    blocks = tuple(
+        replace(block, floor=block.floor + math.floor(per_s * (block.t_s - life.first_s)))
+        for block in life.blocks
+    )
+    start_s, end_s = life.span_s
+    return replace(life, blocks=blocks, rise=life.rise + math.floor(per_s * (end_s - start_s)))
 
 
 def _note(tally: Tally, verdict: str, name: str) -> None:

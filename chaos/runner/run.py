@@ -210,6 +210,7 @@ class Run:
         watcher = stack.service("watcher")
         if self._watch is not None:
             self._watch.expect_exit()
+        was_running = watcher.alive()
         start_s = self._history.now_s()
         command = stack.run(target.halt.command, target.halt.limit_s)
         flag_seen = (stack.workspace / target.halt.flag).exists()
@@ -225,6 +226,7 @@ class Run:
             exit_code=watcher.exit_code(),
             flag_seen=flag_seen,
             command_exit_code=command.exit_code,
+            was_running=was_running,
         )
 
     def _cut_short(self) -> None:
