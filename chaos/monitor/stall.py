@@ -19,7 +19,7 @@ _PROGRESS = ("decisions.lines", "queue.archived", "queue.quarantined")
 class Stall(SourceBase):
     """Seconds since the last progress while anything waits; 0 while nothing does."""
 
-    looks_at: tuple[str, ...] = _WAITING + _PROGRESS
+    inputs: tuple[str, ...] = _WAITING + _PROGRESS
 
     def __init__(self) -> None:
         super().__init__("stall", _PERIOD_S)
