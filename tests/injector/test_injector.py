@@ -1,4 +1,4 @@
-"""The injector adds exactly the generator's draws: none lost, none doubled, whatever hits it."""
+"""The injector appends exactly the generator's draws: none lost, none repeated, after any fault."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LIMIT_S = 30.0
 
 
 def until(condition: Callable[[], bool], what: str) -> None:
-    """Wait for evidence; fail when it does not come within the limit."""
+    """Wait until `condition` is true; fail after `LIMIT_S`."""
     deadline_s = time.monotonic() + LIMIT_S
     while not condition():
         assert time.monotonic() < deadline_s, f"waited {LIMIT_S} s for: {what}"
@@ -59,8 +59,8 @@ class Workspace:
         part.replace(self.path / "watcher_policies.json")
 
     def draws(self) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = json.loads(self.history.read_text())["draws"]
-        return found
+        draws: list[dict[str, Any]] = json.loads(self.history.read_text())["draws"]
+        return draws
 
     def values(self) -> list[int]:
         return [draw["value"] for draw in self.draws()]
@@ -76,7 +76,7 @@ class Workspace:
 
     @contextlib.contextmanager
     def daemon(self, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
-        """A running injector daemon; killed at the end when it still runs."""
+        """A running injector daemon. It is killed at the end."""
         with self.log.open("ab") as log:
             process = subprocess.Popen(
                 [sys.executable, str(INJECTOR), "--daemon", *arguments], cwd=self.path, stderr=log
@@ -91,7 +91,7 @@ class Workspace:
         return self.log.read_text().count(text) if self.log.exists() else 0
 
     def assert_exact(self) -> None:
-        """The history is the generator's, draw by draw."""
+        """Assert that the history has exactly the generator's values."""
         values = self.values()
         assert values == [raw % 1000 for raw in java_lcg(12345, len(values))]
 
@@ -104,7 +104,7 @@ def workspace(tmp_path: Path) -> Workspace:
 
 
 def test_once_appends_the_next_draw_of_the_generator(workspace: Workspace) -> None:
-    """Invariant: the draw due is draw n of the seed, dated after the draws before it."""
+    """Draw n of the seed, dated after the draws before it."""
     before = workspace.draws()
     assert workspace.run("--once").returncode == 0
     draws = workspace.draws()
@@ -122,17 +122,17 @@ def test_once_appends_the_next_draw_of_the_generator(workspace: Workspace) -> No
 
 
 def test_count_injects_that_many(workspace: Workspace) -> None:
-    """Invariant: N more draws, in order; in daemon mode it ends by itself after N."""
+    """N more draws, in order. In daemon mode it ends after N draws."""
     assert workspace.run("--count", "3").returncode == 0
     assert workspace.run("--daemon", "--interval", "0.05", "--count", "4").returncode == 0
     assert len(workspace.draws()) == 207
     workspace.assert_exact()
 
 
-def test_kill_9_at_any_moment_neither_loses_nor_doubles_a_draw(workspace: Workspace) -> None:
-    """Invariant: after 16 kills, half of them in the middle of a write, the history is exact.
+def test_kill_9_at_any_moment_neither_loses_nor_repeats_a_draw(workspace: Workspace) -> None:
+    """16 kills, half of them during a write. After each, the history is exact.
 
-    Every draw that was acknowledged in the log is there, and the file parses after each kill.
+    Every draw that the log acknowledges is in the history.
     """
     rng = random.Random(9)
     part = workspace.path / ".lottery_history.json.injector.part"
@@ -144,7 +144,7 @@ def test_kill_9_at_any_moment_neither_loses_nor_doubles_a_draw(workspace: Worksp
             if attempt % 2:
                 deadline_s = time.monotonic() + LIMIT_S
                 while not part.exists() and time.monotonic() < deadline_s:
-                    pass  # the moment of a write is short: no pause here
+                    pass  # busy wait, because a write is short
             else:
                 time.sleep(rng.random() * 0.1)
             process.send_signal(signal.SIGKILL)
@@ -155,8 +155,8 @@ def test_kill_9_at_any_moment_neither_loses_nor_doubles_a_draw(workspace: Worksp
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_it_cleanly(workspace: Workspace, number: signal.Signals) -> None:
-    """Invariant: exit 0, told in the log, nothing half-written left, lock free."""
+def test_a_signal_ends_the_injector_cleanly(workspace: Workspace, number: signal.Signals) -> None:
+    """Exit code 0, a log line, no temporary file, and the lock is free."""
     with workspace.daemon("--interval", "60") as process:
         until((workspace.path / "injector_status.json").exists, "status file")
         process.send_signal(number)
@@ -166,8 +166,8 @@ def test_a_signal_ends_it_cleanly(workspace: Workspace, number: signal.Signals) 
     assert workspace.run("--once").returncode == 0
 
 
-def test_a_second_injector_is_refused_and_harmless(workspace: Workspace) -> None:
-    """Invariant: one at a time; the refusal names the other's pid; a killed one locks nobody."""
+def test_a_second_injector_is_refused_and_changes_nothing(workspace: Workspace) -> None:
+    """The refusal names the first one's PID. A killed injector does not hold the lock."""
     with workspace.daemon("--interval", "60") as process:
         until((workspace.path / "injector_status.json").exists, "status file")
         second = workspace.run("--once")
@@ -185,10 +185,10 @@ def test_a_second_injector_is_refused_and_harmless(workspace: Workspace) -> None
     ("policies", "named"),
     [({"test_mode": False}, "test_mode is off"), ({"enabled": False}, "enabled is off")],
 )
-def test_it_refuses_where_injection_is_not_allowed(
+def test_the_injector_refuses_if_the_policies_do_not_allow_injection(
     workspace: Workspace, policies: dict[str, bool], named: str
 ) -> None:
-    """Invariant: exit 2, one line that says what to set, no draw."""
+    """Exit code 2, one line that says what to set, no draw."""
     workspace.policies(**policies)
     done = workspace.run("--daemon", "--interval", "0.05")
     assert done.returncode == 2
@@ -202,8 +202,10 @@ NO_INTERVAL = '{"test_mode": true, "synthetic_injection": {"enabled": true, "tru
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"test_mode": true}', "\0\0", NO_INTERVAL, None])
-def test_unusable_policies_are_one_clear_line(workspace: Workspace, content: str | None) -> None:
-    """Invariant: never a traceback."""
+def test_invalid_policies_are_refused_in_one_line(
+    workspace: Workspace, content: str | None
+) -> None:
+    """Without a traceback."""
     path = workspace.path / "watcher_policies.json"
     path.unlink() if content is None else path.write_text(content)
     done = workspace.run("--once")
@@ -212,8 +214,8 @@ def test_unusable_policies_are_one_clear_line(workspace: Workspace, content: str
     assert "watcher_policies.json" in done.stderr
 
 
-def test_policies_are_obeyed_while_it_runs(workspace: Workspace) -> None:
-    """Invariant: switched off it pauses, torn policies change nothing, switched on it goes on."""
+def test_changed_policies_are_obeyed_while_the_injector_runs(workspace: Workspace) -> None:
+    """Switched off it pauses, torn policies change nothing, switched on it continues."""
     path = workspace.path / "watcher_policies.json"
     with workspace.daemon("--interval", "0.05"):
         until(lambda: workspace.logged("injected") > 0, "a draw")
@@ -228,8 +230,8 @@ def test_policies_are_obeyed_while_it_runs(workspace: Workspace) -> None:
     workspace.assert_exact()
 
 
-def test_a_history_that_cannot_be_read_is_waited_for(workspace: Workspace) -> None:
-    """Invariant: one line in the log, no draw over a torn history, then all that were due."""
+def test_an_unreadable_history_delays_draws_and_loses_none(workspace: Workspace) -> None:
+    """One log line, no draw over a torn history, then all overdue draws."""
     with workspace.daemon("--interval", "0.05"):
         until(lambda: workspace.logged("injected") > 0, "a draw")
         aside = workspace.path / "aside.json"
@@ -245,12 +247,12 @@ def test_a_history_that_cannot_be_read_is_waited_for(workspace: Workspace) -> No
     workspace.assert_exact()
 
 
-def test_a_pause_is_made_up_for(workspace: Workspace) -> None:
-    """Invariant: the schedule is absolute; it comes level again after standing still, not ahead.
+def test_overdue_draws_are_injected_after_the_process_was_stopped(workspace: Workspace) -> None:
+    """The schedule is absolute: after a SIGSTOP the injector catches up, and not more.
 
-    A schedule that drifts stays behind for ever by as many draws as were due in the pause.
+    With a relative schedule it would stay behind by the draws that were due meanwhile.
     """
-    interval_s = 1.0  # a draw, which waits for the disk, takes 0.3 s on a machine that is busy
+    interval_s = 1.0  # a draw waits for the disk: 0.3 s on a busy machine
     with workspace.daemon("--interval", str(interval_s)) as process:
         until((workspace.path / "injector_status.json").exists, "status file")
         status = json.loads((workspace.path / "injector_status.json").read_text())
@@ -269,8 +271,8 @@ def test_a_pause_is_made_up_for(workspace: Workspace) -> None:
     workspace.assert_exact()
 
 
-def test_status_says_what_is_known(workspace: Workspace) -> None:
-    """Invariant: the status file has the contract's fields; --status works without a daemon."""
+def test_status_has_the_contracts_fields(workspace: Workspace) -> None:
+    """--status works without a daemon, too."""
     with workspace.daemon("--interval", "0.05") as process:
         until(lambda: workspace.logged("injected") > 1, "two draws")
         status = json.loads((workspace.path / "injector_status.json").read_text())
@@ -284,8 +286,9 @@ def test_status_says_what_is_known(workspace: Workspace) -> None:
 @pytest.mark.parametrize(
     "arguments", [[], ["--daemon", "--once"], ["--daemon", "--interval", "0"], ["--count", "0"]]
 )
-def test_usage_errors(workspace: Workspace, arguments: list[str]) -> None:
-    """Invariant: exit 2 with the usage, nothing injected."""
+def test_a_usage_error_is_exit_2_and_injects_nothing(
+    workspace: Workspace, arguments: list[str]
+) -> None:
     done = workspace.run(*arguments)
     assert done.returncode == 2
     assert "usage:" in done.stderr
@@ -340,7 +343,7 @@ def _private_mounts() -> bool:
 
 @pytest.mark.skipif(not _private_mounts(), reason="no private mounts for this user here")
 def test_a_full_disk_delays_draws_and_loses_none(tmp_path: Path) -> None:
-    """Invariant: on ENOSPC it waits with one line, keeps the history whole, and catches up."""
+    """On ENOSPC it logs one line, waits, keeps the history intact, and catches up."""
     inside = 'mount -t tmpfs -o size=256k tmpfs "$1" && cd "$1" && shift && exec "$@"'
     volume = tmp_path / "volume"
     volume.mkdir()

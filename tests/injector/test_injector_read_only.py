@@ -1,7 +1,7 @@
-"""A workspace that becomes read-only under the injector delays draws and loses none.
+"""A workspace that becomes read-only while the injector runs delays draws and loses none.
 
-What is mounted over the workspace after the start counts as well: the injector works in the folder
-by relative names, and those alone would lead past it.
+The read-only mount is made over the workspace after the start. The injector's working directory is
+the folder below the mount, so relative paths alone would bypass it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ IMAGES = Path(__file__).resolve().parents[2] / "images"
 INJECTOR = IMAGES / "injector" / "synthetic_draw_injector.py"
 BOOTSTRAP = IMAGES / "watcher" / "bootstrap_history.py"
 
-# Started in the workspace, which is a tmpfs in a mount namespace of its own.
+# Runs in the workspace, a tmpfs in a private mount namespace.
 SCENARIO = """
 import json, os, pathlib, subprocess, sys, time
 injector, bootstrap, log_path, aside = sys.argv[1:]

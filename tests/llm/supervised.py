@@ -27,16 +27,16 @@ def free_port() -> int:
 
 
 def await_true(what: str, look: Callable[[], Any], limit_s: float = LIMIT_S) -> Any:
-    """The first true answer of `look`."""
+    """Poll `look`, and return its first true value."""
     deadline_s = time.monotonic() + limit_s
-    while not (found := look()):
+    while not (value := look()):
         assert time.monotonic() < deadline_s, f"not within {limit_s:g} s: {what}"
         time.sleep(0.01)
-    return found
+    return value
 
 
 def exists(pid: int) -> bool:
-    """Whether `pid` is a living process (a zombie is not)."""
+    """True if process `pid` runs (a zombie does not)."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
@@ -45,7 +45,7 @@ def exists(pid: int) -> bool:
 
 
 class Supervisor:
-    """A supervisor under test."""
+    """A supervisor process and its control API. `standin`: modes of the stand-in server."""
 
     def __init__(self, folder: Path, model: Path, *options: str, standin: str | None = None):
         self.folder = folder
