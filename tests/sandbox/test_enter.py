@@ -82,6 +82,7 @@ def test_an_ordinary_users_sandbox_dies_with_its_guardian(
         "chaos/__init__.py",
         "chaos/base/errors.py",
         "chaos/base/exitcode.py",
+        "chaos/base/shipped.py",
         "tests/sandbox/inside.py",
     ):
         to = copy / name
