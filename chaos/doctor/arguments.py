@@ -25,7 +25,7 @@ exit codes:
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """Give `parser` the options."""
+    """Add the options to `parser`."""
     option = parser.add_argument
     option("--target", metavar="NAME", default="reference", help="a target's name or its file")
     option(

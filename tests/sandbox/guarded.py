@@ -17,12 +17,12 @@ LIMIT_S = 30.0
 
 
 def await_true(what: str, look: Callable[[], Any], limit_s: float = LIMIT_S) -> Any:
-    """The first true answer of `look`."""
+    """Poll `look`, and return its first true value."""
     deadline_s = time.monotonic() + limit_s
-    while not (found := look()):
+    while not (value := look()):
         assert time.monotonic() < deadline_s, f"not within {limit_s:g} s: {what}"
         time.sleep(0.005)
-    return found
+    return value
 
 
 def children(pid: int) -> list[int]:
@@ -43,7 +43,7 @@ class Guarded:
     mode: str
 
     def ready(self) -> dict[str, Any]:
-        """What the inner program reported once it was set up."""
+        """Wait for the inner program's report (the file `ready`), and return it."""
         path = self.folder / "ready"
         await_true("the inner program is ready", lambda: path.exists() or self.ended())
         assert path.exists(), self.output()
@@ -60,21 +60,21 @@ class Guarded:
         return self.process.wait(LIMIT_S)
 
     def chain(self) -> dict[str, int]:
-        """The processes from the guardian down to the run, as far as they exist by now."""
+        """Return the pid of each process from the guardian down to the run that exists now."""
         names = ["guardian", "unshare", "init", "run"]
         if self.mode == "plain":
             names.remove("unshare")
-        found, pid = {}, self.process.pid
+        pids, pid = {}, self.process.pid
         for name in names:
-            found[name] = pid
+            pids[name] = pid
             below = children(pid)
             if not below:
                 break
             pid = below[0]
-        return found
+        return pids
 
     def await_nothing_left(self) -> None:
-        """No process carries the run's mark; the guardian itself never did."""
+        """Wait until no process has the run's id in its environment."""
         await_true("every process is gone", lambda: not marked_pids(self.run_id), 10.0)
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import pynvml
 import pytest
 
-from chaos.doctor.machine import look_at_machine
+from chaos.doctor.machine import examine_machine
 from chaos.runner.provenance import gpu as provenance_gpu
 from chaos.witness import nvml
 from chaos.witness.base import Values
@@ -326,7 +326,7 @@ def test_provenance_has_models_driver_and_used_bytes_before_the_run(driver: Stan
 def test_the_doctor_shows_the_gpus_and_what_it_cannot_read(driver: StandIn) -> None:
     driver.gpus(2)
     driver.tell("memory_error_1", 4)
-    (item,) = [item for item in look_at_machine() if item.name == "gpu"]
+    (item,) = [item for item in examine_machine() if item.name == "gpu"]
     assert "gpu0: " in item.seen and "Insufficient Permissions" in item.seen
 
 
