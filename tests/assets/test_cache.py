@@ -20,7 +20,7 @@ from chaos.base.errors import EnvironmentProblem
         ({"HOME": "/c"}, "/c/.cache/chaos-gate"),
     ],
 )
-def test_the_cache_is_where_the_user_says(
+def test_the_cache_path_follows_the_environment(
     environment: dict[str, str], expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("CHAOS_CACHE", "XDG_CACHE_HOME", "HOME"):

