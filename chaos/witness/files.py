@@ -49,10 +49,10 @@ class Folders(SourceBase):
     @classmethod
     def of_queue(cls, workspace: Path, queue: Queue) -> Folders:
         """Count `queue.pending`, `.claimed`, `.archived` and `.quarantined`."""
-        parts = ("pending", "claimed", "archived", "quarantined")
+        folders = ("pending", "claimed", "archived", "quarantined")
         return cls(
             "queue",
-            {f"queue.{part}": getattr(queue, part) for part in parts},
+            {f"queue.{part}": getattr(queue, part) for part in folders},
             workspace,
             {"queue.quarantined": lambda folder: without_companions(folder.names())},
         )
@@ -65,7 +65,7 @@ class Folders(SourceBase):
                 if folder.refresh():
                     self._counts[key] = self._counters.get(key, Folder.count)(folder)
             except OSError as error:
-                self._counts.pop(key, None)
+                # The count stays: the folder may return unchanged, and is then not listed again.
                 self._absent[key] = reason(error)
             else:
                 values[key] = self._counts[key]

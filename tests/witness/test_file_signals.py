@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 from chaos.record.target import Target
@@ -63,6 +64,19 @@ def test_a_missing_folder_removes_only_its_own_key(workspace: Path, target: Targ
 
 def decision(number: int, **fields: object) -> str:
     return json.dumps({"decision_id": number, "status": "COMPLETED", **fields}) + "\n"
+
+
+def test_a_folder_that_returns_unchanged_is_counted_again(workspace: Path, target: Target) -> None:
+    """A folder with an old modification time is not listed again, e.g. after a new mount."""
+    folder = workspace / "watcher_requests" / "quarantine"
+    (folder / "a.json").write_text("{}")
+    os.utime(folder, (1, 1))
+    source = Folders.of_queue(workspace, target.queue)
+    assert read(source)["queue.quarantined"] == 1
+    folder.rename(workspace / "away")
+    assert "queue.quarantined" not in read(source)
+    (workspace / "away").rename(folder)
+    assert read(source)["queue.quarantined"] == 1
 
 
 def test_decisions_are_counted_by_their_fields(workspace: Path, target: Target) -> None:
