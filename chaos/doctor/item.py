@@ -36,7 +36,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Subject:
-    """What is examined: a Watcher's working directory by its profile, and its LLM server."""
+    """The subject of an examination: a Watcher's workspace, its profile, and its LLM server."""
 
     target: Target
     workspace: Path

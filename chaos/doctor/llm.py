@@ -55,7 +55,7 @@ def _health(endpoint: Endpoint) -> tuple[str, str]:
         answer = link.getresponse()
         body = short(answer.read(4096).decode(errors="replace"))
     except ConnectionRefusedError:
-        return "down", f"nobody listens on {endpoint}"
+        return "down", f"no server listens on {endpoint}"
     except TimeoutError:
         return "down", f"{endpoint} does not answer within {_HEALTH_LIMIT_S:g} s"
     except (OSError, http.client.HTTPException) as error:

@@ -123,8 +123,8 @@ def _holder(
     if dead:
         return "dead", f"{dead}, {age}"
     if age_s > OLD_S:
-        return "old", f"names nobody, nobody holds it, {age}"
-    return "fresh", f"names nobody, {age}"
+        return "old", f"names no process, none holds it, {age}"
+    return "fresh", f"names no process, {age}"
 
 
 def _dead(pid: int, ticks: int | None) -> str:
@@ -197,7 +197,11 @@ def _stale_item(subject: Subject, lock: Lock, alive: str) -> Item:
         return Item("locks", "locks", "problem", seen, f"{remove} (or --fix)", fixable=True)
     doubt = f" ({alive}: not provably stale)" if alive else " (not provably stale)"
     return Item(
-        "locks", "locks", "warn", seen + doubt, f"if you know that nobody needs it: {remove}"
+        "locks",
+        "locks",
+        "warn",
+        seen + doubt,
+        f"if you are sure that no process needs it: {remove}",
     )
 
 

@@ -81,5 +81,5 @@ def _gpus() -> Item:
         presence = "none" if "gpu" in absences else "present, its memory cannot be read"
         return Item("gpu", "GPU", "info", f"{presence} ({absent})")
     used = [f"{key.partition('.')[0]}: {size_text(int(v or 0))} used" for key, v in values.items()]
-    rest = f"; cannot be read: {absent}" if absent else ""
-    return Item("gpu", "GPU", "info", ", ".join(used) + rest)
+    suffix = f"; cannot be read: {absent}" if absent else ""
+    return Item("gpu", "GPU", "info", ", ".join(used) + suffix)

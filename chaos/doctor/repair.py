@@ -77,53 +77,57 @@ def _locks(subject: Subject) -> Iterator[Change]:
 
 
 def _history(subject: Subject) -> Iterator[Change]:
-    words = subject.target.prerequisites.bootstrap
-    if examine_history(subject).fixable and words:
-        yield _run(subject, words, {}, "bootstrap")
+    bootstrap = subject.target.prerequisites.bootstrap
+    if examine_history(subject).fixable and bootstrap:
+        yield _run(subject, bootstrap, {}, "bootstrap")
 
 
 def _test_mode(subject: Subject) -> Iterator[Change]:
     if not examine_policies(subject).fixable:
         return
-    name, wanted = subject.target.policies.path, subject.target.prerequisites.test_mode
-    before = subject.path(name).exists()
-    target = replace(subject.target, policies=PolicyFile(path=name, values=wanted))
+    name, settings = subject.target.policies.path, subject.target.prerequisites.test_mode
+    existed = subject.path(name).exists()
+    target = replace(subject.target, policies=PolicyFile(path=name, values=settings))
     merge_policies(target, subject.workspace, _values(subject.workspace))
-    settings = ", ".join(f"{key} = {value!r}" for key, value in wanted.items())
-    yield Change(f"{'set' if before else 'made'} {name}: {settings}")
+    text = ", ".join(f"{key} = {value!r}" for key, value in settings.items())
+    yield Change(f"{'set' if existed else 'made'} {name}: {text}")
 
 
 def _artefacts(subject: Subject) -> Iterator[Change]:
     """Run the pipeline from the first missing step to the last, because later steps need it."""
-    words = subject.target.prerequisites.pipeline
+    pipeline = subject.target.prerequisites.pipeline
     missing = missing_artefacts(subject)
-    if not missing or not words:
+    if not missing or not pipeline:
         return
     if os.path.lexists(subject.path(subject.target.halt.flag)):
         yield Change("no artefacts: the halt flag is set, and it is not ours to remove", done=False)
         return
     first = min(artefact.step for artefact in missing)
     last = max(artefact.step for artefact in subject.target.prerequisites.artefacts)
-    yield _run(subject, words, {"start_step": first, "end_step": last}, "pipeline")
+    yield _run(subject, pipeline, {"start_step": first, "end_step": last}, "pipeline")
 
 
-def _run(subject: Subject, words: list[str], more: dict[str, int], name: str) -> Change:
+def _run(
+    subject: Subject, argv_template: list[str], placeholders: dict[str, int], name: str
+) -> Change:
     """Run a command of the profile. The change names the files that it made or replaced."""
     place = f"target {subject.target.target}, prerequisites.{name}"
-    values = {**_values(subject.workspace), **more}
-    argv = fill_words(words, values, place=place)
+    values = {**_values(subject.workspace), **placeholders}
+    argv = fill_words(argv_template, values, place=place)
     shown = " ".join(argv[1:]) or argv[0]
     limit_s = subject.target.prerequisites.limit_s
     before = _snapshot(subject.workspace)
-    done = run_command(argv, _surroundings(subject, values), limit_s)
+    completed = run_command(argv, _surroundings(subject, values), limit_s)
     after = _snapshot(subject.workspace)
     files = _joined(sorted(name for name, status in after.items() if before.get(name) != status))
-    if done.exit_code != 0:
-        how = f"exit code {done.exit_code}"
-        if done.exit_code is None:
+    if completed.exit_code != 0:
+        how = f"exit code {completed.exit_code}"
+        if completed.exit_code is None:
             how = f"not done within {limit_s:g} s"
-        return Change(f"{shown} failed ({how}): {short(done.output)}; wrote {files}", done=False)
-    return Change(f"ran {shown} ({done.took_s:.1f} s): wrote {files}")
+        return Change(
+            f"{shown} failed ({how}): {short(completed.output)}; wrote {files}", done=False
+        )
+    return Change(f"ran {shown} ({completed.took_s:.1f} s): wrote {files}")
 
 
 def _values(workspace: Path) -> dict[str, object]:
@@ -138,12 +142,12 @@ def _values(workspace: Path) -> dict[str, object]:
 def _surroundings(subject: Subject, values: dict[str, object]) -> Surroundings:
     """The environment in which the backend runs the Watcher's programs, without byte code files."""
     inherited = {key: text for key, text in os.environ.items() if not key.startswith("PYTHON")}
-    own = {"PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = {"PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"}
     place = f"target {subject.target.target}, env"
     for key, text in subject.target.env.items():
         with contextlib.suppress(UsageError):  # it needs a setting that only a run has
-            own[key] = str(fill(text, values, place=place))
-    return Surroundings(subject.workspace, {**inherited, **own})
+            environment[key] = str(fill(text, values, place=place))
+    return Surroundings(subject.workspace, {**inherited, **environment})
 
 
 def _snapshot(workspace: Path) -> Snapshot:
@@ -167,5 +171,5 @@ def _snapshot(workspace: Path) -> Snapshot:
 def _joined(names: list[str]) -> str:
     if not names:
         return "nothing"
-    more = f" and {len(names) - _NAMED_MAX} more" if len(names) > _NAMED_MAX else ""
-    return ", ".join(names[:_NAMED_MAX]) + more
+    suffix = f" and {len(names) - _NAMED_MAX} more" if len(names) > _NAMED_MAX else ""
+    return ", ".join(names[:_NAMED_MAX]) + suffix

@@ -58,8 +58,8 @@ def examine_place(subject: Subject) -> Item:
 
 def programs(subject: Subject) -> list[str]:
     """Relative paths of the Watcher's programs that the profile starts from the workspace."""
-    words = subject.target.watcher.start
-    return [w for w in words if w.endswith((".py", ".sh")) and not w.startswith(("/", "{"))]
+    argv = subject.target.watcher.start
+    return [w for w in argv if w.endswith((".py", ".sh")) and not w.startswith(("/", "{"))]
 
 
 def examine_watcher(subject: Subject) -> Item:
@@ -67,7 +67,7 @@ def examine_watcher(subject: Subject) -> Item:
     own_file = OwnFile(instance_of(subject.target), subject.workspace)
     pid = own_file()
     if pid is None:
-        return Item("watcher", "Watcher", "info", f"not running ({own_file.why})")
+        return Item("watcher", "Watcher", "info", f"not running ({own_file.absence_reason})")
     return Item("watcher", "Watcher", "info", f"running, process {pid}")
 
 
@@ -142,8 +142,10 @@ def examine_disk(subject: Subject) -> Item:
     if volume.f_files and not volume.f_favail:
         return Item("disk", "disk", "problem", "no inodes are free", "remove small files")
     if free_mb < min_mb:
-        old = Path(subject.target.queue.archived).parent
-        return Item("disk", "disk", "problem", seen, f"free some space; look at {old}/ and logs/")
+        archive = Path(subject.target.queue.archived).parent
+        return Item(
+            "disk", "disk", "problem", seen, f"free some space; look at {archive}/ and logs/"
+        )
     if free_mb < 2 * min_mb:
         return Item("disk", "disk", "warn", seen, "free some space before a long soak")
     return Item("disk", "disk", "ok", seen)
@@ -151,7 +153,7 @@ def examine_disk(subject: Subject) -> Item:
 
 def examine_policies(subject: Subject) -> Item:
     """Check that the policies file can be read and has the settings of test mode."""
-    policies, wanted = subject.target.policies, subject.target.prerequisites.test_mode
+    policies, test_mode = subject.target.policies, subject.target.prerequisites.test_mode
     path = subject.path(policies.path)
     title = "policies"
     try:
@@ -159,16 +161,16 @@ def examine_policies(subject: Subject) -> Item:
     except FileNotFoundError:
         return Item(
             "policies", title, "problem", f"there is no {policies.path}",
-            "--fix makes it in test mode", fixable=bool(wanted),
+            "--fix makes it in test mode", fixable=bool(test_mode),
         )  # fmt: skip
     except (OSError, ValueError) as error:
         return Item(
             "policies", title, "problem", f"{policies.path}: {_reason(error)}",
-            "repair it by hand: nobody else can know what it should say",
+            "repair it by hand: --fix does not know its content",
         )  # fmt: skip
     differences = [
         f"{key} is {json.dumps(select(content, key))}, not {json.dumps(value)}"
-        for key, value in wanted.items()
+        for key, value in test_mode.items()
         if select(content, key) != value
     ]
     if differences:
@@ -176,7 +178,7 @@ def examine_policies(subject: Subject) -> Item:
             "policies", title, "problem", f"not in test mode: {'; '.join(differences)}",
             f"--fix sets it in {policies.path}", fixable=True,
         )  # fmt: skip
-    settings = ", ".join(f"{key} = {json.dumps(value)}" for key, value in wanted.items())
+    settings = ", ".join(f"{key} = {json.dumps(value)}" for key, value in test_mode.items())
     return Item("policies", title, "ok", f"{policies.path}: {settings or 'readable'}")
 
 
@@ -222,7 +224,7 @@ def missing_artefacts(subject: Subject) -> list[Artefact]:
 
 
 def _defect(subject: Subject, artefact: Artefact) -> str:
-    """What is wrong with an artefact; "" if nothing is."""
+    """Return the defect of an artefact, or "" without one."""
     path = subject.path(artefact.path)
     try:
         content = load_json(path)
@@ -240,13 +242,13 @@ def examine_artefacts(subject: Subject) -> list[Item]:
 
     One item for each artefact.
     """
-    wanted = subject.target.prerequisites.artefacts
-    if not wanted:
+    artefacts = subject.target.prerequisites.artefacts
+    if not artefacts:
         return [Item("artefact", "artefacts", "info", "the profile names none")]
     pipeline = subject.target.prerequisites.pipeline
     items: list[Item] = []
     newest_s = 0.0
-    for artefact in wanted:
+    for artefact in artefacts:
         defect = _defect(subject, artefact)
         if defect:
             items.append(

@@ -92,9 +92,9 @@ class JsonLines:
     def _changes(self, moment: Moment) -> Iterator[bytes]:
         at = _iso(moment.wall_s)
         if moment.absent != self._absent:
-            for source, why in moment.absent.items():
-                if self._absent.get(source) != why:
-                    yield self._line(kind="absent", at=at, source=source, reason=why)
+            for source, reason in moment.absent.items():
+                if self._absent.get(source) != reason:
+                    yield self._line(kind="absent", at=at, source=source, reason=reason)
             for source in self._absent.keys() - moment.absent.keys():
                 yield self._line(kind="present", at=at, source=source)
             self._absent = moment.absent
@@ -178,9 +178,9 @@ class Rows:
         )
         pairs = zip(cells, self._COLUMNS, strict=True)
         self._print(" ".join(f"{cell:>{width}}" for cell, (_, width) in pairs))
-        for source, why in moment.absent.items():
-            if self._absent.get(source) != why:
-                self._print(f"  absent: {source}: {why}")
+        for source, reason in moment.absent.items():
+            if self._absent.get(source) != reason:
+                self._print(f"  absent: {source}: {reason}")
         self._absent = moment.absent
         for change in moment.changes:
             word = "ALERT" if change.state == "raised" else "over "
@@ -252,8 +252,8 @@ class Table:
         first = [key for key in _FIRST if key in moment.values]
         for key in first + sorted(moment.values.keys() - set(first)):
             text.append(self._line(key, moment.values[key]))
-        for source, why in moment.absent.items():
-            text.append(printable(f"absent: {source}: {why}\n"), style="dim")
+        for source, reason in moment.absent.items():
+            text.append(printable(f"absent: {source}: {reason}\n"), style="dim")
         return text
 
     def _line(self, key: str, value: float | int | str | bool | None) -> str:

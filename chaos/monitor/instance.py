@@ -80,13 +80,13 @@ class LiveProcess:
 class FixedProcess:
     """The process that the user named. Once it has ended, no other process replaces it.
 
-    `why` says why there is no process.
+    `absence_reason` explains an absent process.
     """
 
     def __init__(self, pid: int) -> None:
         self._pid = pid
         self._process = LiveProcess.of(pid)
-        self.why = f"no process {pid}"
+        self.absence_reason = f"no process {pid}"
 
     def __call__(self) -> int | None:
         """Its PID while it lives, else None."""
@@ -95,7 +95,7 @@ class FixedProcess:
         if self._process.lives():
             return self._pid
         self._process.close()
-        self._process, self.why = None, f"process {self._pid} has ended"
+        self._process, self.absence_reason = None, f"process {self._pid} has ended"
         return None
 
 
@@ -103,7 +103,7 @@ class OwnFile:
     """The process that the Watcher's own file names, followed through restarts.
 
     A call costs a `stat` of the file and a read of an open /proc file. The file is read again only
-    after a change. `why` says why there is no process.
+    after a change. `absence_reason` explains an absent process.
     """
 
     def __init__(self, instance: Instance | None, workspace: Path) -> None:
@@ -113,19 +113,21 @@ class OwnFile:
         self._text = str(self._path)
         self._key: tuple[int, ...] | None = None
         self._process: LiveProcess | None = None
-        self.why = "not looked for yet"
+        self.absence_reason = "not looked for yet"
 
     def __call__(self) -> int | None:
         """The Watcher's current PID, or None."""
         if self._instance is None:
-            self.why = "the target profile names no file that tells the process (instance.pid_file)"
+            self.absence_reason = (
+                "the target profile names no file that tells the process (instance.pid_file)"
+            )
             return None
         read_at_ns = time.time_ns()
         try:
             status = os.stat(self._text)  # noqa: PTH116 (asked at every sample)
         except OSError as error:
             self._forget()
-            self.why = reason(error)
+            self.absence_reason = reason(error)
             return None
         key = unchanged_key(status, read_at_ns)
         if key is None or key != self._key:
@@ -135,7 +137,7 @@ class OwnFile:
             return None
         pid = self._process.pid
         if not self._process.lives():
-            self.why = f"{self._instance.pid_file} names process {pid}, which has ended"
+            self.absence_reason = f"{self._instance.pid_file} names process {pid}, which has ended"
             return None
         return pid
 
@@ -153,24 +155,26 @@ class OwnFile:
             content = read_object(self._path)
         except (OSError, ValueError) as error:
             text = reason(error) if isinstance(error, OSError) else str(error)
-            self.why = f"{instance.pid_file} names nobody: {text}"
+            self.absence_reason = f"{instance.pid_file} names no process: {text}"
             return None
         pid = select(content, instance.pid)
         if not isinstance(pid, int) or isinstance(pid, bool) or pid < 1:
-            self.why = f"{instance.pid_file} names nobody: no process number at {instance.pid!r}"
+            self.absence_reason = (
+                f"{instance.pid_file} names no process: no number at {instance.pid!r}"
+            )
             return None
         ticks = start_ticks(pid)
         if ticks is None:
-            self.why = f"{instance.pid_file} names process {pid}, which has ended"
+            self.absence_reason = f"{instance.pid_file} names process {pid}, which has ended"
             return None
         if not self._is_meant(instance, content, pid, ticks, written_s):
-            self.why = (
+            self.absence_reason = (
                 f"{instance.pid_file} names process {pid}; that number now belongs to another one"
             )
             return None
         process = LiveProcess.of(pid)
         if process is None or start_ticks(pid) != ticks:
-            self.why = f"{instance.pid_file} names process {pid}, which has ended"
+            self.absence_reason = f"{instance.pid_file} names process {pid}, which has ended"
             return None
         return process
 

@@ -68,7 +68,8 @@ class Display(Protocol):
 class Monitor:
     """Takes samples until `stop` is set, `count` is reached, or an alert ends it.
 
-    `instance` is a `FixedProcess` or `OwnFile`: its `why` explains an absent Watcher.
+    `instance` is a `FixedProcess` or `OwnFile`: its `absence_reason` explains an absent
+    Watcher.
     """
 
     def __init__(
@@ -86,8 +87,8 @@ class Monitor:
         wall_s, t_s = time.time(), time.monotonic() - self._start_s
         values, absent = self._reader.read(), self._reader.absences()
         if absent.get("watcher") == "not running":
-            why = getattr(self._instance, "why", "not there")
-            absent = {**absent, "watcher": f"not running: {why}"}
+            reason = getattr(self._instance, "absence_reason", "not there")
+            absent = {**absent, "watcher": f"not running: {reason}"}
         # Unchanged values can only change a rule that waits for its `hold_s`.
         unchanged = values is self._evaluated and not self._waits
         changes = () if unchanged else self._evaluate(values, t_s)

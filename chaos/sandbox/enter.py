@@ -91,10 +91,10 @@ def _loopback_up() -> None:
 def _paths_to_keep(keep: Iterable[Path]) -> list[Path]:
     """The paths below /tmp that must stay visible, sorted, without those inside others."""
     interpreter = [sys.prefix, sys.base_prefix, sys.exec_prefix, *sys.path, str(Path.cwd())]
-    wanted = [*keep, *(Path(path) for path in interpreter if path)]
-    wanted.append(REPO)
+    paths = [*keep, *(Path(path) for path in interpreter if path)]
+    paths.append(REPO)
     # A path may contain symlinks: keep the path as written and the path that it resolves to.
-    absolute = {Path(os.path.abspath(path)) for path in wanted}  # noqa: PTH100
+    absolute = {Path(os.path.abspath(path)) for path in paths}  # noqa: PTH100
     below = {
         path
         for path in absolute | {path.resolve() for path in absolute}
@@ -109,9 +109,9 @@ def _private_tmp(keep: list[Path], size_mb: int) -> None:
     The descriptors opened before the mount reach the old files through /proc/self/fd.
     """
     working_directory = Path.cwd()
-    kept = [(path, os.open(path, os.O_PATH | os.O_CLOEXEC)) for path in keep]
+    descriptors = [(path, os.open(path, os.O_PATH | os.O_CLOEXEC)) for path in keep]
     mount_tmpfs(_TMP, size_mb, mode="1777")
-    for path, descriptor in kept:
+    for path, descriptor in descriptors:
         if path.exists():  # the same file is mounted already, under its resolved path
             continue
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -121,7 +121,7 @@ def _private_tmp(keep: list[Path], size_mb: int) -> None:
         else:
             path.touch()
         mount(str(source), path, "", _MS_BIND | _MS_REC)
-    for _, descriptor in kept:
+    for _, descriptor in descriptors:
         os.close(descriptor)
     # Enter the folder again: the current one is still the folder below the new mount.
     os.chdir(working_directory if working_directory.exists() else "/")

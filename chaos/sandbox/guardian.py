@@ -53,14 +53,14 @@ class Options:
         self.user_namespace = False
         self.inner: list[str] = []
         self.on_crash: list[str] = []
-        words = iter(argv)
-        for word in words:
+        arguments = iter(argv)
+        for word in arguments:
             if word == "--user":
                 self.user_namespace = True
                 continue
-            value = next(words, "")
+            value = next(arguments, "")
             if word in ("--inner", "--on-crash"):  # the value is the number of words that follow
-                command = [next(words) for _ in range(int(value))]
+                command = [next(arguments) for _ in range(int(value))]
                 setattr(self, word[2:].replace("-", "_"), command)
             elif word in ("--mode", "--run-id", "--expect"):
                 setattr(self, word[2:].replace("-", "_"), value)
@@ -99,15 +99,15 @@ def kill_marked(run_id: str, limit_s: float = _GONE_LIMIT_S) -> tuple[list[str],
     """
     killed: dict[int, str] = {}
     deadline_s = time.monotonic() + limit_s
-    while (left := marked_pids(run_id)) and time.monotonic() < deadline_s:
-        for pid, command in left.items():
+    while (remaining := marked_pids(run_id)) and time.monotonic() < deadline_s:
+        for pid, command in remaining.items():
             killed[pid] = command
             try:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
                 continue
         time.sleep(0.01)
-    return _texts(killed), _texts(left)
+    return _texts(killed), _texts(remaining)
 
 
 def _texts(processes: dict[int, str]) -> list[str]:
@@ -132,11 +132,11 @@ class Guardian:
         for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(signum, self._forward)
         code = self._run_inner()
-        left = self._await_gone()
+        remaining = self._await_gone()
         if self._is_crash(code):
             code = self._crashed(code)
-        if left:
-            _say("could not remove:\n  " + "\n  ".join(left))
+        if remaining:
+            _say("could not remove:\n  " + "\n  ".join(remaining))
             return _CLEANUP_INCOMPLETE
         return _INVALID if code is None else code
 
@@ -192,10 +192,10 @@ class Guardian:
             if not marked_pids(self._options.run_id):
                 return []
             time.sleep(0.01)
-        killed, left = kill_marked(self._options.run_id)
+        killed, remaining = kill_marked(self._options.run_id)
         if killed:
             _say("ended what the run had left behind:\n  " + "\n  ".join(killed))
-        return left
+        return remaining
 
     def _is_crash(self, code: int | None) -> bool:
         if code in _JUDGED_CODES:

@@ -55,8 +55,8 @@ def kill_descendants() -> list[int]:
     """Send SIGKILL to all descendants until none is left. Returns the PIDs killed, sorted."""
     killed: list[int] = []
     deadline_s = time.monotonic() + _KILL_LIMIT_S
-    while (left := descendants()) and time.monotonic() < deadline_s:
-        for pid in left:
+    while (remaining := descendants()) and time.monotonic() < deadline_s:
+        for pid in remaining:
             try:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:

@@ -71,7 +71,7 @@ def _attempt(*, user: bool) -> str:
     """Make the sandbox. Returns why it failed, or "" if it worked."""
     flags = ["--user", "--map-root-user"] if user else []
     try:
-        done = subprocess.run(
+        completed = subprocess.run(
             ["unshare", *flags, *_NAMESPACES, *_TRIAL],
             capture_output=True,
             text=True,
@@ -80,10 +80,10 @@ def _attempt(*, user: bool) -> str:
         )
     except subprocess.TimeoutExpired:
         return f"unshare did not end within {_LIMIT_S:g} s"
-    if done.returncode == 0:
+    if completed.returncode == 0:
         return ""
-    lines = done.stderr.strip().splitlines()
-    return lines[-1] if lines else f"unshare ended with exit code {done.returncode}"
+    lines = completed.stderr.strip().splitlines()
+    return lines[-1] if lines else f"unshare ended with exit code {completed.returncode}"
 
 
 def _next_step() -> str:

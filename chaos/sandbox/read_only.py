@@ -32,11 +32,11 @@ class Mounted:
 
 def mounts_on(folder: Path) -> list[Mounted]:
     """The mounts on `folder`, the topmost last."""
-    wanted = os.fsencode(folder.resolve())
+    mount_point = os.fsencode(folder.resolve())
     mounts = []
     for line in _MOUNTS.read_bytes().splitlines():
         fields = line.split()
-        if _unescaped(fields[4]) == wanted:
+        if _unescaped(fields[4]) == mount_point:
             mounts.append(Mounted(int(fields[0]), b"ro" in fields[5].split(b",")))
     return mounts
 

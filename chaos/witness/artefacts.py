@@ -74,8 +74,8 @@ class ArtefactWatcher(SourceBase):
                 raw, content = self._load(full)
         except (_Invalid, OSError) as error:
             self._keys[path] = None  # look again at the next sample
-            why = str(error) if isinstance(error, _Invalid) else "unreadable"
-            self._record_invalid(path, why)
+            reason = str(error) if isinstance(error, _Invalid) else "unreadable"
+            self._record_invalid(path, reason)
             return
         digest = hashlib.sha256(raw).hexdigest()
         if self._last.get(path) == digest:

@@ -179,7 +179,7 @@ class Folder:
         return self._names
 
     def count(self) -> int:
-        """How many names matched at the last `refresh`."""
+        """The number of names that matched at the last `refresh`."""
         if not self._suffix or self._names is not None:
             return len(self.names())
         text = self._joined()
@@ -229,15 +229,15 @@ class Tail:
             return b""
         chunk = os.pread(self._fd, min(size - self._offset, self._limit), self._offset)
         self._offset += len(chunk)
-        whole, newline, rest = chunk.rpartition(b"\n")
+        complete, newline, incomplete = chunk.rpartition(b"\n")
         if not newline:
-            self._torn += rest
+            self._torn += incomplete
             # A line longer than the limit is dropped, so that memory stays bounded.
             if len(self._torn) > self._limit:
                 self._torn = b""
             return b""
-        lines = self._torn + whole + newline
-        self._torn = rest
+        lines = self._torn + complete + newline
+        self._torn = incomplete
         return lines
 
     @property

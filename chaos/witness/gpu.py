@@ -111,16 +111,16 @@ class GPUs(SourceBase):
         except UnknownHolders as error:
             self._absent[key] = str(error)
             return
-        held, why = _bytes_by_owner(holders, owners)
-        if why:
-            self._absent[key] = why
+        owner_bytes, reason = _bytes_by_owner(holders, owners)
+        if reason:
+            self._absent[key] = reason
             return
         self._absent.pop(key, None)
         # Once a service has held GPU memory, report it always, 0 included.
         owners_so_far = self._held.setdefault(unit.name, set())
-        owners_so_far.update(held)
+        owners_so_far.update(owner_bytes)
         for name in owners_so_far:
-            values[f"{unit.name}.{name}_bytes"] = held.get(name, 0)
+            values[f"{unit.name}.{name}_bytes"] = owner_bytes.get(name, 0)
 
     def _record_change(self, unit: Unit, lost_because: str) -> None:
         """Write an event if the unit was lost or came back ("": it is there)."""

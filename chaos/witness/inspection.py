@@ -285,8 +285,8 @@ class _Look:
     def _role(self, command: str) -> str:
         """`watcher` or `injector`, by the command that starts it, or `other`."""
         for role in ("watcher", "injector"):
-            words = [w for w in getattr(self._target, role).start if not w.startswith("{")]
-            if words and all(word in command.split() for word in words):
+            program = [w for w in getattr(self._target, role).start if not w.startswith("{")]
+            if program and all(word in command.split() for word in program):
                 return role
         return "other"
 

@@ -32,8 +32,8 @@ def connections(states: tuple[int, ...]) -> dict[int, int]:
     States are the kernel's numbers (include/net/tcp_states.h). Raises `OSError` if the kernel does
     not support the request.
     """
-    wanted = sum(1 << state for state in states)
-    body = _REQUEST.pack(0, 0, 0, 0, bytes(48), wanted, 0)
+    state_mask = sum(1 << state for state in states)
+    body = _REQUEST.pack(0, 0, 0, 0, bytes(48), state_mask, 0)
     request = _HEADER.pack(_HEADER.size + len(body), _GET_TCP, _REQUEST_DUMP, 1, 0) + body
     kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
     state_of: dict[int, int] = {}

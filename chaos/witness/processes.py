@@ -35,8 +35,8 @@ TCP_STATES = {
 
 def working_in(folder: Path) -> list[int]:
     """PIDs of the visible processes whose working directory is `folder`, sorted."""
-    wanted = str(folder.resolve())
-    return sorted(pid for pid in pids() if _link(_PROC / str(pid) / "cwd") == wanted)
+    target = str(folder.resolve())
+    return sorted(pid for pid in pids() if _link(_PROC / str(pid) / "cwd") == target)
 
 
 def pids() -> Iterator[int]:
@@ -49,10 +49,10 @@ def pids() -> Iterator[int]:
 def command_of(pid: int) -> str:
     """The command line, at most 200 characters; "" if the process has ended."""
     try:
-        words = (_PROC / str(pid) / "cmdline").read_bytes()
+        argv = (_PROC / str(pid) / "cmdline").read_bytes()
     except OSError:
         return ""
-    return words.replace(b"\0", b" ").decode(errors="replace").strip()[:200]
+    return argv.replace(b"\0", b" ").decode(errors="replace").strip()[:200]
 
 
 def snapshot_of(pid: int, role: str, *, deep: bool) -> dict[str, Any] | None:
@@ -156,8 +156,8 @@ def _descriptor_limit(pid: int) -> int | None:
     except OSError:
         return None
     line = next((line for line in text.splitlines() if line.startswith("Max open files")), "")
-    words = line.split()
-    return int(words[3]) if len(words) > 3 and words[3].isdigit() else None
+    fields = line.split()
+    return int(fields[3]) if len(fields) > 3 and fields[3].isdigit() else None
 
 
 def _mappings(pid: int) -> list[dict[str, Any]] | str:
@@ -169,11 +169,11 @@ def _mappings(pid: int) -> list[dict[str, Any]] | str:
             for number, line in enumerate(stream):
                 if number > _MAPPINGS_MAX * 25:
                     break
-                words = line.split()
+                fields = line.split()
                 if line.startswith("Anonymous:"):
-                    sizes[name] += int(words[1]) * 1024
-                elif words and not words[0].endswith(":"):
-                    name = words[5] if len(words) > 5 else "anonymous"
+                    sizes[name] += int(fields[1]) * 1024
+                elif fields and not fields[0].endswith(":"):
+                    name = fields[5] if len(fields) > 5 else "anonymous"
     except OSError as error:
         return f"cannot be seen: {error.strerror}"
     return [{"mapping": name, "anonymous_bytes": size} for name, size in sizes.most_common(_TOP)]

@@ -45,9 +45,9 @@ class WatcherSockets(SourceBase):
             self._absent[self.name] = "not running"
             return
         try:
-            held = _held_sockets(pid)
+            inodes = _held_sockets(pid)
             zombies = _zombies(pid)
-            states = self._states_of(pid) if held else {}
+            states = self._states_of(pid) if inodes else {}
         except PermissionError:
             self._absent[self.name] = "not permitted"
             return
@@ -55,9 +55,9 @@ class WatcherSockets(SourceBase):
             self._absent[self.name] = f"process {pid} has ended"
             return
         values["watcher.zombies"] = zombies
-        held_states = [states.get(inode) for inode in held]
+        held_states = [states.get(inode) for inode in inodes]
         counts = (held_states.count(_ESTABLISHED), held_states.count(_CLOSE_WAIT))
-        for kind, count in zip(_KINDS, (*counts, len(held) - sum(counts)), strict=True):
+        for kind, count in zip(_KINDS, (*counts, len(inodes) - sum(counts)), strict=True):
             values[f"watcher.sockets_{kind}"] = count
 
     def _states_of(self, pid: int) -> dict[int, int]:
@@ -85,15 +85,15 @@ def _shares_our_network(pid: int) -> bool:
 def _held_sockets(pid: int) -> list[int]:
     """Inodes of the sockets among the process's open descriptors."""
     folder = f"/proc/{pid}/fd"
-    held = []
+    inodes = []
     for name in os.listdir(folder):  # noqa: PTH208 (a Path per descriptor costs too much)
         try:
             link = os.readlink(f"{folder}/{name}")  # noqa: PTH115
         except FileNotFoundError:
             continue  # closed since the listing
         if link.startswith("socket:["):
-            held.append(int(link[8:-1]))
-    return held
+            inodes.append(int(link[8:-1]))
+    return inodes
 
 
 def _zombies(pid: int) -> int:

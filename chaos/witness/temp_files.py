@@ -68,9 +68,9 @@ class TempFiles(SourceBase):
         read_at_ns = time.time_ns()
         status = stat(folder)
         key = unchanged_key(status, read_at_ns)
-        known = self._listings.get(folder)
-        if known is not None and key is not None and key == known.key:
-            return known
+        previous = self._listings.get(folder)
+        if previous is not None and key is not None and key == previous.key:
+            return previous
         if status.st_nlink == _LINKS_OF_A_LEAF:
             return _Listing(key, _temporary_in(self._text(folder, key)), [])
         temporary, folders = 0, []

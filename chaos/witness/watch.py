@@ -138,7 +138,7 @@ class Watch:
 
 
 def _followed_pids(stack: Stack) -> dict[str, Callable[[], int | None]]:
-    """How to get the current PID of each service that may be restarted, if the soak has it."""
+    """A function per service of the soak that may be restarted; it returns the current PID."""
     pids = {}
     for name in _FOLLOWED:
         with contextlib.suppress(KeyError):

@@ -19,7 +19,7 @@ LIMIT_S = 5.0
 
 
 def complaint(host: str, port: int, name: str) -> str:
-    """What is wrong with the proxy `name`; "" if it is enabled."""
+    """Return the problem of the proxy `name`, or "" if it is enabled."""
     link = http.client.HTTPConnection(host, port, timeout=LIMIT_S)
     try:
         link.request("GET", f"/proxies/{name}")

@@ -76,5 +76,5 @@ def daemon() -> Iterator[Callable[[Path], Daemon]]:
         return started[-1]
 
     yield start
-    for one in started:
-        one.end()
+    for process in started:
+        process.end()

@@ -59,15 +59,15 @@ def test_fix_makes_only_the_missing_files_and_names_them(new_workspace: Path) ->
     changed = {name for name in after if before.get(name) != after[name]}
     assert changed - {"work"} == MADE_BY_FIX | MADE_BY_THE_WATCHER
     assert before.keys() <= after.keys()
-    said = " ".join(change["what"] for change in done.changes)
-    assert all(name in said for name in MADE_BY_FIX)
-    assert "bootstrap_history.py" in said and "--start-step 1 --end-step 3" in said
+    report = " ".join(change["what"] for change in done.changes)
+    assert all(name in report for name in MADE_BY_FIX)
+    assert "bootstrap_history.py" in report and "--start-step 1 --end-step 3" in report
 
 
 def test_a_second_fix_changes_nothing(workspace: Path) -> None:
     before = snapshot(workspace)
-    again = examine(workspace, "--fix")
-    assert again.changes == []
+    second = examine(workspace, "--fix")
+    assert second.changes == []
     assert snapshot(workspace) == before
 
 
@@ -180,9 +180,9 @@ def test_exactly_the_planted_problem_is_reported(
 ) -> None:
     assert examine(workspace).bad() == set()
     plant(workspace)
-    found = examine(workspace)
-    assert found.bad() == {name}
-    [item] = [i for i in found.named(name) if i["state"] != "ok"]
+    examined = examine(workspace)
+    assert examined.bad() == {name}
+    [item] = [i for i in examined.named(name) if i["state"] != "ok"]
     assert item["state"] == state and seen in item["seen"], item
     assert item["next_step"]
 
@@ -214,13 +214,13 @@ def test_fix_removes_a_lock_only_if_its_holder_is_provably_dead(workspace: Path)
     dead = aged(_written(workspace / "dead.lock", str(DEAD)))
     fresh = _written(workspace / "fresh.lock", str(DEAD))  # perhaps the PID in a container
     alive = aged(_written(workspace / "alive.lock", str(os.getpid())))
-    nobody = aged(_written(workspace / "nobody.lock", ""))
+    unnamed = aged(_written(workspace / "nobody.lock", ""))
     held = aged(_written(workspace / "held.lock", str(DEAD)))
     with held.open("rb") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)
         done = examine(workspace, "--fix")
     assert not dead.exists()
-    assert fresh.exists() and alive.exists() and nobody.exists() and held.exists()
+    assert fresh.exists() and alive.exists() and unnamed.exists() and held.exists()
     assert len(done.changes) == 1 and "dead.lock" in done.changes[0]["what"]
 
 
@@ -276,10 +276,10 @@ def test_an_unknown_placeholder_is_a_usage_error(
 def test_the_text_output_has_a_state_and_a_next_step_per_item(
     new_workspace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    nobody = f"127.0.0.1:{free_port()}"
-    assert main(["doctor", "--workspace", str(new_workspace), "--llm", nobody]) == 4
+    closed = f"127.0.0.1:{free_port()}"
+    assert main(["doctor", "--workspace", str(new_workspace), "--llm", closed]) == 4
     out = capsys.readouterr().out
-    assert f"nobody listens on {nobody}" in out and "000" not in out.split("LLM health")[1][:40]
+    assert f"no server listens on {closed}" in out and "000" not in out.split("LLM health")[1][:40]
     assert "problem  draw history" in out and "next: python3 bootstrap_history.py" in out
     assert "--fix can repair: policies, draw history, artefact." in out
     assert "\x1b[" not in out

@@ -96,8 +96,10 @@ def test_the_examination_ends_at_the_first_defect_and_names_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(llm, "_COMPLETION_LIMIT_S", 1.0)
-    found = examine(workspace, llm=sick(**defects))
-    problems = [i for i in found.items if i["name"].startswith("llm_") and i["state"] == "problem"]
+    examined = examine(workspace, llm=sick(**defects))
+    problems = [
+        i for i in examined.items if i["name"].startswith("llm_") and i["state"] == "problem"
+    ]
     assert [i["name"] for i in problems] == [name] and seen in problems[0]["seen"]
-    assert found.items[found.items.index(problems[0]) + 1]["name"] == "namespaces"
-    assert found.exit_code == ExitCode.INVALID
+    assert examined.items[examined.items.index(problems[0]) + 1]["name"] == "namespaces"
+    assert examined.exit_code == ExitCode.INVALID

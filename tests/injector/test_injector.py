@@ -305,10 +305,10 @@ def until(condition, what):
         if time.monotonic() > end:
             sys.exit("waited for: " + what)
         time.sleep(0.01)
-said = lambda text: pathlib.Path(log_path).read_text().count(text)
+logged = lambda text: pathlib.Path(log_path).read_text().count(text)
 subprocess.run([sys.executable, bootstrap, "--draws", "200"], check=True)
 process = subprocess.Popen([sys.executable, injector, "--daemon", "--interval", "0.05"], stderr=log)
-until(lambda: said("injected") > 1, "draws")
+until(lambda: logged("injected") > 1, "draws")
 filler = pathlib.Path("filler")
 with filler.open("wb", buffering=0) as stream:
     try:
@@ -316,14 +316,14 @@ with filler.open("wb", buffering=0) as stream:
             stream.write(bytes(1024))
     except OSError as error:
         print("full:", error.strerror)
-until(lambda: said("cannot write lottery_history.json: No space left"), "the full disk")
+until(lambda: logged("cannot write lottery_history.json: No space left"), "the full disk")
 json.loads(pathlib.Path("lottery_history.json").read_text())
-before, waits = said("injected"), said("waiting")
+before, waits = logged("injected"), logged("waiting")
 time.sleep(0.5)
-assert process.poll() is None and said("injected") == before, "drew on a full disk"
-assert said("waiting") == waits == 1, "one line, not a flood"
+assert process.poll() is None and logged("injected") == before, "drew on a full disk"
+assert logged("waiting") == waits == 1, "one line, not a flood"
 filler.unlink()
-until(lambda: said("injected") > before + 10, "the draws that were due")
+until(lambda: logged("injected") > before + 10, "the draws that were due")
 process.terminate()
 assert process.wait(30) == 0
 print(pathlib.Path("lottery_history.json").read_text())

@@ -29,15 +29,15 @@ def until(condition, what):
         if time.monotonic() > end:
             sys.exit("waited for: " + what)
         time.sleep(0.01)
-said = lambda text: pathlib.Path(log_path).read_text().count(text)
+logged = lambda text: pathlib.Path(log_path).read_text().count(text)
 history = lambda: json.loads(pathlib.Path(workspace, "lottery_history.json").read_text())["draws"]
 subprocess.run([sys.executable, bootstrap, "--draws", "200"], check=True)
 process = subprocess.Popen([sys.executable, injector, "--daemon", "--interval", "0.05"], stderr=log)
-until(lambda: said("injected") > 1, "draws")
+until(lambda: logged("injected") > 1, "draws")
 for words in (["--bind", workspace, aside], ["-o", "remount,bind,ro", aside],
               ["--move", aside, workspace]):
     subprocess.run(["mount", *words], check=True)
-until(lambda: said("cannot write lottery_history.json: Read-only file system"), "the cover")
+until(lambda: logged("cannot write lottery_history.json: Read-only file system"), "the cover")
 before = len(history())
 time.sleep(0.3)
 assert process.poll() is None and len(history()) == before, "drew on a read-only volume"

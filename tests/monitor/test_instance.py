@@ -39,12 +39,12 @@ def test_the_process_that_the_file_names_is_found(
     tmp_path: Path, process: subprocess.Popen[bytes]
 ) -> None:
     find = OwnFile(BY_TICKS, tmp_path)
-    assert find() is None and "no such file" in find.why
+    assert find() is None and "no such file" in find.absence_reason
     write(tmp_path, pid=process.pid, start_ticks=start_ticks(process.pid))
     assert find() == process.pid
     process.kill()
     process.wait()
-    assert find() is None and "has ended" in find.why
+    assert find() is None and "has ended" in find.absence_reason
 
 
 def test_a_zombie_is_not_running(tmp_path: Path, process: subprocess.Popen[bytes]) -> None:
@@ -61,7 +61,7 @@ def test_a_reused_pid_is_not_the_watcher(tmp_path: Path, process: subprocess.Pop
     assert ticks is not None
     write(tmp_path, pid=process.pid, start_ticks=ticks - 1)
     find = OwnFile(BY_TICKS, tmp_path)
-    assert find() is None and "belongs to another" in find.why
+    assert find() is None and "belongs to another" in find.absence_reason
 
 
 def test_without_a_start_time_the_process_must_work_in_the_workspace(
@@ -79,12 +79,12 @@ def test_without_a_start_time_the_process_must_work_in_the_workspace(
 def test_a_file_without_a_pid_is_explained(content: str, tmp_path: Path) -> None:
     (tmp_path / "watcher.lock").write_text(content)
     find = OwnFile(BY_TICKS, tmp_path)
-    assert find() is None and "names nobody" in find.why
+    assert find() is None and "names no process" in find.absence_reason
 
 
 def test_a_profile_without_a_pid_file_is_explained(tmp_path: Path) -> None:
     find = OwnFile(None, tmp_path)
-    assert find() is None and "instance.pid_file" in find.why
+    assert find() is None and "instance.pid_file" in find.absence_reason
 
 
 def test_a_named_process_is_never_replaced(process: subprocess.Popen[bytes]) -> None:
@@ -92,4 +92,4 @@ def test_a_named_process_is_never_replaced(process: subprocess.Popen[bytes]) -> 
     assert find() == process.pid
     process.kill()
     process.wait()
-    assert find() is None and "has ended" in find.why
+    assert find() is None and "has ended" in find.absence_reason

@@ -274,17 +274,17 @@ def test_a_late_sample_is_skipped_and_counted(daemon: Daemon) -> None:
 
     class Nowhere:
         def show(self, moment: object) -> None:
-            """Tell nobody."""
+            """Ignore it."""
 
         def close(self, summary: object) -> None:
-            """Tell nobody."""
+            """Ignore it."""
 
     done = Monitor([Slow("slow")], []).run(Nowhere(), 0.01, threading.Event(), count=3)
     assert done.samples == 3 and done.overruns >= 6
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "said"),
+    ("arguments", "code", "message"),
     [
         (["--interval", "1ms"], 2, "too short"),
         (["--interval", "often"], 2, "not a duration"),
@@ -297,9 +297,15 @@ def test_a_late_sample_is_skipped_and_counted(daemon: Daemon) -> None:
     ],
 )
 def test_an_error_says_why_and_what_to_do_next(
-    words: list[str], code: int, said: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    arguments: list[str],
+    code: int,
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
 ) -> None:
-    base = [] if "--workspace" in words or "--pid" in words else ["--workspace", str(tmp_path)]
-    assert main(["monitor", "--count", "1", *base, *words]) == code
+    base = (
+        [] if "--workspace" in arguments or "--pid" in arguments else ["--workspace", str(tmp_path)]
+    )
+    assert main(["monitor", "--count", "1", *base, *arguments]) == code
     err = capsys.readouterr().err
-    assert said in err and "next: " in err
+    assert message in err and "next: " in err

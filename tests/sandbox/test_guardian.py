@@ -144,7 +144,7 @@ def test_processes_that_a_plain_run_leaves_are_killed_and_reported(start: Start)
 
 
 def test_the_guardian_imports_no_library_of_the_harness(start: Start) -> None:
-    """It stays in memory for hours."""
+    """The guardian stays in memory for hours."""
     guarded = start("hold")
     guarded.ready()
     status = Path(f"/proc/{guarded.process.pid}/status").read_text()

@@ -22,7 +22,7 @@ POISON = {
 
 @pytest.mark.parametrize("kind", POISON)
 def test_poison_at_the_head_is_quarantined_and_blocks_no_other_request(lab: Lab, kind: str) -> None:
-    """It has a reason and one decision line, and is never archived."""
+    """A quarantined request has a reason and one decision line, and is never archived."""
     lab.put("0_poison.json", POISON[kind])
     lab.submit("1_good.json")
     lab.start()

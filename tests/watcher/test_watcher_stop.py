@@ -92,7 +92,7 @@ def test_two_watchers_cannot_share_a_workspace(lab: Lab) -> None:
     ],
 )
 def test_a_stale_lock_file_does_not_prevent_a_start(lab: Lab, content: str) -> None:
-    """Whatever a dead holder left in the lock file."""
+    """The lock file may have any content of a dead holder."""
     (lab.root / "watcher.lock").write_text(content)
     os.utime(lab.root / "watcher.lock", (0, 0))
     assert json.loads(lab.run("--status").stdout)["running"] is False

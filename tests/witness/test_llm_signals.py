@@ -150,9 +150,9 @@ def test_a_closed_port_is_down_at_the_first_read(server: StandIn) -> None:
     """A server that listens is `ok`."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        nobody = LLMHealth(Endpoint("127.0.0.1", free.getsockname()[1]))
-        assert read(nobody) == {"llm.health": "down"}
-        nobody.close()
+        health = LLMHealth(Endpoint("127.0.0.1", free.getsockname()[1]))
+        assert read(health) == {"llm.health": "down"}
+        health.close()
     health = LLMHealth(server.endpoint)
     becomes(health, "ok")
     health.close()

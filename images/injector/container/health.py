@@ -17,7 +17,7 @@ SLACK_S = 60.0
 
 
 def complaint(status: Path, now_s: float) -> str:
-    """What is wrong; "" if the injector is healthy. `now_s`: Unix time."""
+    """Return the problem, or "" if the injector is healthy. `now_s`: Unix time."""
     try:
         age_s = now_s - status.stat().st_mtime
         content = json.loads(status.read_bytes())

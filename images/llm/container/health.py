@@ -44,7 +44,7 @@ def ask(
 
 
 def complaint(control: str, server: str) -> str:
-    """What is wrong; "" if the server is healthy. Addresses are `host:port`."""
+    """Return the problem, or "" if the server is healthy. Addresses are `host:port`."""
     try:
         _, status = ask(control, "GET", "/status", CONTROL_LIMIT_S)
     except (OSError, ValueError) as error:

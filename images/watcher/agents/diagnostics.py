@@ -125,19 +125,19 @@ def _candidates(
         statistic = _number(diagnostics.get("digit_chi_square"))
         reason = f"digit chi-square {statistic:.1f} at draw {draw_index}"
         candidates.append(("digit_bias", "learning_loop", reason))
-    seen = int(_number(diagnostics.get("draws_diagnosed")))
+    diagnosed = int(_number(diagnostics.get("draws_diagnosed")))
     for name, request_type in (("learning", "learning_loop"), ("selfplay", "selfplay")):
         every = int(limits[f"{name}_every_draws"])
-        if every > 0 and seen > 0 and seen % every == 0:
-            reason = f"{seen} draws diagnosed, every {every}"
+        if every > 0 and diagnosed > 0 and diagnosed % every == 0:
+            reason = f"{diagnosed} draws diagnosed, every {every}"
             candidates.append((f"{name}_interval", request_type, reason))
     return candidates
 
 
 def _crossed(diagnostics: Mapping[str, Any], name: str, limit: float) -> bool:
-    now = _number(diagnostics.get(name))
+    value = _number(diagnostics.get(name))
     before = _number(diagnostics.get(f"{name}_before"))
-    return now >= limit > before
+    return value >= limit > before
 
 
 def _parameters(request_type: str, limits: Mapping[str, float]) -> dict[str, Any]:

@@ -44,7 +44,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 @dataclass(frozen=True, slots=True)
 class ChildResult:
-    """How a child process ended. `exit_code` is negative for a signal, as in `subprocess`."""
+    """The end of a child process. `exit_code` is negative for a signal, as in `subprocess`."""
 
     pid: int
     exit_code: int

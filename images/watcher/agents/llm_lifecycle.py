@@ -53,8 +53,8 @@ class Lifecycle:
         except CallFailed as failure:
             return _outcome(began_s, f"stop: {failure}")
         status = self.status() or reply
-        gone = status.get("state") == "stopped" and not status.get("pid")
-        return _outcome(began_s, "" if gone else "stop: the process is still there", reply)
+        stopped = status.get("state") == "stopped" and not status.get("pid")
+        return _outcome(began_s, "" if stopped else "stop: the process is still there", reply)
 
     def start(self) -> dict[str, Any]:
         """Starts the server unless it runs, and waits until the endpoint answers.

@@ -69,13 +69,13 @@ class Stop:
 
     def pause(self, seconds: float) -> None:
         """Waits `seconds`, or raises Halted as soon as the daemon must stop."""
-        deadline = time.monotonic() + seconds
+        deadline_s = time.monotonic() + seconds
         while True:
             self.check()
-            left = deadline - time.monotonic()
-            if left <= 0:
+            remaining_s = deadline_s - time.monotonic()
+            if remaining_s <= 0:
                 return
-            select.select([self._wake_read], [], [], min(left, SLICE_S))
+            select.select([self._wake_read], [], [], min(remaining_s, SLICE_S))
             with contextlib.suppress(BlockingIOError):
                 os.read(self._wake_read, 512)
 

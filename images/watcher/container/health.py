@@ -22,7 +22,7 @@ WAITING_MAX_S = 180.0
 
 
 def complaint(workspace: Path, now_s: float, working_max_s: float) -> str:
-    """What is wrong; "" if the Watcher is healthy. `now_s`: Unix time."""
+    """Return the problem, or "" if the Watcher is healthy. `now_s`: Unix time."""
     try:
         status = json.loads((workspace / STATUS).read_bytes())
         state, pid = str(status["state"]), int(status["pid"])

@@ -81,8 +81,8 @@ def _warn_once(why: str) -> None:
 def _errors(cupy: Any) -> tuple[type[BaseException], ...]:
     """`_GPU_ERRORS`, and the error of CuPy's compiler, which compiles a function at first use."""
     compiler = getattr(cupy.cuda, "compiler", None)
-    own = getattr(compiler, "CompileException", None)
-    return _GPU_ERRORS if own is None else (*_GPU_ERRORS, own)
+    compile_error = getattr(compiler, "CompileException", None)
+    return _GPU_ERRORS if compile_error is None else (*_GPU_ERRORS, compile_error)
 
 
 def _free(cupy: Any) -> None:

@@ -26,7 +26,7 @@ MISMATCH = 0.05
 LEARNING_RATE = 0.3
 RIDGE = 4.0
 HOLDOUT_MARGIN = 0.005
-"""How much worse (nats) a new model may be on the hold-out than the previous one."""
+"""The most (nats) that a new model may be worse than the previous one on the hold-out."""
 
 
 @dataclass(frozen=True)
@@ -104,13 +104,13 @@ def holdout_loss(
     weights: tuple[float, ...],
     match_table: evidence.Matches,
     ages: evidence.Floats,
-    held: evidence.Matches,
+    holdout_table: evidence.Matches,
 ) -> float:
     """Mean loss (nats) on the hold-out draws. `held`: the matches on them, shape (L, S, T)."""
-    if held.shape[2] == 0:
+    if holdout_table.shape[2] == 0:
         return 0.0
     share = evidence.shares(evidence.credibility(match_table, weights, ages))
-    return float(-np.log(share @ _likelihood(held)).mean())
+    return float(-np.log(share @ _likelihood(holdout_table)).mean())
 
 
 def choose(
@@ -118,14 +118,20 @@ def choose(
     trained: tuple[float, ...],
     match_table: evidence.Matches,
     ages: evidence.Floats,
-    held: evidence.Matches,
+    holdout_table: evidence.Matches,
 ) -> Decision:
     """The overfitting check: keep `previous` if `trained` is worse on the hold-out."""
     if len(previous) != len(LANES) or len(trained) != len(LANES):
         raise ValueError(f"weights must have {len(LANES)} entries")
-    old = holdout_loss(previous, match_table, ages, held)
-    new = holdout_loss(trained, match_table, ages, held)
-    if new > old + HOLDOUT_MARGIN:
-        reason = f"hold-out loss rose from {old:.4f} to {new:.4f}"
-        return Decision(previous, False, reason, new, old)
-    return Decision(trained, True, f"hold-out loss {old:.4f} to {new:.4f}", new, old)
+    previous_loss = holdout_loss(previous, match_table, ages, holdout_table)
+    trained_loss = holdout_loss(trained, match_table, ages, holdout_table)
+    if trained_loss > previous_loss + HOLDOUT_MARGIN:
+        reason = f"hold-out loss rose from {previous_loss:.4f} to {trained_loss:.4f}"
+        return Decision(previous, False, reason, trained_loss, previous_loss)
+    return Decision(
+        trained,
+        True,
+        f"hold-out loss {previous_loss:.4f} to {trained_loss:.4f}",
+        trained_loss,
+        previous_loss,
+    )

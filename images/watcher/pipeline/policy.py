@@ -22,7 +22,7 @@ POOL_WIDTH_MIN, POOL_WIDTH_MAX = 12, 20
 
 @dataclass(frozen=True)
 class Policy:
-    """How survivors are weighed.
+    """The weights of survivors.
 
     `lane_weights`: credibility per matching draw (nats), one per lane. `decay`: factor on a draw's
     evidence for each newer examined draw. `pool_width`: number of values per predicted draw.

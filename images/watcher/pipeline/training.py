@@ -34,8 +34,8 @@ def plan_split(draw_count: int, scored: Scored, holdout: int) -> Split:
     """Train on the newest examined draws; hold out the newest draws that were not examined."""
     examined = set(scored.examined.tolist())
     newest = range(draw_count - 1, max(-1, draw_count - 1 - 4 * holdout), -1)
-    held = [index for index in newest if index not in examined][:holdout]
-    return Split(scored.examined[-TRAINING_DRAWS_MAX:], np.array(sorted(held), dtype=np.int64))
+    held_out = [index for index in newest if index not in examined][:holdout]
+    return Split(scored.examined[-TRAINING_DRAWS_MAX:], np.array(sorted(held_out), dtype=np.int64))
 
 
 def run_plan(stage: Stage, _effort: str, _request: str) -> dict[str, Any]:
@@ -70,10 +70,10 @@ def run(stage: Stage, effort: str, request: str) -> dict[str, Any]:
     used = policy.current(stage)
     previous = model.current_weights(stage, used)
     match_table = evidence.matches(scored.seeds, draws, split.training, scored.modulus)
-    held = evidence.matches(scored.seeds, draws, split.holdout, scored.modulus)
+    holdout_table = evidence.matches(scored.seeds, draws, split.holdout, scored.modulus)
     ages = evidence.ages(split.training, used.decay)
     trained = model.train(previous, used.lane_weights, match_table, ages, EPOCHS[effort])
-    decision = model.choose(previous, trained, match_table, ages, held)
+    decision = model.choose(previous, trained, match_table, ages, holdout_table)
     logits = evidence.credibility(match_table, decision.weights, ages)
     rate = evidence.hit_rate(
         scored.seeds, logits, draws, split.holdout, used.pool_width, scored.modulus
