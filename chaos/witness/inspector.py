@@ -1,7 +1,7 @@
-"""Write close looks at a running stack into the history, as events `inspection`.
+"""Inspect a running stack, and write the results into the history as events `inspection`.
 
-Decides when the Watcher seems to stall, and how often to look. `inspection.py` decides what a look
-contains. Judges nothing.
+Decides when the Watcher seems to stall, and how often to inspect. `inspection.py` decides what an
+inspection contains. Judges nothing.
 """
 
 from __future__ import annotations
@@ -15,25 +15,24 @@ from chaos.stack.base import Stack
 from chaos.witness.inspection import QUICK, inspect
 
 _SERVICES = ("watcher", "injector", "llm", "llm_supervisor", "proxy")
-_LOOKS_MAX = 8
+_INSPECTIONS_MAX = 8
 _STALL_S_MIN = 30.0
 # A request waits for two LLM calls, each with all its attempts. Twice that long is a stall.
 _CALLS = 4
 
 
 class Inspector:
-    """Looks at most `_LOOKS_MAX` times a run, once for each stall. Thread-safe."""
+    """Inspects at most `_INSPECTIONS_MAX` times per run, and once per stall. Thread-safe."""
 
     def __init__(self, stack: Stack, plan: Plan, history: HistoryWriter) -> None:
         self._stack = stack
         self._target = plan.target
         self._history = history
         self._lock = threading.Lock()
-        self._looks = 0
+        self._inspections = 0
         inspection = plan.target.inspection
-        self.limit_s = QUICK.seconds + (
-            inspection.limit_s if inspection else 0.0
-        )  # one look, about
+        # The time that one inspection may take, including the memory report.
+        self.limit_s = QUICK.seconds + (inspection.limit_s if inspection else 0.0)
         self._log = stack.workspace / plan.target.decisions.path
         self._stall_s = _stall_s(plan)
         self._log_bytes = -1
@@ -41,11 +40,11 @@ class Inspector:
         self._stall_reported = False
 
     def write(self, why: str) -> None:
-        """Look now, and record the result. `why` is the event's reason."""
+        """Inspect now, and record the result. `why` is the event's reason."""
         with self._lock:
-            if self._looks >= _LOOKS_MAX:
+            if self._inspections >= _INSPECTIONS_MAX:
                 return
-            self._looks += 1
+            self._inspections += 1
             roles = {name: self._pids(name) for name in _SERVICES}
             snapshot = inspect(
                 self._target,
@@ -59,7 +58,7 @@ class Inspector:
             self._history.event("inspection", **snapshot)
 
     def on_stall(self, now_s: float) -> None:
-        """Look once per stall: requests wait, and no decision has come for long.
+        """Inspect once per stall: requests wait, and no decision has come for long.
 
         `now_s` is in seconds since the run began.
         """

@@ -76,7 +76,7 @@ class TempFiles(SourceBase):
         temporary, folders = 0, []
         with os.scandir(folder) as entries:
             for entry in entries:
-                if _is_temporary(entry.name):
+                if entry.name.endswith(_ENDINGS):
                     temporary += 1
                 elif entry.is_dir(follow_symlinks=False):
                     folders.append(entry.path)
@@ -91,7 +91,3 @@ class TempFiles(SourceBase):
 
 def _temporary_in(text: str) -> int:
     return sum(text.count(f"{ending}/") for ending in _ENDINGS)
-
-
-def _is_temporary(name: str) -> bool:
-    return name.endswith(_ENDINGS)

@@ -80,7 +80,7 @@ class Watch:
         self._sampler.stop()
 
     def inspect(self, why: str) -> None:
-        """Write a close look at the stack into the history (event `inspection`)."""
+        """Inspect the stack, and write the result into the history (event `inspection`)."""
         self._inspector.write(why)
 
     def expect_exit(self) -> None:

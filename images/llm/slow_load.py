@@ -13,7 +13,7 @@ from typing import Any
 _BODY = json.dumps(
     {"error": {"message": "Loading model", "type": "unavailable_error", "code": 503}}
 ).encode()
-_LOOK_S = 0.5
+_POLL_S = 0.5
 _QUESTION_BYTES_MAX = 1 << 20
 
 
@@ -36,7 +36,7 @@ class _Loading(BaseHTTPRequestHandler):
     do_GET = do_POST = _answer
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Quiet."""
+        """Log nothing."""
 
 
 class _Server(ThreadingHTTPServer):
@@ -51,5 +51,5 @@ def answer_loading(host: str, port: int, delay_s: float) -> None:
     end_s = time.monotonic() + delay_s
     with _Server((host, port), _Loading) as server:
         while (left_s := end_s - time.monotonic()) > 0:
-            server.timeout = min(left_s, _LOOK_S)
+            server.timeout = min(left_s, _POLL_S)
             server.handle_request()

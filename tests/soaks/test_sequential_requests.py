@@ -80,7 +80,7 @@ def test_a_template_may_rename_types_and_put_parameters_at_the_top_level(ground:
     assert ground.request(sixth) == {"request_type": "learning_loop", "scope": "steps_3_5_6"}
 
 
-def test_done_requires_two_empty_looks_in_a_row(ground: Ground) -> None:
+def test_done_requires_two_consecutive_empty_polls(ground: Ground) -> None:
     """A request that moves between two folders must not end the run."""
     workload = staged(ground)
     workload.tick()
