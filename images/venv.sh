@@ -1,7 +1,7 @@
 #!/bin/sh
-# Makes /opt/venv in the build stage of an image: the packages of the lock in /wheels, each checked
-# by its hash. Wheels that were collected before (/wheels/*.whl) need no network; without them pip
-# asks the index that it is configured for (/wheels/pip.conf, /wheels/ca.pem, arguments).
+# Makes /opt/venv in the build stage of an image, with the packages of the lock in /wheels, each
+# checked by its hash. With wheels in /wheels/*.whl no network is needed. Without them pip uses its
+# configured index (/wheels/pip.conf, /wheels/ca.pem, arguments).
 set -eu
 export PYTHONDONTWRITEBYTECODE=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_NO_INPUT=1
 
@@ -13,7 +13,7 @@ if ls /wheels/*.whl >/dev/null 2>&1; then set -- "$@" --no-index --find-links /w
 if [ -f /wheels/pip.conf ]; then export PIP_CONFIG_FILE=/wheels/pip.conf; fi
 if [ -f /wheels/ca.pem ]; then export PIP_CERT=/wheels/ca.pem; fi
 
-# A pip of its own, so that none is left in the image.
+# pip runs from a venv of its own, so that the image has no pip.
 python3 -m venv /pip
 python3 -m venv --without-pip /opt/venv
 /pip/bin/python -m pip --python /opt/venv/bin/python install \

@@ -1,8 +1,8 @@
 # shellcheck shell=bash
-# Sourced by scripts/chaos and scripts/test: makes the project's own Python environment.
-# `bootstrap` installs what the harness needs, `bootstrap dev` the tools of its developers too.
-# Later calls compare one checksum and return. Sets `root` and `python`; exits 4 with one
-# message when the machine lacks something.
+# Sourced by other scripts: makes the project's own Python environment.
+# `bootstrap` installs the harness and its dependencies, `bootstrap dev` also the developers' tools.
+# Later calls only compare a checksum. Sets the variables `root` and `python`. Exits 4 with one
+# message and a next step on errors.
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 venv=${CHAOS_VENV:-$root/.venv}
@@ -13,7 +13,7 @@ bootstrap() {
   [[ $kind == dev ]] && locks+=("$root/requirements-dev.lock")
   wanted=$(_stamp_of "${locks[@]}")
   if ! _is_ready "$kind" "$wanted"; then
-    # One set-up at a time; who comes second finds it done.
+    # One set-up at a time. A second process waits, and then finds the environment ready.
     (
       flock --wait 1800 9 || _give_up "another set-up of $venv does not end" "wait for it, or end it"
       _is_ready "$kind" "$wanted" || _set_up "$kind" "$wanted" "${locks[@]}"
@@ -21,16 +21,16 @@ bootstrap() {
   fi
 }
 
-_stamp_of() { # the environment is a function of the locks, the project's metadata and its place
+_stamp_of() { # lock...: prints a checksum of the locks, the project's metadata and its path
   { cat "$@" && sed '/^\[tool\./,$d' "$root/pyproject.toml" && printf '%s' "$root"; } |
     sha256sum | cut -d ' ' -f 1
 }
 
-_is_ready() { # kind wanted: what was installed is what the locks say
+_is_ready() { # kind wanted: succeeds if the environment was installed from these locks
   [[ -x $python && -r $venv/.stamp-$1 && $(<"$venv/.stamp-$1") == "$2" ]]
 }
 
-_give_up() { # what next-step
+_give_up() { # problem next-step
   printf 'chaos: %s\n  next: %s\n' "$1" "$2" >&2
   exit 4
 }
@@ -39,7 +39,7 @@ _say() {
   printf 'chaos: %s\n' "$1" >&2
 }
 
-_find_python() { # prints the first interpreter that is new enough
+_find_python() { # prints the first Python >= 3.11
   local candidate
   for candidate in ${CHAOS_PYTHON:+"$CHAOS_PYTHON"} python3 python3.13 python3.12 python3.11 python3.14; do
     if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
@@ -49,7 +49,7 @@ _find_python() { # prints the first interpreter that is new enough
   done
 }
 
-_missing_packages() { # interpreter: Debian packages without which the set-up cannot work
+_missing_packages() { # interpreter: prints the Debian packages that the set-up needs and lacks
   "$1" - <<'PYTHON'
 import ctypes, importlib.util, os
 missing = []
@@ -64,7 +64,7 @@ print(*missing)
 PYTHON
 }
 
-_system_packages() { # interpreter: install what is missing, or name it in one line
+_system_packages() { # interpreter: installs the missing packages, or exits with their names
   local missing
   missing=$(_missing_packages "$1")
   [[ -z $missing ]] && return
@@ -83,7 +83,7 @@ _system_packages() { # interpreter: install what is missing, or name it in one l
   rm -f "$log"
 }
 
-_set_up() { # kind wanted lock...
+_set_up() { # kind wanted lock...: makes the environment and writes its stamp
   local kind=$1 wanted=$2 base
   shift 2
   base=$(_find_python)
@@ -93,7 +93,7 @@ _set_up() { # kind wanted lock...
 
   local log=$venv/bootstrap.log clear=()
   mkdir -p "$venv" || _give_up "cannot write $venv" "set CHAOS_VENV=DIR to put it elsewhere"
-  "$python" -c '' 2>/dev/null || clear=(--clear) # broken, half made, or its Python is gone
+  "$python" -c '' 2>/dev/null || clear=(--clear) # incomplete, or its base Python was removed
   rm -f "$venv/.stamp-$kind"
   _say "setting up $venv (once, about a minute)"
   "$base" -m venv "${clear[@]}" "$venv" >"$venv.log" 2>&1 || _give_up \
@@ -106,15 +106,15 @@ _set_up() { # kind wanted lock...
     total=$((total + $(grep -c '^[a-zA-Z].*==' "$lock")))
   done
   _pip "$total" "$log" --require-hashes --only-binary :all: "${arguments[@]}"
-  # The project itself: editable, built by the pinned setuptools, so nothing is fetched.
+  # The project itself: editable, and built by the pinned setuptools, so pip downloads nothing.
   _pip 0 "$log" --no-index --no-build-isolation --editable "$root"
   printf '%s\n' "$wanted" >"$venv/.stamp-$kind"
-  # The tools of the developers come on top of what a run needs.
+  # The environment `dev` contains `runtime`, so `bootstrap` need not install again.
   [[ $kind == runtime ]] || _stamp_of "$root/requirements.lock" >"$venv/.stamp-runtime"
   _say "environment ready"
 }
 
-_pip() { # total log argument...: install, one line of progress, everything else to the log
+_pip() { # total log argument...: installs; one line of progress on a terminal, the rest in the log
   local total=$1 log=$2 line count=0
   shift 2
   {

@@ -1,11 +1,10 @@
-"""Writes the lock of each image out of the project's own, so that versions never diverge.
+"""Writes the lock of each image from the project's own lock, so that both have equal versions.
 
-For scripts/lock, and for the test that they agree. An image has one Python and one platform, so
-what the lock says for others is left out, and with it every marker. Must not know: where packages
-come from.
+scripts/lock calls it, and a test checks the result. An image has one Python and one platform, so
+packages for others and all markers are omitted. Must not know where packages come from.
 
     python scripts/image_locks.py          # writes images/*/requirements.lock
-    python scripts/image_locks.py --check  # exit 1 when one is not what it should be
+    python scripts/image_locks.py --check  # exit 1 if a lock is not up to date
 """
 
 from __future__ import annotations
@@ -17,8 +16,8 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[1]
-# What each image's programs import, with what that needs itself. The injector carries the agent
-# that lives a run inside the pod; what it does without (plots, pages, tables) stays out.
+# The packages that each image's programs import, with their dependencies. The injector's image also
+# has the agent of a run in the pod, but not the packages for plots, pages and tables.
 IMAGES = {
     "injector": (
         *("certifi", "charset-normalizer", "future", "h11", "idna", "loguru", "msgspec"),
@@ -39,7 +38,7 @@ ENVIRONMENT = {
 
 
 def lock_of(image: str, locked: str) -> str:
-    """The image's lock, cut from `locked`. Raises `KeyError` for what is not locked there."""
+    """Return the image's lock from the text `locked`. Raises `KeyError` for an unlocked package."""
     entries: dict[str, str] = {}
     for entry in re.split(r"(?m)^(?=[A-Za-z])", locked)[1:]:
         head, *hashes = entry.splitlines()
@@ -52,7 +51,7 @@ def lock_of(image: str, locked: str) -> str:
 
 
 def main() -> int:
-    """Writes, or with `--check` compares; the exit code."""
+    """Write the locks, or compare them with `--check`, and return the exit code."""
     locked = (ROOT / "requirements.lock").read_text(encoding="utf-8")
     stale = []
     for image in IMAGES:

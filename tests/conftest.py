@@ -23,6 +23,7 @@ from tests.waiting import wait_for
 _MARK = "CHAOS_TEST_MARK"
 _END_S = 20.0  # for what takes milliseconds on a quiet machine
 _MEMORY = Path("/dev/shm")
+_PREFIX = "chaos-tests-"
 _ROOM_BYTES = 1 << 30
 # Their files must be seen by others: a sandbox covers /dev/shm, an engine lives outside.
 _ON_DISK = ("stack", "docker")
@@ -68,7 +69,10 @@ def memory() -> Iterator[Path | None]:
     if not _MEMORY.is_dir() or shutil.disk_usage(_MEMORY).free < _ROOM_BYTES:
         yield None
         return
-    folder = Path(tempfile.mkdtemp(prefix="chaos-tests-", dir=_MEMORY))
+    for left in _MEMORY.glob(f"{_PREFIX}*-*"):  # by sessions that were killed
+        if not Path("/proc", left.name.removeprefix(_PREFIX).partition("-")[0]).exists():
+            shutil.rmtree(left, ignore_errors=True)
+    folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=_MEMORY))
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
 

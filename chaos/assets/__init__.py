@@ -1,6 +1,7 @@
-"""Assets: what a run needs that is no Python package, i.e. the model file and Toxiproxy.
+"""Assets: the things a run needs that are not Python packages, i.e. the model and Toxiproxy.
 
-`ensure` provisions what is missing, `locate` only looks, `status` tells. Knows nothing of runs.
+`ensure` provisions missing assets; `locate` and `status` never do. This package must not know
+runs.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from chaos.assets import cache, model, toxiproxy
-from chaos.assets.progress import Progress, Quiet
+from chaos.assets.progress import Quiet, Reporter
 from chaos.base.errors import EnvironmentProblem
 
 __all__ = ["AssetStatus", "Assets", "ensure", "locate", "status"]
@@ -18,11 +19,11 @@ __all__ = ["AssetStatus", "Assets", "ensure", "locate", "status"]
 
 @dataclass(frozen=True)
 class Assets:
-    """Everything a run needs, checked, with what provenance has to record.
+    """The verified assets of a run, with the values that its provenance records.
 
-    `toxiproxy_version` is what the binary reports, `llama_build` the package that carries the
-    llama.cpp server, with its version. `toxiproxy` None: the built-in proxy of last resort is
-    used, because of `toxiproxy_reason`.
+    `toxiproxy` is None if the built-in proxy is used; `toxiproxy_reason` says why.
+    `toxiproxy_version` is the version that the binary reports. `llama_build` is the name and
+    version of the package that contains the llama.cpp server.
     """
 
     model: Path
@@ -35,11 +36,11 @@ class Assets:
 
     @property
     def files(self) -> list[Path]:
-        """Those that are files: what a sandbox must keep visible."""
+        """The paths of the assets, which a sandbox must keep visible."""
         return [self.model, *([self.toxiproxy] if self.toxiproxy is not None else [])]
 
     def environment(self) -> dict[str, str]:
-        """What a process needs in its environment to `locate` the very same assets."""
+        """The variables with which `locate` in a child process returns the same assets."""
         if self.toxiproxy is not None:
             return {}
         return {
@@ -48,14 +49,14 @@ class Assets:
         }
 
     def proxy(self) -> dict[str, str]:
-        """Which TCP proxy, for provenance."""
+        """The TCP proxy as provenance records it: kind, version, reason."""
         kind = toxiproxy.BUILTIN if self.toxiproxy is None else "toxiproxy"
         return {"kind": kind, "version": self.toxiproxy_version, "reason": self.toxiproxy_reason}
 
 
 @dataclass(frozen=True)
 class AssetStatus:
-    """One asset as it is now; `detail` says where it is, or what is wrong with it."""
+    """The state of one asset. `detail` is its path and version, or the problem."""
 
     name: str
     state: Literal["ready", "absent", "broken"]
@@ -63,85 +64,84 @@ class AssetStatus:
 
 
 def locate() -> Assets:
-    """What is there, verified, without provisioning anything.
+    """Return the verified assets, without provisioning any.
 
-    Raises `EnvironmentProblem` naming `chaos setup` when something is missing.
+    Raises `EnvironmentProblem` if one is missing; its next step is `chaos setup`.
     """
-    found_model = model.find(Quiet())
-    found_toxiproxy = toxiproxy.find()
-    missing = [
-        name
-        for name, found in (("the model", found_model), ("Toxiproxy", found_toxiproxy))
-        if found is None
-    ]
-    if found_model is None or found_toxiproxy is None:
+    model_file = model.find(Quiet())
+    proxy = toxiproxy.find()
+    if model_file is None or proxy is None:
+        missing = ["the model"] if model_file is None else []
+        if proxy is None:
+            missing.append("Toxiproxy")
         raise EnvironmentProblem(
             f"{' and '.join(missing)} not provisioned yet",
             place=str(cache.cache_dir()),
             next_step="run `chaos setup`; or set CHAOS_MODEL and CHAOS_TOXIPROXY",
         )
-    return _assets(found_model, found_toxiproxy)
+    return _assets(model_file, proxy)
 
 
 def ensure(
-    progress: Progress | None = None, *, verify: bool = False, repair: bool = False
+    progress: Reporter | None = None, *, verify: bool = False, repair: bool = False
 ) -> Assets:
-    """What is there, verified; what is missing is provisioned first, once for all processes.
+    """Return the verified assets, and provision missing ones first.
 
-    `verify` reads the model anew even if it seems unchanged; `repair` replaces a pinned model
-    that is corrupt instead of refusing it. Where no Toxiproxy can be had the built-in proxy is
-    taken, and that is said. Raises `EnvironmentProblem` naming the alternatives.
+    Several processes may call this at the same time: one provisions, the others wait. `verify`
+    reads the whole model even if the file seems unchanged. `repair` replaces a corrupt pinned
+    model instead of raising. If no Toxiproxy can be built, the built-in proxy is used and
+    `progress` gets a note. Raises `EnvironmentProblem`, which names the alternatives.
     """
     progress = progress or Quiet()
-    found_model = _find_model(progress, verify, repair)
-    found_toxiproxy = toxiproxy.find()
-    if found_model is None or found_toxiproxy is None:
+    model_file = _find_model(progress, verify, repair)
+    proxy = toxiproxy.find()
+    if model_file is None or proxy is None:
         with cache.exclusive(lambda: progress.note("waiting for another set-up ...")) as work:
-            # Looked up again: who held the lock before us may have provisioned it.
-            found_model = _find_model(progress, verify, repair)
-            if found_model is None:
+            # Look again: the previous holder of the lock may have provisioned them.
+            model_file = _find_model(progress, verify, repair)
+            if model_file is None:
                 model.provision(progress, work)
-                found_model = model.find(progress)
-            found_toxiproxy = toxiproxy.find()
-            if found_toxiproxy is None:
-                found_toxiproxy = _provision_toxiproxy(progress, work)
-    if found_model is None or found_toxiproxy is None:
+                model_file = model.find(progress)
+            proxy = toxiproxy.find()
+            if proxy is None:
+                proxy = _provision_toxiproxy(progress, work)
+    if model_file is None or proxy is None:
         raise EnvironmentProblem(
             "an asset vanished right after it was provisioned",
             place=str(cache.cache_dir()),
             next_step="start again, and let nothing else clear the cache meanwhile",
         )
-    if found_toxiproxy.path is None:
-        progress.note(f"TCP proxy: the built-in one ({found_toxiproxy.reason})")
-    return _assets(found_model, found_toxiproxy)
+    if proxy.path is None:
+        progress.note(f"TCP proxy: the built-in one ({proxy.reason})")
+    return _assets(model_file, proxy)
 
 
-def _provision_toxiproxy(progress: Progress, work: Path) -> toxiproxy.Toxiproxy | None:
+def _provision_toxiproxy(progress: Reporter, work: Path) -> toxiproxy.Toxiproxy | None:
     try:
         toxiproxy.provision(progress, work)
-    except toxiproxy.CannotBeHad as problem:
+    except toxiproxy.Unavailable as problem:
         return toxiproxy.builtin(" ".join(problem.message.split()))
     return toxiproxy.find()
 
 
-def _find_model(progress: Progress, verify: bool, repair: bool) -> model.Model | None:
+def _find_model(progress: Reporter, verify: bool, repair: bool) -> model.Model | None:
     try:
-        return model.find(progress, afresh=verify)
+        return model.find(progress, reread=verify)
     except EnvironmentProblem:
-        if not repair or not model.is_ours():
+        if not repair or not model.is_pinned():
             raise
         return None
 
 
-def _assets(found_model: model.Model, found_toxiproxy: toxiproxy.Toxiproxy) -> Assets:
+def _assets(model_file: model.Model, proxy: toxiproxy.Toxiproxy) -> Assets:
     return Assets(
-        model=found_model.path,
-        model_sha256=found_model.sha256,
-        model_name=found_model.path.stem,
-        toxiproxy=found_toxiproxy.path,
-        toxiproxy_version=found_toxiproxy.version,
+        model=model_file.path,
+        model_sha256=model_file.sha256,
+        model_name=model_file.path.stem,
+        toxiproxy=proxy.path,
+        toxiproxy_version=proxy.version,
         llama_build=_llama_build(),
-        toxiproxy_reason=found_toxiproxy.reason,
+        toxiproxy_reason=proxy.reason,
     )
 
 
@@ -158,24 +158,24 @@ def _llama_build() -> str:
 
 
 def status() -> list[AssetStatus]:
-    """Each asset's state; never raises for one that is missing or broken."""
+    """Return each asset's state. A missing or broken asset raises no error."""
     return [_status_of("model"), _status_of("toxiproxy")]
 
 
 def _status_of(name: Literal["model", "toxiproxy"]) -> AssetStatus:
     try:
         if name == "model":
-            found = model.find(Quiet())
-            detail = f"{found.path} (SHA-256 {found.sha256[:12]}...)" if found else ""
+            file = model.find(Quiet())
+            detail = f"{file.path} (SHA-256 {file.sha256[:12]}...)" if file else ""
         else:
-            server = toxiproxy.find()
-            detail = _described(server) if server else ""
+            proxy = toxiproxy.find()
+            detail = _proxy_text(proxy) if proxy else ""
     except EnvironmentProblem as problem:
         return AssetStatus(name, "broken", str(problem))
     return AssetStatus(name, "ready" if detail else "absent", detail or "not provisioned yet")
 
 
-def _described(server: toxiproxy.Toxiproxy) -> str:
-    if server.path is None:
-        return f"the built-in proxy ({server.reason})"
-    return f"{server.path} ({server.version}, from {server.origin})"
+def _proxy_text(proxy: toxiproxy.Toxiproxy) -> str:
+    if proxy.path is None:
+        return f"the built-in proxy ({proxy.reason})"
+    return f"{proxy.path} ({proxy.version}, from {proxy.origin})"

@@ -1,6 +1,6 @@
-"""The user's cache: where assets lie, one writer at a time, whole files only.
+"""The user's cache folder of assets: one writer at a time, and only complete files.
 
-Knows nothing of which assets there are.
+Must not know which assets there are.
 """
 
 from __future__ import annotations
@@ -22,11 +22,14 @@ from chaos.record.rundir import write_atomic
 
 _WORK_PREFIX = "work-"
 _CHUNK_BYTES = 1 << 20
-LOCK_WAIT_S = 1800.0  # longer than the slowest provisioning is allowed to take
+LOCK_WAIT_S = 1800.0  # longer than the time limit of any provisioning
 
 
 def cache_dir() -> Path:
-    """$CHAOS_CACHE, else $XDG_CACHE_HOME/chaos-gate, else ~/.cache/chaos-gate."""
+    """The cache: $CHAOS_CACHE, else $XDG_CACHE_HOME/chaos-gate, else ~/.cache/chaos-gate.
+
+    Raises `EnvironmentProblem` if the user has no home folder.
+    """
     if own := os.environ.get("CHAOS_CACHE"):
         return Path(own).absolute()
     if base := os.environ.get("XDG_CACHE_HOME"):
@@ -42,7 +45,10 @@ def cache_dir() -> Path:
 
 @contextlib.contextmanager
 def translated(action: str) -> Iterator[None]:
-    """Turn an `OSError` on the cache (full, read-only...) into one clear `EnvironmentProblem`."""
+    """Turn an `OSError` on the cache (full, read-only...) into an `EnvironmentProblem`.
+
+    `action` completes the message "cannot ...".
+    """
     try:
         yield
     except OSError as error:
@@ -55,10 +61,11 @@ def translated(action: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def exclusive(waiting: Callable[[], None], *, wait_s: float = LOCK_WAIT_S) -> Iterator[Path]:
-    """Hold the cache for provisioning and give out an empty folder for the work.
+    """Lock the cache for provisioning, and yield an empty folder for the work.
 
-    `waiting` is called once when another process holds it. The kernel drops the lock when its
-    holder dies, so leftovers of a killed provisioning are nobody's and are swept here.
+    `waiting` is called once if another process has the lock. Raises `EnvironmentProblem` if the
+    lock stays taken for `wait_s` seconds. The kernel releases the lock of a killed process.
+    Therefore work folders that exist when the lock is taken have no owner, and are removed.
     """
     root = cache_dir()
     with translated("write the cache"):
@@ -73,33 +80,33 @@ def exclusive(waiting: Callable[[], None], *, wait_s: float = LOCK_WAIT_S) -> It
         try:
             yield work
         finally:
-            shutil.rmtree(work, ignore_errors=True)  # what resists is swept next time
+            shutil.rmtree(work, ignore_errors=True)  # the next call removes the rest
     finally:
         os.close(descriptor)
 
 
 def _acquire(descriptor: int, root: Path, waiting: Callable[[], None], wait_s: float) -> None:
-    deadline = time.monotonic() + wait_s
-    told = False
+    deadline_s = time.monotonic() + wait_s
+    reported = False
     while True:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return
         except BlockingIOError as error:
-            if not told:
-                told = True
+            if not reported:
+                reported = True
                 waiting()
-            if time.monotonic() > deadline:
+            if time.monotonic() > deadline_s:
                 raise EnvironmentProblem(
                     f"another set-up has held the cache for {wait_s:.0f} s",
                     place=str(root),
                     next_step="end it, or set CHAOS_CACHE=DIR to another folder",
                 ) from error
-            time.sleep(0.1)  # flock has no time limit of its own: ask again until the deadline
+            time.sleep(0.1)  # flock has no timeout, so poll until the deadline
 
 
 def install(part: Path, final: Path, *, mode: int = 0o644) -> None:
-    """Move the finished file `part` (same file system) to `final`: whole, synced, or not at all."""
+    """Move the complete file `part` to `final` on the same file system, atomically and synced."""
     with translated("write the cache"):
         final.parent.mkdir(parents=True, exist_ok=True)
         part.chmod(mode)
@@ -109,19 +116,22 @@ def install(part: Path, final: Path, *, mode: int = 0o644) -> None:
 
 
 def sha256_of(path: Path, progress: Callable[[int], None] | None = None) -> str:
-    """SHA-256 of a file (hex), read in pieces; `progress` gets the bytes read so far."""
+    """Return the SHA-256 of a file (hex). `progress` gets the bytes read so far."""
     digest = hashlib.sha256()
     with path.open("rb") as stream:
-        while piece := stream.read(_CHUNK_BYTES):
-            digest.update(piece)
+        while chunk := stream.read(_CHUNK_BYTES):
+            digest.update(chunk)
             if progress is not None:
                 progress(stream.tell())
     return digest.hexdigest()
 
 
 def known_sha256(path: Path) -> str | None:
-    """SHA-256 of `path` as last computed, if size, mtime, ctime and inode are unchanged since."""
-    with contextlib.suppress(OSError, ValueError):  # no memory, or one that was damaged
+    """Return the stored SHA-256 of `path` if the file is unchanged since, else None.
+
+    Size, mtime, ctime and inode are compared.
+    """
+    with contextlib.suppress(OSError, ValueError):  # nothing stored, or the stamp is damaged
         stored = json.loads(_stamp(path).read_text(encoding="utf-8"))
         if isinstance(stored, dict):
             sha256 = stored.pop("sha256", None)
@@ -131,10 +141,10 @@ def known_sha256(path: Path) -> str | None:
 
 
 def compute_sha256(path: Path, progress: Callable[[int], None] | None = None) -> str:
-    """SHA-256 of `path`, read in full and remembered where the cache can be written."""
+    """Return the SHA-256 of `path`, which is read in full. Store it if the cache is writable."""
     identity = _identity(path)
     sha256 = sha256_of(path, progress)
-    with contextlib.suppress(OSError):  # a memory that cannot be kept costs the next run 0.1 s
+    with contextlib.suppress(OSError):  # without a stamp, the next run takes 0.1 s more
         stamp = _stamp(path)
         stamp.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(stamp, json.dumps({**identity, "sha256": sha256}))
@@ -147,7 +157,7 @@ def _stamp(path: Path) -> Path:
 
 
 def _identity(path: Path) -> dict[str, Any]:
-    """What changes when the content does, short of someone hiding it."""
+    """The properties of a file that change with its content."""
     stat = path.stat()
     return {
         "path": str(path.resolve()),

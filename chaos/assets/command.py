@@ -1,4 +1,4 @@
-"""Runs one tool (pip, go) to its end: output kept in a log, progress shown, nothing left behind."""
+"""Runs one tool (pip, go) until it ends, with its output in a log, and stops it on a timeout."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ DOWNLOAD_LIMIT_S = 1200.0
 
 
 class WrongChecksum(EnvironmentProblem):
-    """What came is not what is pinned: never worked around."""
+    """The downloaded content is not the pinned content. There is no fallback for it."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a tool ended. `exit_code` None: it did not end in time and was stopped."""
+    """The end of a tool. `exit_code` is None if the tool was stopped after its timeout."""
 
     exit_code: int | None
     log: str
 
     def complaint(self) -> str:
-        """The line of the log that says best what went wrong."""
+        """The last line with the word "error", else the last line; at most 300 characters."""
         if self.exit_code is None:
             return "it did not end in time"
         lines = [line.strip() for line in self.log.splitlines() if line.strip()]
         errors = [line for line in lines if "error" in line.lower()]
-        picked = (errors or lines or ["no output"])[-1]
-        return picked if len(picked) <= 300 else f"{picked[:300]}..."
+        line = (errors or lines or ["no output"])[-1]
+        return line if len(line) <= 300 else f"{line[:300]}..."
 
 
 def run_tool(
@@ -50,10 +50,11 @@ def run_tool(
     env: Mapping[str, str] | None = None,
     done_bytes: Callable[[], int] | None = None,
 ) -> Outcome:
-    """Run `argv` in the folder `work`, at most `limit_s`; `done_bytes` feeds the progress.
+    """Run `argv` in the folder `work` for at most `limit_s` seconds.
 
-    Its temporary files go below `work`. It does not outlive this process: on an exception it is
-    stopped, and where `setpriv` exists the kernel kills it should we be killed.
+    `step` is updated while the tool runs, with the value of `done_bytes`. The temporary files of
+    the tool are below `work`. The tool never outlives this process: an exception stops it, and
+    if `setpriv` is installed, the kernel kills it when this process is killed.
     """
     log = work / "tool.log"
     temporary = work / "tmp"
@@ -82,8 +83,8 @@ def _wait(
     step: Step,
     done_bytes: Callable[[], int] | None,
 ) -> int | None:
-    deadline = time.monotonic() + limit_s
-    while time.monotonic() < deadline:
+    deadline_s = time.monotonic() + limit_s
+    while time.monotonic() < deadline_s:
         try:
             return process.wait(timeout=_POLL_S)
         except subprocess.TimeoutExpired:
@@ -103,22 +104,22 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 
 def largest_file_bytes(folder: Path) -> int:
-    """Size of the largest file below `folder`: the download that is growing there."""
+    """Return the size of the largest file below `folder`, which is the running download."""
     largest = 0
     for parent, _, names in os.walk(folder):
         for name in names:
             try:
                 largest = max(largest, (Path(parent) / name).stat().st_size)
             except FileNotFoundError:
-                continue  # renamed while we looked
+                continue  # renamed since the folder was listed
     return largest
 
 
 def fetch_wheel(distribution: str, *, work: Path, step: Step, alternatives: str) -> Path:
-    """Download the locked wheel of `distribution` into `work` with pip, checked by its hash.
+    """Download the locked wheel of `distribution` into `work` with pip, and return its path.
 
-    Raises `EnvironmentProblem` with `alternatives` as the next step; `WrongChecksum` when what
-    came has another hash.
+    Raises `WrongChecksum` if the wheel has another hash than the lock, and `EnvironmentProblem`
+    for any other failure. Both have `alternatives` as the next step.
     """
     lock = work / f"{distribution}.lock"
     lock.write_text(_lock_entry(distribution), encoding="utf-8")
@@ -138,8 +139,8 @@ def fetch_wheel(distribution: str, *, work: Path, step: Step, alternatives: str)
     )
     wheels = list(target.glob("*.whl"))
     if outcome.exit_code != 0 or len(wheels) != 1:
-        wrong = "DO NOT MATCH THE HASHES" in outcome.log  # pip's words
-        raise (WrongChecksum if wrong else EnvironmentProblem)(
+        wrong_hash = "DO NOT MATCH THE HASHES" in outcome.log  # pip's message
+        raise (WrongChecksum if wrong_hash else EnvironmentProblem)(
             f"pip could not fetch {distribution}: {outcome.complaint()}",
             next_step=alternatives,
         )
@@ -147,7 +148,7 @@ def fetch_wheel(distribution: str, *, work: Path, step: Step, alternatives: str)
 
 
 def _lock_entry(distribution: str) -> str:
-    """The lines of `wheels.lock` that belong to `distribution`."""
+    """Return the requirement of `distribution` in `wheels.lock`, with its hashes."""
     entry: list[str] = []
     inside = False
     for line in pins.WHEELS_LOCK.read_text(encoding="utf-8").splitlines():

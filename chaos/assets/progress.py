@@ -1,6 +1,6 @@
-"""How provisioning shows what it does: bars on a terminal, plain lines elsewhere, or nothing.
+"""Shows the progress of provisioning: bars on a terminal, plain lines elsewhere, or nothing.
 
-Knows nothing of assets; `rich` is loaded only when there is a terminal to draw on.
+Must not know assets. `rich` is imported only if the output is a terminal.
 """
 
 from __future__ import annotations
@@ -18,35 +18,35 @@ _PLAIN_EVERY_S = 10.0
 
 
 class Step(Protocol):
-    """One piece of work under way."""
+    """A running step, e.g. a download."""
 
     def update(self, done: int | None = None) -> None:
-        """Say that it goes on; `done` in bytes where the step has a total."""
+        """Show that the step still runs; `done` is in bytes if the step has a total."""
 
 
-class Progress(Protocol):
-    """Where progress is shown."""
+class Reporter(Protocol):
+    """Shows the steps of provisioning."""
 
     def step(self, title: str, total: int | None = None) -> contextlib.AbstractContextManager[Step]:
-        """Open a step; `total` in bytes, None when the amount is not known."""
+        """Start a step; `total` is in bytes, or None if the amount is unknown."""
 
     def note(self, text: str) -> None:
-        """One line that stays."""
+        """Show one line that is never overwritten."""
 
 
 class Quiet:
     """Shows nothing."""
 
     def update(self, done: int | None = None) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     @contextlib.contextmanager
     def step(self, title: str, total: int | None = None) -> Iterator[Step]:
-        """Open a step that shows nothing."""
+        """Start a step that is not shown."""
         yield self
 
     def note(self, text: str) -> None:
-        """Nothing."""
+        """Do nothing."""
 
 
 class _PlainStep:
@@ -67,31 +67,31 @@ class _PlainStep:
             text += f", {done / 1e6:.0f} of {self._total / 1e6:.0f} MB"
         print(text, file=self._stream, flush=True)
 
-    def took_s(self) -> float:
+    def duration_s(self) -> float:
         return time.monotonic() - self._start_s
 
 
 class Plain:
-    """A line at the start and the end of each step, and every 10 s between."""
+    """Writes a line at the start and the end of each step, and every 10 s between."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
     @contextlib.contextmanager
     def step(self, title: str, total: int | None = None) -> Iterator[Step]:
-        """Open a step; its end is told only when it succeeded."""
+        """Start a step; its end is reported only if it succeeds."""
         self.note(f"{title} ...")
         step = _PlainStep(self._stream, title, total)
         yield step
-        self.note(f"{title}: done in {step.took_s():.1f} s")
+        self.note(f"{title}: done in {step.duration_s():.1f} s")
 
     def note(self, text: str) -> None:
-        """One line."""
+        """Write one line."""
         print(text, file=self._stream, flush=True)
 
 
 class Bars:
-    """A bar per step, with bytes, rate and time where the amount is known."""
+    """Shows a bar per step, with bytes and remaining time if the amount is known."""
 
     def __init__(self, stream: TextIO) -> None:
         from rich.console import Console
@@ -100,7 +100,7 @@ class Bars:
 
     @contextlib.contextmanager
     def step(self, title: str, total: int | None = None) -> Iterator[Step]:
-        """Open a step with its bar; a finished bar stays, with the time it took."""
+        """Start a step with its bar; the bar of a finished step stays, with its duration."""
         from rich import progress as bars
 
         columns: list[bars.ProgressColumn] = [
@@ -111,29 +111,29 @@ class Bars:
             columns += [bars.DownloadColumn(), bars.TimeRemainingColumn(elapsed_when_finished=True)]
         else:
             columns += [bars.TimeElapsedColumn()]
-        with bars.Progress(*columns, console=self._console) as shown:
-            task = shown.add_task(title, total=total)
-            yield _BarStep(shown, task)
+        with bars.Progress(*columns, console=self._console) as display:
+            task = display.add_task(title, total=total)
+            yield _BarStep(display, task)
             end = total or 1
-            shown.update(task, completed=end, total=end)
+            display.update(task, completed=end, total=end)
 
     def note(self, text: str) -> None:
-        """One line."""
+        """Write one line."""
         self._console.print(text, highlight=False, markup=False)
 
 
 class _BarStep:
-    def __init__(self, shown: bars.Progress, task: bars.TaskID) -> None:
-        self._shown = shown
+    def __init__(self, display: bars.Progress, task: bars.TaskID) -> None:
+        self._display = display
         self._task = task
 
     def update(self, done: int | None = None) -> None:
         if done is not None:
-            self._shown.update(self._task, completed=done)
+            self._display.update(self._task, completed=done)
 
 
-def progress_for(*, quiet: bool = False, stream: TextIO | None = None) -> Progress:
-    """The fitting way for `stream` (standard error by default)."""
+def progress_for(*, quiet: bool = False, stream: TextIO | None = None) -> Reporter:
+    """Return bars if `stream` (default: standard error) is a terminal, else plain lines."""
     stream = stream or sys.stderr
     if quiet:
         return Quiet()

@@ -1,4 +1,4 @@
-"""`chaos setup`: provisions all assets and says where they are."""
+"""`chaos setup`: provisions all assets and prints their paths."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from chaos.base.exitcode import ExitCode
 
 
 def run_setup(verify: bool, quiet: bool) -> int:
-    """Provision what is missing, replace what is corrupt; `verify` reads the model anew.
+    """Provision missing assets, replace corrupt ones, and return the exit code.
 
-    Raises `ChaosError` when something cannot be had. Returns the exit code.
+    `verify` reads the whole model even if the file seems unchanged. Raises `EnvironmentProblem`
+    if an asset cannot be provisioned.
     """
-    found = assets.ensure(progress_for(quiet=quiet), verify=verify, repair=True)
+    ready = assets.ensure(progress_for(quiet=quiet), verify=verify, repair=True)
     if not quiet:
-        print(f"model      {found.model}\n           SHA-256 {found.model_sha256}")
-        print(f"toxiproxy  {found.toxiproxy or 'none'} ({found.toxiproxy_version})")
-        print(f"llm server {found.llama_build}")
+        print(f"model      {ready.model}\n           SHA-256 {ready.model_sha256}")
+        print(f"toxiproxy  {ready.toxiproxy or 'none'} ({ready.toxiproxy_version})")
+        print(f"llm server {ready.llama_build}")
         sys.stdout.flush()
     return ExitCode.PASS

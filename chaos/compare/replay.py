@@ -1,8 +1,8 @@
-"""`chaos replay RUN`: the identical schedule again, and how the verdicts compare.
+"""`chaos replay RUN`: repeats a stored run with the same schedule, and compares the verdicts.
 
-The stored plan is run, not one resolved anew: files under experiments/ may have changed since.
-What would make the comparison one of two different things (another schedule, another model, LLM
-server or proxy) is refused, or with `force` recorded.
+The stored plan is used, because files under experiments/ may have changed since. Another schedule,
+model, LLM server or proxy makes the comparison meaningless: it is an error, or with `force` a
+recorded difference.
 """
 
 from __future__ import annotations
@@ -19,13 +19,14 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from chaos.base import output
-from chaos.base.errors import ChaosError, EnvironmentProblem, UsageError
+from chaos.base.errors import EnvironmentProblem, UsageError
 from chaos.base.printable import printable
 from chaos.checks.finding import Finding
 from chaos.checks.verdict import Verdict
 from chaos.plan.plan import Plan
 from chaos.plan.schedule import Schedule, draw
 from chaos.record.rundir import RunDir
+from chaos.report.stored import load
 from chaos.runner.child import Interrupts, run_child
 from chaos.runner.judge import judge
 from chaos.runner.launch import Display, prepare
@@ -41,7 +42,7 @@ _BEYOND_BUDGET_S = 600.0
 
 @dataclass(frozen=True)
 class Row:
-    """One finding before and after; "" where it was not judged."""
+    """The outcomes of one finding in both runs; "" for a run without this finding."""
 
     title: str
     before: str
@@ -49,13 +50,13 @@ class Row:
 
     @property
     def same(self) -> bool:
-        """Whether both runs say the same."""
+        """Whether both runs have the same outcome."""
         return self.before == self.after
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two verdicts over the same schedule."""
+    """Two verdicts on the same schedule: of the stored run, and of the new one."""
 
     before: Verdict
     after: Verdict
@@ -63,11 +64,11 @@ class Comparison:
 
     @property
     def agree(self) -> bool:
-        """Whether both runs came to the same verdict."""
+        """Whether both runs have the same verdict."""
         return self.before.verdict == self.after.verdict
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data for `replay.json`."""
+        """The content of `replay.json`."""
         return {
             "schema": SCHEMA,
             "replay_of": self.before.run_id,
@@ -81,13 +82,13 @@ class Comparison:
 
 
 def replay(stored: RunDir, runs: Path, display: Display, *, force: bool = False) -> int:
-    """Run the schedule of `stored` again and compare; the exit code is that of the new run.
+    """Repeat the run `stored`, compare the verdicts, and return the exit code of the new run.
 
-    Raises `UsageError` when the stored schedule cannot be had again, `EnvironmentProblem` when
-    the parts are others than those of the stored run.
+    Raises `UsageError` if this version cannot draw the stored schedule, and `EnvironmentProblem`
+    if the assets differ from those of the stored run.
     """
     plan, schedule, differences = stored_schedule(stored, force=force)
-    before = _verdict(stored)
+    before = load(stored).verdict if stored.verdict.is_file() else judge(stored)
     differences += _asset_differences(stored, plan, display, force=force)
     origin = {
         "run_id": stored.run_id,
@@ -98,8 +99,8 @@ def replay(stored: RunDir, runs: Path, display: Display, *, force: bool = False)
     }
     prepared = prepare(plan, schedule, runs, display)
     prepared.env[REPLAY_VARIABLE] = json.dumps(origin)
-    words = ["chaos", "replay", str(stored.path), *(["--force"] if force else [])]
-    prepared.env["CHAOS_COMMAND_LINE"] = shlex.join(words)
+    argv = ["chaos", "replay", str(stored.path), *(["--force"] if force else [])]
+    prepared.env["CHAOS_COMMAND_LINE"] = shlex.join(argv)
     silent = display.json or display.quiet
     limit_s = plan.guardrails.run_budget_s + _BEYOND_BUDGET_S
     with Interrupts() as interrupts:
@@ -110,17 +111,17 @@ def replay(stored: RunDir, runs: Path, display: Display, *, force: bool = False)
             place=str(prepared.run.path),
             next_step="see what it printed",
         )
-    compared = comparison(before, _verdict(prepared.run))
+    compared = comparison(before, load(prepared.run).verdict)
     prepared.run.write_json(prepared.run.path / "replay.json", compared.to_json())
-    output.say(lambda: _say(compared, stored, prepared.run, differences, display))
+    output.say(lambda: _print_result(compared, stored, prepared.run, differences, display))
     return code
 
 
 def stored_schedule(stored: RunDir, *, force: bool) -> tuple[Plan, Schedule, list[str]]:
-    """Plan and schedule of a stored run, and what differs from what this version would draw.
+    """Return plan and schedule of a stored run, and the differences to what is drawn now.
 
-    Raises `UsageError` if the files were changed, and, unless `force`, if this version draws
-    another schedule from the same plan and seed.
+    Raises `UsageError` if the files were changed. Without `force`, it is also raised if this
+    version draws another schedule from the same plan and seed.
     """
     plan = Plan.from_json(stored.read_json(stored.config))
     schedule = Schedule.from_json(stored.read_json(stored.schedule))
@@ -148,28 +149,29 @@ def stored_schedule(stored: RunDir, *, force: bool) -> tuple[Plan, Schedule, lis
 
 
 def _asset_differences(stored: RunDir, plan: Plan, display: Display, *, force: bool) -> list[str]:
-    """What differs between the stored run's parts and those that a run would use now."""
+    """Return the differences between the assets of the stored run and the current ones."""
     from chaos.assets import ensure
     from chaos.assets.progress import progress_for
 
     now = asdict(ensure(progress_for(quiet=display.quiet)))
     then = stored.read_json(stored.provenance) if stored.provenance.is_file() else {}
-    found = asset_differences(then, now)
+    differences = asset_differences(then, now)
     if plan.backend == "docker":
         settings = containers_now(plan, display)
-        found += image_differences(then, settings.digests) + knob_differences(then, settings.knobs)
-    if found and not force:
+        differences += image_differences(then, settings.digests)
+        differences += knob_differences(then, settings.knobs)
+    if differences and not force:
         raise EnvironmentProblem(
-            f"the parts are not those of the stored run: {'; '.join(found)}",
+            f"the parts are not those of the stored run: {'; '.join(differences)}",
             place=str(stored.provenance),
             next_step="provide the same parts (see `chaos setup`), or compare all the same "
             "with --force",
         )
-    return found
+    return differences
 
 
 def asset_differences(provenance: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """One text for each part whose checksum or version is another, or was not recorded."""
+    """Return a text for each asset whose checksum or version differs or was not recorded."""
     then = provenance.get("assets")
     if not isinstance(then, Mapping):
         return ["the stored run did not record its parts"]
@@ -181,7 +183,7 @@ def asset_differences(provenance: Mapping[str, Any], now: Mapping[str, Any]) -> 
 
 
 def containers_now(plan: Plan, display: Display) -> Settings:
-    """What the containers of a run would be made of now; builds the images that are missing."""
+    """Return the settings of the containers of a new run. Builds missing images."""
     from chaos.assets import ensure
     from chaos.runner.containers.prepare import prepare as prepare_containers
 
@@ -193,7 +195,7 @@ def containers_now(plan: Plan, display: Display) -> Settings:
 
 
 def image_differences(provenance: Mapping[str, Any], now: Mapping[str, str]) -> list[str]:
-    """One text for each image whose digest is another, or was not recorded."""
+    """Return a text for each image whose digest differs or was not recorded."""
     then = provenance.get("containers")
     digests = then.get("digests", {}) if isinstance(then, Mapping) else {}
     return [
@@ -204,7 +206,7 @@ def image_differences(provenance: Mapping[str, Any], now: Mapping[str, str]) -> 
 
 
 def knob_differences(provenance: Mapping[str, Any], now: Mapping[str, str]) -> list[str]:
-    """One text for each setting of the compose files that the environment has otherwise now."""
+    """Return a text for each variable of the compose files whose value differs."""
     recorded = provenance.get("containers")
     then = recorded.get("knobs", {}) if isinstance(recorded, Mapping) else {}
     return [
@@ -214,31 +216,18 @@ def knob_differences(provenance: Mapping[str, Any], now: Mapping[str, str]) -> l
     ]
 
 
-def _verdict(run: RunDir) -> Verdict:
-    """The verdict of `run`; one that was never judged is judged now."""
-    if not run.verdict.is_file():
-        return judge(run)
-    try:
-        return msgspec.convert(run.read_json(run.verdict), Verdict)
-    except msgspec.ValidationError as error:
-        raise ChaosError(
-            f"not a verdict of this version: {error}",
-            place=str(run.verdict),
-            next_step=f"judge it again: chaos check {run.path}",
-        ) from error
-
-
 def comparison(before: Verdict, after: Verdict) -> Comparison:
-    """Finding by finding, in the order of the stored run; those only in the new one follow."""
+    """Compare two verdicts finding by finding.
+
+    The rows have the order of the stored run. Findings only in the new run follow.
+    """
     old, new = _by_check(before.findings), _by_check(after.findings)
     rows = []
     for check in dict.fromkeys([*old, *new]):
-        pairs = zip_longest(old.get(check, []), new.get(check, []))
-        for was, now in pairs:
-            known = was or now
-            rows.append(
-                Row(known.title or check, was.outcome if was else "", now.outcome if now else "")
-            )
+        for stored, repeated in zip_longest(old.get(check, []), new.get(check, [])):
+            title = (stored or repeated).title or check
+            outcomes = (finding.outcome if finding else "" for finding in (stored, repeated))
+            rows.append(Row(title, *outcomes))
     return Comparison(before, after, rows)
 
 
@@ -250,7 +239,7 @@ def _by_check(findings: list[Finding]) -> dict[str, list[Finding]]:
 
 
 def comparison_text(compared: Comparison) -> str:
-    """The table, and the line that says whether the verdicts agree."""
+    """Return the table of findings, and a line that says whether the verdicts agree."""
     changed = [row for row in compared.rows if not row.same]
     lines = ["", f"{'':<9}{'stored':<14}{'replay':<14}finding"]
     lines += [
@@ -270,7 +259,7 @@ def comparison_text(compared: Comparison) -> str:
     return "\n".join(lines)
 
 
-def _say(
+def _print_result(
     compared: Comparison,
     stored: RunDir,
     run: RunDir,

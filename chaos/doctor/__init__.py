@@ -1,1 +1,4 @@
-"""`chaos doctor`: is this workspace, and this machine, ready for a soak? It starts no stack."""
+"""`chaos doctor`: check whether a workspace and this machine are ready for a soak.
+
+Must not start a stack.
+"""

@@ -1,7 +1,7 @@
-"""`chaos doctor`: looks at a Watcher's working directory, its LLM server and the machine.
+"""`chaos doctor`: examine a Watcher's working directory, its LLM server and the machine.
 
-Exit codes: 0 no problem (warnings may be left); 4 problems, nothing could be judged here yet;
-2 usage. Source: the plan, section 2.
+Exit codes: 0 no problem (there may be warnings), 2 usage, 4 there are problems. Source: the plan,
+section 2. Knows the order of the examinations, not how each of them works.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from rich.text import Text
 
 from chaos.base.exitcode import ExitCode
 from chaos.base.printable import printable
-from chaos.doctor.item import Item, Patient, State
-from chaos.doctor.llm import look_at_llm
-from chaos.doctor.locks import look_at_locks
-from chaos.doctor.machine import look_at_machine
+from chaos.doctor.item import Item, State, Subject
+from chaos.doctor.llm import examine_llm
+from chaos.doctor.locks import examine_locks
+from chaos.doctor.machine import examine_machine
 from chaos.doctor.repair import Change, check_commands, repair
 from chaos.doctor.workspace import (
-    look_at_artefacts,
-    look_at_decisions,
-    look_at_disk,
-    look_at_halt_flags,
-    look_at_history,
-    look_at_place,
-    look_at_policies,
-    look_at_queue,
-    look_at_watcher,
+    examine_artefacts,
+    examine_decisions,
+    examine_disk,
+    examine_halt_flags,
+    examine_history,
+    examine_place,
+    examine_policies,
+    examine_queue,
+    examine_watcher,
 )
 from chaos.monitor.command import endpoint_of
 from chaos.report.table import verdict_console
@@ -47,7 +47,7 @@ _INDENT = " " * (9 + _TITLE_WIDTH)
 
 @dataclass(frozen=True)
 class Options:
-    """What was asked for."""
+    """The options of the command line."""
 
     target: str = "reference"
     workspace: Path = Path()
@@ -57,41 +57,41 @@ class Options:
     no_color: bool = False
 
 
-def look(patient: Patient) -> Iterator[Item]:
-    """Everything that the doctor looks at, one item after the other."""
-    place = look_at_place(patient)
+def examine(subject: Subject) -> Iterator[Item]:
+    """Run all examinations, and yield their items."""
+    place = examine_place(subject)
     yield place
     if place.state != "problem":
-        yield look_at_watcher(patient)
-        yield from look_at_halt_flags(patient)
-        yield from look_at_locks(patient)
-        yield look_at_disk(patient)
-        yield look_at_policies(patient)
-        yield look_at_history(patient)
-        yield from look_at_artefacts(patient)
-        yield look_at_queue(patient)
-        yield look_at_decisions(patient)
-    yield from look_at_llm(patient)
-    yield from look_at_machine()
+        yield examine_watcher(subject)
+        yield from examine_halt_flags(subject)
+        yield from examine_locks(subject)
+        yield examine_disk(subject)
+        yield examine_policies(subject)
+        yield examine_history(subject)
+        yield from examine_artefacts(subject)
+        yield examine_queue(subject)
+        yield examine_decisions(subject)
+    yield from examine_llm(subject)
+    yield from examine_machine()
 
 
 def doctor(options: Options) -> int:
-    """Look, with `fix` repair first; prints, and returns the exit code."""
+    """Repair if `fix` is set, then examine, and print the items. Returns the exit code."""
     target = read_target(options.target, place="--target")[1]
     check_commands(target)
-    patient = Patient(target, options.workspace, endpoint_of(options.llm or target.llm.endpoint))
+    subject = Subject(target, options.workspace, endpoint_of(options.llm or target.llm.endpoint))
     console = None if options.json else verdict_console(no_color=options.no_color)
     if console is not None:
         console.print(Text(f"chaos doctor: {target.title} in {options.workspace.resolve()}\n"))
     changes = []
-    for change in repair(patient) if options.fix else ():
+    for change in repair(subject) if options.fix else ():
         changes.append(change)
         if console is not None:
             _print_change(console, change)
     if console is not None and options.fix:
         console.print(Text("" if changes else "changed nothing: there was nothing to repair\n"))
     items = []
-    for item in look(patient):
+    for item in examine(subject):
         items.append(item)
         if console is not None:
             _print_item(console, item)
@@ -99,7 +99,7 @@ def doctor(options: Options) -> int:
     if console is not None:
         console.print(Text(f"\n{_ending(items, options)}"))
     else:
-        json.dump(_content(patient, items, changes, code), sys.stdout, indent=2)
+        json.dump(_content(subject, items, changes, code), sys.stdout, indent=2)
         print()
     return int(code)
 
@@ -136,12 +136,12 @@ def _ending(items: list[Item], options: Options) -> str:
 
 
 def _content(
-    patient: Patient, items: list[Item], changes: list[Change], code: ExitCode
+    subject: Subject, items: list[Item], changes: list[Change], code: ExitCode
 ) -> dict[str, Any]:
     counts = Counter(item.state for item in items)
     return {
-        "target": patient.target.target,
-        "workspace": str(patient.workspace.resolve()),
+        "target": subject.target.target,
+        "workspace": str(subject.workspace.resolve()),
         "changes": [asdict(change) for change in changes],
         "items": [asdict(item) for item in items],
         "problems": counts["problem"],

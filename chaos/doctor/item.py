@@ -1,4 +1,7 @@
-"""One line of what the doctor saw, and the context that every look is given. Looks at nothing."""
+"""The result of one examination (`Item`), its subject, and the texts that they share.
+
+Examines nothing itself.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +20,10 @@ _TEXT_MAX = 400
 
 @dataclass(frozen=True)
 class Item:
-    """`seen` is what was found; `next_step` is empty for what is in order.
+    """The result of one examination, ready for JSON.
 
-    `fixable`: `chaos doctor --fix` can put it right.
+    `seen` says what the state is based on. `next_step` is "" if the state is in order. `fixable`:
+    `chaos doctor --fix` can repair it.
     """
 
     name: str
@@ -31,31 +35,31 @@ class Item:
 
 
 @dataclass(frozen=True)
-class Patient:
-    """What is looked at: a Watcher's working directory, by its profile."""
+class Subject:
+    """The subject of an examination: a Watcher's workspace, its profile, and its LLM server."""
 
     target: Target
     workspace: Path
     llm: Endpoint
 
     def path(self, relative: str) -> Path:
-        """A path of the profile; an absolute one stays as it is."""
+        """The path of a file in the workspace; an absolute path stays unchanged."""
         return self.workspace / relative
 
 
 def short(text: str) -> str:
-    """A text of others on one line, printable, bounded."""
+    """Make foreign text printable: one line, at most `_TEXT_MAX` characters."""
     clean = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return clean if len(clean) <= _TEXT_MAX else clean[:_TEXT_MAX] + "..."
 
 
-def why(error: OSError) -> str:
-    """The reason of an `OSError` without its path."""
+def reason_of(error: OSError) -> str:
+    """The reason of an `OSError`, without its path."""
     return (error.strerror or type(error).__name__).lower()
 
 
 def age_text(seconds: float) -> str:
-    """How long ago, for people."""
+    """An age for people: '3 h old'."""
     if seconds < 0:
         return "in the future"
     for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
@@ -65,7 +69,7 @@ def age_text(seconds: float) -> str:
 
 
 def size_text(count: int) -> str:
-    """Bytes for people."""
+    """A number of bytes for people: '1.5 GB'."""
     for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if count >= factor:
             return f"{count / factor:.1f} {unit}"
@@ -73,19 +77,19 @@ def size_text(count: int) -> str:
 
 
 def command_text(words: list[str], python: str) -> str:
-    """A command of the profile as a person would type it."""
+    """A command of the profile as shell text, with `python` for the interpreter."""
     import shlex
 
     return shlex.join([python if word == "{python}" else word for word in words])
 
 
 def removal_text(path: Path) -> str:
-    """The command that removes `path`, to be pasted anywhere; a link itself, not what it names."""
+    """The shell command that removes `path`, from any folder. Removes a link, not its target."""
     import shlex
 
     return shlex.join(["rm", "--", str(path.parent.resolve() / path.name)])
 
 
 def readable_folder(path: Path) -> bool:
-    """Whether `path` is a folder that can be listed."""
+    """True if `path` is a folder that can be listed."""
     return path.is_dir() and os.access(path, os.R_OK | os.X_OK)

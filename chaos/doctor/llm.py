@@ -1,7 +1,8 @@
-"""Looks at the LLM server: health, then one token, then a grammar. Each call has a time limit.
+"""Examine the LLM server: health, then a completion of one token, then a grammar.
 
-Health alone says little: it stays 200 while generation hangs, and a grammar that does not parse
-can be answered with unconstrained text and status 200.
+Each call has a timeout. A healthy server is not enough: `/health` stays 200 while generation hangs,
+and a server may answer a grammar that does not parse with unconstrained text and status 200. Must
+not start or stop the server.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import time
 from collections.abc import Iterator
 
 from chaos.base.errors import EnvironmentProblem
-from chaos.doctor.item import Item, Patient, short
+from chaos.doctor.item import Item, Subject, short
 from chaos.runner.preflight import constrained_completion
 from chaos.stack.base import Endpoint
 from chaos.stack.llm_probe import completes
@@ -20,10 +21,10 @@ _HEALTH_LIMIT_S = 3.0
 _COMPLETION_LIMIT_S = 30.0
 
 
-def look_at_llm(patient: Patient) -> Iterator[Item]:
-    """Three items; the later two only when the earlier ones are in order."""
-    state, seen = _health(patient.llm)
-    start = patient.target.prerequisites.start_llm
+def examine_llm(subject: Subject) -> Iterator[Item]:
+    """Yield up to three items; the next one only if the previous one is in order."""
+    state, seen = _health(subject.llm)
+    start = subject.target.prerequisites.start_llm
     next_step = f"start it in the workspace: {start}" if start else "start the LLM server"
     if state == "loading":
         yield Item("llm_health", "LLM health", "problem", seen, "wait until it has loaded")
@@ -34,7 +35,7 @@ def look_at_llm(patient: Patient) -> Iterator[Item]:
         return
     yield Item("llm_health", "LLM health", "ok", seen)
     began_s = time.monotonic()
-    if not completes(patient.llm, _COMPLETION_LIMIT_S):
+    if not completes(subject.llm, _COMPLETION_LIMIT_S):
         yield Item(
             "llm_completion", "LLM completion", "problem",
             f"no completion of one token within {_COMPLETION_LIMIT_S:g} s, although healthy",
@@ -43,18 +44,18 @@ def look_at_llm(patient: Patient) -> Iterator[Item]:
         return
     took_s = time.monotonic() - began_s
     yield Item("llm_completion", "LLM completion", "ok", f"one token in {took_s:.2f} s")
-    yield _grammar(patient.llm)
+    yield _grammar(subject.llm)
 
 
 def _health(endpoint: Endpoint) -> tuple[str, str]:
-    """(ok, loading or down; what was seen). Nobody there is said in words, not as a number."""
+    """(`ok`, `loading` or `down`; what the state is based on)."""
     link = http.client.HTTPConnection(endpoint.host, endpoint.port, timeout=_HEALTH_LIMIT_S)
     try:
         link.request("GET", "/health")
         answer = link.getresponse()
         body = short(answer.read(4096).decode(errors="replace"))
     except ConnectionRefusedError:
-        return "down", f"nobody listens on {endpoint}"
+        return "down", f"no server listens on {endpoint}"
     except TimeoutError:
         return "down", f"{endpoint} does not answer within {_HEALTH_LIMIT_S:g} s"
     except (OSError, http.client.HTTPException) as error:
@@ -70,12 +71,12 @@ def _health(endpoint: Endpoint) -> tuple[str, str]:
 def _grammar(endpoint: Endpoint) -> Item:
     name, title = "llm_grammar", "LLM grammar"
     try:
-        said = constrained_completion(endpoint, _COMPLETION_LIMIT_S)
+        answer = constrained_completion(endpoint, _COMPLETION_LIMIT_S)
     except EnvironmentProblem as problem:
         return Item(name, title, "problem", problem.message, "read the LLM server's log")
-    if said not in ("yes", "no"):
+    if answer not in ("yes", "no"):
         return Item(
-            name, title, "problem", f"asked for yes or no under a grammar, it said {said!r}",
+            name, title, "problem", f"asked for yes or no under a grammar, it said {answer!r}",
             "try another model or build: its decisions would not be of the agreed form",
         )  # fmt: skip
-    return Item(name, title, "ok", f"obeyed: asked for yes or no, it said {said!r}")
+    return Item(name, title, "ok", f"obeyed: asked for yes or no, it said {answer!r}")

@@ -1,7 +1,7 @@
-"""Lock files: who holds them, and which are provably stale.
+"""Examine lock files: who holds them, and which are provably stale.
 
-Looking must not disturb: taking a lock to see whether it is free would keep a Watcher that starts
-at that moment out, so the kernel's own list (/proc/locks) is read instead.
+Must not take a lock to see if it is free: that could keep out a Watcher that starts at that moment.
+The kernel's list (/proc/locks) is read instead.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from chaos.doctor.item import Item, Patient, age_text, removal_text
+from chaos.doctor.item import Item, Subject, age_text, removal_text
 from chaos.monitor.instance import OwnFile, instance_of, read_object, start_ticks
 from chaos.record.target import Instance
 from chaos.witness.base import select
@@ -29,62 +29,66 @@ Holder = Literal["released", "held", "dead", "old", "fresh"]
 
 @dataclass(frozen=True)
 class Lock:
-    """One lock file. `dead` and not fresh is all that proves that nobody needs it."""
+    """One lock file. `seen` says what `holder` is based on."""
 
-    path: str  # below the workspace
+    path: str  # relative to the workspace
     holder: Holder
     seen: str
     age_s: float
 
     @property
     def stale(self) -> bool:
-        """A number that means nothing here may be a container's: a fresh file is left alone."""
+        """True if its holder is provably dead.
+
+        A PID that is unknown here may belong to a container, so a recently written file is not
+        stale.
+        """
         return self.holder == "dead" and self.age_s > _SIGN_OF_LIFE_S
 
 
-def find_locks(patient: Patient, now_s: float | None = None) -> list[Lock]:
-    """All lock files of the workspace."""
-    instance = instance_of(patient.target) or Instance(pid_file="")
-    kernel = _kernel_locks()
+def find_locks(subject: Subject, now_s: float | None = None) -> list[Lock]:
+    """All lock files of the workspace. `now_s`: Unix time (default: now)."""
+    instance = instance_of(subject.target) or Instance(pid_file="")
+    locked_inodes = _locked_inodes()
     now_s = time.time() if now_s is None else now_s
-    found = []
-    for relative in _matching(patient.workspace, instance.locks):
-        path = patient.workspace / relative
+    locks = []
+    for relative in _matching(subject.workspace, instance.locks):
+        path = subject.workspace / relative
         try:
             status = path.lstat()
         except OSError:
-            continue  # released while we looked
+            continue  # removed since it was listed
         age_s = now_s - status.st_mtime
-        holder, seen = _holder(path, relative, instance, status, age_s, kernel)
-        found.append(Lock(relative, holder, seen, age_s))
-    return found
+        holder, seen = _holder(path, relative, instance, status, age_s, locked_inodes)
+        locks.append(Lock(relative, holder, seen, age_s))
+    return locks
 
 
 def _matching(workspace: Path, patterns: list[str]) -> Iterator[str]:
-    """Paths below the workspace that match; `**/` also means none. Follows no link."""
-    plain = [pattern.removeprefix("**/") for pattern in patterns if pattern.startswith("**/")]
+    """The relative paths that match. `**/` also matches no folder. Follows no symlink."""
+    anywhere = [pattern.removeprefix("**/") for pattern in patterns if pattern.startswith("**/")]
     exact = [pattern for pattern in patterns if not pattern.startswith("**/")]
-    looked = 0
+    walked = 0
     for folder, subfolders, names in os.walk(workspace, followlinks=False):
         subfolders[:] = sorted(name for name in subfolders if name not in _SKIPPED)
         for name in sorted(names):
-            looked += 1
-            if looked > _FILES_MAX:
+            walked += 1
+            if walked > _FILES_MAX:
                 return
             relative = str((Path(folder) / name).relative_to(workspace))
-            if any(fnmatch.fnmatchcase(name, pattern) for pattern in plain) or any(
+            if any(fnmatch.fnmatchcase(name, pattern) for pattern in anywhere) or any(
                 fnmatch.fnmatchcase(relative, pattern) for pattern in exact
             ):
                 yield relative
 
 
-def _kernel_locks() -> set[int]:
-    """Inodes of the files on which some process holds a lock.
+def _locked_inodes() -> set[int]:
+    """Inodes of the files on which a process holds a lock, on any device.
 
-    Devices are left aside: layered file systems tell another one than `stat`, and taking a free
-    lock for a held one errs on the safe side.
+    Devices are not compared, because a layered file system reports another one than `stat`. A free
+    lock may therefore look held, which is the safe error.
     """
-    found = set()
+    inodes = set()
     try:
         text = Path("/proc/locks").read_text(encoding="ascii", errors="replace")
     except OSError:
@@ -93,8 +97,8 @@ def _kernel_locks() -> set[int]:
         for word in line.split():
             parts = word.split(":")
             if len(parts) == 3 and parts[2].isdecimal():
-                found.add(int(parts[2]))
-    return found
+                inodes.add(int(parts[2]))
+    return inodes
 
 
 def _holder(
@@ -103,41 +107,42 @@ def _holder(
     instance: Instance,
     status: os.stat_result,
     age_s: float,
-    kernel: set[int],
+    locked_inodes: set[int],
 ) -> tuple[Holder, str]:
+    """(the holder's state, what it is based on)."""
     age = age_text(age_s)
-    pid, ticks = _named(path, instance)
-    if status.st_ino in kernel:
+    pid, ticks = _named_process(path, instance)
+    if status.st_ino in locked_inodes:
         return "held", f"held{f' by process {pid}' if pid else ''}, {age}"
     dead = "" if pid is None else _dead(pid, ticks)
     if pid is not None and not dead:
         return "held", f"names process {pid}, which lives, {age}"
     if relative in instance.kept_locks:
-        # Its kernel lock went with its holder. Removing the file would let two in.
+        # The kernel released the lock with its holder. Removing the file could let two holders in.
         return "released", dead or "released"
     if dead:
         return "dead", f"{dead}, {age}"
     if age_s > OLD_S:
-        return "old", f"names nobody, nobody holds it, {age}"
-    return "fresh", f"names nobody, {age}"
+        return "old", f"names no process, none holds it, {age}"
+    return "fresh", f"names no process, {age}"
 
 
 def _dead(pid: int, ticks: int | None) -> str:
-    """Why the process that a lock names does not live; empty: it does."""
-    running = start_ticks(pid)
-    if running is None:
+    """Why the process that a lock names is dead; "" if it lives."""
+    actual_ticks = start_ticks(pid)
+    if actual_ticks is None:
         return f"names process {pid}, which is dead"
-    if ticks is not None and ticks != running:
+    if ticks is not None and ticks != actual_ticks:
         return f"names process {pid}, whose number now belongs to another one"
     return ""
 
 
-def _named(path: Path, instance: Instance) -> tuple[int | None, int | None]:
-    """Process number (and start) inside a lock file: JSON with the profile's field, or a number."""
+def _named_process(path: Path, instance: Instance) -> tuple[int | None, int | None]:
+    """(PID, start in clock ticks) in a lock file: JSON with the profile's fields, or only a PID."""
     try:
         content = read_object(path)
     except (OSError, ValueError):
-        return _plain_number(path), None
+        return _plain_pid(path), None
     pid, ticks = select(content, instance.pid), None
     if instance.start_ticks:
         ticks = select(content, instance.start_ticks)
@@ -146,7 +151,7 @@ def _named(path: Path, instance: Instance) -> tuple[int | None, int | None]:
     return pid, ticks if isinstance(ticks, int) else None
 
 
-def _plain_number(path: Path) -> int | None:
+def _plain_pid(path: Path) -> int | None:
     try:
         with path.open("rb") as stream:
             word = stream.read(64).strip()
@@ -155,18 +160,18 @@ def _plain_number(path: Path) -> int | None:
     return int(word) if word.isdigit() and 0 < int(word) < 2**22 + 1 else None
 
 
-def signs_of_life(patient: Patient) -> str:
-    """Why the Watcher may be alive although no process here says so; empty: nothing does.
+def signs_of_life(subject: Subject) -> str:
+    """Why the Watcher may be running; "" if nothing indicates it.
 
-    A Watcher in a container has process numbers that mean nothing here, but its files move.
+    The PID of a Watcher in a container is unknown here, so recently written files count, too.
     """
-    pid = OwnFile(instance_of(patient.target), patient.workspace)()
+    pid = OwnFile(instance_of(subject.target), subject.workspace)()
     if pid is not None:
         return f"the Watcher runs (process {pid})"
-    names = {patient.target.watcher.ready_file, patient.target.decisions.path} - {""}
+    names = {subject.target.watcher.ready_file, subject.target.decisions.path} - {""}
     for name in sorted(names):
         try:
-            age_s = time.time() - patient.path(name).stat().st_mtime
+            age_s = time.time() - subject.path(name).stat().st_mtime
         except OSError:
             continue
         if age_s < _SIGN_OF_LIFE_S:
@@ -174,40 +179,47 @@ def signs_of_life(patient: Patient) -> str:
     return ""
 
 
-def look_at_locks(patient: Patient) -> list[Item]:
-    """One item for each lock that is not in order; one for all when they are."""
-    locks = find_locks(patient)
-    alive = signs_of_life(patient)
-    items = [_stale(patient, lock, alive) for lock in locks if lock.holder in ("dead", "old")]
+def examine_locks(subject: Subject) -> list[Item]:
+    """One item for each lock that is not in order, or one item if all are."""
+    locks = find_locks(subject)
+    alive = signs_of_life(subject)
+    items = [_stale_item(subject, lock, alive) for lock in locks if lock.holder in ("dead", "old")]
     if items:
         return items
     seen = "; ".join(f"{lock.path}: {lock.seen}" for lock in locks) or "none"
     return [Item("locks", "locks", "ok", seen)]
 
 
-def _stale(patient: Patient, lock: Lock, alive: str) -> Item:
+def _stale_item(subject: Subject, lock: Lock, alive: str) -> Item:
     seen = f"{lock.path}: {lock.seen}"
-    remove = removal_text(patient.workspace / lock.path)
+    remove = removal_text(subject.workspace / lock.path)
     if lock.stale and not alive:
         return Item("locks", "locks", "problem", seen, f"{remove} (or --fix)", fixable=True)
     doubt = f" ({alive}: not provably stale)" if alive else " (not provably stale)"
     return Item(
-        "locks", "locks", "warn", seen + doubt, f"if you know that nobody needs it: {remove}"
+        "locks",
+        "locks",
+        "warn",
+        seen + doubt,
+        f"if you are sure that no process needs it: {remove}",
     )
 
 
-def remove_stale(patient: Patient) -> list[str]:
-    """Remove the locks whose holder is provably dead; what was removed. Raises `OSError`."""
+def remove_stale(subject: Subject) -> list[str]:
+    """Remove the locks whose holder is provably dead. Returns one text for each removed lock.
+
+    Each lock is examined again just before it is removed. Raises `OSError`.
+    """
     removed: list[str] = []
-    if signs_of_life(patient):
+    if signs_of_life(subject):
         return removed
-    for lock in find_locks(patient):
+    for lock in find_locks(subject):
         if not lock.stale:
             continue
-        path = patient.workspace / lock.path
+        path = subject.workspace / lock.path
         before = path.lstat()
-        again = [one for one in find_locks(patient) if one.path == lock.path]
-        if [one.stale for one in again] == [True] and path.lstat().st_ino == before.st_ino:
+        stale_now = [now.stale for now in find_locks(subject) if now.path == lock.path]
+        if stale_now == [True] and path.lstat().st_ino == before.st_ino:
             path.unlink()
             removed.append(f"removed {lock.path}: it {lock.seen}")
     return removed

@@ -1,4 +1,4 @@
-"""Looks at the machine: what `chaos run` needs, and what is there beside it. Starts nothing."""
+"""Examine the machine: what `chaos run` needs, and optional parts. Starts nothing."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _DOCKER_LIMIT_S = 3
 _MEMORY_MIN_MB = 512.0
 
 
-def look_at_machine() -> Iterator[Item]:
-    """Namespaces, model, Toxiproxy, memory; Docker and GPUs as information."""
+def examine_machine() -> Iterator[Item]:
+    """Yield the items of namespaces, model, Toxiproxy and memory; Docker and GPUs only inform."""
     yield _namespaces()
     for asset in assets.status():
         title = {"model": "model", "toxiproxy": "Toxiproxy"}[asset.name]
@@ -35,10 +35,10 @@ def look_at_machine() -> Iterator[Item]:
 
 
 def _namespaces() -> Item:
-    found = probe()
-    if isinstance(found, Refused):
-        return Item("namespaces", "sandbox", "warn", found.reason, found.next_step)
-    how = "in a user namespace" if found.user else "as root"
+    result = probe()
+    if isinstance(result, Refused):
+        return Item("namespaces", "sandbox", "warn", result.reason, result.next_step)
+    how = "in a user namespace" if result.user else "as root"
     return Item("namespaces", "sandbox", "ok", f"private namespaces can be had {how}")
 
 
@@ -52,7 +52,7 @@ def _memory() -> Item:
 
 
 def _docker() -> Item:
-    """An engine that answers; whether there is one decides nothing here."""
+    """The version of the container engine, if one answers. Only information."""
     import docker
     from docker.errors import DockerException
 
@@ -78,8 +78,8 @@ def _gpus() -> Item:
     finally:
         source.close()
     if not values:
-        what = "none" if "gpu" in absences else "there, its memory not to see"
-        return Item("gpu", "GPU", "info", f"{what} ({absent})")
+        presence = "none" if "gpu" in absences else "present, its memory cannot be read"
+        return Item("gpu", "GPU", "info", f"{presence} ({absent})")
     used = [f"{key.partition('.')[0]}: {size_text(int(v or 0))} used" for key, v in values.items()]
-    rest = f"; not to see: {absent}" if absent else ""
-    return Item("gpu", "GPU", "info", ", ".join(used) + rest)
+    suffix = f"; cannot be read: {absent}" if absent else ""
+    return Item("gpu", "GPU", "info", ", ".join(used) + suffix)

@@ -1,5 +1,5 @@
-"""Looks at a Watcher's working directory: programs, halt flags, queue, disk, policies, history,
-artefacts, decision log. Changes nothing; what is where is the target profile's business.
+"""Examine a Watcher's working directory: programs, halt flags, queue, disk, policies, history,
+artefacts and decision log. Changes nothing. The target profile says where each file is.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ import msgspec
 from chaos.checks.java_lcg import first_draws
 from chaos.doctor.item import (
     Item,
-    Patient,
+    Subject,
     age_text,
     command_text,
     readable_folder,
+    reason_of,
     removal_text,
     short,
     size_text,
-    why,
 )
 from chaos.monitor.instance import OwnFile, instance_of
 from chaos.record.target import Artefact
@@ -34,15 +34,15 @@ _LOG_BYTES_MAX = 64 * 1024 * 1024
 _DRAWS_COMPARED = 50
 
 
-def look_at_place(patient: Patient) -> Item:
-    """The folder is there, can be written, and has the Watcher's program in it."""
-    path = patient.workspace
+def examine_place(subject: Subject) -> Item:
+    """Check that the folder exists, is writable, and contains the Watcher's programs."""
+    path = subject.workspace
     if not readable_folder(path):
         return Item(
             "workspace", "workspace", "problem", f"{path} is no folder that can be read",
             "name the Watcher's working directory with --workspace DIR",
         )  # fmt: skip
-    missing = [name for name in programs(patient) if not (path / name).is_file()]
+    missing = [name for name in programs(subject) if not (path / name).is_file()]
     if missing:
         return Item(
             "workspace", "workspace", "problem", f"there is no {missing[0]} in {path}",
@@ -56,69 +56,69 @@ def look_at_place(patient: Patient) -> Item:
     return Item("workspace", "workspace", "ok", str(path.resolve()))
 
 
-def programs(patient: Patient) -> list[str]:
-    """The Watcher's programs that its profile starts by a path in the workspace."""
-    words = patient.target.watcher.start
-    return [w for w in words if w.endswith((".py", ".sh")) and not w.startswith(("/", "{"))]
+def programs(subject: Subject) -> list[str]:
+    """Relative paths of the Watcher's programs that the profile starts from the workspace."""
+    argv = subject.target.watcher.start
+    return [w for w in argv if w.endswith((".py", ".sh")) and not w.startswith(("/", "{"))]
 
 
-def look_at_watcher(patient: Patient) -> Item:
-    """Whether it runs, as its own file tells."""
-    found = OwnFile(instance_of(patient.target), patient.workspace)
-    pid = found()
+def examine_watcher(subject: Subject) -> Item:
+    """Report whether the Watcher runs, according to its own file. Only information."""
+    own_file = OwnFile(instance_of(subject.target), subject.workspace)
+    pid = own_file()
     if pid is None:
-        return Item("watcher", "Watcher", "info", f"not running ({found.why})")
+        return Item("watcher", "Watcher", "info", f"not running ({own_file.absence_reason})")
     return Item("watcher", "Watcher", "info", f"running, process {pid}")
 
 
-def look_at_halt_flags(patient: Patient) -> list[Item]:
-    """No halt flag is set. A link or an empty file is a flag, too: presence halts."""
+def examine_halt_flags(subject: Subject) -> list[Item]:
+    """Check that no halt flag is set. A link or an empty file counts: only presence matters."""
     items = []
-    names = [patient.target.halt.flag, *patient.target.prerequisites.halt_flags]
+    names = [subject.target.halt.flag, *subject.target.prerequisites.halt_flags]
     for name in names:
-        path = patient.path(name)
+        path = subject.path(name)
         if not os.path.lexists(path):
             continue
         age = age_text(time.time() - path.lstat().st_mtime)
-        said = _content(path)
+        content = _flag_text(path)
         items.append(
             Item(
                 "halt_flag",
                 "halt flag",
                 "problem",
-                f"{name} is set, {age}{f': {said}' if said else ''}",
+                f"{name} is set, {age}{f': {content}' if content else ''}",
                 f"when it is to run again: {removal_text(path)} (never removed by --fix)",
             )
         )
     return items or [Item("halt_flag", "halt flag", "ok", f"not set ({', '.join(names)})")]
 
 
-def _content(path: Path) -> str:
+def _flag_text(path: Path) -> str:
     if not path.is_file():
         return ""
     try:
         with path.open("rb") as stream:
             return short(stream.read(4096).decode(errors="replace"))
     except OSError as error:
-        return why(error)
+        return reason_of(error)
 
 
-def look_at_queue(patient: Patient) -> Item:
-    """Numbers of requests; what is claimed while nobody works, or quarantined, is a warning."""
-    queue = patient.target.queue
+def examine_queue(subject: Subject) -> Item:
+    """Count the requests. Warn of those claimed while no Watcher runs, and of quarantined ones."""
+    queue = subject.target.queue
     counts: dict[str, int] = {}
     for part in ("pending", "claimed", "archived", "quarantined"):
-        folder = Folder(patient.workspace, getattr(queue, part))
+        folder = Folder(subject.workspace, getattr(queue, part))
         try:
             folder.refresh()
         except OSError:
-            continue  # made by the Watcher when it needs it
+            continue  # the Watcher makes it when it needs it
         names = folder.names()
         counts[part] = without_companions(names) if part == "quarantined" else len(names)
     if not counts:
         return Item("queue", "queue, archive", "ok", "no request so far")
     seen = ", ".join(f"{count} {part}" for part, count in counts.items())
-    running = OwnFile(instance_of(patient.target), patient.workspace)() is not None
+    running = OwnFile(instance_of(subject.target), subject.workspace)() is not None
     if counts.get("claimed") and not running:
         next_step = "the Watcher was ended in the middle of a request: see what its next start does"
     elif counts.get("quarantined"):
@@ -130,61 +130,63 @@ def look_at_queue(patient: Patient) -> Item:
     return Item("queue", "queue, archive", "warn", seen, next_step)
 
 
-def look_at_disk(patient: Patient) -> Item:
-    """Free space and inodes of the workspace's volume."""
+def examine_disk(subject: Subject) -> Item:
+    """Check the free space and inodes of the workspace's volume."""
     try:
-        volume = os.statvfs(patient.workspace)
+        volume = os.statvfs(subject.workspace)
     except OSError as error:
-        return Item("disk", "disk", "problem", why(error), "look at the mount")
+        return Item("disk", "disk", "problem", reason_of(error), "look at the mount")
     free_mb = volume.f_bavail * volume.f_frsize / 1e6
-    least_mb = patient.target.prerequisites.disk_free_mb_min
-    seen = f"{size_text(int(free_mb * 1e6))} free, at least {size_text(int(least_mb * 1e6))} wanted"
+    min_mb = subject.target.prerequisites.disk_free_mb_min
+    seen = f"{size_text(int(free_mb * 1e6))} free, at least {size_text(int(min_mb * 1e6))} wanted"
     if volume.f_files and not volume.f_favail:
         return Item("disk", "disk", "problem", "no inodes are free", "remove small files")
-    if free_mb < least_mb:
-        old = Path(patient.target.queue.archived).parent
-        return Item("disk", "disk", "problem", seen, f"free some space; look at {old}/ and logs/")
-    if free_mb < 2 * least_mb:
+    if free_mb < min_mb:
+        archive = Path(subject.target.queue.archived).parent
+        return Item(
+            "disk", "disk", "problem", seen, f"free some space; look at {archive}/ and logs/"
+        )
+    if free_mb < 2 * min_mb:
         return Item("disk", "disk", "warn", seen, "free some space before a long soak")
     return Item("disk", "disk", "ok", seen)
 
 
-def look_at_policies(patient: Patient) -> Item:
-    """The settings can be read, and have what test mode means."""
-    policies, wanted = patient.target.policies, patient.target.prerequisites.test_mode
-    path = patient.path(policies.path)
+def examine_policies(subject: Subject) -> Item:
+    """Check that the policies file can be read and has the settings of test mode."""
+    policies, test_mode = subject.target.policies, subject.target.prerequisites.test_mode
+    path = subject.path(policies.path)
     title = "policies"
     try:
         content = load_object(path)
     except FileNotFoundError:
         return Item(
             "policies", title, "problem", f"there is no {policies.path}",
-            "--fix makes it in test mode", fixable=bool(wanted),
+            "--fix makes it in test mode", fixable=bool(test_mode),
         )  # fmt: skip
     except (OSError, ValueError) as error:
         return Item(
-            "policies", title, "problem", f"{policies.path}: {_told(error)}",
-            "repair it by hand: nobody else can know what it should say",
+            "policies", title, "problem", f"{policies.path}: {_reason(error)}",
+            "repair it by hand: --fix does not know its content",
         )  # fmt: skip
-    wrong = [
+    differences = [
         f"{key} is {json.dumps(select(content, key))}, not {json.dumps(value)}"
-        for key, value in wanted.items()
+        for key, value in test_mode.items()
         if select(content, key) != value
     ]
-    if wrong:
+    if differences:
         return Item(
-            "policies", title, "problem", f"not in test mode: {'; '.join(wrong)}",
+            "policies", title, "problem", f"not in test mode: {'; '.join(differences)}",
             f"--fix sets it in {policies.path}", fixable=True,
         )  # fmt: skip
-    said = ", ".join(f"{key} = {json.dumps(value)}" for key, value in wanted.items())
-    return Item("policies", title, "ok", f"{policies.path}: {said or 'readable'}")
+    settings = ", ".join(f"{key} = {json.dumps(value)}" for key, value in test_mode.items())
+    return Item("policies", title, "ok", f"{policies.path}: {settings or 'readable'}")
 
 
-def look_at_history(patient: Patient) -> Item:
-    """The draw history is there, has draws, and begins as the seed says."""
-    draws = patient.target.draws
-    path = patient.path(draws.path)
-    bootstrap = patient.target.prerequisites.bootstrap
+def examine_history(subject: Subject) -> Item:
+    """Check that the draw history exists, has draws, and begins with those of the seed."""
+    draws = subject.target.draws
+    path = subject.path(draws.path)
+    bootstrap = subject.target.prerequisites.bootstrap
     title = "draw history"
     try:
         content = load_object(path)
@@ -196,17 +198,17 @@ def look_at_history(patient: Patient) -> Item:
         )  # fmt: skip
     except (OSError, ValueError) as error:
         return Item(
-            "history", title, "problem", f"{draws.path}: {_told(error)}",
+            "history", title, "problem", f"{draws.path}: {_reason(error)}",
             "restore it, or move it away and use --fix",
         )  # fmt: skip
-    found = select(content, draws.list)
-    if not isinstance(found, list) or not found:
+    stored = select(content, draws.list)
+    if not isinstance(stored, list) or not stored:
         return Item(
             "history", title, "problem", f"{draws.path} has no draws at {draws.list!r}",
             "restore it, or move it away and use --fix",
         )  # fmt: skip
-    seen = f"{len(found)} draws, {_facts(path)}"
-    first = [select(draw, draws.value) for draw in found[:_DRAWS_COMPARED]]
+    seen = f"{len(stored)} draws, {_size_and_age(path)}"
+    first = [select(draw, draws.value) for draw in stored[:_DRAWS_COMPARED]]
     if first == first_draws(draws.seed, draws.modulus, len(first)):
         return Item("history", title, "ok", f"{seen}, synthetic with seed {draws.seed}")
     return Item(
@@ -215,43 +217,46 @@ def look_at_history(patient: Patient) -> Item:
     )  # fmt: skip
 
 
-def missing_artefacts(patient: Patient) -> list[Artefact]:
-    """Those that are absent, empty, not JSON, or not from their step."""
-    artefacts = patient.target.prerequisites.artefacts
-    return [one for one in artefacts if _wrong(patient, one)]
+def missing_artefacts(subject: Subject) -> list[Artefact]:
+    """The artefacts that are missing, empty, not JSON, or not written by their step."""
+    artefacts = subject.target.prerequisites.artefacts
+    return [artefact for artefact in artefacts if _defect(subject, artefact)]
 
 
-def _wrong(patient: Patient, artefact: Artefact) -> str:
-    """What is wrong with an artefact; empty: nothing."""
-    path = patient.path(artefact.path)
+def _defect(subject: Subject, artefact: Artefact) -> str:
+    """Return the defect of an artefact, or "" without one."""
+    path = subject.path(artefact.path)
     try:
         content = load_json(path)
     except FileNotFoundError:
         return "missing"
     except (OSError, ValueError) as error:
-        return _told(error)
+        return _reason(error)
     if artefact.key and (not isinstance(content, dict) or artefact.key not in content):
         return f"has no {artefact.key!r}: step {artefact.step} has not run"
     return ""
 
 
-def look_at_artefacts(patient: Patient) -> list[Item]:
-    """One item for each artefact: there, readable, not older than those of earlier steps."""
-    wanted = patient.target.prerequisites.artefacts
-    if not wanted:
+def examine_artefacts(subject: Subject) -> list[Item]:
+    """Check that each artefact exists, is readable, and is not older than those of earlier steps.
+
+    One item for each artefact.
+    """
+    artefacts = subject.target.prerequisites.artefacts
+    if not artefacts:
         return [Item("artefact", "artefacts", "info", "the profile names none")]
-    pipeline = patient.target.prerequisites.pipeline
+    pipeline = subject.target.prerequisites.pipeline
     items: list[Item] = []
     newest_s = 0.0
-    for artefact in wanted:
-        wrong = _wrong(patient, artefact)
-        if wrong:
+    for artefact in artefacts:
+        defect = _defect(subject, artefact)
+        if defect:
             items.append(
                 Item(
                     "artefact",
                     "artefact",
                     "problem",
-                    f"{artefact.path}: {wrong}",
+                    f"{artefact.path}: {defect}",
                     f"run pipeline step {artefact.step} and those after it (or --fix)"
                     if pipeline
                     else f"run pipeline step {artefact.step}",
@@ -259,9 +264,9 @@ def look_at_artefacts(patient: Patient) -> list[Item]:
                 )
             )
             continue
-        path = patient.path(artefact.path)
+        path = subject.path(artefact.path)
         made_s = path.stat().st_mtime
-        seen = f"{artefact.path}: {_facts(path)}"
+        seen = f"{artefact.path}: {_size_and_age(path)}"
         if made_s < newest_s - 1.0:
             items.append(
                 Item(
@@ -278,10 +283,10 @@ def look_at_artefacts(patient: Patient) -> list[Item]:
     return items
 
 
-def look_at_decisions(patient: Patient) -> Item:
-    """The decision log can be read; a line that cannot is a warning, with its number."""
-    name = patient.target.decisions.path
-    path = patient.path(name)
+def examine_decisions(subject: Subject) -> Item:
+    """Check that the decision log can be read. Warn of unreadable lines, and name the first."""
+    name = subject.target.decisions.path
+    path = subject.path(name)
     title = "decision log"
     decode = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
     lines = bad = read = 0
@@ -301,8 +306,10 @@ def look_at_decisions(patient: Patient) -> Item:
     except FileNotFoundError:
         return Item("decisions", title, "ok", f"no {name} yet: nothing was decided")
     except OSError as error:
-        return Item("decisions", title, "problem", f"{name}: {why(error)}", "make it readable")
-    seen = f"{lines} decisions, {_facts(path)}"
+        return Item(
+            "decisions", title, "problem", f"{name}: {reason_of(error)}", "make it readable"
+        )
+    seen = f"{lines} decisions, {_size_and_age(path)}"
     if read > _LOG_BYTES_MAX:
         seen += f", only the first {size_text(read)} were read"
     if not last.endswith(b"\n"):
@@ -319,7 +326,7 @@ def look_at_decisions(patient: Patient) -> Item:
 
 
 def load_json(path: Path) -> Any:
-    """A JSON file. Raises `OSError`, or `ValueError` with the reason."""
+    """Read a JSON file. Raises `OSError`, or `ValueError` with the reason."""
     if path.exists() and not path.is_file():
         raise ValueError("not a file")
     with path.open("rb") as stream:
@@ -335,17 +342,17 @@ def load_json(path: Path) -> Any:
 
 
 def load_object(path: Path) -> dict[str, Any]:
-    """A JSON object. Raises `OSError`, or `ValueError` with the reason."""
+    """Read a JSON object. Raises `OSError`, or `ValueError` with the reason."""
     content = load_json(path)
     if not isinstance(content, dict):
         raise ValueError("not a JSON object")
     return content
 
 
-def _told(error: OSError | ValueError) -> str:
-    return why(error) if isinstance(error, OSError) else str(error)
+def _reason(error: OSError | ValueError) -> str:
+    return reason_of(error) if isinstance(error, OSError) else str(error)
 
 
-def _facts(path: Path) -> str:
+def _size_and_age(path: Path) -> str:
     status = path.stat()
     return f"{size_text(status.st_size)}, {age_text(time.time() - status.st_mtime)}"

@@ -1,7 +1,7 @@
-"""`chaos canary`: a run that must fail. A gate that passes it cannot be trusted.
+"""`chaos canary`: a run that must fail. If it passes, no verdict of the gate can be trusted.
 
-A short soak C under llm_timeout on a Watcher that hides its fallbacks (images/canary). The verdict
-must be FAIL, by the check for just that. Anything else, a pass above all, is exit code 4.
+The run is a short soak C under llm_timeout, on a Watcher that hides its fallbacks (images/canary).
+Its verdict must be FAIL by the check `heuristic_fallbacks`. Any other result is exit code 4.
 """
 
 from __future__ import annotations
@@ -9,17 +9,16 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import msgspec
 from msgspec.structs import replace
 
 from chaos.base import output
-from chaos.base.errors import EnvironmentProblem
 from chaos.base.exitcode import ExitCode
 from chaos.checks.verdict import Verdict
 from chaos.plan.plan import Backend, Plan, Sandbox
 from chaos.plan.schedule import draw
 from chaos.record.rundir import RunDir
 from chaos.record.target import Install
+from chaos.report.stored import load
 from chaos.runner.child import Interrupts, run_child
 from chaos.runner.launch import Display, prepare
 from chaos.runner.resolve import Request, resolve
@@ -44,7 +43,11 @@ def canary(
     sandbox: Sandbox,
     backend: Backend = "local",
 ) -> int:
-    """Run it; 0 when it failed as it must, 4 when it did not, 130 when interrupted."""
+    """Run the canary, print the result, and return the exit code.
+
+    The code is 0 if the run failed for the right reason, 4 if not, and 130 after an interrupt.
+    `seed` None draws a random one.
+    """
     plan = canary_plan(seed, sandbox, backend)
     prepared = prepare(plan, draw(plan), runs, display)
     silent = display.json or display.quiet
@@ -53,14 +56,14 @@ def canary(
         code = run_child(prepared, interrupts, limit_s, silent=silent)
     if code == ExitCode.INTERRUPTED:
         return code
-    verdict = _verdict(prepared.run)
-    problem = disappointment(code, verdict)
-    output.say(lambda: _say(problem, code, prepared.run, display))
+    verdict = load(prepared.run).verdict if prepared.run.verdict.is_file() else None
+    problem = problem_with(code, verdict)
+    output.say(lambda: _print_result(problem, code, prepared.run, display))
     return int(ExitCode.INVALID if problem else ExitCode.PASS)
 
 
 def canary_plan(seed: int | None, sandbox: Sandbox, backend: Backend = "local") -> Plan:
-    """The short soak C, with the defective program where the Watcher's own would be."""
+    """The plan of a short soak C, with the defective program instead of the Watcher's."""
     request = Request(
         "soak_c", faults=[FAULT], seed=seed, overrides=_SHORT, sandbox=sandbox, backend=backend
     )
@@ -71,18 +74,20 @@ def canary_plan(seed: int | None, sandbox: Sandbox, backend: Backend = "local") 
         install=[*target.workspace.install, Install(source="canary/canary.py", to="canary.py")],
     )
     watcher = replace(target.watcher, start=["{python}", "canary.py", "--daemon"])
-    changed = replace(target, target="canary", workspace=workspace, watcher=watcher)
     return replace(
         plan,
-        target=changed,
+        target=replace(target, target="canary", workspace=workspace, watcher=watcher),
         title="The canary: must fail",
         reproduce=f"chaos canary --seed {plan.seed}"
         + (f" --backend {backend}" if backend != "local" else ""),
     )
 
 
-def disappointment(code: int, verdict: Verdict | None) -> str:
-    """What is wrong with the gate; empty when it said no for the right reason."""
+def problem_with(code: int, verdict: Verdict | None) -> str:
+    """Say what is wrong with the gate; "" if the run failed by the check `MUST_FAIL`.
+
+    `code` is the exit code of the run. `verdict` is None if it wrote no verdict.
+    """
     if verdict is None:
         return f"the run ended with exit code {code} and without a verdict"
     if code == ExitCode.PASS:
@@ -95,16 +100,7 @@ def disappointment(code: int, verdict: Verdict | None) -> str:
     return ""
 
 
-def _verdict(run: RunDir) -> Verdict | None:
-    if not run.verdict.is_file():
-        return None
-    try:
-        return msgspec.convert(run.read_json(run.verdict), Verdict)
-    except msgspec.ValidationError as error:
-        raise EnvironmentProblem(f"not a verdict: {error}", place=str(run.verdict)) from error
-
-
-def _say(problem: str, code: int, run: RunDir, display: Display) -> None:
+def _print_result(problem: str, code: int, run: RunDir, display: Display) -> None:
     if display.json:
         content = {"canary": "wrong" if problem else "caught", "problem": problem}
         print(json.dumps({**content, "run": str(run.path), "run_exit_code": code}, indent=2))

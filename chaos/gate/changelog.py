@@ -1,7 +1,7 @@
-"""The entry for the session changelog that the plan asks for (section 9), as Markdown.
+"""The entry for the session changelog that the plan requires (section 9), as Markdown.
 
-One line a soak with its verdict over both runs, a line below for each run, and the final word.
-Knows nothing of how the runs were made.
+It has a line per soak with the verdict over its runs, a line per run, and the final verdict. This
+module must not know how runs are started.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from collections.abc import Mapping
 from chaos.base.markup import inline
 from chaos.base.units import bytes_text, duration_text
 from chaos.checks.finding import plural
-from chaos.gate.facts import Facts
+from chaos.gate.run_numbers import RunNumbers
 from chaos.gate.state import GateState, GateVerdict, StepState
 
 _PROBLEMS_SHOWN = 5
 
 
-def entry_text(state: GateState, verdict: GateVerdict, facts: Mapping[str, Facts]) -> str:
-    """The entry. `facts`: step name -> numbers, for each finished run."""
+def entry_text(state: GateState, verdict: GateVerdict, numbers: Mapping[str, RunNumbers]) -> str:
+    """Return the entry. `numbers` maps the name of each finished step to its run's numbers."""
     request = state.request
     lines = [
         f"# Soak tests, {state.created[:10]}",
@@ -27,12 +27,12 @@ def entry_text(state: GateState, verdict: GateVerdict, facts: Mapping[str, Facts
         f"seed {request.seed}, chaos {state.chaos}.",
         "",
     ]
-    for soak in dict.fromkeys(item.soak for item in state.steps):
-        items = [item for item in state.steps if item.soak == soak]
-        lines.append(f"- **{_title(soak)}: {_word(items)}**")
-        lines += [f"  - {_run_line(item, facts.get(item.name))}" for item in items]
-        for item in items:
-            problems = facts[item.name].problems if item.name in facts else []
+    for soak in dict.fromkeys(step.soak for step in state.steps):
+        steps = [step for step in state.steps if step.soak == soak]
+        lines.append(f"- **{_title(soak)}: {_soak_verdict(steps)}**")
+        lines += [f"  - {_run_line(step, numbers.get(step.name))}" for step in steps]
+        for step in steps:
+            problems = numbers[step.name].problems if step.name in numbers else []
             lines += [f"    - {inline(text)}" for text in problems[:_PROBLEMS_SHOWN]]
             if len(problems) > _PROBLEMS_SHOWN:
                 lines.append(f"    - and {len(problems) - _PROBLEMS_SHOWN} more in its report")
@@ -40,7 +40,7 @@ def entry_text(state: GateState, verdict: GateVerdict, facts: Mapping[str, Facts
     if verdict.notes:
         lines += ["", "Notes:", "", *(f"- {inline(note)}" for note in verdict.notes)]
     lines += ["", "Repeat a single run:", "", "```"]
-    lines += [item.command for item in state.steps]
+    lines += [step.command for step in state.steps]
     return "\n".join([*lines, "```", ""])
 
 
@@ -49,36 +49,36 @@ def _title(soak: str) -> str:
     return f"Soak Test {letter.upper()}" if len(letter) == 1 else f"Soak Test {soak}"
 
 
-def _word(items: list[StepState]) -> str:
-    """PASS or FAIL as the plan writes it; otherwise what keeps it open."""
-    words = [item.verdict if item.state == "done" else "not run" for item in items]
-    if "fail" in words:
+def _soak_verdict(steps: list[StepState]) -> str:
+    """PASS, FAIL, or OPEN with the other verdicts of the soak's runs."""
+    verdicts = [step.verdict if step.state == "done" else "not run" for step in steps]
+    if "fail" in verdicts:
         return "FAIL"
-    if all(word == "pass" for word in words):
+    if all(verdict == "pass" for verdict in verdicts):
         return "PASS"
-    rest = dict.fromkeys(word or "not run" for word in words if word != "pass")
-    return f"OPEN ({', '.join(rest)})"
+    others = dict.fromkeys(verdict or "not run" for verdict in verdicts if verdict != "pass")
+    return f"OPEN ({', '.join(others)})"
 
 
-def _run_line(item: StepState, facts: Facts | None) -> str:
-    name = item.name.removeprefix(item.soak).strip()
-    if facts is None:
+def _run_line(step: StepState, numbers: RunNumbers | None) -> str:
+    name = step.name.removeprefix(step.soak).strip()
+    if numbers is None:
         return f"{name}: not run"
-    parts = [duration_text(facts.lasted_s)]
-    if facts.memory_delta_bytes is not None:
-        sign = "+" if facts.memory_delta_bytes >= 0 else ""
-        parts.append(f"memory {sign}{bytes_text(facts.memory_delta_bytes)}")
-    for count, noun, after in (
-        (facts.requests, "request", " processed"),
-        (facts.errors, "error", ""),
-        (facts.cycles, "cycle", ""),
-        (facts.draws, "draw", ""),
-        (facts.fallbacks, "heuristic fallback", ""),
+    parts = [duration_text(numbers.lasted_s)]
+    if numbers.memory_delta_bytes is not None:
+        sign = "+" if numbers.memory_delta_bytes >= 0 else ""
+        parts.append(f"memory {sign}{bytes_text(numbers.memory_delta_bytes)}")
+    for count, noun, suffix in (
+        (numbers.requests, "request", " processed"),
+        (numbers.errors, "error", ""),
+        (numbers.cycles, "cycle", ""),
+        (numbers.draws, "draw", ""),
+        (numbers.fallbacks, "heuristic fallback", ""),
     ):
         if count is not None:
-            parts.append(plural(count, noun) + after)
-    if not item.control:
-        parts.append(plural(facts.faults, "fault") + " proven")
-    if facts.convergence:
-        parts.append(f"convergence: {inline(facts.convergence)}")
-    return f"{name}: {item.verdict}, {', '.join(parts)} (`{item.run}`)"
+            parts.append(plural(count, noun) + suffix)
+    if not step.control:
+        parts.append(plural(numbers.faults, "fault") + " proven")
+    if numbers.convergence:
+        parts.append(f"convergence: {inline(numbers.convergence)}")
+    return f"{name}: {step.verdict}, {', '.join(parts)} (`{step.run}`)"

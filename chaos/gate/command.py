@@ -1,4 +1,4 @@
-"""`chaos gate`: what was asked for, the work, the verdict, the files that hold it."""
+"""`chaos gate`: plans a gate or resumes one, runs it, judges it, and writes its reports."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import secrets
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -16,18 +15,17 @@ from chaos.base.errors import ChaosError, EnvironmentProblem, UsageError
 from chaos.base.exitcode import ExitCode
 from chaos.base.units import duration_text
 from chaos.base.yamlfile import shown
-from chaos.checks.verdict import Verdict
 from chaos.gate import state as states
 from chaos.gate.changelog import entry_text
-from chaos.gate.conduct import ChildRunner, Conductor, End, Runner, read_verdict
-from chaos.gate.facts import facts_of
 from chaos.gate.junit import gate_junit
-from chaos.gate.outcome import judged
+from chaos.gate.loop import ChildRunner, End, GateLoop, Runner
+from chaos.gate.outcome import gate_verdict
+from chaos.gate.run_numbers import numbers_of
 from chaos.gate.settings import absolute, default_path, read_settings
 from chaos.gate.state import GateDir, GateState, GateVerdict
-from chaos.gate.steps import GatePlan, GateRequest, chosen_soaks, planned
+from chaos.gate.steps import GatePlan, GateRequest, chosen_soaks, plan_gate
 from chaos.plan.plan import Backend, Sandbox
-from chaos.record.rundir import RunDir, write_atomic
+from chaos.record.rundir import write_atomic
 from chaos.report.stored import load
 from chaos.runner.child import Interrupts
 from chaos.runner.launch import Display
@@ -35,7 +33,7 @@ from chaos.runner.launch import Display
 
 @dataclass(frozen=True)
 class Asked:
-    """The command line, None where nothing was said."""
+    """The options of the command line; None for an option that is not given."""
 
     runs: Path
     file: Path | None = None
@@ -53,15 +51,19 @@ class Asked:
 
 
 def gate(asked: Asked, display: Display, runner: Runner | None = None) -> int:
-    """Run, or go on with, a gate; its exit code. Raises `ChaosError` for what keeps it from it."""
+    """Run or resume a gate, and return the exit code.
+
+    `runner` None starts real runs. Raises `ChaosError` if the request is wrong, or if a run cannot
+    start.
+    """
     if asked.resume is not None:
         return _resume(asked, display, runner)
-    plan = planned(_request(asked))
+    plan = plan_gate(_request(asked))
     if asked.dry_run:
         return _dry_run(plan, display)
-    place, state = states.begin(plan, asked.runs)
-    with place.locked():
-        return _work(plan, place, state, asked, display, runner)
+    folder, state = states.begin(plan, asked.runs)
+    with folder.locked():
+        return _run(plan, folder, state, asked, display, runner)
 
 
 def _dry_run(plan: GatePlan, display: Display) -> int:
@@ -102,19 +104,19 @@ def _request(asked: Asked) -> GateRequest:
 
 
 def _resume(asked: Asked, display: Display, runner: Runner | None) -> int:
-    place = states.find_gate(asked.resume or "latest", asked.runs)
-    with place.locked():
-        state = place.read()
-        _check_asked(asked, state, place)
-        plan = planned(state.request)
-        states.check_same(plan, state, place)
+    folder = states.find_gate(asked.resume or "latest", asked.runs)
+    with folder.locked():
+        state = folder.read()
+        _check_options_unchanged(asked, state, folder)
+        plan = plan_gate(state.request)
+        states.check_plan_unchanged(plan, state, folder)
         if asked.dry_run:
             return _dry_run(plan, display)
-        return _work(plan, place, state, asked, display, runner)
+        return _run(plan, folder, state, asked, display, runner)
 
 
-def _check_asked(asked: Asked, state: GateState, place: GateDir) -> None:
-    """A gate goes on as it began: options that say otherwise are refused."""
+def _check_options_unchanged(asked: Asked, state: GateState, folder: GateDir) -> None:
+    """Raise `UsageError` for an option that differs from the stored request of the gate."""
     request = state.request
     soaks = None
     if asked.soaks is not None:
@@ -133,7 +135,7 @@ def _check_asked(asked: Asked, state: GateState, place: GateDir) -> None:
         if wanted is not None and wanted != stored:
             raise UsageError(
                 f"the gate began with {_text(stored)}, not with {_text(wanted)}",
-                place=f"{option} with --resume {shown(place.path)}",
+                place=f"{option} with --resume {shown(folder.path)}",
                 next_step=f"leave {option} out, or start a new gate",
             )
 
@@ -142,9 +144,9 @@ def _text(value: object) -> str:
     return ", ".join(value) if isinstance(value, tuple) else str(value)
 
 
-def _work(
+def _run(
     plan: GatePlan,
-    place: GateDir,
+    folder: GateDir,
     state: GateState,
     asked: Asked,
     display: Display,
@@ -156,81 +158,55 @@ def _work(
             output.say(lambda: print(text, file=out, flush=True))
 
     say(_plan_text(plan))
-    say(f"gate: {shown(place.path)}\n")
+    say(f"gate: {shown(folder.path)}\n")
     runner = runner or ChildRunner(display)
     runner.ready()
     with Interrupts() as interrupts:
-        conductor = Conductor(
-            plan,
-            place,
-            state,
-            runner,
-            interrupts,
-            say,
-            fail_fast=asked.fail_fast,
-        )
+        loop = GateLoop(plan, folder, state, runner, interrupts, say, fail_fast=asked.fail_fast)
         try:
-            end = conductor.conduct()
+            end = loop.run()
         except ChaosError:
             say(_state_text(state))
             raise
     if end is End.INTERRUPTED:
         say(_state_text(state))
         print(
-            f"chaos: interrupted; go on with: chaos gate --resume {shown(place.path)}",
+            f"chaos: interrupted; go on with: chaos gate --resume {shown(folder.path)}",
             file=sys.stderr,
         )
         if display.json:
             _print_json(state)
         return ExitCode.INTERRUPTED
-    return _conclude(plan, place, state, display)
+    return _conclude(plan, folder, state, display)
 
 
-def _conclude(plan: GatePlan, place: GateDir, state: GateState, display: Display) -> int:
-    """Judge the gate, write its files, say the final word."""
-    runs = _finished(place, state)
-    provenance = [_provenance(run) for run, _ in runs.values()]
-    verdict = judged(state, plan.required, provenance)
+def _conclude(plan: GatePlan, folder: GateDir, state: GateState, display: Display) -> int:
+    """Judge the gate, write its reports, and print the verdict. Returns the exit code."""
+    runs = {
+        step.name: load(run)
+        for step in state.steps
+        if step.state == "done" and (run := folder.run(step)) is not None
+    }
+    verdict = gate_verdict(state, plan.required, [stored.provenance for stored in runs.values()])
     state.verdict = verdict
-    place.write(state)
-    facts = {name: facts_of(run, found) for name, (run, found) in runs.items()}
-    stored = {name: load(run) for name, (run, _) in runs.items()}
+    folder.write(state)
+    numbers = {name: numbers_of(stored.run, stored.verdict) for name, stored in runs.items()}
     try:
-        write_atomic(place.changelog, entry_text(state, verdict, facts))
-        write_atomic(place.junit, gate_junit(state, verdict, stored))
+        write_atomic(folder.changelog, entry_text(state, verdict, numbers))
+        write_atomic(folder.junit, gate_junit(state, verdict, runs))
     except OSError as error:
         raise EnvironmentProblem(
             f"cannot write the reports of the gate: {error.strerror}",
-            place=str(place.path),
-            next_step=f"free some space, then: chaos gate --resume {place.path}",
+            place=str(folder.path),
+            next_step=f"free some space, then: chaos gate --resume {folder.path}",
         ) from error
     if display.json:
         output.say(lambda: _print_json(state))
     else:
-        line = f"{verdict.verdict}: {verdict.reason} | {place.path}"
-        text = line if display.quiet else _final_text(place, state, verdict)
+        line = f"{verdict.verdict}: {verdict.reason} | {folder.path}"
+        text = line if display.quiet else _final_text(folder, state, verdict)
         output.say(lambda: print(text, flush=True))
     return verdict.exit_code
-
-
-def _finished(place: GateDir, state: GateState) -> dict[str, tuple[RunDir, Verdict]]:
-    found = {}
-    for item in state.steps:
-        run = place.run(item)
-        if item.state == "done" and run is not None:
-            verdict = read_verdict(run)
-            if verdict is None:
-                raise ChaosError(
-                    "the verdict of a finished run is gone",
-                    place=str(run.verdict),
-                    next_step=f"chaos gate --resume {place.path}",
-                )
-            found[item.name] = (run, verdict)
-    return found
-
-
-def _provenance(run: RunDir) -> dict[str, Any]:
-    return run.read_json(run.provenance) if run.provenance.is_file() else {}
 
 
 def _print_json(state: GateState) -> None:
@@ -241,7 +217,7 @@ def _print_json(state: GateState) -> None:
 
 
 def _plan_text(plan: GatePlan) -> str:
-    """What will run, how long each takes, and all of it."""
+    """Return the list of runs with their expected durations."""
     request = plan.request
     lines = [
         f"gate: {len(plan.steps)} runs, about {duration_text(plan.planned_s)} | profile "
@@ -257,23 +233,23 @@ def _plan_text(plan: GatePlan) -> str:
 
 
 def _state_text(state: GateState) -> str:
-    done = sum(item.state == "done" for item in state.steps)
+    done = sum(step.state == "done" for step in state.steps)
     return f"gate: {done} of {len(state.steps)} runs are finished, and kept"
 
 
-def _final_text(place: GateDir, state: GateState, verdict: GateVerdict) -> str:
+def _final_text(folder: GateDir, state: GateState, verdict: GateVerdict) -> str:
     lines = ["", "gate"]
-    for item in state.steps:
-        took = duration_text(item.lasted_s) if item.lasted_s is not None else ""
-        word = item.verdict or "not run"
-        lines.append(f"  {word:<14}{item.name:<36}{took:>12}  {item.run or ''}".rstrip())
+    for step in state.steps:
+        duration = duration_text(step.lasted_s) if step.lasted_s is not None else ""
+        word = step.verdict or "not run"
+        lines.append(f"  {word:<14}{step.name:<36}{duration:>12}  {step.run or ''}".rstrip())
     lines += [f"  {note}" for note in verdict.notes]
     lines += [
         "",
         f"{verdict.verdict}  {verdict.reason}  (exit {verdict.exit_code})",
-        f"  gate       {place.path}",
-        f"  files      {place.state.name}, {place.changelog.name}, {place.junit.name}",
+        f"  gate       {folder.path}",
+        f"  files      {folder.state.name}, {folder.changelog.name}, {folder.junit.name}",
     ]
-    if any(item.state != "done" for item in state.steps):
-        lines.append(f"  go on      chaos gate --resume {shown(place.path)}")
+    if any(step.state != "done" for step in state.steps):
+        lines.append(f"  go on      chaos gate --resume {shown(folder.path)}")
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""All runs of a gate as one JUnit document: their own suites, and one for the gate itself."""
+"""All runs of a gate as one JUnit document: a suite per run, and a suite for the gate."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from chaos.report.stored import Stored
 
 
 def gate_junit(state: GateState, verdict: GateVerdict, runs: Mapping[str, Stored]) -> str:
-    """The document. `runs`: step name -> stored run, for each finished one."""
+    """Return the document. `runs` maps the name of each finished step to its run."""
     root = ET.Element("testsuites")
     for number, (name, stored) in enumerate(runs.items()):
         element = suite(stored, number)
@@ -24,11 +24,11 @@ def gate_junit(state: GateState, verdict: GateVerdict, runs: Mapping[str, Stored
 
 
 def _gate_suite(state: GateState, verdict: GateVerdict, number: int) -> ET.Element:
-    """A case for each run that was not made, and one for the verdict: never greener than it."""
+    """Return the suite: an error case per run that is not finished, and a case for the verdict."""
     cases = []
-    for item in state.steps:
-        if item.state != "done":
-            case = ET.Element("testcase", _case_attributes(item.name))
+    for step in state.steps:
+        if step.state != "done":
+            case = ET.Element("testcase", _case_attributes(step.name))
             ET.SubElement(case, "error", {"message": "not run", "type": "gate.not_run"})
             cases.append(case)
     case = ET.Element("testcase", _case_attributes("Gate verdict"))
@@ -46,8 +46,8 @@ def _gate_suite(state: GateState, verdict: GateVerdict, number: int) -> ET.Eleme
             "timestamp": state.created.removesuffix("Z"),
             "hostname": "localhost",
             "tests": str(len(cases)),
-            "failures": str(sum(one.find("failure") is not None for one in cases)),
-            "errors": str(sum(one.find("error") is not None for one in cases)),
+            "failures": str(sum(case.find("failure") is not None for case in cases)),
+            "errors": str(sum(case.find("error") is not None for case in cases)),
             "skipped": "0",
             "time": "0.000",
         },

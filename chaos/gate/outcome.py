@@ -1,4 +1,7 @@
-"""What the runs of a gate amount to: PRODUCTION-READY, NEEDS FIXES or NOT PROVEN. Pure."""
+"""The verdict of a gate over its runs: PRODUCTION-READY, NEEDS FIXES or NOT PROVEN.
+
+Must not read or write files.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,8 @@ from chaos.base.exitcode import ExitCode
 from chaos.checks.finding import plural
 from chaos.gate.state import GateState, GateVerdict, StepState
 
-# What must be recorded, and the same, in every run, for the verdict to be about one system.
+# Values of provenance that every run must record, and that must be equal in all runs. Otherwise
+# the runs tested different systems.
 _SAME = (
     ("chaos",),
     ("git", "revision"),
@@ -20,40 +24,42 @@ _SAME = (
     ("proxy", "kind"),
 )
 _WATCHER = {"local": ("watcher", "programs_sha256"), "docker": ("containers", "digests")}
-# Null is a statement here: outside a checkout there is no revision.
+# Null is a valid value here: outside a checkout there is no revision.
 _MAY_BE_NULL = (("git", "revision"), ("git", "dirty"))
 
 
-def judged(
+def gate_verdict(
     state: GateState, required: Sequence[str], provenance: Sequence[Mapping[str, Any]]
 ) -> GateVerdict:
-    """The verdict over the finished runs. `required`: the soaks that a whole gate has;
-    `provenance`: of each finished run.
+    """Return the verdict over the finished runs.
 
-    A failure of the product decides, whatever else is open. Ready is said only of all soaks, each
-    clean and under a fault, with one system.
+    `required` are the soaks of a complete gate, `provenance` is that of each finished run. One
+    failed run means NEEDS FIXES. PRODUCTION-READY requires that all soaks passed on the same
+    system, both clean and under faults.
     """
-    done = [item for item in state.steps if item.state == "done"]
-    left_out = [item.name for item in state.steps if item.state != "done"]
-    notes = [f"not run: {', '.join(left_out)}"] if left_out else []
-    notes += [f"{item.name}: {note}" for item in done for note in item.notes]
-    notes += [f"{item.name} had left {what}, removed" for item in done for what in item.left]
-    failed = [item for item in done if item.verdict == "fail"]
+    done = [step for step in state.steps if step.state == "done"]
+    not_run = [step.name for step in state.steps if step.state != "done"]
+    notes = [f"not run: {', '.join(not_run)}"] if not_run else []
+    notes += [f"{step.name}: {note}" for step in done for note in step.notes]
+    notes += [
+        f"{step.name} had left {leftover}, removed" for step in done for leftover in step.left
+    ]
+    failed = [step for step in done if step.verdict == "fail"]
     if failed:
         return GateVerdict(
             verdict="NEEDS FIXES",
             exit_code=ExitCode.FAIL,
-            reason=f"failed: {', '.join(item.name for item in failed)}",
+            reason=f"failed: {', '.join(step.name for step in failed)}",
             notes=notes,
         )
-    open_ = [item for item in done if item.verdict != "pass" or item.exit_code != 0]
+    undecided = [step for step in done if step.verdict != "pass" or step.exit_code != 0]
     gaps = _gaps(state, required, provenance)
-    if open_ or left_out or gaps:
-        reasons = [f"{item.name} is {item.verdict} (exit {item.exit_code})" for item in open_]
-        reasons += [f"not run: {', '.join(left_out)}"] if left_out else []
+    if undecided or not_run or gaps:
+        reasons = [f"{step.name} is {step.verdict} (exit {step.exit_code})" for step in undecided]
+        reasons += [f"not run: {', '.join(not_run)}"] if not_run else []
         return GateVerdict(
             verdict="NOT PROVEN",
-            exit_code=_open_code(open_),
+            exit_code=_exit_code(undecided),
             reason="; ".join([*reasons, *gaps]),
             notes=notes,
         )
@@ -68,27 +74,32 @@ def judged(
 def _gaps(
     state: GateState, required: Sequence[str], provenance: Sequence[Mapping[str, Any]]
 ) -> list[str]:
-    """Why even passes everywhere would not be enough."""
+    """Return the reasons for which the gate would not be proven even if all runs passed."""
     gaps = []
     if missing := [soak for soak in required if soak not in state.request.soaks]:
         gaps.append(f"left out: {', '.join(missing)}")
-    if all(item.control for item in state.steps):
+    if all(step.control for step in state.steps):
         gaps.append("no fault was tried")
     for path in (*_SAME, _WATCHER[state.request.backend]):
-        gaps += _unlike(path, [_at(one, path) for one in provenance])
+        gaps += _differences(path, [_at(recorded, path) for recorded in provenance])
     return gaps
 
 
-def _unlike(path: tuple[str, ...], values: Sequence[Any]) -> list[str]:
-    """What is not recorded, or not the same, in the runs; of an object, each key by itself."""
+def _differences(path: tuple[str, ...], values: Sequence[Any]) -> list[str]:
+    """Return a text if `values` (one per run) are not all recorded and equal.
+
+    The keys of an object are compared one by one.
+    """
     name = " ".join(path)
-    unknown = [value is _ABSENT or (value is None and path not in _MAY_BE_NULL) for value in values]
-    if count := sum(unknown):
+    missing = [value is _ABSENT or (value is None and path not in _MAY_BE_NULL) for value in values]
+    if count := sum(missing):
         return [f"{name} is not recorded in {count} of {plural(len(values), 'run')}"]
     if values and all(isinstance(value, Mapping) and value for value in values):
         keys = sorted({key for value in values for key in value})
         return [
-            gap for key in keys for gap in _unlike((*path, key), [_at(v, (key,)) for v in values])
+            text
+            for key in keys
+            for text in _differences((*path, key), [_at(value, (key,)) for value in values])
         ]
     texts = {"none" if value is None else str(value) for value in values}
     return [f"the runs differ in {name}: {', '.join(sorted(texts))}"] if len(texts) > 1 else []
@@ -98,7 +109,7 @@ _ABSENT = object()
 
 
 def _at(content: Any, path: Sequence[str]) -> Any:
-    """The value at `path`, None where it is null, `_ABSENT` where nothing was recorded."""
+    """Return the value at `path`: None for null, `_ABSENT` if nothing is recorded."""
     for key in path:
         if not isinstance(content, Mapping) or key not in content:
             return _ABSENT
@@ -106,15 +117,14 @@ def _at(content: Any, path: Sequence[str]) -> Any:
     return content
 
 
-def _open_code(items: Sequence[StepState]) -> ExitCode:
-    """The gravest of the runs that are open; inconclusive if only the gate itself is.
+def _exit_code(undecided: Sequence[StepState]) -> ExitCode:
+    """Return the most severe exit code of the undecided runs; INCONCLUSIVE without such a run.
 
-    A run that left something behind (6) is invalid here: it has been removed by now, or the gate
-    would not have gone on.
+    Exit code 6 of a run (leftovers) counts as INVALID: the gate continued, so it has removed them.
     """
-    codes = {item.exit_code for item in items}
+    codes = {step.exit_code for step in undecided}
     if ExitCode.GUARDRAIL in codes:
         return ExitCode.GUARDRAIL
-    graver = codes - {ExitCode.PASS, ExitCode.INCONCLUSIVE}
-    invalid = any(item.verdict == "invalid" for item in items)
-    return ExitCode.INVALID if graver or invalid else ExitCode.INCONCLUSIVE
+    severe = codes - {ExitCode.PASS, ExitCode.INCONCLUSIVE}
+    invalid = any(step.verdict == "invalid" for step in undecided)
+    return ExitCode.INVALID if severe or invalid else ExitCode.INCONCLUSIVE

@@ -1,4 +1,7 @@
-"""What a gate consists of, from `experiments/gate.yaml`; errors name file, line and key."""
+"""Reads `experiments/gate.yaml`: the soaks, faults and profiles of a gate.
+
+Errors name file, line and key.
+"""
 
 from __future__ import annotations
 
@@ -23,14 +26,17 @@ class _Model(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
 
 
 class GateProfile(_Model, frozen=True):
-    """One scale: the pause after each run, and changes to settings of single soaks."""
+    """A scale of the gate: the pause after each run, and changed settings per soak.
+
+    `set` maps a soak to settings: key -> value.
+    """
 
     cooldown_s: Seconds
     set: dict[str, dict[str, Any]] = {}
 
 
 class GateSettings(_Model, frozen=True):
-    """The soaks in their order (all of them are needed for a verdict), and the faults."""
+    """The content of a gate file. The verdict PRODUCTION-READY requires all `soaks`."""
 
     soaks: Names
     faults: Names
@@ -39,12 +45,12 @@ class GateSettings(_Model, frozen=True):
 
 
 def default_path() -> Path:
-    """The gate file that is used unless another is named."""
+    """The path of the gate file that is used without --config."""
     return EXPERIMENTS / f"{GATE}.yaml"
 
 
 def read_settings(path: Path) -> GateSettings:
-    """The gate file; `UsageError` for anything wrong in it. Paths of soaks become absolute."""
+    """Read a gate file; paths of soaks become absolute. Raises `UsageError` for a mistake in it."""
     document = read(path)
     settings = document.to(GateSettings)
     _check(document, settings)
@@ -59,7 +65,7 @@ def read_settings(path: Path) -> GateSettings:
 
 
 def _check(document: Document, settings: GateSettings) -> None:
-    """Names in the file: a mistake there is not one of the options, which may say otherwise."""
+    """Check the names in the file, so that an error names the file and not an option."""
     if settings.default_profile not in settings.profiles:
         place = document.place("default_profile")
         raise unknown_name("profile", settings.default_profile, settings.profiles, place=place)
@@ -70,10 +76,10 @@ def _check(document: Document, settings: GateSettings) -> None:
     for number, fault in enumerate(settings.faults):
         _check_faults([fault], document.place("faults", number))
     _check_faults(settings.faults, document.place("faults"))
-    named = [absolute(soak) for soak in settings.soaks]
+    soaks = [absolute(soak) for soak in settings.soaks]
     for name, profile in settings.profiles.items():
         for soak in profile.set:
-            if absolute(soak) not in named:
+            if absolute(soak) not in soaks:
                 place = document.place("profiles", name, "set", soak)
                 raise unknown_name("soak", soak, settings.soaks, place=place)
 
@@ -87,5 +93,8 @@ def _check_faults(faults: Sequence[str], place: str) -> None:
 
 
 def absolute(name: str) -> str:
-    """A path as an absolute one, so that a gate can go on in any folder; a name as it is."""
+    """Return a path as an absolute path, so that a gate can resume in any folder.
+
+    A name is returned unchanged.
+    """
     return str(Path(name).resolve()) if is_path(name) else name

@@ -1,11 +1,11 @@
-"""`gate.json`: what a gate was asked for, how far it got, and its verdict.
+"""`gate.json`: the request of a gate, the state of its steps, and its verdict.
 
-Replaced as a whole after every step, so that a gate goes on where it ended, however it ended::
+The file is replaced atomically after every step, so that a gate can resume after any crash::
 
     runs/gate/20260203-101500-s12345-1a2b/
-      gate.json            this
-      gate.lock            held by the process that works on it
-      soak_a/, soak_b/...  its runs, as every run directory is (chaos/record/rundir.py)
+      gate.json            this file
+      gate.lock            locked by the process that runs the gate
+      soak_a/, soak_b/...  the run directories (chaos/record/rundir.py)
       CHANGELOG_ENTRY.md   for the session changelog (the plan, section 9)
       junit.xml            all runs, one suite each
 """
@@ -37,14 +37,14 @@ Word = Literal["PRODUCTION-READY", "NEEDS FIXES", "NOT PROVEN"]
 
 
 class StepState(msgspec.Struct, kw_only=True):
-    """One run of the gate. `run` and `attempts` are folders below the gate's."""
+    """One step of the gate. `run` and `attempts` are paths relative to the gate's folder."""
 
     name: str
     soak: str
     control: bool
     digest: str  # of the plan
     schedule_hash: str
-    command: str  # repeats this run alone
+    command: str  # repeats this single run
     state: Literal["pending", "running", "done"] = "pending"
     run: str | None = None
     verdict: str | None = None
@@ -52,12 +52,12 @@ class StepState(msgspec.Struct, kw_only=True):
     lasted_s: float | None = None
     verdict_sha256: str | None = None
     attempts: list[str] = []
-    left: list[str] = []  # what the run had left behind, and is gone by now
+    left: list[str] = []  # leftovers of the run, which were removed
     notes: list[str] = []
 
 
 class GateVerdict(msgspec.Struct, frozen=True, kw_only=True):
-    """The final word. `reason` is one sentence."""
+    """The verdict of a gate. `reason` is one sentence."""
 
     verdict: Word
     exit_code: int
@@ -74,7 +74,7 @@ class GateState(msgspec.Struct, kw_only=True):
     request: GateRequest
     steps: list[StepState]
     state: Literal["running", "interrupted", "stopped", "complete"] = "running"
-    dirty: list[str] = []  # what could not be removed
+    dirty: list[str] = []  # leftovers that could not be removed
     gpu_before: dict[str, int] = {}  # bytes used of each GPU before the first run
     verdict: GateVerdict | None = None
     schema: int = SCHEMA
@@ -82,13 +82,13 @@ class GateState(msgspec.Struct, kw_only=True):
 
 @dataclass(frozen=True)
 class GateDir:
-    """Paths of one gate."""
+    """The folder of one gate, and the paths in it."""
 
     path: Path
 
     @property
     def state(self) -> Path:
-        """Request, progress, verdict (JSON)."""
+        """Request, steps and verdict (JSON)."""
         return self.path / "gate.json"
 
     @property
@@ -106,11 +106,11 @@ class GateDir:
         return RunDir(self.path / step.run) if step.run else None
 
     def relative(self, run: RunDir) -> str:
-        """How `gate.json` names a run."""
+        """The path of a run as `gate.json` names it: relative to the gate's folder."""
         return str(run.path.relative_to(self.path))
 
     def write(self, state: GateState) -> None:
-        """Replace `gate.json`; `EnvironmentProblem` when it cannot be written."""
+        """Replace `gate.json` atomically. Raises `EnvironmentProblem` if that fails."""
         text = msgspec.json.format(msgspec.json.encode(state), indent=2).decode() + "\n"
         try:
             write_atomic(self.state, text)
@@ -122,7 +122,7 @@ class GateDir:
             ) from error
 
     def read(self) -> GateState:
-        """The content of `gate.json`; `UsageError` when it is not one of this version."""
+        """Return the content of `gate.json`. Raises `UsageError` if another version wrote it."""
         try:
             state = msgspec.json.decode(self.state.read_bytes(), type=GateState)
         except (OSError, *UNREADABLE) as error:
@@ -141,7 +141,10 @@ class GateDir:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Held while somebody works on this gate; the kernel lets go of it whatever happens."""
+        """Lock the gate for this process; the kernel releases the lock of a killed process.
+
+        Raises `UsageError` if another process has the lock.
+        """
         fd = os.open(self.path / "gate.lock", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             try:
@@ -158,7 +161,10 @@ class GateDir:
 
 
 def begin(plan: GatePlan, root: Path) -> tuple[GateDir, GateState]:
-    """The folder of a new gate below `root`, with its state. Raises `ChaosError`."""
+    """Make the folder of a new gate below `root`, and write its state.
+
+    Raises `EnvironmentProblem` if the folder cannot be created.
+    """
     stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
     name = f"{stamp}-s{plan.request.seed}-{secrets.token_hex(2)}"
     gate = GateDir(root.resolve() / FOLDER / name)
@@ -171,14 +177,17 @@ def begin(plan: GatePlan, root: Path) -> tuple[GateDir, GateState]:
         created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         chaos=__version__,
         request=plan.request,
-        steps=_fresh(plan),
+        steps=_initial_steps(plan),
     )
     gate.write(state)
     return gate, state
 
 
 def find_gate(reference: str, root: Path) -> GateDir:
-    """A gate by its path, its name, or `latest`."""
+    """Return the gate with this path or name, or the newest one for `latest`.
+
+    Raises `UsageError` if there is none.
+    """
     folder = root / FOLDER
     candidates = [Path(reference), folder / reference]
     if reference == "latest":
@@ -193,25 +202,25 @@ def find_gate(reference: str, root: Path) -> GateDir:
     )
 
 
-def check_same(plan: GatePlan, state: GateState, gate: GateDir) -> None:
-    """`UsageError` unless every step still is what it was when the gate began."""
-    now, then = _fresh(plan), state.steps
+def check_plan_unchanged(plan: GatePlan, state: GateState, gate: GateDir) -> None:
+    """Raise `UsageError` if a step differs from what it was when the gate began."""
+    now, then = _initial_steps(plan), state.steps
     for new, old in zip(now, then, strict=False):
         if (new.name, new.digest, new.schedule_hash) != (old.name, old.digest, old.schedule_hash):
-            what = f"{old.name} is not what it was when the gate began"
+            difference = f"{old.name} is not what it was when the gate began"
             break
     else:
         if len(now) == len(then):
             return
-        what = f"the gate had {len(then)} runs, it has {len(now)} now"
+        difference = f"the gate had {len(then)} runs, it has {len(now)} now"
     raise UsageError(
-        f"{what}: an experiment, the target or {plan.request.file} was changed since",
+        f"{difference}: an experiment, the target or {plan.request.file} was changed since",
         place=str(gate.state),
         next_step="change it back, or start the gate anew",
     )
 
 
-def _fresh(plan: GatePlan) -> list[StepState]:
+def _initial_steps(plan: GatePlan) -> list[StepState]:
     return [
         StepState(
             name=step.name,

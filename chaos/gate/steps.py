@@ -1,7 +1,7 @@
-"""From what was asked for to the runs of a gate, each with its plan and schedule. Starts nothing.
+"""Plans a gate: from its request to its steps, each with a plan and a schedule.
 
-Everything is resolved before the first run begins, so that a mistake that concerns the last soak
-does not show after hours.
+All steps are resolved before the first run starts, so that a mistake in the last soak is reported
+at once and not after hours. This module must not start runs.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from chaos.plan.schedule import Schedule, draw
 from chaos.runner.options import CONTROL
 from chaos.runner.resolve import Request, resolve, soak_names
 
-# What start, drain, halt and judgement usually add to the phases of a run.
+# The usual time of start, drain, halt and judgement, which adds to the phases of a run.
 OVERHEAD_S = 30.0
-# What they may take at most, beyond the budget that ends the run from within.
+# Their time limit, which adds to the budget after which a run ends itself.
 _BEYOND_BUDGET_S = 600.0
 
 
 class GateRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What was asked for, with nothing left open: stored, and the gate follows from it alone."""
+    """The complete request of a gate. It is stored, and alone determines the plan."""
 
     file: str
     profile: str
@@ -55,24 +55,24 @@ class Step:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the plan: a run belongs to this step if its config gives the same."""
+        """SHA-256 of the plan (hex). The config of a run of this step has the same one."""
         return config_digest(self.plan.to_json())
 
     @property
     def planned_s(self) -> float:
-        """About how long it takes."""
+        """The expected duration."""
         profile = self.plan.profile
         return profile.baseline_s + profile.storm_s + profile.quiet_s + OVERHEAD_S
 
     @property
     def limit_s(self) -> float:
-        """By when it has ended, one way or another."""
+        """The time limit, after which the gate ends the run."""
         return self.plan.guardrails.run_budget_s + _BEYOND_BUDGET_S
 
 
 @dataclass(frozen=True)
 class GatePlan:
-    """All runs of a gate in their order, and the soaks that a full gate would have."""
+    """The steps of a gate in order. `required` are the soaks of a complete gate."""
 
     request: GateRequest
     steps: tuple[Step, ...]
@@ -81,19 +81,22 @@ class GatePlan:
 
     @property
     def planned_s(self) -> float:
-        """About how long everything takes."""
+        """The expected duration of all runs and of the pauses between them."""
         pauses_s = self.cooldown_s * (len(self.steps) - 1)
         return sum(step.planned_s for step in self.steps) + pauses_s
 
 
 def config_digest(config: dict[str, Any]) -> str:
-    """SHA-256 of a `config.json`, whatever its layout."""
+    """Return the SHA-256 of a `config.json` (hex); whitespace and key order do not matter."""
     text = json.dumps(config, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def planned(request: GateRequest) -> GatePlan:
-    """The gate that follows from `request`; `UsageError` for whatever is wrong in it."""
+def plan_gate(request: GateRequest) -> GatePlan:
+    """Return the plan for `request`. Raises `UsageError` for a mistake in it or in the gate file.
+
+    Each soak has a clean run, and then a run under the faults.
+    """
     settings = read_settings(Path(request.file))
     if request.profile not in settings.profiles:
         raise unknown_name("profile", request.profile, settings.profiles, place="--profile")
@@ -112,17 +115,20 @@ def planned(request: GateRequest) -> GatePlan:
 
 
 def _place_in_file(place: str, request: GateRequest, settings: GateSettings, soak: str) -> str:
-    """Where the gate file says what resolving took for an option; `place` if it does not."""
+    """Translate the place of an error, an option of `chaos run`, to its place in the gate file.
+
+    Returns `place` unchanged if the value is not from the file.
+    """
     option, _, name = place.partition(" ")
     document = read(Path(request.file))
-    if option == "--set":  # an option that a gate has not: all of them are from the file
+    if option == "--set":  # `chaos gate` has no such option, so the setting is from the file
         keys = ("profiles", request.profile, "set")
-        written = document.data["profiles"][request.profile]["set"]
-        soak = next((key for key in written if absolute(key) == soak), soak)
-        wanted = (key for key in written.get(soak, {}) if f"{key}.".startswith(f"{name}."))
-        return document.place(*keys, soak, next(wanted, name))
+        settings_of = document.data["profiles"][request.profile]["set"]
+        soak = next((key for key in settings_of if absolute(key) == soak), soak)
+        matches = (key for key in settings_of.get(soak, {}) if f"{key}.".startswith(f"{name}."))
+        return document.place(*keys, soak, next(matches, name))
     soaks = [absolute(text) for text in document.data["soaks"]]
-    if not option and soak in soaks:  # whose file is not there
+    if not option and soak in soaks:  # the file of the soak does not exist
         return document.place("soaks", soaks.index(soak))
     if option == "--fault" and request.faults == settings.faults:
         return document.place("faults")
@@ -146,12 +152,15 @@ def _step(request: GateRequest, soak: str, faults: Sequence[str], changes: Seque
         )
     )
     control = tuple(faults) == (CONTROL,)
-    what = "clean" if control else "under " + ", ".join(fault.name for fault in plan.faults)
-    return Step(f"{plan.soak} {what}", plan.soak, control, plan, draw(plan))
+    kind = "clean" if control else "under " + ", ".join(fault.name for fault in plan.faults)
+    return Step(f"{plan.soak} {kind}", plan.soak, control, plan, draw(plan))
 
 
 def chosen_soaks(text: str | None, settings: GateSettings) -> tuple[str, ...]:
-    """'a,c' or 'soak_a,soak_c' as names, in the order of the gate file; None: all of them."""
+    """Return the names for "a,c" or "soak_a,soak_c" in the order of the gate file.
+
+    None stands for all soaks. Raises `UsageError` for an unknown soak.
+    """
     if text is None:
         return tuple(settings.soaks)
     known = dict.fromkeys([*settings.soaks, *soak_names()])

@@ -1,1 +1,1 @@
-"""`chaos monitor`: all signals of a running Watcher, with alerts. It judges nothing."""
+"""`chaos monitor`: show all signals of a running Watcher, and raise alerts. Judges nothing."""

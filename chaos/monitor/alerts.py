@@ -1,7 +1,7 @@
-"""Thresholds on signals: `watcher.rss_anon_bytes>200MB`, `rise:log.tracebacks>0`, ... for 60s`.
+"""Alert rules, which are thresholds on signals: `watcher.rss_anon_bytes>200MB for 60s`.
 
-Parsed from text, judged sample by sample with a state of a few numbers a rule. Knows no source.
-An absent signal is never a number: it meets no threshold, and `KEY=absent` asks for it.
+Rules are parsed from text, and evaluated at each sample with constant memory. An absent signal is
+never a number: it meets no threshold except `KEY=absent`. Knows no source.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from chaos.witness.base import Values
 NONE = "none"
 ABSENT = "absent"
 
-# Growth by the plan's own limits; a server that is stopped for work by design comes back sooner.
+# The growth limits are the plan's. 60 s: the LLM server is stopped for work by design, but shorter.
 DEFAULTS = (
     "watcher.pid=absent for 5s",
     "rise:watcher.rss_anon_bytes>200MB",
@@ -53,7 +53,7 @@ _EXAMPLE = "e.g. 'watcher.rss_anon_bytes>200MB', 'rise:watcher.fds>20', 'llm.hea
 
 @dataclass(frozen=True)
 class Change:
-    """A rule that began or ceased to be met; `measured` is what was compared."""
+    """A rule that was raised or cleared. `measured` is the value that was compared."""
 
     state: str  # raised, cleared
     rule: str
@@ -62,7 +62,11 @@ class Change:
 
 @dataclass
 class Rule:
-    """One threshold. `rise`: compared is the increase since the first sample that had the key."""
+    """One threshold with its state.
+
+    `rise`: the increase since the first sample with the key is compared. `hold_s`: how long the
+    threshold must be met before the alert is raised.
+    """
 
     text: str
     key: str
@@ -78,11 +82,11 @@ class Rule:
 
     @property
     def waits(self) -> bool:
-        """Whether it is met, and not yet for as long as it must be."""
+        """True if the threshold is met, but not yet for `hold_s`."""
         return self._since_s is not None and not self.raised
 
-    def judge(self, values: Values, now_s: float) -> Change | None:
-        """The change that this sample brings, if any."""
+    def evaluate(self, values: Values, now_s: float) -> Change | None:
+        """Evaluate one sample. Returns the change if the alert is raised or cleared."""
         measured = values.get(self.key)
         self.measured_ever = self.measured_ever or measured is not None
         if self.rise and isinstance(measured, (int, float)):
@@ -111,12 +115,12 @@ class Rule:
         if isinstance(self.value, str):
             return (str(measured) == self.value) == (self.op != "!=")
         if isinstance(measured, str):
-            return self.op == "!="  # a word is no number
+            return self.op == "!="  # text never equals a number
         return _OPERATORS[self.op](float(measured), self.value)
 
 
 def parse_rule(text: str) -> Rule:
-    """One `--alert`. Raises `UsageError`."""
+    """Parse the text of one `--alert`. Raises `UsageError`."""
     place = f"--alert {text}"
     match = _RULE.fullmatch(text.strip())
     if match is None:
@@ -137,14 +141,17 @@ def _value(text: str) -> float | str:
     size = _SIZE.fullmatch(text)
     if size is not None:
         return float(size[1]) * _FACTORS[size[2]]
-    found = scalar(text)
-    if isinstance(found, (int, float)) and not isinstance(found, bool):
-        return float(found)
+    value = scalar(text)
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return float(value)
     return text
 
 
 def parse_rules(texts: Sequence[str]) -> list[Rule]:
-    """The default rules and those given; `none` among them leaves the default ones out."""
+    """The default rules and those in `texts`. `none` in `texts` removes the default rules.
+
+    Raises `UsageError`.
+    """
     chosen = [] if NONE in texts else list(DEFAULTS)
     chosen += [text for text in texts if text != NONE]
     return [parse_rule(text) for text in dict.fromkeys(chosen)]

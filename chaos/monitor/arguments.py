@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-TEXT = "watch a running Watcher: all signals, alerts on thresholds"
+TEXT = "monitor a running Watcher: all signals, and alerts on thresholds"
 
 EPILOG = """\
 examples:
@@ -14,8 +14,8 @@ examples:
   chaos monitor --alert 'watcher.rss_anon_bytes>200MB' --alert 'llm.health!=ok for 30s'
   chaos monitor --pid 4711 --alert none --count 1
 
-The Watcher's process is the one that its own file names (target profile: instance), or --pid.
-It is never looked for by name.
+The PID file names the Watcher's process (section `instance` of the target profile), unless --pid
+is given. The name of a process is never used.
 
 alerts: KEY OPERATOR VALUE [for DURATION], operators < <= > >= = !=, values 5, 200MB, ok, absent;
 `rise:KEY` is the increase since the monitor's start. They are added to the default ones:
@@ -23,22 +23,23 @@ alerts: KEY OPERATOR VALUE [for DURATION], operators < <= > >= = !=, values 5, 2
   rise:log.tracebacks>0         rise:queue.quarantined>0            queue.stalled_s>300
   llm.health!=ok for 60s        disk.workspace_free_bytes<1GB
 
-Signals that change slowly or cost much are not read at every sample; the last value is repeated:
-the Watcher's sockets and zombies, temporary files, candidates and the host every 2s; its
-descriptors, threads, swap and CPU, queue (and for how long it stalls), decisions, draws, logs,
-disk, GPUs, the LLM server's process, health and gauges every 1s. Alerts see what was read.
+Signals that change slowly or are expensive to read are not read for every sample. Their last value
+is repeated, also for alerts. These are read every 2s: the Watcher's sockets and zombies, temporary
+files, candidates and the host. These are read every 1s: its descriptors, threads, swap and CPU,
+queue (and for how long it stalls), decisions, draws, logs, disk, GPUs, the LLM server's process,
+health and gauges.
 
 exit codes:
   0  ended by Ctrl-C, SIGTERM or --count, and no alert was raised
   2  usage or configuration error
-  4  the workspace cannot be read, or the process of --pid is not there; a folder in which there
-     is nothing yet is watched: the Watcher may come
+  4  the workspace cannot be read, or no process has the PID of --pid; an empty folder is no
+     error, because the Watcher may start later
   5  an alert was raised: a threshold was crossed
 """
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """Give `parser` the options."""
+    """Add the options to `parser`."""
     option = parser.add_argument
     option("--target", metavar="NAME", default="reference", help="a target's name or its file")
     option(
@@ -47,7 +48,12 @@ def add(parser: argparse.ArgumentParser) -> None:
         type=Path,
         help="the Watcher's working directory (default: that of --pid, else the current folder)",
     )
-    option("--pid", metavar="N", type=int, help="the Watcher's process, instead of its own file")
+    option(
+        "--pid",
+        metavar="N",
+        type=int,
+        help="the Watcher's process, instead of the one in its PID file",
+    )
     option("--llm", metavar="HOST:PORT", help="the LLM server (default: the target's endpoint)")
     option("--interval", metavar="S", default="5s", help="between samples, e.g. 100ms, 30s")
     option("--count", metavar="N", type=int, help="end after so many samples")
@@ -57,7 +63,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         metavar="RULE",
         action="append",
         default=[],
-        help="raise an alert; may be repeated; `none` drops the default ones",
+        help="add an alert; may be repeated; `none` removes the default ones",
     )
     option("--until-alert", action="store_true", help="end at the first alert")
     option("--no-color", action="store_true", help="no colours (also NO_COLOR)")

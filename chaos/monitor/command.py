@@ -1,7 +1,7 @@
-"""`chaos monitor`: what is watched, how it is shown, how it ends. Starts, stops, judges nothing.
+"""`chaos monitor`: choose the sources and the display, and run the monitor until it ends.
 
-Exit codes: 0 ended (by Ctrl-C, SIGTERM or --count) with no alert; 5 an alert was raised, i.e. a
-threshold was crossed; 2 usage; 4 the workspace cannot be read or the process is not there.
+Starts, stops and judges nothing. Exit codes: 0 ended (by Ctrl-C, SIGTERM or --count) without an
+alert, 5 an alert was raised, 2 usage, 4 the workspace cannot be read or there is no such process.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ from chaos.witness.pause import Pause
 from chaos.witness.process import DETAILS_PERIOD_S
 
 PERIOD_MIN_S = 0.02
-_OF_THE_NET = ("llm.health", "llm.metrics")
+_NETWORK_SOURCES = ("llm.health", "llm.metrics")
 
-# Signals that may be absent from the first sample. GPUs are numbered, sockets come by state.
+# Signals that may be absent from the first sample, but can come later.
 _KNOWN = frozenset(
     {
         f"watcher.{n}"
@@ -61,7 +61,7 @@ _NUMBERED = ("gpu", "watcher.sockets_")
 
 @dataclass(frozen=True)
 class Options:
-    """What was asked for. `count` None: until it is ended."""
+    """The options of the command line. `count` None: until it is ended."""
 
     target: str = "reference"
     workspace: Path | None = None
@@ -76,7 +76,7 @@ class Options:
 
 
 def monitor(options: Options) -> int:
-    """Watch until the end; returns the exit code."""
+    """Watch until the end. Returns the exit code. Raises `ChaosError`."""
     rules = parse_rules(options.alerts)
     period_s = duration_s(options.interval, place="--interval")
     if period_s < PERIOD_MIN_S:
@@ -100,8 +100,8 @@ def monitor(options: Options) -> int:
     _refuse_unknown(rules, sources)
     watched = Monitor(sources, rules, instance)
     display = _display(options, f"{target.title} in {workspace}")
-    # Its end is known, and its exit code is an answer to somebody who does not read.
-    awaits_an_alert = options.count is not None or options.until_alert
+    # With a known end, the exit code is useful even if nobody reads the output.
+    ends_by_itself = options.count is not None or options.until_alert
     with _ended_by_signals() as stop:
         summary = watched.run(
             display,
@@ -109,13 +109,13 @@ def monitor(options: Options) -> int:
             stop,
             count=options.count,
             until_alert=options.until_alert,
-            in_vain=lambda: bool(failed()) or (unread() and not awaits_an_alert),
+            in_vain=lambda: bool(failed()) or (unread() and not ends_by_itself),
         )
     return int(ExitCode.GUARDRAIL if summary.raised else ExitCode.PASS)
 
 
 def _workspace(options: Options) -> Path:
-    """The named one, else the process's own working directory, else the current folder."""
+    """The workspace option, else the process's working directory, else the current folder."""
     if options.pid is not None and start_ticks(options.pid) is None:
         raise EnvironmentProblem(
             f"there is no process {options.pid}", place="--pid", next_step="check the number"
@@ -123,7 +123,7 @@ def _workspace(options: Options) -> Path:
     if options.workspace is not None:
         path = options.workspace
     else:
-        # The link itself, not where it leads: it also reaches into another mount namespace.
+        # The unresolved link also works for a process in another mount namespace.
         path = Path(f"/proc/{options.pid}/cwd") if options.pid is not None else Path.cwd()
     try:
         next(iter(path.iterdir()), None)
@@ -145,15 +145,15 @@ def _sources(
     )
     sources.append(Stall())
     if options.llm is None and options.pid is not None and not _same_network(options.pid):
-        for source in [s for s in sources if s.name in _OF_THE_NET]:
+        for source in [s for s in sources if s.name in _NETWORK_SOURCES]:
             source.close()
             sources.remove(source)
-        sources.append(_ElsewhereNetwork())
+        sources.append(_OtherNetwork())
     return sources
 
 
 def endpoint_of(text: str) -> Endpoint:
-    """HOST:PORT. Raises `UsageError`."""
+    """Parse HOST:PORT. Raises `UsageError`."""
     host, _, port = text.rpartition(":")
     if not host or not port.isdecimal() or not 0 < int(port) < 65536:
         raise UsageError(f"{text!r} is not HOST:PORT", place="--llm", next_step="127.0.0.1:8080")
@@ -163,21 +163,21 @@ def endpoint_of(text: str) -> Endpoint:
 def _same_network(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/ns/net").samefile("/proc/self/ns/net")
-    except OSError:  # another user's process: nothing says that it is elsewhere
+    except OSError:  # another user's process: assume that it is the same
         return True
 
 
-class _ElsewhereNetwork(SourceBase):
-    """States why the LLM server is not asked: our loopback is not the Watcher's."""
+class _OtherNetwork(SourceBase):
+    """The absence of `llm.health`: the LLM server is on the loopback of another namespace."""
 
     def __init__(self) -> None:
         super().__init__("llm.health", 1.0)
 
     def read(self, values: Values) -> None:
-        """Adds nothing."""
+        """Add nothing."""
 
     def absences(self) -> dict[str, str]:
-        """The reason."""
+        """Return the reason."""
         return {
             "llm.health": "the process lives in another network namespace; "
             "name a server that can be reached from here with --llm HOST:PORT"
@@ -185,13 +185,13 @@ class _ElsewhereNetwork(SourceBase):
 
 
 def _refuse_unknown(rules: Sequence[Rule], sources: Sequence[Source]) -> None:
-    """An alert on a signal that cannot come would never be raised: refused before the start."""
+    """Raise `UsageError` for an alert on an unknown signal, because it could never be raised."""
     values: Values = {}
     for source in sources:
         try:
             source.read(values)
         except OSError:
-            continue  # absent for now; its signals are among the known ones
+            continue  # absent for now; `_KNOWN` has its signals
     known = _KNOWN | values.keys()
     for rule in rules:
         if rule.key not in known and not rule.key.startswith(_NUMBERED):
@@ -209,7 +209,7 @@ def _display(options: Options, title: str) -> Display:
 
 @contextmanager
 def _ended_by_signals() -> Iterator[Pause]:
-    """An event that Ctrl-C or SIGTERM sets: both are the normal end of a monitor."""
+    """A pause that SIGINT and SIGTERM set, because both are a normal end of a monitor."""
     stop = Pause()
     before = {
         number: signal.signal(number, lambda *_: stop.set())

@@ -1,4 +1,4 @@
-"""What the monitor prints: JSON lines, plain rows, or a live table. Reads no source."""
+"""The monitor's displays: JSON lines, plain rows, or a live table. Reads no source."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _HEADER_EVERY = 20
 _RENDER_PERIOD_S = 0.5
 _ALERTS_SHOWN = 5
 
-# A terminal may be small and cuts off what does not fit: the plan's signals come first.
+# The plan's signals come first, because a small terminal cuts off the rest.
 _FIRST = (
     "watcher.rss_anon_bytes", "watcher.fds", "queue.pending", "queue.archived", "decisions.lines",
     "llm.health", "log.errors", "log.tracebacks", "disk.workspace_free_bytes", "gpu0.used_bytes",
@@ -30,14 +30,14 @@ _FIRST = (
 
 
 def _iso(wall_s: float) -> str:
-    whole_ms = int(wall_s * 1000)  # as in the line of a sample
+    whole_ms = int(wall_s * 1000)  # rounded down, as in the line of a sample
     return datetime.fromtimestamp(whole_ms / 1000, UTC).isoformat(timespec="milliseconds")
 
 
 class SampleLine:
-    """The line of a sample. Most samples differ from the one before in their time alone.
+    """Encodes samples. Formats the date once a second, and the values only after a change.
 
-    So the calendar is asked once a second and values are encoded when they have changed.
+    Most samples differ from the previous one only in their time.
     """
 
     _LINE = b'{"kind":"sample","at":"%b.%03d+00:00","t_s":%d.%03d,"values":%b}\n'
@@ -50,7 +50,7 @@ class SampleLine:
         self._encoded = b"{}"
 
     def of(self, moment: Moment) -> bytes:
-        """One line of JSON."""
+        """The line of one sample, with its newline."""
         second, wall_ms = divmod(int(moment.wall_s * 1000), 1000)
         if second != self._second:
             self._second = second
@@ -63,13 +63,13 @@ class SampleLine:
 
 
 class JsonLines:
-    """One JSON object a line: kinds `sample`, `absent`, `present`, `alert`, `end`.
+    """One JSON object per line, of the kinds `sample`, `absent`, `present`, `alert` and `end`.
 
-    sample {at, t_s, values}, absent {at, source, reason} once for each reason, present
-    {at, source}, alert {at, state: raised|cleared, rule, measured},
+    sample {at, t_s, values}; absent {at, source, reason}, once for each reason; present
+    {at, source}; alert {at, state: raised|cleared, rule, measured};
     end {samples, overruns, alerts, lasted_s, cpu_ms_per_sample, never_measured, repeated_s}.
-    `repeated_s`: sources read less often than the samples are taken, and how often (seconds);
-    the samples in between repeat their last values.
+    `repeated_s` maps the sources that are not read at every sample to their period in seconds; the
+    samples in between repeat their last values.
     """
 
     def __init__(self, out: IO[bytes]) -> None:
@@ -82,7 +82,7 @@ class JsonLines:
         return self._encode(content) + b"\n"
 
     def show(self, moment: Moment) -> None:
-        """Write the sample and what has changed, at once: nobody reads one without the other."""
+        """Write the sample and the changes in one write, so that no reader sees only a part."""
         text = self._sample.of(moment)
         if moment.absent is not self._absent or moment.changes:
             text += b"".join(self._changes(moment))
@@ -92,9 +92,9 @@ class JsonLines:
     def _changes(self, moment: Moment) -> Iterator[bytes]:
         at = _iso(moment.wall_s)
         if moment.absent != self._absent:
-            for source, why in moment.absent.items():
-                if self._absent.get(source) != why:
-                    yield self._line(kind="absent", at=at, source=source, reason=why)
+            for source, reason in moment.absent.items():
+                if self._absent.get(source) != reason:
+                    yield self._line(kind="absent", at=at, source=source, reason=reason)
             for source in self._absent.keys() - moment.absent.keys():
                 yield self._line(kind="present", at=at, source=source)
             self._absent = moment.absent
@@ -104,7 +104,7 @@ class JsonLines:
             )
 
     def close(self, summary: Summary) -> None:
-        """Write the end."""
+        """Write the line `end`."""
         end = self._line(
             kind="end",
             samples=summary.samples,
@@ -120,7 +120,7 @@ class JsonLines:
 
 
 def number(value: float | int | str | bool | None, key: str = "") -> str:
-    """A value for people: bytes and seconds by the unit at the end of the key."""
+    """A value for people; '-' if it is absent. A key that ends in `_bytes` gives a unit."""
     if value is None:
         return "-"
     if isinstance(value, (str, bool)):
@@ -135,8 +135,8 @@ def number(value: float | int | str | bool | None, key: str = "") -> str:
 
 
 def _sum(values: Values, *keys: str) -> float | None:
-    found = [values[key] for key in keys if isinstance(values.get(key), (int, float))]
-    return sum(float(value) for value in found if isinstance(value, (int, float))) or None
+    numbers = [value for key in keys if isinstance(value := values.get(key), (int, float))]
+    return sum(float(value) for value in numbers) or None
 
 
 def _gpu(values: Values) -> str:
@@ -145,7 +145,7 @@ def _gpu(values: Values) -> str:
 
 
 class Rows:
-    """One line a sample with the plan's eight signals; alerts and absences on their own lines."""
+    """One line per sample with the plan's eight signals. Alerts and absences have own lines."""
 
     _COLUMNS = (
         ("time", 8), ("watcher", 9), ("fds", 4), ("gpu", 8), ("free", 9), ("pend", 5),
@@ -158,7 +158,7 @@ class Rows:
         self._absent: dict[str, str] = {}
 
     def show(self, moment: Moment) -> None:
-        """Print the row, then what has changed."""
+        """Print the row, then the absences and alerts that changed."""
         values = moment.values
         if self._rows % _HEADER_EVERY == 0:
             self._print(" ".join(f"{name:>{width}}" for name, width in self._COLUMNS))
@@ -178,9 +178,9 @@ class Rows:
         )
         pairs = zip(cells, self._COLUMNS, strict=True)
         self._print(" ".join(f"{cell:>{width}}" for cell, (_, width) in pairs))
-        for source, why in moment.absent.items():
-            if self._absent.get(source) != why:
-                self._print(f"  absent: {source}: {why}")
+        for source, reason in moment.absent.items():
+            if self._absent.get(source) != reason:
+                self._print(f"  absent: {source}: {reason}")
         self._absent = moment.absent
         for change in moment.changes:
             word = "ALERT" if change.state == "raised" else "over "
@@ -198,7 +198,7 @@ class Rows:
 
 
 def ending(summary: Summary) -> list[str]:
-    """The totals for people."""
+    """The totals, as lines for people."""
     lines = [
         f"{summary.samples} samples in {duration_text(summary.lasted_s)}, "
         f"{summary.cpu_ms_per_sample:.2f} ms of CPU each, {summary.overruns} skipped; "
@@ -209,9 +209,9 @@ def ending(summary: Summary) -> list[str]:
 
 
 class Table:
-    """All signals in a table that stays in place: now, and since the start; at most twice a second.
+    """All signals in a table that is redrawn in place, at most twice a second.
 
-    Memory is bounded by the number of signals and of alerts shown.
+    Memory is bounded by the number of signals and of shown alerts.
     """
 
     def __init__(self, console: Console, title: str) -> None:
@@ -228,7 +228,7 @@ class Table:
         self._live.start()
 
     def show(self, moment: Moment) -> None:
-        """Take the sample in; draw when it is time."""
+        """Update lowest and highest values. Redraw if it is time or an alert changed."""
         for key, value in moment.values.items():
             if isinstance(value, (int, float)):
                 self._first.setdefault(key, value)
@@ -241,9 +241,9 @@ class Table:
         now_s = time.monotonic()
         if now_s >= self._next_s or moment.changes:
             self._next_s = now_s + _RENDER_PERIOD_S
-            self._live.update(self._drawn(moment, at), refresh=True)
+            self._live.update(self._text(moment, at), refresh=True)
 
-    def _drawn(self, moment: Moment, at: str) -> Text:
+    def _text(self, moment: Moment, at: str) -> Text:
         text = Text(no_wrap=True, overflow="ellipsis")
         text.append(f"{self._title}  {at}\n", style="bold")
         for alert in self._alerts:
@@ -252,8 +252,8 @@ class Table:
         first = [key for key in _FIRST if key in moment.values]
         for key in first + sorted(moment.values.keys() - set(first)):
             text.append(self._line(key, moment.values[key]))
-        for source, why in moment.absent.items():
-            text.append(printable(f"absent: {source}: {why}\n"), style="dim")
+        for source, reason in moment.absent.items():
+            text.append(printable(f"absent: {source}: {reason}\n"), style="dim")
         return text
 
     def _line(self, key: str, value: float | int | str | bool | None) -> str:
@@ -266,7 +266,7 @@ class Table:
         return line + "\n"
 
     def close(self, summary: Summary) -> None:
-        """Leave the last table, print the totals."""
+        """Keep the last table on the screen, and print the totals."""
         self._live.stop()
         for line in ending(summary):
             self._console.print(Text(line), soft_wrap=True)

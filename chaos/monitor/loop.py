@@ -1,7 +1,7 @@
-"""The monitor's loop: reads the sources on an absolute schedule, judges alerts, tells a display.
+"""The monitor's loop: read the sources on an absolute schedule, evaluate alerts, show samples.
 
-A sample that is late is skipped, never queued, and counted. Nothing is kept of a sample once it
-is shown, so memory stays flat. Knows no particular source and no particular display.
+A moment of the schedule that passes during a sample is skipped and counted. A sample is not kept
+after it was shown, so memory stays constant. Knows no particular source or display.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from chaos.witness.reader import Reader
 
 
 class Moment(msgspec.Struct, frozen=True):
-    """One sample: `wall_s` unix time, `t_s` seconds since the start, what is absent and why.
+    """One sample. `wall_s`: Unix time. `t_s`: seconds since the start. `absent`: reason by source.
 
-    `values` is the same object as in the sample before as long as nothing in it has changed.
+    `values` is the same object as in the previous sample while nothing in it has changed.
     """
 
     wall_s: float
@@ -35,65 +35,70 @@ class Moment(msgspec.Struct, frozen=True):
 
 @dataclass
 class Summary:
-    """What the monitor did; `cpu_s` is the processor time of reading, judging and telling."""
+    """The totals. `cpu_s`: CPU time for reading, evaluating and showing."""
 
     samples: int = 0
-    overruns: int = 0  # moments of the schedule that passed while a sample was taken
+    overruns: int = 0  # moments of the schedule that passed during another sample
     raised: int = 0
     lasted_s: float = 0.0
     cpu_s: float = 0.0
-    never_measured: list[str] = field(default_factory=list)  # alerts whose signal never came
-    repeated_s: dict[str, float] = field(default_factory=dict)  # sources read less often: period
+    never_measured: list[str] = field(default_factory=list)  # rules whose signal was always absent
+    repeated_s: dict[str, float] = field(default_factory=dict)  # period of sources read less often
 
     @property
     def cpu_ms_per_sample(self) -> float:
-        """Milliseconds."""
+        """CPU time per sample in milliseconds; 0.0 without a sample."""
         return self.cpu_s * 1000 / self.samples if self.samples else 0.0
 
 
-# Nobody judges growth by a monitor's lines: what changes slowly is read half as often as in a run.
+# No check uses a monitor's samples, so slow signals are read half as often as in a run.
 STRETCH = 2.0
 
 
 class Display(Protocol):
-    """Where samples go."""
+    """Shows samples to a person or a program."""
 
     def show(self, moment: Moment) -> None:
-        """Tell one sample and the alerts that it changed."""
+        """Show one sample, with the alerts that it changed."""
 
     def close(self, summary: Summary) -> None:
-        """Tell the end."""
+        """Show the totals."""
 
 
 class Monitor:
-    """Takes samples until `stop` is set, `count` is reached, or an alert ends it."""
+    """Takes samples until `stop` is set, `count` is reached, or an alert ends it.
+
+    `instance` is a `FixedProcess` or `OwnFile`: its `absence_reason` explains an absent
+    Watcher.
+    """
 
     def __init__(
-        self, sources: Sequence[Source], rules: Sequence[Rule], why_no_watcher: object = None
+        self, sources: Sequence[Source], rules: Sequence[Rule], instance: object = None
     ) -> None:
         self._reader = Reader(sources, stretch=STRETCH)
         self._rules = list(rules)
-        self._instance = why_no_watcher
-        self._judged: Values = {}
-        self._waits = False  # some rule is met, and not yet for as long as it must be
+        self._instance = instance
+        self._evaluated: Values = {}
+        self._waits = False  # a rule is met, but not yet for its `hold_s`
         self._start_s = time.monotonic()
 
     def sample(self) -> Moment:
-        """Read all sources now and judge the alerts."""
+        """Read all sources now, and evaluate the alerts."""
         wall_s, t_s = time.time(), time.monotonic() - self._start_s
         values, absent = self._reader.read(), self._reader.absences()
         if absent.get("watcher") == "not running":
-            why = getattr(self._instance, "why", "not there")
-            absent = {**absent, "watcher": f"not running: {why}"}
-        # The same values can only end a rule's time of waiting.
-        changes = () if values is self._judged and not self._waits else self._judge(values, t_s)
+            reason = getattr(self._instance, "absence_reason", "not there")
+            absent = {**absent, "watcher": f"not running: {reason}"}
+        # Unchanged values can only change a rule that waits for its `hold_s`.
+        unchanged = values is self._evaluated and not self._waits
+        changes = () if unchanged else self._evaluate(values, t_s)
         return Moment(wall_s, int(t_s * 1000) / 1000, values, absent, changes)
 
-    def _judge(self, values: Values, t_s: float) -> Sequence[Change]:
-        self._judged = values
-        found = [rule.judge(values, t_s) for rule in self._rules]
+    def _evaluate(self, values: Values, t_s: float) -> Sequence[Change]:
+        self._evaluated = values
+        changes = [rule.evaluate(values, t_s) for rule in self._rules]
         self._waits = any(rule.waits for rule in self._rules)
-        return [change for change in found if change is not None]
+        return [change for change in changes if change is not None]
 
     def run(
         self,
@@ -105,9 +110,9 @@ class Monitor:
         until_alert: bool = False,
         in_vain: Callable[[], bool] = lambda: False,
     ) -> Summary:
-        """Sample until the end; the display is closed, the sources too.
+        """Take samples until the end, then close the display and the sources.
 
-        `in_vain` is asked after each sample, and ends the watching when it says so.
+        `in_vain` is called after each sample; True ends the monitor.
         """
         periods = self._reader.periods_s().items()
         summary = Summary(repeated_s={name: p for name, p in periods if p > period_s})
@@ -123,7 +128,7 @@ class Monitor:
                     summary.raised += sum(c.state == "raised" for c in moment.changes)
                 if summary.samples == count or (summary.raised and until_alert):
                     break
-                if in_vain():  # nobody is told any more
+                if in_vain():
                     break
                 now_s = time.monotonic() - self._start_s
                 passed = int(now_s / period_s)

@@ -1,8 +1,7 @@
-"""`queue.stalled_s`: for how long requests wait and nothing is decided or archived.
+"""Signal `queue.stalled_s`: how long requests have been waiting without any progress.
 
-An idle process with flat memory and a clean log can be wedged: alive is who makes progress.
-Put it after the sources of the queue and of the decisions: it looks at what they measured, as
-often as they measure.
+A process with flat memory and a clean log can still be stuck, so only progress shows that it works.
+Put this source after those of the queue and the decisions, whose values it uses. Reads no file.
 """
 
 from __future__ import annotations
@@ -17,9 +16,9 @@ _PROGRESS = ("decisions.lines", "queue.archived", "queue.quarantined")
 
 
 class Stall(SourceBase):
-    """Seconds since the last progress while anything waits; 0 while nothing does."""
+    """Seconds since the last progress while a request waits; 0 while none waits."""
 
-    looks_at: tuple[str, ...] = _WAITING + _PROGRESS
+    inputs: tuple[str, ...] = _WAITING + _PROGRESS
 
     def __init__(self) -> None:
         super().__init__("stall", _PERIOD_S)
@@ -27,7 +26,7 @@ class Stall(SourceBase):
         self._since_s = 0.0
 
     def read(self, values: Values) -> None:
-        """Adds the key, if the queue can be seen."""
+        """Add the key, unless the queue's signals are absent."""
         self._absent.clear()
         pending, claimed = (values.get(key) for key in _WAITING)
         if pending is None and claimed is None:

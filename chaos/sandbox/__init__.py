@@ -1,1 +1,4 @@
-"""The private place a run lives in: namespaces that the kernel removes with everything in them."""
+"""The sandbox of a run: private namespaces, which the kernel removes with everything in them.
+
+Must not know what the run does.
+"""

@@ -1,4 +1,4 @@
-"""How the guardian is called: the one place that knows its command line."""
+"""Build the command line of the guardian. Only this module and guardian.py know it."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ def guardian_argv(
     expect: Path | None = None,
     on_crash: Sequence[str] = (),
 ) -> list[str]:
-    """The words to `os.execv(argv[0], argv)`; `inner` then runs inside the sandbox.
+    """The argv for `os.execv(argv[0], argv)` that runs `inner` inside a sandbox.
 
-    `expect` is the file that exists once the run was judged: if the inner command ends without
-    it (killed, out of memory, a defect), `on_crash` is run outside to judge what is there, and
-    the exit code is 4. `user_namespace` comes from `probe.require`.
+    `expect` is a file that exists once the run was judged. If the inner command ends without it
+    (killed, out of memory, a defect), `on_crash` runs outside the sandbox and judges the record,
+    and the exit code is 4. `user_namespace` comes from `probe.require`.
     """
-    words = [sys.executable, "-S", "-E", str(Path(__file__).with_name("guardian.py"))]
-    words += ["--mode", mode, "--run-id", run_id]
+    argv = [sys.executable, "-S", "-E", str(Path(__file__).with_name("guardian.py"))]
+    argv += ["--mode", mode, "--run-id", run_id]
     if user_namespace:
-        words.append("--user")
+        argv.append("--user")
     if expect is not None:
-        words += ["--expect", str(expect)]
+        argv += ["--expect", str(expect)]
     if on_crash:
-        words += ["--on-crash", str(len(on_crash)), *on_crash]
-    return [*words, "--inner", str(len(inner)), *inner]
+        argv += ["--on-crash", str(len(on_crash)), *on_crash]
+    return [*argv, "--inner", str(len(inner)), *inner]

@@ -1,7 +1,7 @@
-"""Inside fresh namespaces: make them a place to live in. Loopback up, own /tmp, private mounts.
+"""Set up new namespaces from inside: private mounts, loopback, a private /tmp and /dev/shm.
 
-Called once, early, by the run itself. Everything here is undone by the kernel when the sandbox
-ends. It must not be called outside namespaces (`inside()` tells).
+The run calls this once, at its start. The kernel undoes everything when the sandbox ends. It must
+not be called outside namespaces (see `inside`).
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def inside() -> bool:
-    """Whether this process lives in namespaces that the guardian made for it."""
+    """True if this process is in namespaces that the guardian made for it."""
     return os.environ.get(MODE_VARIABLE) == "namespaces"
 
 
 def enter(keep: Iterable[Path], *, tmp_mb: int = _TMP_MB) -> None:
-    """Prepare the namespaces this process is in.
+    """Set up the namespaces of this process. Raises `EnvironmentProblem`.
 
-    /tmp and /dev/shm become private, empty and limited to `tmp_mb` MB each; of the old /tmp only
-    what lies in `keep` (the run directory, caches...) and what this interpreter needs stays
-    visible, at its old path. Raises `EnvironmentProblem`.
+    /tmp and /dev/shm become private, empty, and limited to `tmp_mb` MB each. Of the old /tmp only
+    the paths in `keep` (run directory, caches...) and those that this interpreter needs stay
+    visible, at their old place.
     """
     if not inside():
         raise EnvironmentProblem("not in a sandbox", next_step="start the run with `chaos run`")
@@ -52,27 +52,27 @@ def enter(keep: Iterable[Path], *, tmp_mb: int = _TMP_MB) -> None:
 
 
 def mount_tmpfs(target: Path, size_mb: int, *, mode: str = "0755") -> None:
-    """A file system of its own, limited to `size_mb` MB, on the existing folder `target`."""
+    """Mount a tmpfs of at most `size_mb` MB on the existing folder `target`."""
     mount("tmpfs", target, "tmpfs", _MS_NOSUID | _MS_NODEV, f"size={size_mb}m,mode={mode}")
 
 
 def unmount(target: Path) -> None:
-    """Detach what is mounted on `target`, also while files in it are open."""
+    """Detach the mount on `target`, even if files in it are open. Raises `OSError`."""
     if _libc.umount2(os.fsencode(target), _MNT_DETACH) != 0:
         code = ctypes.get_errno()
         raise OSError(code, f"umount: {os.strerror(code)}", str(target))
 
 
 def mount(source: str, target: Path, kind: str, flags: int, options: str = "") -> None:
-    """mount(2) with what an empty text leaves out. Raises `EnvironmentProblem`."""
-    done = _libc.mount(
+    """Call mount(2). Empty strings become NULL. Raises `EnvironmentProblem`."""
+    result = _libc.mount(
         source.encode() or None,
         os.fsencode(target),
         kind.encode() or None,
         ctypes.c_ulong(flags),
         options.encode() or None,
     )
-    if done != 0:
+    if result != 0:
         reason = os.strerror(ctypes.get_errno())
         raise EnvironmentProblem(
             f"cannot mount {kind or 'a bind mount'} on {target}: {reason}",
@@ -81,7 +81,7 @@ def mount(source: str, target: Path, kind: str, flags: int, options: str = "") -
 
 
 def _loopback_up() -> None:
-    """Bring up `lo` (the kernel gives it 127.0.0.1); needs no external tool."""
+    """Bring up `lo`, which the kernel gives 127.0.0.1, without an external tool."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         answer = fcntl.ioctl(probe, _SIOCGIFFLAGS, struct.pack("16sH14x", b"lo", 0))
         flags = struct.unpack("16sH14x", answer)[1]
@@ -89,12 +89,12 @@ def _loopback_up() -> None:
 
 
 def _paths_to_keep(keep: Iterable[Path]) -> list[Path]:
-    """The paths below /tmp that must stay, without those inside others; nearest the root first."""
+    """The paths below /tmp that must stay visible, sorted, without those inside others."""
     interpreter = [sys.prefix, sys.base_prefix, sys.exec_prefix, *sys.path, str(Path.cwd())]
-    wanted = [*keep, *(Path(path) for path in interpreter if path)]
-    wanted.append(REPO)
-    # A path may be written through links: keep what it is written as and what it leads to.
-    absolute = {Path(os.path.abspath(path)) for path in wanted}  # noqa: PTH100
+    paths = [*keep, *(Path(path) for path in interpreter if path)]
+    paths.append(REPO)
+    # A path may contain symlinks: keep the path as written and the path that it resolves to.
+    absolute = {Path(os.path.abspath(path)) for path in paths}  # noqa: PTH100
     below = {
         path
         for path in absolute | {path.resolve() for path in absolute}
@@ -104,15 +104,15 @@ def _paths_to_keep(keep: Iterable[Path]) -> list[Path]:
 
 
 def _private_tmp(keep: list[Path], size_mb: int) -> None:
-    """Cover /tmp by an empty tmpfs, then bind what is to be kept into it.
+    """Mount an empty tmpfs over /tmp, then bind-mount the paths of `keep` into it.
 
-    What was opened before the cover stays reachable through /proc/self/fd.
+    The descriptors opened before the mount reach the old files through /proc/self/fd.
     """
-    here = Path.cwd()
-    held = [(path, os.open(path, os.O_PATH | os.O_CLOEXEC)) for path in keep]
+    working_directory = Path.cwd()
+    descriptors = [(path, os.open(path, os.O_PATH | os.O_CLOEXEC)) for path in keep]
     mount_tmpfs(_TMP, size_mb, mode="1777")
-    for path, descriptor in held:
-        if path.exists():  # a link into it was followed already
+    for path, descriptor in descriptors:
+        if path.exists():  # the same file is mounted already, under its resolved path
             continue
         path.parent.mkdir(parents=True, exist_ok=True)
         source = Path(f"/proc/self/fd/{descriptor}")
@@ -121,6 +121,7 @@ def _private_tmp(keep: list[Path], size_mb: int) -> None:
         else:
             path.touch()
         mount(str(source), path, "", _MS_BIND | _MS_REC)
-    for _, descriptor in held:
+    for _, descriptor in descriptors:
         os.close(descriptor)
-    os.chdir(here if here.exists() else "/")  # the old one would still be the covered folder
+    # Enter the folder again: the current one is still the folder below the new mount.
+    os.chdir(working_directory if working_directory.exists() else "/")

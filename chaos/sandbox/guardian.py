@@ -1,21 +1,21 @@
-"""The process the user sees: holds the sandbox, forwards signals, and outlives every crash in it.
+"""The process that the user sees: holds the sandbox, forwards signals, survives every crash in it.
 
 ::
 
     guardian (this)                      the PID that `chaos run` had
       unshare                            dies with the guardian (parent-death signal)
-        init.py                          PID 1: reaps, dies with unshare and with the lifeline
+        init.py                          PID 1: reaps; dies with unshare, or when the lifeline ends
           python -m chaos.runner.inner RUNDIR   the run, and below it the stack
 
-The lifeline is a pipe whose writing end only the guardian holds: its end means that the guardian
-is gone, and a byte on it asks for a signal (I: SIGINT, T: SIGTERM). So a signal that arrives while
-the run is still starting is not lost, and needs no PID from another namespace. How the run ended
-comes back through a second pipe: unshare's own exit code cannot tell a failed run from a sandbox
-that could not be made or was killed.
+Only the guardian holds the write end of the lifeline, a pipe. End of file means that the guardian
+is gone. A byte requests a signal (I: SIGINT, T: SIGTERM). So a signal that arrives while the run
+starts is not lost, and no PID of another namespace is needed. A second pipe reports the run's exit
+code, because unshare's own exit code does not distinguish a failed run from a sandbox that could
+not be made or was killed.
 
-Slim on purpose (this process stays for hours): standard library only, no import of `chaos`, run as
-a script with `python -S -E`. It knows nothing of what the inner command does except that it is to
-leave the file `--expect` behind when it was judged.
+This process stays for hours, so it is small: standard library only, no import of `chaos`, run as a
+script with `python -S -E`. It must not know what the inner command does. It only knows that a
+judged run leaves the file `--expect`.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ import time
 from types import FrameType
 
 RUN_ID_VARIABLE = "CHAOS_RUN_ID"
-MODE_VARIABLE = "CHAOS_SANDBOX"  # namespaces or plain, for the programs inside
+MODE_VARIABLE = "CHAOS_SANDBOX"  # `namespaces` or `plain`; read by the programs inside
 
 _INVALID = 4
 _CLEANUP_INCOMPLETE = 6
 _INTERRUPTED = 130
-# With these the inner command claims that a verdict exists.
+# Exit codes with which the inner command claims that a verdict exists.
 _JUDGED_CODES = (0, 1, 3, 5)
-# These it may end with before anything could be judged; the reason has been printed.
+# Exit codes with which it may end without a verdict, after it has printed the reason.
 _UNJUDGED_CODES = (2, _INVALID, _CLEANUP_INCOMPLETE, _INTERRUPTED)
 
 _GONE_LIMIT_S = 5.0
@@ -44,7 +44,7 @@ _NAMESPACES = ("--mount", "--pid", "--net", "--ipc", "--fork", "--kill-child", "
 
 
 class Options:
-    """What the command line says; see `command.py`, which writes it."""
+    """The parsed command line, which `command.py` builds. Raises `SystemExit` if it is invalid."""
 
     def __init__(self, argv: list[str]) -> None:
         self.mode = "namespaces"
@@ -53,14 +53,14 @@ class Options:
         self.user_namespace = False
         self.inner: list[str] = []
         self.on_crash: list[str] = []
-        words = iter(argv)
-        for word in words:
+        arguments = iter(argv)
+        for word in arguments:
             if word == "--user":
                 self.user_namespace = True
                 continue
-            value = next(words, "")
-            if word in ("--inner", "--on-crash"):  # followed by the number of words, and these
-                command = [next(words) for _ in range(int(value))]
+            value = next(arguments, "")
+            if word in ("--inner", "--on-crash"):  # the value is the number of words that follow
+                command = [next(arguments) for _ in range(int(value))]
                 setattr(self, word[2:].replace("-", "_"), command)
             elif word in ("--mode", "--run-id", "--expect"):
                 setattr(self, word[2:].replace("-", "_"), value)
@@ -71,12 +71,12 @@ class Options:
 
 
 def marked_pids(run_id: str) -> dict[int, str]:
-    """All processes that carry the run's mark in their environment: pid -> command line.
+    """The processes that have the run's id in their environment: PID -> command line.
 
-    Zombies have no environment and are not listed. Ourselves excluded.
+    Without the calling process, and without zombies, which have no environment.
     """
     mark = f"{RUN_ID_VARIABLE}={run_id}".encode()
-    found = {}
+    marked = {}
     for name in os.listdir("/proc"):  # noqa: PTH208  (pathlib is not worth its memory here)
         if not name.isdigit() or int(name) == os.getpid():
             continue
@@ -85,34 +85,37 @@ def marked_pids(run_id: str) -> dict[int, str]:
                 if mark not in stream.read().split(b"\0"):
                     continue
             with open(f"/proc/{name}/cmdline", "rb") as stream:  # noqa: PTH123
-                words = stream.read().replace(b"\0", b" ").decode(errors="replace").strip()
-        except OSError:  # ended meanwhile, or somebody else's
+                command = stream.read().replace(b"\0", b" ").decode(errors="replace").strip()
+        except OSError:  # it has ended, or belongs to another user
             continue
-        found[int(name)] = words
-    return found
+        marked[int(name)] = command
+    return marked
 
 
 def kill_marked(run_id: str, limit_s: float = _GONE_LIMIT_S) -> tuple[list[str], list[str]]:
-    """SIGKILL all marked processes until none is left; returns (killed, still there)."""
+    """Send SIGKILL to all marked processes until none is left, or until `limit_s` has passed.
+
+    Returns (killed, still there), each as texts "pid N: command line".
+    """
     killed: dict[int, str] = {}
     deadline_s = time.monotonic() + limit_s
-    while (left := marked_pids(run_id)) and time.monotonic() < deadline_s:
-        for pid, words in left.items():
-            killed[pid] = words
+    while (remaining := marked_pids(run_id)) and time.monotonic() < deadline_s:
+        for pid, command in remaining.items():
+            killed[pid] = command
             try:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
                 continue
         time.sleep(0.01)
-    return _texts(killed), _texts(left)
+    return _texts(killed), _texts(remaining)
 
 
 def _texts(processes: dict[int, str]) -> list[str]:
-    return [f"pid {pid}: {words[:120]}" for pid, words in sorted(processes.items())]
+    return [f"pid {pid}: {command[:120]}" for pid, command in sorted(processes.items())]
 
 
 class Guardian:
-    """One sandbox and the command in it."""
+    """Runs one command in one sandbox."""
 
     def __init__(self, options: Options) -> None:
         self._options = options
@@ -125,32 +128,32 @@ class Guardian:
         self._signals = 0
 
     def run(self) -> int:
-        """Run the inner command to its end; returns the exit code for the user."""
+        """Run the inner command to its end. Returns the exit code for the user."""
         for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(signum, self._forward)
         code = self._run_inner()
-        left = self._await_gone()
+        remaining = self._await_gone()
         if self._is_crash(code):
             code = self._crashed(code)
-        if left:
-            _say("could not remove:\n  " + "\n  ".join(left))
+        if remaining:
+            _say("could not remove:\n  " + "\n  ".join(remaining))
             return _CLEANUP_INCOMPLETE
         return _INVALID if code is None else code
 
     def _run_inner(self) -> int | None:
-        """Exit code of the inner command (negative: signal); None if the sandbox did not last."""
+        """Exit code of the inner command (negative: signal); None if the sandbox ended first."""
         options = self._options
         environment = dict(os.environ)
         environment[RUN_ID_VARIABLE] = options.run_id
         environment[MODE_VARIABLE] = options.mode
         command = [*self._wrapper(), *self._init(), *options.inner]
-        # Own process group: Ctrl-C in a terminal then reaches the guardian only.
+        # A process group of its own, so that Ctrl-C in a terminal reaches only the guardian.
         self._child = os.posix_spawnp(command[0], command, environment, setpgroup=0)
         os.close(self._lifeline_read)
         os.close(self._report_write)
         os.waitpid(self._child, 0)
         self._child = 0
-        os.set_blocking(self._report, False)  # a process that is being killed may hold it open
+        os.set_blocking(self._report, False)  # a process that is being killed may hold the pipe
         try:
             report = os.read(self._report, 16)
         except BlockingIOError:
@@ -161,7 +164,7 @@ class Guardian:
         if self._options.mode == "plain":
             return []
         user = ["--user", "--map-root-user"] if self._options.user_namespace else []
-        # Both are of util-linux. setpriv asks the kernel for the signal, then becomes unshare.
+        # Both belong to util-linux. setpriv sets the parent-death signal, then execs unshare.
         return ["setpriv", "--pdeathsig", "KILL", "--", "unshare", *user, *_NAMESPACES]
 
     def _init(self) -> list[str]:
@@ -172,24 +175,27 @@ class Guardian:
     def _forward(self, signum: int, frame: FrameType | None) -> None:
         self._signals += 1
         if self._signals >= _SIGNALS_BEFORE_KILL and self._child:
-            os.kill(self._child, signal.SIGKILL)  # an impatient user wins; the kernel cleans up
+            os.kill(self._child, signal.SIGKILL)  # the user insists; the kernel cleans up
             return
         try:
             os.write(self._lifeline, b"I" if signum == signal.SIGINT else b"T")
-        except OSError:  # nobody reads any more: it is ending already
+        except OSError:  # the reader is closed: the run is ending already
             return
 
     def _await_gone(self) -> list[str]:
-        """Proof that nothing of the run is left; kills what the end of its init did not."""
+        """Wait until no process of the run is left, and kill those that its init left.
+
+        Returns the processes that are still there.
+        """
         deadline_s = time.monotonic() + (_GONE_LIMIT_S if self._options.mode != "plain" else 0.0)
         while time.monotonic() < deadline_s:
             if not marked_pids(self._options.run_id):
                 return []
             time.sleep(0.01)
-        killed, left = kill_marked(self._options.run_id)
+        killed, remaining = kill_marked(self._options.run_id)
         if killed:
             _say("ended what the run had left behind:\n  " + "\n  ".join(killed))
-        return left
+        return remaining
 
     def _is_crash(self, code: int | None) -> bool:
         if code in _JUDGED_CODES:
@@ -198,8 +204,10 @@ class Guardian:
         return code not in _UNJUDGED_CODES
 
     def _crashed(self, code: int | None) -> int:
-        """The run died without a verdict: have what it left judged. Invalid, unless the judge
-        finds a failure of the product proven already, or the user had asked for the end.
+        """Handle a run that ended without a verdict: have its record judged.
+
+        Returns the exit code: 1 if the record proves a product failure, 130 if the user had
+        interrupted the run, else 4.
         """
         how = "its sandbox ended" if code is None else f"exit code {code}"
         if code is not None and code < 0:
@@ -233,7 +241,7 @@ def _say(text: str) -> None:
 
 
 def main(argv: list[str]) -> int:
-    """Run the guardian with the words of its command line."""
+    """Run the guardian. Returns the exit code."""
     return Guardian(Options(argv)).run()
 
 

@@ -1,4 +1,4 @@
-"""Can a private sandbox be had here? Tried for real, before anything is started."""
+"""Find out if this machine allows a private sandbox, by making one. Starts no run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from chaos.base.errors import EnvironmentProblem
 
 _LIMIT_S = 5.0
 _NAMESPACES = ("--mount", "--pid", "--net", "--ipc", "--fork", "--kill-child", "--mount-proc")
-# What enter.py will need: a mount. Some systems grant a user namespace without any rights in it.
+# enter.py needs to mount. Some systems grant a user namespace without that right.
 _TRIAL = ("mount", "-t", "tmpfs", "-o", "size=64k", "chaos-probe", "/tmp")
 
 _SYSCTLS = {
@@ -30,21 +30,21 @@ _SYSCTLS = {
 
 @dataclass(frozen=True)
 class Namespaces:
-    """Namespaces can be had; `user`: by a user namespace (an ordinary user, or a limited root)."""
+    """Namespaces are available. `user`: only with a user namespace (no root, or a limited root)."""
 
     user: bool
 
 
 @dataclass(frozen=True)
 class Refused:
-    """Namespaces cannot be had, why, and what could be done."""
+    """Namespaces are not available; the reason, and what the user can do."""
 
     reason: str
     next_step: str
 
 
 def probe() -> Namespaces | Refused:
-    """Make a sandbox with a mount in it and throw it away: some 10 ms."""
+    """Make a sandbox with a mount in it, and remove it. Takes about 10 ms."""
     for tool in ("unshare", "setpriv"):
         if shutil.which(tool) is None:
             return Refused(
@@ -60,18 +60,18 @@ def probe() -> Namespaces | Refused:
 
 
 def require() -> Namespaces:
-    """Like `probe`, but raises `EnvironmentProblem` (exit 4) when there are none."""
-    found = probe()
-    if isinstance(found, Refused):
-        raise EnvironmentProblem(found.reason, next_step=found.next_step)
-    return found
+    """Like `probe`, but raises `EnvironmentProblem` (exit 4) if namespaces are not available."""
+    result = probe()
+    if isinstance(result, Refused):
+        raise EnvironmentProblem(result.reason, next_step=result.next_step)
+    return result
 
 
 def _attempt(*, user: bool) -> str:
-    """Why it did not work, or an empty text."""
+    """Make the sandbox. Returns why it failed, or "" if it worked."""
     flags = ["--user", "--map-root-user"] if user else []
     try:
-        done = subprocess.run(
+        completed = subprocess.run(
             ["unshare", *flags, *_NAMESPACES, *_TRIAL],
             capture_output=True,
             text=True,
@@ -80,10 +80,10 @@ def _attempt(*, user: bool) -> str:
         )
     except subprocess.TimeoutExpired:
         return f"unshare did not end within {_LIMIT_S:g} s"
-    if done.returncode == 0:
+    if completed.returncode == 0:
         return ""
-    lines = done.stderr.strip().splitlines()
-    return lines[-1] if lines else f"unshare ended with exit code {done.returncode}"
+    lines = completed.stderr.strip().splitlines()
+    return lines[-1] if lines else f"unshare ended with exit code {completed.returncode}"
 
 
 def _next_step() -> str:

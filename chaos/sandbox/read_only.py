@@ -1,9 +1,9 @@
-"""A read-only cover over a folder: a bind mount of it, made read-only, moved over it in one step.
+"""Cover a folder read-only: a read-only bind mount of it, moved over it in one step.
 
-The file system below cannot be remounted while any program has a file of it open for writing (a
-lock that is held is enough): the kernel answers EBUSY. The cover is in force for every name that
-leads through the folder. What it does not reach: descriptors that are open already, and relative
-names of programs whose working folder was entered before. Only for a mount namespace of our own.
+A remount of the file system itself fails with EBUSY while any program has a file open for writing,
+a held lock file included. The cover applies to every path look-up through the folder. It does not
+apply to descriptors that are open already, or to relative paths of programs that entered the folder
+before. Only for a private mount namespace. Must not know which fault needs it.
 """
 
 from __future__ import annotations
@@ -24,25 +24,25 @@ _MOUNTS = Path("/proc/self/mountinfo")
 
 @dataclass(frozen=True)
 class Mounted:
-    """One mount: its number in this namespace, and whether it was mounted read-only."""
+    """One mount: its id in this mount namespace, and whether it is read-only."""
 
     number: int
     read_only: bool
 
 
 def mounts_on(folder: Path) -> list[Mounted]:
-    """What is mounted on `folder`, the topmost last."""
-    wanted = os.fsencode(folder.resolve())
-    found = []
+    """The mounts on `folder`, the topmost last."""
+    mount_point = os.fsencode(folder.resolve())
+    mounts = []
     for line in _MOUNTS.read_bytes().splitlines():
-        words = line.split()
-        if _unescaped(words[4]) == wanted:
-            found.append(Mounted(int(words[0]), b"ro" in words[5].split(b",")))
-    return found
+        fields = line.split()
+        if _unescaped(fields[4]) == mount_point:
+            mounts.append(Mounted(int(fields[0]), b"ro" in fields[5].split(b",")))
+    return mounts
 
 
 def cover(folder: Path) -> None:
-    """Put the cover over `folder`, itself a mount. Raises `EnvironmentProblem`."""
+    """Cover `folder`, which must be a mount point. Raises `EnvironmentProblem`."""
     if not inside():
         raise EnvironmentProblem(
             "not in a mount namespace of our own", next_step="run it in the sandbox"
@@ -53,7 +53,7 @@ def cover(folder: Path) -> None:
         mount(str(folder), aside, "", _MS_BIND)
         mounted = True
         flags = _MS_BIND | _MS_REMOUNT | _MS_RDONLY | _MS_NOSUID | _MS_NODEV
-        mount("", aside, "", flags)  # nobody has found this way in yet, so nothing is open
+        mount("", aside, "", flags)  # works, because no program has a file open through `aside`
         mount(str(aside), folder, "", _MS_MOVE)
         mounted = False
     finally:
@@ -63,9 +63,9 @@ def cover(folder: Path) -> None:
 
 
 def uncover(folder: Path, keep: int) -> None:
-    """Take off what lies above the mount number `keep`; idempotent. Raises `OSError`.
+    """Remove all mounts above the mount with the id `keep`. Idempotent. Raises `OSError`.
 
-    A cover is made writable before: a program that entered its folder meanwhile stays in it.
+    Makes each cover writable first, because a program that entered the folder stays in the cover.
     """
     for _ in range(_LAYERS_MAX):
         layers = mounts_on(folder)
@@ -76,7 +76,7 @@ def uncover(folder: Path, keep: int) -> None:
 
 
 def _unescaped(name: bytes) -> bytes:
-    """mountinfo writes blanks and the like as octal escapes."""
+    """Decode the octal escapes that mountinfo uses for white space and backslashes."""
     for octal, plain in ((b"\\040", b" "), (b"\\011", b"\t"), (b"\\012", b"\n")):
         name = name.replace(octal, plain)
     return name.replace(b"\\134", b"\\")

@@ -1,4 +1,7 @@
-"""Soaks: the workloads of the plan. What is fed to the Watcher, and when it counts as done."""
+"""The workloads of the plan's soaks: what they submit to the Watcher, and when they are done.
+
+Must not know faults, except when one is active.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ WORKLOADS: dict[str, type[Workload]] = {
 
 
 def workload_kind(name: str, *, place: str = "") -> type[Workload]:
-    """The workload called `name`; `UsageError` with the nearest valid name."""
+    """The workload called `name`. Raises `UsageError` with the nearest valid name."""
     if name not in WORKLOADS:
         raise unknown_name("workload", name, WORKLOADS, place=place)
     return WORKLOADS[name]

@@ -1,8 +1,8 @@
-"""Soak C's workload: draws arrive by the injector, the Watcher does everything else by itself.
+"""Soak C's workload: the injector adds draws, and the Watcher does everything else by itself.
 
-Source: the plan, section 6. Beyond the plan, two probe requests accompany every fault: one while
-it holds, so that the path under test is really taken, and one after it, so that recovery can be
-timed even when draws are rare.
+Source: the plan, section 6. In addition, each fault gets two probe requests: one while it is
+active, so that the code path under test is used, and one after it, so that the recovery can be
+timed even if draws are rare.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _INJECTOR_STOP_LIMIT_S = 10.0
 
 
 class AutonomousLoop:
-    """See the module."""
+    """Runs the injector until the end. Settings: `draw_interval_s`."""
 
     name: ClassVar[str] = "autonomous_loop"
     daemon: ClassVar[bool] = True
@@ -37,15 +37,15 @@ class AutonomousLoop:
 
     @classmethod
     def check(cls, target: Target, settings: dict[str, Any]) -> None:
-        """It needs the probe's template and the interval of the draws."""
+        """Require a template for selfplay requests (the probes), and the interval of the draws."""
         template_of(target.queue, "selfplay")
         number(settings, "draw_interval_s")
 
     def stage(self, workspace: Path) -> None:
-        """Nothing waits for the Watcher's start."""
+        """Do nothing: no request is staged."""
 
     def start(self, stack: Stack) -> None:
-        """Snapshot what is there before (the plan's step 2), then let draws arrive."""
+        """Record the starting state (the plan's step 2), then start the injector."""
         self._submitter = RequestSubmitter(stack.workspace, self._target.queue, self._history)
         self._history.event("baseline_files", **snapshot(stack.workspace, self._target))
         self._stack = stack
@@ -53,19 +53,19 @@ class AutonomousLoop:
         self._history.event("injector_started", interval_s=self._interval_s)
 
     def tick(self) -> None:
-        """The injector works by itself."""
+        """Do nothing: the injector works by itself."""
 
     def done(self) -> bool:
-        """Draws never end."""
+        """False: draws never end."""
         return False
 
     def on_fault(self, fault_id: str, *, active: bool) -> None:
-        """Ask for one piece of work during the fault and one after it."""
+        """Submit one probe during the fault and one after it."""
         if self._submitter is not None:
             self._submitter.probe(f"{'during' if active else 'after'} {fault_id}")
 
     def finish(self, deadline: Deadline) -> None:
-        """Stop the draws, then wait until the queue is empty and every draw is diagnosed."""
+        """Stop the injector, then wait until the queue is empty and every draw is diagnosed."""
         stack = self._stack
         if stack is None:
             return
@@ -73,7 +73,7 @@ class AutonomousLoop:
         drain(lambda: self._waiting(stack.workspace), self._history, deadline)
 
     def abort(self) -> None:
-        """Stop the draws; what is under way stays as it is."""
+        """Stop the injector. Requests and draws that wait are not waited for."""
         if self._stack is None:
             return
         stopped = self._stack.service("injector").stop(_INJECTOR_STOP_LIMIT_S)
@@ -83,7 +83,7 @@ class AutonomousLoop:
         )
 
     def _waiting(self, root: Path) -> list[str]:
-        """Requests pending or claimed, and draws without diagnostics."""
+        """The pending and claimed requests, and an entry for each draw without diagnostics."""
         draws = self._target.draws
         injected = sum(
             draw.get(draws.source) != draws.bootstrap_source

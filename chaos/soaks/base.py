@@ -1,4 +1,4 @@
-"""What a workload is. Knows nothing of faults but that they come and go."""
+"""The interface of a workload. Must not know faults, except when one is active."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from chaos.stack.base import Stack
 
 
 class Workload(Protocol):
-    """Feeds one stack for one run. All but `on_fault` is called by the run's own thread.
+    """Submits work to one stack during one run. The run's thread calls all but `on_fault`.
 
-    `daemon`: the Watcher is started as its users start it, and runs until it is halted. Without,
-    the workload starts it itself (service `watcher`, by the target's `batch` command).
+    `daemon` True: the Watcher runs as a daemon until it is halted. False: the workload itself
+    starts the Watcher (service `watcher`, with the target's `batch` command).
     """
 
     name: ClassVar[str]
@@ -27,28 +27,29 @@ class Workload(Protocol):
 
     @classmethod
     def check(cls, target: Target, settings: dict[str, Any]) -> None:
-        """`UsageError` when `target` or `settings` lack what this workload needs."""
+        """Raise `UsageError` if `target` or `settings` lack something that this workload needs."""
 
     def stage(self, workspace: Path) -> None:
-        """Put into the workspace what must be there before the Watcher starts."""
+        """Write into the workspace what must exist before the Watcher starts."""
 
     def start(self, stack: Stack) -> None:
-        """Begin; called once the stack is ready."""
+        """Begin. Called once, when the stack is ready."""
 
     def tick(self) -> None:
-        """Look and react; quick, and called a few times each second from `start` to `finish`."""
+        """Do what is due. Called a few times a second from `start` to `finish`; must be quick."""
 
     def done(self) -> bool:
-        """Whether everything is answered and nothing more will be asked."""
+        """True if all requests are answered and none will follow."""
 
     def on_fault(self, fault_id: str, *, active: bool) -> None:
-        """A fault is in force, proven (`active`), or has recovered. Called by the storm.
+        """Called by the storm when a fault is proven (`active`), and when it has recovered.
 
-        Where no request can be submitted while it holds, also just before it strikes (`active`).
+        If no request can be submitted while the fault holds, it is called just before the
+        injection instead (`active`).
         """
 
     def finish(self, deadline: Deadline) -> None:
-        """Stop feeding and wait until everything that was asked is answered."""
+        """Stop submitting, and wait until all requests are answered, or until the deadline."""
 
     def abort(self) -> None:
-        """Stop feeding at once; nothing is waited for. May come before `start`."""
+        """Stop submitting at once, and wait for nothing. May be called before `start`."""

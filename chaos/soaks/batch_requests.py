@@ -1,7 +1,7 @@
-"""Soak B's alternative without a daemon: one batch command after the other until all is done.
+"""Soak B's workload without a daemon: batch commands run in sequence until all requests are done.
 
-Source: the plan, section 5, "No-Daemon Batch Mode". Each invocation is timed and recorded with its
-exit code, may take so long and no longer, and there are only so many of them.
+Source: the plan, section 5, "No-Daemon Batch Mode". Each invocation has a timeout, and is recorded
+with its duration and exit code. The number of invocations is limited.
 """
 
 from __future__ import annotations
@@ -21,7 +21,10 @@ _WORKING = "the batch command"
 
 
 class BatchRequests(SequentialRequests):
-    """See the module. The service `watcher` is one invocation of the target's batch command."""
+    """Submits soak B's ten requests, and runs the target's batch command as service `watcher`.
+
+    Settings: `batch_invocations_max`.
+    """
 
     name: ClassVar[str] = "batch_requests"
     daemon: ClassVar[bool] = False
@@ -32,29 +35,29 @@ class BatchRequests(SequentialRequests):
         self._invocations_max = int(number(settings, "batch_invocations_max", at_least=1))
         self._service: Service | None = None
         self._invocations = 0
-        self._since_s: float | None = None  # start of the invocation under way
+        self._since_s: float | None = None  # start of the current invocation, in run seconds
         self._pending_before = 0
 
     @classmethod
     def check(cls, target: Target, settings: dict[str, Any]) -> None:
-        """Beside the templates it needs the target's batch command, and a bound."""
+        """Require the templates, the target's batch command, and `batch_invocations_max`."""
         super().check(target, settings)
         _spec_of(target)
         number(settings, "batch_invocations_max", at_least=1)
 
     def start(self, stack: Stack) -> None:
-        """Begin with the first invocation."""
+        """Start the first invocation."""
         self._service = stack.service("watcher")
         self.tick()
 
     def tick(self) -> None:
-        """See to the invocation under way, or begin the next one while something is waiting."""
+        """Check the current invocation, or start the next one if requests wait."""
         super().tick()
         service = self._service
         if service is None:
             return
         if self._since_s is not None:
-            self._look_at(service, self._since_s)
+            self._check_invocation(service, self._since_s)
         elif self._requests() and self._invocations < self._invocations_max:
             self._invocations += 1
             self._pending_before = len(self._requests())
@@ -62,34 +65,35 @@ class BatchRequests(SequentialRequests):
             service.start()
 
     def finish(self, deadline: Deadline) -> None:
-        """Go on until everything is answered and the last invocation has ended."""
+        """Continue until all requests are answered and the last invocation has ended."""
 
-        def look() -> list[str]:
+        def list_waiting() -> list[str]:
             self.tick()
             return self._waiting()
 
-        drain(look, self._history, deadline)
+        drain(list_waiting, self._history, deadline)
 
     def abort(self) -> None:
-        """No further invocation."""
+        """Start no further invocation."""
         self._service = None
 
     def _waiting(self) -> list[str]:
         working = [] if self._since_s is None else [_WORKING]
         return self._requests() + working
 
-    def _look_at(self, service: Service, since_s: float) -> None:
+    def _check_invocation(self, service: Service, since_s: float) -> None:
+        """Record the invocation if it has ended, or stop and record it if it is too late."""
         took_s = self._history.now_s() - since_s
         late = service.alive() and took_s > self._spec.limit_s
         if service.alive() and not late:
             return
         code = service.stop(self._target.watcher.stop_limit_s).exit_code
         self._since_s = None
-        wrong = late or code != 0
+        failed = late or code != 0
         self._history.op(
             "batch",
             f"batch_{self._invocations:03d}",
-            "fail" if wrong else "ok",
+            "fail" if failed else "ok",
             exit_code=code,
             took_s=round(took_s, 3),
             started_s=since_s,
@@ -97,7 +101,7 @@ class BatchRequests(SequentialRequests):
             waiting_after=len(self._requests()),
             in_time=not late,
         )
-        if wrong:  # a batch command that fails is a Watcher that ended by itself
+        if failed:  # a failed batch command counts as a Watcher that ended by itself
             self._history.event(
                 "watcher_exit",
                 severity="error",

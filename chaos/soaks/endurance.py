@@ -1,8 +1,8 @@
-"""Soak A's workload: the daemon idles, and a probe request now and then shows that it still works.
+"""Soak A's workload: the daemon is mostly idle, and occasional probe requests show that it works.
 
-Source: the plan, section 4, "Manual request injection" (its fields, one at each hour). Accelerated,
-the next probe follows as soon as the backlog has room, so that growth can be judged per unit of
-work. A fault that meets an empty queue gets a probe of its own.
+Source: the plan, section 4, "Manual request injection" (the fields; one request each hour). In the
+accelerated profile the next probe follows as soon as the backlog has room, so that growth can be
+judged per request. A fault that starts while the queue is empty gets a probe.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ _REST_S = 3.0
 
 
 class _Pace:
-    """Settings: `probe_every_s` (0: whenever there is room), `probe_count` (0: no end),
-    `backlog_max`: no probe while so many requests are waiting.
+    """The settings: `probe_every_s` (0: whenever there is room), `probe_count` (0: unlimited), and
+    `backlog_max` (no probe while so many requests wait).
     """
 
     def __init__(self, settings: dict[str, Any]) -> None:
@@ -38,7 +38,7 @@ class _Pace:
 
 
 class Endurance:
-    """See the module."""
+    """Submits a probe every `probe_every_s`, or whenever the backlog has room."""
 
     name: ClassVar[str] = "endurance"
     daemon: ClassVar[bool] = True
@@ -58,22 +58,22 @@ class Endurance:
 
     @classmethod
     def check(cls, target: Target, settings: dict[str, Any]) -> None:
-        """It needs the probe's template and its three settings."""
+        """Require a template for selfplay requests (the probes), and the three settings."""
         template_of(target.queue, "selfplay")
         _Pace(settings)
 
     def stage(self, workspace: Path) -> None:
-        """Note what is there before."""
+        """Record the starting state."""
         self._workspace = workspace
         self._submitter = RequestSubmitter(workspace, self._target.queue, self._history)
         self._history.event("baseline_files", **snapshot(workspace, self._target))
 
     def start(self, stack: Stack) -> None:
-        """The hours count from here."""
+        """Start the schedule of the probes."""
         self._start_s = self._history.now_s()
 
     def tick(self) -> None:
-        """Submit the probe that is due, if there is room for it."""
+        """Submit the next probe if it is due and the backlog has room."""
         pace = self._pace
         if self._submitter is None or (pace.count and self._probes >= pace.count):
             return
@@ -86,26 +86,26 @@ class Endurance:
             self._submitter.submit(self._probe(), "endurance")
 
     def done(self) -> bool:
-        """Endurance is a matter of time, not of work."""
+        """False: the profile's time ends this workload."""
         return False
 
     def on_fault(self, fault_id: str, *, active: bool) -> None:
-        """Ask for a piece of work when there is none that the fault could meet; rest after it."""
+        """Submit a probe if no request waits. After a fault, pause until the stack was idle."""
         self._rest_wanted = not active
         if self._submitter is not None and not self._waiting():
             self._submitter.probe(f"{'during' if active else 'after'} {fault_id}")
 
     def finish(self, deadline: Deadline) -> None:
-        """No further probe; wait until everything is answered."""
+        """Submit no further probe, and wait until all requests are answered."""
         self.abort()
         drain(self._waiting, self._history, deadline)
 
     def abort(self) -> None:
-        """No further probe."""
+        """Submit no further probe."""
         self._submitter = None
 
     def _still_resting(self, now_s: float, waiting: int) -> bool:
-        """After each fault the stack is idle once: what it still holds then, it does not need."""
+        """True until the stack was idle for `_REST_S`. What it still holds then is leaked."""
         if waiting:
             self._idle_since_s = None
             return True
@@ -121,9 +121,9 @@ class Endurance:
         second = int(now.timestamp())
         self._same_second = self._same_second + 1 if second == self._last_second else 0
         self._last_second = second
-        again = f"_{self._same_second:02d}" if self._same_second else ""
+        suffix = f"_{self._same_second:02d}" if self._same_second else ""
         return Wanted(
-            name=f"soak_probe_{second}{again}.json",
+            name=f"soak_probe_{second}{suffix}.json",
             kind="selfplay",
             source=SOURCE,
             reason=_REASON,

@@ -1,4 +1,7 @@
-"""Requests: what the harness itself puts into the Watcher's queue, whole or not at all."""
+"""Submit requests of the harness to the Watcher's queue, atomically.
+
+Must not know which workload or fault needs them.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ PROBE_SOURCE = "soak_probe"
 
 
 class RequestSubmitter:
-    """Writes requests by the target's templates; records each as an operation."""
+    """Writes requests from the target's templates and records each as an operation. Thread-safe."""
 
     def __init__(self, workspace: Path, queue: Queue, history: HistoryWriter) -> None:
         self._folder = workspace / queue.submit_dir
@@ -28,7 +31,7 @@ class RequestSubmitter:
         self._probes = 0
 
     def probe(self, purpose: str) -> str:
-        """Submit the smallest request there is; returns its file name."""
+        """Submit the smallest possible request. Returns its file name."""
         with self._lock:
             self._probes += 1
             number = self._probes
@@ -47,17 +50,18 @@ class RequestSubmitter:
         return name
 
     def submit_all(self, requests: Sequence[Wanted], purpose: str) -> None:
-        """Submit them in order."""
+        """Submit `requests` in order. `purpose` is recorded with each."""
         for wanted in requests:
             self.submit(wanted, purpose)
 
     def submit(self, wanted: Wanted, purpose: str) -> None:
         """Submit one request.
 
-        A failed rename leaves the outcome unknown (`info`): the Watcher may have seen the file.
+        Never raises OSError. The outcome is `ok`, `fail`, or after a failed rename `info`
+        (unknown: the Watcher may have seen the file).
         """
         body = body_of(template_of(self._queue, wanted.kind), wanted)
-        with self._lock:  # the order of the files is the order of the records
+        with self._lock:  # so that the records have the order of the files
             self._put(wanted, body, purpose)
 
     def _put(self, wanted: Wanted, body: dict[str, Any], purpose: str) -> None:
@@ -72,8 +76,9 @@ class RequestSubmitter:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             part.write_text(json.dumps(body, indent=2), encoding="utf-8")
-        except OSError as error:  # no room, or read-only: nobody has seen it
-            self._discard(part)
+        except OSError as error:  # disk full or read-only: the Watcher has not seen the file
+            with contextlib.suppress(OSError):
+                part.unlink(missing_ok=True)
             self._history.op("submit", name, "fail", error=str(error), **detail)
             return
         try:
@@ -82,8 +87,3 @@ class RequestSubmitter:
             self._history.op("submit", name, "info", error=str(error), **detail)
             return
         self._history.op("submit", name, "ok", **detail)
-
-    @staticmethod
-    def _discard(part: Path) -> None:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)

@@ -1,8 +1,8 @@
-"""Soak B's workload: ten requests lie in the queue when the Watcher starts, and are worked off.
+"""Soak B's workload: ten requests are in the queue when the Watcher starts, which processes them.
 
-Source: the plan, section 5: file names, types, sequence numbers, timestamps and parameters are
-those of its generator. Beyond the plan, a fault that meets an empty queue gets a probe request, so
-that the path under test is taken and its recovery can be timed.
+Source: the plan, section 5. File names, types, sequence numbers, timestamps and parameters are
+those of its generator. In addition, a fault that starts while the queue is empty gets a probe
+request, so that the code path under test is used and the recovery can be timed.
 """
 
 from __future__ import annotations
@@ -16,28 +16,28 @@ from chaos.plan.request_template import Wanted, template_of
 from chaos.record.history import HistoryWriter
 from chaos.record.target import Target
 from chaos.soaks.requests import RequestSubmitter
-from chaos.soaks.waiting import LOOKS_EMPTY, drain, snapshot, unanswered
+from chaos.soaks.waiting import EMPTY_POLLS_MIN, drain, snapshot, unanswered
 from chaos.stack.base import Stack
 
 SOURCE = "soak_test_B"
 _FIRST = datetime(2026, 2, 3, 10, 0, 0)
-# Episodes of a selfplay request; a learning loop has none, but a scope.
+# Number of episodes of each selfplay request; None: a learning loop, which has a scope instead.
 _EPISODES = (2, 3, 2, 1, 2, None, None, None, 2, 3)
 _SCOPE = "steps_3_5_6"
 
 
 def ten_requests() -> list[Wanted]:
-    """The plan's ten: five selfplay, three learning loops, two selfplay again."""
+    """The plan's ten requests: five selfplay, three learning loops, two selfplay."""
     requests = []
     for number, episodes in enumerate(_EPISODES, start=1):
         at = _FIRST + timedelta(minutes=number - 1)
-        what = "learn 3-5-6" if episodes is None else f"selfplay {episodes}ep"
+        task = "learn 3-5-6" if episodes is None else f"selfplay {episodes}ep"
         requests.append(
             Wanted(
                 name=f"soak_B_{number:02d}_{at:%Y%m%d_%H%M%S}.json",
                 kind="learning_loop" if episodes is None else "selfplay",
                 source=SOURCE,
-                reason=f"Soak B \u2014 request {number:02d} ({what})",
+                reason=f"Soak B \u2014 request {number:02d} ({task})",
                 timestamp=f"{at.isoformat()}Z",
                 sequence=number,
                 episodes=episodes or 0,
@@ -48,7 +48,7 @@ def ten_requests() -> list[Wanted]:
 
 
 class SequentialRequests:
-    """See the module."""
+    """Stages the ten requests, and is done when all are answered. Has no settings."""
 
     name: ClassVar[str] = "sequential_requests"
     daemon: ClassVar[bool] = True
@@ -58,52 +58,54 @@ class SequentialRequests:
         self._history = history
         self._workspace: Path | None = None
         self._submitter: RequestSubmitter | None = None
-        self._looks_empty = 0
+        self._empty_polls = 0
 
     @classmethod
     def check(cls, target: Target, settings: dict[str, Any]) -> None:
-        """It needs a template for each type of request."""
+        """Require a template for each request type."""
         for kind in ("selfplay", "learning_loop"):
             template_of(target.queue, kind)
 
     def stage(self, workspace: Path) -> None:
-        """Note what is there before, then put the ten into the queue (the plan's step 1)."""
+        """Record the starting state, then submit the ten requests (the plan's step 1)."""
         self._workspace = workspace
         self._submitter = RequestSubmitter(workspace, self._target.queue, self._history)
         self._history.event("baseline_files", **snapshot(workspace, self._target))
         self._submitter.submit_all(ten_requests(), "staged")
 
     def start(self, stack: Stack) -> None:
-        """The Watcher has begun by itself."""
+        """Do nothing: the Watcher has started to process the requests."""
 
     def tick(self) -> None:
-        """Count how often in a row nothing was waiting."""
-        self._looks_empty = 0 if self._waiting() else self._looks_empty + 1
+        """Count how often in a row no request was waiting."""
+        self._empty_polls = 0 if self._waiting() else self._empty_polls + 1
 
     def done(self) -> bool:
-        """Whether all requests have been answered."""
-        return self._looks_empty >= LOOKS_EMPTY
+        """True if no request was waiting `EMPTY_POLLS_MIN` times in a row."""
+        return self._empty_polls >= EMPTY_POLLS_MIN
 
     def on_fault(self, fault_id: str, *, active: bool) -> None:
-        """Ask for a piece of work when there is none that the fault could meet, or that could show
-        its end: the last one may be at work already, and ask its LLM no more.
+        """Submit a probe if too few requests are left to use the path that the fault breaks.
+
+        One is enough during a fault. After it two are needed, because the one in progress may make
+        no further LLM call.
         """
         enough = 1 if active else 2
         if self._submitter is not None and len(self._requests()) < enough:
             self._submitter.probe(f"{'during' if active else 'after'} {fault_id}")
 
     def finish(self, deadline: Deadline) -> None:
-        """Wait until everything is answered."""
+        """Wait until all requests are answered."""
         drain(self._waiting, self._history, deadline)
 
     def abort(self) -> None:
-        """There is nothing to stop."""
+        """Do nothing: all requests were submitted at the start."""
 
     def _waiting(self) -> list[str]:
         return self._requests()
 
     def _requests(self) -> list[str]:
-        """Those that are not answered yet, also the one at work."""
+        """The requests that are not answered yet, including the one in progress."""
         if self._workspace is None:
             return []
         return unanswered(self._workspace, self._target.queue)

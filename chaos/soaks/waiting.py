@@ -1,6 +1,6 @@
-"""What lies in the workspace: the state before the work, and what still waits to be done.
+"""Read the workspace: the state before the work, and the requests that still wait.
 
-Reads files only. Shared by the workloads; knows none of them.
+Only reads files. Shared by the workloads; knows none of them.
 """
 
 from __future__ import annotations
@@ -15,14 +15,18 @@ from chaos.base.errors import EnvironmentProblem
 from chaos.record.history import HistoryWriter
 from chaos.record.target import Queue, Target
 
-_LOOK_S = 0.4
-# A request on its way from one folder to the next can escape one look, not two.
-LOOKS_EMPTY = 2
+_POLL_S = 0.4
+# A request that moves from one folder to the next can be missed once, but not twice.
+EMPTY_POLLS_MIN = 2
 _NAMED_MAX = 20
 
 
 def snapshot(workspace: Path, target: Target) -> dict[str, Any]:
-    """Counts and names that later checks compare with (the plan's "record starting state")."""
+    """The starting state, with which later checks compare (the plan's "record starting state").
+
+    `draws`, `decisions` and `archived` are counts, `policy_candidates` file names. Raises
+    `EnvironmentProblem` if the draw history cannot be read.
+    """
     candidates = sorted(path.name for path in workspace.glob(target.paths.policy_candidates))
     decisions = workspace / target.decisions.path
     return {
@@ -34,13 +38,13 @@ def snapshot(workspace: Path, target: Target) -> dict[str, Any]:
 
 
 def unanswered(workspace: Path, queue: Queue) -> list[str]:
-    """Requests that are pending or claimed."""
+    """The file names of the requests that are pending or claimed."""
     waiting = [path.name for path in workspace.glob(queue.pending)]
     return waiting + [path.name for path in workspace.glob(queue.claimed)]
 
 
 def read_draws(workspace: Path, target: Target) -> list[dict[str, Any]]:
-    """All draws of the history; `EnvironmentProblem` when it cannot be read."""
+    """All draws of the history. Raises `EnvironmentProblem` if it cannot be read."""
     path = workspace / target.draws.path
     try:
         draws = json.loads(path.read_text(encoding="utf-8"))[target.draws.list]
@@ -53,13 +57,18 @@ def read_draws(workspace: Path, target: Target) -> list[dict[str, Any]]:
     return list(draws)
 
 
-def drain(look: Callable[[], list[str]], history: HistoryWriter, deadline: Deadline) -> None:
-    """Look until nothing waits any more, or the deadline; records `drained`."""
+def drain(
+    list_waiting: Callable[[], list[str]], history: HistoryWriter, deadline: Deadline
+) -> None:
+    """Poll `list_waiting` until no request waits, or until the deadline.
+
+    Records the event `drained`.
+    """
     start_s = history.now_s()
-    waiting, looks_empty = look(), 0
-    while looks_empty < LOOKS_EMPTY and deadline.wait(_LOOK_S):
-        waiting = look()
-        looks_empty = 0 if waiting else looks_empty + 1
+    waiting, empty_polls = list_waiting(), 0
+    while empty_polls < EMPTY_POLLS_MIN and deadline.wait(_POLL_S):
+        waiting = list_waiting()
+        empty_polls = 0 if waiting else empty_polls + 1
     history.event(
         "drained",
         pending=len(waiting),

@@ -1,4 +1,4 @@
-"""Observing a run: signals of every source, versions of artefacts, guardrails of the host.
+"""Observe a run: sample the signals, record artefact versions, enforce the host's guardrails.
 
-Knows the target profile and plain endpoints; must not know soaks, faults or what drives a run.
+Knows the target profile and plain endpoints. Must not know soaks, faults or the runner.
 """

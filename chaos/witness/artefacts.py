@@ -1,7 +1,7 @@
-"""Watches files that the Watcher replaces: each new version seen becomes a history event.
+"""Record each version of the files that the Watcher replaces, as events `artefact`.
 
-`artefact` {path, sha256, content} for a version that parses, `invalid: true` with the reason
-and content null for one that does not, also when the file has vanished.
+A version that parses has {path, sha256, content}. A version that does not parse, or a file that
+has vanished, has `invalid: true`, a reason, and null for sha256 and content. Judges nothing.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ _FILE_BYTES_MAX = 16 * 1024 * 1024
 
 
 class _Invalid(Exception):
-    pass
+    """The file's content is not JSON."""
 
 
 class ArtefactWatcher(SourceBase):
-    """A source without keys: put it last among the sources, it writes to `history`.
+    """A source that adds no values: it writes events to `history`. Put it last.
 
-    A file caught in the middle of a write is read a second time at once: readers of it would
-    do the same. Content above 64 kB is left out (`content` null, `omitted_bytes`).
+    A version that does not parse is read once more at once, in case it was read in the middle of a
+    write. Content above 64 kB is left out: the event then has `content` null and `omitted_bytes`.
     """
 
     def __init__(self, history: HistoryWriter, workspace: Path, paths: Sequence[str]) -> None:
@@ -39,15 +39,15 @@ class ArtefactWatcher(SourceBase):
         self._history = history
         self._files = {path: workspace / path for path in paths}
         self._keys: dict[str, tuple[int, ...] | None] = {}
-        self._last: dict[str, str] = {}  # path -> digest, or the reason of its invalidity
+        self._last: dict[str, str] = {}  # path -> digest of the last version, or why it is invalid
 
     @classmethod
     def of_target(cls, target: Target, workspace: Path, history: HistoryWriter) -> ArtefactWatcher:
-        """Watches the prediction pool and the telemetry of `target`."""
+        """Watch the prediction pool and the telemetry of `target`."""
         return cls(history, workspace, [target.predictions.path, target.telemetry.path])
 
     def read(self, values: Values) -> None:
-        """Writes an event for each file with a new version; adds no values."""
+        """Write an event for each file that has a new version. Adds no values."""
         self._absent.clear()
         for path, full in self._files.items():
             read_at_ns = time.time_ns()
@@ -56,17 +56,17 @@ class ArtefactWatcher(SourceBase):
             except FileNotFoundError:
                 self._absent[f"artefacts.{path}"] = "no such file"
                 if path in self._last and not full.exists():
-                    self._report(path, why="missing")
+                    self._record_invalid(path, why="missing")
                 continue
-            except OSError as error:  # a fault of the disk, say: the other files are still read
+            except OSError as error:  # a disk fault, for example: the other files are still read
                 self._absent[f"artefacts.{path}"] = reason(error)
                 continue
             if key is not None and self._keys.get(path) == key:
                 continue
             self._keys[path] = key
-            self._version(path, full)
+            self._record_version(path, full)
 
-    def _version(self, path: str, full: Path) -> None:
+    def _record_version(self, path: str, full: Path) -> None:
         try:
             try:
                 raw, content = self._load(full)
@@ -74,7 +74,8 @@ class ArtefactWatcher(SourceBase):
                 raw, content = self._load(full)
         except (_Invalid, OSError) as error:
             self._keys[path] = None  # look again at the next sample
-            self._report(path, why=str(error) if isinstance(error, _Invalid) else "unreadable")
+            reason = str(error) if isinstance(error, _Invalid) else "unreadable"
+            self._record_invalid(path, reason)
             return
         digest = hashlib.sha256(raw).hexdigest()
         if self._last.get(path) == digest:
@@ -98,8 +99,8 @@ class ArtefactWatcher(SourceBase):
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise _Invalid(f"not JSON ({len(raw)} bytes): {error}") from error
 
-    def _report(self, path: str, why: str) -> None:
-        """An invalid version, once as long as it stays invalid in the same way."""
+    def _record_invalid(self, path: str, why: str) -> None:
+        """Record an invalid version, unless the last event of `path` had the same reason."""
         if self._last.get(path) == why:
             return
         self._last[path] = why

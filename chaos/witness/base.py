@@ -1,7 +1,8 @@
-"""What a source of signals is, and the cheap readers that sources are made of.
+"""The interface of a source of signals, and the cheap file readers that sources share.
 
-A source is opened once and read many times; one read costs a few system calls. What is not
-there leaves its key out and says why: an absence is never a zero. Knows no particular source.
+A source is opened once and read many times. One read costs a few system calls. A signal that
+cannot be measured is left out, with a reason: an absence is never a zero. Knows no particular
+source.
 """
 
 from __future__ import annotations
@@ -17,44 +18,47 @@ from typing import Any, Protocol
 
 Values = dict[str, float | int | str | bool | None]
 
-# A time stamp moves with the kernel's tick (up to 10 ms). Something as fresh as this may
-# change again without a new time stamp, so what was read of it is not kept.
+# File time stamps move with the kernel's tick (up to 10 ms). A file modified less than this ago may
+# change again without a new time stamp, so nothing that was read of it is cached.
 _FRESH_NS = 50_000_000
 
 
 class Source(Protocol):
     """One source of signals.
 
-    `read` puts what it can measure into `values`, without blocking; an `OSError` that leaves
-    it counts as the absence of the whole source. `absences` maps the part that is missing
-    (the source's name, or `name.part`) to the reason, as of the last read. `period_s`: how often
-    it needs to be read; samples in between repeat its last values. 0: at every sample.
-    `unchanged` is asked instead at a sample at which nothing is due; `read` follows when it says
-    no. `looks_at`: signals of sources with a period that `values` holds beforehand, if they are
-    there.
+    `period_s`: seconds between two reads; samples in between repeat the last values. 0: read at
+    every sample. `inputs`: keys of sources with a period that this source needs; where they were
+    measured, `values` has them before `read` is called.
     """
 
     name: str
     period_s: float
-    looks_at: tuple[str, ...]
+    inputs: tuple[str, ...]
 
     def unchanged(self) -> bool:
-        """Tell whether a read would tell what the last one told, if that costs less than a read."""
+        """True if `read` would return the previous values.
+
+        Asked of a source without a period at a sample where no other source is due; False makes
+        the caller read all of them. False is always safe.
+        """
 
     def read(self, values: Values) -> None:
-        """Add what can be measured now."""
+        """Add what can be measured now to `values`, without blocking.
+
+        Raises `OSError`: then the whole source is absent, with that error as the reason.
+        """
 
     def absences(self) -> dict[str, str]:
-        """Tell what is missing, and why."""
+        """Map each missing part (the source's name, or `name.part`) to the reason (last read)."""
 
     def close(self) -> None:
-        """Release what is held open."""
+        """Close the files and sockets that are open."""
 
 
 class SourceBase:
-    """The part that all sources share: a name, a pace, and the absences of the last read."""
+    """The state that all sources share: a name, a period, and the absences of the last read."""
 
-    looks_at: tuple[str, ...] = ()
+    inputs: tuple[str, ...] = ()
 
     def __init__(self, name: str, period_s: float = 0.0) -> None:
         self.name = name
@@ -62,35 +66,41 @@ class SourceBase:
         self._absent: dict[str, str] = {}
 
     def unchanged(self) -> bool:
-        """Only a read can tell."""
+        """False: a source that cannot tell without a read must be read."""
         return False
 
     def absences(self) -> dict[str, str]:
-        """Missing parts and reasons, as of the last read."""
+        """Map each missing part to the reason, as of the last read."""
         return dict(self._absent)
 
     def close(self) -> None:
-        """Release what is held open."""
+        """Do nothing: a source that opens files overrides this."""
 
 
 def reason(error: OSError) -> str:
-    """An `OSError` as a short reason: 'no such file or directory: NAME'."""
+    """Turn an `OSError` into a short reason: 'no such file or directory: NAME'."""
     text = (error.strerror or type(error).__name__).lower()
     return f"{text}: {error.filename}" if error.filename is not None else text
 
 
 def stat(path: str) -> os.stat_result:
-    """`os.stat`, for what is asked at every sample: going through `Path` doubles its cost."""
+    """`os.stat` for calls made at every sample: `Path.stat` costs twice as much."""
     return os.stat(path)  # noqa: PTH116
 
 
 def open_file(path: str) -> int:
-    """A descriptor for reading; what has taken a file's place (a pipe) must not make us wait."""
+    """Open `path` for reading, and return the file descriptor.
+
+    Does not block if a named pipe has taken the file's place.
+    """
     return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
 
 
 def read_file(path: str, bytes_max: int) -> bytes:
-    """A whole regular file. Raises `OSError`, also for what is no file or is larger."""
+    """Read a whole regular file.
+
+    Raises `OSError` if it cannot be read, is not a regular file, or exceeds `bytes_max`.
+    """
     descriptor = open_file(path)
     try:
         status = os.fstat(descriptor)
@@ -101,7 +111,7 @@ def read_file(path: str, bytes_max: int) -> bytes:
         raw = b""
         while chunk := os.read(descriptor, max(1, status.st_size - len(raw))):
             raw += chunk
-            if len(raw) > bytes_max:  # it grows while it is read
+            if len(raw) > bytes_max:  # it grew while it was read
                 raise OSError(errno.EFBIG, "File too large", path)
         return raw
     finally:
@@ -109,24 +119,24 @@ def read_file(path: str, bytes_max: int) -> bytes:
 
 
 def unchanged_key(status: os.stat_result, read_at_ns: int) -> tuple[int, ...] | None:
-    """Identifies a file's version; None when it may still change unseen (too fresh)."""
+    """Identify one version of a file; None if it is so fresh that it may change unnoticed."""
     if read_at_ns - status.st_mtime_ns < _FRESH_NS:
         return None
     return (status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size)
 
 
 def joined(names: Iterable[str]) -> str:
-    """The names of a folder as one text, each between slashes.
+    """Join the names of a folder into one text, each name between slashes.
 
-    One search in one text: a tenth of the cost of asking a thousand names one by one.
+    Searching this text costs a tenth of testing a thousand names one by one.
     """
     return f"/{'/'.join(names)}/"
 
 
 class Folder:
-    """Names in one folder that match a glob pattern; listed again only after a change.
+    """The names in one folder that match a glob pattern. Lists the folder only after a change.
 
-    Like a shell's, the pattern does not match names that begin with a dot.
+    As in a shell, the pattern does not match names that begin with a dot.
     """
 
     def __init__(self, workspace: Path, pattern: str) -> None:
@@ -140,7 +150,10 @@ class Folder:
         self._names: list[str] | None = None
 
     def refresh(self) -> bool:
-        """List again if needed; True when it was. Raises `OSError` when the folder is gone."""
+        """List the folder if it may have changed, and return True if it was listed.
+
+        Raises `OSError` if the folder cannot be read.
+        """
         read_at_ns = time.time_ns()
         key = unchanged_key(stat(self.path), read_at_ns)
         if key is not None and key == self._key:
@@ -151,7 +164,7 @@ class Folder:
         return True
 
     def text_of(self, key: tuple[int, ...] | None) -> str | None:
-        """All names (see `joined`), if the folder was last listed as the version `key`."""
+        """All names as `joined` returns them, or None if `key` is not the listed version."""
         return self._joined() if key is not None and key == self._key else None
 
     def _joined(self) -> str:
@@ -160,13 +173,13 @@ class Folder:
         return self._text
 
     def names(self) -> list[str]:
-        """The matching names of the last `refresh`."""
+        """The names that matched at the last `refresh`, unordered."""
         if self._names is None:
             self._names = [n for n in fnmatch.filter(self._listed, self._glob) if n[0] != "."]
         return self._names
 
     def count(self) -> int:
-        """How many names matched at the last `refresh`."""
+        """The number of names that matched at the last `refresh`."""
         if not self._suffix or self._names is not None:
             return len(self.names())
         text = self._joined()
@@ -176,7 +189,7 @@ class Folder:
 
 
 def without_companions(names: list[str]) -> int:
-    """Counts files, not their companions (`X.reason.json` belongs to `X`)."""
+    """Count the files that are not companions of others (`X.reason.json` belongs to `X`)."""
     present = set(names)
     companions = 0
     for name in names:
@@ -190,10 +203,10 @@ def without_companions(names: list[str]) -> int:
 
 
 class Tail:
-    """Reads what was appended to one open file since the last time, whole lines only.
+    """Read the whole lines that were appended to one open file since the last call.
 
-    A torn last line waits for its end; a file that became shorter starts again. At most
-    `limit` bytes per call: a backlog is read over several calls.
+    A torn last line is returned once it is complete. A file that became shorter is read again from
+    its start. One call reads at most `limit` bytes, so a backlog takes several calls.
     """
 
     def __init__(self, path: str, limit: int = 1 << 20) -> None:
@@ -206,7 +219,7 @@ class Tail:
         self._limit = limit
 
     def new_lines(self, size: int | None = None) -> bytes:
-        """The new whole lines (may be empty); `size` is the file's, where it is known."""
+        """The new whole lines (may be empty). `size`: the file's size in bytes, if known."""
         if size is None:
             size = os.fstat(self._fd).st_size
         if size < self._offset:
@@ -216,51 +229,54 @@ class Tail:
             return b""
         chunk = os.pread(self._fd, min(size - self._offset, self._limit), self._offset)
         self._offset += len(chunk)
-        whole, newline, rest = chunk.rpartition(b"\n")
+        complete, newline, incomplete = chunk.rpartition(b"\n")
         if not newline:
-            self._torn += rest
-            # A line longer than the limit can never be whole: let it go instead of growing.
+            self._torn += incomplete
+            # A line longer than the limit is dropped, so that memory stays bounded.
             if len(self._torn) > self._limit:
                 self._torn = b""
             return b""
-        lines = self._torn + whole + newline
-        self._torn = rest
+        lines = self._torn + complete + newline
+        self._torn = incomplete
         return lines
 
     @property
     def seen_bytes(self) -> int:
-        """Bytes read so far, the torn end included."""
+        """Bytes read so far, including a torn last line."""
         return self._offset
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file. Idempotent."""
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
 
 
 class PathTail:
-    """A `Tail` that follows a path: opened when the file appears, again when it is replaced."""
+    """A `Tail` that follows a path: it opens the file when it appears or is replaced."""
 
     def __init__(self, path: Path) -> None:
         self._path = str(path)
         self._tail: Tail | None = None
 
     def new_lines(self) -> tuple[bytes, bool]:
-        """New whole lines, and whether the file began anew. Raises `OSError` when it is gone."""
+        """(new whole lines, True if they begin a new or emptied file).
+
+        Raises `OSError` if there is no file.
+        """
         status = stat(self._path)
         size: int | None = status.st_size
-        anew = False
+        is_new = False
         if self._tail is None or self._tail.identity != (status.st_dev, status.st_ino):
             self.close()
             self._tail = Tail(self._path)
-            anew, size = True, None  # it may have been replaced once more in between
+            is_new, size = True, None  # it may have been replaced once more since the stat
         restarts = self._tail.restarts
         lines = self._tail.new_lines(size)
-        return lines, anew or self._tail.restarts != restarts
+        return lines, is_new or self._tail.restarts != restarts
 
     def close(self) -> None:
-        """Close the file, if it is open."""
+        """Close the file, if it is open. Idempotent."""
         if self._tail is not None:
             self._tail.close()
             self._tail = None

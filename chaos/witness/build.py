@@ -1,7 +1,7 @@
-"""Which sources a run of a target has. The only module here that knows all of them.
+"""Build all sources for a target. The only module here that knows every source.
 
-Each source states its own `period_s`: what changes slowly, or costs much to ask, is not read at
-every sample (`reader.py`).
+Each source has its own `period_s`: a slow or expensive signal is not read at every sample
+(`reader.py`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from chaos.stack.base import Endpoint
 from chaos.witness.base import Source
 from chaos.witness.draws import DrawCount
 from chaos.witness.files import Decisions, Disk, Folders, Logs
-from chaos.witness.gpu import GPUs, Report
+from chaos.witness.gpu import GPUs, WriteEvent
 from chaos.witness.gpu_owners import Owners
 from chaos.witness.lives import ServiceLife
 from chaos.witness.llm import LLMGauges, LLMHealth, LLMProcess
@@ -33,15 +33,15 @@ def build_sources(
     *,
     services: Mapping[str, Callable[[], int | None]] | None = None,
     details_period_s: float = DETAILS_PERIOD_S,
-    report: Report | None = None,
+    write_event: WriteEvent | None = None,
 ) -> list[Source]:
     """All sources for `target`, ready to be sampled.
 
-    `workspace` is the Watcher's working directory as the harness sees it, `direct_llm` the LLM
-    server itself (not the proxy), `watcher_pid` says which process the Watcher is now, and
-    `services` the same of others by name. Any of them may end and come back as another process.
-    `details_period_s`: how often the costlier half of the Watcher's process is read. `report`
-    takes what happens to the GPUs as events.
+    `workspace` is the Watcher's working directory as the harness sees it. `direct_llm` is the LLM
+    server itself, not the proxy. `watcher_pid` returns the Watcher's current process, and
+    `services` the same for other services by name; each may end and come back as another process.
+    `details_period_s`: seconds between two reads of the expensive half of the Watcher's process
+    signals. `write_event` records what happens to the GPUs.
     """
     others = dict(services or {})
     llm = LLMProcess(workspace / target.llm.events)
@@ -67,6 +67,6 @@ def build_sources(
         TempFiles(workspace, queue.folders.values()),
         Host(),
         Harness(),
-        GPUs(owners, report),
+        GPUs(owners, write_event),
         *(ServiceLife(name, pid) for name, pid in others.items()),
     ]

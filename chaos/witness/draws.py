@@ -1,7 +1,7 @@
-"""`draws.count`: the number of draws in the history file, exact and cheap.
+"""Signal `draws.count`: the exact number of draws in the history file.
 
-The file is large and replaced as a whole for each new draw; decoding it every time would cost
-more than all other signals together. Knows no process and no endpoint.
+The file is large and is replaced as a whole for each new draw. Decoding it whole at each change
+would cost more than all other signals together. Knows no process and no endpoint.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ _FILE_BYTES_MAX = 256 * 1024 * 1024
 
 
 class DrawCount(SourceBase):
-    """Counts draws; the file is read only when it has changed, decoded only where it has.
+    """Counts the draws. Reads the file only after a change, and decodes only what was added.
 
-    If a new version begins with all that stood up to the last draw, the decoder would be in
-    the same state there, so only the rest needs decoding. That holds for a file whose only key
-    is the list; any other is decoded whole each time.
+    If a new version begins with the old one up to its last draw, the decoder would be in the same
+    state there, so only the rest is decoded. That needs a file whose only key is the list; a file
+    with other keys is decoded whole after each change.
     """
 
     def __init__(self, workspace: Path, path: str, list_field: str) -> None:
@@ -32,18 +32,18 @@ class DrawCount(SourceBase):
         # Elements stay raw text: no object per draw.
         fields = [("draws", list[msgspec.Raw])]
         rename = {"draws": list_field}
-        only = msgspec.defstruct("OnlyDraws", fields, rename=rename, forbid_unknown_fields=True)
-        some = msgspec.defstruct("SomeDraws", fields, rename=rename)
-        self._decode_only: msgspec.json.Decoder[Any] = msgspec.json.Decoder(only)
-        self._decode_some: msgspec.json.Decoder[Any] = msgspec.json.Decoder(some)
+        strict = msgspec.defstruct("OnlyDraws", fields, rename=rename, forbid_unknown_fields=True)
+        lenient = msgspec.defstruct("DrawsAmongKeys", fields, rename=rename)
+        self._strict: msgspec.json.Decoder[Any] = msgspec.json.Decoder(strict)
+        self._lenient: msgspec.json.Decoder[Any] = msgspec.json.Decoder(lenient)
         self._opening = b"{%b:[null" % msgspec.json.encode(list_field)
         self._key: tuple[int, ...] | None = None
         self._count: int | None = None
-        self._head = b""  # the last version up to the end of its last draw, when usable
+        self._head = b""  # the last version up to the end of its last draw; empty if not usable
         self._head_count = 0
 
     def read(self, values: Values) -> None:
-        """Adds the count, or states why the file could not be counted."""
+        """Add the count, or state why the file could not be counted."""
         read_at_ns = time.time_ns()
         try:
             key = unchanged_key(stat(self._path), read_at_ns)
@@ -64,23 +64,23 @@ class DrawCount(SourceBase):
         if added is None:
             self._head, self._head_count = b"", 0
             try:
-                added = self._decode_only.decode(raw).draws
-            except msgspec.ValidationError:  # there are other keys, or no list at all
-                return len(self._decode_some.decode(raw).draws)
+                added = self._strict.decode(raw).draws
+            except msgspec.ValidationError:  # there are other keys, or there is no list
+                return len(self._lenient.decode(raw).draws)
         count = self._head_count + len(added)
         if added:
-            # Only white space and brackets follow the last draw: its last occurrence is it.
+            # Only white space and brackets follow the last draw, so its last occurrence is it.
             last = bytes(added[-1])
             self._head, self._head_count = raw[: raw.rindex(last) + len(last)], count
         return count
 
     def _after_head(self, raw: bytes) -> list[msgspec.Raw] | None:
-        """The draws after the head, or None when the file is not the head and more draws."""
+        """The draws after the head, or None if the file is not the head plus more draws."""
         if not self._head or not raw.startswith(self._head):
             return None
         try:
-            # `null` stands for the draws of the head; what follows it are new ones.
-            rest: list[msgspec.Raw] = self._decode_only.decode(
+            # `null` stands for the draws of the head; the elements after it are new.
+            rest: list[msgspec.Raw] = self._strict.decode(
                 self._opening + raw[len(self._head) :]
             ).draws
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):

@@ -1,6 +1,6 @@
 """Signals of the Watcher's files: queue, decisions, candidates, disk, logs.
 
-Which file means what is the target profile's business. Knows no process and no endpoint.
+The target profile says where each file is. Knows no process and no endpoint.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ TRACEBACK = "Traceback (most recent call last)"
 
 
 class Folders(SourceBase):
-    """Numbers of files in folders: one key per folder, counted again when it has changed."""
+    """Number of files per folder pattern, one key each. Counts again only after a change."""
 
     def __init__(
         self,
@@ -48,34 +48,34 @@ class Folders(SourceBase):
 
     @classmethod
     def of_queue(cls, workspace: Path, queue: Queue) -> Folders:
-        """`queue.pending`, `.claimed`, `.archived`, `.quarantined`."""
-        parts = ("pending", "claimed", "archived", "quarantined")
+        """Count `queue.pending`, `.claimed`, `.archived` and `.quarantined`."""
+        folders = ("pending", "claimed", "archived", "quarantined")
         return cls(
             "queue",
-            {f"queue.{part}": getattr(queue, part) for part in parts},
+            {f"queue.{part}": getattr(queue, part) for part in folders},
             workspace,
             {"queue.quarantined": lambda folder: without_companions(folder.names())},
         )
 
     def read(self, values: Values) -> None:
-        """Adds one count per folder that exists."""
+        """Add one count per folder that exists."""
         self._absent.clear()
         for key, folder in self.folders.items():
             try:
                 if folder.refresh():
                     self._counts[key] = self._counters.get(key, Folder.count)(folder)
             except OSError as error:
-                self._counts.pop(key, None)
+                # The count stays: the folder may return unchanged, and is then not listed again.
                 self._absent[key] = reason(error)
             else:
                 values[key] = self._counts[key]
 
 
 class Decisions(SourceBase):
-    """The decision log, followed line by line: `decisions.lines`, `.completed`, `.fallbacks`.
+    """Lines of the decision log: `decisions.lines`, `.completed`, `.fallbacks`.
 
-    A torn last line counts when its end has come. A line that is not a JSON object counts as
-    a line and in `decisions.unreadable`, which is there only when there are any.
+    A torn last line counts once it is complete. A line that is not a JSON object counts in
+    `decisions.lines` and in `decisions.unreadable`; the latter is added only when it is not 0.
     """
 
     def __init__(self, workspace: Path, log: DecisionLog) -> None:
@@ -90,14 +90,14 @@ class Decisions(SourceBase):
         self._lines = self._done = self._fallbacks = self._unreadable = 0
 
     def read(self, values: Values) -> None:
-        """Adds the counts; none as long as there is no log."""
+        """Add the counts; nothing while there is no log."""
         self._absent.clear()
         try:
-            lines, anew = self._tail.new_lines()
+            lines, is_new = self._tail.new_lines()
         except FileNotFoundError as error:
             self._absent["decisions"] = reason(error)
             return
-        if anew:
+        if is_new:
             self._reset()
         for line in lines.splitlines() if lines else ():
             self._count(line)
@@ -134,17 +134,18 @@ class Disk(SourceBase):
         self._path = str(workspace)
 
     def read(self, values: Values) -> None:
-        """Adds the two keys."""
+        """Add the two keys, in bytes."""
         volume = os.statvfs(self._path)
         values["disk.workspace_used_bytes"] = (volume.f_blocks - volume.f_bfree) * volume.f_frsize
         values["disk.workspace_free_bytes"] = volume.f_bavail * volume.f_frsize
 
 
 class Logs(SourceBase):
-    """The Watcher's logs, scanned once as they grow: `log.bytes`, `.errors`, `.tracebacks`.
+    """The Watcher's logs, each line scanned once: `log.bytes`, `.errors`, `.tracebacks`.
 
-    All three only grow, through rotation too: a file that is renamed away is read to its end
-    before it is left. `log.errors` counts lines with any of `error_patterns` (plain text).
+    All three only grow, also through rotation: a file that is renamed away is read to its end
+    before it is closed. `patterns` are globs; `log.errors` counts the lines that contain any of
+    `errors` (plain text).
     """
 
     def __init__(self, workspace: Path, patterns: Sequence[str], errors: Sequence[str]) -> None:
@@ -153,11 +154,11 @@ class Logs(SourceBase):
         self._needles = tuple({pattern.encode() for pattern in errors} | {TRACEBACK.encode()})
         self._error_needles = tuple(pattern.encode() for pattern in errors)
         self._tails: dict[tuple[int, int], Tail] = {}
-        self._unread = False  # a file could not be opened: look again
+        self._unread = False  # a file could not be opened: try again at the next read
         self._past_bytes = self._errors = self._tracebacks = 0
 
     def read(self, values: Values) -> None:
-        """Adds the three keys; none as long as there is no log file."""
+        """Add the three keys; nothing while there is no log file."""
         self._absent.clear()
         for tail in self._tails.values():
             self._scan(tail)
@@ -179,8 +180,8 @@ class Logs(SourceBase):
             return False
 
     def _follow(self) -> None:
-        """Open log files that are new; leave, read to the end, those that no longer match."""
-        found: dict[tuple[int, int], str] = {}
+        """Open the log files that are new; read and close those that no longer match."""
+        matching: dict[tuple[int, int], str] = {}
         self._unread = False
         for folder in self._folders:
             for name in folder.names():
@@ -188,24 +189,24 @@ class Logs(SourceBase):
                 try:
                     status = stat(path)
                 except FileNotFoundError:
-                    continue  # rotated away since the listing; the next listing has the truth
+                    continue  # rotated away since the listing
                 if not modes.S_ISREG(status.st_mode):
                     self._absent[f"logs.{name}"] = "not a regular file"
                     self._unread = True
                     continue
-                found[status.st_dev, status.st_ino] = path
-        for identity in [known for known in self._tails if known not in found]:
+                matching[status.st_dev, status.st_ino] = path
+        for identity in [known for known in self._tails if known not in matching]:
             tail = self._tails.pop(identity)
             self._scan(tail)
             self._past_bytes += tail.seen_bytes
             tail.close()
-        for identity, path in found.items():
+        for identity, path in matching.items():
             if identity not in self._tails:
                 try:
                     tail = Tail(path)
                 except FileNotFoundError:
                     continue
-                except OSError as error:  # this one alone: the others are still told
+                except OSError as error:  # only this file is absent; the others are still read
                     self._absent[f"logs.{path.rpartition('/')[2]}"] = reason(error)
                     self._unread = True
                     continue
@@ -216,7 +217,7 @@ class Logs(SourceBase):
         before, restarts = tail.seen_bytes, tail.restarts
         lines = tail.new_lines()
         if tail.restarts != restarts:
-            self._past_bytes += before  # emptied in place: what was read stays counted
+            self._past_bytes += before  # truncated in place: the bytes read before still count
         if not any(needle in lines for needle in self._needles):
             return
         traceback = TRACEBACK.encode()

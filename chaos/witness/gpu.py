@@ -1,10 +1,10 @@
-"""Signals of NVIDIA GPUs through NVML: memory of each GPU and MIG instance, and who holds it.
+"""Signals of NVIDIA GPUs through NVML: the memory of each GPU and MIG instance, by owner.
 
-`gpu0.used_bytes`, `gpu0mig1.used_bytes`; `gpu0.llm_bytes`, `gpu0.watcher_bytes`,
-`gpu0.other_bytes`: what processes of that service hold. No driver, no permission, no such number:
-a stated absence, never a zero. Which unit a name stands for is an event, written once (`gpu_units`:
-UUIDs by name). That a GPU is lost, and is back, are events (`gpu_lost`, `gpu_back`), written once
-each time; whether a fault did it, the judge says.
+`gpu0.used_bytes` and `gpu0mig1.used_bytes` are memory in use. `gpu0.llm_bytes`,
+`gpu0.watcher_bytes` and `gpu0.other_bytes` are what the processes of that service hold. Without a
+driver or permission the value is absent with a reason, never zero. Three events: `gpu_units` (once:
+UUIDs by name), `gpu_lost` and `gpu_back` (at each change). Must not know faults: a check decides
+whether one explains a loss.
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ from chaos.witness.nvml import (
     Holder,
     NoDriver,
     Unit,
-    Untold,
+    UnknownHolders,
     holders_of,
+    means_lost,
     memory_of,
-    says_lost,
     start,
     units,
 )
 
 _PERIOD_S = 0.5
-_NUMBERS_DIFFER = (
+_PIDS_DIFFER = (
     "the driver names a process that is not known here by that number (another process "
     "namespace): judged per device"
 )
-_SIZE_UNTOLD = "the driver does not tell how much a process holds: judged per device"
+_SIZE_UNKNOWN = "the driver does not tell how much a process holds: judged per device"
 
 
-class Report(Protocol):
-    """Writes an event (`HistoryWriter.event`)."""
+class WriteEvent(Protocol):
+    """A function that records an event, such as `HistoryWriter.event`."""
 
     def __call__(
         self,
@@ -50,20 +50,21 @@ class Report(Protocol):
 
 
 class GPUs(SourceBase):
-    """Memory of each GPU. The driver library is opened once, at the first read.
+    """Memory of each GPU. Opens the driver library once, at the first read.
 
-    `owners` says whose a process is (without it, devices only), `report` takes the events.
+    `owners` maps processes to services; without it only the devices are measured. `write_event`
+    records the events; without it there are none.
     """
 
-    def __init__(self, owners: Owners | None = None, report: Report | None = None) -> None:
+    def __init__(self, owners: Owners | None = None, write_event: WriteEvent | None = None) -> None:
         super().__init__("gpu", _PERIOD_S)
         self._owners = owners
-        self._report = report
+        self._write_event = write_event
         self._nvml: Any = None
         self._units: list[Unit] = []
         self._nodes: dict[str, Node] = {}
         self._lost: set[str] = set()
-        self._held: dict[str, set[str]] = {}  # unit -> who has ever held memory of it
+        self._held: dict[str, set[str]] = {}  # unit -> services that have ever held its memory
         self._tried = False
 
     def _open(self) -> None:
@@ -75,12 +76,12 @@ class GPUs(SourceBase):
             self._absent["gpu"] = str(error)
             return
         self._nodes = {unit.name: Node(unit.node) for unit in self._units if unit.node}
-        if self._report is not None and self._units:
+        if self._write_event is not None and self._units:
             uuids = {unit.name: unit.uuid for unit in self._units if unit.uuid}
-            self._report("gpu_units", owner="infrastructure", uuids=uuids)
+            self._write_event("gpu_units", owner="infrastructure", uuids=uuids)
 
     def read(self, values: Values) -> None:
-        """Adds the keys of each unit; a GPU that does not answer any more has none."""
+        """Add the keys of each unit. A GPU that no longer answers has no keys."""
         if not self._tried:
             self._open()
         for unit in self._units:
@@ -88,18 +89,18 @@ class GPUs(SourceBase):
 
     def _read_unit(self, unit: Unit, values: Values) -> None:
         key = f"{unit.name}.used_bytes"
-        lost = ""
+        lost_because = ""
         try:
             values[key] = memory_of(self._nvml, unit)[0]
         except self._nvml.NVMLError as error:
-            lost = str(error) if says_lost(self._nvml, error) else ""
-            why = "; with MIG on, the whole is told to few" if unit.split and not lost else ""
-            self._absent[key] = f"{error}{why}"
+            lost_because = str(error) if means_lost(self._nvml, error) else ""
+            hint = "; with MIG on, few users may read the whole GPU"
+            self._absent[key] = f"{error}{hint if unit.split and not lost_because else ''}"
         else:
             self._absent.pop(key, None)
         if unit.name in self._nodes:
-            lost = lost or self._nodes[unit.name].lost()
-        self._tell(unit, lost)
+            lost_because = lost_because or self._nodes[unit.name].lost()
+        self._record_change(unit, lost_because)
         if self._owners is not None and not unit.split:
             self._attribute(unit, values, self._owners)
 
@@ -107,50 +108,51 @@ class GPUs(SourceBase):
         key = f"{unit.name}.processes"
         try:
             holders = holders_of(self._nvml, unit)
-        except Untold as error:
+        except UnknownHolders as error:
             self._absent[key] = str(error)
             return
-        held, why = _by_owner(holders, owners)
-        if why:
-            self._absent[key] = why
+        owner_bytes, reason = _bytes_by_owner(holders, owners)
+        if reason:
+            self._absent[key] = reason
             return
         self._absent.pop(key, None)
-        # From its first memory on a service has a number: that it went down to zero is told.
-        ever = self._held.setdefault(unit.name, set())
-        ever.update(held)
-        for name in ever:
-            values[f"{unit.name}.{name}_bytes"] = held.get(name, 0)
+        # Once a service has held GPU memory, report it always, 0 included.
+        owners_so_far = self._held.setdefault(unit.name, set())
+        owners_so_far.update(owner_bytes)
+        for name in owners_so_far:
+            values[f"{unit.name}.{name}_bytes"] = owner_bytes.get(name, 0)
 
-    def _tell(self, unit: Unit, lost: str) -> None:
-        """Write what has changed."""
-        if bool(lost) == (unit.name in self._lost):
+    def _record_change(self, unit: Unit, lost_because: str) -> None:
+        """Write an event if the unit was lost or came back ("": it is there)."""
+        if bool(lost_because) == (unit.name in self._lost):
             return
         self._lost ^= {unit.name}
-        if self._report is None:
+        if self._write_event is None:
             return
         detail: dict[str, Any] = {"device": unit.name, "node": unit.node}
-        if lost:
-            detail["message"] = f"{unit.name} was lost: {lost}"
-            # No error yet: when a fault did it, that is what the run is about.
-            self._report("gpu_lost", severity="warning", owner="infrastructure", **detail)
+        if lost_because:
+            detail["message"] = f"{unit.name} was lost: {lost_because}"
+            # Only a warning: a fault of the run may have caused it.
+            self._write_event("gpu_lost", severity="warning", owner="infrastructure", **detail)
         else:
-            self._report("gpu_back", owner="infrastructure", **detail)
+            self._write_event("gpu_back", owner="infrastructure", **detail)
 
     def close(self) -> None:
-        """Shut the driver library down."""
+        """Shut the driver library down. Idempotent."""
         if self._nvml is not None:
             self._nvml.nvmlShutdown()
             self._nvml, self._units = None, []
 
 
-def _by_owner(holders: list[Holder], owners: Owners) -> tuple[dict[str, int], str]:
-    """(bytes by owner, why they cannot be told)."""
-    if any(one.used_bytes is None for one in holders):
-        return {}, _SIZE_UNTOLD
-    whose = owners.of([one.pid for one in holders])
-    if whose is None:
-        return {}, _NUMBERS_DIFFER
+def _bytes_by_owner(holders: list[Holder], owners: Owners) -> tuple[dict[str, int], str]:
+    """(bytes by owner, "") or ({}, why the owners are unknown)."""
+    if any(holder.used_bytes is None for holder in holders):
+        return {}, _SIZE_UNKNOWN
+    owner_of = owners.of([holder.pid for holder in holders])
+    if owner_of is None:
+        return {}, _PIDS_DIFFER
     held: dict[str, int] = {}
-    for one in holders:
-        held[whose[one.pid]] = held.get(whose[one.pid], 0) + (one.used_bytes or 0)
+    for holder in holders:
+        owner = owner_of[holder.pid]
+        held[owner] = held.get(owner, 0) + (holder.used_bytes or 0)
     return held, ""

@@ -1,17 +1,28 @@
-"""Which process holds GPU memory, through NVML. No driver, no device: a stated absence."""
+"""List the processes that hold GPU memory, through NVML, for an inspection.
+
+Without a driver or a device the answer is an absence with its reason. Knows no service.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
-from chaos.witness.nvml import NoDriver, Unit, Untold, holders_of, memory_of, start, units
+from chaos.witness.nvml import (
+    NoDriver,
+    Unit,
+    UnknownHolders,
+    holders_of,
+    memory_of,
+    start,
+    units,
+)
 from chaos.witness.processes import command_of
 
 
 def gpu_holders() -> dict[str, Any]:
     """`{"gpus": [{name, index, used_bytes, total_bytes, holders: [{pid, command, used_bytes}],
-    unseen: [reason]}]}`, or `{"absent": reason}`. A MIG instance is one of them, with the index
-    of its GPU. A size that the driver does not tell is None.
+    unseen: [reason]}]}`, or `{"absent": reason}`. A MIG instance is an entry of its own, with the
+    index of its GPU. A size that the driver does not report is None.
     """
     try:
         nvml = start()
@@ -31,7 +42,7 @@ def gpu_holders() -> dict[str, Any]:
 
 
 def _gpu(nvml: Any, unit: Unit) -> dict[str, Any]:
-    seen: dict[str, Any] = {
+    snapshot: dict[str, Any] = {
         "name": unit.name,
         "index": unit.index,
         "used_bytes": None,
@@ -40,17 +51,17 @@ def _gpu(nvml: Any, unit: Unit) -> dict[str, Any]:
     }
     unseen = []
     try:
-        seen["used_bytes"], seen["total_bytes"] = memory_of(nvml, unit)
+        snapshot["used_bytes"], snapshot["total_bytes"] = memory_of(nvml, unit)
     except nvml.NVMLError as error:
         unseen.append(f"memory: {error}")
     try:
-        # Those of a GPU with instances are told once, by its instances.
+        # A GPU with MIG instances has no holders of its own: its instances list them.
         holders = [] if unit.split else holders_of(nvml, unit)
-    except Untold as error:
+    except UnknownHolders as error:
         holders = []
         unseen.append(f"processes: {error}")
-    seen["holders"] = [
-        {"pid": one.pid, "command": command_of(one.pid), "used_bytes": one.used_bytes}
-        for one in holders
+    snapshot["holders"] = [
+        {"pid": holder.pid, "command": command_of(holder.pid), "used_bytes": holder.used_bytes}
+        for holder in holders
     ]
-    return seen | ({"unseen": unseen} if unseen else {})
+    return snapshot | ({"unseen": unseen} if unseen else {})

@@ -1,8 +1,8 @@
-"""The device node of a GPU: whether a new program could still open it.
+"""Watch the device node of a GPU: could a new program still open it?
 
-Who has a GPU open keeps it when the node is taken away (a reload of the host's daemon withdraws
-it from a container): the driver's library goes on answering here, while every program that starts
-from then on finds no GPU. Knows nothing of the driver's library.
+A reload of the host's container daemon can take the node away from a container. A program that has
+the GPU open keeps it, so the driver library still answers here, while every program that starts
+later finds no GPU. Knows nothing of the driver library.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from chaos.witness.base import reason, stat
 
 
 class Node:
-    """One node, compared with what it was at the beginning. One that never was is not missed."""
+    """A device node, compared with what it was at the start. Without a node then, never lost."""
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self._device = self._look()
+        self._device = self._identity()
 
-    def _look(self) -> tuple[int, int] | None:
-        """(type, device number); None: there is nothing."""
+    def _identity(self) -> tuple[int, int] | None:
+        """(file type, device number), or None if there is no node."""
         try:
             status = stat(self.path)
         except OSError:
@@ -29,13 +29,13 @@ class Node:
         return modes.S_IFMT(status.st_mode), status.st_rdev
 
     def lost(self) -> str:
-        """Why a new program could not open it any more; "" while one could."""
+        """Why a new program can no longer open the node, or "" if it can."""
         if self._device is None:
             return ""
-        found = self._look()
-        if found != self._device:
-            what = "is gone" if found is None else "is another device now"
-            return f"{self.path} {what}: new programs find no GPU"
+        device = self._identity()
+        if device != self._device:
+            change = "is gone" if device is None else "is another device now"
+            return f"{self.path} {change}: new programs find no GPU"
         try:
             os.close(os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK))
         except OSError as error:

@@ -1,9 +1,9 @@
-"""Whose process holds GPU memory: a service of the stack, or another.
+"""Map processes that hold GPU memory to the stack's services, or to `other`.
 
-The driver names processes by number, and in a container it may use the numbers of the host. Such
-a number is either nobody's here or, worse, somebody else's. So in a process namespace of its own
-a number is believed only when that process has a node of the driver open; else the answer is that
-it cannot be told. Knows nothing of the driver's library.
+The driver names processes by PID. In a container it may use the host's PIDs, which here belong to
+no process or to a wrong one. So in a private PID namespace a PID is trusted only if that process
+has a device node of the driver open; otherwise the owners are unknown. Knows nothing of the driver
+library.
 """
 
 from __future__ import annotations
@@ -21,14 +21,17 @@ _FIRST_NAMESPACE = 0xEFFFFFFC
 _ANCESTORS_MAX = 64
 
 
-def in_first_namespace() -> bool:
-    """Whether processes have the numbers here that the driver knows them by, beyond doubt."""
+def in_host_pid_namespace() -> bool:
+    """True if this process is in the host's PID namespace, so that its PIDs are the driver's."""
     return stat("/proc/self/ns/pid").st_ino == _FIRST_NAMESPACE
 
 
 class Owners:
-    """Tells the service by process number. What a process once was, it stays: one that outlives
-    the Watcher that started it is still the Watcher's.
+    """Maps a PID to its service, through its ancestors. A process keeps its service for life: a
+    child that outlives the Watcher that started it still belongs to the Watcher.
+
+    `services` returns the current PID by service name. `nodes` is the path prefix of the driver's
+    device nodes. `driver_pids_are_ours`: see `in_host_pid_namespace`, which is the default.
     """
 
     def __init__(
@@ -36,34 +39,40 @@ class Owners:
         services: Mapping[str, Callable[[], int | None]],
         *,
         nodes: str = "/dev/nvidia",
-        same_numbers: bool | None = None,
+        driver_pids_are_ours: bool | None = None,
     ) -> None:
         self._services = services
         self._nodes = nodes
-        self._same_numbers = in_first_namespace() if same_numbers is None else same_numbers
-        self._known: dict[tuple[int, int], str] = {}
+        self._pids_are_ours = (
+            in_host_pid_namespace() if driver_pids_are_ours is None else driver_pids_are_ours
+        )
+        self._known: dict[tuple[int, int], str] = {}  # (pid, start) -> owner
 
     def of(self, pids: list[int]) -> dict[int, str] | None:
-        """Process -> service, or `other`; None when one of them cannot be told."""
-        # 1 is no service here, but the number that one in a container of its own gives itself.
-        mains = {pid: name for name, pid_of in self._services.items() if (pid := pid_of() or 0) > 1}
+        """PID -> service name, or `other`; None if the owner of one of them is unknown."""
+        # PID 1 is what a service in a container of its own calls itself, not its PID here.
+        service_of = {
+            pid: name for name, pid_of in self._services.items() if (pid := pid_of() or 0) > 1
+        }
         known: dict[tuple[int, int], str] = {}
-        found: dict[int, str] = {}
+        owners: dict[int, str] = {}
         for pid in pids:
             start = start_ticks(pid)
             if start is None:
-                if not self._same_numbers:
+                if not self._pids_are_ours:
                     return None
-                found[pid] = OTHER  # it ended just now, or is hidden: then it is none of ours
+                owners[pid] = OTHER  # it ended just now or is hidden, so it is not ours
                 continue
             owner = self._known.get((pid, start))
             if owner is None:
-                if not self._same_numbers and not self._uses_driver(pid):
+                if not self._pids_are_ours and not self._uses_driver(pid):
                     return None
-                owner = next((mains[one] for one in _line(pid) if one in mains), OTHER)
-            known[pid, start] = found[pid] = owner
+                owner = next(
+                    (service_of[each] for each in _with_ancestors(pid) if each in service_of), OTHER
+                )
+            known[pid, start] = owners[pid] = owner
         self._known = known
-        return found
+        return owners
 
     def _uses_driver(self, pid: int) -> bool:
         try:
@@ -72,11 +81,11 @@ class Owners:
                 for link in (_PROC / str(pid) / "fd").iterdir()
             )
         except OSError:
-            return False  # gone, or another user's: nothing is proven
+            return False  # it ended or belongs to another user
 
 
-def _line(pid: int) -> Iterator[int]:
-    """The process and its ancestors."""
+def _with_ancestors(pid: int) -> Iterator[int]:
+    """The PIDs of the process and its ancestors, nearest first."""
     for _ in range(_ANCESTORS_MAX):
         if pid <= 0:
             return

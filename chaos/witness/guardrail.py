@@ -1,4 +1,7 @@
-"""Guardrails: limits of the host under which a run goes on. Ends nothing itself, only tells."""
+"""Guardrails: the host's limits (memory, disk, descriptors, time) that end a run when crossed.
+
+Only measures. `watch.py` ends the run.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,10 @@ _MB = 1_000_000
 
 @dataclass(frozen=True)
 class Tripped:
-    """A guardrail that does not hold: its key in the experiment, the measured value, the limit."""
+    """A crossed guardrail: its key in the experiment, the measured value and the limit.
+
+    The key ends in the unit of both numbers.
+    """
 
     name: str
     measured: float
@@ -23,19 +29,19 @@ class Tripped:
 
     @property
     def message(self) -> str:
-        """One line for people."""
+        """One line for the user."""
         return f"guardrail {self.name}: {self.measured:g} measured, the limit is {self.limit:g}"
 
 
 class Guard:
-    """Checks the host against `guardrails`; `run_path` is on the disk that must not fill up."""
+    """Checks the host against `guardrails`. `run_path` is on the disk that must not fill up."""
 
     def __init__(self, guardrails: Guardrails, run_path: Path) -> None:
         self._limits = guardrails
         self._run_path = run_path
 
     def check(self, now_s: float) -> Tripped | None:
-        """The first guardrail that does not hold `now_s` seconds into the run, or None."""
+        """The first crossed guardrail, or None. `now_s`: seconds since the run began."""
         limits = self._limits
         if now_s > limits.run_budget_s:
             return Tripped("run_budget_s", round(now_s, 1), limits.run_budget_s)
@@ -67,6 +73,6 @@ def _free_descriptors() -> float:
         return float("inf")
     folder = os.open("/proc/self/fd", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        return soft - descriptors(folder) + 1  # the folder opened here is not the harness's
+        return soft - descriptors(folder) + 1  # the descriptor of `folder` itself is temporary
     finally:
         os.close(folder)

@@ -1,9 +1,9 @@
-"""A close look at a Watcher's working directory and processes, for whoever has to explain them.
+"""Take a snapshot of a Watcher's working directory and processes, for triage.
 
-One call, one plain snapshot: what is stuck in the queue and what is wrong with it, the last
-decisions and errors, the largest files, the volume, the processes, who holds GPU memory. Reads
-only, unless the Watcher may be asked for its top allocators (`memory_report.py`). Bounded in time
-and size; what a bound cut off is named in `cut`. Judges nothing.
+It holds the requests stuck in the queue and their defects, the last decisions and errors, the
+largest files, the volume, the processes, and who holds GPU memory. Only reads, unless the Watcher
+may be asked for its top allocators (`memory_report.py`). Time and size are bounded; `cut` names
+what a bound left out. Judges nothing.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _NOT_ASKED = {"absent": "the Watcher was not asked for them (--deep asks)"}
 
 @dataclass(frozen=True)
 class Bounds:
-    """How far the look goes."""
+    """The limits of one inspection."""
 
     seconds: float
     entries: int  # files and folders walked
@@ -55,34 +55,35 @@ def inspect(
     ask: bool = False,
     watcher: int | None = None,
 ) -> dict[str, Any]:
-    """The snapshot. `roles` names processes that are known; others are found by their folder.
+    """Take the snapshot: one key per section, ready for JSON.
 
-    With `ask`, process `watcher` is asked for its top allocators where the target declares how.
-    Times in Unix seconds, sizes in bytes. Never raises for what it finds; what cannot be read is
-    said in its place.
+    `roles` maps roles to known PIDs; other processes are found by their working directory. With
+    `ask`, process `watcher` is asked for its top allocators if the target declares how. Times are
+    in Unix seconds, sizes in bytes. A section that cannot be read holds the reason instead;
+    nothing is raised for it.
     """
-    look = _Look(target, workspace, bounds)
+    inspection = _Inspection(target, workspace, bounds)
     return {
         "why": why,
         "workspace": str(workspace),
         "time_s": round(time.time(), 3),
-        "queue": look.queue(),
-        "decisions": look.decisions(),
-        "errors": look.errors(),
-        "volume": look.volume(),
-        "files": look.files(),
+        "queue": inspection.queue(),
+        "decisions": inspection.decisions(),
+        "errors": inspection.errors(),
+        "volume": inspection.volume(),
+        "files": inspection.files(),
         "halt_flag": (workspace / target.halt.flag).exists(),
-        "status": look.status(),
-        "processes": look.processes(roles or {}),
-        "listening": look.listening(),
+        "status": inspection.status(),
+        "processes": inspection.processes(roles or {}),
+        "listening": inspection.listening(),
         "gpu": gpu_holders(),
         "memory": ask_memory(target.inspection, workspace, watcher) if ask else _NOT_ASKED,
-        "cut": look.cut,
+        "cut": inspection.cut,
     }
 
 
-class _Look:
-    """One look, with its deadline; `cut` collects what the bounds left out."""
+class _Inspection:
+    """One inspection with its deadline. `cut` lists what the bounds left out."""
 
     def __init__(self, target: Target, workspace: Path, bounds: Bounds) -> None:
         self._target = target
@@ -91,51 +92,53 @@ class _Look:
         self._until_s = time.monotonic() + bounds.seconds
         self.cut: list[str] = []
 
-    def _over(self, what: str) -> bool:
+    def _out_of_time(self, section: str) -> bool:
         if time.monotonic() < self._until_s:
             return False
-        self._note(f"{what}: no time left after {self._bounds.seconds:g} s")
+        self._note_cut(f"{section}: no time left after {self._bounds.seconds:g} s")
         return True
 
-    def _note(self, text: str) -> None:
+    def _note_cut(self, text: str) -> None:
         if text not in self.cut:
             self.cut.append(text)
 
     # -- queue --------------------------------------------------------------------------------
 
     def queue(self) -> dict[str, Any]:
-        """How many requests are where, and each one that is not done, parsed."""
+        """The number of requests per folder, and each unfinished request with its defect."""
         queue = self._target.queue
         parts = {
             "pending": queue.pending,
             "claimed": queue.claimed,
             "quarantined": queue.quarantined,
         }
-        found = {part: self._names(pattern) for part, pattern in parts.items()}
-        aside = set(found["quarantined"])
-        found["quarantined"] = [
-            name for name in found["quarantined"] if name.removesuffix(".reason.json") not in aside
+        files = {part: self._names(pattern) for part, pattern in parts.items()}
+        quarantined = set(files["quarantined"])
+        files["quarantined"] = [
+            name
+            for name in files["quarantined"]
+            if name.removesuffix(".reason.json") not in quarantined
             or not name.endswith(".reason.json")
-        ]  # fmt: skip
-        counts = {part: len(paths) for part, paths in found.items()}
+        ]
+        counts = {part: len(paths) for part, paths in files.items()}
         stuck = [
             self._request(part, path)
-            for part, paths in found.items()
+            for part, paths in files.items()
             for path in paths[: self._bounds.requests]
-            if not self._over("requests")
+            if not self._out_of_time("requests")
         ]
-        for part, paths in found.items():
+        for part, paths in files.items():
             if len(paths) > self._bounds.requests:
-                self._note(f"{part}: {self._bounds.requests} of {len(paths)} requests parsed")
+                self._note_cut(f"{part}: {self._bounds.requests} of {len(paths)} requests parsed")
         return {**counts, "archived": len(self._names(queue.archived)), "stuck": stuck}
 
     def _names(self, pattern: str) -> list[str]:
-        """Paths (relative) that match, by name; hidden ones and folders are left out."""
+        """The relative paths that match, sorted. Hidden files and folders are left out."""
         try:
             paths = [p for p in self._workspace.glob(pattern) if not p.name.startswith(".")]
             return sorted(str(p.relative_to(self._workspace)) for p in paths if not p.is_dir())
         except OSError as error:
-            self._note(f"{pattern}: {error.strerror}")
+            self._note_cut(f"{pattern}: {error.strerror}")
             return []
 
     def _request(self, part: str, path: str) -> dict[str, Any]:
@@ -148,7 +151,7 @@ class _Look:
                 "mode": f"{status.st_mode & 0o7777:04o}",
                 "modified_s": round(status.st_mtime, 3),
             }
-            if not modes.S_ISREG(status.st_mode):  # a pipe would keep whoever opens it
+            if not modes.S_ISREG(status.st_mode):  # opening a pipe would block
                 return entry | {"defect": "not a regular file"}
             with full.open("rb") as stream:
                 content = stream.read(self._bounds.request_bytes)
@@ -161,7 +164,7 @@ class _Look:
     # -- files --------------------------------------------------------------------------------
 
     def decisions(self) -> dict[str, Any]:
-        """The last lines of the decision log, and when it was last written."""
+        """The last lines of the decision log, and its modification time."""
         path = self._target.decisions.path
         full = self._workspace / path
         try:
@@ -180,15 +183,15 @@ class _Look:
         patterns = [*self._target.error_patterns, *NO_SPACE, "ERROR", "CRITICAL", "MemoryError"]
         logs = sorted({p for glob in [*self._target.paths.logs, "logs/*.log"]
                        for p in self._names(glob)})  # fmt: skip
-        found = []
+        errors = []
         for path in logs:
-            if self._over("logs"):
+            if self._out_of_time("logs"):
                 break
             hits: deque[str] = deque(maxlen=self._bounds.lines)
             lines = self._tail(self._workspace / path)
             hits.extend(line for line in lines if any(word in line for word in patterns))
-            found += [{"path": path, "text": line[:_TEXT_MAX]} for line in hits]
-        return found
+            errors += [{"path": path, "text": line[:_TEXT_MAX]} for line in hits]
+        return errors
 
     def _tail(self, path: Path) -> list[str]:
         try:
@@ -198,13 +201,13 @@ class _Look:
                 stream.seek(start)
                 content = stream.read(self._bounds.tail_bytes)
         except OSError as error:
-            self._note(f"{path.name}: {error.strerror}")
+            self._note_cut(f"{path.name}: {error.strerror}")
             return []
         lines = content.decode("utf-8", errors="replace").splitlines()
-        return lines[1:] if start else lines  # the first one is half a line
+        return lines[1:] if start else lines  # the first line is cut in half
 
     def volume(self) -> dict[str, Any]:
-        """The volume of the working directory."""
+        """Size and free space of the working directory's volume."""
         try:
             volume = os.statvfs(self._workspace)
         except OSError as error:
@@ -216,7 +219,7 @@ class _Look:
         }
 
     def files(self) -> dict[str, Any]:
-        """The largest files, and the size of each folder at the top."""
+        """The largest files, and the size of each top-level folder."""
         sizes: list[tuple[int, str]] = []
         folders: dict[str, list[int]] = {}
         walked = 0
@@ -226,13 +229,13 @@ class _Look:
             top = relative.parts[0] if relative.parts else "."
             for name in names:
                 walked += 1
-                if walked > self._bounds.entries or self._over("files"):
-                    self._note(f"files: {walked - 1} walked, there are more")
+                if walked > self._bounds.entries or self._out_of_time("files"):
+                    self._note_cut(f"files: {walked - 1} walked, there are more")
                     return self._ranked(sizes, folders)
                 try:
                     size = os.lstat(os.path.join(root, name)).st_size  # noqa: PTH118
                 except OSError:
-                    continue  # gone meanwhile
+                    continue  # removed since it was listed
                 sizes.append((size, str(relative / name)))
                 entry = folders.setdefault(top, [0, 0])
                 entry[0] += size
@@ -253,7 +256,7 @@ class _Look:
         }
 
     def status(self) -> str:
-        """What the Watcher's own ready file says, as text."""
+        """The text of the Watcher's ready file; "" if there is none."""
         name = self._target.watcher.ready_file
         try:
             return (self._workspace / name).read_text("utf-8", "replace")[:2000] if name else ""
@@ -263,36 +266,36 @@ class _Look:
     # -- processes ----------------------------------------------------------------------------
 
     def processes(self, roles: Mapping[str, Sequence[int]]) -> list[dict[str, Any]]:
-        """Known processes by their role, and those that work in the directory."""
-        known: dict[int, str] = {}
+        """The processes of `roles`, and those whose working directory this is."""
+        role_of: dict[int, str] = {}
         for role, pids in roles.items():
-            for pid in pids:  # one that is listed twice has the role that comes first
-                known.setdefault(pid, role)
+            for pid in pids:  # a PID that is listed twice keeps its first role
+                role_of.setdefault(pid, role)
         for pid in processes.working_in(self._workspace):
-            known.setdefault(pid, self._role(processes.command_of(pid)))
-        seen = []
-        for pid, role in sorted(known.items()):
-            if pid == os.getpid() or self._over("processes"):
+            role_of.setdefault(pid, self._role(processes.command_of(pid)))
+        snapshots = []
+        for pid, role in sorted(role_of.items()):
+            if pid == os.getpid() or self._out_of_time("processes"):
                 continue
-            found = processes.look(pid, role, deep=self._bounds.deep)
-            if found is not None:
-                seen.append(found)
-        return seen
+            snapshot = processes.snapshot_of(pid, role, deep=self._bounds.deep)
+            if snapshot is not None:
+                snapshots.append(snapshot)
+        return snapshots
 
     def _role(self, command: str) -> str:
-        """Watcher or injector by the words that start it; anything else is a companion."""
+        """`watcher` or `injector`, by the command that starts it, or `other`."""
         for role in ("watcher", "injector"):
-            words = [w for w in getattr(self._target, role).start if not w.startswith("{")]
-            if words and all(word in command.split() for word in words):
+            program = [w for w in getattr(self._target, role).start if not w.startswith("{")]
+            if program and all(word in command.split() for word in program):
                 return role
         return "other"
 
     def listening(self) -> dict[str, bool]:
-        """Which of the LLM's addresses somebody listens on."""
+        """For each address of the LLM: True if a process listens on its port."""
         llm = self._target.llm
-        found = {}
+        listens = {}
         for name, address in (("endpoint", llm.endpoint), ("upstream", llm.upstream)):
             port = address.rpartition(":")[2]
             if port.isdigit():
-                found[name] = processes.listening(int(port))
-        return found
+                listens[name] = processes.listening(int(port))
+        return listens

@@ -1,7 +1,7 @@
-"""Lives of a service: it may be killed and started again, and then is another process.
+"""Count the processes that a service has been: each restart is a new generation.
 
-A number alone does not tell one process from the next, so each is known by its start, too. What
-counts the lives must not care who ended the one before.
+A PID may be reused, so a process is identified by its PID and its start time. Must not know who
+ended the previous process.
 """
 
 from __future__ import annotations
@@ -12,39 +12,36 @@ from collections.abc import Callable
 from chaos.witness.base import SourceBase, Values, open_file
 
 _PERIOD_S = 0.5
-_START = 19  # field 22 of /proc/PID/stat, counted after the name
+_START = 19  # field 22 of /proc/PID/stat: its index among the fields after the name
 
 
 class Lives:
-    """Counts the processes that a service has been: the first is generation 0."""
+    """Counts the processes of one service. The first has generation 0."""
 
     def __init__(self) -> None:
         self._last: object = None
         self.generation = -1
 
     def of(self, identity: object) -> int:
-        """The generation of the process known by `identity`, which is the one that lives now."""
+        """The generation of the service's current process, which `identity` identifies."""
         if identity != self._last:
             self._last = identity
             self.generation += 1
         return self.generation
 
 
-def start_of(stat_text: bytes) -> int | None:
-    """When a process started (ticks since boot), of its /proc/PID/stat; None: it has ended.
-
-    One that has ended and is not reaped still has the file.
-    """
+def parse_start_ticks(stat_text: bytes) -> int | None:
+    """Start time in clock ticks since boot, from the text of /proc/PID/stat; None for a zombie."""
     fields = stat_text.rpartition(b")")[2].split(None, _START + 1)
     return None if fields[0] in b"ZX" else int(fields[_START])
 
 
 def start_ticks(pid: int) -> int | None:
-    """Start of a live process in clock ticks since boot; None: no such process (or a zombie)."""
+    """Start time of a process in clock ticks since boot; None if it has ended or is a zombie."""
     try:
         descriptor = open_file(f"/proc/{pid}/stat")
         try:
-            return start_of(os.pread(descriptor, 2048, 0))
+            return parse_start_ticks(os.pread(descriptor, 2048, 0))
         finally:
             os.close(descriptor)
     except (FileNotFoundError, ProcessLookupError):
@@ -52,7 +49,7 @@ def start_ticks(pid: int) -> int | None:
 
 
 class ServiceLife(SourceBase):
-    """`NAME.pid` and `NAME.generation` of a service of which nothing else is measured."""
+    """`NAME.pid` and `NAME.generation`, for a service with no other signals."""
 
     def __init__(self, name: str, pid: Callable[[], int | None]) -> None:
         super().__init__(name, _PERIOD_S)
@@ -60,7 +57,7 @@ class ServiceLife(SourceBase):
         self._lives = Lives()
 
     def read(self, values: Values) -> None:
-        """Adds the two keys; none while it does not run."""
+        """Add the two keys; nothing while the service does not run."""
         self._absent.clear()
         pid = self._pid()
         start = start_ticks(pid) if pid is not None else None

@@ -1,8 +1,8 @@
-"""Signals of the LLM server: health, its request gauges, its process number. Never waits.
+"""Signals of the LLM server: health, request gauges and PID. Never blocks.
 
-Asks the server itself, not through the proxy, so that a fault on the wire does not blind the
-observer. A request is sent at one sample and its answer read at the next one; there is never
-more than one request under way for each question, so a server that hangs is not piled upon.
+Probes the server directly, not through the proxy, so that a wire fault does not blind the observer.
+A probe is sent at one sample and its answer is read at the next. Each probe has at most one request
+in flight, so a server that hangs gets no backlog.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _LAST = re.compile(rb"\r\nconnection: *close", re.IGNORECASE)
 
 
-class Lost(Exception):
-    """The connection was refused, reset or closed before the answer was whole."""
+class ProbeFailed(Exception):
+    """The connection was refused, reset or closed before the answer was complete."""
 
 
-class Inquiry:
-    """One question (GET) over a non-blocking HTTP/1.1 connection, asked again and again."""
+class Probe:
+    """A GET request that is sent repeatedly over a non-blocking HTTP/1.1 connection."""
 
     def __init__(self, endpoint: Endpoint, path: str, *, keep_alive: bool) -> None:
         self._address = (endpoint.host, endpoint.port)
@@ -47,16 +47,19 @@ class Inquiry:
         self._socket: socket.socket | None = None
         self._unsent = b""
         self._received = b""
-        self.asked_at_s: float | None = None  # monotonic; None: nothing is under way
+        self.sent_at_s: float | None = None  # monotonic; None if no request is in flight
 
-    def ask(self, now_s: float) -> None:
-        """Send the question, connecting first if needed. Raises `Lost`."""
+    def send(self, now_s: float) -> None:
+        """Send the request, after connecting if needed. Raises `ProbeFailed`.
+
+        `now_s`: monotonic seconds.
+        """
         if self._socket is None:
             self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._socket.connect_ex(self._address)
         self._unsent, self._received = self._request, b""
-        self.asked_at_s = now_s
+        self.sent_at_s = now_s
         self._send()
 
     def _send(self) -> None:
@@ -64,20 +67,20 @@ class Inquiry:
         try:
             self._unsent = self._unsent[self._socket.send(self._unsent) :]
         except BlockingIOError:
-            pass  # still connecting; tried again when the answer is looked for
+            pass  # still connecting; `answer` sends the rest
         except OSError as error:
             self.drop()
-            raise Lost(error.strerror) from error
+            raise ProbeFailed(error.strerror) from error
 
     def answer(self) -> tuple[int, bytes] | None:
-        """(HTTP status, body) once it is whole, None before. Raises `Lost`."""
-        if self.asked_at_s is None or self._socket is None:
+        """(HTTP status, body) once the answer is complete, None before. Raises `ProbeFailed`."""
+        if self.sent_at_s is None or self._socket is None:
             return None
         if self._unsent:
             self._send()
         ended = False
         try:
-            while not ended and not self._whole():
+            while not ended and not self._is_complete():
                 chunk = self._socket.recv(65536)
                 ended = not chunk
                 self._received += chunk
@@ -85,10 +88,10 @@ class Inquiry:
             return None
         except OSError as error:
             self.drop()
-            raise Lost(error.strerror) from error
+            raise ProbeFailed(error.strerror) from error
         return self._finish(ended)
 
-    def _whole(self) -> bool:
+    def _is_complete(self) -> bool:
         head, gap, body = self._received.partition(b"\r\n\r\n")
         if len(self._received) > _ANSWER_BYTES_MAX:
             return True
@@ -100,48 +103,48 @@ class Inquiry:
         status = head[9:12]
         if not gap or not status.isdigit():
             self.drop()
-            raise Lost("closed without an answer")
-        self.asked_at_s = None
+            raise ProbeFailed("closed without an answer")
+        self.sent_at_s = None
         if ended or not self._keep_alive or _LAST.search(head):
             self.drop()
         return int(status), body
 
     def drop(self) -> None:
-        """Close the connection; a question under way is forgotten."""
+        """Close the connection, and forget a request in flight."""
         if self._socket is not None:
             self._socket.close()
             self._socket = None
-        self.asked_at_s = None
+        self.sent_at_s = None
 
 
 class LLMHealth(SourceBase):
-    """`llm.health`: ok, loading (503), down (nobody answers, or an error), hung (no answer).
+    """`llm.health`: ok (200), loading (503), down (refused, or another status), hung (no answer).
 
-    Asked at one look and answered by the next, so a value is two periods old at most. Absent
-    until the first answer. `hung` after `hung_after_s` without an answer; a question
-    that is not answered within `give_up_s` is asked again over a new connection.
+    Sent at one read and answered by the next, so a value is at most two periods old. Absent until
+    the first answer. `hung` after `hung_after_s` without an answer. After `give_up_s` the probe is
+    sent again over a new connection.
     """
 
     def __init__(
         self, endpoint: Endpoint, *, hung_after_s: float = 2.0, give_up_s: float = 30.0
     ) -> None:
         super().__init__("llm.health", _HEALTH_PERIOD_S)
-        self._inquiry = Inquiry(endpoint, "/health", keep_alive=True)
+        self._probe = Probe(endpoint, "/health", keep_alive=True)
         self._hung_after_s = hung_after_s
         self._give_up_s = give_up_s
         self._state: Health | None = None
 
     def read(self, values: Values) -> None:
-        """Adds `llm.health`."""
+        """Add `llm.health`."""
         self._absent.clear()
         now_s = time.monotonic()
         try:
             self._step(now_s)
-        except Lost:
-            # An idle connection may be closed for good reasons: only a new one tells.
+        except ProbeFailed:
+            # A server may close an idle connection, so only a new connection shows if it is down.
             try:
-                self._inquiry.ask(now_s)
-            except Lost:
+                self._probe.send(now_s)
+            except ProbeFailed:
                 self._state = "down"
         if self._state is None:
             self._absent["llm.health"] = "no answer yet"
@@ -149,35 +152,35 @@ class LLMHealth(SourceBase):
             values["llm.health"] = self._state
 
     def _step(self, now_s: float) -> None:
-        asked_at_s = self._inquiry.asked_at_s
-        answer = self._inquiry.answer()
+        sent_at_s = self._probe.sent_at_s
+        answer = self._probe.answer()
         if answer is not None:
             self._state = {200: "ok", 503: "loading"}.get(answer[0], "down")  # type: ignore[assignment]
-        elif asked_at_s is not None:
-            waited_s = now_s - asked_at_s
+        elif sent_at_s is not None:
+            waited_s = now_s - sent_at_s
             if waited_s >= self._hung_after_s:
                 self._state = "hung"
             if waited_s < self._give_up_s:
                 return
-            self._inquiry.drop()
-        self._inquiry.ask(now_s)
+            self._probe.drop()
+        self._probe.send(now_s)
 
     def close(self) -> None:
         """Close the connection."""
-        self._inquiry.drop()
+        self._probe.drop()
 
 
 class LLMGauges(SourceBase):
-    """`llm.requests_processing` and `llm.requests_deferred` from `/metrics`, once a second.
+    """`llm.requests_processing` and `llm.requests_deferred` from `/metrics`, once per `period_s`.
 
-    Asked at one look and answered by the next, half a period later. Between two readings the
-    last one is repeated; it is dropped when the server is gone.
+    Sent at one read and answered by the next, half a period later. The last values are repeated
+    until the next answer, or until the server is gone.
     """
 
     def __init__(self, endpoint: Endpoint, *, period_s: float = 1.0) -> None:
         super().__init__("llm.metrics", period_s / 2)
-        # One connection each: a kept one would hold one of the server's few HTTP threads.
-        self._inquiry = Inquiry(endpoint, "/metrics", keep_alive=False)
+        # A new connection each time: a kept one would occupy one of the server's few HTTP threads.
+        self._probe = Probe(endpoint, "/metrics", keep_alive=False)
         self._ask_period_s = period_s
         self._give_up_s = 30.0
         self._next_s = 0.0
@@ -185,52 +188,52 @@ class LLMGauges(SourceBase):
         self._absent["llm.metrics"] = "no answer yet"
 
     def read(self, values: Values) -> None:
-        """Adds the two keys, if the server tells."""
+        """Add the two keys, if the server reports them."""
         now_s = time.monotonic()
         try:
-            asked_at_s = self._inquiry.asked_at_s
-            answer = self._inquiry.answer()
+            sent_at_s = self._probe.sent_at_s
+            answer = self._probe.answer()
             if answer is not None:
-                self._take(*answer)
-            elif asked_at_s is not None and now_s - asked_at_s > self._give_up_s:
-                raise Lost("no answer")
-            if self._inquiry.asked_at_s is None and now_s >= self._next_s:
+                self._store(*answer)
+            elif sent_at_s is not None and now_s - sent_at_s > self._give_up_s:
+                raise ProbeFailed("no answer")
+            if self._probe.sent_at_s is None and now_s >= self._next_s:
                 self._next_s = now_s + self._ask_period_s
-                self._inquiry.ask(now_s)
-        except Lost as lost:
-            self._inquiry.drop()
+                self._probe.send(now_s)
+        except ProbeFailed as error:
+            self._probe.drop()
             self._next_s = now_s + self._ask_period_s
-            self._missing(str(lost).lower())
+            self._set_absent(str(error).lower())
         values.update(self._gauges)
 
-    def _take(self, status: int, body: bytes) -> None:
+    def _store(self, status: int, body: bytes) -> None:
         if status != 200:
-            self._missing(f"HTTP {status}")
+            self._set_absent(f"HTTP {status}")
             return
         gauges = {}
         for gauge in ("requests_processing", "requests_deferred"):
-            found = re.search(rb"^llamacpp:%b (\d+)" % gauge.encode(), body, re.MULTILINE)
-            if found:
-                gauges[f"llm.{gauge}"] = int(found[1])
+            match = re.search(rb"^llamacpp:%b (\d+)" % gauge.encode(), body, re.MULTILINE)
+            if match:
+                gauges[f"llm.{gauge}"] = int(match[1])
         if gauges:
             self._gauges = gauges
             self._absent.clear()
         else:
-            self._missing("no llama.cpp gauges in the answer")
+            self._set_absent("no llama.cpp gauges in the answer")
 
-    def _missing(self, why: str) -> None:
+    def _set_absent(self, why: str) -> None:
         self._gauges = {}
         self._absent["llm.metrics"] = why
 
     def close(self) -> None:
         """Close the connection."""
-        self._inquiry.drop()
+        self._probe.drop()
 
 
 class LLMProcess(SourceBase):
-    """`llm.pid` and `llm.generation` from the supervisor's event log: absent while none runs.
+    """`llm.pid` and `llm.generation` from the supervisor's event log. Absent while none runs.
 
-    The generation counts the processes that the server has been, from 0.
+    The generation counts the server's processes, from 0.
     """
 
     def __init__(self, events: Path) -> None:
@@ -241,25 +244,25 @@ class LLMProcess(SourceBase):
         self._lives = Lives()
 
     def pid(self) -> int | None:
-        """The server's process as of the last read; None while there is none."""
+        """The server's PID as of the last read; None while no server runs."""
         return self._pid
 
     def read(self, values: Values) -> None:
-        """Adds the two keys."""
+        """Add the two keys."""
         self._absent.clear()
         with contextlib.suppress(FileNotFoundError):
-            lines, anew = self._tail.new_lines()
-            if anew:
+            lines, is_new = self._tail.new_lines()
+            if is_new:
                 self._pid = None
             for line in lines.splitlines() if lines else ():
-                self._take(line)
+                self._follow(line)
         if self._pid is None:
             self._absent["llm.process"] = "no server process in the supervisor's events"
         else:
             values["llm.pid"] = self._pid
             values["llm.generation"] = self._lives.generation
 
-    def _take(self, line: bytes) -> None:
+    def _follow(self, line: bytes) -> None:
         try:
             entry = msgspec.json.decode(line)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -268,7 +271,7 @@ class LLMProcess(SourceBase):
             return
         event, pid = entry.get("event"), entry.get("pid")
         if event in ("start", "ready") and isinstance(pid, int):
-            self._starts += event == "start"  # a number may be used again
+            self._starts += event == "start"  # a PID may be reused
             self._pid = pid
             self._lives.of((pid, self._starts))
         elif event in ("gone", "crashed"):

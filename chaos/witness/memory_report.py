@@ -1,7 +1,7 @@
-"""Asks a Watcher what its memory is made of: a signal that it has declared, and a file.
+"""Ask a Watcher for its top allocators: send the declared signal, then read the file it writes.
 
-Only where the target profile says how, and only a process that has a handler for the signal:
-the default action would end it. What cannot be had is said with its reason. Judges nothing.
+Only if the target profile declares both, and only if the process has a handler for the signal: the
+default action would end it. A missing report is an absence with its reason. Judges nothing.
 """
 
 from __future__ import annotations
@@ -38,30 +38,30 @@ class _Report(msgspec.Struct, frozen=True):
     complete: bool = True
 
 
-def ask_memory(way: Inspection | None, workspace: Path, pid: int | None) -> dict[str, Any]:
-    """The report of process `pid` (sizes in bytes, most first), or {"absent": reason}.
+def ask_memory(inspection: Inspection | None, workspace: Path, pid: int | None) -> dict[str, Any]:
+    """The report of process `pid` (sizes in bytes, largest first), or {"absent": reason}.
 
-    Takes at most `way.limit_s`, and little longer.
+    `inspection` is the target's declaration. Waits at most `inspection.limit_s` for the file.
     """
-    if way is None:
+    if inspection is None:
         return {"absent": "the target profile declares no way to ask for them (inspection)"}
     if pid is None:
         return {"absent": "the Watcher does not run"}
-    path = workspace / way.memory_report
+    path = workspace / inspection.memory_report
     before = _stamp(path)
-    refused = _send(pid, signal.Signals[f"SIG{way.memory_signal}"])
-    if refused:
-        return {"absent": refused}
-    until_s = time.monotonic() + way.limit_s
+    problem = _send_signal(pid, signal.Signals[f"SIG{inspection.memory_signal}"])
+    if problem:
+        return {"absent": problem}
+    until_s = time.monotonic() + inspection.limit_s
     while _stamp(path) in (None, before):
         if time.monotonic() > until_s:
-            return {"absent": f"no new {way.memory_report} within {way.limit_s:g} s"}
+            return {"absent": f"no new {inspection.memory_report} within {inspection.limit_s:g} s"}
         time.sleep(_POLL_S)
-    return _read(path, way.memory_report)
+    return _read(path, inspection.memory_report)
 
 
-def _send(pid: int, number: signal.Signals) -> str:
-    """Signals the process; why not, where it was not. The number cannot pass to another one."""
+def _send_signal(pid: int, number: signal.Signals) -> str:
+    """Send the signal through a pidfd, so that a reused PID is safe; "" or why it was not sent."""
     try:
         handle = os.pidfd_open(pid)
     except OSError as error:
@@ -94,24 +94,25 @@ def _stamp(path: Path) -> tuple[int, int] | None:
 def _read(path: Path, name: str) -> dict[str, Any]:
     try:
         with path.open("rb") as stream:
-            found = msgspec.json.decode(stream.read(_REPORT_BYTES_MAX), type=_Report)
+            report = msgspec.json.decode(stream.read(_REPORT_BYTES_MAX), type=_Report)
     except OSError as error:
         return {"absent": f"{name} cannot be read: {error.strerror}"}
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         return {"absent": f"{name} is no memory report: {str(error)[:_TEXT_MAX]}"}
     return {
-        "took_s": found.took_s,
-        "examined": found.examined,
-        "complete": found.complete,
+        "took_s": report.took_s,
+        "examined": report.examined,
+        "complete": report.complete,
         "types": [
-            {"type": one.type[:_TEXT_MAX], "bytes": one.bytes, "count": one.count}
-            for one in found.types[:_TOP]
+            {"type": entry.type[:_TEXT_MAX], "bytes": entry.bytes, "count": entry.count}
+            for entry in report.types[:_TOP]
         ],
         "largest": [
-            {"type": one.type[:_TEXT_MAX], "bytes": one.bytes} for one in found.largest[:_TOP]
+            {"type": entry.type[:_TEXT_MAX], "bytes": entry.bytes}
+            for entry in report.largest[:_TOP]
         ],
         "lines": [
-            {"line": one.line[-_TEXT_MAX:], "bytes": one.bytes, "count": one.count}
-            for one in found.lines[:_TOP]
+            {"line": entry.line[-_TEXT_MAX:], "bytes": entry.bytes, "count": entry.count}
+            for entry in report.lines[:_TOP]
         ],
     }

@@ -1,7 +1,7 @@
-"""What NVML tells of memory: the units that have some (GPUs, MIG instances), and who holds it.
+"""Read GPU memory through NVML: the units (GPUs and MIG instances) and the processes that hold it.
 
-Knows no sample and no service. A driver that is not there is `NoDriver`; a single number that the
-driver will not tell (no permission, not supported) is an error of that number alone.
+Knows no sample and no service. A missing driver raises `NoDriver`. A single value that the driver
+refuses (no permission, not supported) raises an error for that value only.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-NODES = "/dev/nvidia"  # and the GPU's minor number
+NODES = "/dev/nvidia"  # followed by the GPU's minor number
 _MIG_ENABLED = 1
-# With these words the driver says that a GPU which it knew cannot be used any more. "Unknown
-# error" is what a container gets after a reload of the host's daemon has taken its device away.
+# Errors that mean: a GPU that the driver knew can no longer be used. A container gets "Unknown
+# error" after a reload of the host's container daemon has taken its device away.
 _LOST = frozenset(
     {
         "NVML_ERROR_DRIVER_NOT_LOADED",
@@ -26,44 +26,44 @@ _LOST = frozenset(
 
 
 class NoDriver(Exception):
-    """Why nothing can be seen of any GPU."""
+    """No GPU can be read; the message says why."""
 
 
-class Untold(Exception):
-    """Why the processes of one unit cannot be listed."""
+class UnknownHolders(Exception):
+    """The processes of one unit cannot be listed; the message says why."""
 
 
 @dataclass(frozen=True)
 class Unit:
-    """Something with memory of its own: `gpu0`, or the MIG instance `gpu0mig1`.
+    """A GPU (`gpu0`) or a MIG instance (`gpu0mig1`), each with memory of its own.
 
-    `split`: a GPU whose MIG mode is on; who holds its memory is asked of its instances. `uuid` is
-    what the unit is called everywhere: a container that is given some of the GPUs counts them anew.
+    `split`: the GPU's MIG mode is on, so its instances list the processes. `uuid` is the only name
+    that is the same in every container: one that is given some of the GPUs counts them from 0.
     """
 
     name: str
     index: int
     handle: Any
-    node: str | None = None  # of a whole GPU, where the driver tells it
+    node: str | None = None  # path of a GPU's device node, if the driver reports it
     split: bool = False
-    uuid: str | None = None  # where the driver tells it
+    uuid: str | None = None  # if the driver reports it
 
     @property
     def whole(self) -> bool:
-        """Whether it is a GPU, not an instance on one."""
+        """True for a GPU, False for a MIG instance."""
         return self.name == f"gpu{self.index}"
 
 
 @dataclass(frozen=True)
 class Holder:
-    """A process with memory of a unit; None where the driver does not tell how much."""
+    """A process that holds memory of a unit."""
 
     pid: int
-    used_bytes: int | None
+    used_bytes: int | None  # None if the driver does not report it
 
 
 def start() -> Any:
-    """The driver's library, opened; whoever opens it shuts it down. Raises `NoDriver`."""
+    """Open the driver library, and return pynvml. The caller shuts it down. Raises `NoDriver`."""
     try:
         import pynvml
     except ImportError as error:
@@ -76,8 +76,8 @@ def start() -> Any:
 
 
 def units(nvml: Any) -> tuple[list[Unit], dict[str, str]]:
-    """All units, and why others that the driver counts cannot be opened. Raises `NoDriver`."""
-    found: list[Unit] = []
+    """(all units, reason by name for those that cannot be opened). Raises `NoDriver`."""
+    opened: list[Unit] = []
     absent: dict[str, str] = {}
     try:
         count = nvml.nvmlDeviceGetCount()
@@ -91,27 +91,27 @@ def units(nvml: Any) -> tuple[list[Unit], dict[str, str]]:
             continue
         split = _split(nvml, handle)
         node, uuid = _node(nvml, handle), _uuid(nvml, handle)
-        found.append(Unit(f"gpu{index}", index, handle, node, split, uuid))
+        opened.append(Unit(f"gpu{index}", index, handle, node, split, uuid))
         if not split:
             continue
         instances = list(_instances(nvml, handle, index))
-        found += instances
+        opened += instances
         if not instances:
             absent[f"gpu{index}.instances"] = "MIG is on, and no instance can be seen here"
-    if not found and not absent:
+    if not opened and not absent:
         raise NoDriver("the driver lists no device")
-    return found, absent
+    return opened, absent
 
 
 def _split(nvml: Any, handle: Any) -> bool:
     try:
         return bool(nvml.nvmlDeviceGetMigMode(handle)[0] == _MIG_ENABLED)
     except nvml.NVMLError:
-        return False  # most GPUs do not know of MIG
+        return False  # most GPUs do not support MIG
 
 
 def _node(nvml: Any, handle: Any) -> str | None:
-    """In a container the first GPU need not have the first node."""
+    """Path of the device node: in a container the first GPU may have another minor number."""
     try:
         return f"{NODES}{nvml.nvmlDeviceGetMinorNumber(handle)}"
     except nvml.NVMLError:
@@ -119,7 +119,7 @@ def _node(nvml: Any, handle: Any) -> str | None:
 
 
 def _uuid(nvml: Any, handle: Any) -> str | None:
-    """An instance has one of its own."""
+    """The UUID of a GPU or of a MIG instance; None if the driver does not report it."""
     try:
         return str(nvml.nvmlDeviceGetUUID(handle))
     except nvml.NVMLError:
@@ -128,45 +128,48 @@ def _uuid(nvml: Any, handle: Any) -> str | None:
 
 def _instances(nvml: Any, handle: Any, index: int) -> Iterator[Unit]:
     try:
-        most = nvml.nvmlDeviceGetMaxMigDeviceCount(handle)
+        count_max = nvml.nvmlDeviceGetMaxMigDeviceCount(handle)
     except nvml.NVMLError:
         return
-    for number in range(most):
+    for number in range(count_max):
         try:
             instance = nvml.nvmlDeviceGetMigDeviceHandleByIndex(handle, number)
         except nvml.NVMLError:
-            continue  # the numbers have gaps, and some may not be ours
+            continue  # the numbers have gaps, and a container may see only some instances
         name = f"gpu{index}mig{number}"
         yield Unit(name, index, instance, uuid=_uuid(nvml, instance))
 
 
 def memory_of(nvml: Any, unit: Unit) -> tuple[int, int]:
-    """(used, total) bytes. Raises `NVMLError`; of a split GPU only few may ask."""
+    """(used, total) in bytes. Raises `NVMLError`, for most users also if the GPU is split."""
     memory = nvml.nvmlDeviceGetMemoryInfo(unit.handle)
     return int(memory.used), int(memory.total)
 
 
 def holders_of(nvml: Any, unit: Unit) -> list[Holder]:
-    """Who holds memory of `unit`, by process number. Raises `Untold`."""
+    """The processes that hold memory of `unit`, sorted by PID. Raises `UnknownHolders`."""
     held: dict[int, int | None] = {}
     try:
-        told = [
+        processes = [
             *nvml.nvmlDeviceGetComputeRunningProcesses(unit.handle),
             *_graphics(nvml, unit.handle),
         ]
     except (nvml.NVMLError, nvml.NVMLLibraryMismatchError) as error:
-        raise Untold(_why(nvml, error)) from error
-    for one in told:
-        pid = int(one.pid)
-        size = None if one.usedGpuMemory is None else int(one.usedGpuMemory)
+        raise UnknownHolders(_why(nvml, error)) from error
+    for process in processes:
+        pid = int(process.pid)
+        size = None if process.usedGpuMemory is None else int(process.usedGpuMemory)
         before = held.get(pid, 0)
-        # One that does both stands in both lists with all that it holds.
+        # A process that computes and draws is in both lists, each time with its total.
         held[pid] = None if size is None or before is None else max(before, size)
     return [Holder(pid, held[pid]) for pid in sorted(held)]
 
 
 def _graphics(nvml: Any, handle: Any) -> list[Any]:
-    """A GPU for computing alone knows none; who may not ask has not seen all."""
+    """The graphics processes; none if the GPU does not support them.
+
+    Raises `NVMLError` if the user has no permission, for the list would be incomplete.
+    """
     try:
         return list(nvml.nvmlDeviceGetGraphicsRunningProcesses(handle))
     except nvml.NVMLLibraryMismatchError:
@@ -183,6 +186,6 @@ def _why(nvml: Any, error: Exception) -> str:
     return str(error)
 
 
-def says_lost(nvml: Any, error: Any) -> bool:
-    """Whether this error means that the GPU itself is gone, not that a number is not told."""
+def means_lost(nvml: Any, error: Any) -> bool:
+    """True if the error means that the GPU is gone, not only that a value is not available."""
     return error.value in {getattr(nvml, name) for name in _LOST}

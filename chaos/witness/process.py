@@ -1,7 +1,7 @@
 """Signals of processes and of the host, read from /proc through files that stay open.
 
-A file that is open in /proc stays with the process it was opened for, so a new process under
-an old number is never mistaken for it. Knows nothing of what the processes do.
+A file that is open in /proc belongs to the process it was opened for, so a process with a reused
+PID is never mistaken for it. Knows nothing of what the processes do.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 
 from chaos.witness.base import SourceBase, Values
-from chaos.witness.lives import Lives, start_of
+from chaos.witness.lives import Lives, parse_start_ticks
 
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
@@ -26,7 +26,7 @@ def _open(path: str, flags: int = os.O_RDONLY) -> int:
 
 
 def _number_after(text: bytes, field: bytes) -> int | None:
-    """The first number after `field` in the text of a /proc file."""
+    """The first number after `field` in the text of a /proc file; None if there is no field."""
     start = text.find(field)
     if start < 0:
         return None
@@ -35,21 +35,26 @@ def _number_after(text: bytes, field: bytes) -> int | None:
 
 
 def descriptors(proc_fd: int) -> int:
-    """Open descriptors, given the open folder /proc/PID/fd. Linux ≥ 6.2 has it as a size."""
+    """Count open descriptors. `proc_fd` is the open folder /proc/PID/fd.
+
+    Linux 6.2 and newer report the count as the folder's size.
+    """
     return os.fstat(proc_fd).st_size or len(os.listdir(proc_fd))
 
 
 class WatcherProcess(SourceBase):
-    """The Watcher's process: memory, descriptors, threads, children, processor time.
+    """The Watcher's process: memory, descriptors, threads, children, CPU time.
 
-    `pid` says which process it is now (None: there is none); the next one is followed, and
-    `watcher.generation` counts them from 0. Anonymous memory plus swap is what can leak:
-    resident memory counts files that the kernel may drop at any time. Read at every sample are
-    anonymous memory, the children of the first thread (one may live for less than a second), and
-    `watcher.children_faults`, the page faults of all children that have ended and were waited for:
-    it rises with each, also with one that lived between two samples (proc_pid_stat(5), cminflt).
-    The rest is read every `details_period_s` seconds and repeated in between, and at once when
-    anonymous memory has shrunk: what is swapped out must not look as if given back.
+    `pid` returns the current process (None: not running). A new process is followed, and
+    `watcher.generation` counts them from 0. Anonymous memory plus swap is what can leak: resident
+    memory includes file pages that the kernel may drop at any time.
+
+    Read at every sample: anonymous memory, the children of the first thread (a child may live for
+    less than a second), and `watcher.children_faults`, the page faults of all children that ended
+    and were waited for. It rises with each child, also with one that lived between two samples
+    (proc_pid_stat(5), cminflt). The details are read every `details_period_s` seconds and repeated
+    in between. They are also read when anonymous memory has shrunk, because memory that was swapped
+    out must not look freed.
     """
 
     def __init__(
@@ -66,37 +71,37 @@ class WatcherProcess(SourceBase):
         self._lives = Lives()
         self._opened: int | None = None
         self._files: dict[str, int] = {}
-        self._threads: dict[str, int] = {}  # all but the first: the files with their children
-        self._texts = _NOTHING  # as told last
-        self._ahead: _Texts | None = None  # for the read that follows
+        self._threads: dict[str, int] = {}  # file of children, for each thread but the first
+        self._texts = _NOTHING  # as of the last read
+        self._next_texts: _Texts | None = None  # read by `unchanged`, for the read that follows
         self._pages = 0
         self._others_children = 0  # of all threads but the first
         self._details_next_s = 0.0
-        self._hidden: dict[str, str] = {}  # of the details
+        self._hidden: dict[str, str] = {}  # absences of the details
 
     def unchanged(self) -> bool:
-        """Whether memory and children are as they were, and nothing else is due."""
+        """True if memory and children are unchanged and the details are not due."""
         if self._opened is None or self._clock() >= self._details_next_s:
             return False
         try:
-            texts = self._look()
+            texts = self._read_texts()
         except ProcessLookupError:
             return False
         if texts == self._texts:
             return True
-        self._ahead = texts
+        self._next_texts = texts
         return False
 
-    def _look(self) -> _Texts:
+    def _read_texts(self) -> _Texts:
         files = self._files
         statm, children = os.pread(files["statm"], 128, 0), os.pread(files["children"], 4096, 0)
         stat = os.pread(files["stat"], 2048, 0)
         return statm, children, stat.rpartition(b")")[2].split(None, 9)[8]
 
     def read(self, values: Values) -> None:
-        """Adds the keys `watcher.*`; none when the process does not run."""
-        # While its files answer it is the same process: only now and then it is asked whether
-        # another one has taken over.
+        """Add the keys `watcher.*`; nothing while the process does not run."""
+        # While its files answer, it is the same process. `pid` is asked only when the details are
+        # due, in case another process has taken over.
         pid, now_s = self._opened, self._clock()
         if pid is None or now_s >= self._details_next_s:
             pid = self._pid()
@@ -119,21 +124,21 @@ class WatcherProcess(SourceBase):
         for name in ("statm", "status", "stat"):
             self._files[name] = _open(f"{root}/{name}")
         self._files["children"] = _open(f"{root}/task/{pid}/children")
-        with contextlib.suppress(PermissionError):  # another user's
+        with contextlib.suppress(PermissionError):  # the process of another user
             self._files["fd"] = _open(f"{root}/fd", os.O_RDONLY | os.O_DIRECTORY)
-        start = start_of(os.pread(self._files["stat"], 2048, 0))
+        start = parse_start_ticks(os.pread(self._files["stat"], 2048, 0))
         if start is None:
             raise ProcessLookupError
         self._lives.of((pid, start))
         self._opened = pid
 
     def _measure(self, pid: int, now_s: float) -> Values:
-        self._texts, self._ahead = self._ahead or self._look(), None
+        self._texts, self._next_texts = self._next_texts or self._read_texts(), None
         statm, children, faults = self._texts
-        # in pages; shared are those of files and of shared memory
+        # in pages; `shared` counts those of files and of shared memory
         size, resident, shared, _ = statm.split(None, 3)
         if size == b"0":
-            raise ProcessLookupError  # ended and not reaped: it has no memory any more
+            raise ProcessLookupError  # a zombie: it has no memory
         pages = int(resident) - int(shared)
         if now_s >= self._details_next_s or pages < self._pages:
             self._details_next_s = now_s + self._details_period_s
@@ -153,24 +158,24 @@ class WatcherProcess(SourceBase):
         fields = os.pread(self._files["stat"], 2048, 0).rpartition(b")")[2].split(None, 13)
         threads = _number_after(status, b"\nThreads:") or 1
         swap_kb = _number_after(status, b"\nVmSwap:")
-        found: Values = {"watcher.threads": threads}
+        details: Values = {"watcher.threads": threads}
         if swap_kb is not None:
-            found["watcher.swap_bytes"] = swap_kb * 1024
-        found["watcher.cpu_s"] = (int(fields[11]) + int(fields[12])) / _TICKS_PER_S
+            details["watcher.swap_bytes"] = swap_kb * 1024
+        details["watcher.cpu_s"] = (int(fields[11]) + int(fields[12])) / _TICKS_PER_S
         self._others_children = self._children_of_others(pid, threads)
         try:
-            found["watcher.fds"] = descriptors(self._files["fd"])
+            details["watcher.fds"] = descriptors(self._files["fd"])
         except (PermissionError, KeyError):
             self._hidden = {"watcher.fds": "not permitted"}
-        return found
+        return details
 
     def _children_of_others(self, pid: int, threads: int) -> int:
-        """Children of all threads but the first; the kernel lists them per thread."""
+        """Number of children of all threads but the first. The kernel lists them per thread."""
         total = 0
         if threads > 1 or self._threads:
             self._list_threads(pid)
         for children_fd in self._threads.values():
-            with contextlib.suppress(ProcessLookupError):  # has ended: its children moved on
+            with contextlib.suppress(ProcessLookupError):  # ended: its children have a new parent
                 total += len(os.pread(children_fd, 4096, 0).split())
         return total
 
@@ -179,35 +184,35 @@ class WatcherProcess(SourceBase):
         for task in self._threads.keys() - tasks:
             os.close(self._threads.pop(task))
         for task in tasks - self._threads.keys():
-            with contextlib.suppress(FileNotFoundError):  # has ended since it was listed
+            with contextlib.suppress(FileNotFoundError):  # ended since it was listed
                 self._threads[task] = _open(f"/proc/{pid}/task/{task}/children")
 
     def close(self) -> None:
-        """Release the /proc files."""
+        """Close the /proc files. The next read opens those of the current process."""
         while self._files:
             os.close(self._files.popitem()[1])
         while self._threads:
             os.close(self._threads.popitem()[1])
         self._opened, self._pages, self._details_next_s = None, 0, 0.0
-        self._texts, self._ahead = _NOTHING, None
+        self._texts, self._next_texts = _NOTHING, None
         self._hidden = {}
 
 
 class Harness(SourceBase):
-    """What the harness itself uses: observers have caused the growth that they reported."""
+    """The harness's own memory and CPU time, because an observer can cause growth itself."""
 
     def __init__(self) -> None:
         super().__init__("harness", 0.5)
         self._statm = _open("/proc/self/statm")
 
     def read(self, values: Values) -> None:
-        """Adds `harness.rss_bytes` and `harness.cpu_s`."""
+        """Add `harness.rss_bytes` and `harness.cpu_s`."""
         resident = os.pread(self._statm, 128, 0).split(None, 2)[1]
         values["harness.rss_bytes"] = int(resident) * _PAGE_BYTES
         values["harness.cpu_s"] = round(time.process_time(), 6)
 
     def close(self) -> None:
-        """Release the /proc file."""
+        """Close the /proc file. Idempotent."""
         if self._statm >= 0:
             os.close(self._statm)
             self._statm = -1
@@ -216,7 +221,7 @@ class Harness(SourceBase):
 class Host(SourceBase):
     """Available memory and load of the machine, read once a second.
 
-    Both change slowly, and the kernel adds up the whole machine for them.
+    Both change slowly, and the kernel sums over the whole machine to compute them.
     """
 
     def __init__(self) -> None:
@@ -224,13 +229,13 @@ class Host(SourceBase):
         self._files = [_open("/proc/meminfo"), _open("/proc/loadavg")]
 
     def read(self, values: Values) -> None:
-        """Adds `host.mem_available_bytes` and `host.load1`."""
+        """Add `host.mem_available_bytes` and `host.load1` (processes, 1-minute average)."""
         values["host.load1"] = float(os.pread(self._files[1], 64, 0).split(None, 1)[0])
         available_kb = _number_after(os.pread(self._files[0], 256, 0), b"\nMemAvailable:")
         if available_kb is not None:
             values["host.mem_available_bytes"] = available_kb * 1024
 
     def close(self) -> None:
-        """Release the /proc files."""
+        """Close the /proc files. Idempotent."""
         while self._files:
             os.close(self._files.pop())

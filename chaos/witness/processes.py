@@ -1,7 +1,7 @@
-"""One process, looked at closely through /proc: descriptors by kind, sockets by state, memory.
+"""Take a snapshot of one process through /proc: descriptors by kind, sockets by state, memory.
 
-Reads only, and only what the reader may see: what is hidden is said, not guessed. Knows nothing
-of a Watcher; `inspection.py` says which processes matter.
+Only reads. A part that this user may not read holds the reason instead. Knows nothing of a Watcher;
+`inspection.py` decides which processes matter.
 """
 
 from __future__ import annotations
@@ -34,55 +34,55 @@ TCP_STATES = {
 
 
 def working_in(folder: Path) -> list[int]:
-    """Processes whose working directory is `folder`, as far as they can be seen."""
-    wanted = str(folder.resolve())
-    return sorted(pid for pid in pids() if _link(_PROC / str(pid) / "cwd") == wanted)
+    """PIDs of the visible processes whose working directory is `folder`, sorted."""
+    target = str(folder.resolve())
+    return sorted(pid for pid in pids() if _link(_PROC / str(pid) / "cwd") == target)
 
 
 def pids() -> Iterator[int]:
-    """All processes that can be seen."""
+    """PIDs of all processes in this PID namespace."""
     for entry in os.scandir(_PROC):
         if entry.name.isdigit():
             yield int(entry.name)
 
 
 def command_of(pid: int) -> str:
-    """The command line, at most 200 characters; "" when the process is gone."""
+    """The command line, at most 200 characters; "" if the process has ended."""
     try:
-        words = (_PROC / str(pid) / "cmdline").read_bytes()
+        argv = (_PROC / str(pid) / "cmdline").read_bytes()
     except OSError:
         return ""
-    return words.replace(b"\0", b" ").decode(errors="replace").strip()[:200]
+    return argv.replace(b"\0", b" ").decode(errors="replace").strip()[:200]
 
 
-def look(pid: int, role: str, *, deep: bool) -> dict[str, Any] | None:
-    """Everything about `pid` that helps to explain it, or None when it is gone.
+def snapshot_of(pid: int, role: str, *, deep: bool) -> dict[str, Any] | None:
+    """The snapshot of process `pid`, ready for JSON; None if it has ended.
 
-    Sizes in bytes. `deep` adds the largest memory mappings.
+    Sizes are in bytes. `deep` adds the mappings with the most anonymous memory.
     """
     status = _status(pid)
     if not status:
         return None
     kinds, inodes = _descriptors(pid)
-    seen: dict[str, Any] = {
+    snapshot: dict[str, Any] = {
         "pid": pid,
         "role": role,
         "command": command_of(pid),
         "state": status.get("State", "?"),
         "threads": _number(status.get("Threads")),
-        "rss_anon_bytes": _kilobytes(status.get("RssAnon")),
-        "swap_bytes": _kilobytes(status.get("VmSwap")),
+        "rss_anon_bytes": _bytes(status.get("RssAnon")),
+        "swap_bytes": _bytes(status.get("VmSwap")),
         "descriptors": kinds,
         "descriptor_limit": _descriptor_limit(pid),
         "sockets": _socket_states(pid, inodes),
     }
     if deep:
-        seen["mappings"] = _mappings(pid)
-    return seen
+        snapshot["mappings"] = _mappings(pid)
+    return snapshot
 
 
 def listening(port: int) -> bool:
-    """Whether any process of this network namespace listens on TCP `port`."""
+    """True if a process of this network namespace listens on TCP `port`."""
     for name in ("tcp", "tcp6"):
         for fields in _net_lines(_PROC / "net" / name):
             if fields[3] == "0A" and int(fields[1].rpartition(":")[2], 16) == port:
@@ -100,7 +100,7 @@ def _status(pid: int) -> dict[str, str]:
 
 
 def _descriptors(pid: int) -> tuple[dict[str, int] | str, set[str]]:
-    """(number of descriptors by kind or why they cannot be seen, inodes of the sockets)."""
+    """(number of descriptors by kind, or why they cannot be read; inodes of the sockets)."""
     kinds: Counter[str] = Counter()
     inodes: set[str] = set()
     try:
@@ -156,12 +156,12 @@ def _descriptor_limit(pid: int) -> int | None:
     except OSError:
         return None
     line = next((line for line in text.splitlines() if line.startswith("Max open files")), "")
-    words = line.split()
-    return int(words[3]) if len(words) > 3 and words[3].isdigit() else None
+    fields = line.split()
+    return int(fields[3]) if len(fields) > 3 and fields[3].isdigit() else None
 
 
 def _mappings(pid: int) -> list[dict[str, Any]] | str:
-    """The mappings with the most anonymous memory (bytes), largest first."""
+    """The mappings with the most anonymous memory, largest first, or why they cannot be read."""
     sizes: Counter[str] = Counter()
     name = ""
     try:
@@ -169,11 +169,11 @@ def _mappings(pid: int) -> list[dict[str, Any]] | str:
             for number, line in enumerate(stream):
                 if number > _MAPPINGS_MAX * 25:
                     break
-                words = line.split()
+                fields = line.split()
                 if line.startswith("Anonymous:"):
-                    sizes[name] += int(words[1]) * 1024
-                elif words and not words[0].endswith(":"):
-                    name = words[5] if len(words) > 5 else "anonymous"
+                    sizes[name] += int(fields[1]) * 1024
+                elif fields and not fields[0].endswith(":"):
+                    name = fields[5] if len(fields) > 5 else "anonymous"
     except OSError as error:
         return f"cannot be seen: {error.strerror}"
     return [{"mapping": name, "anonymous_bytes": size} for name, size in sizes.most_common(_TOP)]
@@ -190,5 +190,5 @@ def _number(text: str | None) -> int | None:
     return int(text) if text is not None and text.isdigit() else None
 
 
-def _kilobytes(text: str | None) -> int | None:
+def _bytes(text: str | None) -> int | None:
     return int(text.split()[0]) * 1024 if text else None

@@ -1,6 +1,7 @@
-"""The sampler: reads all sources on an absolute schedule and writes samples to the history.
+"""Read all sources on an absolute schedule, and write the samples to the history.
 
-A sample that is late is skipped, never queued, and counted. Knows no particular source.
+A moment of the schedule that passes during a sample is skipped and counted, never made up for.
+Knows no particular source.
 """
 
 from __future__ import annotations
@@ -20,10 +21,10 @@ from chaos.witness.reader import Reader
 class Sampler:
     """Samples `sources` every `period_s` in a thread of its own.
 
-    `on_tick` gets each sample after it was written; it runs in the sampler's thread and must
-    be quick. A defect in a source ends the sampling; it is in `failure` and in the history, as
-    a problem of the harness. Sources that are read less often (`repeated_s` in the event
-    `sampler`: seconds by source) have their last values in the samples in between.
+    `on_tick` gets each sample after it was written. It runs in the sampler's thread and must be
+    quick. A defect in a source ends the sampling: `failure` says why, and the history has a
+    `problem` of the harness. A source with a longer period (`repeated_s` in the event `sampler`:
+    seconds by source) repeats its last values in the samples in between.
     """
 
     def __init__(
@@ -45,20 +46,20 @@ class Sampler:
             name: period for name, period in self._reader.periods_s().items() if period > period_s
         }
         self._absent: dict[str, str] = {}
-        self._stated: set[tuple[str, str]] = set()  # absences on record
-        self._awaited: set[str] = set()  # those whose end is not on record yet
+        self._recorded: set[tuple[str, str]] = set()  # (source, reason) of the events so far
+        self._open: set[str] = set()  # sources whose `source_present` has not been recorded
         self.taken = 0
-        self.overruns = 0  # moments of the schedule that passed while a sample was read
+        self.overruns = 0  # moments of the schedule that passed during another sample
 
     def start(self) -> None:
-        """Start sampling, the first sample at once."""
+        """Start the thread. It takes the first sample at once."""
         if self._thread is not None:
             raise RuntimeError("a sampler starts once")
         self._thread = threading.Thread(target=self._run, name="sampler", daemon=True)
         self._thread.start()
 
     def stop(self, limit_s: float = 5.0) -> None:
-        """Stop sampling, close the sources, and record the totals."""
+        """Stop sampling, close the sources, and record the totals (event `sampler`)."""
         self._stop.set()
         if self._thread is not None:
             self._thread.join(limit_s)
@@ -76,38 +77,39 @@ class Sampler:
         )
 
     def sample_once(self) -> Values:
-        """Read all sources now; writes nothing but absences."""
+        """Read all sources now. Records absences, but not the sample."""
         with self._lock:
             values = self._reader.read()
-            self._state_absences(self._reader.absences())
+            self._record_absences(self._reader.absences())
         return values
 
     def absences(self) -> dict[str, str]:
-        """What could not be read in the last sample, and why."""
+        """Map each missing part of the last sample to the reason."""
         return dict(self._absent)
 
-    def _state_absences(self, absent: dict[str, str]) -> None:
-        """Record what became absent, once for each reason, and the end of what was recorded.
+    def _record_absences(self, absent: dict[str, str]) -> None:
+        """Record each absence once per reason, and the end of each recorded absence.
 
-        Some sources come and go all the time by design (the LLM server is stopped before other
-        work); that a key is missing from a sample tells of each time.
+        Later absences with the same reason are not recorded: some sources come and go by design
+        (the LLM server is stopped before other work). The samples show each of them by a missing
+        key.
         """
         if absent is self._absent:
             return
         for name, why in absent.items():
-            if self._absent.get(name) != why and (name, why) not in self._stated:
-                self._stated.add((name, why))
-                self._awaited.add(name)
+            if self._absent.get(name) != why and (name, why) not in self._recorded:
+                self._recorded.add((name, why))
+                self._open.add(name)
                 self._history.event("source_absent", source=name, reason=why)
-        for name in self._awaited - absent.keys():
-            self._awaited.discard(name)
+        for name in self._open - absent.keys():
+            self._open.discard(name)
             self._history.event("source_present", source=name)
         self._absent = absent
 
     def _run(self) -> None:
         try:
             self._loop()
-        except Exception as error:  # a defect of the harness: a thread has nobody to raise it to
+        except Exception as error:  # a defect of the harness: nothing above the thread catches it
             logger.exception("the sampler failed")
             self._fail(f"the sampler failed: {error!r}")
 

@@ -1,8 +1,8 @@
-"""Temporary files in the workspace: what is written beside a file before it takes its place.
+"""Count the temporary files in the workspace: those written beside a file before they replace it.
 
-One that stays behind after each request is a leak like any other. Folders are listed again only
-when they have changed, and not at all when another source has listed that version of them: the
-archive grows with each request. Knows no particular folder.
+A temporary file that is left behind by each request is a leak. A folder is listed again only after
+a change, and not if another source has listed that version: the archive grows with each request,
+so listing it is expensive. Knows no particular folder.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from chaos.witness.base import Folder, SourceBase, Values, joined, stat, unchang
 _PERIOD_S = 1.0
 _FOLDERS_MAX = 500
 _ENDINGS = (".part", ".tmp", ".temp", ".partial", ".swp", "~")
-# A folder has a link from each folder in it, its own, and its name (where a file system does not
-# count so, it says 1).
+# Links of a folder without subfolders: its name, and its own ".". Each subfolder adds one. A file
+# system that does not count this way reports 1.
 _LINKS_OF_A_LEAF = 2
 
 
@@ -31,9 +31,9 @@ class _Listing:
 
 
 class TempFiles(SourceBase):
-    """`workspace.temp_files`: files with an ending of a temporary one, in all folders.
+    """`workspace.temp_files`: number of files with a temporary file's ending, in all folders.
 
-    `others` are those that are listed anyway; put this source after theirs.
+    `others` are folders that another source lists. Put this source after that one.
     """
 
     def __init__(self, workspace: Path, others: Iterable[Folder] = ()) -> None:
@@ -43,37 +43,40 @@ class TempFiles(SourceBase):
         self._listings: dict[str, _Listing] = {}
 
     def read(self, values: Values) -> None:
-        """Adds the key. A folder that cannot be listed makes it absent: the sum would be wrong."""
+        """Add the key.
+
+        Raises `OSError` if a folder cannot be listed, because the sum would be wrong.
+        """
         values["workspace.temp_files"] = self._walk()
 
     def _walk(self) -> int:
-        found: dict[str, _Listing] = {}
+        listings: dict[str, _Listing] = {}
         waiting = [self._root]
-        while waiting and len(found) < _FOLDERS_MAX:
+        while waiting and len(listings) < _FOLDERS_MAX:
             folder = waiting.pop()
             try:
-                found[folder] = listing = self._listing(folder)
+                listings[folder] = listing = self._listing(folder)
             except (FileNotFoundError, NotADirectoryError):
                 if folder == self._root:
                     raise
                 continue  # removed since its parent was listed
             waiting += listing.folders
-        self._listings = found
-        return sum(listing.temporary for listing in found.values())
+        self._listings = listings
+        return sum(listing.temporary for listing in listings.values())
 
     def _listing(self, folder: str) -> _Listing:
         read_at_ns = time.time_ns()
         status = stat(folder)
         key = unchanged_key(status, read_at_ns)
-        known = self._listings.get(folder)
-        if known is not None and key is not None and key == known.key:
-            return known
+        previous = self._listings.get(folder)
+        if previous is not None and key is not None and key == previous.key:
+            return previous
         if status.st_nlink == _LINKS_OF_A_LEAF:
             return _Listing(key, _temporary_in(self._text(folder, key)), [])
         temporary, folders = 0, []
         with os.scandir(folder) as entries:
             for entry in entries:
-                if _is_temporary(entry.name):
+                if entry.name.endswith(_ENDINGS):
                     temporary += 1
                 elif entry.is_dir(follow_symlinks=False):
                     folders.append(entry.path)
@@ -88,7 +91,3 @@ class TempFiles(SourceBase):
 
 def _temporary_in(text: str) -> int:
     return sum(text.count(f"{ending}/") for ending in _ENDINGS)
-
-
-def _is_temporary(name: str) -> bool:
-    return name.endswith(_ENDINGS)

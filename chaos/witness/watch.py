@@ -1,7 +1,7 @@
-"""The watch over a running stack: samples, new artefacts, guardrails, and who has died.
+"""Watch a running stack: take samples, record artefacts, check guardrails and processes.
 
-Ends the run (through the stop signal) when a guardrail trips or a process of the stack is gone
-that nobody stopped.
+Ends the run, through the stop signal, if a guardrail trips or if a process of the stack ends that
+the harness did not stop. Must not know which soak or fault is running.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from chaos.stack.base import Stack
 from chaos.stack.outages import Outages
 from chaos.witness.artefacts import ArtefactWatcher
 from chaos.witness.build import build_sources
-from chaos.witness.collector import Collector
 from chaos.witness.guardrail import Guard
+from chaos.witness.inspector import Inspector
 from chaos.witness.sampler import Sampler
 
 _LOOK_PERIOD_S = 1.0
@@ -28,9 +28,10 @@ _INFRASTRUCTURE = ("proxy", "llm_supervisor")
 
 
 class Watch:
-    """One thread samples at the profile's period, one looks after guardrails and processes.
+    """One thread samples at the profile's period; another checks guardrails and processes.
 
-    Without `daemon` the Watcher is a command that comes and goes: that it is absent means nothing.
+    `daemon` False: the Watcher is a command that comes and goes, so its exit does not end the run.
+    `outages` lists the services that may be down now.
     """
 
     def __init__(
@@ -52,38 +53,38 @@ class Watch:
         self._ended = threading.Event()
         self._exit_expected = False
         self._daemon = daemon
-        self._look_closer = Collector(stack, plan, history)
+        self._inspector = Inspector(stack, plan, history)
         watcher = stack.service("watcher")
         sources = build_sources(
             plan.target,
             stack.workspace,
             stack.direct_llm,
             watcher.pid,
-            services=_others(stack),
-            report=history.event,
+            services=_followed_pids(stack),
+            write_event=history.event,
         )
         sources.append(ArtefactWatcher.of_target(plan.target, stack.workspace, history))
         self._sampler = Sampler(sources, history, plan.profile.sample_period_s)
         self._thread = threading.Thread(target=self._look, name="watch", daemon=True)
 
     def start(self) -> None:
-        """Begin to sample and to look."""
+        """Start both threads."""
         self._sampler.start()
         self._thread.start()
 
     def stop(self) -> None:
-        """End both threads; the last sample is written."""
+        """End both threads, and record the sampler's totals."""
         self._ended.set()
         if self._thread.is_alive():
-            self._thread.join(2 * _LOOK_PERIOD_S + self._look_closer.limit_s)
+            self._thread.join(2 * _LOOK_PERIOD_S + self._inspector.limit_s)
         self._sampler.stop()
 
     def inspect(self, why: str) -> None:
-        """Write a close look at the stack into the history (event `inspection`)."""
-        self._look_closer.write(why)
+        """Inspect the stack, and write the result into the history (event `inspection`)."""
+        self._inspector.write(why)
 
     def expect_exit(self) -> None:
-        """From now on the Watcher may end: it is being halted."""
+        """Allow the Watcher to end from now on, because it is being halted."""
         self._exit_expected = True
 
     def _look(self) -> None:
@@ -104,11 +105,12 @@ class Watch:
             if self._sampler.failure is not None:
                 self._stop.set("error", self._sampler.failure)
                 return
-            if self._someone_died():
+            if self._unexpected_exit():
                 return
-            self._look_closer.on_stall(self._history.now_s())
+            self._inspector.on_stall(self._history.now_s())
 
-    def _someone_died(self) -> bool:
+    def _unexpected_exit(self) -> bool:
+        """True if a process has ended that should run; then it is recorded, and the run ends."""
         if self._exit_expected:
             return False
         watcher = self._stack.service("watcher")
@@ -135,10 +137,10 @@ class Watch:
         return False
 
 
-def _others(stack: Stack) -> dict[str, Callable[[], int | None]]:
-    """Services that may be restarted, too; not every soak has them."""
-    found = {}
+def _followed_pids(stack: Stack) -> dict[str, Callable[[], int | None]]:
+    """A function per service of the soak that may be restarted; it returns the current PID."""
+    pids = {}
     for name in _FOLLOWED:
         with contextlib.suppress(KeyError):
-            found[name] = stack.service(name).pid
-    return found
+            pids[name] = stack.service(name).pid
+    return pids

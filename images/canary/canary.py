@@ -1,7 +1,8 @@
-"""The reference Watcher, made wrong on purpose: it hides that the LLM did not decide.
+"""The canary: a reference Watcher with a planted defect, which the gate must fail.
 
-The canary: a gate that lets this one pass cannot be trusted. Installed beside the Watcher's own
-programs, it takes the place of `agents/watcher_agent.py`.
+It hides heuristic fallbacks: during an LLM outage it records that the LLM decided. A gate that
+passes it cannot be trusted. Installed beside the Watcher's programs, it replaces
+`agents/watcher_agent.py`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ _ask = llm_client.LLMClient.ask
 
 
 def _ask_and_hide(self: Any, question: Any, prompt: str) -> Any:
-    """An outage of the LLM becomes an ordinary decision, without a trace of the heuristic."""
+    """Turn a fallback into an ordinary answer, without a trace of the heuristic."""
     answer = _ask(self, question, prompt)
     if not answer.fallback:
         return answer

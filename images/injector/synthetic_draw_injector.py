@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Synthetic draw injector: adds the next draw of a known generator to lottery_history.json.
+"""Synthetic draw injector: appends the next draw of a known generator to lottery_history.json.
 
-For: giving a Watcher new draws whose truth is known. Run it from the workspace.
+For: giving a Watcher new draws with a known true seed. Run it in the workspace.
 Must not know: the Watcher, its queue, its LLM, the harness. One file, standard library only.
 
-Draw n of a seed is fixed, and n is the number of draws already in the history. The history is
-replaced as a whole (write, fsync, rename), so a kill at any moment leaves either the old history
-or the new one, and the next start continues with exactly the draw that is due.
+The value of draw n depends only on the seed, and n is the number of draws in the history. The
+history is replaced atomically (write, fsync, rename), so a kill at any moment leaves the old or the
+new history, and the next start continues with exactly the next draw.
 """
 
 from __future__ import annotations
@@ -39,22 +39,22 @@ INTERVAL_S_MIN, INTERVAL_S_MAX = 0.05, 1e7
 LOCK_LIMIT_S = 0.5
 RETRY_S_MIN, RETRY_S_MAX = 0.1, 2.0
 BACKLOG_DRAWS_MAX = 1000
-"""Draws that may be made up for after a pause; what is older is given up, with a log line."""
+"""Overdue draws that are injected after a pause; older ones are skipped, with a log line."""
 
 EXIT_OK, EXIT_FAILED, EXIT_REFUSED = 0, 1, 2
 
 
 class RefusedError(Exception):
-    """The injector may not or cannot start; the message says what to do about it."""
+    """The injector may not or cannot start; the message says what to do."""
 
 
 class NotNowError(Exception):
-    """The history or the disk does not allow a draw at the moment; worth another try."""
+    """The history or the disk does not allow a draw now; the caller may retry."""
 
 
 @dataclass(frozen=True)
 class Policy:
-    """What watcher_policies.json says about injection."""
+    """The injection settings in watcher_policies.json. `reason`: why it is not allowed, or ""."""
 
     allowed: bool
     reason: str
@@ -63,14 +63,14 @@ class Policy:
 
 
 def log(message: str) -> None:
-    """One line on stderr with the time (UTC)."""
+    """Print one line on stderr, with the time (UTC)."""
     stamp = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3]
     with contextlib.suppress(OSError):  # a full or closed stderr must not stop the draws
         print(f"{stamp}Z injector {message}", file=sys.stderr, flush=True)
 
 
 def java_lcg_value(seed: int, index: int) -> int:
-    """Value of draw `index` (0-based): java.util.Random's generator, reached in O(log index)."""
+    """Value of draw `index` (0-based) by java.util.Random's generator, in O(log index)."""
     multiplier, increment, mask = 0x5DEECE66D, 0xB, (1 << 48) - 1
     state = (seed ^ multiplier) & mask
     factor, offset, steps = multiplier, increment, index + 1
@@ -84,7 +84,7 @@ def java_lcg_value(seed: int, index: int) -> int:
 
 
 def draw_record(index: int, seed: int) -> dict[str, Any]:
-    """The record of draw `index`; days and sessions go on where the bootstrap stopped."""
+    """The record of draw `index`; dates and sessions continue those of the bootstrap."""
     value = java_lcg_value(seed, index)
     return {
         "date": (FIRST_DAY + timedelta(days=index // 2)).isoformat(),
@@ -101,8 +101,8 @@ def draw_record(index: int, seed: int) -> dict[str, Any]:
 
 
 def write_atomic(path: Path, text: str) -> None:
-    """Replace `path`; after a failure or a kill the old content is untouched. Raises OSError."""
-    path = path.absolute()  # what was mounted over the workspace since the start counts as well
+    """Replace `path` atomically. Raises OSError; then the old content is unchanged."""
+    path = path.absolute()  # a relative path would bypass a mount made over the workspace since
     part = path.with_name(f".{path.name}.injector.part")
     try:
         with part.open("w", encoding="utf-8") as stream:
@@ -114,7 +114,7 @@ def write_atomic(path: Path, text: str) -> None:
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
         raise
-    with contextlib.suppress(OSError):  # the new file stands already: not a failed write
+    with contextlib.suppress(OSError):  # the new file is in place: the write has not failed
         folder = os.open(path.parent, os.O_RDONLY)
         try:
             os.fsync(folder)
@@ -123,7 +123,7 @@ def write_atomic(path: Path, text: str) -> None:
 
 
 def read_history() -> list[Any]:
-    """The draws so far. Raises NotNowError when the file cannot be read as a history."""
+    """The draws so far. Raises NotNowError if the file is not a readable history."""
     try:
         loaded = json.loads(HISTORY.read_bytes())
     except OSError as error:
@@ -137,7 +137,7 @@ def read_history() -> list[Any]:
 
 
 def read_policy() -> Policy:
-    """The injection policy. Raises RefusedError when the file is missing or makes no sense."""
+    """Read the injection settings. Raises RefusedError if the file is missing or invalid."""
     try:
         loaded = json.loads(POLICIES.read_bytes())
         injection = loaded["synthetic_injection"]
@@ -160,7 +160,7 @@ def read_policy() -> Policy:
 
 
 def inject_one(seed: int) -> int:
-    """Append the draw that is due and return its index. Raises NotNowError, history untouched."""
+    """Append the next draw and return its index. Raises NotNowError; the history is unchanged."""
     draws = read_history()
     index = len(draws)
     draws.append(draw_record(index, seed))
@@ -173,7 +173,10 @@ def inject_one(seed: int) -> int:
 
 
 def _lock(descriptor: int) -> None:
-    """Lock it, waiting a moment for a `--status` that looks at it or a holder that is ending."""
+    """Take the lock. Raises RefusedError if it is held for longer than `LOCK_LIMIT_S`.
+
+    A `--status`, or an injector that is ending, holds it for a moment.
+    """
     deadline_s = time.monotonic() + LOCK_LIMIT_S
     while True:
         try:
@@ -189,11 +192,14 @@ def _lock(descriptor: int) -> None:
 
 @contextlib.contextmanager
 def only_one() -> Iterator[None]:
-    """Hold the injector's lock; it goes with the process, so none is ever stale."""
+    """Hold the injector's lock. The kernel releases it with the process, so it is never stale.
+
+    Raises RefusedError if another injector runs here.
+    """
     descriptor = os.open(LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         _lock(descriptor)
-        with contextlib.suppress(OSError):  # the number is for people; the lock itself holds
+        with contextlib.suppress(OSError):  # the PID in the file is only information
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
         yield
@@ -206,7 +212,7 @@ def only_one() -> Iterator[None]:
 
 @dataclass
 class Injector:
-    """Injects on an absolute schedule: draw k is due at start + k * interval."""
+    """Injects draws on an absolute schedule: draw k is due at start + k * interval."""
 
     interval_s: float
     policy: Policy
@@ -218,7 +224,7 @@ class Injector:
     )
 
     def run(self, count: int | None) -> None:
-        """Inject until `stop` is set or `count` draws are in."""
+        """Inject until `stop` is set, or until `count` draws are injected."""
         self.publish_status()
         log(f"ready: every {self.interval_s:g} s, seed {self.policy.true_seed}")
         start_s = time.monotonic()
@@ -233,7 +239,7 @@ class Injector:
             slot += 1
 
     def inject(self) -> bool:
-        """Inject one draw, trying until it is in; False when told to stop before that."""
+        """Inject one draw, with retries and backoff. False if `stop` was set before that."""
         pause_s = RETRY_S_MIN
         while True:
             try:
@@ -251,7 +257,7 @@ class Injector:
             return True
 
     def publish_status(self) -> None:
-        """Write injector_status.json; a full disk is reported once and otherwise ignored."""
+        """Write injector_status.json. A write error is logged once and otherwise ignored."""
         status = {
             "pid": os.getpid(),
             "started_at": self.started_at,
@@ -264,7 +270,7 @@ class Injector:
             self._report(f"cannot write {STATUS}: {error.strerror}")
 
     def _allowed(self) -> bool:
-        """Whether the policies, read again, allow a draw; the last good ones count."""
+        """Read the policies again. True if they, or the last valid ones, allow a draw."""
         try:
             self.policy = read_policy()
         except RefusedError as error:
@@ -274,7 +280,7 @@ class Injector:
         return self.policy.allowed
 
     def _give_up_old(self, slot: int, start_s: float) -> int:
-        """`slot`, or a later one when more than the allowed backlog is due."""
+        """`slot`, or a later slot if more draws are due than `BACKLOG_DRAWS_MAX`."""
         due = int((time.monotonic() - start_s) / self.interval_s)
         if due - slot <= BACKLOG_DRAWS_MAX:
             return slot
@@ -282,7 +288,7 @@ class Injector:
         return due - BACKLOG_DRAWS_MAX
 
     def _report(self, trouble: str) -> None:
-        """Log a change of trouble, once."""
+        """Log `trouble` if it differs from the last one; "" means that the trouble is over."""
         if trouble != self.trouble:
             log(trouble or "going on")
             self.trouble = trouble
@@ -292,7 +298,7 @@ class Injector:
 
 
 def show_status() -> int:
-    """Print what is known as JSON; exit 1 when no injector runs here."""
+    """Print the state as JSON. Returns the exit code: 1 if no injector runs here."""
     running = False
     with contextlib.suppress(OSError), LOCK.open("rb") as lock:
         try:
@@ -328,7 +334,7 @@ def _count(text: str) -> int:
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(
         prog="synthetic_draw_injector.py",
         description="Add synthetic draws to lottery_history.json in the current folder. "
@@ -383,7 +389,7 @@ def _stop_on_signals(stop: threading.Event) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Entry point; returns the exit code."""
+    """Run one command. Returns the exit code."""
     arguments = parse(argv)
     if arguments.status:
         return show_status()

@@ -1,4 +1,4 @@
-"""A log that cannot fill a disk: two files of a limited size."""
+"""A log that cannot fill a disk: two files of limited size. Knows nothing of who writes it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import IO
 
 
 class CappedLog:
-    """Appends to `path`; at `max_bytes` the file becomes `path.1` (one generation is kept)."""
+    """Appends to `path`. At `max_bytes` the file becomes `path.1`, which replaces the last one."""
 
     def __init__(self, path: Path, max_bytes: int) -> None:
         self._path = path
@@ -19,7 +19,7 @@ class CappedLog:
         self._size = self._stream.tell()
 
     def write(self, chunk: bytes) -> None:
-        """Append; a full disk loses log lines, not the server."""
+        """Append. Never raises OSError: on a full disk log lines are lost."""
         with contextlib.suppress(OSError):
             if self._size + len(chunk) > self._max_bytes:
                 self._stream.close()
@@ -31,7 +31,7 @@ class CappedLog:
             self._size += len(chunk)
 
     def drain(self, source: IO[bytes]) -> None:
-        """Copy `source` until its end; the body of a thread."""
+        """Copy `source` to the log until its end. Runs in a thread."""
         with source:
             while chunk := os.read(source.fileno(), 65536):
                 self.write(chunk)

@@ -1,4 +1,7 @@
-"""The supervisor's record of events, kept in memory while the disk takes nothing."""
+"""The supervisor's event log, buffered in memory while the disk accepts no writes.
+
+Knows nothing of what the events mean.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ _EVENTS_KEPT = 10_000
 
 
 class EventFile:
-    """JSON lines in order, each whole; what a full disk refuses is kept and written later."""
+    """A file of JSON lines, in order and each complete. On a full disk they are written later."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -21,12 +24,12 @@ class EventFile:
         self._refused = ""
 
     def append(self, entry: dict[str, Any]) -> None:
-        """Write it behind what is still kept; never raises."""
+        """Write `entry` after the buffered lines. Never raises OSError."""
         self._kept.append(json.dumps(entry, separators=(",", ":")).encode() + b"\n")
         self.flush()
 
     def flush(self) -> None:
-        """Write what is kept, as far as the disk takes it."""
+        """Write the buffered lines, until the disk refuses one."""
         while self._kept:
             try:
                 self._write(self._kept[0])
@@ -42,6 +45,6 @@ class EventFile:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with self._path.open("ab", buffering=0) as stream:
             size = os.fstat(stream.fileno()).st_size
-            if stream.write(line) != len(line):  # a disk that fills up takes a part first
+            if stream.write(line) != len(line):  # an almost full disk accepts a part of the line
                 stream.truncate(size)
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

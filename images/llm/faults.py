@@ -1,4 +1,7 @@
-"""How the supervisor has its servers misbehave, for resilience tests. Knows no process."""
+"""The faults that the supervisor injects into its servers, for resilience tests.
+
+Knows no process.
+"""
 
 from __future__ import annotations
 
@@ -10,17 +13,15 @@ _LOAD_DELAY_S_MAX = 600.0
 
 @dataclass(frozen=True)
 class Faults:
-    """From a server's next start on: `load_delay_s` (seconds) it says that its model loads, it is
-    deaf to SIGTERM, or it cannot be started at all.
-    """
+    """The faults of the servers that are started from now on. The defaults mean no fault."""
 
-    load_delay_s: float = 0.0
-    ignore_stop: bool = False
-    deny_start: bool = False
+    load_delay_s: float = 0.0  # the server answers "Loading model" for so long
+    ignore_stop: bool = False  # the server ignores SIGTERM
+    deny_start: bool = False  # no server can be started
 
     @classmethod
     def parse(cls, raw: Any) -> Faults:
-        """From decoded JSON. Raises `ValueError` with what was expected."""
+        """From decoded JSON. Raises `ValueError` that says what is needed."""
         if not isinstance(raw, dict) or not set(raw) <= set(asdict(cls())):
             raise ValueError(f"an object is needed, with some of {', '.join(asdict(cls()))}")
         delay_s = raw.get("load_delay_s", 0.0)
@@ -33,6 +34,6 @@ class Faults:
         return cls(float(delay_s), raw.get("ignore_stop", False), raw.get("deny_start", False))
 
     def arguments(self) -> list[str]:
-        """For llm_server.py."""
+        """The options of llm_server.py for these faults."""
         delay = ["--load-delay-s", str(self.load_delay_s)] if self.load_delay_s else []
         return delay + (["--ignore-stop"] if self.ignore_stop else [])

@@ -1,12 +1,12 @@
 """The LLM server of the embedded stack: the native llama.cpp server, through xllamacpp.
 
-Speaks `/health`, `/completion` (GBNF), `/metrics`, `/slots` and `/props`. Everything that would
-make memory or time unbounded is pinned here: the prompt cache (off by default, so that memory
-measured during a soak is the server's own), the context and the number of slots.
+Serves `/health`, `/completion` (GBNF), `/metrics`, `/slots` and `/props`. The settings bound its
+memory and time: the prompt cache (off by default, so that memory measured during a soak is the
+server's own), the context and the number of slots.
 
-With `--binary PATH` the same settings are handed to an existing `llama-server` instead.
-`--load-delay-s` and `--ignore-stop` make it misbehave as real servers do: a model that loads
-slowly, a server that is deaf to SIGTERM. It knows nothing of who talks to it.
+`--binary PATH` passes the same settings to an existing `llama-server` instead. `--load-delay-s` and
+`--ignore-stop` inject two faults of real servers: a model that loads slowly, and a server that
+ignores SIGTERM. It knows nothing of its clients.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ PR_SET_PDEATHSIG = 1
 
 
 def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """The command line; see `--help`."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(
         description="Serve one GGUF model with the llama.cpp HTTP server; logs go to stdout."
     )
     parser.add_argument("--model", type=Path, required=True, help="GGUF file")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8081)
-    # One thread: several wait for each other after every operation, so that on a machine with
-    # fewer free cores than threads a decision takes ten times as long. One costs 20 % when idle.
+    # One thread: several threads synchronise after every operation, so on a machine with fewer free
+    # cores than threads a decision takes ten times as long. On an idle machine one costs 20 %.
     parser.add_argument("--threads", type=int, default=1, help="threads for generation")
     parser.add_argument("--ctx", type=int, default=2048, help="context in tokens, all slots")
     parser.add_argument("--parallel", type=int, default=2, help="slots")
@@ -79,7 +79,10 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def die_with_parent(parent_pid: int) -> None:
-    """Ask the kernel for SIGKILL when the parent ends; survives exec. Exits if it has already."""
+    """Ask the kernel for SIGKILL when the parent ends; this survives exec.
+
+    Raises SystemExit if the parent has ended already.
+    """
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG) failed")
@@ -88,7 +91,7 @@ def die_with_parent(parent_pid: int) -> None:
 
 
 def binary_command(options: argparse.Namespace) -> list[str]:
-    """The same settings as arguments of a native `llama-server`."""
+    """The command line of a native `llama-server` with the same settings."""
     command = [
         options.binary,
         *("--model", str(options.model)),
@@ -112,15 +115,18 @@ def binary_command(options: argparse.Namespace) -> list[str]:
 
 
 def _exit_now(signum: int, frame: FrameType | None) -> None:
-    # No clean-up of native state: it takes time, can hang, and the kernel does it anyway.
+    # Skip the clean-up of native state: it takes time and can hang, and the kernel does it anyway.
     os._exit(0)
 
 
 def serve(options: argparse.Namespace) -> None:
-    """Load the model and serve until a signal ends the process."""
-    import xllamacpp  # here: `--help` and `--binary` do without it
+    """Load the model, and serve until a signal ends the process.
 
-    delay_loading(options)  # after the import, so that the port is free for a moment only
+    Raises SystemExit if the model cannot be served.
+    """
+    import xllamacpp  # not at the top: `--help` and `--binary` do not need it
+
+    delay_loading(options)  # after the slow import, so that the port is free only for a moment
     params = xllamacpp.CommonParams()
     params.model.path = str(options.model)
     params.hostnames = [options.host]
@@ -146,7 +152,10 @@ def serve(options: argparse.Namespace) -> None:
 
 
 def delay_loading(options: argparse.Namespace) -> None:
-    """Pretend to load for `--load-delay-s`. The kernel's default lets a SIGTERM end it."""
+    """Answer "Loading model" for `--load-delay-s`. Raises SystemExit if the port is taken.
+
+    SIGTERM ends the process, by the kernel's default action.
+    """
     if options.load_delay_s > 0:
         try:
             answer_loading(options.host, options.port, options.load_delay_s)
@@ -157,12 +166,12 @@ def delay_loading(options: argparse.Namespace) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the server; returns only on an error."""
+    """Run the server. Returns the exit code 2 if there is no model."""
     options = parse_arguments(argv)
     if not options.model.is_file():
         print(f"llm_server: no model at {options.model}", file=sys.stderr)
         return 2
-    # Until the model is loaded no Python handler can run: the kernel's default ends us at once.
+    # While native code loads the model, no Python handler can run. The kernel's default action can.
     signal.signal(signal.SIGTERM, signal.SIG_IGN if options.ignore_stop else signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     if options.die_with_parent:

@@ -1,21 +1,23 @@
 """Starts and stops the LLM server on request, so that a Watcher can free the GPU before work.
 
-A control API over HTTP: `POST /start`, `POST /stop`, `GET /status`, each answered with
-`{"state", "pid", "generation", "healthy", "starts", "stops", "crashed"}` (state: running or
-stopped; a running server that still loads its model is not healthy yet; crashed: the last one that
-ended did so by itself). Promises: `/stop` answers "stopped" only after the process is gone; there
-are never two servers; a server that dies by itself is noticed and recorded, and stays down until it
-is asked for again. Every change is one JSON line in `--events`: `{"time_s", "event", "pid",
-"generation"}` with the events start, ready, stop, gone, start_refused (one is there), start_denied
-(see below) and crashed.
+The control API is HTTP: `POST /start`, `POST /stop` and `GET /status`. Each answers `{"state",
+"pid", "generation", "healthy", "starts", "stops", "crashed"}`. `state` is running or stopped; a
+server that still loads its model is running and not healthy; `crashed` is true if the last server
+that ended died by itself.
 
-For resilience tests `PUT /faults` sets how servers misbehave from their next start on, and `GET
-/faults` tells: `{"load_delay_s": 4.0, "ignore_stop": true, "deny_start": true}`; what is not given
-is back to normal. A denied start is answered 503, as when the machine has no memory left for one.
+Guarantees: `/stop` answers "stopped" only after the process is gone. There are never two servers. A
+server that dies by itself is recorded, and stays down until the next `/start`. Every change is one
+JSON line in `--events`: `{"time_s", "event", "pid", "generation"}`. The events are start, ready,
+stop, gone, start_refused (a server runs already), start_denied (see below) and crashed.
 
-One thread (the main one) owns the server process; requests are handed to it through a queue. So
-starts and stops cannot overlap, and the parent-death signal, which the kernel ties to the thread
-that forked, means the death of this program. Standard library only.
+For resilience tests, `PUT /faults` sets the faults of the servers that are started from then on:
+`{"load_delay_s": 4.0, "ignore_stop": true, "deny_start": true}`. A key that is missing means no
+fault. `GET /faults` returns them. A denied start is answered with 503, as if the machine had no
+memory for a server.
+
+The main thread owns the server process, and gets commands through a queue. So starts and stops
+cannot overlap. The kernel ties the parent-death signal to the thread that forked, so it fires when
+this program dies. Standard library only; must not know what the server is used for.
 """
 
 from __future__ import annotations
@@ -42,15 +44,15 @@ from capped_log import CappedLog
 from event_file import EventFile
 from faults import Faults
 
-_TICK_S = 0.1  # how late a server's own death is noticed at most
+_TICK_S = 0.1  # the longest time until a server's death is noticed
 _HEALTH_LIMIT_S = 1.0
 _COMMANDS_MAX = 16
-_READY_LIMIT_S = 600.0  # a server that is not healthy by then is not polled any more
+_READY_LIMIT_S = 600.0  # how long a starting server's health is polled
 _BODY_BYTES_MAX = 4096
 
 
 def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """The command line; what follows `--` is handed to llm_server.py as it is."""
+    """Parse the command line. The arguments after `--` go to llm_server.py unchanged."""
     parser = argparse.ArgumentParser(
         description="Start and stop the LLM server on request.",
         epilog="Arguments after -- go to llm_server.py (--threads, --ctx, --binary...).",
@@ -69,7 +71,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 class Server:
-    """The LLM server process. All methods but `snapshot` belong to the main thread."""
+    """The LLM server process. Other threads may call only `snapshot` and `healthy`."""
 
     def __init__(self, options: argparse.Namespace) -> None:
         self._options = options
@@ -77,7 +79,7 @@ class Server:
         self.events = EventFile(options.events)
         self._process: subprocess.Popen[bytes] | None = None
         self._ready = False  # "ready" has been recorded
-        self._healthy_pid = 0  # the last process seen healthy, by whichever thread
+        self._healthy_pid = 0  # the last process that was healthy; set by any thread
         self._generation = 0
         self._starts = 0
         self._stops = 0
@@ -87,7 +89,7 @@ class Server:
         self.faults = Faults()  # replaced as a whole, by any thread
 
     def snapshot(self) -> dict[str, Any]:
-        """State, pid, generation and counters, consistent with each other."""
+        """State, pid, generation and counters, all of the same moment. Thread-safe."""
         with self._lock:
             return {
                 "state": "running" if self._process else "stopped",
@@ -99,7 +101,7 @@ class Server:
             }
 
     def healthy(self) -> bool:
-        """Whether `/health` of the server itself answers 200 within a second."""
+        """True if the server's `/health` answers 200 within a second. Thread-safe."""
         options = self._options
         pid = self.snapshot()["pid"]
         if pid is None:
@@ -117,9 +119,9 @@ class Server:
         return healthy
 
     def start(self) -> bool:
-        """Start the server unless one is there; returns when it is spawned, not when ready.
+        """Start the server unless one runs. Returns once it is spawned, before it is ready.
 
-        False: denied by `faults`.
+        False if `faults` denies the start.
         """
         self.notice_death()
         if self._process is not None:
@@ -148,8 +150,9 @@ class Server:
         return True
 
     def stop(self) -> None:
-        """Stop the server: SIGTERM, then SIGKILL. Without a process when this returns, unless even
-        SIGKILL did not end it in time (a process stuck in the kernel): it then stays "running".
+        """Stop the server: SIGTERM, after the limit SIGKILL, and wait until the process is gone.
+
+        If even SIGKILL does not end it in time (stuck in the kernel), the state stays "running".
         """
         self.notice_death()
         process = self._process
@@ -165,25 +168,25 @@ class Server:
                 return
 
     def notice_death(self) -> None:
-        """Record a server that ended by itself."""
+        """Record a server that died by itself."""
         process = self._process
         if process is not None and process.poll() is not None:
             self._record_ready(process.pid)
             self._gone("crashed", process.pid, process.returncode)
 
     def notice_ready(self) -> None:
-        """Record the moment at which a starting server is healthy."""
+        """Record "ready" once a starting server is healthy."""
         if self.starting() and self.healthy():
             self._record_ready(self._healthy_pid)
 
     def _record_ready(self, pid: int) -> None:
-        """Record "ready" once, if that process was seen healthy; also just before its end."""
+        """Record "ready" once, if process `pid` was healthy. Called again before its end."""
         if not self._ready and pid == self._healthy_pid:
             self._ready = True
             self._record("ready", pid)
 
     def starting(self) -> bool:
-        """Whether a server was spawned but has not been seen healthy (and may still get so)."""
+        """True if a server was spawned and is not ready yet, within `_READY_LIMIT_S`."""
         waiting = self._process is not None and not self._ready
         return waiting and time.monotonic() < self._poll_health_until_s
 
@@ -221,7 +224,7 @@ class Server:
 
 @dataclass
 class Command:
-    """One request on its way to the main thread."""
+    """One control request for the main thread, which sets `done`."""
 
     name: Literal["start", "stop"]
     done: threading.Event = field(default_factory=threading.Event)
@@ -229,7 +232,7 @@ class Command:
 
 
 class Control(ThreadingHTTPServer):
-    """The control API."""
+    """The control API's HTTP server. `limit_s`: how long a request waits for the main thread."""
 
     daemon_threads = True
     request_queue_size = 32
@@ -248,13 +251,13 @@ class Control(ThreadingHTTPServer):
 
 
 class ControlHandler(BaseHTTPRequestHandler):
-    """Answers one control request; see the module."""
+    """Answers one control request."""
 
     server: Control
-    timeout = 10.0  # a client that sends nothing does not hold a thread for ever
+    timeout = 10.0  # so that a client that sends nothing does not hold a thread for ever
 
     def do_GET(self) -> None:
-        """`/status` and `/faults`."""
+        """Answer `/status` and `/faults`."""
         if self.path == "/faults":
             self._answer(200, asdict(self.server.server_process.faults))
             return
@@ -266,7 +269,7 @@ class ControlHandler(BaseHTTPRequestHandler):
         self._answer(200, {**status, "healthy": server.healthy()})
 
     def do_PUT(self) -> None:
-        """`/faults`."""
+        """Set the faults (`/faults`)."""
         if self.path != "/faults":
             self._answer(404, {"error": f"unknown path {self.path}; known: /faults"})
             return
@@ -283,7 +286,7 @@ class ControlHandler(BaseHTTPRequestHandler):
         self._answer(200, asdict(faults))
 
     def do_POST(self) -> None:
-        """`/start` and `/stop`."""
+        """Execute `/start` or `/stop` in the main thread, and answer with the new status."""
         name = self.path.removeprefix("/")
         if name not in ("start", "stop"):
             self._answer(404, {"error": f"unknown path {self.path}; known: /start, /stop"})
@@ -303,11 +306,11 @@ class ControlHandler(BaseHTTPRequestHandler):
         self._answer(200, self.server.server_process.snapshot())
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Quiet: starts and stops are recorded as events."""
+        """Do nothing: starts and stops are recorded as events."""
 
     def _answer(self, code: int, body: dict[str, Any]) -> None:
         content = json.dumps(body).encode() + b"\n"
-        with contextlib.suppress(OSError):  # the client has gone
+        with contextlib.suppress(OSError):  # the client has closed the connection
             self.send_response(code)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(content)))
@@ -316,17 +319,20 @@ class ControlHandler(BaseHTTPRequestHandler):
 
 
 class Quit:
-    """Set by a signal handler. A plain attribute: a handler must not take a lock."""
+    """A signal handler that sets `requested`: an attribute, because it must not take a lock."""
 
     requested = False
 
     def __call__(self, signum: int, frame: FrameType | None) -> None:
-        """The signal handler."""
+        """Handle SIGTERM and SIGINT."""
         self.requested = True
 
 
 def run(server: Server, commands: queue.Queue[Command], quit_: Quit) -> None:
-    """Execute commands one after the other, watch the server in between; stop it at the end."""
+    """Execute the commands in order, and watch the server in between, until `quit_`.
+
+    Stops the server before it returns.
+    """
     while not quit_.requested:
         try:
             command = commands.get(timeout=_TICK_S / 4 if server.starting() else _TICK_S)
@@ -344,12 +350,15 @@ def run(server: Server, commands: queue.Queue[Command], quit_: Quit) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Serve the control API until SIGTERM or SIGINT; stops the LLM server before it returns."""
+    """Serve the control API until SIGTERM or SIGINT, then stop the LLM server.
+
+    Returns the exit code: 2 if the control port is taken.
+    """
     options = parse_arguments(argv)
     host, _, port = options.control.rpartition(":")
     commands: queue.Queue[Command] = queue.Queue(_COMMANDS_MAX)
     server = Server(options)
-    # A stop may have to wait for the one before it, hence twice the limit.
+    # Twice the limit, because a stop may have to wait for the previous command.
     limit_s = 2 * options.stop_limit_s + 5.0
     try:
         control = Control((host, int(port)), server, commands, limit_s)

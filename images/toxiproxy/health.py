@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Is the proxy there, and does it let connections through? The health check of the image.
+"""The health check of the image: does the proxy exist, and is it enabled?
 
     /toxiproxy-cli inspect llm
 
-Called as the client in the publisher's image is, so that one compose file fits both images; this
-one also says no to a proxy that is disabled. Exit 0 healthy, 1 not, with the reason.
+It has the command line of the publisher's client, so that one compose file fits both images. Unlike
+the client it also fails for a disabled proxy. Exit code 0 if healthy, else 1, with the reason.
+Standard library only; must not know the harness.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ LIMIT_S = 5.0
 
 
 def complaint(host: str, port: int, name: str) -> str:
-    """What is wrong with the proxy `name`; empty when nothing is."""
+    """Return the problem of the proxy `name`, or "" if it is enabled."""
     link = http.client.HTTPConnection(host, port, timeout=LIMIT_S)
     try:
         link.request("GET", f"/proxies/{name}")
@@ -37,14 +38,14 @@ def complaint(host: str, port: int, name: str) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Command line: `inspect NAME`."""
+    """Run `inspect NAME`. Returns the exit code."""
     if len(arguments) != 2 or arguments[0] != "inspect":
         print("usage: inspect NAME", file=sys.stderr)
         return 2
     host, _, port = os.environ.get("TOXIPROXY_API", "127.0.0.1:8474").rpartition(":")
-    wrong = complaint(host, int(port), arguments[1])
-    print(wrong or f"the proxy {arguments[1]} is enabled")
-    return 1 if wrong else 0
+    problem = complaint(host, int(port), arguments[1])
+    print(problem or f"the proxy {arguments[1]} is enabled")
+    return 1 if problem else 0
 
 
 if __name__ == "__main__":

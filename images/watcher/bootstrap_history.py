@@ -1,4 +1,4 @@
-"""Make the synthetic history that a fresh workspace starts from (the plan's section 2.2).
+"""Make the synthetic history that a new workspace starts from (the plan's section 2.2).
 
 For: `python bootstrap_history.py` in a new workspace, before the pipeline and the daemon.
 Must not know: the daemon, the pipeline, how draws are injected later.
@@ -58,7 +58,7 @@ def _write_atomic(path: Path, text: str) -> None:
 
 
 def bootstrap(seed: int, draw_count: int) -> None:
-    """Write the three files. The history comes last: where it stands, all of them do."""
+    """Write the three files, the history last: if it exists, all of them exist."""
     values = [raw % MODULUS for raw in get_cpu_reference(PRNG_TYPE)(seed, draw_count)]
     draws = [bootstrap_draw(index, value, seed) for index, value in enumerate(values)]
     if not POLICIES.exists():
@@ -86,7 +86,7 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Command line; exit 0 when the history stands, 1 when it could not be written."""
+    """Command line; exit code 0 if the history exists, 1 if it could not be written."""
     arguments = _arguments(argv)
     if HISTORY.exists() and not arguments.force:
         print(f"{HISTORY} exists, nothing to do (--force replaces it)")

@@ -1,7 +1,7 @@
 """Reference generators of draws, by name, in plain Python.
 
-For: bootstrap, diagnostics and anything that must recompute a draw exactly.
-Must not know: NumPy (the daemon stays light), files, the seed that is being looked for.
+For: bootstrap, diagnostics and every program that must recompute a draw exactly.
+Must not know: NumPy (the daemon stays light), files, the true seed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ STATE_MASK = (1 << STATE_BITS) - 1
 
 
 class UnknownGeneratorError(KeyError):
-    """A generator name that the registry does not have; the message lists those it has."""
+    """The registry has no generator of this name; the message lists the known names."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
@@ -29,18 +29,18 @@ class UnknownGeneratorError(KeyError):
 
 
 class Generator(Protocol):
-    """A CPU reference: the raw outputs `skip` .. `skip + count - 1` of a seed."""
+    """A CPU reference implementation of one generator."""
 
     def __call__(self, seed: int, count: int, *, skip: int = 0) -> list[int]:
-        """`count` raw outputs after leaving out the first `skip`; both 0 or more."""
+        """The raw outputs `skip` .. `skip + count - 1` of `seed`; both numbers 0 or more."""
         ...
 
 
 def advance(steps: int) -> tuple[int, int]:
     """`(a, c)` such that the state `steps` later is `(a * state + c) mod 2**48`.
 
-    Takes O(log steps) multiplications. `steps` may be negative: the same map backwards, because
-    the multiplier is odd and the generator therefore a permutation of its states.
+    Takes O(log steps) multiplications. A negative `steps` steps backwards. That is possible because
+    the multiplier is odd, so the generator is a permutation of its states.
     """
     steps %= 1 << STATE_BITS  # the period of the generator is 2**48
     factor, offset = 1, 0
@@ -56,12 +56,14 @@ def advance(steps: int) -> tuple[int, int]:
 
 
 def scramble(seed: int) -> int:
-    """State that `java.util.Random` starts from for `seed`."""
+    """The initial state of `java.util.Random` for `seed`."""
     return (seed ^ MULTIPLIER) & STATE_MASK
 
 
 def java_lcg(seed: int, count: int, *, skip: int = 0) -> list[int]:
-    """`next(31)` of `java.util.Random(seed)`: 31-bit outputs, `count` of them after `skip`.
+    """`next(31)` of `java.util.Random(seed)`: `count` 31-bit outputs, after the first `skip`.
+
+    Raises ValueError if `count` or `skip` is negative.
 
     >>> [raw % 1000 for raw in java_lcg(12345, 4)]
     [251, 80, 241, 828]
@@ -81,12 +83,12 @@ _REGISTRY: Mapping[str, Generator] = {"java_lcg": java_lcg}
 
 
 def names() -> list[str]:
-    """Names that `get_cpu_reference` knows."""
+    """The names that `get_cpu_reference` accepts, sorted."""
     return sorted(_REGISTRY)
 
 
 def get_cpu_reference(name: str) -> Generator:
-    """The generator called `name`; raises `UnknownGeneratorError` with the known names."""
+    """The generator called `name`. Raises `UnknownGeneratorError`."""
     try:
         return _REGISTRY[name]
     except KeyError:
@@ -94,7 +96,7 @@ def get_cpu_reference(name: str) -> Generator:
 
 
 def _main(arguments: list[str], write: Callable[[str], object] = print) -> int:
-    """`python prng_registry.py [SEED [COUNT]]` prints values, to compare with another tool."""
+    """`python prng_registry.py [SEED [COUNT]]` prints draw values, to compare with other tools."""
     seed = int(arguments[0]) if arguments else 12345
     count = int(arguments[1]) if len(arguments) > 1 else 12
     write(" ".join(str(raw % 1000) for raw in java_lcg(seed, count)))

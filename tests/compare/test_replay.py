@@ -1,7 +1,7 @@
-"""Replay: the identical schedule or a refusal, and a comparison that hides nothing.
+"""Replay repeats the identical schedule or reports an error, and compares all findings.
 
-The parts that a run needs are named, not used: `ensure` is replaced by what it would return, and
-the guardian by a script that leaves a verdict. A real replay is in tests/integration.
+A constant replaces the result of `ensure`, and a script that writes a verdict replaces the
+guardian. tests/integration has a real replay.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ ASSETS = Assets(
 
 
 def verdict(run_id: str, word: Word = "pass", **outcomes: str) -> Verdict:
-    found = [
+    findings = [
         Finding(outcome=outcome, summary="", check=name, title=name.title())  # type: ignore[arg-type]
         for name, outcome in (outcomes or {"errors": word}).items()
     ]
     return Verdict(
         verdict=word,
         exit_code=0 if word == "pass" else 1,
-        reason="told so",
+        reason="scripted",
         run_id=run_id,
         soak="soak_c",
         title="",
@@ -56,7 +56,7 @@ def verdict(run_id: str, word: Word = "pass", **outcomes: str) -> Verdict:
         schedule_hash="",
         stopped="complete",
         lasted_s=1.0,
-        findings=found,
+        findings=findings,
         faults=[],
         notes=[],
         reproduce="",
@@ -77,9 +77,9 @@ def stored(tmp_path: Path) -> RunDir:
 
 
 @pytest.fixture
-def again(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Plan, Schedule, Prepared]]:
-    """What was started; each new run leaves the verdict `fail` with exit code 1."""
-    started: list[tuple[Plan, Schedule, Prepared]] = []
+def started(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Plan, Schedule, Prepared]]:
+    """The runs that were started. Each writes the verdict `fail` and has exit code 1."""
+    runs_started: list[tuple[Plan, Schedule, Prepared]] = []
 
     def prepare(plan: Plan, schedule: Schedule, runs: Path, _display: object) -> Prepared:
         run = create(runs.resolve(), plan.soak, plan.seed)
@@ -88,25 +88,25 @@ def again(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Plan, Schedule, Prepare
         code = "import pathlib, sys; pathlib.Path(sys.argv[1]).write_text(sys.argv[2]); sys.exit(1)"
         argv = [sys.executable, "-c", code, str(run.verdict), text]
         prepared = Prepared(run, argv, dict(os.environ))
-        started.append((plan, schedule, prepared))
+        runs_started.append((plan, schedule, prepared))
         return prepared
 
     monkeypatch.setattr("chaos.assets.ensure", lambda _progress: ASSETS)
     monkeypatch.setattr("chaos.compare.replay.prepare", prepare)
-    return started
+    return runs_started
 
 
 def command(stored: RunDir, *words: str) -> int:
     return main(["replay", str(stored.path), "--runs", str(stored.path.parents[1]), *words])
 
 
-def test_the_stored_plan_and_schedule_run_again_and_the_verdicts_are_compared(
+def test_the_stored_plan_and_schedule_are_repeated_and_the_verdicts_compared(
     stored: RunDir,
-    again: list[tuple[Plan, Schedule, Prepared]],
+    started: list[tuple[Plan, Schedule, Prepared]],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert command(stored) == ExitCode.FAIL, "the exit code is that of the new run"
-    ((plan, schedule, prepared),) = again
+    ((plan, schedule, prepared),) = started
     assert plan == Plan.from_json(stored.read_json(stored.config))
     assert schedule == Schedule.from_json(stored.read_json(stored.schedule))
     origin = json.loads(prepared.env["CHAOS_REPLAY_OF"])
@@ -119,9 +119,9 @@ def test_the_stored_plan_and_schedule_run_again_and_the_verdicts_are_compared(
     assert (content["agree"], content["replay_of"]) == (False, stored.run_id)
 
 
-def test_json_is_one_object_with_the_new_verdict(
+def test_json_output_is_one_object_with_the_new_verdict(
     stored: RunDir,
-    again: list[tuple[Plan, Schedule, Prepared]],
+    started: list[tuple[Plan, Schedule, Prepared]],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert command(stored, "--json") == ExitCode.FAIL
@@ -130,12 +130,12 @@ def test_json_is_one_object_with_the_new_verdict(
     assert content["verdict"]["run_id"] == content["run_id"]
 
 
-def test_a_schedule_that_this_version_cannot_draw_is_refused_unless_forced(
+def test_a_schedule_that_this_version_cannot_draw_is_rejected_unless_forced(
     stored: RunDir,
-    again: list[tuple[Plan, Schedule, Prepared]],
+    started: list[tuple[Plan, Schedule, Prepared]],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """The schedule of another draw: whole in itself, and not what the plan's seed gives here."""
+    """The schedule is valid, but this version draws another one from the plan and its seed."""
     from chaos.record.agreement import content_hash
 
     schedule = Schedule.from_json(stored.read_json(stored.schedule))
@@ -145,36 +145,36 @@ def test_a_schedule_that_this_version_cannot_draw_is_refused_unless_forced(
     stored.write_json(stored.schedule, other.to_json())
     assert command(stored) == ExitCode.USAGE
     assert "cannot draw the stored schedule" in capsys.readouterr().err
-    assert again == []
+    assert started == []
     assert command(stored, "--force") == ExitCode.FAIL
-    assert again[0][1] == other
-    origin = json.loads(again[0][2].env["CHAOS_REPLAY_OF"])
+    assert started[0][1] == other
+    origin = json.loads(started[0][2].env["CHAOS_REPLAY_OF"])
     assert origin["forced"] and schedule.hash in origin["differences"][0]
 
 
 @pytest.mark.parametrize("force", [False, True])
 @pytest.mark.parametrize("what", ["schedule", "seed", "config"])
-def test_changed_files_are_refused_always(
-    what: str, force: bool, stored: RunDir, again: list[tuple[Plan, Schedule, Prepared]]
+def test_changed_files_are_always_rejected(
+    what: str, force: bool, stored: RunDir, started: list[tuple[Plan, Schedule, Prepared]]
 ) -> None:
     name = stored.schedule if what == "schedule" else stored.config
     content: dict[str, Any] = stored.read_json(name)
     if what == "schedule":
-        content["items"][0]["start_ms"] += 1  # and the hash left as it is
+        content["items"][0]["start_ms"] += 1  # the hash stays as it is
     elif what == "seed":
         content["seed"] = 6
     else:
         del content["target"]
     stored.write_json(name, content)
     assert command(stored, *(["--force"] if force else [])) == ExitCode.USAGE
-    assert again == []
+    assert started == []
 
 
 @pytest.mark.parametrize("name", ["model_sha256", "toxiproxy_version", "llama_build", None])
-def test_other_parts_are_refused_unless_forced(
+def test_other_assets_are_rejected_unless_forced(
     name: str | None,
     stored: RunDir,
-    again: list[tuple[Plan, Schedule, Prepared]],
+    started: list[tuple[Plan, Schedule, Prepared]],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     if name is None:
@@ -185,19 +185,19 @@ def test_other_parts_are_refused_unless_forced(
         stored.write_json(stored.provenance, content)
     assert command(stored) == ExitCode.INVALID
     assert (name or "did not record its parts") in capsys.readouterr().err
-    assert again == []
+    assert started == []
     assert command(stored, "--force") == ExitCode.FAIL
     assert "differs from the stored run: " in capsys.readouterr().out
-    origin = json.loads(again[0][2].env["CHAOS_REPLAY_OF"])
+    origin = json.loads(started[0][2].env["CHAOS_REPLAY_OF"])
     assert origin["forced"] and len(origin["differences"]) == 1
 
 
-def test_the_same_parts_at_other_places_are_the_same() -> None:
+def test_the_same_assets_at_other_paths_are_no_difference() -> None:
     recorded = {**{k: str(v) for k, v in asdict(ASSETS).items()}, "model": "/elsewhere/model.gguf"}
     assert asset_differences({"assets": recorded}, asdict(ASSETS)) == []
 
 
-def test_a_comparison_names_every_finding_of_either_run() -> None:
+def test_a_comparison_has_every_finding_of_both_runs() -> None:
     before = verdict("a", errors="pass", halt="pass", gone="pass")
     after = verdict("b", errors="pass", halt="inconclusive", new="pass")
     rows = comparison(before, after).rows
@@ -209,13 +209,13 @@ def test_a_comparison_names_every_finding_of_either_run() -> None:
     ]
 
 
-def test_verdicts_agree_even_where_a_finding_changed() -> None:
+def test_verdicts_can_agree_although_a_finding_changed() -> None:
     compared = comparison(verdict("a", errors="pass", x="skipped"), verdict("b", errors="pass"))
     assert compared.agree
     assert "verdicts agree: pass; 1 of 2 findings changed" in comparison_text(compared)
 
 
-def test_settings_of_the_containers_that_differ_are_told() -> None:
+def test_each_different_setting_of_the_containers_is_reported() -> None:
     """Another context length is another system."""
     then = {"containers": {"knobs": {"CHAOS_LLM_CONTEXT": "4096", "CHAOS_LLM_SLOTS": "2"}}}
     assert knob_differences(then, {"CHAOS_LLM_CONTEXT": "4096", "CHAOS_LLM_SLOTS": "2"}) == []

@@ -1,4 +1,4 @@
-"""Workspaces for the doctor: fresh, and prepared once by `--fix` and then copied."""
+"""Workspaces for the doctor: new ones, and copies of one that `--fix` prepared."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.workspaces import Daemon, free_port, fresh
 
 
 class Examined:
-    """The answer of `chaos doctor --json`."""
+    """The exit code and the JSON object of `chaos doctor --json`."""
 
     def __init__(self, exit_code: int, content: dict[str, Any]) -> None:
         self.exit_code = exit_code
@@ -27,18 +27,18 @@ class Examined:
         self.changes: list[dict[str, Any]] = content["changes"]
 
     def named(self, name: str, state: str | None = None) -> list[dict[str, Any]]:
-        """The items of that name (and state)."""
+        """The items with that name (and state)."""
         return [i for i in self.items if i["name"] == name and state in (None, i["state"])]
 
     def bad(self) -> set[str]:
-        """Names of the items with problems or warnings, the machine's and the LLM's left out."""
+        """Names of the workspace's items with problems or warnings."""
         aside = {"llm_health", "llm_completion", "llm_grammar", "namespaces", "memory"}
         aside |= {"model", "toxiproxy"}
         return {i["name"] for i in self.items if i["state"] in ("warn", "problem")} - aside
 
 
 def examine(workspace: Path, *args: str, llm: str | None = None) -> Examined:
-    """`chaos doctor --json` in this process; without `llm` nobody listens there."""
+    """Run `chaos doctor --json` in this process. Without `llm`, its port is closed."""
     out = io.StringIO()
     where = llm or f"127.0.0.1:{free_port()}"
     with contextlib.redirect_stdout(out):
@@ -48,7 +48,7 @@ def examine(workspace: Path, *args: str, llm: str | None = None) -> Examined:
 
 @pytest.fixture
 def new_workspace(tmp_path: Path) -> Path:
-    """As installed: programs, no data."""
+    """A workspace as installed: programs, and no data."""
     return fresh(tmp_path / "workspace")
 
 
@@ -62,13 +62,13 @@ def _prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def workspace(_prepared: Path, tmp_path: Path) -> Path:
-    """A workspace in order: history, test mode, artefacts."""
+    """A workspace without problems: history, test mode, artefacts."""
     return Path(shutil.copytree(_prepared, tmp_path / "workspace"))
 
 
 @pytest.fixture
 def daemon() -> Iterator[Callable[[Path], Daemon]]:
-    """`daemon(workspace)` -> the real Watcher, ended after the test."""
+    """`daemon(workspace)` -> the real Watcher, running; ended after the test."""
     started: list[Daemon] = []
 
     def start(workspace: Path) -> Daemon:
@@ -76,5 +76,5 @@ def daemon() -> Iterator[Callable[[Path], Daemon]]:
         return started[-1]
 
     yield start
-    for one in started:
-        one.end()
+    for process in started:
+        process.end()

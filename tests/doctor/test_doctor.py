@@ -25,10 +25,10 @@ ARTEFACTS = {
     "survivors_with_scores.json",
 }
 MADE_BY_FIX = ARTEFACTS | {"lottery_history.json", "watcher_policies.json"}
-# What the Watcher's own commands leave beside what they are asked for.
+# Files that the Watcher's commands write in addition to their results.
 MADE_BY_THE_WATCHER = {"logs", "logs/dispatch.log", "logs/watcher_agent.log", "watcher.lock"}
 HOUR_S = 3600.0
-DEAD = 2**22  # above the largest process number that Linux gives out
+DEAD = 2**22  # above the largest PID of Linux
 
 
 def aged(path: Path, seconds: float = 2 * HOUR_S) -> Path:
@@ -38,7 +38,9 @@ def aged(path: Path, seconds: float = 2 * HOUR_S) -> Path:
     return path
 
 
-def test_a_new_workspace_has_problems_and_looking_changes_nothing(new_workspace: Path) -> None:
+def test_the_doctor_reports_problems_of_a_new_workspace_and_changes_nothing(
+    new_workspace: Path,
+) -> None:
     before = snapshot(new_workspace)
     seen = examine(new_workspace)
     assert seen.exit_code == ExitCode.INVALID
@@ -48,7 +50,7 @@ def test_a_new_workspace_has_problems_and_looking_changes_nothing(new_workspace:
     assert snapshot(new_workspace) == before
 
 
-def test_fix_makes_what_is_missing_says_so_and_touches_nothing_else(new_workspace: Path) -> None:
+def test_fix_makes_only_the_missing_files_and_names_them(new_workspace: Path) -> None:
     before = snapshot(new_workspace)
     done = examine(new_workspace, "--fix")
     after = snapshot(new_workspace)
@@ -57,15 +59,15 @@ def test_fix_makes_what_is_missing_says_so_and_touches_nothing_else(new_workspac
     changed = {name for name in after if before.get(name) != after[name]}
     assert changed - {"work"} == MADE_BY_FIX | MADE_BY_THE_WATCHER
     assert before.keys() <= after.keys()
-    said = " ".join(change["what"] for change in done.changes)
-    assert all(name in said for name in MADE_BY_FIX)
-    assert "bootstrap_history.py" in said and "--start-step 1 --end-step 3" in said
+    report = " ".join(change["what"] for change in done.changes)
+    assert all(name in report for name in MADE_BY_FIX)
+    assert "bootstrap_history.py" in report and "--start-step 1 --end-step 3" in report
 
 
 def test_a_second_fix_changes_nothing(workspace: Path) -> None:
     before = snapshot(workspace)
-    again = examine(workspace, "--fix")
-    assert again.changes == []
+    second = examine(workspace, "--fix")
+    assert second.changes == []
     assert snapshot(workspace) == before
 
 
@@ -173,20 +175,20 @@ PLANTED: list[tuple[Plant, str, str, str]] = [
 
 
 @pytest.mark.parametrize(("plant", "name", "state", "seen"), PLANTED)
-def test_each_planted_problem_is_found_and_nothing_else(
+def test_exactly_the_planted_problem_is_reported(
     plant: Plant, name: str, state: str, seen: str, workspace: Path
 ) -> None:
     assert examine(workspace).bad() == set()
     plant(workspace)
-    found = examine(workspace)
-    assert found.bad() == {name}
-    [item] = [i for i in found.named(name) if i["state"] != "ok"]
+    examined = examine(workspace)
+    assert examined.bad() == {name}
+    [item] = [i for i in examined.named(name) if i["state"] != "ok"]
     assert item["state"] == state and seen in item["seen"], item
     assert item["next_step"]
 
 
 def test_a_full_disk_is_a_problem(workspace: Path, tmp_path: Path) -> None:
-    """A floor that no disk has stands for a disk that is nearly full."""
+    """A limit above any disk's size stands for a disk that is nearly full."""
     profile = tmp_path / "mine.yaml"
     text = (REPO / "experiments" / "targets" / "reference.yaml").read_text()
     text = text.replace("disk_free_mb_min: 1000", "disk_free_mb_min: 1000000000000")
@@ -194,7 +196,9 @@ def test_a_full_disk_is_a_problem(workspace: Path, tmp_path: Path) -> None:
     assert examine(workspace, "--target", str(profile)).bad() == {"disk"}
 
 
-def test_the_halt_flag_outlives_a_fix_and_nothing_is_run_past_it(new_workspace: Path) -> None:
+def test_fix_never_removes_a_halt_flag_and_runs_no_pipeline_while_it_is_set(
+    new_workspace: Path,
+) -> None:
     flag = new_workspace / "watcher_halt.flag"
     flag.write_text("stay")
     done = examine(new_workspace, "--fix")
@@ -206,17 +210,17 @@ def test_the_halt_flag_outlives_a_fix_and_nothing_is_run_past_it(new_workspace: 
     assert not (new_workspace / "watcher.lock").exists()
 
 
-def test_fix_removes_a_lock_only_when_its_holder_is_provably_dead(workspace: Path) -> None:
+def test_fix_removes_a_lock_only_if_its_holder_is_provably_dead(workspace: Path) -> None:
     dead = aged(_written(workspace / "dead.lock", str(DEAD)))
-    fresh = _written(workspace / "fresh.lock", str(DEAD))  # perhaps a container's number
+    fresh = _written(workspace / "fresh.lock", str(DEAD))  # perhaps the PID in a container
     alive = aged(_written(workspace / "alive.lock", str(os.getpid())))
-    nobody = aged(_written(workspace / "nobody.lock", ""))
+    unnamed = aged(_written(workspace / "nobody.lock", ""))
     held = aged(_written(workspace / "held.lock", str(DEAD)))
     with held.open("rb") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)
         done = examine(workspace, "--fix")
     assert not dead.exists()
-    assert fresh.exists() and alive.exists() and nobody.exists() and held.exists()
+    assert fresh.exists() and alive.exists() and unnamed.exists() and held.exists()
     assert len(done.changes) == 1 and "dead.lock" in done.changes[0]["what"]
 
 
@@ -225,10 +229,10 @@ def _written(path: Path, text: str) -> Path:
     return path
 
 
-def test_the_lock_that_a_killed_watcher_leaves_is_in_order_and_stays(
+def test_the_lock_file_of_a_killed_watcher_is_no_problem_and_stays(
     workspace: Path, daemon: Callable[[Path], Daemon]
 ) -> None:
-    """The kernel's lock went with it; removing the file could let two Watchers in."""
+    """The kernel has released the lock. Removing the file could let two Watchers run."""
     watcher = daemon(workspace)
     running = examine(workspace)
     assert running.named("watcher")[0]["seen"] == f"running, process {watcher.process.pid}"
@@ -240,7 +244,7 @@ def test_the_lock_that_a_killed_watcher_leaves_is_in_order_and_stays(
     assert "not running" in killed.named("watcher")[0]["seen"]
 
 
-def test_nothing_is_repaired_while_the_watcher_runs(
+def test_fix_changes_nothing_while_the_watcher_runs(
     workspace: Path, daemon: Callable[[Path], Daemon]
 ) -> None:
     watcher = daemon(workspace)
@@ -251,14 +255,14 @@ def test_nothing_is_repaired_while_the_watcher_runs(
     assert not (workspace / "bidirectional_survivors.json").exists()
 
 
-def test_a_folder_without_the_watcher_is_said_to_be_one(tmp_path: Path) -> None:
+def test_a_folder_without_the_watcher_is_a_problem(tmp_path: Path) -> None:
     seen = examine(tmp_path, "--fix")
     assert seen.exit_code == ExitCode.INVALID
     assert "agents/watcher_agent.py" in seen.named("workspace", "problem")[0]["seen"]
     assert not any(tmp_path.iterdir())
 
 
-def test_a_placeholder_that_nobody_can_fill_is_a_usage_error(
+def test_an_unknown_placeholder_is_a_usage_error(
     workspace: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     text = (REPO / "experiments" / "targets" / "reference.yaml").read_text()
@@ -269,19 +273,19 @@ def test_a_placeholder_that_nobody_can_fill_is_a_usage_error(
     assert "unknown placeholder 'first'" in capsys.readouterr().err
 
 
-def test_for_people_every_line_has_a_state_and_a_next_step(
+def test_the_text_output_has_a_state_and_a_next_step_per_item(
     new_workspace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    nobody = f"127.0.0.1:{free_port()}"
-    assert main(["doctor", "--workspace", str(new_workspace), "--llm", nobody]) == 4
+    closed = f"127.0.0.1:{free_port()}"
+    assert main(["doctor", "--workspace", str(new_workspace), "--llm", closed]) == 4
     out = capsys.readouterr().out
-    assert f"nobody listens on {nobody}" in out and "000" not in out.split("LLM health")[1][:40]
+    assert f"no server listens on {closed}" in out and "000" not in out.split("LLM health")[1][:40]
     assert "problem  draw history" in out and "next: python3 bootstrap_history.py" in out
     assert "--fix can repair: policies, draw history, artefact." in out
     assert "\x1b[" not in out
 
 
-def test_as_a_command_in_the_current_folder(workspace: Path) -> None:
+def test_the_command_examines_the_current_folder(workspace: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "chaos", "doctor", "--llm", f"127.0.0.1:{free_port()}"],
         cwd=workspace,

@@ -1,4 +1,4 @@
-"""What the doctor sees of an LLM server: the real one, and stand-ins for ones that are not well."""
+"""The doctor's items for the LLM server: the real one, and stand-ins with one defect each."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.llm.supervised import Supervisor
 
 
 @pytest.mark.stack
-def test_in_order_with_the_real_server(
+def test_the_real_server_has_no_problem(
     workspace: Path, supervise: Callable[..., Supervisor], model_path: Path
 ) -> None:
     supervisor = supervise(model_path, "--autostart")
@@ -30,7 +30,7 @@ def test_in_order_with_the_real_server(
 
 
 class Sick(BaseHTTPRequestHandler):
-    """Stands for an LLM server with one defect each; `health`, `tokens`, `text` say which."""
+    """Stands for an LLM server with a defect, which `health`, `tokens` and `text` set."""
 
     health = 200
     tokens = 1
@@ -54,7 +54,7 @@ class Sick(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @pytest.fixture
@@ -87,7 +87,7 @@ def sick() -> Iterator[Callable[..., str]]:
         ({"text": "Water is wet."}, "llm_grammar", "it said 'Water is wet.'"),
     ],
 )
-def test_each_defect_is_named_and_what_follows_is_not_asked(
+def test_the_examination_ends_at_the_first_defect_and_names_it(
     defects: dict[str, object],
     name: str,
     seen: str,
@@ -96,8 +96,10 @@ def test_each_defect_is_named_and_what_follows_is_not_asked(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(llm, "_COMPLETION_LIMIT_S", 1.0)
-    found = examine(workspace, llm=sick(**defects))
-    problems = [i for i in found.items if i["name"].startswith("llm_") and i["state"] == "problem"]
+    examined = examine(workspace, llm=sick(**defects))
+    problems = [
+        i for i in examined.items if i["name"].startswith("llm_") and i["state"] == "problem"
+    ]
     assert [i["name"] for i in problems] == [name] and seen in problems[0]["seen"]
-    assert found.items[found.items.index(problems[0]) + 1]["name"] == "namespaces"
-    assert found.exit_code == ExitCode.INVALID
+    assert examined.items[examined.items.index(problems[0]) + 1]["name"] == "namespaces"
+    assert examined.exit_code == ExitCode.INVALID

@@ -1,7 +1,7 @@
-"""A stand-in for `chaos run`: leaves a run directory with the verdict it was told to.
+"""A stand-in for `chaos run`, which writes a run directory with a scripted verdict.
 
-It stands for the child process of a gate's step. What a gate does before, between and after its
-runs is tested with it; that real runs fit in is tested in tests/integration/test_gate.py.
+It replaces the child process of a gate's step, for tests of what a gate does before, between and
+after its runs. tests/integration/test_gate.py tests a gate with real runs.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ EXIT_CODES = {"pass": 0, "fail": 1, "inconclusive": 3, "unverified": 3, "invalid
 
 
 class Killed(BaseException):
-    """Stands for SIGKILL: nothing after it runs, only what is on disk counts."""
+    """Stands for SIGKILL: no code after it runs, and only the files remain."""
 
 
 def verdict_json(run: RunDir, step: Step, word: str, stopped: str, code: int) -> dict[str, Any]:
@@ -55,7 +55,7 @@ def verdict_json(run: RunDir, step: Step, word: str, stopped: str, code: int) ->
     return {
         "verdict": word,
         "exit_code": code,
-        "reason": "told so",
+        "reason": "scripted",
         "run_id": run.run_id,
         "soak": step.soak,
         "title": step.plan.title,
@@ -73,8 +73,11 @@ def verdict_json(run: RunDir, step: Step, word: str, stopped: str, code: int) ->
 
 
 class ScriptedRunner:
-    """`words`: step name -> verdict (pass where it is not named). `hook` is called with "begin",
-    then "end", of each run; what it raises is what happens at that moment.
+    """A runner with scripted verdicts.
+
+    `words` maps a step's name to its verdict; other steps pass. `codes` and `provenance` do the
+    same for exit codes and provenance. `hook` is called at the "begin" and "end" of each run, and
+    may raise.
     """
 
     def __init__(
@@ -92,7 +95,7 @@ class ScriptedRunner:
         self.made: list[str] = []
 
     def ready(self) -> None:
-        """Needs nothing."""
+        """Scripted runs need no assets."""
 
     def prepare(self, step: Step, gate: GateDir) -> Prepared:
         run = create(gate.path, step.soak, step.plan.seed)
@@ -124,11 +127,11 @@ class ScriptedRunner:
 
 
 class Bench:
-    """A gate file and a folder of runs; begins and resumes gates with scripted runs."""
+    """Starts and resumes one gate with scripted runs, in a temporary folder."""
 
-    def __init__(self, folder: Path) -> None:
-        self.runs = folder / "runs"
-        self.file = folder / "gate.yaml"
+    def __init__(self, tmp_path: Path) -> None:
+        self.runs = tmp_path / "runs"
+        self.file = tmp_path / "gate.yaml"
         self.file.write_text(GATE_FILE)
 
     def begin(self, runner: ScriptedRunner, **asked: Any) -> int:
@@ -139,9 +142,9 @@ class Bench:
         return gate(Asked(runs=self.runs, resume="latest", **asked), Display(), runner)
 
     @property
-    def place(self) -> GateDir:
+    def folder(self) -> GateDir:
         (path,) = (self.runs / "gate").iterdir()
         return GateDir(path)
 
     def state(self) -> GateState:
-        return self.place.read()
+        return self.folder.read()

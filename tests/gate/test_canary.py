@@ -1,4 +1,4 @@
-"""The canary is caught only when the gate said no for the right reason."""
+"""The canary is caught only if its run fails by the right check."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from chaos.base.exitcode import ExitCode
 from chaos.checks.finding import Finding, Outcome
 from chaos.checks.verdict import Verdict, merged
-from chaos.gate.canary import MUST_FAIL, canary_plan, disappointment
+from chaos.gate.canary import MUST_FAIL, canary_plan, problem_with
 from chaos.plan.schedule import draw
 from tests.integration.command import chaos
 from tests.integration.test_planted import failed
@@ -28,13 +28,13 @@ def verdict(**outcomes: Outcome) -> Verdict:
     )  # fmt: skip
 
 
-def test_a_fail_by_the_right_check_is_a_catch() -> None:
-    told = verdict(**{MUST_FAIL: "fail", "errors": "pass"})
-    assert disappointment(ExitCode.FAIL, told) == ""
+def test_a_failure_by_the_right_check_is_no_problem() -> None:
+    caught = verdict(**{MUST_FAIL: "fail", "errors": "pass"})
+    assert problem_with(ExitCode.FAIL, caught) == ""
 
 
 @pytest.mark.parametrize(
-    ("code", "outcomes", "word"),
+    ("code", "outcomes", "text"),
     [
         (ExitCode.PASS, {MUST_FAIL: "pass"}, "passed"),
         (ExitCode.FAIL, {MUST_FAIL: "pass", "errors": "fail"}, "not by"),
@@ -42,17 +42,15 @@ def test_a_fail_by_the_right_check_is_a_catch() -> None:
         (ExitCode.INCONCLUSIVE, {MUST_FAIL: "unverified"}, "exit code 3"),
     ],
 )
-def test_anything_else_is_a_disappointment(
-    code: int, outcomes: dict[str, Outcome], word: str
-) -> None:
-    assert word in disappointment(code, verdict(**outcomes))
+def test_any_other_result_is_a_problem(code: int, outcomes: dict[str, Outcome], text: str) -> None:
+    assert text in problem_with(code, verdict(**outcomes))
 
 
-def test_canary_without_a_verdict_is_an_error() -> None:
-    assert "without a verdict" in disappointment(4, None)
+def test_a_missing_verdict_is_a_problem() -> None:
+    assert "without a verdict" in problem_with(4, None)
 
 
-def test_the_plan_is_that_of_soak_c_but_for_the_program() -> None:
+def test_the_plan_is_soak_c_with_the_defective_program() -> None:
     plan = canary_plan(3, "namespaces")
     assert plan.soak == "soak_c"
     assert plan.target.watcher.start == ["{python}", "canary.py", "--daemon"]
@@ -61,8 +59,8 @@ def test_the_plan_is_that_of_soak_c_but_for_the_program() -> None:
 
 @pytest.mark.stack
 @pytest.mark.slow(seconds=60)
-def test_canary_fails_by_hidden_fallbacks_and_nothing_else(tmp_path: Path) -> None:
-    """A run that must fail, every time: if the gate passes it, this test fails."""
+def test_the_canary_is_caught(tmp_path: Path) -> None:
+    """The run must fail. If the gate passes it, this test fails."""
     done = chaos(tmp_path / "runs", "canary", "--seed", "7")
     assert done.exit_code == 0, done.text
     assert "canary: caught" in done.stdout

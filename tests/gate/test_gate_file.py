@@ -1,4 +1,4 @@
-"""A mistake in a gate file is said with its line and key, not as one of options nobody typed."""
+"""A mistake in a gate file is reported with its line and key, not as an option of `chaos run`."""
 
 from __future__ import annotations
 
@@ -25,9 +25,10 @@ profiles:
 """
 
 
-def said(
+def dry_run(
     folder: Path, capsys: pytest.CaptureFixture[str], old: str, new: str, *words: str
 ) -> tuple[int, str]:
+    """Run a gate file in which `old` is replaced. Returns the exit code and stderr."""
     path = folder / "my_gate.yaml"
     assert old in GATE
     path.write_text(GATE.replace(old, new, 1), encoding="utf-8")
@@ -35,8 +36,10 @@ def said(
     return code, capsys.readouterr().err
 
 
-def test_the_file_itself_is_right(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert said(tmp_path, capsys, "soaks", "soaks") == (ExitCode.PASS, "")
+def test_the_unchanged_file_has_no_mistake(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert dry_run(tmp_path, capsys, "soaks", "soaks") == (ExitCode.PASS, "")
 
 
 @pytest.mark.parametrize(
@@ -57,7 +60,7 @@ def test_the_file_itself_is_right(tmp_path: Path, capsys: pytest.CaptureFixture[
         ("soak_b,", "soak_x,", "1 soaks[0]", "unknown soak 'soak_x'"),
     ],
 )
-def test_a_mistake_is_said_with_its_place(
+def test_a_mistake_is_reported_with_its_line_and_key(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     old: str,
@@ -65,7 +68,7 @@ def test_a_mistake_is_said_with_its_place(
     place: str,
     words: str,
 ) -> None:
-    code, text = said(tmp_path, capsys, old, new)
+    code, text = dry_run(tmp_path, capsys, old, new)
     assert code == ExitCode.USAGE
     first = text.splitlines()[0]
     assert f"my_gate.yaml:{place}" in first
@@ -73,10 +76,12 @@ def test_a_mistake_is_said_with_its_place(
     assert not first.startswith("chaos: error: --")
 
 
-def test_a_profile_that_a_soak_lacks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_profile_that_a_soak_lacks_is_reported_at_the_default_profile(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     changed = GATE.replace("quick:", "own:", 1).replace("default_profile: quick", "")
     new = "default_profile: own" + changed[changed.index("\nprofiles") :]
-    code, text = said(tmp_path, capsys, GATE[GATE.index("default_profile") :], new)
+    code, text = dry_run(tmp_path, capsys, GATE[GATE.index("default_profile") :], new)
     assert code == ExitCode.USAGE
     assert "my_gate.yaml:3 default_profile: unknown profile 'own'" in text
 
@@ -89,9 +94,9 @@ def test_a_profile_that_a_soak_lacks(tmp_path: Path, capsys: pytest.CaptureFixtu
         (("--soaks", "x"), "--soaks: unknown soak 'x'"),
     ],
 )
-def test_a_mistake_in_an_option_is_still_one_of_the_option(
+def test_a_mistake_in_an_option_names_the_option(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], place: str
 ) -> None:
-    code, text = said(tmp_path, capsys, "soaks", "soaks", *words)
+    code, text = dry_run(tmp_path, capsys, "soaks", "soaks", *words)
     assert code == ExitCode.USAGE
     assert text.startswith(f"chaos: error: {place}")

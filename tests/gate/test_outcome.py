@@ -1,4 +1,4 @@
-"""What the runs amount to, and the files that say so."""
+"""The verdict of a gate over its runs, and the files that contain it."""
 
 from __future__ import annotations
 
@@ -39,34 +39,36 @@ B, B_FAULT, C, C_FAULT = (
         ({}, {B: -9}, "NOT PROVEN", 4),
     ],
 )
-def test_the_final_verdict_and_its_exit_code(
+def test_the_worst_run_decides_the_verdict_and_its_exit_code(
     words: dict[str, str], codes: dict[str, int], verdict: str, exit_code: int, bench: Bench
 ) -> None:
-    """A proven failure decides; ready needs a pass everywhere; anything else is not proven."""
+    """A failed run means NEEDS FIXES, passes everywhere PRODUCTION-READY, all else NOT PROVEN."""
     assert bench.begin(ScriptedRunner(words, codes=codes)) == exit_code
-    found = bench.state().verdict
-    assert found is not None
-    assert (found.verdict, found.exit_code) == (verdict, exit_code)
+    final = bench.state().verdict
+    assert final is not None
+    assert (final.verdict, final.exit_code) == (verdict, exit_code)
     for name in words if verdict == "NOT PROVEN" else ():
-        assert name in found.reason
-    root = ET.fromstring(bench.place.junit.read_text())
+        assert name in final.reason
+    root = ET.fromstring(bench.folder.junit.read_text())
     broken = [c for c in root.iter("testcase") if c.find("failure") is not None]
     broken += [c for c in root.iter("testcase") if c.find("error") is not None]
     assert bool(broken) is (exit_code != 0), "JUnit is green exactly when the gate is"
 
 
 @pytest.mark.parametrize(
-    ("asked", "said"),
+    ("asked", "reason"),
     [
         ({"soaks": "c"}, "left out: soak_b"),
         ({"faults": ("none",)}, "no fault was tried"),
     ],
 )
-def test_a_part_of_the_gate_is_never_ready(asked: dict[str, Any], said: str, bench: Bench) -> None:
+def test_a_partial_gate_is_never_production_ready(
+    asked: dict[str, Any], reason: str, bench: Bench
+) -> None:
     assert bench.begin(ScriptedRunner(), **asked) == ExitCode.INCONCLUSIVE
-    found = bench.state().verdict
-    assert found is not None and found.verdict == "NOT PROVEN"
-    assert said in found.reason
+    final = bench.state().verdict
+    assert final is not None and final.verdict == "NOT PROVEN"
+    assert reason in final.reason
 
 
 LOCAL = [
@@ -80,13 +82,13 @@ LOCAL = [
     ("watcher", "programs_sha256"),
 ]
 IMAGES = {name: f"sha256:{name}" for name in ("injector", "llm", "toxiproxy", "watcher")}
-# As the conductor of a run in containers writes it: the images tell which programs there were.
+# The provenance of a run in containers: the digests of the images identify the programs.
 IN_CONTAINERS = {**PROVENANCE, "watcher": None, "containers": {"digests": IMAGES}}
 
 
-def changed(whole: dict[str, Any], path: tuple[str, ...], value: Any = ...) -> dict[str, Any]:
-    """A copy with another value at `path`, or with none."""
-    other = copy.deepcopy(whole)
+def changed(original: dict[str, Any], path: tuple[str, ...], value: Any = ...) -> dict[str, Any]:
+    """Return a copy with `value` at `path`; without `value`, the key is removed."""
+    other = copy.deepcopy(original)
     part: Any = other
     for key in path[:-1]:
         part = part[key]
@@ -98,53 +100,53 @@ def changed(whole: dict[str, Any], path: tuple[str, ...], value: Any = ...) -> d
 
 
 def reason_of(bench: Bench, provenance: dict[str, dict[str, Any]], **asked: Any) -> str:
+    """Run a gate whose runs pass. Returns the reason of NOT PROVEN, or "" for PRODUCTION-READY."""
     code = bench.begin(ScriptedRunner(provenance=provenance), **asked)
-    found = bench.state().verdict
-    assert found is not None
-    assert (found.verdict, code) in (
+    final = bench.state().verdict
+    assert final is not None
+    assert (final.verdict, code) in (
         ("PRODUCTION-READY", ExitCode.PASS),
         ("NOT PROVEN", ExitCode.INCONCLUSIVE),
     )
-    return found.reason if code else ""
+    return final.reason if code else ""
 
 
 @pytest.mark.parametrize("path", LOCAL)
-def test_runs_of_different_systems_prove_nothing_together(
-    path: tuple[str, ...], bench: Bench
-) -> None:
+def test_a_difference_between_the_runs_is_not_proven(path: tuple[str, ...], bench: Bench) -> None:
     other = changed(PROVENANCE, path, "another")
     assert f"the runs differ in {' '.join(path)}: " in reason_of(bench, {C: other})
 
 
 @pytest.mark.parametrize("path", LOCAL)
-def test_what_was_not_recorded_proves_nothing(path: tuple[str, ...], bench: Bench) -> None:
+def test_a_value_missing_from_a_run_is_not_proven(path: tuple[str, ...], bench: Bench) -> None:
     without = changed(PROVENANCE, path)
-    said = f"{' '.join(path)} is not recorded in 1 of 4 runs"
-    assert said in reason_of(bench, {C: without})
+    reason = f"{' '.join(path)} is not recorded in 1 of 4 runs"
+    assert reason in reason_of(bench, {C: without})
 
 
-def test_runs_of_which_nothing_was_recorded_are_not_alike(bench: Bench) -> None:
+def test_runs_without_provenance_are_not_proven(bench: Bench) -> None:
     reason = reason_of(bench, {name: {} for name in (B, B_FAULT, C, C_FAULT)})
     assert all(f"{' '.join(path)} is not recorded in 4 of 4 runs" in reason for path in LOCAL)
 
 
-def test_outside_a_checkout_there_is_no_revision_to_record(bench: Bench) -> None:
-    plain = {**PROVENANCE, "git": {"revision": None, "dirty": None}}
-    assert reason_of(bench, dict.fromkeys((B, B_FAULT, C, C_FAULT), plain)) == ""
+def test_no_revision_in_all_runs_is_no_difference(bench: Bench) -> None:
+    """Outside a checkout there is no revision."""
+    installed = {**PROVENANCE, "git": {"revision": None, "dirty": None}}
+    assert reason_of(bench, dict.fromkeys((B, B_FAULT, C, C_FAULT), installed)) == ""
 
 
-def test_a_revision_in_some_runs_only_is_a_difference(bench: Bench) -> None:
-    plain = {**PROVENANCE, "git": {"revision": None, "dirty": False}}
-    assert "the runs differ in git revision: abc, none" in reason_of(bench, {C: plain})
+def test_a_revision_in_only_some_runs_is_a_difference(bench: Bench) -> None:
+    without = {**PROVENANCE, "git": {"revision": None, "dirty": False}}
+    assert "the runs differ in git revision: abc, none" in reason_of(bench, {C: without})
 
 
-def test_runs_in_the_same_containers_are_alike(bench: Bench) -> None:
+def test_runs_with_the_same_images_are_production_ready(bench: Bench) -> None:
     runs = dict.fromkeys((B, B_FAULT, C, C_FAULT), IN_CONTAINERS)
     assert reason_of(bench, runs, backend="docker") == ""
 
 
 @pytest.mark.parametrize(
-    ("digests", "said"),
+    ("digests", "reason"),
     [
         ({**IMAGES, "watcher": "sha256:other"}, "the runs differ in containers digests watcher: "),
         ({"llm": "sha256:llm"}, "containers digests watcher is not recorded in 1 of 4 runs"),
@@ -152,18 +154,18 @@ def test_runs_in_the_same_containers_are_alike(bench: Bench) -> None:
         (None, "containers digests is not recorded in 1 of 4 runs"),
     ],
 )
-def test_runs_in_other_containers_are_not(
-    bench: Bench, digests: dict[str, str] | None, said: str
+def test_runs_with_different_or_unknown_images_are_not_proven(
+    bench: Bench, digests: dict[str, str] | None, reason: str
 ) -> None:
     runs = dict.fromkeys((B, B_FAULT, C_FAULT), IN_CONTAINERS)
     runs[C] = changed(IN_CONTAINERS, ("containers", "digests"), digests)
-    assert said in reason_of(bench, runs, backend="docker")
+    assert reason in reason_of(bench, runs, backend="docker")
 
 
-def test_the_changelog_entry_has_what_the_plan_asks_for(bench: Bench) -> None:
-    """Section 9: a line for each soak with its outcome, the numbers, the verdict."""
+def test_the_changelog_entry_has_the_lines_that_the_plan_requires(bench: Bench) -> None:
+    """Section 9 of the plan: a line per soak with its outcome, the numbers, the verdict."""
     bench.begin(ScriptedRunner({C_FAULT: "fail", B: "inconclusive"}))
-    text = bench.place.changelog.read_text()
+    text = bench.folder.changelog.read_text()
     lines = text.splitlines()
     assert lines[0].startswith("# Soak tests, 20")
     assert "- **Soak Test B: OPEN (inconclusive)**" in lines
@@ -174,9 +176,9 @@ def test_the_changelog_entry_has_what_the_plan_asks_for(bench: Bench) -> None:
     assert sum(line.startswith("chaos run soak_") for line in lines) == 4
 
 
-def test_junit_has_one_suite_a_run_and_one_for_the_gate(bench: Bench) -> None:
+def test_junit_has_one_suite_per_run_and_one_for_the_gate(bench: Bench) -> None:
     bench.begin(ScriptedRunner({B_FAULT: "fail"}), fail_fast=True)
-    suites = ET.fromstring(bench.place.junit.read_text()).findall("testsuite")
+    suites = ET.fromstring(bench.folder.junit.read_text()).findall("testsuite")
     assert [suite.get("name") for suite in suites] == [B, B_FAULT, "gate"]
     assert [suite.get("failures") for suite in suites] == ["0", "2", "1"]
     not_run = [c.get("name") for c in suites[-1] if c.find("error") is not None]
@@ -185,7 +187,7 @@ def test_junit_has_one_suite_a_run_and_one_for_the_gate(bench: Bench) -> None:
         assert int(suite.get("tests", "0")) == len(suite.findall("testcase"))
 
 
-def test_json_on_stdout_is_the_state_and_nothing_else(
+def test_json_output_is_only_the_state(
     bench: Bench, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runner = ScriptedRunner()
@@ -195,7 +197,7 @@ def test_json_on_stdout_is_the_state_and_nothing_else(
     out, err = capsys.readouterr()
     content = json.loads(out)
     assert content["verdict"]["verdict"] == "PRODUCTION-READY"
-    assert content == json.loads(bench.place.state.read_text())
+    assert content == json.loads(bench.folder.state.read_text())
     assert "gate: 4 runs" in err
     assert main([*words[:-1], "--resume", "latest", "--quiet"]) == ExitCode.PASS
     out, err = capsys.readouterr()

@@ -1,4 +1,4 @@
-"""A gate goes on as it began, or not at all; and what is wrong is said before anything runs."""
+"""A gate resumes only with an unchanged request, and mistakes are reported before any run."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from chaos.base.errors import UsageError
 from chaos.base.exitcode import ExitCode
 from chaos.cli.main import main
 from chaos.gate.settings import default_path, read_settings
-from chaos.gate.steps import GateRequest, planned
+from chaos.gate.steps import GateRequest, plan_gate
 from chaos.runner.resolve import soak_names
 from tests.gate.standin import Bench, ScriptedRunner
 
 
 @pytest.mark.parametrize(
-    ("asked", "said"),
+    ("asked", "message"),
     [
         ({"profile": "full"}, "--profile"),
         ({"soaks": "c"}, "--soaks"),
@@ -29,18 +29,18 @@ from tests.gate.standin import Bench, ScriptedRunner
         ({"file": Path("other.yaml")}, "--config"),
     ],
 )
-def test_options_that_say_otherwise_are_refused(
-    asked: dict[str, Any], said: str, bench: Bench
+def test_resuming_with_another_option_is_rejected(
+    asked: dict[str, Any], message: str, bench: Bench
 ) -> None:
     bench.begin(ScriptedRunner())
     runner = ScriptedRunner()
     with pytest.raises(UsageError, match="the gate began with") as caught:
         bench.resume(runner, **asked)
-    assert caught.value.place.startswith(said)
+    assert caught.value.place.startswith(message)
     assert runner.made == []
 
 
-def test_options_that_say_the_same_are_fine(bench: Bench) -> None:
+def test_resuming_with_the_same_options_is_accepted(bench: Bench) -> None:
     bench.begin(ScriptedRunner())
     same: dict[str, Any] = {"profile": "quick", "soaks": "b,c", "seed": 7, "file": bench.file}
     assert bench.resume(ScriptedRunner(), **same) == ExitCode.PASS
@@ -53,7 +53,7 @@ def test_options_that_say_the_same_are_fine(bench: Bench) -> None:
         ("[llm_timeout]", "[llm_timeout]\n# another file, the same content"),
     ],
 )
-def test_a_changed_experiment_is_refused_and_a_changed_comment_is_not(
+def test_a_changed_experiment_is_rejected_and_a_changed_comment_is_not(
     old: str, new: str, bench: Bench
 ) -> None:
     bench.begin(ScriptedRunner())
@@ -65,7 +65,9 @@ def test_a_changed_experiment_is_refused_and_a_changed_comment_is_not(
         bench.resume(ScriptedRunner())
 
 
-def test_another_version_is_refused(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_resuming_with_another_version_is_rejected(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     bench.begin(ScriptedRunner())
     monkeypatch.setattr("chaos.gate.state.__version__", "99.0")
     with pytest.raises(UsageError, match=r"was begun by chaos .*, this is 99\.0"):
@@ -73,15 +75,15 @@ def test_another_version_is_refused(bench: Bench, monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize("content", ["", "{}", '{"gate_id": 3}', "null", "\x00"])
-def test_a_damaged_state_is_refused(content: str, bench: Bench) -> None:
+def test_a_damaged_state_is_rejected(content: str, bench: Bench) -> None:
     bench.begin(ScriptedRunner())
-    bench.place.state.write_text(content)
+    bench.folder.state.write_text(content)
     with pytest.raises(UsageError, match="not the state of a gate"):
         bench.resume(ScriptedRunner())
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["--soaks", "z"], "--soaks: unknown soak 'z'"),
         (["--soaks", ","], "no soak is named"),
@@ -97,19 +99,19 @@ def test_a_damaged_state_is_refused(content: str, bench: Bench) -> None:
 )
 def test_bad_input_exits_2_before_anything_is_written(
     words: list[str],
-    said: str,
+    message: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(["gate", *words]) == ExitCode.USAGE
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "said"),
+    ("old", "new", "message"),
     [
         ("cooldown_s: 0", "cooldown_s: -1", "profiles.quick.cooldown_s"),
         ("cooldown_s: 0", "cooldown: 0", "profiles.quick"),
@@ -118,16 +120,16 @@ def test_bad_input_exits_2_before_anything_is_written(
         ("cooldown_s: 0", "cooldown_s: 0, set: {soak_c: {storm: 3}}", "storm"),
     ],
 )
-def test_a_broken_gate_file_is_explained(
-    old: str, new: str, said: str, bench: Bench, capsys: pytest.CaptureFixture[str]
+def test_a_mistake_in_the_gate_file_is_explained(
+    old: str, new: str, message: str, bench: Bench, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bench.file.write_text(bench.file.read_text().replace(old, new))
     assert main(["gate", "--config", str(bench.file), "--dry-run"]) == ExitCode.USAGE
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("profile", ["quick", "full"])
-def test_the_shipped_gate_has_the_plans_order_and_resolves(profile: str) -> None:
+def test_the_shipped_gate_file_resolves_in_the_order_of_the_plan(profile: str) -> None:
     settings = read_settings(default_path())
     assert tuple(settings.soaks) == ("soak_a", "soak_b", "soak_c")
     request = GateRequest(
@@ -137,17 +139,17 @@ def test_the_shipped_gate_has_the_plans_order_and_resolves(profile: str) -> None
         faults=settings.faults,
         seed=1,
     )
-    plan = planned(request)
+    plan = plan_gate(request)
     assert [step.soak for step in plan.steps] == [s for s in settings.soaks for _ in range(2)]
     assert all(bool(step.schedule.items) is not step.control for step in plan.steps)
     assert len({step.digest for step in plan.steps}) == len(plan.steps)
 
 
-def test_the_gate_file_is_no_soak() -> None:
+def test_the_gate_file_is_not_listed_as_a_soak() -> None:
     assert "gate" not in soak_names()
 
 
-def test_dry_run_says_how_long_it_takes_and_starts_nothing(
+def test_dry_run_prints_the_duration_and_starts_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)

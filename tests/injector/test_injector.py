@@ -1,4 +1,4 @@
-"""The injector adds exactly the generator's draws: none lost, none doubled, whatever hits it."""
+"""The injector appends exactly the generator's draws: none lost, none repeated, after any fault."""
 
 from __future__ import annotations
 
@@ -55,8 +55,8 @@ class Workspace:
         part.replace(self.path / "watcher_policies.json")
 
     def draws(self) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = json.loads(self.history.read_text())["draws"]
-        return found
+        draws: list[dict[str, Any]] = json.loads(self.history.read_text())["draws"]
+        return draws
 
     def values(self) -> list[int]:
         return [draw["value"] for draw in self.draws()]
@@ -72,7 +72,7 @@ class Workspace:
 
     @contextlib.contextmanager
     def daemon(self, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
-        """A running injector daemon; killed at the end when it still runs."""
+        """A running injector daemon. It is killed at the end."""
         with self.log.open("ab") as log:
             process = subprocess.Popen(
                 [sys.executable, str(INJECTOR), "--daemon", *arguments], cwd=self.path, stderr=log
@@ -87,7 +87,7 @@ class Workspace:
         return self.log.read_text().count(text) if self.log.exists() else 0
 
     def assert_exact(self) -> None:
-        """The history is the generator's, draw by draw."""
+        """Assert that the history has exactly the generator's values."""
         values = self.values()
         assert values == [raw % 1000 for raw in java_lcg(12345, len(values))]
 
@@ -100,7 +100,7 @@ def workspace(tmp_path: Path) -> Workspace:
 
 
 def test_once_appends_the_next_draw_of_the_generator(workspace: Workspace) -> None:
-    """Invariant: the draw due is draw n of the seed, dated after the draws before it."""
+    """Draw n of the seed, dated after the draws before it."""
     before = workspace.draws()
     assert workspace.run("--once").returncode == 0
     draws = workspace.draws()
@@ -117,18 +117,18 @@ def test_once_appends_the_next_draw_of_the_generator(workspace: Workspace) -> No
     }
 
 
-def test_count_injects_exactly_that_many_draws(workspace: Workspace) -> None:
-    """Invariant: N more draws, in order; in daemon mode it ends by itself after N."""
+def test_count_injects_that_many(workspace: Workspace) -> None:
+    """N more draws, in order. In daemon mode it ends after N draws."""
     assert workspace.run("--count", "3").returncode == 0
     assert workspace.run("--daemon", "--interval", "0.05", "--count", "4").returncode == 0
     assert len(workspace.draws()) == 207
     workspace.assert_exact()
 
 
-def test_kill_9_at_any_moment_neither_loses_nor_doubles_a_draw(workspace: Workspace) -> None:
-    """Invariant: after 16 kills, half of them in the middle of a write, the history is exact.
+def test_kill_9_at_any_moment_neither_loses_nor_repeats_a_draw(workspace: Workspace) -> None:
+    """16 kills, half of them during a write. After each, the history is exact.
 
-    Every draw that was acknowledged in the log is there, and the file parses after each kill.
+    Every draw that the log acknowledges is in the history.
     """
     rng = random.Random(9)
     part = workspace.path / ".lottery_history.json.injector.part"
@@ -140,7 +140,7 @@ def test_kill_9_at_any_moment_neither_loses_nor_doubles_a_draw(workspace: Worksp
             if attempt % 2:
                 deadline_s = time.monotonic() + LIMIT_S
                 while not part.exists() and time.monotonic() < deadline_s:
-                    pass  # the moment of a write is short: no pause here
+                    pass  # busy wait, because a write is short
             else:
                 time.sleep(rng.random() * 0.1)
             process.send_signal(signal.SIGKILL)
@@ -151,10 +151,8 @@ def test_kill_9_at_any_moment_neither_loses_nor_doubles_a_draw(workspace: Worksp
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_signal_ends_the_injector_with_exit_0_and_no_half_file(
-    workspace: Workspace, number: signal.Signals
-) -> None:
-    """Invariant: exit 0, told in the log, nothing half-written left, lock free."""
+def test_a_signal_ends_the_injector_cleanly(workspace: Workspace, number: signal.Signals) -> None:
+    """Exit code 0, a log line, no temporary file, and the lock is free."""
     with workspace.daemon("--interval", "60") as process:
         wait_for("status file", (workspace.path / "injector_status.json").exists)
         process.send_signal(number)
@@ -164,8 +162,8 @@ def test_signal_ends_the_injector_with_exit_0_and_no_half_file(
     assert workspace.run("--once").returncode == 0
 
 
-def test_a_second_injector_is_refused_and_harmless(workspace: Workspace) -> None:
-    """Invariant: one at a time; the refusal names the other's pid; a killed one locks nobody."""
+def test_a_second_injector_is_refused_and_changes_nothing(workspace: Workspace) -> None:
+    """The refusal names the first one's PID. A killed injector does not hold the lock."""
     with workspace.daemon("--interval", "60") as process:
         wait_for("status file", (workspace.path / "injector_status.json").exists)
         second = workspace.run("--once")
@@ -183,10 +181,10 @@ def test_a_second_injector_is_refused_and_harmless(workspace: Workspace) -> None
     ("policies", "named"),
     [({"test_mode": False}, "test_mode is off"), ({"enabled": False}, "enabled is off")],
 )
-def test_it_refuses_where_injection_is_not_allowed(
+def test_the_injector_refuses_if_the_policies_do_not_allow_injection(
     workspace: Workspace, policies: dict[str, bool], named: str
 ) -> None:
-    """Invariant: exit 2, one line that says what to set, no draw."""
+    """Exit code 2, one line that says what to set, no draw."""
     workspace.policies(**policies)
     done = workspace.run("--daemon", "--interval", "0.05")
     assert done.returncode == 2
@@ -200,8 +198,10 @@ NO_INTERVAL = '{"test_mode": true, "synthetic_injection": {"enabled": true, "tru
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"test_mode": true}', "\0\0", NO_INTERVAL, None])
-def test_unusable_policies_are_one_clear_line(workspace: Workspace, content: str | None) -> None:
-    """Invariant: never a traceback."""
+def test_invalid_policies_are_refused_in_one_line(
+    workspace: Workspace, content: str | None
+) -> None:
+    """Without a traceback."""
     path = workspace.path / "watcher_policies.json"
     path.unlink() if content is None else path.write_text(content)
     done = workspace.run("--once")
@@ -210,8 +210,8 @@ def test_unusable_policies_are_one_clear_line(workspace: Workspace, content: str
     assert "watcher_policies.json" in done.stderr
 
 
-def test_policies_are_obeyed_while_it_runs(workspace: Workspace) -> None:
-    """Invariant: switched off it pauses, torn policies change nothing, switched on it goes on."""
+def test_changed_policies_are_obeyed_while_the_injector_runs(workspace: Workspace) -> None:
+    """Switched off it pauses, torn policies change nothing, switched on it continues."""
     path = workspace.path / "watcher_policies.json"
     with workspace.daemon("--interval", "0.05"):
         wait_for("a draw", lambda: workspace.logged("injected") > 0)
@@ -226,8 +226,8 @@ def test_policies_are_obeyed_while_it_runs(workspace: Workspace) -> None:
     workspace.assert_exact()
 
 
-def test_a_history_that_cannot_be_read_is_waited_for(workspace: Workspace) -> None:
-    """Invariant: one line in the log, no draw over a torn history, then all that were due."""
+def test_an_unreadable_history_delays_draws_and_loses_none(workspace: Workspace) -> None:
+    """One log line, no draw over a torn history, then all overdue draws."""
     with workspace.daemon("--interval", "0.05"):
         wait_for("a draw", lambda: workspace.logged("injected") > 0)
         aside = workspace.path / "aside.json"
@@ -244,22 +244,22 @@ def test_a_history_that_cannot_be_read_is_waited_for(workspace: Workspace) -> No
 
 
 class StandingClock:
-    """Stands for the clock, and for an injector that stands still once while it waits.
+    """A clock, and an injector that stands still once while it waits.
 
-    Nothing here takes time but a wait, and `draw_s` for each draw: what the disk would take.
+    Only a wait takes time, and each draw takes `draw_s`, as the disk would.
     """
 
     def __init__(self, ends_after: int, draw_s: float) -> None:
         self.now_s = 1000.0
         self.draws_s: list[float] = []
         self.ends_after, self.draw_s = ends_after, draw_s
-        self.stands_still_s = {3: 8.0}  # number of draws made -> for so long, once
+        self.stands_still_s = {3: 8.0}  # draws made so far -> duration, once
 
     def monotonic(self) -> float:
         return self.now_s
 
     def wait(self, seconds: float) -> bool:
-        """As `Event.wait`: whether to stop."""
+        """Return whether to stop, as `Event.wait` does."""
         still_s = self.stands_still_s.pop(len(self.draws_s), 0.0)
         self.now_s += max(seconds, still_s)
         return len(self.draws_s) >= self.ends_after
@@ -271,12 +271,12 @@ class StandingClock:
 
 
 @pytest.mark.parametrize("draw_s", [0.0, 0.3])
-def test_draws_due_during_a_standstill_are_made_up_and_the_schedule_stays(
+def test_overdue_draws_are_injected_after_a_standstill_and_the_schedule_stays(
     draw_s: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Invariant: draw k is due at start + k * interval, whatever a draw or a standstill takes.
+    """Draw k is due at start + k * interval, however long a draw or a standstill takes.
 
-    What is due is drawn without a pause; no draw is ahead of its time; then all are in time again.
+    Overdue draws follow without a pause, no draw is early, and then all are on time again.
     """
     spec = importlib.util.spec_from_file_location("injector_under_test", INJECTOR)
     assert spec is not None and spec.loader is not None
@@ -298,13 +298,13 @@ def test_draws_due_during_a_standstill_are_made_up_and_the_schedule_stays(
     made_up = [resumed_s + number * draw_s for number in range(8)]
     assert clock.draws_s[3:11] == pytest.approx(made_up)
     assert all(moment >= number for moment, number in zip(clock.draws_s, due, strict=True))
-    assert clock.draws_s[17:] == pytest.approx(due[17:]), "level again, and not ahead"
+    assert clock.draws_s[17:] == pytest.approx(due[17:]), "on time again, and not early"
 
 
-def test_draws_due_while_the_process_was_stopped_are_made_up(workspace: Workspace) -> None:
-    """Invariant: the same of the real process under SIGSTOP, judged by its counts.
+def test_overdue_draws_are_injected_after_the_process_was_stopped(workspace: Workspace) -> None:
+    """The schedule is absolute: after a SIGSTOP the injector catches up, and not more.
 
-    A schedule that drifts stays behind for ever by as many draws as were due in the pause.
+    With a relative schedule it would stay behind by the draws that were due meanwhile.
     """
     interval_s, missed = 0.5, 8
     status_path = workspace.path / "injector_status.json"
@@ -324,8 +324,8 @@ def test_draws_due_while_the_process_was_stopped_are_made_up(workspace: Workspac
     workspace.assert_exact()
 
 
-def test_status_says_what_is_known(workspace: Workspace) -> None:
-    """Invariant: the status file has the contract's fields; --status works without a daemon."""
+def test_status_has_the_contracts_fields(workspace: Workspace) -> None:
+    """--status works without a daemon, too."""
     with workspace.daemon("--interval", "0.05") as process:
         wait_for("two draws", lambda: workspace.logged("injected") > 1)
         status = json.loads((workspace.path / "injector_status.json").read_text())
@@ -339,8 +339,9 @@ def test_status_says_what_is_known(workspace: Workspace) -> None:
 @pytest.mark.parametrize(
     "arguments", [[], ["--daemon", "--once"], ["--daemon", "--interval", "0"], ["--count", "0"]]
 )
-def test_usage_errors(workspace: Workspace, arguments: list[str]) -> None:
-    """Invariant: exit 2 with the usage, nothing injected."""
+def test_a_usage_error_is_exit_2_and_injects_nothing(
+    workspace: Workspace, arguments: list[str]
+) -> None:
     done = workspace.run(*arguments)
     assert done.returncode == 2
     assert "usage:" in done.stderr
@@ -352,10 +353,10 @@ import json, pathlib, subprocess, sys, time
 from tests.waiting import wait_for
 injector, bootstrap, log_path = sys.argv[1:]
 log = open(log_path, "w")
-said = lambda text: pathlib.Path(log_path).read_text().count(text)
+logged = lambda text: pathlib.Path(log_path).read_text().count(text)
 subprocess.run([sys.executable, bootstrap, "--draws", "200"], check=True)
 process = subprocess.Popen([sys.executable, injector, "--daemon", "--interval", "0.05"], stderr=log)
-wait_for("draws", lambda: said("injected") > 1)
+wait_for("draws", lambda: logged("injected") > 1)
 filler = pathlib.Path("filler")
 with filler.open("wb", buffering=0) as stream:
     try:
@@ -363,14 +364,14 @@ with filler.open("wb", buffering=0) as stream:
             stream.write(bytes(1024))
     except OSError as error:
         print("full:", error.strerror)
-wait_for("the full disk", lambda: said("cannot write lottery_history.json: No space left"))
+wait_for("the full disk", lambda: logged("cannot write lottery_history.json: No space left"))
 json.loads(pathlib.Path("lottery_history.json").read_text())
-before, waits = said("injected"), said("waiting")
+before, waits = logged("injected"), logged("waiting")
 time.sleep(0.5)
-assert process.poll() is None and said("injected") == before, "drew on a full disk"
-assert said("waiting") == waits == 1, "one line, not a flood"
+assert process.poll() is None and logged("injected") == before, "drew on a full disk"
+assert logged("waiting") == waits == 1, "one line, not a flood"
 filler.unlink()
-wait_for("the draws that were due", lambda: said("injected") > before + 10)
+wait_for("the draws that were due", lambda: logged("injected") > before + 10)
 process.terminate()
 assert process.wait(30) == 0
 print(pathlib.Path("lottery_history.json").read_text())
@@ -390,7 +391,7 @@ def _private_mounts() -> bool:
 
 @pytest.mark.skipif(not _private_mounts(), reason="no private mounts for this user here")
 def test_a_full_disk_delays_draws_and_loses_none(tmp_path: Path) -> None:
-    """Invariant: on ENOSPC it waits with one line, keeps the history whole, and catches up."""
+    """On ENOSPC it logs one line, waits, keeps the history intact, and catches up."""
     inside = 'mount -t tmpfs -o size=256k tmpfs "$1" && cd "$1" && shift && exec "$@"'
     volume = tmp_path / "volume"
     volume.mkdir()

@@ -1,7 +1,7 @@
-"""A workspace that becomes read-only under the injector delays draws and loses none.
+"""A workspace that becomes read-only while the injector runs delays draws and loses none.
 
-What is mounted over the workspace after the start counts as well: the injector works in the folder
-by relative names, and those alone would lead past it.
+The read-only mount is made over the workspace after the start. The injector's working directory is
+the folder below the mount, so relative paths alone would bypass it.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ IMAGES = REPO / "images"
 INJECTOR = IMAGES / "injector" / "synthetic_draw_injector.py"
 BOOTSTRAP = IMAGES / "watcher" / "bootstrap_history.py"
 
-# Started in the workspace, which is a tmpfs in a mount namespace of its own.
+# Runs in the workspace, a tmpfs in a private mount namespace.
 SCENARIO = """
 import json, os, pathlib, subprocess, sys, time
 from tests.waiting import wait_for
 injector, bootstrap, log_path, aside = sys.argv[1:]
 workspace, log = os.getcwd(), open(log_path, "w")
-said = lambda text: pathlib.Path(log_path).read_text().count(text)
+logged = lambda text: pathlib.Path(log_path).read_text().count(text)
 history = lambda: json.loads(pathlib.Path(workspace, "lottery_history.json").read_text())["draws"]
 subprocess.run([sys.executable, bootstrap, "--draws", "200"], check=True)
 process = subprocess.Popen([sys.executable, injector, "--daemon", "--interval", "0.05"], stderr=log)
-wait_for("draws", lambda: said("injected") > 1)
+wait_for("draws", lambda: logged("injected") > 1)
 for words in (["--bind", workspace, aside], ["-o", "remount,bind,ro", aside],
               ["--move", aside, workspace]):
     subprocess.run(["mount", *words], check=True)
-wait_for("the cover", lambda: said("cannot write lottery_history.json: Read-only file system"))
+wait_for("the cover", lambda: logged("cannot write lottery_history.json: Read-only file system"))
 before = len(history())
 time.sleep(0.3)
 assert process.poll() is None and len(history()) == before, "drew on a read-only volume"

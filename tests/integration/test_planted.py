@@ -26,8 +26,6 @@ LENGTH = {
     "duplicate_dispatch": {"baseline_s": 3, "storm_s": 18, "quiet_s": 4},
     "ignores_halt": {"baseline_s": 3, "storm_s": 18, "quiet_s": 4},
     "no_lock": {"baseline_s": 3, "storm_s": 20, "quiet_s": 4},
-    "repeats_after_crash": {"baseline_s": 3, "storm_s": 28, "quiet_s": 4},
-    "second_server": {"baseline_s": 3, "storm_s": 28, "quiet_s": 4},
 }
 TWINS = {
     "duplicate_dispatch": {"decision_log", "fifo", "llm_lifecycle", "routing"},

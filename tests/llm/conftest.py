@@ -1,4 +1,4 @@
-"""Starts supervisors; none outlives its test."""
+"""Starts supervisors, and ends them after the test."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.llm.supervised import Supervisor
 
 @pytest.fixture
 def supervise(tmp_path: Path) -> Iterator[Callable[..., Supervisor]]:
-    """`supervise(model, *options, standin=None)` -> Supervisor; ended after the test."""
+    """`supervise(model, *options, standin=None)` -> a running Supervisor."""
     started: list[Supervisor] = []
 
     def make(model: Path, *options: str, standin: str | None = None) -> Supervisor:
@@ -27,7 +27,7 @@ def supervise(tmp_path: Path) -> Iterator[Callable[..., Supervisor]]:
 
 @pytest.fixture
 def standin_model(tmp_path: Path) -> Path:
-    """A file in the place of a model, for servers that load none."""
+    """A file that is not a model, for servers that load none."""
     path = tmp_path / "model.gguf"
     path.write_bytes(b"GGUF")
     return path

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Stands in for a llama-server that misbehaves in a scripted way (the real one will not).
+"""A stand-in for a llama-server that misbehaves in a scripted way.
 
-Called with llama-server's own options; what it does is read from STANDIN, a space-separated list:
-ignore-term, crash, loading (503 for ever), hang (health never answers), mute (healthy, but never a
-completion), chatty (logs without end).
+It takes llama-server's options. STANDIN, a space-separated list, sets its behaviour: ignore-term,
+crash, loading (503 for ever), hang (`/health` never answers), mute (healthy, but a completion never
+ends), chatty (logs without end).
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:
-        """Quiet."""
+        """Log nothing."""
 
 
 class Server(ThreadingHTTPServer):

@@ -27,7 +27,7 @@ def free_port() -> int:
 
 
 def exists(pid: int) -> bool:
-    """Whether `pid` is a living process (a zombie is not)."""
+    """True if process `pid` runs (a zombie does not)."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
@@ -36,7 +36,7 @@ def exists(pid: int) -> bool:
 
 
 class Supervisor:
-    """A supervisor under test."""
+    """A supervisor process and its control API. `standin`: modes of the stand-in server."""
 
     def __init__(self, folder: Path, model: Path, *options: str, standin: str | None = None):
         self.folder = folder

@@ -1,4 +1,4 @@
-"""The real llama.cpp server below its supervisor, and the options of a native binary."""
+"""The real llama.cpp server under its supervisor, and the options of a native binary."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def ask(port: int, method: str, path: str, body: dict[str, Any] | None = None) -
 def test_the_real_server_starts_answers_stops_and_starts_again(
     supervise: Callable[..., Supervisor], model_path: Path
 ) -> None:
-    """Health, grammar, metrics and slots; gone when stop says so; a new process afterwards."""
+    """Health, grammar, metrics and slots. `/stop` ends its process; `/start` makes a new one."""
     supervisor = supervise(model_path, "--autostart")
     first = supervisor.await_healthy()
     status, text = ask(
@@ -58,10 +58,10 @@ def test_the_real_server_starts_answers_stops_and_starts_again(
 
 
 @pytest.mark.stack
-def test_a_stop_while_the_model_loads_is_obeyed_at_once(
+def test_a_stop_while_the_model_loads_needs_no_sigkill(
     supervise: Callable[..., Supervisor], model_path: Path
 ) -> None:
-    """Native code cannot run a Python handler: the kernel's default must end it, not SIGKILL."""
+    """Native code runs no Python handler, so the kernel's default action must end the process."""
     supervisor = supervise(model_path, "--stop-limit-s=20")
     pid = supervisor.ask("POST", "/start")["pid"]
     supervisor.ask("POST", "/stop")
@@ -71,8 +71,8 @@ def test_a_stop_while_the_model_loads_is_obeyed_at_once(
     assert gone["exit_code"] in (0, -15)
 
 
-def test_a_missing_model_is_one_line(tmp_path: Path) -> None:
-    """No traceback."""
+def test_a_missing_model_is_a_one_line_error(tmp_path: Path) -> None:
+    """Without a traceback."""
     done = subprocess.run(
         [sys.executable, str(SERVER), "--model", str(tmp_path / "none.gguf")],
         capture_output=True,
@@ -85,7 +85,7 @@ def test_a_missing_model_is_one_line(tmp_path: Path) -> None:
 
 
 def test_a_native_binary_gets_the_same_settings(tmp_path: Path, standin_model: Path) -> None:
-    """`--binary` hands everything on (a script that prints its options stands in for it)."""
+    """A script that prints its options stands in for the binary."""
     script = tmp_path / "llama-server"
     script.write_text('#!/bin/sh\necho "$@"\n')
     script.chmod(0o755)
@@ -107,8 +107,8 @@ def test_a_native_binary_gets_the_same_settings(tmp_path: Path, standin_model: P
     ]
 
 
-def test_a_native_binary_gets_the_knobs_of_a_gpu(tmp_path: Path, standin_model: Path) -> None:
-    """Layers, batches, and whatever else it knows; what is not given stays its default."""
+def test_a_native_binary_gets_the_gpu_options(tmp_path: Path, standin_model: Path) -> None:
+    """Layers, batches, and `--binary-arguments`. An option that is not given is not passed."""
     script = tmp_path / "llama-server"
     script.write_text('#!/bin/sh\necho "$@"\n')
     script.chmod(0o755)
@@ -129,6 +129,6 @@ def test_a_native_binary_gets_the_knobs_of_a_gpu(tmp_path: Path, standin_model: 
     )
 
 
-def test_the_standin_can_be_run() -> None:
-    """Otherwise every test with it would test a crash."""
+def test_the_standin_is_executable() -> None:
+    """Otherwise every test that uses it would test a crash."""
     assert os.access(STANDIN, os.X_OK)

@@ -1,6 +1,6 @@
-"""The supervisor: gone means gone, never two, its server never outlives it, deaths are noticed.
+"""The supervisor: a stopped server is gone, there are never two, and none outlives the supervisor.
 
-The server is a stand-in here wherever it has to misbehave; test_llm_server.py uses the real one.
+The server is a stand-in that can misbehave. test_llm_server.py uses the real one.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ Supervise = Callable[..., Supervisor]
 
 
 def test_stop_answers_after_the_process_is_gone(supervise: Supervise, standin_model: Path) -> None:
-    """Also for a server that ignores SIGTERM: it is killed after the limit."""
+    """A server that ignores SIGTERM is killed after the limit."""
     supervisor = supervise(
         standin_model, "--autostart", "--stop-limit-s=0.3", standin="ignore-term"
     )
     pid = supervisor.await_healthy()["pid"]
     answer = supervisor.ask("POST", "/stop")
     assert not exists(pid)
-    counted = {"generation": 1, "starts": 1, "stops": 1}
-    assert answer == {"state": "stopped", "pid": None, "crashed": False, **counted}
+    counts = {"generation": 1, "starts": 1, "stops": 1}
+    assert answer == {"state": "stopped", "pid": None, "crashed": False, **counts}
     assert supervisor.events() == ["start", "ready", "stop", "gone"]
 
 
 def test_start_is_idempotent(supervise: Supervise, standin_model: Path) -> None:
-    """A second start leaves the first server alone and says so in the record."""
+    """A second start keeps the first server, and is recorded as `start_refused`."""
     supervisor = supervise(standin_model, standin="")
     first = supervisor.ask("POST", "/start")
     second = supervisor.ask("POST", "/start")
@@ -45,8 +45,9 @@ def test_start_is_idempotent(supervise: Supervise, standin_model: Path) -> None:
     assert "start_refused" in supervisor.events()
 
 
-def test_never_two_servers(supervise: Supervise, standin_model: Path) -> None:
-    """Starts and stops at the same time from many clients: at most one process at any moment."""
+def test_concurrent_starts_and_stops_never_make_two_servers(
+    supervise: Supervise, standin_model: Path
+) -> None:
     supervisor = supervise(standin_model, "--stop-limit-s=5", standin="loading")
     with ThreadPoolExecutor(8) as pool:
         paths = ["/start", "/start", "/stop", "/start"] * 6
@@ -59,10 +60,10 @@ def test_never_two_servers(supervise: Supervise, standin_model: Path) -> None:
     assert len(children.read_text().split()) == alive
 
 
-def test_a_server_that_dies_is_noticed_and_stays_down(
+def test_a_server_that_dies_is_recorded_and_stays_down(
     supervise: Supervise, standin_model: Path
 ) -> None:
-    """It is the Watcher's business to start it again; the generation then counts on."""
+    """The Watcher must start it again, which makes a new generation."""
     supervisor = supervise(standin_model, "--autostart", standin="")
     pid = supervisor.await_healthy()["pid"]
     os.kill(pid, signal.SIGKILL)
@@ -72,15 +73,19 @@ def test_a_server_that_dies_is_noticed_and_stays_down(
     assert supervisor.ask("POST", "/start")["generation"] == 2
 
 
-def test_a_server_that_cannot_start_is_a_crash(supervise: Supervise, standin_model: Path) -> None:
-    """Its reason is in the log."""
+def test_a_server_that_cannot_start_is_recorded_as_crashed(
+    supervise: Supervise, standin_model: Path
+) -> None:
+    """The log has the reason."""
     supervisor = supervise(standin_model, "--autostart", standin="crash")
     wait_for("the crash is noticed", lambda: supervisor.events() == ["start", "crashed"])
     assert "cannot load the model" in supervisor.log.read_text()
 
 
-def test_loading_is_running_but_not_healthy(supervise: Supervise, standin_model: Path) -> None:
-    """503 while the model loads."""
+def test_a_loading_server_is_running_and_not_healthy(
+    supervise: Supervise, standin_model: Path
+) -> None:
+    """It answers 503 while the model loads."""
     supervisor = supervise(standin_model, "--autostart", standin="loading")
     status = supervisor.status()
     assert status["state"] == "running"
@@ -88,7 +93,7 @@ def test_loading_is_running_but_not_healthy(supervise: Supervise, standin_model:
 
 
 def test_status_answers_while_health_hangs(supervise: Supervise, standin_model: Path) -> None:
-    """A hung server does not hang its supervisor, and can be stopped."""
+    """A hung server does not block its supervisor, and can be stopped."""
     supervisor = supervise(standin_model, "--autostart", standin="hang")
     status = supervisor.status()
     assert status["healthy"] is False
@@ -96,8 +101,9 @@ def test_status_answers_while_health_hangs(supervise: Supervise, standin_model: 
     assert not exists(status["pid"])
 
 
-def test_sigterm_stops_the_server_first(supervise: Supervise, standin_model: Path) -> None:
-    """An orderly end leaves no server."""
+def test_sigterm_of_the_supervisor_stops_the_server(
+    supervise: Supervise, standin_model: Path
+) -> None:
     supervisor = supervise(standin_model, "--autostart", standin="")
     pid = supervisor.await_healthy()["pid"]
     supervisor.end()
@@ -108,7 +114,7 @@ def test_sigterm_stops_the_server_first(supervise: Supervise, standin_model: Pat
 def test_the_server_never_outlives_its_supervisor(
     supervise: Supervise, standin_model: Path
 ) -> None:
-    """kill -9 of the supervisor takes the server with it."""
+    """Also after kill -9 of the supervisor."""
     supervisor = supervise(standin_model, "--autostart", standin="ignore-term")
     pid = supervisor.await_healthy()["pid"]
     supervisor.process.kill()
@@ -116,7 +122,7 @@ def test_the_server_never_outlives_its_supervisor(
 
 
 def test_the_log_is_bounded(supervise: Supervise, standin_model: Path) -> None:
-    """A server that logs without end fills two files of the limit, no more."""
+    """A server that logs without end fills at most two files of the limit."""
     supervisor = supervise(standin_model, "--autostart", "--log-max-bytes=100000", standin="chatty")
     supervisor.await_healthy()
     rotated = supervisor.log.with_name("llm.log.1")
@@ -126,8 +132,9 @@ def test_the_log_is_bounded(supervise: Supervise, standin_model: Path) -> None:
     assert supervisor.log.stat().st_size <= 100_000
 
 
-def test_unknown_paths_are_refused(supervise: Supervise, standin_model: Path) -> None:
-    """With what would be right."""
+def test_an_unknown_path_is_404_and_names_the_known_ones(
+    supervise: Supervise, standin_model: Path
+) -> None:
     supervisor = supervise(standin_model, standin="")
     assert supervisor.request("GET", "/health")[0] == 404
     code, answer = supervisor.request("POST", "/restart")
@@ -135,8 +142,8 @@ def test_unknown_paths_are_refused(supervise: Supervise, standin_model: Path) ->
     assert "/start, /stop" in answer["error"]
 
 
-def test_a_taken_control_port_is_said(supervise: Supervise, standin_model: Path) -> None:
-    """One line and exit 2; no server is started."""
+def test_a_taken_control_port_is_exit_2(supervise: Supervise, standin_model: Path) -> None:
+    """One line on stderr, and no server is started."""
     first = supervise(standin_model, standin="")
     second = subprocess.run(
         [
@@ -158,15 +165,15 @@ def test_a_taken_control_port_is_said(supervise: Supervise, standin_model: Path)
     assert not (first.folder / "second.jsonl").exists()
 
 
-def test_a_slow_load_says_503_for_so_long_and_then_works(
+def test_a_slow_load_answers_503_until_the_server_takes_over_the_port(
     supervise: Supervise, standin_model: Path
 ) -> None:
-    """Every question is answered as while loading; the port is handed over, and it ends."""
+    """The same process serves afterwards, and is healthy."""
     supervisor = supervise(standin_model, standin="")
     supervisor.ask("PUT", "/faults", {"load_delay_s": 1.5})
     pid = supervisor.ask("POST", "/start")["pid"]
 
-    def said(method: str) -> int | None:
+    def status_of(method: str) -> int | None:
         link = http.client.HTTPConnection("127.0.0.1", supervisor.port, timeout=10)
         try:
             link.request(method, "/health", "x" if method == "POST" else None)
@@ -178,10 +185,10 @@ def test_a_slow_load_says_503_for_so_long_and_then_works(
             link.close()
         return answer.status if answer.status != 503 or b"Loading model" in text else None
 
-    wait_for("503 while loading", lambda: said("GET") == 503)
-    assert said("POST") in (503, 200, None)
+    wait_for("503 while loading", lambda: status_of("GET") == 503)
+    assert status_of("POST") in (503, 200, None)
     assert supervisor.status()["state"] == "running"
-    assert supervisor.ask("POST", "/start")["pid"] == pid  # no second one
+    assert supervisor.ask("POST", "/start")["pid"] == pid  # no second server
     assert supervisor.await_healthy()["pid"] == pid
     assert supervisor.events().count("start") == 1
 
@@ -195,7 +202,7 @@ def test_a_slow_load_can_be_stopped_at_once(supervise: Supervise, standin_model:
     assert json.loads(supervisor.events_path.read_text().splitlines()[-1])["exit_code"] != -9
 
 
-def test_a_denied_start_is_503_and_over_when_told(
+def test_a_denied_start_is_503_until_the_fault_is_removed(
     supervise: Supervise, standin_model: Path
 ) -> None:
     supervisor = supervise(standin_model, standin="")
@@ -207,7 +214,7 @@ def test_a_denied_start_is_503_and_over_when_told(
     assert supervisor.events()[:2] == ["start_denied", "start"]
 
 
-def test_faults_that_make_no_sense_change_nothing(
+def test_invalid_faults_are_rejected_and_change_nothing(
     supervise: Supervise, standin_model: Path
 ) -> None:
     supervisor = supervise(standin_model, standin="")

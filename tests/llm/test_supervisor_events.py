@@ -1,4 +1,4 @@
-"""The supervisor's record of events survives a disk that takes nothing, or only a part."""
+"""The supervisor's event log loses nothing on a disk that is full or almost full."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from tests.llm.supervised import PROGRAM
 FULL = Path("/dev/full")
 NAMESPACE = ["unshare", "--user", "--map-root-user", "--mount"]
 
-# A real tmpfs of 64 KiB. The record grows to 20 bytes before the end of its page, the rest of the
-# volume is taken, and only then comes an event: the kernel takes 20 bytes of it.
+# A real tmpfs of 64 KiB. The event log ends 20 bytes before the end of its page, and the rest of
+# the volume is full. So the kernel accepts 20 bytes of the next event.
 _NEARLY_FULL = """
 import json, pathlib, subprocess, sys
 sys.path.insert(0, sys.argv[1])
@@ -55,7 +55,7 @@ def event_file() -> ModuleType:
     return module
 
 
-def test_what_a_full_disk_refuses_is_written_later_and_in_order(
+def test_events_refused_by_a_full_disk_are_written_later_in_order(
     event_file: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """/dev/full refuses every write with ENOSPC, as a full disk does."""
@@ -73,7 +73,7 @@ def test_what_a_full_disk_refuses_is_written_later_and_in_order(
 
 
 @pytest.mark.stack
-def test_a_disk_that_takes_a_part_of_a_line_leaves_no_half_line(tmp_path: Path) -> None:
+def test_a_partly_written_event_is_removed(tmp_path: Path) -> None:
     volume = tmp_path / "volume"
     volume.mkdir()
     done = subprocess.run(

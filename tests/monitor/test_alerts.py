@@ -1,4 +1,4 @@
-"""Alerts: what they mean, sample by sample, and that a wrong one is refused."""
+"""Alert rules: how they are evaluated sample by sample, and that an invalid one is rejected."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from chaos.witness.base import Values
 
 
 def states(text: str, *samples: Values) -> list[str]:
-    """What each sample (one a second) changes: raised, cleared or nothing."""
+    """The change that each sample (one per second) causes: raised, cleared or ""."""
     rule = parse_rule(text)
-    changes = [rule.judge(values, float(second)) for second, values in enumerate(samples)]
+    changes = [rule.evaluate(values, float(second)) for second, values in enumerate(samples)]
     return [change.state if change else "" for change in changes]
 
 
@@ -39,11 +39,13 @@ def test_a_threshold_is_raised_once_and_cleared_once() -> None:
         ("k>1", "down", False),
     ],
 )
-def test_operators_units_and_words(rule: str, value: float | str, met: bool) -> None:
+def test_operators_units_and_words_compare_as_documented(
+    rule: str, value: float | str, met: bool
+) -> None:
     assert states(rule, {"k": value}) == (["raised"] if met else [""])
 
 
-def test_for_waits_without_a_break() -> None:
+def test_for_requires_the_threshold_to_be_met_without_a_break() -> None:
     bad: Values = {"llm.health": "down"}
     good: Values = {"llm.health": "ok"}
     assert states("llm.health!=ok for 2s", bad, bad, good, bad, bad, bad) == [
@@ -56,13 +58,13 @@ def test_rise_counts_from_the_first_sample_that_has_the_signal() -> None:
     assert states("rise:log.errors>0", *samples) == ["", "", "", "raised"]
 
 
-def test_what_is_absent_meets_no_threshold_and_clears_none() -> None:
+def test_an_absent_signal_neither_raises_nor_clears_an_alert() -> None:
     there: Values = {"k": 9}
     assert states("k<10", {}, {}) == ["", ""]
     assert states("k>8", there, {}, there) == ["raised", "", ""]
 
 
-def test_absent_can_be_asked_for() -> None:
+def test_a_rule_can_require_absence() -> None:
     there: Values = {"watcher.pid": 1}
     seen = states("watcher.pid=absent for 1s", there, {}, {}, there)
     assert seen == ["", "", "raised", "cleared"]
@@ -85,26 +87,28 @@ def test_absent_can_be_asked_for() -> None:
         "k<1TB",
     ],
 )
-def test_what_is_no_alert_is_refused_with_an_example(text: str) -> None:
+def test_an_invalid_rule_is_rejected_with_an_example(text: str) -> None:
     with pytest.raises(UsageError) as refused:
         parse_rule(text)
     assert refused.value.next_step and "--alert" in refused.value.place
 
 
-def test_none_drops_the_default_alerts_and_nothing_counts_twice() -> None:
+def test_none_removes_the_default_alerts_and_repeated_rules_count_once() -> None:
     assert [rule.text for rule in parse_rules([])] == list(DEFAULTS)
     assert [rule.text for rule in parse_rules(["none", "a>1", "a>1"])] == ["a>1"]
     assert len(parse_rules([DEFAULTS[0], "a>1"])) == len(DEFAULTS) + 1
 
 
-def test_the_help_tells_the_default_alerts(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_help_lists_the_default_alerts(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["monitor", "--help"])
     text = capsys.readouterr().out
     assert [rule for rule in DEFAULTS if rule not in text] == []
 
 
-def test_a_stall_is_waiting_requests_without_progress(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stalled_s_grows_while_requests_wait_without_progress(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     now_s = 0.0
     monkeypatch.setattr("chaos.monitor.stall.time.monotonic", lambda: now_s)
     stall = Stall()

@@ -1,4 +1,4 @@
-"""What is kept from one line to the next never shows in the wrong one."""
+"""Cached parts of a line (date, values, absences) never appear in the wrong line."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def lines(*moments: Moment) -> list[dict[str, Any]]:
     return [json.loads(line) for line in out.getvalue().splitlines()]
 
 
-def test_each_line_tells_its_own_time_and_values() -> None:
-    """Over seconds, midnight and values that stay, change and come back."""
+def test_each_line_has_its_own_time_and_values() -> None:
+    """Over seconds and midnight, with values that stay, change and return."""
     start_s = datetime(2026, 12, 31, 23, 59, 58, 900_000, UTC).timestamp()
     low: Values = {"a": 1, "b": 'é"\\', "c": None}
     high: Values = {"a": 2.5}
@@ -32,44 +32,44 @@ def test_each_line_tells_its_own_time_and_values() -> None:
         Moment(start_s + number * 0.125, number * 0.125, values, {})
         for number, values in enumerate(wanted)
     ]
-    told = lines(*moments)
-    assert [line["values"] for line in told] == wanted
-    assert [line["t_s"] for line in told] == [moment.t_s for moment in moments]
-    for line, moment in zip(told, moments, strict=True):
+    written = lines(*moments)
+    assert [line["values"] for line in written] == wanted
+    assert [line["t_s"] for line in written] == [moment.t_s for moment in moments]
+    for line, moment in zip(written, moments, strict=True):
         late = datetime.fromtimestamp(moment.wall_s, UTC) - datetime.fromisoformat(line["at"])
         assert timedelta(0) <= late < timedelta(milliseconds=1, microseconds=2)
-    assert told[0]["at"] == "2026-12-31T23:59:58.900+00:00"
+    assert written[0]["at"] == "2026-12-31T23:59:58.900+00:00"
 
 
-def test_an_absence_is_told_beside_the_sample_and_once() -> None:
+def test_an_absence_is_written_once_after_its_sample() -> None:
     values: Values = {"a": 1}
     gone = {"gpu": "no driver"}
-    told = lines(
+    written = lines(
         Moment(1.5, 0.0, values, gone),
         Moment(1.6, 0.1, values, dict(gone)),
         Moment(1.7, 0.2, values, {}),
     )
-    assert [line["kind"] for line in told] == ["sample", "absent", "sample", "sample", "present"]
-    assert told[0]["at"] == told[1]["at"]
+    assert [line["kind"] for line in written] == ["sample", "absent", "sample", "sample", "present"]
+    assert written[0]["at"] == written[1]["at"]
 
 
 class Still(SourceBase):
-    """Stands for any source whose values stay as they are until it is told otherwise."""
+    """Stands for any source; its value changes only when the test sets it."""
 
     def __init__(self) -> None:
         super().__init__("still")
         self.value = 0
-        self.told = -1
+        self.last_read = -1
 
     def unchanged(self) -> bool:
-        return self.value == self.told
+        return self.value == self.last_read
 
     def read(self, values: Values) -> None:
-        self.told = values["k"] = self.value
+        self.last_read = values["k"] = self.value
 
 
-def test_alerts_are_judged_on_every_change_and_on_every_wait() -> None:
-    """A sample that repeats the one before may still be the one at which a rule's time is up."""
+def test_alerts_are_evaluated_after_every_change_and_while_a_rule_waits() -> None:
+    """A rule's `hold_s` may end at a sample that repeats the previous one."""
     source, at_once, later = Still(), parse_rule("k>5"), parse_rule("k>5 for 1ms")
     monitor = Monitor([source], [at_once, later])
     assert not monitor.sample().changes and not monitor.sample().changes

@@ -1,4 +1,4 @@
-"""The Watcher's process is the one that its own file names, not a name or a reused number."""
+"""The Watcher's process is the one that its own file names: no other name, no reused PID."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BY_FOLDER = Instance(pid_file="watcher.lock")
 
 @pytest.fixture
 def process(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A process in `tmp_path`, ended after the test."""
+    """A process whose working directory is `tmp_path`; ended after the test."""
     started = subprocess.Popen(
         [sys.executable, "-c", "import threading; threading.Event().wait()"], cwd=tmp_path
     )
@@ -35,19 +35,19 @@ def write(root: Path, **content: object) -> None:
     part.replace(root / "watcher.lock")
 
 
-def test_a_process_that_the_file_names_is_found(
+def test_the_process_that_the_file_names_is_found(
     tmp_path: Path, process: subprocess.Popen[bytes]
 ) -> None:
     find = OwnFile(BY_TICKS, tmp_path)
-    assert find() is None and "no such file" in find.why
+    assert find() is None and "no such file" in find.absence_reason
     write(tmp_path, pid=process.pid, start_ticks=start_ticks(process.pid))
     assert find() == process.pid
     process.kill()
     process.wait()
-    assert find() is None and "has ended" in find.why
+    assert find() is None and "has ended" in find.absence_reason
 
 
-def test_a_zombie_does_not_run(tmp_path: Path, process: subprocess.Popen[bytes]) -> None:
+def test_a_zombie_is_not_running(tmp_path: Path, process: subprocess.Popen[bytes]) -> None:
     write(tmp_path, pid=process.pid, start_ticks=start_ticks(process.pid))
     find = OwnFile(BY_TICKS, tmp_path)
     assert find() == process.pid
@@ -56,17 +56,15 @@ def test_a_zombie_does_not_run(tmp_path: Path, process: subprocess.Popen[bytes])
     assert find() is None
 
 
-def test_a_number_that_now_belongs_to_another_process_is_not_taken(
-    tmp_path: Path, process: subprocess.Popen[bytes]
-) -> None:
+def test_a_reused_pid_is_not_the_watcher(tmp_path: Path, process: subprocess.Popen[bytes]) -> None:
     ticks = start_ticks(process.pid)
     assert ticks is not None
     write(tmp_path, pid=process.pid, start_ticks=ticks - 1)
     find = OwnFile(BY_TICKS, tmp_path)
-    assert find() is None and "belongs to another" in find.why
+    assert find() is None and "belongs to another" in find.absence_reason
 
 
-def test_without_its_start_the_process_must_work_in_the_workspace(
+def test_without_a_start_time_the_process_must_work_in_the_workspace(
     tmp_path: Path, process: subprocess.Popen[bytes]
 ) -> None:
     write(tmp_path, pid=process.pid)
@@ -78,15 +76,15 @@ def test_without_its_start_the_process_must_work_in_the_workspace(
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"pid": "7"}', '{"pid": -1}', "\0\0"])
-def test_a_file_that_names_nobody_is_said_to(content: str, tmp_path: Path) -> None:
+def test_a_file_without_a_pid_is_explained(content: str, tmp_path: Path) -> None:
     (tmp_path / "watcher.lock").write_text(content)
     find = OwnFile(BY_TICKS, tmp_path)
-    assert find() is None and "names nobody" in find.why
+    assert find() is None and "names no process" in find.absence_reason
 
 
-def test_a_profile_without_such_a_file_is_said_to_be_one(tmp_path: Path) -> None:
+def test_a_profile_without_a_pid_file_is_explained(tmp_path: Path) -> None:
     find = OwnFile(None, tmp_path)
-    assert find() is None and "instance.pid_file" in find.why
+    assert find() is None and "instance.pid_file" in find.absence_reason
 
 
 def test_a_named_process_is_never_replaced(process: subprocess.Popen[bytes]) -> None:
@@ -94,4 +92,4 @@ def test_a_named_process_is_never_replaced(process: subprocess.Popen[bytes]) -> 
     assert find() == process.pid
     process.kill()
     process.wait()
-    assert find() is None and "has ended" in find.why
+    assert find() is None and "has ended" in find.absence_reason

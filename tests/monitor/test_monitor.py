@@ -1,4 +1,4 @@
-"""`chaos monitor` on the real Watcher of a real workspace. Its LLM is absent, and that is said."""
+"""`chaos monitor` on a real Watcher in a real workspace, without an LLM server."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from chaos.witness.build import build_sources
 from tests.waiting import wait_for
 from tests.workspaces import REPO, Daemon, free_port, fresh
 
-# The plan's eight signals; GPU memory has a stated absence where there is no GPU.
+# The plan's eight signals. Without a GPU, its memory is an absence with a reason.
 EIGHT = {
     "watcher.rss_anon_bytes",
     "watcher.fds",
@@ -47,7 +47,7 @@ EIGHT = {
 
 @pytest.fixture
 def daemon(tmp_path: Path) -> Iterator[Daemon]:
-    """The real Watcher in a workspace with a queue and one decision on record."""
+    """The real Watcher in a workspace with a queue and one decision."""
     workspace = fresh(tmp_path / "workspace")
     for folder in ("claimed", "archive", "quarantine"):
         (workspace / "watcher_requests" / folder).mkdir(parents=True)
@@ -72,7 +72,7 @@ def start(daemon: Daemon, *args: str, **popen: Any) -> subprocess.Popen[str]:
 
 
 class Lines:
-    """What a monitor with --jsonl has written into a file so far."""
+    """The lines that a monitor with --jsonl has written into a file so far."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -103,7 +103,7 @@ def watched(daemon: Daemon, tmp_path: Path) -> Iterator[Callable[..., Any]]:
         process.communicate()
 
 
-def test_all_signals_of_the_real_watcher(daemon: Daemon) -> None:
+def test_all_signals_of_the_real_watcher_are_measured(daemon: Daemon) -> None:
     done = start(daemon, "--jsonl", "--interval", "100ms", "--count", "5")
     out, err = done.communicate(timeout=60)
     assert done.returncode == ExitCode.PASS and err == ""
@@ -115,14 +115,14 @@ def test_all_signals_of_the_real_watcher(daemon: Daemon) -> None:
     assert values["watcher.pid"] == daemon.process.pid
     assert values["watcher.rss_anon_bytes"] > 5e6 and values["watcher.fds"] >= 3
     assert values["decisions.lines"] == 1
-    assert values["llm.health"] == "down"  # in a word: 000 is no state
+    assert values["llm.health"] == "down"
     gpu = [record for record in records if record.get("source") == "gpu"]
     assert gpu or any(key.startswith("gpu") for key in values)
     assert records[-1]["kind"] == "end" and records[-1]["samples"] == 5
 
 
-def test_a_process_with_the_watchers_name_is_not_taken_for_it(daemon: Daemon) -> None:
-    """The plan's `pgrep -f watcher_agent | head -1` takes the first that is called so."""
+def test_another_process_with_the_watchers_name_is_not_monitored(daemon: Daemon) -> None:
+    """The plan's `pgrep -f watcher_agent | head -1` would find it."""
     decoys = [
         subprocess.Popen(
             [sys.executable, "-c", "import threading; threading.Event().wait()",
@@ -143,7 +143,7 @@ def test_a_process_with_the_watchers_name_is_not_taken_for_it(daemon: Daemon) ->
             decoy.wait()
 
 
-def test_a_killed_watcher_raises_an_alert_and_its_next_start_is_found(
+def test_a_killed_watcher_raises_an_alert_and_its_next_process_is_followed(
     daemon: Daemon, watched: Callable[..., Any]
 ) -> None:
     monitor, lines = watched("--alert", "none", "--alert", "watcher.pid=absent for 100ms")
@@ -178,7 +178,7 @@ def test_a_traceback_in_the_log_raises_an_alert_but_old_ones_do_not(
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_ctrl_c_is_the_normal_end(
+def test_a_signal_ends_the_monitor_with_exit_0(
     number: signal.Signals, daemon: Daemon, watched: Callable[..., Any]
 ) -> None:
     monitor, lines = watched()
@@ -201,7 +201,7 @@ def test_a_named_process_needs_no_workspace(daemon: Daemon, tmp_path: Path) -> N
     assert values["decisions.lines"] == 1
 
 
-def test_rows_for_a_log_file(daemon: Daemon) -> None:
+def test_output_to_a_file_is_plain_rows(daemon: Daemon) -> None:
     done = start(daemon, "--interval", "50ms", "--count", "3")
     out, err = done.communicate(timeout=60)
     assert done.returncode == 0 and err == ""
@@ -231,7 +231,7 @@ def test_a_live_table_on_a_terminal_ends_with_ctrl_c(daemon: Daemon) -> None:
         os.close(ours)
 
 
-def test_a_reader_that_goes_away_is_no_error(daemon: Daemon) -> None:
+def test_a_closed_reader_is_not_an_error(daemon: Daemon) -> None:
     monitor = start(daemon, "--jsonl", "--interval", "20ms")
     assert monitor.stdout is not None
     monitor.stdout.readline()
@@ -242,7 +242,7 @@ def test_a_reader_that_goes_away_is_no_error(daemon: Daemon) -> None:
 
 
 @pytest.mark.parametrize("kind", ["jsonl", "rows"])
-def test_memory_stays_flat_whatever_number_of_samples(kind: str, daemon: Daemon) -> None:
+def test_memory_stays_constant_over_any_number_of_samples(kind: str, daemon: Daemon) -> None:
     target = read_target("reference")[1]
     instance = OwnFile(instance_of(target), daemon.workspace)
     endpoint = Endpoint("127.0.0.1", free_port())
@@ -261,7 +261,7 @@ def test_memory_stays_flat_whatever_number_of_samples(kind: str, daemon: Daemon)
 
 
 def _traced_after(samples: int, monitor: Monitor, display: JsonLines | Rows) -> int:
-    """Bytes in use after so many more samples, the interpreter's own free lists emptied."""
+    """Bytes in use after so many more samples, without the interpreter's free lists."""
     for _ in range(samples):
         display.show(monitor.sample())
     gc.collect()
@@ -275,17 +275,17 @@ def test_a_late_sample_is_skipped_and_counted(daemon: Daemon) -> None:
 
     class Nowhere:
         def show(self, moment: object) -> None:
-            """Tell nobody."""
+            """Ignore it."""
 
         def close(self, summary: object) -> None:
-            """Tell nobody."""
+            """Ignore it."""
 
     done = Monitor([Slow("slow")], []).run(Nowhere(), 0.01, threading.Event(), count=3)
     assert done.samples == 3 and done.overruns >= 6
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "said"),
+    ("arguments", "code", "message"),
     [
         (["--interval", "1ms"], 2, "too short"),
         (["--interval", "often"], 2, "not a duration"),
@@ -297,10 +297,16 @@ def test_a_late_sample_is_skipped_and_counted(daemon: Daemon) -> None:
         (["--workspace", "/nonexistent"], 4, "--workspace DIR"),
     ],
 )
-def test_what_cannot_be_watched_is_explained(
-    words: list[str], code: int, said: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+def test_an_error_says_why_and_what_to_do_next(
+    arguments: list[str],
+    code: int,
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
 ) -> None:
-    base = [] if "--workspace" in words or "--pid" in words else ["--workspace", str(tmp_path)]
-    assert main(["monitor", "--count", "1", *base, *words]) == code
+    base = (
+        [] if "--workspace" in arguments or "--pid" in arguments else ["--workspace", str(tmp_path)]
+    )
+    assert main(["monitor", "--count", "1", *base, *arguments]) == code
     err = capsys.readouterr().err
-    assert said in err and "next: " in err
+    assert message in err and "next: " in err

@@ -1,4 +1,4 @@
-"""Workspaces for the tests of the Watcher's pipeline: real files, made by the real programs."""
+"""Workspaces for the tests of the Watcher's pipeline, made by the real programs."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from pipeline_loop import Loop
 
 @pytest.fixture(scope="session")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Bootstrap and steps 1, 2, 3 with the plan's seed; tests work on copies."""
+    """A workspace after bootstrap and steps 1, 2, 3, with the plan's seed. Tests copy it."""
     return _make(tmp_path_factory.mktemp("template"), 12345)
 
 
 @pytest.fixture
 def make_loop(tmp_path: Path) -> Callable[[int], Loop]:
-    """A fresh workspace for any true seed."""
+    """`make_loop(seed)` -> a new workspace with that true seed."""
 
     def make(seed: int) -> Loop:
         return Loop(_make(tmp_path / f"seed{seed}", seed))
@@ -33,7 +33,7 @@ def make_loop(tmp_path: Path) -> Callable[[int], Loop]:
 
 @pytest.fixture
 def loop(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Loop:
-    """A workspace of its own, prepared by steps 1, 2, 3; the current folder is there."""
+    """A copy of `template`, which is the current folder."""
     workspace = tmp_path / "workspace"
     shutil.copytree(template, workspace)
     monkeypatch.chdir(workspace)

@@ -1,8 +1,7 @@
-"""Stands for CuPy: its arrays live in NumPy, and are as unlike NumPy's as the real ones are.
+"""A stand-in for CuPy, which computes with NumPy but refuses what the real CuPy refuses.
 
-An array that would be turned into NumPy's without being asked, or be mixed with one, is refused,
-as CuPy does; every operation is counted, and what the memory pool was asked. What it cannot show
-is how a GPU computes: that whole numbers come out the same there is for the test with a real one.
+It refuses to convert an array to NumPy implicitly, and to mix both kinds. It counts operations and
+calls of the memory pool. Only the test with a real GPU shows that a GPU computes the same numbers.
 """
 
 from __future__ import annotations
@@ -16,11 +15,11 @@ import numpy as np
 
 
 class CUDARuntimeError(RuntimeError):
-    """As the driver's complaints come."""
+    """An error of the driver."""
 
 
 class CompileException(Exception):
-    """As the compiler's complaints come: no RuntimeError."""
+    """An error of the compiler, which is not a RuntimeError."""
 
 
 class DeviceArray:
@@ -41,7 +40,7 @@ class DeviceArray:
     def __array__(self, *_: Any, **__: Any) -> Any:
         raise TypeError("Implicit conversion to a NumPy array is not allowed.")
 
-    __array_ufunc__ = None  # a number of NumPy's on the left does not take it apart
+    __array_ufunc__ = None  # a NumPy number on the left must use our operator
 
     def __len__(self) -> int:
         return len(self.host)
@@ -75,7 +74,7 @@ for _name in ("add", "mul", "and", "xor", "rshift", "mod"):
 
 
 class StandIn(ModuleType):
-    """The module. `devices` there are; after `fails_after` operations `error` is raised."""
+    """The module, with `devices` GPUs. Raises `error` after `fails_after` operations."""
 
     def __init__(self, devices: int = 1) -> None:
         super().__init__("cupy")

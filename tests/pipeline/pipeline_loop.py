@@ -1,7 +1,4 @@
-"""A workspace with the publishing that the Watcher does after each request, for the tests here.
-
-Stands for the Watcher's agent: it publishes staged files and obeys a verdict, nothing else.
-"""
+"""A stand-in for the Watcher's agent: publishes staged files, and obeys a verdict."""
 
 from __future__ import annotations
 
@@ -16,7 +13,7 @@ from prng_registry import java_lcg
 
 
 class Loop:
-    """A workspace, and the publishing that the Watcher does after each request."""
+    """A workspace. Publishes after each request, as the Watcher does."""
 
     def __init__(self, workspace: Path) -> None:
         self.workspace = workspace
@@ -36,7 +33,7 @@ class Loop:
         return draws
 
     def add_draws(self, count: int) -> None:
-        """What the injector does, in one go."""
+        """Append the next `count` draws of the generator, as the injector does."""
         draws = self.history()
         for raw in java_lcg(self.seed, count, skip=len(draws)):
             draws.append({"value": raw % 1000, "true_seed": self.seed})
@@ -48,7 +45,7 @@ class Loop:
         return Stage(self.workspace, out)
 
     def run(self, steps: list[int], effort: str, request: str, promote: bool) -> dict[str, Any]:
-        """Run steps and publish; a promoted model becomes the champion."""
+        """Run the steps and publish. A promoted model becomes the champion."""
         stage = self.stage(request)
         result = pipeline_run.run_steps(stage, steps, effort, request)
         self.publish(stage.out, promote)
@@ -69,7 +66,7 @@ class Loop:
         shutil.rmtree(out)
 
     def pool_hit_rate(self) -> float:
-        """Share of the pool's draws whose true value, from the generator, is in it."""
+        """Share of the predicted draws whose true value, from the generator, is in the pool."""
         predictions = self.read("prediction_pool.json")["predictions"]
         hits = sum(
             java_lcg(self.seed, 1, skip=entry["draw_index"])[0] % 1000 in entry["values"]

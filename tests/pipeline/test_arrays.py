@@ -1,6 +1,6 @@
-"""The work over seeds gives the same on a GPU, says where it ran, and gives the memory back.
+"""The work over seeds gives the same result on a GPU, names the module, and frees the memory.
 
-CuPy is a stand-in (cupy_stand_in.py) but for the last test, which needs a GPU.
+CuPy is a stand-in (cupy_stand_in.py), except in the last test, which needs a GPU.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ SEEDS = (0, 1 << 15)
 
 
 @pytest.fixture(autouse=True)
-def first(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As in a new process, nothing has been said yet."""
-    monkeypatch.setattr(arrays, "_said", set())
+def no_warnings_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a new process, no warning has been printed."""
+    monkeypatch.setattr(arrays, "_warned", set())
 
 
 @pytest.fixture
@@ -45,19 +45,19 @@ def sieved(xp: Any) -> tuple[list[int], list[int]]:
     return forward.tolist(), reverse.tolist()
 
 
-def test_the_sieve_is_the_same_and_runs_on_the_gpu(cupy: StandIn) -> None:
-    """Invariant: same seeds in the same order; each pass and step on the GPU's arrays."""
+def test_the_sieve_runs_on_the_gpu_with_the_same_result(cupy: StandIn) -> None:
+    """The same seeds in the same order; all steps run on the GPU's arrays."""
     assert arrays.computed(sieved) == (sieved(np), "cupy")
     forward, reverse = sieved(np)
     assert 12345 in forward and 12345 in reverse and len(forward) > 10
     counts = cupy.counts
     assert counts["eq"] == WINDOW.size and counts["mul"] >= WINDOW.size
-    assert (counts["arange"], counts["asnumpy"]) == (1, 2)  # nothing goes to and fro
+    assert (counts["arange"], counts["asnumpy"]) == (1, 2)  # only the results are copied
     assert counts["freed"] == counts["freed pinned"] == 1
 
 
-def test_what_survivors_say_is_the_same(cupy: StandIn) -> None:
-    """Invariant: the matches of scoring, bit for bit; also far into the sequence."""
+def test_matches_are_the_same_on_the_gpu(cupy: StandIn) -> None:
+    """Bit for bit, also far into the sequence."""
     seeds, examined = np.arange(300, dtype=np.int64), np.array([3, 97, 50])
 
     def work(xp: Any) -> Any:
@@ -67,8 +67,8 @@ def test_what_survivors_say_is_the_same(cupy: StandIn) -> None:
     assert cupy.counts["setitem"] == len(examined)
 
 
-def test_whole_numbers_overflow_as_they_must() -> None:
-    """Invariant: only 64-bit whole numbers, the product modulo 2**64, on both."""
+def test_products_overflow_modulo_2_to_the_64() -> None:
+    """All numbers are 64-bit integers, on both modules."""
     seeds = np.array([0, 1, (1 << 48) - 1], dtype=np.int64)
     module = StandIn()
     states = generator.states_at(module.asarray(seeds), 10**6)  # type: ignore[arg-type]
@@ -78,14 +78,14 @@ def test_whole_numbers_overflow_as_they_must() -> None:
 
 
 @pytest.mark.parametrize("devices", [0, -1])
-def test_without_a_device_numpy_takes_over_with_one_line(
+def test_without_a_device_numpy_is_used_with_one_warning(
     cupy: StandIn, devices: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     cupy.devices = devices
-    for _ in range(2):  # as many steps, and one line
+    for _ in range(2):  # two steps, one warning
         assert arrays.computed(sieved) == (sieved(np), "numpy")
-    said = capsys.readouterr().err.splitlines()
-    assert len(said) == 1 and "NumPy in place of CuPy" in said[0] and "device" in said[0]
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1 and "NumPy in place of CuPy" in lines[0] and "device" in lines[0]
     assert not cupy.counts
 
 
@@ -100,19 +100,19 @@ def test_without_a_device_numpy_takes_over_with_one_line(
     ],
     ids=lambda error: type(error).__name__,
 )
-def test_a_gpu_that_fails_costs_time_and_nothing_else(
+def test_after_a_gpu_failure_the_result_is_numpys(
     cupy: StandIn, error: Exception, after: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Invariant: at the start or in the middle, the result is that of NumPy, whole."""
+    """The GPU fails at the start or in the middle; NumPy computes everything again."""
     cupy.error, cupy.fails_after = error, after
     assert arrays.computed(sieved) == (sieved(np), "numpy")
-    said = capsys.readouterr().err.splitlines()
-    assert len(said) == 1 and str(error) in said[0]
-    assert "MemoryError" not in said[0]  # the Watcher would take it for a want of memory
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1 and str(error) in lines[0]
+    assert "MemoryError" not in lines[0]  # the Watcher would take it for a lack of host memory
     assert cupy.counts["freed"] == 1
 
 
-def test_a_defect_of_the_work_is_no_failure_of_the_gpu(cupy: StandIn) -> None:
+def test_a_defect_in_the_work_is_raised(cupy: StandIn) -> None:
     def work(xp: Any) -> None:
         raise ValueError("a defect")
 
@@ -121,18 +121,17 @@ def test_a_defect_of_the_work_is_no_failure_of_the_gpu(cupy: StandIn) -> None:
     assert cupy.counts["freed"] == 1
 
 
-def test_without_cupy_nothing_is_said(
+def test_without_cupy_there_is_no_warning(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """None in its place is how Python is told that a module cannot be found."""
+    """None in `sys.modules` makes the import fail as if CuPy were not installed."""
     monkeypatch.setitem(sys.modules, "cupy", None)
     assert arrays.computed(sieved) == (sieved(np), "numpy")
     assert capsys.readouterr().err == ""
 
 
-def test_steps_say_where_they_ran_and_write_the_same(loop: Loop, cupy: StandIn) -> None:
-    """Invariant: artefacts of a GPU and of none differ in the name of the module alone."""
-    found = {}
+def test_artefacts_differ_only_in_the_name_of_the_array_module(loop: Loop, cupy: StandIn) -> None:
+    artefacts = {}
     for module in ("cupy", "numpy"):
         cupy.devices = 1 if module == "cupy" else 0
         stage = loop.stage(module)
@@ -142,13 +141,13 @@ def test_steps_say_where_they_ran_and_write_the_same(loop: Loop, cupy: StandIn) 
         survivors = json.loads((stage.out / "bidirectional_survivors.json").read_text())
         assert survivors.pop("array_module") == module
         scored = (stage.out / "survivors_with_scores.json").read_text()
-        found[module] = (survivors, scored)
-    assert found["cupy"] == found["numpy"]
+        artefacts[module] = (survivors, scored)
+    assert artefacts["cupy"] == artefacts["numpy"]
 
 
 @pytest.mark.gpu
-def test_a_real_gpu_gives_the_same(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In a process of its own, as the Watcher starts it; skipped where CuPy finds no GPU."""
+def test_a_real_gpu_gives_the_same_artefacts(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a child process, as the Watcher starts it. Skipped if CuPy finds no GPU."""
     real = pytest.importorskip("cupy")
     try:
         if real.cuda.runtime.getDeviceCount() < 1:
@@ -170,10 +169,10 @@ def test_a_real_gpu_gives_the_same(loop: Loop, monkeypatch: pytest.MonkeyPatch) 
     stage = loop.stage("host")
     assert pipeline_run.run_steps(stage, [2, 3], "normal", "manual")["array_module"] == "numpy"
     for name in ("bidirectional_survivors.json", "survivors_with_scores.json"):
-        found, expected = (
+        actual, expected = (
             json.loads((folder / name).read_text())
             for folder in (loop.workspace / "work" / "real", stage.out)
         )
-        modules = found.pop("array_module", None), expected.pop("array_module", None)
+        modules = actual.pop("array_module", None), expected.pop("array_module", None)
         assert modules in (("cupy", "numpy"), (None, None)), done.stderr
-        assert found == expected
+        assert actual == expected

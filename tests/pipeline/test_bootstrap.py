@@ -1,4 +1,4 @@
-"""The bootstrap writes the plan's history once, and never over an existing one."""
+"""The bootstrap writes the plan's history, and does not replace an existing one."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_history_is_the_plans(here: Path) -> None:
-    """Invariant: 5000 draws of java_lcg 12345 mod 1000, two a day from 2024-01-01."""
+def test_the_history_is_the_one_in_the_plan(here: Path) -> None:
+    """5000 draws of java_lcg 12345 mod 1000, two a day from 2024-01-01."""
     assert bootstrap_history.main([]) == 0
     draws = json.loads((here / "lottery_history.json").read_text())["draws"]
     assert [draw["value"] for draw in draws] == [raw % 1000 for raw in java_lcg(12345, 5000)]
@@ -39,7 +39,7 @@ def test_history_is_the_plans(here: Path) -> None:
 
 
 def test_a_second_bootstrap_changes_nothing(here: Path) -> None:
-    """Invariant: idempotent; what grew since stays, until --force."""
+    """An existing history stays, until --force."""
     bootstrap_history.main([])
     grown = here / "lottery_history.json"
     grown.write_text('{"draws": []}')
@@ -49,15 +49,14 @@ def test_a_second_bootstrap_changes_nothing(here: Path) -> None:
     assert len(json.loads(grown.read_text())["draws"]) == 5000
 
 
-def test_existing_policies_are_left_alone(here: Path) -> None:
-    """Invariant: policies belong to the user."""
+def test_existing_policies_are_not_changed(here: Path) -> None:
+    """Policies belong to the user."""
     (here / "watcher_policies.json").write_text('{"test_mode": false}')
     bootstrap_history.main(["--draws", "10"])
     assert (here / "watcher_policies.json").read_text() == '{"test_mode": false}'
 
 
-def test_nothing_half_written_is_left(here: Path) -> None:
-    """Invariant: only the three files stand there afterwards."""
+def test_no_temporary_file_remains(here: Path) -> None:
     bootstrap_history.main([])
     assert sorted(path.name for path in here.iterdir()) == [
         "lottery_history.json",

@@ -1,4 +1,4 @@
-"""Chapter 13: does the right thing fire, exactly when it should, also across a restart?"""
+"""Chapter 13: each trigger fires on exactly the right draws, also across a restart."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ VALUES = [raw % 1000 for raw in java_lcg(12345, 5200)]
 
 
 def _follow(count: int, hit_from: int = 0, hit_until: int = 10**9) -> list[dict[str, Any]]:
-    """Diagnostics of the first draws after the bootstrap; hits between the two positions."""
+    """Diagnostics of the first draws after the bootstrap, with hits from `hit_from` on."""
     states: list[dict[str, Any]] = []
     previous = None
     for place in range(count):
@@ -42,8 +42,8 @@ def _fired(states: list[dict[str, Any]], **overrides: Any) -> list[list[str]]:
     ]
 
 
-def test_learning_every_fourth_and_selfplay_every_fifth_draw() -> None:
-    """Invariant: the intervals fire on their draws and on no other, over 40 draws."""
+def test_learning_fires_every_fourth_and_selfplay_every_fifth_draw() -> None:
+    """On no other draw, over 40 draws."""
     for place, names in enumerate(_fired(_follow(40)), start=1):
         expected = ["selfplay_interval"] * (place % 5 == 0) + ["learning_interval"] * (
             place % 4 == 0
@@ -52,7 +52,7 @@ def test_learning_every_fourth_and_selfplay_every_fifth_draw() -> None:
 
 
 def test_a_restart_changes_nothing() -> None:
-    """Invariant: all memory is in `previous`, and survives being written as JSON."""
+    """All state is in `previous`, and survives JSON."""
     whole = _follow(30, hit_until=15)
     previous = json.loads(json.dumps(whole[16]))
     predicted = [(VALUES[5017] + 1) % 1000]
@@ -60,8 +60,8 @@ def test_a_restart_changes_nothing() -> None:
     assert diagnose(VALUES, 5017, pool, previous) == whole[17]
 
 
-def test_a_fall_of_the_hit_rate_fires_once_when_it_crosses() -> None:
-    """Invariant: one learning loop at the crossing, none for staying low; again after recovery."""
+def test_a_drop_of_the_hit_rate_fires_once_when_it_crosses_the_threshold() -> None:
+    """A rate that stays low fires nothing."""
     states = _follow(40, hit_until=12)
     fired = _fired(states, learning_every_draws=0, selfplay_every_draws=0)
     assert [place for place, names in enumerate(fired) if names] == [15]
@@ -69,13 +69,12 @@ def test_a_fall_of_the_hit_rate_fires_once_when_it_crosses() -> None:
 
 
 def test_a_rising_hit_rate_fires_nothing() -> None:
-    """Invariant: getting better is no reason for alarm."""
     fired = _fired(_follow(40, hit_from=10), learning_every_draws=0, selfplay_every_draws=0)
     assert not any(fired)
 
 
 def test_biased_digits_fire_and_fair_ones_do_not() -> None:
-    """Invariant: 5200 fair draws never fire the digit trigger, a planted bias does, once."""
+    """5200 fair draws never fire the digit trigger. A planted bias fires it once."""
     fair = max(digit_chi_square(VALUES[at - 200 : at]) for at in range(200, len(VALUES)))
     assert fair < DEFAULT_TRIGGERS["digit_chi_square_max"]
     biased = [*VALUES[:5000], *([777] * 60)]
@@ -88,15 +87,15 @@ def test_biased_digits_fire_and_fair_ones_do_not() -> None:
 
 
 def test_two_reasons_for_one_request_type_make_one_request() -> None:
-    """Invariant: never two triggers of a type on one draw; the more telling reason is kept."""
+    """The first reason is kept: a threshold that was crossed comes before an interval."""
     state = {"draws_diagnosed": 20, "hit_rate_drop": 0.9, "hit_rate_drop_before": 0.0}
     triggers = evaluate_triggers(state, 5019, DEFAULT_TRIGGERS)
     assert [trigger["request_type"] for trigger in triggers] == ["selfplay", "learning_loop"]
     assert triggers[1]["trigger"] == "hit_rate_drop"
 
 
-def test_parameters_are_the_contracts() -> None:
-    """Invariant: selfplay has episodes and policy_conditioned, a learning loop its scope."""
+def test_requests_have_the_parameters_of_the_contract() -> None:
+    """Selfplay has `episodes` and `policy_conditioned`; a learning loop has `scope`."""
     selfplay, learning = evaluate_triggers({"draws_diagnosed": 20}, 1, {"selfplay_episodes": 3})
     assert selfplay["parameters"] == {"episodes": 3, "policy_conditioned": True}
     assert learning["parameters"] == {"scope": "steps_3_5_6"}
@@ -106,8 +105,8 @@ def test_parameters_are_the_contracts() -> None:
 @pytest.mark.parametrize(
     "thresholds", [{}, {"learning_every_draws": "soon"}, {"learning_every_draws": None}]
 )
-def test_odd_thresholds_mean_the_defaults(thresholds: dict[str, Any]) -> None:
-    """Invariant: a slip in the policies does not silence a trigger."""
+def test_missing_or_invalid_thresholds_mean_the_defaults(thresholds: dict[str, Any]) -> None:
+    """A mistake in the policies does not turn a trigger off."""
     assert len(evaluate_triggers({"draws_diagnosed": 20}, 1, thresholds)) == 2
 
 
@@ -116,15 +115,14 @@ def test_odd_thresholds_mean_the_defaults(thresholds: dict[str, Any]) -> None:
     [None, {}, {"predictions": 3}, {"predictions": [1, None, {"draw_index": 7}]}],
 )
 def test_no_prediction_is_not_a_miss(pool: dict[str, Any] | None) -> None:
-    """Invariant: hit is None, and the rate unmoved, when the pool says nothing of the draw."""
+    """Without a prediction for the draw, `hit` is None and the rate does not change."""
     before = _follow(10)[-1]
     state = diagnose(VALUES, 5010, pool, before)
     assert state["hit"] is None
     assert state["recent_hits"] == before["recent_hits"]
 
 
-def test_hits_misses_and_ranks() -> None:
-    """Invariant: rank counts from 1; a prediction without the value is a miss."""
+def test_a_hit_has_a_rank_from_1_and_a_wrong_prediction_is_a_miss() -> None:
     pool = {"predictions": [{"draw_index": 5000, "values": [1, 2, VALUES[5000]]}]}
     state = diagnose(VALUES, 5000, pool, None)
     assert (state["hit"], state["hit_rank"]) == (True, 3)
@@ -132,8 +130,8 @@ def test_hits_misses_and_ranks() -> None:
     assert diagnose(VALUES, 5000, pool, None)["hit"] is False
 
 
-def test_the_daemon_stays_light() -> None:
-    """Invariant: diagnostics bring no NumPy into the process that imports them."""
+def test_diagnostics_do_not_import_numpy() -> None:
+    """The daemon must stay light."""
     watcher = Path(sys.modules["agents"].__path__[0]).parent
     code = "import sys, agents.diagnostics, prng_registry; sys.exit('numpy' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=watcher, timeout=30)

@@ -1,4 +1,4 @@
-"""The generator is java.util.Random's, and jumping through it is the same as walking."""
+"""The generator is java.util.Random's, and jumps through its sequence give the same values."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ ORACLE = [251, 80, 241, 828, 55, 84, 375, 802, 501, 389, 517, 942]
 
 
 def test_values_are_those_of_java() -> None:
-    """Invariant: value n = n-th nextInt(1000) of java.util.Random with the same seed."""
+    """Value n is the n-th nextInt(1000) of java.util.Random with the same seed."""
     raw = prng_registry.get_cpu_reference("java_lcg")(12345, len(ORACLE))
     assert [number % 1000 for number in raw] == ORACLE
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("java") is None, reason="no Java here to compare with")
-def test_values_are_those_of_the_java_that_is_installed(tmp_path: Path) -> None:
-    """Invariant: equal to a JVM for several seeds, far into the sequence."""
+def test_values_are_those_of_the_installed_java(tmp_path: Path) -> None:
+    """For several seeds, far into the sequence."""
     source = tmp_path / "Oracle.java"
     source.write_text(
         "public class Oracle { public static void main(String[] a) {"
@@ -45,8 +45,8 @@ def test_values_are_those_of_the_java_that_is_installed(tmp_path: Path) -> None:
     assert [int(word) for word in shown.stdout.split()] == expected
 
 
-def test_skipping_equals_walking() -> None:
-    """Invariant: skip k and take n = the outputs k .. k+n-1 of a plain walk."""
+def test_skipping_equals_stepping() -> None:
+    """`skip=k` gives the outputs from k on of a sequence without skip."""
     rng = random.Random(1)
     for _ in range(50):
         seed, skip = rng.randrange(1 << 48), rng.randrange(3000)
@@ -55,7 +55,7 @@ def test_skipping_equals_walking() -> None:
 
 
 def test_stepping_back_undoes_stepping_forward() -> None:
-    """Invariant: advance(-k) is the inverse of advance(k) on every state."""
+    """advance(-k) is the inverse of advance(k) on every state."""
     rng = random.Random(2)
     for _ in range(50):
         state, steps = rng.randrange(1 << 48), rng.randrange(10**12)
@@ -65,8 +65,7 @@ def test_stepping_back_undoes_stepping_forward() -> None:
         assert (there * factor + offset) & prng_registry.STATE_MASK == state
 
 
-def test_many_seeds_at_once_equal_one_by_one() -> None:
-    """Invariant: the NumPy table has exactly the reference's values."""
+def test_the_numpy_table_has_the_values_of_the_reference() -> None:
     seeds, indices = [0, 1, 12345, 262143], [0, 1, 17, 4999, 5012]
     table = generator.values(np.array(seeds), indices, 1000)
     expected = [
@@ -76,13 +75,11 @@ def test_many_seeds_at_once_equal_one_by_one() -> None:
     assert table.tolist() == expected
 
 
-def test_an_unknown_generator_is_named_with_the_known_ones() -> None:
-    """Invariant: the error says what was asked for and what there is."""
+def test_an_error_names_the_unknown_generator_and_the_known_ones() -> None:
     with pytest.raises(prng_registry.UnknownGeneratorError, match=r"'mt19937'.*java_lcg"):
         prng_registry.get_cpu_reference("mt19937")
 
 
-def test_negative_counts_are_refused() -> None:
-    """Invariant: no silent empty answer for nonsense."""
+def test_negative_counts_are_rejected() -> None:
     with pytest.raises(ValueError, match="0 or more"):
         prng_registry.java_lcg(1, -1)

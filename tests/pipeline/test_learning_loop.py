@@ -1,4 +1,4 @@
-"""The learning loop learns: the pool's hit rate against the generator starts low and rises."""
+"""The learning loop learns: the pool's hit rate, judged by the generator, starts low and rises."""
 
 from __future__ import annotations
 
@@ -39,37 +39,35 @@ def _assert_rises(rates: list[float]) -> None:
 @pytest.mark.parametrize("promote", [False, True], ids=["all-hold", "all-promote"])
 @pytest.mark.parametrize("effort", EFFORTS)
 def test_hit_rate_rises_whatever_the_answers(loop: Loop, effort: str, promote: bool) -> None:
-    """Invariant: with the same answer to every question, low at first, near 1 in the end."""
+    """With the same answers to all questions: low at first, near 1 at the end."""
     _assert_rises(_learn(loop, [(effort, promote)] * LOOPS))
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_hit_rate_rises_with_mixed_answers(loop: Loop, seed: int) -> None:
-    """Invariant: no sequence of answers stops the learning (three seeded ones tried)."""
+    """Three random sequences of answers."""
     rng = random.Random(seed)
     _assert_rises(_learn(loop, [(rng.choice(EFFORTS), rng.random() < 0.5) for _ in range(LOOPS)]))
 
 
 @pytest.mark.parametrize("true_seed", [777, 54321, 250000])
-def test_learning_does_not_know_the_plans_seed(
-    make_loop: Callable[[int], Loop], true_seed: int
-) -> None:
-    """Invariant: another true seed is learned just as well; nothing is made for 12345."""
+def test_any_true_seed_is_learned(make_loop: Callable[[int], Loop], true_seed: int) -> None:
+    """Nothing is specific to the plan's seed 12345."""
     loop = make_loop(true_seed)
     rates = _learn(loop, [("normal", False)] * (LOOPS + 2))
     assert rates[0] <= 0.4, rates
     assert min(rates[-2:]) >= 0.9, rates
 
 
-def test_nothing_is_learned_where_there_is_nothing_to_learn(loop: Loop) -> None:
-    """Invariant: draws that no survivor makes leave the hit rate at chance."""
+def test_random_draws_leave_the_hit_rate_at_chance(loop: Loop) -> None:
+    """No survivor generates these draws."""
     draws = loop.history()
     rng = random.Random(5)
     for draw in draws[4000:]:
         draw["value"] = rng.randrange(1000)
     loop.write("lottery_history.json", {"draws": draws})
     loop.run([1, 2, 3], "normal", "again", promote=False)
-    loop.seed = 10**6  # the truth of the next draws is no seed of the range
+    loop.seed = 10**6  # the next draws come from a seed outside the range
     rates = [
         loop.run([3, 5, 6], "thorough", f"l{number}", promote=True)["metrics"]["hit_rate"]
         for number in range(LOOPS)
@@ -78,8 +76,8 @@ def test_nothing_is_learned_where_there_is_nothing_to_learn(loop: Loop) -> None:
     assert loop.pool_hit_rate() <= 0.3
 
 
-def test_a_loop_looks_at_few_draws_and_at_none_twice(loop: Loop) -> None:
-    """Invariant: evidence grows by the budget of the effort and never repeats a draw."""
+def test_each_loop_examines_its_budget_of_new_draws(loop: Loop) -> None:
+    """The budget depends on the effort, and no draw is examined twice."""
     before = loop.read("survivors_with_scores.json")["examined"]
     for number, effort in enumerate(EFFORTS):
         loop.add_draws(1)
@@ -91,8 +89,8 @@ def test_a_loop_looks_at_few_draws_and_at_none_twice(loop: Loop) -> None:
         before = after
 
 
-def test_evidence_stays_bounded(loop: Loop) -> None:
-    """Invariant: however many loops, no more draws are kept than the configuration says."""
+def test_examined_draws_stay_bounded(loop: Loop) -> None:
+    """The configuration limits their number, whatever the number of loops."""
     config = loop.read("optimal_scorer_config.json")
     loop.write("optimal_scorer_config.json", config | {"examined_draws_max": 5})
     for number in range(4):
@@ -100,8 +98,8 @@ def test_evidence_stays_bounded(loop: Loop) -> None:
     assert len(loop.read("survivors_with_scores.json")["examined"]) == 5
 
 
-def test_the_same_in_real_child_processes(loop: Loop, tmp_path: Path) -> None:
-    """Invariant: the command lines that the Watcher runs do the same, and write into DIR only."""
+def test_child_processes_write_only_into_the_staging_folder(loop: Loop, tmp_path: Path) -> None:
+    """With the command lines that the Watcher uses."""
     watcher = Path(sys.modules["pipeline"].__path__[0]).parent
     env = {**os.environ, "PYTHONPATH": str(watcher), "OMP_NUM_THREADS": "1"}
     loop.add_draws(4)

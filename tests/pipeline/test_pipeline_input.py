@@ -1,4 +1,4 @@
-"""Bad input: one clear line that names the artefact, a non-zero exit, and nothing half-written."""
+"""Bad input: one line that names the artefact, a non-zero exit code, nothing half-written."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CORRUPTIONS = {
 }
 
 MADE_AGAIN = {("survivors_with_scores.json", "missing"), ("optimal_scorer_config.json", "missing")}
-"""Step 3 makes these from bidirectional_survivors.json when they are not there."""
+"""Step 3 makes these from bidirectional_survivors.json if they are missing."""
 
 
 def _corrupt(path: Path, content: bytes | None) -> None:
@@ -43,7 +43,7 @@ CASES = [(name, kind) for name in NEEDED for kind in CORRUPTIONS if (name, kind)
 def test_a_bad_artefact_is_named_and_nothing_is_staged(
     loop: Loop, name: str, kind: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Invariant: exit 1, one line with the artefact's name, an empty staging folder."""
+    """Exit code 1, one line with the artefact's name, an empty staging folder."""
     _corrupt(loop.workspace / name, CORRUPTIONS[kind])
     out = loop.workspace / "work" / "bad"
     assert run.main(["--steps", "3,5,6", "--out", str(out), "--request", "r.json"]) == 1
@@ -53,8 +53,8 @@ def test_a_bad_artefact_is_named_and_nothing_is_staged(
     assert list(out.iterdir()) == []
 
 
-def test_scoring_starts_from_the_sieve_when_there_are_no_scores(loop: Loop) -> None:
-    """Invariant: steps 1,2 and 3 can be run apart; without survivors of either kind it fails."""
+def test_scoring_starts_from_the_sieve_if_there_are_no_scores(loop: Loop) -> None:
+    """Steps 1,2 and 3 can run in separate calls. Without any survivors step 3 fails."""
     (loop.workspace / "survivors_with_scores.json").unlink()
     (loop.workspace / "optimal_scorer_config.json").unlink()
     assert run.main(["--steps", "3", "--out", "work/a"]) == 0
@@ -70,25 +70,24 @@ def test_scoring_starts_from_the_sieve_when_there_are_no_scores(loop: Loop) -> N
         ("telemetry/learning_health_latest.json", {"total_models": "many"}),
     ],
 )
-def test_values_out_of_bounds_are_refused(
+def test_values_out_of_bounds_are_rejected(
     loop: Loop, name: str, content: object, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Invariant: an artefact that parses but makes no sense is refused by name, not obeyed."""
+    """The error names the artefact."""
     loop.write(name, content)
     assert run.main(["--steps", "3,5,6", "--out", "work/bad", "--request", "r.json"]) == 1
     assert name in capsys.readouterr().err
 
 
-def test_selfplay_refuses_bad_input_too(loop: Loop, capsys: pytest.CaptureFixture[str]) -> None:
-    """Invariant: the same promise for the other program."""
+def test_selfplay_rejects_bad_input(loop: Loop, capsys: pytest.CaptureFixture[str]) -> None:
     (loop.workspace / "survivors_with_scores.json").write_text("{")
     assert selfplay.main(["--episodes", "1", "--out", "work/bad"]) == 1
     assert "survivors_with_scores.json" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("steps", ["0", "7", "3,2", "3,3", "", "a", "1;2"])
-def test_unusable_steps_are_a_usage_error(loop: Loop, steps: str) -> None:
-    """Invariant: exit 2 before anything is read."""
+def test_invalid_steps_are_a_usage_error(loop: Loop, steps: str) -> None:
+    """Exit code 2 before anything is read."""
     with pytest.raises(SystemExit) as stopped:
         run.main(["--steps", steps, "--out", "work/x"])
     assert stopped.value.code == 2
@@ -96,24 +95,24 @@ def test_unusable_steps_are_a_usage_error(loop: Loop, steps: str) -> None:
 
 
 @pytest.mark.parametrize("steps", ["1", "2,3", "3", "4", "5", "6", "4,5,6", "3,6", "1,2,3,4,5,6"])
-def test_any_ascending_subset_runs(loop: Loop, steps: str) -> None:
-    """Invariant: each step takes what it needs from the workspace or from the steps before."""
+def test_any_ascending_subset_of_steps_runs(loop: Loop, steps: str) -> None:
+    """Each step reads its input from the steps before it or from the workspace."""
     assert run.main(["--steps", steps, "--out", "work/sub", "--request", "r.json"]) == 0
     result = json.loads((loop.workspace / "work/sub/result.json").read_text())
     assert ",".join(str(step["step"]) for step in result["steps"]) == steps
 
 
-def test_the_workspace_itself_is_no_staging_folder(
+def test_the_workspace_is_rejected_as_staging_folder(
     loop: Loop, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Invariant: a slip of the option cannot overwrite or empty the workspace."""
+    """A wrong --out must not overwrite or empty the workspace."""
     assert run.main(["--steps", "3", "--out", "."]) == 1
     assert "--out" in capsys.readouterr().err
     assert (loop.workspace / "lottery_history.json").exists()
 
 
-def test_telemetry_counts_up_and_stays_bounded(loop: Loop) -> None:
-    """Invariant: total_models = previous + 1; the history of rates has at most 50 entries."""
+def test_telemetry_counts_models_and_stays_bounded(loop: Loop) -> None:
+    """total_models = previous + 1; the history of rates has at most 50 entries."""
     loop.write(
         "telemetry/learning_health_latest.json",
         {"total_models": 70, "hit_rate_history": [0.5] * 70},

@@ -1,4 +1,4 @@
-"""Steps 1 and 2: the window leaves a useful number of seeds, the true one always among them."""
+"""Steps 1 and 2: the window leaves a useful number of seeds, always with the true one."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def _survivors(loop: Loop) -> list[int]:
 def test_the_true_seed_survives_among_false_ones(
     make_loop: Callable[[int], Loop], seed: int
 ) -> None:
-    """Invariant: any true seed in the range is found, with hundreds of false ones beside it."""
-    found = _survivors(make_loop(seed))
-    assert seed in found
-    assert 100 < len(found) < 2000
+    """Any true seed in the range survives, with hundreds of false ones."""
+    survivors = _survivors(make_loop(seed))
+    assert seed in survivors
+    assert 100 < len(survivors) < 2000
 
 
-def test_survivors_really_match_the_window(loop: Loop) -> None:
-    """Invariant: each survivor reproduces the residues, each other seed does not."""
+def test_exactly_the_survivors_match_the_window(loop: Loop) -> None:
+    """Each survivor reproduces the window's residues; no other seed does."""
     chosen = window.Window(**loop.read("optimal_window_config.json")["window"])
     actual = [draw["value"] for draw in loop.history()]
     part = slice(chosen.offset, chosen.offset + chosen.size)
@@ -38,27 +38,26 @@ def test_survivors_really_match_the_window(loop: Loop) -> None:
         raw = java_lcg(seed, chosen.size, skip=chosen.offset)
         return [number % 1000 % chosen.residue for number in raw] == wanted
 
-    found = set(_survivors(loop))
-    assert all(matches(seed) for seed in found)
-    assert not any(matches(seed) for seed in range(3000) if seed not in found)
+    survivors = set(_survivors(loop))
+    assert all(matches(seed) for seed in survivors)
+    assert not any(matches(seed) for seed in range(3000) if seed not in survivors)
 
 
 def test_both_passes_are_needed(loop: Loop) -> None:
-    """Invariant: forward and reverse each keep more seeds than both together."""
+    """Each pass alone keeps more seeds than both passes together."""
     counts = loop.read("bidirectional_survivors.json")["counts"]
     assert counts["survivors"] < counts["forward_survivors"] < counts["seeds"]
     assert counts["survivors"] < counts["reverse_survivors"] < counts["seeds"]
 
 
-def test_a_seed_outside_the_range_is_not_claimed() -> None:
-    """Invariant: the sieve knows only what it looked at."""
+def test_a_true_seed_outside_the_range_leaves_no_survivor() -> None:
     values = np.array([raw % 1000 for raw in java_lcg(300_000, 100)])
     forward, reverse = sieve.sieve(values, window.Window(50, 9, 1000), 1000, (0, 1 << 18))
     assert len(np.intersect1d(forward, reverse)) == 0
 
 
-def test_a_history_that_fits_no_seed_is_refused(loop: Loop) -> None:
-    """Invariant: an empty result is an error that says why, never an empty artefact."""
+def test_a_history_that_fits_no_seed_is_an_error(loop: Loop) -> None:
+    """The error says why, and no empty artefact is written."""
     config = loop.read("optimal_window_config.json")
     config["window"] |= {"residue": 1000, "size": 9}
     loop.write("optimal_window_config.json", config)
@@ -72,8 +71,8 @@ def test_a_history_that_fits_no_seed_is_refused(loop: Loop) -> None:
     assert list(stage.out.iterdir()) == []
 
 
-def test_the_window_is_the_best_of_those_compared() -> None:
-    """Invariant: the criterion is measured; a window that leaves the target beats the others."""
+def test_a_window_with_more_constraints_leaves_fewer_survivors() -> None:
+    """The estimate distinguishes windows that leave too many, enough and too few seeds."""
     values = np.array([raw % 1000 for raw in java_lcg(12345, 5000)])
     windows = [window.Window(4900, 2, 4), window.Window(4900, 3, 8), window.Window(4900, 6, 10)]
     weak, right, strong = window.expected_survivors(values, windows, 1000, seed=1)

@@ -1,4 +1,4 @@
-"""Starts guardians the way `chaos run` does, and makes sure that none outlives its test."""
+"""Starts guardians as `chaos run` does, and ends them after the test."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ REPO = Path(__file__).resolve().parents[2]
 
 @pytest.fixture(scope="session")
 def namespaces() -> Namespaces:
-    found = probe()
-    if not isinstance(found, Namespaces):
-        pytest.skip(f"no namespaces on this machine: {found.reason}")
-    return found
+    result = probe()
+    if not isinstance(result, Namespaces):
+        pytest.skip(f"no namespaces on this machine: {result.reason}")
+    return result
 
 
 @pytest.fixture
@@ -53,9 +53,9 @@ def start(tmp_path: Path, namespaces: Namespaces) -> Iterator[Start]:
             user_namespace=user_namespace,
             **more,
         )
-        words = [word.replace(str(REPO), str(checkout)) for word in argv[1:]]
+        arguments = [word.replace(str(REPO), str(checkout)) for word in argv[1:]]
         process = subprocess.Popen(
-            [*prefix, python, *words],
+            [*prefix, python, *arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -34,7 +34,7 @@ class Guarded:
     mode: str
 
     def ready(self) -> dict[str, Any]:
-        """What the inner program reported once it was set up."""
+        """Wait for the inner program's report (the file `ready`), and return it."""
         path = self.folder / "ready"
         wait_for("the inner program is ready", lambda: path.exists() or self.ended())
         assert path.exists(), self.output()
@@ -51,21 +51,21 @@ class Guarded:
         return self.process.wait(LIMIT_S)
 
     def chain(self) -> dict[str, int]:
-        """The processes from the guardian down to the run, as far as they exist by now."""
+        """Return the pid of each process from the guardian down to the run that exists now."""
         names = ["guardian", "unshare", "init", "run"]
         if self.mode == "plain":
             names.remove("unshare")
-        found, pid = {}, self.process.pid
+        pids, pid = {}, self.process.pid
         for name in names:
-            found[name] = pid
+            pids[name] = pid
             below = children(pid)
             if not below:
                 break
             pid = below[0]
-        return found
+        return pids
 
     def await_nothing_left(self) -> None:
-        """No process carries the run's mark; the guardian itself never did."""
+        """Wait until no process has the run's id in its environment."""
         wait_for("every process is gone", lambda: not marked_pids(self.run_id))
 
 

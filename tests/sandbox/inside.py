@@ -1,4 +1,4 @@
-"""What the sandbox tests run inside: a stand-in for the harness, with a small tree below it.
+"""The program that the sandbox tests run inside: a stand-in for the harness, with child processes.
 
 `inside.py FOLDER EXIT_CODE [hold] [enter] [tree] [port]`: writes FOLDER/ready (JSON) once set up;
 with `hold` it then waits until a signal comes (exit 130) or FOLDER/release exists.
@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from chaos.sandbox import enter
 
 HOLD_LIMIT_S = 60.0
-# A grandchild that left its session, ignores SIGTERM, and whose parent has ended.
+# A grandchild in another session that ignores SIGTERM and whose parent has ended.
 ORPHAN = (
     "import os, signal, time\n"
     "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
@@ -58,14 +58,14 @@ def main() -> int:
             return 99
         time.sleep(0.01)
     if signals:
-        time.sleep(0.1)  # a second delivery of the same Ctrl-C would be seen here
+        time.sleep(0.1)  # a second delivery of the same Ctrl-C would arrive here
         (folder / "signals").write_text(json.dumps(signals))
         return 130
     return code
 
 
 def fill(path: Path) -> tuple[int, int]:
-    """Write until it fails: (errno, bytes written)."""
+    """Write until it fails. Returns (errno, bytes written)."""
     written = 0
     with path.open("wb", buffering=0) as stream:
         while written < 64_000_000:

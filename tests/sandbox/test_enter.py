@@ -1,4 +1,4 @@
-"""Life inside the namespaces: own loopback, own /tmp, own process table; paths kept."""
+"""Inside the namespaces: private loopback, /tmp and process table, and the kept paths."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _NOBODY = 65534
 
 @pytest.fixture
 def shared() -> Iterator[Path]:
-    """A folder below /tmp that everybody may write to."""
+    """A world-writable folder below /tmp."""
     folder = Path(tempfile.mkdtemp(dir="/tmp", prefix="chaos-test-"))
     folder.chmod(0o777)
     yield folder
@@ -42,16 +42,16 @@ def check_inside(guarded: Guarded, folder: Path) -> None:
     assert not Path("/tmp/filler").exists()
 
 
-def test_sandbox_of_the_present_user_is_isolated(start: Start, shared: Path) -> None:
-    """Loopback works, /tmp is limited, the process table is private, the kept path is there."""
+def test_the_sandbox_is_private_for_the_current_user(start: Start, shared: Path) -> None:
+    """Loopback works, /tmp is limited, the process table is private, the kept path is visible."""
     check_inside(start("enter", "port", "fill", folder=shared), shared)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="the test above covers the ordinary user")
-def test_sandbox_of_an_ordinary_user_is_isolated(start: Start, shared: Path) -> None:
-    """The same without any privilege, by a user namespace."""
+def test_the_sandbox_is_private_for_an_ordinary_user(start: Start, shared: Path) -> None:
+    """The sandbox of a user without privileges is made by a user namespace."""
     drop = ("setpriv", f"--reuid={_NOBODY}", f"--regid={_NOBODY}", "--clear-groups", "--")
-    python = "/usr/bin/python3"  # the one that runs the tests may lie in root's home
+    python = "/usr/bin/python3"  # the tests' own Python may lie in root's home
     trial = subprocess.run(
         [
             *drop,
@@ -75,7 +75,7 @@ def test_an_ordinary_users_sandbox_dies_with_its_guardian(
     start: Start, shared: Path, repo: Path
 ) -> None:
     """Entering a user namespace must not cancel the parent-death signal."""
-    # The checkout itself may lie where that user must not look.
+    # That user may have no access to the checkout.
     copy = shared / "checkout"
     for name in (
         "chaos/sandbox",
@@ -107,7 +107,7 @@ def test_an_ordinary_users_sandbox_dies_with_its_guardian(
 
 
 def test_only_the_kept_part_of_tmp_is_visible(start: Start, shared: Path) -> None:
-    """What other programs keep in /tmp is out of reach."""
+    """Files of other programs in /tmp are not visible."""
     with tempfile.TemporaryDirectory(dir="/tmp", prefix="chaos-test-other-") as other:
         guarded = start("enter", folder=shared)
         visible = guarded.ready()["tmp"]
@@ -115,8 +115,8 @@ def test_only_the_kept_part_of_tmp_is_visible(start: Start, shared: Path) -> Non
     assert Path(other).name not in visible
 
 
-def test_a_kept_path_is_found_through_a_link(start: Start, shared: Path) -> None:
-    """Written as a link, kept as what it leads to."""
+def test_a_kept_path_may_be_a_symlink(start: Start, shared: Path) -> None:
+    """The caller passes the link; the sandbox keeps its target."""
     real, link = shared / "real", shared / "link"
     real.mkdir()
     link.symlink_to(real)
@@ -127,7 +127,7 @@ def test_a_kept_path_is_found_through_a_link(start: Start, shared: Path) -> None
 
 
 def test_two_sandboxes_use_the_same_port_at_the_same_time(start: Start, tmp_path: Path) -> None:
-    """Each has its own loopback."""
+    """Each sandbox has its own loopback."""
     both = [start("enter", "port", "hold", folder=tmp_path / name) for name in ("a", "b")]
     for guarded in both:
         assert guarded.ready()["port"] == 8080
@@ -136,35 +136,37 @@ def test_two_sandboxes_use_the_same_port_at_the_same_time(start: Start, tmp_path
     assert [guarded.exit_code() for guarded in both] == [0, 0]
 
 
-def test_entering_outside_a_sandbox_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Otherwise it would hide the machine's real /tmp."""
+def test_enter_outside_a_sandbox_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`enter` would hide the machine's /tmp."""
     monkeypatch.delenv(enter.MODE_VARIABLE, raising=False)
     with pytest.raises(EnvironmentProblem, match="not in a sandbox"):
         enter.enter([])
 
 
-def test_probe_tries_for_real(namespaces: Namespaces) -> None:
+def test_probe_uses_a_user_namespace_only_if_needed(namespaces: Namespaces) -> None:
     """An ordinary user needs a user namespace, root usually does not."""
     assert namespaces.user or os.geteuid() == 0
 
 
-def test_probe_says_why_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The reason of the system, and what to do. A script stands in for a refusing kernel."""
+def test_probe_reports_the_reason_and_the_next_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A script stands in for a kernel that refuses namespaces."""
     fake = tmp_path / "unshare"
     fake.write_text(
         "#!/bin/sh\necho 'unshare: unshare failed: Operation not permitted' >&2\nexit 1\n"
     )
     fake.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    found = probe()
-    assert isinstance(found, Refused)
-    assert "Operation not permitted" in found.reason
-    assert "--sandbox none" in found.next_step
+    result = probe()
+    assert isinstance(result, Refused)
+    assert "Operation not permitted" in result.reason
+    assert "--sandbox none" in result.next_step
 
 
 def test_probe_names_a_missing_tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not a traceback from deep inside."""
+    """The probe answers with a reason instead of an exception."""
     monkeypatch.setenv("PATH", str(tmp_path))
-    found = probe()
-    assert isinstance(found, Refused)
-    assert "unshare is not installed" in found.reason
+    result = probe()
+    assert isinstance(result, Refused)
+    assert "unshare is not installed" in result.reason

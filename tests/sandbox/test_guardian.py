@@ -1,4 +1,4 @@
-"""The guardian: exit codes, signals, crashes, and nothing left behind, whoever is killed."""
+"""The guardian: exit codes, signals, crashes, and no process left, whichever process is killed."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ MODES = ["namespaces", "plain"]
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("code", [0, 2, 6])
 def test_the_inner_exit_code_is_passed_through(start: Start, mode: str, code: int) -> None:
-    """Whoever calls sees the code of the run itself."""
+    """The caller gets the exit code of the run."""
     assert start(code=code, mode=mode).exit_code() == code
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_verdict_exit_code_without_a_verdict_file_is_invalid(
+def test_an_exit_code_without_its_verdict_is_a_crash(
     start: Start, tmp_path: Path, mode: str
 ) -> None:
-    """Exit 1 without a verdict (an uncaught exception, say) is a crash, not a failed product."""
+    """Exit code 1 without a verdict, as after an uncaught exception, is not a product failure."""
     judged = tmp_path / "judged"
     guarded = start(
         code=1,
@@ -45,21 +45,21 @@ def test_verdict_exit_code_without_a_verdict_file_is_invalid(
 
 
 def test_a_product_failure_found_after_a_crash_is_kept(start: Start, tmp_path: Path) -> None:
-    """What was proven before the crash stays proven."""
+    """A failure that was proven before the crash stays proven."""
     judge = [sys.executable, "-c", "raise SystemExit(1)"]
     guarded = start(code=0, expect=tmp_path / "verdict.json", on_crash=judge)
     assert guarded.exit_code() == 1
 
 
-def test_verdict_exit_code_with_a_verdict_file_is_kept(start: Start, tmp_path: Path) -> None:
-    """Exit 1 with a verdict is the verdict."""
+def test_exit_1_with_a_verdict_is_a_product_failure(start: Start, tmp_path: Path) -> None:
+    """The guardian does not judge again."""
     (tmp_path / "verdict.json").write_text("{}")
     judge = [sys.executable, "-c", "raise SystemExit(99)"]
     assert start(code=1, expect=tmp_path / "verdict.json", on_crash=judge).exit_code() == 1
 
 
-def test_a_judge_that_cannot_start_is_invalid(start: Start, tmp_path: Path) -> None:
-    """No traceback, exit 4, and the reason."""
+def test_a_judge_that_cannot_start_is_exit_4(start: Start, tmp_path: Path) -> None:
+    """With the reason, and without a traceback."""
     guarded = start(code=0, expect=tmp_path / "verdict.json", on_crash=["/nowhere/judge"])
     output = guarded.output()
     assert guarded.exit_code() == 4
@@ -69,10 +69,8 @@ def test_a_judge_that_cannot_start_is_invalid(start: Start, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-def test_signal_to_the_guardian_reaches_the_run_once(
-    start: Start, mode: str, signum: signal.Signals
-) -> None:
-    """The run ends in its own way and decides the exit code."""
+def test_signals_reach_the_run(start: Start, mode: str, signum: signal.Signals) -> None:
+    """The run handles the signal, and decides the exit code."""
     guarded = start("hold", "tree", mode=mode)
     guarded.ready()
     guarded.process.send_signal(signum)
@@ -84,7 +82,7 @@ def test_signal_to_the_guardian_reaches_the_run_once(
 
 
 def test_ctrl_c_reaches_the_run_once(start: Start) -> None:
-    """A terminal signals the whole foreground group: the run must not get it twice."""
+    """A terminal signals the whole foreground group, and the run must not get a second signal."""
     guarded = start("hold")
     guarded.ready()
     os.killpg(guarded.process.pid, signal.SIGINT)
@@ -92,7 +90,7 @@ def test_ctrl_c_reaches_the_run_once(start: Start) -> None:
     assert json.loads((guarded.folder / "signals").read_text()) == [signal.SIGINT]
 
 
-def test_a_third_signal_ends_a_run_that_does_not_listen(start: Start) -> None:
+def test_a_third_signal_kills_a_run_that_does_not_react(start: Start) -> None:
     """A hung run (here: stopped) cannot keep its user waiting."""
     guarded = start("hold", "tree")
     guarded.ready()
@@ -105,8 +103,8 @@ def test_a_third_signal_ends_a_run_that_does_not_listen(start: Start) -> None:
 
 
 @pytest.mark.parametrize("moment", range(4))
-def test_a_signal_at_the_very_start_leaves_nothing(start: Start, moment: int) -> None:
-    """However early the signal comes."""
+def test_a_signal_during_the_start_leaves_no_process(start: Start, moment: int) -> None:
+    """At any moment of the start."""
     guarded = start("hold", "tree")
     time.sleep(random.Random(moment).uniform(0.0, 0.12))
     guarded.process.terminate()
@@ -116,8 +114,8 @@ def test_a_signal_at_the_very_start_leaves_nothing(start: Start, moment: int) ->
 
 @pytest.mark.parametrize("moment", range(5))
 @pytest.mark.parametrize("victim", ["guardian", "unshare", "init", "run"])
-def test_kill_9_leaves_nothing(start: Start, victim: str, moment: int) -> None:
-    """SIGKILL of any process of the chain, at a random moment of its life: all are gone."""
+def test_kill_9_of_any_process_leaves_no_process(start: Start, victim: str, moment: int) -> None:
+    """SIGKILL of one process of the chain, at a random moment, ends all of them."""
     guarded = start("hold", "tree", "enter")
     pid = wait_for(f"{victim} exists", lambda: guarded.chain().get(victim) or guarded.ended())
     time.sleep(random.Random(f"{victim}{moment}").uniform(0.0, 0.15))
@@ -128,8 +126,8 @@ def test_kill_9_leaves_nothing(start: Start, victim: str, moment: int) -> None:
 
 
 @pytest.mark.parametrize("victim", ["guardian", "init", "run"])
-def test_kill_9_leaves_nothing_without_namespaces(start: Start, victim: str) -> None:
-    """Also in plain mode, and also what has left its session and lost its parent."""
+def test_kill_9_leaves_no_process_without_namespaces(start: Start, victim: str) -> None:
+    """In plain mode, also a process in another session whose parent has ended."""
     guarded = start("hold", "tree", mode="plain")
     guarded.ready()
     os.kill(guarded.chain()[victim], signal.SIGKILL)
@@ -137,8 +135,8 @@ def test_kill_9_leaves_nothing_without_namespaces(start: Start, victim: str) -> 
     guarded.await_nothing_left()
 
 
-def test_what_a_plain_run_leaves_is_ended_and_said(start: Start) -> None:
-    """An orderly end does not hide that processes were left."""
+def test_processes_that_a_plain_run_leaves_are_killed_and_reported(start: Start) -> None:
+    """Also if the run itself ended with exit code 0."""
     guarded = start("tree", mode="plain")
     output = guarded.output()
     assert guarded.exit_code() == 0
@@ -146,8 +144,8 @@ def test_what_a_plain_run_leaves_is_ended_and_said(start: Start) -> None:
     guarded.await_nothing_left()
 
 
-def test_guardian_stays_below_8_mb(start: Start) -> None:
-    """It stays for hours beside the run: no library of the harness may slip in."""
+def test_the_guardian_imports_no_library_of_the_harness(start: Start) -> None:
+    """The guardian stays in memory for hours."""
     guarded = start("hold")
     guarded.ready()
     status = Path(f"/proc/{guarded.process.pid}/status").read_text()
@@ -166,12 +164,12 @@ def test_guardian_stays_below_8_mb(start: Start) -> None:
         ["--run-id", "r", "--mode", "magic", "--inner", "1", "true"],
     ],
 )
-def test_a_wrong_call_is_refused(words: list[str]) -> None:
-    """The command line is internal, and still not guessed at."""
+def test_an_invalid_command_line_is_rejected(words: list[str]) -> None:
+    """No argument is guessed."""
     with pytest.raises(SystemExit):
         Options(words)
 
 
-def test_the_inner_program_of_these_tests_exists() -> None:
-    """Otherwise the tests above could pass for the wrong reason."""
+def test_the_inner_program_exists() -> None:
+    """Without it the tests above could pass for the wrong reason."""
     assert INSIDE.is_file()

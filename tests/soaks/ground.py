@@ -1,4 +1,4 @@
-"""What a workload stands on in these tests: a folder like a workspace, and a clock to be set."""
+"""The environment of a workload under test: a workspace folder, and a clock that the test sets."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ REFERENCE = Path(__file__).resolve().parents[2] / "experiments" / "targets" / "r
 
 
 class ClockedHistory(HistoryWriter):
-    """A real history whose clock the test sets: hours pass at once."""
+    """A real history whose clock the test sets, so that hours pass at once."""
 
     clock_s = 0.0
 
@@ -45,10 +45,12 @@ class Ground:
         return [record for _, record in read_history(self._path)]
 
     def ops(self, name: str) -> list[Op]:
-        return [one for one in self.records() if isinstance(one, Op) and one.op == name]
+        return [op for op in self.records() if isinstance(op, Op) and op.op == name]
 
     def events(self, name: str) -> list[Event]:
-        return [one for one in self.records() if isinstance(one, Event) and one.name == name]
+        return [
+            event for event in self.records() if isinstance(event, Event) and event.name == name
+        ]
 
     def pending(self) -> list[str]:
         return sorted(path.name for path in self.queue.glob("*.json"))
@@ -59,13 +61,13 @@ class Ground:
         return content
 
     def answer(self, count: int) -> None:
-        """Archive the oldest, as a Watcher would."""
+        """Archive the `count` oldest requests, as a Watcher does."""
         for name in self.pending()[:count]:
             (self.queue / name).rename(self.archive / name)
 
 
 class OneService:
-    """A stack that offers only the service `watcher`, as a workload without injector uses it."""
+    """A stack that has only the service `watcher`, for a workload without an injector."""
 
     def __init__(self, workspace: Path, watcher: Service) -> None:
         self.workspace = workspace
@@ -84,5 +86,5 @@ class OneService:
 
 
 def reference() -> Target:
-    """The profile that ships."""
+    """The shipped profile of the reference Watcher."""
     return msgspec.convert(yaml.safe_load(REFERENCE.read_text(encoding="utf-8")), Target)

@@ -1,6 +1,6 @@
-"""Batch mode: one command after the other until the queue is empty, each bounded, so many at most.
+"""Batch mode: commands run in sequence until the queue is empty, with a timeout and a maximum.
 
-The commands are real processes; they stand for the Watcher's `--process-requests`.
+The commands are real processes that stand for the Watcher's `--process-requests`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Begin = Callable[..., BatchRequests]
 
 @pytest.fixture
 def begin(ground: Ground) -> Iterator[Begin]:
-    """`begin(script, limit_s=, invocations=)` -> the started workload; its process is ended."""
+    """`begin(script, limit_s=, invocations=)` -> the started workload. Its process is ended."""
     services: list[LocalService] = []
 
     def make(script: str, *, limit_s: float = 60.0, invocations: int = 9) -> BatchRequests:
@@ -56,7 +56,7 @@ def until(workload: BatchRequests, over: Callable[[], bool]) -> None:
     wait_for("the workload has come so far", look)
 
 
-def test_commands_follow_each_other_until_the_queue_is_empty(begin: Begin, ground: Ground) -> None:
+def test_commands_run_in_sequence_until_the_queue_is_empty(begin: Begin, ground: Ground) -> None:
     workload = begin(ARCHIVES_FOUR)
     until(workload, workload.done)
     ops = ground.ops("batch")
@@ -69,7 +69,7 @@ def test_commands_follow_each_other_until_the_queue_is_empty(begin: Begin, groun
     assert ground.events("watcher_exit") == []
 
 
-def test_a_command_that_does_nothing_is_repeated_only_so_often(
+def test_a_command_that_does_nothing_is_repeated_at_most_invocations_max_times(
     begin: Begin, ground: Ground
 ) -> None:
     workload = begin("true", invocations=3)
@@ -82,7 +82,7 @@ def test_a_command_that_does_nothing_is_repeated_only_so_often(
     assert (drained["pending"], drained["in_time"]) == (10, False)
 
 
-def test_a_command_that_fails_is_a_death_of_the_watcher(begin: Begin, ground: Ground) -> None:
+def test_a_failed_command_is_recorded_as_a_watcher_exit(begin: Begin, ground: Ground) -> None:
     workload = begin("exit 3", invocations=1)
     until(workload, lambda: bool(ground.ops("batch")))
     assert ground.ops("batch")[0].outcome == "fail"
@@ -90,7 +90,7 @@ def test_a_command_that_fails_is_a_death_of_the_watcher(begin: Begin, ground: Gr
     assert (died.owner, died.detail["exit_code"]) == ("product", 3)
 
 
-def test_a_command_that_hangs_is_ended_at_its_limit(
+def test_a_command_that_exceeds_its_timeout_is_stopped(
     begin: Begin, ground: Ground, clock: ClockedHistory
 ) -> None:
     workload = begin("exec sleep 600", limit_s=30.0, invocations=1)
@@ -103,7 +103,7 @@ def test_a_command_that_hangs_is_ended_at_its_limit(
     assert op.detail["exit_code"] < 0, "ended by a signal"
 
 
-def test_no_command_follows_once_the_run_was_ended(begin: Begin, ground: Ground) -> None:
+def test_no_command_starts_after_abort(begin: Begin, ground: Ground) -> None:
     workload = begin("true")
     workload.abort()
     for _ in range(5):

@@ -1,4 +1,4 @@
-"""Soak A's probes: the plan's two in the full length; as many as are digested when accelerated."""
+"""Soak A's probes: the plan's two in the full profile, and as many as possible in the quick one."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def started(ground: Ground, settings: dict[str, Any]) -> Endurance:
     return workload
 
 
-def test_full_length_asks_at_one_hour_and_at_two_and_never_again(
+def test_the_full_profile_submits_probes_after_one_and_two_hours_only(
     ground: Ground, clock: ClockedHistory
 ) -> None:
     settings = read_soak("soak_a")[1].profiles["full"].settings
@@ -50,8 +50,8 @@ def test_a_probe_has_the_fields_of_the_plan(ground: Ground) -> None:
     }, "the plan's probe has no sequence number"
 
 
-def test_the_backlog_never_grows_beyond_its_bound(ground: Ground) -> None:
-    """A Watcher that stops working must not be buried."""
+def test_the_backlog_never_exceeds_backlog_max(ground: Ground) -> None:
+    """A Watcher that has stopped working gets no further probes."""
     workload = started(ground, ACCELERATED)
     for _ in range(20):
         workload.tick()
@@ -72,15 +72,17 @@ def test_the_next_probe_follows_as_soon_as_there_is_room(ground: Ground) -> None
     assert names == sorted(names), "by name they stand in the order of their arrival"
 
 
-def test_faults_get_probes_only_when_the_daemon_idles(ground: Ground) -> None:
+def test_a_fault_gets_a_probe_only_if_no_request_waits(ground: Ground) -> None:
     workload = started(ground, {**ACCELERATED, "probe_every_s": 3600})
     workload.on_fault("f001", active=True)
     workload.on_fault("f001", active=False)
     assert [op.detail["purpose"] for op in ground.ops("submit")] == ["during f001"]
 
 
-def test_after_a_fault_the_stack_is_idle_once(ground: Ground, clock: ClockedHistory) -> None:
-    """Slots and descriptors that are still held when nothing is asked are leaked."""
+def test_no_probe_is_submitted_after_a_fault_until_the_stack_was_idle(
+    ground: Ground, clock: ClockedHistory
+) -> None:
+    """Slots and descriptors that an idle stack still holds are leaked."""
     workload = started(ground, ACCELERATED)
     workload.tick()
     workload.on_fault("f001", active=True)
@@ -98,7 +100,7 @@ def test_after_a_fault_the_stack_is_idle_once(ground: Ground, clock: ClockedHist
     assert len(ground.pending()) == 1
 
 
-def test_nothing_is_asked_once_the_feeding_has_ended(ground: Ground) -> None:
+def test_no_probe_is_submitted_after_abort(ground: Ground) -> None:
     workload = started(ground, ACCELERATED)
     workload.finish(Deadline(5.0))
     workload.tick()

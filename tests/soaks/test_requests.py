@@ -1,4 +1,4 @@
-"""Requests arrive whole, by the target's template, and are recorded by their outcome."""
+"""Requests are written atomically from the target's template, and recorded with their outcome."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from chaos.soaks.requests import RequestSubmitter
 from tests.soaks.ground import Ground
 
 
-def test_a_probe_is_the_filled_template(ground: Ground) -> None:
+def test_a_probe_has_the_fields_of_the_template(ground: Ground) -> None:
     submitter = RequestSubmitter(ground.workspace, ground.target.queue, ground.history)
     name = submitter.probe("after f001")
     request = ground.request(name)
@@ -26,10 +26,10 @@ def test_a_probe_is_the_filled_template(ground: Ground) -> None:
     assert [path.name for path in ground.queue.iterdir() if path.is_file()] == [name]
 
 
-def test_a_request_that_could_not_be_written_is_a_failed_operation(
+def test_a_request_that_cannot_be_written_is_a_failed_operation(
     ground: Ground, tmp_path: Path
 ) -> None:
-    """A file where the queue's folder should be: nothing can be put into it."""
+    """A file is at the path of the queue's folder."""
     (tmp_path / "no_folder").write_text("")
     queue = replace(ground.target.queue, submit_dir="no_folder")
     RequestSubmitter(tmp_path, queue, ground.history).probe("x")
@@ -42,7 +42,7 @@ def test_one_template_may_serve_all_types(ground: Ground) -> None:
 
 
 @pytest.mark.parametrize("template", [{}, {"t": "{typo}"}, {"deep": [{"t": "{typo}"}]}])
-def test_a_template_that_cannot_be_filled_is_refused_before_the_run(
+def test_a_template_with_an_unknown_placeholder_is_rejected_before_the_run(
     ground: Ground, template: dict[str, object]
 ) -> None:
     queue = replace(ground.target.queue, request_templates={"selfplay": template})

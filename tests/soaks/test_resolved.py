@@ -1,4 +1,4 @@
-"""A plan is refused at once when its workload cannot work with the target or the settings."""
+"""A plan is rejected at once if its workload cannot work with the target or the settings."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def refused(experiments: Path, soak: str, profile: str) -> UsageError:
     return caught.value
 
 
-def test_batch_is_a_profile_with_a_workload_of_its_own_and_nothing_to_halt() -> None:
+def test_the_batch_profile_has_its_own_workload_and_no_halt_criterion() -> None:
     daemon, batch = (resolve(Request("soak_b", profile=name)) for name in ("quick", "batch"))
     assert WORKLOADS[daemon.workload].daemon
     assert not WORKLOADS[batch.workload].daemon
@@ -49,7 +49,7 @@ def test_batch_needs_the_batch_command_of_the_target(experiments: Path) -> None:
 
 
 @pytest.mark.parametrize("value", ["many", "0", "-1"])
-def test_a_setting_out_of_range_is_refused(experiments: Path, value: str) -> None:
+def test_a_setting_out_of_range_is_rejected(experiments: Path, value: str) -> None:
     change(experiments / "soak_a.yaml", "backlog_max: 3", f"backlog_max: {value}")
     place = refused(experiments, "soak_a", "quick").place
     assert "soak_a.yaml:22 profiles.quick.settings.backlog_max" in place

@@ -1,4 +1,4 @@
-"""Soak B's ten requests are the plan's, in the target's form, and lie there before the start."""
+"""Soak B's ten requests are the plan's, in the target's form, and are staged before the start."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_the_staged_files_are_exactly_those_of_the_plan(ground: Ground) -> None:
     assert ground.pending() == names
     for number, (name, (kind, amount)) in enumerate(zip(names, PLAN, strict=True), start=1):
         selfplay = kind == "selfplay"
-        what = f"selfplay {amount}ep" if selfplay else "learn 3-5-6"
+        task = f"selfplay {amount}ep" if selfplay else "learn 3-5-6"
         parameters = {"episodes": amount, "policy_conditioned": True}
         request = ground.request(name)
         assert request == {
@@ -43,19 +43,19 @@ def test_the_staged_files_are_exactly_those_of_the_plan(ground: Ground) -> None:
             "source": "soak_test_B",
             "sequence_number": number,
             "timestamp": f"2026-02-03T10:{number - 1:02d}:00Z",
-            "reason": f"Soak B \u2014 request {number:02d} ({what})",
+            "reason": f"Soak B \u2014 request {number:02d} ({task})",
             "parameters": parameters if selfplay else {"scope": amount},
         }
         assert list(request)[:2] == ["request_type", "source"], "in the plan's order"
 
 
-def test_nothing_but_whole_requests_lies_in_the_queue(ground: Ground) -> None:
+def test_the_queue_holds_only_complete_requests(ground: Ground) -> None:
     staged(ground)
     assert len([path for path in ground.queue.iterdir() if path.is_file()]) == 10
 
 
-def test_each_is_on_record_in_order_after_the_state_before(ground: Ground) -> None:
-    """Later checks compare with the state before the Watcher could have touched anything."""
+def test_the_requests_are_recorded_in_order_after_the_starting_state(ground: Ground) -> None:
+    """Later checks compare with the state before the Watcher could change anything."""
     staged(ground)
     ops = ground.ops("submit")
     assert [op.outcome for op in ops] == ["ok"] * 10
@@ -65,8 +65,8 @@ def test_each_is_on_record_in_order_after_the_state_before(ground: Ground) -> No
     assert records.index(ground.events("baseline_files")[0]) < records.index(ops[0])
 
 
-def test_a_target_may_name_types_otherwise_and_place_parameters_at_the_top(ground: Ground) -> None:
-    """Another Watcher's form is a matter of its profile, not of code."""
+def test_a_template_may_rename_types_and_put_parameters_at_the_top_level(ground: Ground) -> None:
+    """The form of another Watcher's requests needs only a profile, no code."""
     flat = {
         "selfplay": {"request_type": "selfplay_retrain", "episodes": "{episodes}", "n": "{id}"},
         "learning_loop": {"request_type": "learning_loop", "scope": "{scope}"},
@@ -80,8 +80,8 @@ def test_a_target_may_name_types_otherwise_and_place_parameters_at_the_top(groun
     assert ground.request(sixth) == {"request_type": "learning_loop", "scope": "steps_3_5_6"}
 
 
-def test_done_means_that_nothing_was_waiting_twice_in_a_row(ground: Ground) -> None:
-    """A request on its way between folders must not end the run."""
+def test_done_requires_two_consecutive_empty_polls(ground: Ground) -> None:
+    """A request that moves between two folders must not end the run."""
     workload = staged(ground)
     workload.tick()
     assert not workload.done()
@@ -98,7 +98,7 @@ def test_done_means_that_nothing_was_waiting_twice_in_a_row(ground: Ground) -> N
     assert workload.done()
 
 
-def test_a_fault_gets_a_probe_only_when_it_would_meet_no_work(ground: Ground) -> None:
+def test_a_fault_gets_a_probe_only_if_no_request_waits(ground: Ground) -> None:
     workload = staged(ground)
     workload.on_fault("f001", active=True)
     assert len(ground.pending()) == 10
@@ -108,8 +108,8 @@ def test_a_fault_gets_a_probe_only_when_it_would_meet_no_work(ground: Ground) ->
     assert ground.request(ground.pending()[0])["source"] == "soak_probe", "not one of the ten"
 
 
-def test_the_last_request_may_not_show_that_a_fault_is_over(ground: Ground) -> None:
-    """It is at work, and may have asked the LLM for the last time while that was cut."""
+def test_a_probe_follows_a_fault_if_only_one_request_is_left(ground: Ground) -> None:
+    """That request is in progress, and may have made its last LLM call during the fault."""
     workload = staged(ground)
     ground.answer(9)
     workload.on_fault("f001", active=True)
@@ -118,7 +118,7 @@ def test_the_last_request_may_not_show_that_a_fault_is_over(ground: Ground) -> N
     assert [op.detail["purpose"] for op in ground.ops("submit")][10:] == ["after f001"]
 
 
-def test_what_is_not_answered_in_time_is_said(ground: Ground) -> None:
+def test_drained_names_the_requests_that_were_not_answered_in_time(ground: Ground) -> None:
     workload = staged(ground)
     workload.finish(Deadline(0.05))
     drained = ground.events("drained")[0].detail

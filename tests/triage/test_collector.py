@@ -14,7 +14,7 @@ from chaos.plan.plan import Plan
 from chaos.record.history import HistoryWriter
 from chaos.runner.resolve import Request, resolve
 from chaos.stack.base import Stack
-from chaos.witness.collector import Collector
+from chaos.witness.inspector import Inspector
 
 
 class Bench:
@@ -30,7 +30,7 @@ class Bench:
         service = SimpleNamespace(pids=lambda: [os.getppid()], pid=lambda: self.pid)
         stack = SimpleNamespace(workspace=self.workspace, service=lambda name: service)
         plan: Plan = resolve(Request(soak="soak_c", faults=[], seed=1))
-        self.collector = Collector(cast(Stack, stack), plan, self.history)
+        self.collector = Inspector(cast(Stack, stack), plan, self.history)
 
     def wait(self, name: str = "r.json", content: str = '{"request_type": "selfplay"}') -> None:
         (self.workspace / "watcher_requests" / name).write_text(content)

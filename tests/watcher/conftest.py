@@ -30,5 +30,5 @@ def lab(tmp_path: Path, wire: StandIn) -> Iterator[Lab]:
     """A workspace with the real agent, a tiny pipeline and the stand-in LLM."""
     workspace = tmp_path / "workspace"
     workspace.mkdir()
-    with Lab(workspace, wire) as made:
-        yield made
+    with Lab(workspace, wire) as lab:
+        yield lab

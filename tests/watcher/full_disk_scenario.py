@@ -1,9 +1,9 @@
-"""Run inside `unshare --user --mount`: the daemon on a tiny volume that gets full, or read-only.
+"""Run in `unshare --user --mount`: the daemon on a small volume that becomes full or read-only.
 
     python full_disk_scenario.py FOLDER plan|evaluation|nearly|halt
     python full_disk_scenario.py FOLDER readonly|readonly_halt|readonly_start
 
-Exits 0 when everything held. The disk is a real tmpfs, so every error is the kernel's.
+Exit code 0 if all assertions hold. The disk is a real tmpfs, so every error comes from the kernel.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ EROFS_TEXT = "Read-only file system"
 
 
 def fill(ballast: Path, leave_bytes: int) -> None:
-    """Fills the volume to the last byte, then gives `leave_bytes` back."""
+    """Fills the volume to the last byte, then frees `leave_bytes`."""
     with contextlib.suppress(OSError), ballast.open("ab", buffering=0) as stream:
         while True:
             stream.write(b"x" * 4096)
@@ -39,7 +39,7 @@ def fill(ballast: Path, leave_bytes: int) -> None:
 
 
 def cover(volume: Path) -> None:
-    """Makes it read-only for every name that leads through it; its open files stay open."""
+    """Makes the volume read-only for all new path look-ups; open files stay open."""
     aside = volume.parent / "aside"
     aside.mkdir(exist_ok=True)
     for words in (
@@ -51,7 +51,7 @@ def cover(volume: Path) -> None:
 
 
 def read_only(lab: Lab, *, halt: bool) -> None:
-    """The volume becomes read-only while a child is at work."""
+    """The volume becomes read-only while a child runs."""
     lab.submit("r0_caught.json", "learning_loop")
     lab.start()
     dispatched = lab.root / "dispatched.txt"
@@ -61,8 +61,8 @@ def read_only(lab: Lab, *, halt: bool) -> None:
     assert not lab.ended(), lab.output()
     if halt:
         assert lab.daemon is not None
-        said = lab.run("--halt", "test")
-        assert said.returncode == 0 and "SIGTERM" in said.stdout, said
+        halted = lab.run("--halt", "test")
+        assert halted.returncode == 0 and "SIGTERM" in halted.stdout, halted
         assert lab.daemon.wait(30) == 0
     subprocess.run(["umount", "--lazy", str(lab.root)], check=True)
     if halt:
@@ -75,7 +75,7 @@ def read_only(lab: Lab, *, halt: bool) -> None:
 
 
 def read_only_at_start(lab: Lab) -> None:
-    """Started again on a volume that is read-only: it waits for it, and then works."""
+    """The daemon starts on a read-only volume: it waits until it is writable, then works."""
     lab.start()
     assert lab.halt() == 0
     lab.submit("r0.json", "learning_loop")
@@ -84,7 +84,7 @@ def read_only_at_start(lab: Lab) -> None:
     wait_for("it was felt", lambda: lab.output().count(EROFS_TEXT) >= 2 or lab.ended())
     assert not lab.ended(), lab.output()
     second = lab.run("--process-requests")
-    assert second.returncode == 4, second  # the lock holds although it cannot be written
+    assert second.returncode == 4, second  # the lock holds even if its file cannot be written
     subprocess.run(["umount", "--lazy", str(lab.root)], check=True)
     assert lab.decision("r0.json")["status"] == "COMPLETED"
     assert lab.halt() == 0
@@ -92,7 +92,7 @@ def read_only_at_start(lab: Lab) -> None:
 
 
 def run(lab: Lab, wire: StandIn, scenario: str) -> None:
-    """Fills the disk in mid-request, watches the daemon hold out, frees it, checks."""
+    """Fills the disk during a request, frees it later, and checks that nothing was lost."""
     opened = threading.Event()
     wire.script.extend([gate(opened)] if scenario != "evaluation" else [good, gate(opened)])
     for name in NAMES:

@@ -1,4 +1,4 @@
-"""kill -9 at any moment neither loses nor repeats a request."""
+"""kill -9 at any moment neither loses a request nor processes it twice."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LEARNING_RUNS = sum(kind == "learning_loop" for kind in KINDS.values())
 
 
 def assert_exactly_once(lab: Lab, names: list[str], learning_runs: int) -> None:
-    """Archived once, decided once, published once; nothing left over anywhere."""
+    """Each request is archived, decided and published once, and no half-done work remains."""
     assert lab.archived() == sorted(names)
     decisions = lab.decisions()
     assert Counter(d["request_file"] for d in decisions) == Counter(names)
@@ -32,7 +32,7 @@ def assert_exactly_once(lab: Lab, names: list[str], learning_runs: int) -> None:
     for key in ("decision_id", "sequence_number"):
         assert len({d[key] for d in decisions}) == len(names)
     if learning_runs:
-        # Each published run raised the count by one, so the count tells how many there were.
+        # Each published run raises the count by one.
         assert lab.json("telemetry/learning_health_latest.json")["total_models"] == learning_runs
         assert len(list((lab.root / "models").glob("model_*.json"))) == learning_runs
     assert lab.names() == lab.names("claimed") == lab.quarantined() == []
@@ -43,8 +43,8 @@ def assert_exactly_once(lab: Lab, names: list[str], learning_runs: int) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2])
-def test_kills_at_random_moments(lab: Lab, seed: int) -> None:
-    """Twelve requests, the daemon killed at random moments until all are done (at least 10)."""
+def test_kills_at_random_moments_keep_exactly_once(lab: Lab, seed: int) -> None:
+    """Twelve requests; the daemon is killed, at least 10 times, until all are done."""
     dice = random.Random(seed)
     for name, kind in KINDS.items():
         lab.submit(name, kind)
@@ -65,10 +65,10 @@ def test_kills_at_random_moments(lab: Lab, seed: int) -> None:
 
 
 @pytest.mark.parametrize("moment", ["plan", "dispatch", "evaluation"])
-def test_a_kill_in_mid_request_repeats_it_from_the_start(
+def test_a_request_is_repeated_after_a_kill_before_its_commit(
     lab: Lab, wire: StandIn, moment: str
 ) -> None:
-    """Killed while it waits: the request is done once, and the LLM is running again."""
+    """The request is processed once, and the LLM server runs again."""
     script: dict[str, list[stand.Behaviour]] = {
         "plan": [stand.hang],
         "dispatch": [],
@@ -83,7 +83,7 @@ def test_a_kill_in_mid_request_repeats_it_from_the_start(
     else:
         wait_for(moment, lambda: len(wire.asked) == len(script[moment]))
     lab.kill()
-    if moment == "dispatch":  # let the repetition be a quick one
+    if moment == "dispatch":  # without "slow" in its name the repetition is fast
         folder = lab.root / "watcher_requests"
         (folder / "claimed" / "slow.json").rename(folder / "a.json")
     lab.start()
@@ -94,9 +94,11 @@ def test_a_kill_in_mid_request_repeats_it_from_the_start(
 
 
 @pytest.mark.parametrize("left", ["stopped", "loading"])
-def test_a_restart_brings_the_llm_up_before_it_decides(lab: Lab, wire: StandIn, left: str) -> None:
-    """One killed in mid-dispatch leaves the server stopped, or loading: its heir waits for it
-    instead of deciding by the heuristic, even with a single attempt.
+def test_a_restart_waits_for_the_llm_before_the_first_decision(
+    lab: Lab, wire: StandIn, left: str
+) -> None:
+    """A kill during a dispatch leaves the server stopped or loading. The next daemon waits for it,
+    so even with a single attempt the first decision is not a fallback.
     """
     lab.set_policies(max_attempts=1)
     wire.running, wire.still_loading = left != "stopped", left == "loading"
@@ -111,14 +113,14 @@ def test_a_restart_brings_the_llm_up_before_it_decides(lab: Lab, wire: StandIn, 
 
 
 class Crash(BaseException):
-    """Stands for the power going at this moment: no handler of the agent knows it."""
+    """Stands for a power cut: no handler of the agent catches it."""
 
 
 @pytest.mark.slow
-def test_a_crash_at_every_durable_step(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The power goes at the 1st, 2nd, 3rd … write to disk: always exactly once after a restart.
+def test_a_crash_at_any_fsync_keeps_exactly_once(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The power fails at the 1st, 2nd, 3rd … fsync; after a restart each request was done once.
 
-    In this process, because a kill from outside cannot choose the step.
+    Runs in this process, because a kill from outside cannot choose the step.
     """
     monkeypatch.chdir(lab.root)
     monkeypatch.setenv("PYTHONPATH", ".")
@@ -144,14 +146,14 @@ def test_a_crash_at_every_durable_step(lab: Lab, monkeypatch: pytest.MonkeyPatch
 
 
 def reset_workspace(lab: Lab) -> None:
-    """Back to an empty workspace; only programs and policies stay."""
+    """Empties the workspace, except for programs and policies."""
     for path in lab.root.iterdir():
         if path.name not in ("agents", "pipeline", "watcher_policies.json"):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def crash_at(root: Path, step: int, monkeypatch: pytest.MonkeyPatch) -> bool:
-    """Works until the `step`th durable write; whether there was one."""
+    """Works until the fsync number `step`. True if there was one."""
     count = 0
     real = os.fsync
 
@@ -172,7 +174,7 @@ def crash_at(root: Path, step: int, monkeypatch: pytest.MonkeyPatch) -> bool:
 
 
 def work_off(root: Path) -> Any:
-    """Starts as the daemon does and processes the queue to its end."""
+    """Starts like the daemon, and empties the queue."""
     watcher = Watcher(root)
     watcher._prepare()
     while watcher.process_one() or watcher.queue.pending_names():

@@ -1,4 +1,4 @@
-"""One request through the running daemon: answers obeyed, effects published, failures marked."""
+"""One request through the running daemon: obeyed answers, published effects, marked failures."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from wire_stand_in import StandIn, completion, http, raw
 from tests.waiting import wait_for
 
 
-def obeyed(lab: Lab, decision: dict[str, Any]) -> None:
-    """What must hold of every completed dispatch."""
+def assert_completed(lab: Lab, decision: dict[str, Any]) -> None:
+    """Asserts what must hold after every completed dispatch."""
     assert decision["status"] == "COMPLETED"
     assert decision["effects"]["child_exit"] == 0
     assert lab.names() == lab.names("claimed") == []
@@ -26,12 +26,12 @@ def obeyed(lab: Lab, decision: dict[str, Any]) -> None:
 @pytest.mark.parametrize("verdict", ["promote", "hold"])
 @pytest.mark.parametrize("effort", ["light", "normal", "thorough"])
 def test_a_selfplay_answer_is_obeyed(lab: Lab, wire: StandIn, effort: str, verdict: str) -> None:
-    """The effort reaches the child; only `promote` puts the candidate into use."""
+    """The child gets the effort. Only `promote` puts the candidate into use."""
     wire.answers = {"effort": effort, "verdict": verdict}
     lab.submit("a.json", sequence_number=7, parameters={"episodes": 3})
     lab.start()
     decision = lab.decision("a.json")
-    obeyed(lab, decision)
+    assert_completed(lab, decision)
     candidate = lab.json("policy_history/cand_a.json")
     assert (candidate["episodes"], candidate["effort"]) == (3, effort)
     assert (lab.root / "learned_policy_candidate.json").exists() is (verdict == "promote")
@@ -45,14 +45,14 @@ def test_a_selfplay_answer_is_obeyed(lab: Lab, wire: StandIn, effort: str, verdi
 
 @pytest.mark.parametrize("verdict", ["promote", "hold"])
 def test_a_learning_answer_is_obeyed(lab: Lab, wire: StandIn, verdict: str) -> None:
-    """The model's files are published in any case; only `promote` changes the champion."""
+    """The model's files are always published. Only `promote` changes the champion."""
     wire.answers = {"verdict": verdict}
     lab.submit("a.json", "learning_loop")
     lab.start()
     decision = lab.decision("a.json")
-    obeyed(lab, decision)
+    assert_completed(lab, decision)
     assert decision["dispatch"] == "dispatch_learning"
-    assert decision["effects"]["array_module"] == "numpy"  # as the child says
+    assert decision["effects"]["array_module"] == "numpy"  # from the child's result
     assert lab.json("telemetry/learning_health_latest.json")["total_models"] == 1
     assert lab.json("prediction_pool.json")["for"] == "a.json"
     assert lab.json("survivors_with_scores.json")["for"] == "a.json"
@@ -62,7 +62,7 @@ def test_a_learning_answer_is_obeyed(lab: Lab, wire: StandIn, verdict: str) -> N
 
 
 def test_requests_are_served_in_order_and_each_once(lab: Lab) -> None:
-    """Ten mixed requests: first come, first served, one line and one archive entry each."""
+    """Ten mixed requests in order of arrival, each with one decision and one archived file."""
     names = [f"soak_B_{number:02d}.json" for number in range(10, 0, -1)]
     lab.start()
     for number, name in enumerate(names):
@@ -77,8 +77,8 @@ def test_requests_are_served_in_order_and_each_once(lab: Lab) -> None:
     lab.assert_no_trouble()
 
 
-def test_an_outage_is_a_marked_fallback_and_then_over(lab: Lab, wire: StandIn) -> None:
-    """While the LLM is cut every decision says so; afterwards the LLM decides again."""
+def test_an_outage_causes_a_marked_fallback_only_while_it_lasts(lab: Lab, wire: StandIn) -> None:
+    """During the outage each decision is marked; afterwards the LLM decides again."""
     lab.set_policies(timeout_seconds=0.3)
     wire.default = stand.hang
     lab.submit("during.json", "learning_loop")
@@ -97,7 +97,7 @@ def test_an_outage_is_a_marked_fallback_and_then_over(lab: Lab, wire: StandIn) -
 
 @pytest.mark.parametrize("failing", ["plan", "evaluation"])
 def test_one_failed_question_marks_the_decision(lab: Lab, wire: StandIn, failing: str) -> None:
-    """A decision is marked when either question fell back; the other one is still asked."""
+    """A fallback of either question marks the decision; the other question is still asked."""
     bad = raw(http(500, {}))
     wire.script.extend([bad, bad] if failing == "plan" else [stand.good, bad, bad])
     lab.submit("a.json")
@@ -108,8 +108,8 @@ def test_one_failed_question_marks_the_decision(lab: Lab, wire: StandIn, failing
     assert decision["heuristic_fallback"] is True
 
 
-def test_prose_instead_of_the_grammar_is_never_obeyed(lab: Lab, wire: StandIn) -> None:
-    """A server that ignores the grammar leads to the heuristic, not to a parsed guess."""
+def test_an_answer_outside_the_grammar_is_never_obeyed(lab: Lab, wire: StandIn) -> None:
+    """A server that ignores the grammar causes a fallback; its text is not interpreted."""
     wire.default = raw(http(200, completion("promote! promote!")))
     lab.submit("a.json")
     lab.start()
@@ -118,7 +118,7 @@ def test_prose_instead_of_the_grammar_is_never_obeyed(lab: Lab, wire: StandIn) -
 
 
 def test_a_dead_server_is_started_again(lab: Lab, wire: StandIn) -> None:
-    """A server that died by itself comes back, idle or asked."""
+    """A server that died by itself is restarted while idle, and when a request needs it."""
     lab.start()
     wire.running = False
     wait_for("revived while idle", lambda: wire.running)
@@ -131,7 +131,7 @@ def test_a_dead_server_is_started_again(lab: Lab, wire: StandIn) -> None:
     ("name", "error"), [("fail.json", "exit 3"), ("void.json", "no result was written")]
 )
 def test_a_failed_child_publishes_nothing(lab: Lab, name: str, error: str) -> None:
-    """The decision says FAILED and why, the LLM runs again, and the queue goes on."""
+    """The decision is FAILED with a reason, and the next request is processed."""
     lab.submit(name, "learning_loop")
     lab.submit("z_next.json", "learning_loop")
     lab.start()
@@ -143,8 +143,8 @@ def test_a_failed_child_publishes_nothing(lab: Lab, name: str, error: str) -> No
     lab.assert_no_trouble()
 
 
-def test_a_child_has_a_time_limit(lab: Lab) -> None:
-    """A child that does not end is killed, and the request is a failed one."""
+def test_a_child_that_exceeds_its_timeout_is_killed(lab: Lab) -> None:
+    """The decision is FAILED, and names the time limit."""
     policies = lab.json("watcher_policies.json")
     policies["dispatch"]["timeout_seconds"] = 0.5
     (lab.root / "watcher_policies.json").write_text(json.dumps(policies))
@@ -155,7 +155,7 @@ def test_a_child_has_a_time_limit(lab: Lab) -> None:
     assert lab.halt() == 0
 
 
-def test_a_loud_child_is_kept_short(lab: Lab) -> None:
+def test_a_childs_output_is_truncated_in_the_log(lab: Lab) -> None:
     """A megabyte of output neither blocks the child nor fills the log."""
     lab.submit("loud.json")
     lab.start()
@@ -163,8 +163,8 @@ def test_a_loud_child_is_kept_short(lab: Lab) -> None:
     assert (lab.root / "logs/dispatch.log").stat().st_size < 100_000
 
 
-def test_a_supervisor_that_is_away_does_not_stop_the_work(lab: Lab) -> None:
-    """Without the control API the dispatch goes on and the record says so."""
+def test_a_request_completes_without_the_supervisor(lab: Lab) -> None:
+    """Without the control API the dispatch goes on, and the decision records the error."""
     lab.set_policies(control="127.0.0.1:1")
     lab.submit("a.json")
     lab.start()

@@ -1,4 +1,4 @@
-"""The decision log: appended whole, numbered on, repaired after a torn write."""
+"""The decision log: complete lines, continuous numbers, repaired after a torn write."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def lines(log: DecisionLog) -> list[Any]:
     return [json.loads(line) for line in log.path.read_text().splitlines()]
 
 
-def test_numbers_go_on_after_a_restart(tmp_path: Path) -> None:
-    """The next number follows from the log, not from memory."""
+def test_numbers_continue_after_a_restart(tmp_path: Path) -> None:
+    """The next number is derived from the log, not from memory."""
     log = opened(tmp_path)
     for number in (1, 2, 3):
         log.append(record(number))
@@ -41,7 +41,7 @@ def test_numbers_go_on_after_a_restart(tmp_path: Path) -> None:
 
 
 def test_the_same_decision_is_appended_once(tmp_path: Path) -> None:
-    """Repeating an append, also after a restart, changes nothing."""
+    """Repeating an append changes nothing, also after a restart."""
     opened(tmp_path).append(record(1))
     log = opened(tmp_path)
     log.append(record(1))
@@ -49,31 +49,30 @@ def test_the_same_decision_is_appended_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("cut", [1, 20, -2])
-def test_a_torn_tail_is_set_aside(tmp_path: Path, cut: int) -> None:
-    """The torn line goes to the .torn file, whole lines stay, the number is used again."""
+def test_a_torn_last_line_is_moved_to_the_torn_file(tmp_path: Path, cut: int) -> None:
+    """Complete lines stay, and the torn decision's number is used again."""
     log = opened(tmp_path)
     log.append(record(1))
     torn = json.dumps(record(2)).encode()[:cut]
     with log.path.open("ab") as stream:
         stream.write(torn)
-    again = opened(tmp_path)
-    assert lines(again) == [record(1)]
-    assert again.torn_path.read_bytes() == torn + b"\n"
-    assert again.next_number() == 2
+    reopened = opened(tmp_path)
+    assert lines(reopened) == [record(1)]
+    assert reopened.torn_path.read_bytes() == torn + b"\n"
+    assert reopened.next_number() == 2
 
 
-def test_a_line_that_only_lost_its_newline_is_kept(tmp_path: Path) -> None:
-    """A complete decision without its newline is a decision."""
+def test_a_complete_last_line_without_a_newline_is_kept(tmp_path: Path) -> None:
     log = opened(tmp_path)
     log.path.write_text(json.dumps(record(1)))
-    again = opened(tmp_path)
-    again.append(record(2))
-    assert lines(again) == [record(1), record(2)]
-    assert not again.torn_path.exists()
+    reopened = opened(tmp_path)
+    reopened.append(record(2))
+    assert lines(reopened) == [record(1), record(2)]
+    assert not reopened.torn_path.exists()
 
 
 def test_a_tail_torn_while_running_is_repaired_before_the_next_line(tmp_path: Path) -> None:
-    """A foreign half line never merges with a decision."""
+    """Half a line of another writer never merges with a decision."""
     log = opened(tmp_path)
     with log.path.open("ab") as stream:
         stream.write(b'{"half": ')
@@ -82,7 +81,7 @@ def test_a_tail_torn_while_running_is_repaired_before_the_next_line(tmp_path: Pa
 
 
 def test_foreign_lines_do_not_reset_the_numbers(tmp_path: Path) -> None:
-    """Numbers are found again behind more foreign text than the tail holds."""
+    """The last number is found even before more foreign text than the tail holds."""
     log = opened(tmp_path)
     log.append(record(41))
     with log.path.open("ab") as stream:
@@ -90,26 +89,26 @@ def test_foreign_lines_do_not_reset_the_numbers(tmp_path: Path) -> None:
     assert opened(tmp_path).next_number() == 42
 
 
-def test_memory_is_bounded_and_the_number_is_not_forgotten(tmp_path: Path) -> None:
-    """Ten thousand decisions later only the last ones are remembered."""
+def test_remembered_decisions_are_bounded_and_the_number_continues(tmp_path: Path) -> None:
+    """After ten thousand decisions only the last ones are remembered."""
     log = opened(tmp_path)
     text = "".join(json.dumps(record(number)) + "\n" for number in range(1, 10_001))
     log.path.write_text(text)
-    again = opened(tmp_path)
-    assert again.next_number() == 10_001
-    assert len(again._files) <= 5_000
-    assert again.processed_as("test", 10_000) == "r10000.json"
+    reopened = opened(tmp_path)
+    assert reopened.next_number() == 10_001
+    assert len(reopened._files) <= 5_000
+    assert reopened.processed_as("test", 10_000) == "r10000.json"
 
 
-def test_a_quarantine_line_is_no_processed_request(tmp_path: Path) -> None:
-    """Only a dispatched request makes a later one of the same number a duplicate."""
+def test_a_quarantine_line_does_not_make_later_requests_duplicates(tmp_path: Path) -> None:
+    """Only a dispatched request makes a later one with the same number a duplicate."""
     log = opened(tmp_path)
     log.append(record(1, dispatch=None))
     assert log.processed_as("test", 1) == ""
 
 
-def test_a_line_that_does_not_fit_leaves_the_log_as_it_was(tmp_path: Path) -> None:
-    """The kernel takes only a part of the line (file size limit): no torn line stays behind."""
+def test_a_line_that_does_not_fit_leaves_the_log_unchanged(tmp_path: Path) -> None:
+    """The kernel accepts only a part of the line (file size limit); the part is removed."""
     log = opened(tmp_path)
     log.append(record(1))
     before = log.path.read_bytes()
@@ -126,10 +125,10 @@ def test_a_line_that_does_not_fit_leaves_the_log_as_it_was(tmp_path: Path) -> No
     assert not log.torn_path.exists()
 
 
-def test_half_a_line_that_comes_between_repair_and_append_is_set_aside(
+def test_a_foreign_half_line_between_repair_and_append_is_moved_away(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A foreign writer strikes in the one moment that the repair cannot cover: no glued lines."""
+    """Another writer writes between the repair and the append; its text merges with no decision."""
     log = opened(tmp_path)
     log.append(record(1))
     repair, foreign = log.repair, [b'{"decision_id": "d0']
@@ -146,10 +145,10 @@ def test_half_a_line_that_comes_between_repair_and_append_is_set_aside(
     assert log.torn_path.read_bytes() == b'{"decision_id": "d0\n'
 
 
-def test_a_foreign_writer_that_never_ends_is_an_error_to_wait_out(
+def test_append_gives_up_if_another_writer_keeps_writing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """There is an end to the attempts, and nothing of ours is left half-written."""
+    """The number of attempts is limited, and no half-written decision remains."""
     log = opened(tmp_path)
 
     def torn_again() -> None:
@@ -161,8 +160,8 @@ def test_a_foreign_writer_that_never_ends_is_an_error_to_wait_out(
     assert log.path.read_bytes() == b"{"
 
 
-def test_garbage_longer_than_the_window_goes_too(tmp_path: Path) -> None:
-    """Three megabytes without a newline do not become the beginning of the next line."""
+def test_a_torn_line_longer_than_the_tail_is_removed(tmp_path: Path) -> None:
+    """Three megabytes without a newline do not become the start of the next line."""
     log = opened(tmp_path)
     log.append(record(1))
     with log.path.open("ab") as stream:

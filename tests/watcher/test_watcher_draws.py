@@ -1,4 +1,4 @@
-"""Draws become diagnostics and requests, each once, across restarts."""
+"""Each draw is diagnosed once and emits its requests once, also across restarts."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def history(injected: int) -> dict[str, Any]:
 
 
 def write(lab: Lab, injected: int) -> None:
-    """Replaces the history in one step, as the injector does."""
+    """Replaces the history atomically, as the injector does."""
     temporary = lab.root / "history.tmp"
     temporary.write_text(json.dumps(history(injected)))
     temporary.replace(lab.root / "lottery_history.json")
@@ -43,25 +43,25 @@ def wait_for_diagnoses(lab: Lab, injected: int, *, at_least: bool = False) -> No
     expected = list(range(BOOTSTRAP, BOOTSTRAP + injected))
 
     def done() -> bool:
-        found = diagnosed(lab)
-        return found[:injected] == expected and (at_least or found == expected)
+        indices = diagnosed(lab)
+        return indices[:injected] == expected and (at_least or indices == expected)
 
     wait_for(f"{injected} draws diagnosed", done)
 
 
 def requests_of(lab: Lab) -> list[str]:
     """Requests that the diagnostics files name."""
-    found: list[str] = []
+    names: list[str] = []
     for index in diagnosed(lab):
         document = lab.json(f"diagnostics_history/diag_{index:06d}.json")
         assert document["draw_index"] == index
         assert document["value"] == (index * 37) % 1000
-        found += document["requests"]
-    return found
+        names += document["requests"]
+    return names
 
 
 def test_injected_draws_are_diagnosed_and_bootstrap_draws_are_not(lab: Lab) -> None:
-    """One file per injected draw, whenever it came; the named requests are archived."""
+    """One diagnostics file per injected draw; the requests that it names are archived."""
     write(lab, 0)
     lab.start()
     for injected in (1, 2, 12):
@@ -78,8 +78,8 @@ def test_injected_draws_are_diagnosed_and_bootstrap_draws_are_not(lab: Lab) -> N
     lab.assert_no_trouble()
 
 
-def test_a_restart_goes_on_where_the_last_one_was_killed(lab: Lab) -> None:
-    """Killed again and again over the same draws: every draw once, every request once."""
+def test_a_restart_continues_after_the_last_diagnosed_draw(lab: Lab) -> None:
+    """Killed repeatedly during the same draws: every draw and every request occurs once."""
     write(lab, 0)
     for injected in range(1, 25, 4):
         write(lab, injected)
@@ -93,11 +93,11 @@ def test_a_restart_goes_on_where_the_last_one_was_killed(lab: Lab) -> None:
     wait_for("archived", lambda: sorted(names) == lab.archived())
     assert sorted(d["request_file"] for d in lab.decisions()) == sorted(names)
     continuous = lab.json(f"diagnostics_history/diag_{BOOTSTRAP + 20:06d}.json")
-    assert continuous["diagnostics"]["draws_diagnosed"] == 21  # the state was carried through
+    assert continuous["diagnostics"]["draws_diagnosed"] == 21  # the state survived the kills
 
 
-def test_an_unreadable_history_is_waited_for(lab: Lab) -> None:
-    """Absent, torn or wrong: the daemon goes on, and takes the draws up afterwards."""
+def test_the_daemon_works_on_while_the_history_is_unreadable(lab: Lab) -> None:
+    """Missing, torn or malformed: requests are processed, and the draws are diagnosed later."""
     lab.start()
     path = lab.root / "lottery_history.json"
     for text in ("", '{"draws": [{"val', "[]", '{"draws": [{"value": "x"}]}'):

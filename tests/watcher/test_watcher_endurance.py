@@ -1,4 +1,4 @@
-"""What must not grow, and what a log may say, over many requests."""
+"""Memory, descriptors and logs stay bounded over many requests."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def anonymous_kib(lab: Lab) -> int:
 
 @pytest.mark.slow
 def test_nothing_grows_over_reconnections_and_requests(lab: Lab, wire: StandIn) -> None:
-    """Descriptors stay and memory hardly moves over 40 requests with failing connections."""
+    """Descriptors and memory stay constant over 40 requests with failing connections."""
     kinds = (stand.reset, stand.close, stand.good, stand.good)
     wire.script.extend(islice(cycle(kinds), 400))
     lab.start()
@@ -42,12 +42,12 @@ def test_nothing_grows_over_reconnections_and_requests(lab: Lab, wire: StandIn) 
             wait_for("idle", lambda: lab.state() == "idle")
             marks.append((descriptors(lab), anonymous_kib(lab)))
     assert marks[-1][0] <= marks[0][0] + 1
-    assert marks[-1][1] - marks[0][1] < 40 * 25  # a planted leak of 50 KiB a request is found
+    assert marks[-1][1] - marks[0][1] < 40 * 25  # a leak of 50 KiB per request would fail
     lab.assert_no_trouble()
 
 
 def test_the_log_rotates_by_size_and_keeps_a_fixed_number(lab: Lab) -> None:
-    """However much is logged, the log folder stays bounded."""
+    """The log folder stays bounded, however much is logged."""
     policies = lab.json("watcher_policies.json")
     policies["log"] = {"rotation_bytes": 1000, "retention": 2}
     (lab.root / "watcher_policies.json").write_text(json.dumps(policies))
@@ -64,8 +64,7 @@ def test_the_log_rotates_by_size_and_keeps_a_fixed_number(lab: Lab) -> None:
     assert all(path.stat().st_size <= 1000 for path in logs)
 
 
-def test_whole_lines_survive_rotation(tmp_path: Path) -> None:
-    """No line is torn or repeated by a rotation."""
+def test_rotation_neither_tears_nor_repeats_a_line(tmp_path: Path) -> None:
     log = RotatingFile(tmp_path / "a.log", 100, 50)
     lines = [b"line %04d\n" % number for number in range(200)]
     for line in lines:

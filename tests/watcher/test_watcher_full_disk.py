@@ -1,4 +1,4 @@
-"""A full or read-only disk: the daemon holds out, loses nothing, repeats nothing, and halts."""
+"""A full or read-only disk: the daemon survives, loses and repeats nothing, and can be halted."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ SCENARIO = Path(__file__).resolve().parent / "full_disk_scenario.py"
 NAMESPACE = ["unshare", "--user", "--map-root-user", "--mount"]
 
 
-def live(tmp_path: Path, scenario: str) -> None:
-    """One scenario in a mount namespace of its own."""
+def run_scenario(tmp_path: Path, scenario: str) -> None:
+    """Runs one scenario in a private mount namespace."""
     done = subprocess.run(
         [*NAMESPACE, sys.executable, str(SCENARIO), str(tmp_path), scenario],
         capture_output=True,
@@ -22,23 +22,23 @@ def live(tmp_path: Path, scenario: str) -> None:
         check=False,
     )
     log = tmp_path / "daemon.out"
-    said = log.read_text(errors="replace")[-5000:] if log.exists() else ""
-    assert done.returncode == 0, f"{done.stderr}\n{said}"
+    output = log.read_text(errors="replace")[-5000:] if log.exists() else ""
+    assert done.returncode == 0, f"{done.stderr}\n{output}"
 
 
 @pytest.mark.stack
 @pytest.mark.parametrize("scenario", ["plan", "evaluation", "nearly", "halt"])
-def test_a_full_disk_costs_time_only(tmp_path: Path, scenario: str) -> None:
-    """Full before the dispatch, before the commit, nearly full, and halted while full."""
-    live(tmp_path, scenario)
+def test_a_full_disk_delays_requests_and_loses_none(tmp_path: Path, scenario: str) -> None:
+    """Full before the dispatch, full before the commit, nearly full, and halted while full."""
+    run_scenario(tmp_path, scenario)
 
 
 @pytest.mark.stack
 @pytest.mark.parametrize("scenario", ["readonly", "readonly_halt", "readonly_start"])
-def test_a_volume_that_becomes_read_only_costs_time_only(tmp_path: Path, scenario: str) -> None:
-    """In the middle of a dispatch; halted while it is read-only, when no flag can be written; and
-    started while it is read-only.
+def test_a_read_only_volume_delays_requests_and_loses_none(tmp_path: Path, scenario: str) -> None:
+    """Read-only during a dispatch; halted while read-only, so no flag can be written; and started
+    while read-only.
 
-    The child's failure is no news about its work: it is repeated, not recorded as FAILED.
+    The child fails because of the disk, so its request is repeated, not recorded as FAILED.
     """
-    live(tmp_path, scenario)
+    run_scenario(tmp_path, scenario)

@@ -1,4 +1,4 @@
-"""The LLM client against scripted failures on the wire (a stand-in server, real sockets)."""
+"""The LLM client against scripted wire failures (a stand-in server, real sockets)."""
 
 from __future__ import annotations
 
@@ -55,10 +55,10 @@ def client_of(settings: LLMPolicies, stop: Stop | None = None) -> LLMClient:
 
 
 @pytest.mark.parametrize("name", FAILURES)
-def test_a_failed_attempt_is_followed_by_a_good_one(
+def test_a_retry_succeeds_after_any_failure(
     name: str, wire: StandIn, settings: LLMPolicies
 ) -> None:
-    """After any failure the next attempt, on a new connection, gets the answer."""
+    """The retry uses a new connection."""
     wire.script.append(FAILURES[name][0])
     wire.answers["effort"] = "thorough"
     answer = client_of(settings).ask(PLAN, "p")
@@ -68,10 +68,10 @@ def test_a_failed_attempt_is_followed_by_a_good_one(
 
 
 @pytest.mark.parametrize("name", FAILURES)
-def test_lasting_failure_becomes_a_marked_fallback(
+def test_a_lasting_failure_becomes_a_marked_fallback(
     name: str, wire: StandIn, settings: LLMPolicies
 ) -> None:
-    """Without an answer the safe value is taken and the record says why."""
+    """The heuristic's value is used, and the record says why."""
     behaviour, message = FAILURES[name]
     wire.default = behaviour
     answer = client_of(settings).ask(PLAN, "p")
@@ -81,8 +81,8 @@ def test_lasting_failure_becomes_a_marked_fallback(
     assert re.search(message, answer.record["error"])
 
 
-def test_a_refused_connection_is_a_failure_like_others(settings: LLMPolicies) -> None:
-    """Nobody listens: marked fallback, no exception."""
+def test_a_refused_connection_is_a_marked_fallback(settings: LLMPolicies) -> None:
+    """No exception is raised."""
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         away = replace(settings, endpoint=("127.0.0.1", unused.getsockname()[1]))
@@ -91,8 +91,8 @@ def test_a_refused_connection_is_a_failure_like_others(settings: LLMPolicies) ->
     assert answer.value == "hold"
 
 
-def test_the_limit_is_on_the_whole_attempt(wire: StandIn, settings: LLMPolicies) -> None:
-    """A server that sends a byte every 20 ms for ever costs one limit, not one per byte."""
+def test_the_timeout_covers_the_whole_attempt(wire: StandIn, settings: LLMPolicies) -> None:
+    """A server that sends a byte every 20 ms cannot extend the timeout."""
     wire.default = stand.trickle
     once = replace(settings, max_attempts=1)
     answer = client_of(once).ask(PLAN, "p")
@@ -102,7 +102,7 @@ def test_the_limit_is_on_the_whole_attempt(wire: StandIn, settings: LLMPolicies)
 def test_a_wait_for_the_llm_ends_when_asked_to_stop(
     wire: StandIn, settings: LLMPolicies, tmp_path: Path
 ) -> None:
-    """The halt flag cuts an hour's wait short."""
+    """The halt flag ends a wait of an hour."""
     flag = tmp_path / "flag"
 
     def halt_then_hang(server: StandIn, connection: socket.socket, body: dict[str, Any]) -> None:
@@ -118,8 +118,7 @@ def test_a_wait_for_the_llm_ends_when_asked_to_stop(
 
 
 @pytest.mark.parametrize("question", [PLAN, EVALUATION])
-def test_every_allowed_answer_is_understood(question: Question) -> None:
-    """What the grammar can produce, and nothing else, is accepted."""
+def test_every_answer_of_the_grammar_is_accepted(question: Question) -> None:
     key, values = stand.allowed_answers(question.grammar())
     assert (key, tuple(values)) == (question.key, question.allowed)
     for value in values:
@@ -127,8 +126,10 @@ def test_every_allowed_answer_is_understood(question: Question) -> None:
     assert question.heuristic in question.allowed
 
 
-def test_the_request_is_bounded_and_reproducible(wire: StandIn, settings: LLMPolicies) -> None:
-    """Every completion is grammar-bound, short, and asks for the same answer each time."""
+def test_a_completion_request_is_bounded_and_reproducible(
+    wire: StandIn, settings: LLMPolicies
+) -> None:
+    """It has a grammar, a short prompt, a token limit, temperature 0 and a fixed seed."""
     client_of(settings).ask(PLAN, plan_prompt("learning_loop", 12))
     [asked] = wire.asked
     assert asked["temperature"] == 0 and asked["seed"] == 1 and asked["stream"] is False
@@ -147,6 +148,8 @@ def test_the_request_is_bounded_and_reproducible(wire: StandIn, settings: LLMPol
         ({}, "without figures"),
     ],
 )
-def test_the_evaluation_tells_what_it_knows(metrics: dict[str, object], expected: str) -> None:
-    """A result with missing figures still makes a question."""
+def test_the_evaluation_prompt_shows_the_available_metrics(
+    metrics: dict[str, object], expected: str
+) -> None:
+    """A result without metrics still has a prompt."""
     assert expected in evaluation_prompt(metrics)

@@ -1,6 +1,6 @@
-"""Starting the LLM server: a slow one is waited for, a dead one is started again, but not for ever.
+"""Starting the LLM server: wait for a slow one, restart a dead one a limited number of times.
 
-The supervisor is a stand-in: servers that die or load at a scripted moment.
+The supervisor is a stand-in whose servers die or finish loading at scripted moments.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from wire_stand_in import StandIn
 
 
 class Supervisor(StandIn):
-    """The next `stillborn` servers die right after they were started; `slow` ones load long."""
+    """The next `stillborn` servers die right after their start. `slow` ones load until `loaded`."""
 
     def __init__(self) -> None:
         self.stillborn = 0
@@ -58,20 +58,20 @@ def lifecycle(wire: Supervisor, **limits: float) -> Lifecycle:
 
 
 def test_a_server_that_dies_while_it_is_waited_for_is_started_again(wire: Supervisor) -> None:
-    """Without a look at the supervisor the whole limit would be waited for a dead one."""
+    """Without asking the supervisor, the daemon would wait for a dead server until the timeout."""
     wire.stillborn = 1
     assert lifecycle(wire).start()["ok"]
     assert wire.commands == ["start", "start"]
 
 
-def test_a_server_that_keeps_dying_is_given_up(wire: Supervisor) -> None:
+def test_a_server_that_keeps_dying_is_restarted_at_most_twice(wire: Supervisor) -> None:
     wire.stillborn = 1000
     assert not lifecycle(wire, start_timeout_s=2.0).start()["ok"]
     assert wire.commands == ["start"] * 3
 
 
 def test_a_server_that_loads_slowly_is_waited_for_and_never_started_twice(wire: Supervisor) -> None:
-    """503 for a while: many looks, one start."""
+    """503 for a while: many health probes, one start."""
     wire.slow = True
     threading.Thread(target=_after_looks, args=(wire, 8), daemon=True).start()
     assert lifecycle(wire).start()["ok"]
@@ -86,12 +86,12 @@ def _after_looks(wire: Supervisor, looks: int) -> None:
     wire.still_loading = False
 
 
-def test_a_wait_that_hears_nothing_says_why_once(
+def test_a_wait_without_a_supervisor_logs_the_reason_once(
     wire: Supervisor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No descriptor left, right after the start: an operator must not see a silent standstill.
+    """With no descriptor left after the start, the log must say why the daemon waits.
 
-    The refusals stand for EMFILE of the kernel.
+    The injected failures stand for the kernel's EMFILE.
     """
     refused = iter(range(5))
     real = llm_lifecycle.call
@@ -108,10 +108,10 @@ def test_a_wait_that_hears_nothing_says_why_once(
     monkeypatch.setattr(
         started.client, "healthy", lambda: next(unheard, None) is None and healthy()
     )
-    said: list[str] = []
-    sink = logger.add(lambda message: said.append(str(message)), level="WARNING")
+    messages: list[str] = []
+    sink = logger.add(lambda message: messages.append(str(message)), level="WARNING")
     try:
         assert started.start()["ok"]
     finally:
         logger.remove(sink)
-    assert len([line for line in said if os.strerror(errno.EMFILE) in line]) == 1
+    assert len([line for line in messages if os.strerror(errno.EMFILE) in line]) == 1

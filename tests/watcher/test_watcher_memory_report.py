@@ -1,4 +1,4 @@
-"""The Watcher tells what its memory is made of when asked, and goes on working."""
+"""The Watcher writes a memory report when asked, and continues to work."""
 
 from __future__ import annotations
 
@@ -17,48 +17,49 @@ from tests.waiting import wait_for
 PIECES, PIECE_BYTES = 20, 100_000
 
 
-def entry(found: dict[str, Any], name: str) -> dict[str, Any]:
-    return next((one for one in found["types"] if one["type"] == name), {"bytes": 0, "count": 0})
+def entry(memory: dict[str, Any], name: str) -> dict[str, Any]:
+    empty = {"bytes": 0, "count": 0}
+    return next((entry for entry in memory["types"] if entry["type"] == name), empty)
 
 
 def test_bytes_held_by_a_list_are_counted_once() -> None:
-    """2 MB that the collector does not track, held twice and once more by an untracked dict."""
+    """2 MB of untracked objects, held by two lists; and 300 kB held by an untracked dict."""
     before = entry(report(10_000_000, 60.0), "bytes")
     kept = [os.urandom(PIECE_BYTES) for _ in range(PIECES)]
     holders = [list(kept), [{"content": os.urandom(3 * PIECE_BYTES)}]]
-    found = report(10_000_000, 60.0)
-    grown = entry(found, "bytes")["bytes"] - before["bytes"]
+    memory = report(10_000_000, 60.0)
+    grown = entry(memory, "bytes")["bytes"] - before["bytes"]
     expected = (PIECES + 3) * PIECE_BYTES
     assert expected <= grown < expected + 1_000_000
-    assert holders and {"type": "bytes", "bytes": 3 * PIECE_BYTES + 33} in found["largest"]
-    assert len(found["types"]) == len(found["largest"]) == 15 and found["lines"] == []
-    sizes = [one["bytes"] for one in found["largest"]]
-    assert found["complete"] and sizes == sorted(sizes, reverse=True)
+    assert holders and {"type": "bytes", "bytes": 3 * PIECE_BYTES + 33} in memory["largest"]
+    assert len(memory["types"]) == len(memory["largest"]) == 15 and memory["lines"] == []
+    sizes = [largest["bytes"] for largest in memory["largest"]]
+    assert memory["complete"] and sizes == sorted(sizes, reverse=True)
 
 
-def test_the_bounds_end_the_look_and_are_told() -> None:
-    found = report(objects_max=500)
-    assert found["examined"] == 500 and not found["complete"]
-    late = report(seconds_max=0.0)
-    assert late["examined"] <= 1 and not late["complete"]
+def test_a_report_cut_by_a_bound_is_not_complete() -> None:
+    by_objects = report(objects_max=500)
+    assert by_objects["examined"] == 500 and not by_objects["complete"]
+    by_time = report(seconds_max=0.0)
+    assert by_time["examined"] <= 1 and not by_time["complete"]
 
 
-def test_lines_are_named_while_they_are_traced() -> None:
+def test_the_report_has_source_lines_while_tracemalloc_traces() -> None:
     tracemalloc.start()
     try:
         kept = [bytes(PIECE_BYTES) for _ in range(PIECES)]
-        found = report()
+        memory = report()
     finally:
         tracemalloc.stop()
-    assert Path(__file__).name in found["lines"][0]["line"] and kept
+    assert Path(__file__).name in memory["lines"][0]["line"] and kept
 
 
-def test_a_live_watcher_answers_and_goes_on_working(lab: Lab) -> None:
+def test_a_running_watcher_writes_the_report_and_continues(lab: Lab) -> None:
     lab.submit("a.json")
     lab.start()
     lab.decision("a.json")
-    found = explain(str(lab.root), Path("runs"), target="reference", deep=True)
-    assert any(line.startswith("top allocators by type") for line in found.seen), found.seen
+    triage = explain(str(lab.root), Path("runs"), target="reference", deep=True)
+    assert any(line.startswith("top allocators by type") for line in triage.seen), triage.seen
     assert lab.json("logs/memory_report.json")["examined"] > 1000
     lab.submit("b.json")
     assert lab.decision("b.json")["status"] == "COMPLETED"
@@ -66,8 +67,8 @@ def test_a_live_watcher_answers_and_goes_on_working(lab: Lab) -> None:
     lab.assert_no_trouble()
 
 
-def test_without_room_for_the_report_it_goes_on(lab: Lab) -> None:
-    """A folder in the report's place stands for a volume that takes no file."""
+def test_the_watcher_continues_if_the_report_cannot_be_written(lab: Lab) -> None:
+    """A folder at the report's path stands for a volume that accepts no file."""
     (lab.root / "logs" / "memory_report.json").mkdir(parents=True)
     lab.start()
     assert lab.daemon is not None
@@ -80,8 +81,8 @@ def test_without_room_for_the_report_it_goes_on(lab: Lab) -> None:
     assert lab.halt() == 0
 
 
-def test_without_deep_a_live_watcher_is_not_asked(lab: Lab) -> None:
+def test_triage_without_deep_does_not_ask_for_a_report(lab: Lab) -> None:
     lab.start()
-    found = explain(str(lab.root), Path("runs"), target="reference", deep=False)
-    assert any("was not asked" in line for line in found.seen)
+    triage = explain(str(lab.root), Path("runs"), target="reference", deep=False)
+    assert any("was not asked" in line for line in triage.seen)
     assert not (lab.root / "logs" / "memory_report.json").exists()

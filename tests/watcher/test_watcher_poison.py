@@ -1,4 +1,4 @@
-"""What the running daemon does with files that are no requests."""
+"""The running daemon quarantines files that are not valid requests."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ POISON = {
 
 
 @pytest.mark.parametrize("kind", POISON)
-def test_poison_at_the_head_is_set_aside_and_the_rest_goes_on(lab: Lab, kind: str) -> None:
-    """Quarantined with a reason and one line; never archived as processed."""
+def test_poison_at_the_head_is_quarantined_and_blocks_no_other_request(lab: Lab, kind: str) -> None:
+    """A quarantined request has a reason and one decision line, and is never archived."""
     lab.put("0_poison.json", POISON[kind])
     lab.submit("1_good.json")
     lab.start()
@@ -40,8 +40,7 @@ def test_poison_at_the_head_is_set_aside_and_the_rest_goes_on(lab: Lab, kind: st
     lab.assert_no_trouble()
 
 
-def test_an_unreadable_request_is_set_aside(lab: Lab) -> None:
-    """A file that may not be read is quarantined like any other poison."""
+def test_a_request_without_read_permission_is_quarantined(lab: Lab) -> None:
     path = lab.put("a.json", WHOLE.encode())
     path.chmod(0)
     if os.access(path, os.R_OK):
@@ -51,8 +50,8 @@ def test_an_unreadable_request_is_set_aside(lab: Lab) -> None:
     assert "unreadable" in lab.reason("a.json")["reason"]
 
 
-def test_a_slow_writer_is_waited_for(lab: Lab) -> None:
-    """A request that is written in pieces is processed once it is whole."""
+def test_a_request_that_is_written_slowly_is_processed_when_complete(lab: Lab) -> None:
+    """Other requests do not wait for it."""
     policies = lab.json("watcher_policies.json")
     policies["queue"]["settle_seconds"] = 30
     (lab.root / "watcher_policies.json").write_text(json.dumps(policies))
@@ -63,13 +62,13 @@ def test_a_slow_writer_is_waited_for(lab: Lab) -> None:
             stream.write(piece)
             stream.flush()
             lab.submit(f"passes_{number}.json")
-            lab.decision(f"passes_{number}.json")  # nobody waits behind the unfinished one
+            lab.decision(f"passes_{number}.json")  # does not wait for the unfinished one
     assert lab.decision("unhurried.json")["status"] == "COMPLETED"
     assert lab.quarantined() == []
 
 
 def test_a_duplicate_is_never_processed_again(lab: Lab) -> None:
-    """Same name, or same source and number under another name: set aside with the reason."""
+    """Same name, or same source and number under another name: quarantined with the reason."""
     lab.submit("a.json", sequence_number=5)
     lab.start()
     lab.decision("a.json")
@@ -85,8 +84,8 @@ def test_a_duplicate_is_never_processed_again(lab: Lab) -> None:
     lab.assert_no_trouble()
 
 
-def test_a_request_that_vanishes_is_no_trouble(lab: Lab) -> None:
-    """Files that are removed or renamed under the daemon's eyes cost nothing."""
+def test_requests_that_vanish_do_not_disturb_the_daemon(lab: Lab) -> None:
+    """Files are renamed while the daemon scans the folder."""
     lab.start()
     folder = lab.root / "watcher_requests"
     for number in range(30):

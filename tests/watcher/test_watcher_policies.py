@@ -1,4 +1,4 @@
-"""The policies file: defaults, tolerance, limits, and the last good settings."""
+"""The policies file: defaults, tolerance, limits, and the last valid settings."""
 
 from __future__ import annotations
 
@@ -11,19 +11,18 @@ import pytest
 from agents.policies import BadPolicies, PolicyFile, default_document, parse
 
 
-def test_the_default_document_means_the_defaults() -> None:
-    """What is written for a missing file is what holds without a file."""
+def test_a_new_file_has_the_settings_that_hold_without_a_file() -> None:
     assert parse(default_document({"every": 4}), {"every": 4}) == parse({}, {"every": 4})
 
 
-def test_numbers_may_come_as_text() -> None:
-    """A tool that writes numbers as strings is understood."""
+def test_numbers_may_be_strings() -> None:
+    """Some tools write numbers as strings."""
     parsed = parse({"llm": {"timeout_seconds": "3", "max_attempts": "2"}}, {})
     assert (parsed.llm.timeout_s, parsed.llm.max_attempts) == (3.0, 2)
 
 
-def test_unknown_keys_are_left_alone() -> None:
-    """Settings of other programs in the same file do no harm."""
+def test_unknown_keys_are_ignored() -> None:
+    """Other programs keep settings in the same file."""
     assert parse({"test_mode": True, "future": {"x": 1}}, {}) == parse({}, {})
 
 
@@ -42,14 +41,13 @@ def test_unknown_keys_are_left_alone() -> None:
         ({"triggers": []}, "triggers"),
     ],
 )
-def test_a_bad_setting_is_named(document: Any, place: str) -> None:
-    """The complaint says which key is wrong."""
+def test_an_error_names_the_key_of_the_invalid_setting(document: Any, place: str) -> None:
     with pytest.raises(BadPolicies, match=place):
         parse(document, {})
 
 
-def test_a_bad_file_keeps_the_last_good_settings(tmp_path: Path) -> None:
-    """Half-written, wrong or removed: nothing changes until the file is good again."""
+def test_an_invalid_file_keeps_the_last_valid_settings(tmp_path: Path) -> None:
+    """Half-written, invalid or removed: nothing changes until the file is valid again."""
     policies = PolicyFile(tmp_path, {})
     policies.create_if_missing()
     for number, text in enumerate(

@@ -1,4 +1,4 @@
-"""What counts as a request, and how files move through the queue's folders."""
+"""Validation of request files, and their moves through the queue's folders."""
 
 from __future__ import annotations
 
@@ -24,13 +24,12 @@ def encoded(**changes: Any) -> bytes:
 
 @pytest.fixture
 def queue(tmp_path: Path) -> RequestQueue:
-    made = RequestQueue(tmp_path)
-    made.create_folders()
-    return made
+    request_queue = RequestQueue(tmp_path)
+    request_queue.create_folders()
+    return request_queue
 
 
-def test_a_request_is_read_with_its_parameters(tmp_path: Path) -> None:
-    """Types, numbers and defaults arrive as the producer meant them."""
+def test_a_request_is_read_with_its_parameters_and_defaults(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     path.write_bytes(encoded(sequence_number="17", reason="why"))
     expected = Request("a.json", "selfplay", "s", 17, "why", 3, policy_conditioned=False)
@@ -68,8 +67,8 @@ def test_a_request_is_read_with_its_parameters(tmp_path: Path) -> None:
         (encoded(reason="x" * SIZE_LIMIT_BYTES), True),
     ],
 )
-def test_what_is_no_request_is_refused(tmp_path: Path, content: bytes, settled: bool) -> None:
-    """Each refusal also knows whether waiting for a slow writer could change it."""
+def test_an_invalid_request_is_rejected(tmp_path: Path, content: bytes, settled: bool) -> None:
+    """`settled` says if waiting for a slow writer is useless."""
     path = tmp_path / "a.json"
     path.write_bytes(content)
     with pytest.raises(Unusable) as caught:
@@ -77,8 +76,7 @@ def test_what_is_no_request_is_refused(tmp_path: Path, content: bytes, settled: 
     assert caught.value.settled is settled
 
 
-def test_a_file_that_is_no_file_is_refused_without_hanging(tmp_path: Path) -> None:
-    """Named pipes, links and folders in the queue cannot block it."""
+def test_pipes_links_and_folders_are_rejected_without_blocking(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.json")
     (tmp_path / "link.json").symlink_to("/nowhere")
     (tmp_path / "folder.json").mkdir()
@@ -87,8 +85,8 @@ def test_a_file_that_is_no_file_is_refused_without_hanging(tmp_path: Path) -> No
             read_request(tmp_path / name)
 
 
-def test_first_come_first_served_despite_future_times(queue: RequestQueue) -> None:
-    """Files seen in an earlier scan go first, whatever their modification time claims."""
+def test_the_order_of_arrival_ignores_future_modification_times(queue: RequestQueue) -> None:
+    """Files seen by an earlier scan come first, whatever their modification time."""
     first = queue.pending / "z_first.json"
     first.write_bytes(encoded())
     os.utime(first, (time.time() + 1e6, time.time() + 1e6))
@@ -101,19 +99,19 @@ def test_first_come_first_served_despite_future_times(queue: RequestQueue) -> No
     assert queue.pending_names() == ["z_first.json", "b.json", "a.json", "c.json"]
 
 
-def test_poison_at_the_head_holds_nobody_up(queue: RequestQueue) -> None:
-    """A torn head is passed over while it may still grow, and judged once it has settled."""
+def test_poison_at_the_head_blocks_no_other_request(queue: RequestQueue) -> None:
+    """A torn file is skipped while it may still grow, and is poison once it has settled."""
     (queue.pending / "0.json").write_bytes(b'{"request_type":')
     (queue.pending / "1.json").write_bytes(encoded())
     queue.scan()
-    behind = queue.next(settle_s=60)
-    assert isinstance(behind, Request) and behind.name == "1.json"
+    second = queue.next(settle_s=60)
+    assert isinstance(second, Request) and second.name == "1.json"
     head = queue.next(settle_s=0)
     assert isinstance(head, Poison) and head.name == "0.json"
 
 
-def test_a_slow_producer_is_waited_for_while_it_has_the_file_open(queue: RequestQueue) -> None:
-    """Half a request that does not change is no poison before its producer has closed it."""
+def test_a_file_that_is_open_for_writing_is_not_poison(queue: RequestQueue) -> None:
+    """Half a request becomes poison only after its producer has closed it."""
     path = queue.pending / "slow.json"
     with path.open("wb") as producer:
         producer.write(encoded()[:10])
@@ -126,10 +124,10 @@ def test_a_slow_producer_is_waited_for_while_it_has_the_file_open(queue: Request
     assert isinstance(whole, Request) and whole.name == "slow.json"
 
 
-def test_a_producer_that_never_goes_on_is_given_up(
+def test_a_file_that_stays_open_unchanged_becomes_poison(
     queue: RequestQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A descriptor leaked somewhere must not keep a bad file in the line for ever."""
+    """A leaked descriptor must not keep an invalid file in the queue for ever."""
     monkeypatch.setattr("agents.request_queue.WRITER_PATIENCE_S", 0.0)
     with (queue.pending / "stuck.json").open("wb") as producer:
         producer.write(b"{")
@@ -138,8 +136,8 @@ def test_a_producer_that_never_goes_on_is_given_up(
         assert isinstance(queue.next(settle_s=0), Poison)
 
 
-def test_a_writer_is_told_from_a_reader(tmp_path: Path) -> None:
-    """Open for writing: yes. Open for reading, closed, or gone: no."""
+def test_has_writer_is_true_only_while_a_file_is_open_for_writing(tmp_path: Path) -> None:
+    """False while it is open for reading, closed, or gone."""
     path = tmp_path / "a.json"
     with path.open("wb"):
         assert has_writer(path)
@@ -152,7 +150,7 @@ def test_a_writer_is_told_from_a_reader(tmp_path: Path) -> None:
 def test_a_changing_file_is_not_settled(
     queue: RequestQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Every change of size or time starts the wait anew."""
+    """Every change of size or time restarts the wait."""
     clock = SimpleNamespace(now_s=100.0, monotonic=lambda: clock.now_s)
     monkeypatch.setattr("agents.request_queue.time", clock)
     path = queue.pending / "a.json"
@@ -174,13 +172,13 @@ def test_known_names_are_duplicates(queue: RequestQueue) -> None:
         (folder / "a.json").write_bytes(encoded())
         (queue.pending / "a.json").write_bytes(encoded())
         queue.scan()
-        found = queue.next(settle_s=0)
-        assert isinstance(found, Poison) and word in found.reason
+        item = queue.next(settle_s=0)
+        assert isinstance(item, Poison) and word in item.reason
         (folder / "a.json").unlink()
 
 
-def test_release_keeps_both_of_two_files_with_one_name(queue: RequestQueue) -> None:
-    """Putting a claimed request back overwrites nothing: the newcomer goes to quarantine."""
+def test_release_overwrites_no_pending_file(queue: RequestQueue) -> None:
+    """The pending file of the same name goes to quarantine."""
     (queue.claimed / "a.json").write_bytes(b"claimed")
     (queue.pending / "a.json").write_bytes(b"newcomer")
     queue.release("a.json")
@@ -189,7 +187,7 @@ def test_release_keeps_both_of_two_files_with_one_name(queue: RequestQueue) -> N
 
 
 def test_quarantine_overwrites_nothing_and_always_has_a_reason(queue: RequestQueue) -> None:
-    """Three files of one name end as three files, each with its reason."""
+    """Three files of one name become three files, each with its reason."""
     names = set()
     for number in range(3):
         (queue.pending / "a.json").write_bytes(b"%d" % number)
@@ -202,10 +200,10 @@ def test_quarantine_overwrites_nothing_and_always_has_a_reason(queue: RequestQue
     assert len(names) == 3
 
 
-def test_quarantined_files_are_looked_into_once(
+def test_each_quarantine_note_is_read_a_bounded_number_of_times(
     queue: RequestQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Setting the next one aside does not read all the reasons there are; a new one is seen."""
+    """Quarantining one more file does not read all notes again. A new note is seen."""
     read: list[str] = []
     real = files.read_object
 
@@ -222,7 +220,7 @@ def test_quarantined_files_are_looked_into_once(
         assert note["request_file"] == name
         queue.note_quarantine({**note, "recorded": True})
     assert len(read) <= 2 * 20
-    (queue.quarantine / "00.json").unlink()  # a person tidies up, and the name comes again
+    (queue.quarantine / "00.json").unlink()  # a person removes it, and the name is used again
     queue.reason_path("00.json").unlink()
     (queue.pending / "00.json").write_bytes(b"[]")
     queue.put_in_quarantine(queue.pending, "00.json", "r")
@@ -230,19 +228,21 @@ def test_quarantined_files_are_looked_into_once(
 
 
 @pytest.mark.parametrize("name", ["x" * (NAME_LIMIT + 30) + ".json", "a\nb.json", "a\udcff.json"])
-def test_an_unusable_name_can_be_quarantined(queue: RequestQueue, name: str) -> None:
-    """Too long, a line break, not UTF-8: quarantined under a name that works everywhere."""
+def test_a_file_with_an_unusable_name_is_quarantined_under_a_portable_one(
+    queue: RequestQueue, name: str
+) -> None:
+    """Too long, with a line break, or not UTF-8."""
     (queue.pending / name).write_bytes(encoded())
     queue.scan()
-    found = queue.next(settle_s=0)
-    assert isinstance(found, Poison)
-    target = queue.put_in_quarantine(queue.pending, name, found.reason)
+    item = queue.next(settle_s=0)
+    assert isinstance(item, Poison)
+    target = queue.put_in_quarantine(queue.pending, name, item.reason)
     assert target is not None and target.isascii() and target.isprintable()
     assert queue.reason_path(target).exists()
 
 
-def test_a_quarantine_cut_off_before_the_move_leaves_no_note(queue: RequestQueue) -> None:
-    """A reason without its file is dropped: the file is still pending and is judged again."""
+def test_a_quarantine_note_without_its_file_is_removed(queue: RequestQueue) -> None:
+    """A crash came before the move: the file is still pending, and is validated again."""
     (queue.pending / "a.json").write_bytes(b"[]")
     note = {"request_file": "a.json", "recorded": False, "reason": "r"}
     queue.reason_path("a.json").write_text(json.dumps(note))
@@ -251,7 +251,7 @@ def test_a_quarantine_cut_off_before_the_move_leaves_no_note(queue: RequestQueue
 
 
 def test_submit_is_idempotent_over_all_folders(queue: RequestQueue) -> None:
-    """A name that is known anywhere is not submitted again."""
+    """A name that any folder holds is not submitted again."""
     for folder in (queue.pending, queue.claimed, queue.archive, queue.quarantine):
         (folder / f"{folder.name}.json").write_bytes(b"{}")
         assert queue.submit(f"{folder.name}.json", GOOD) is False

@@ -1,4 +1,4 @@
-"""The agent with every real part: pipeline, supervisor, native LLM server, injector."""
+"""The agent with real parts: pipeline, supervisor and native LLM server."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.stack, pytest.mark.slow]
 
 
 def free_ports(count: int) -> list[int]:
-    """Loopback ports that nobody listens on now."""
+    """Loopback ports that are free now."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     ports = [int(sock.getsockname()[1]) for sock in sockets]
     for sock in sockets:
@@ -57,8 +57,8 @@ def real_lab(lab: Lab, repo: Path, model_path: Path) -> Iterator[Lab]:
             supervisor.wait(30)
 
 
-def test_real_requests_are_decided_by_the_real_model(real_lab: Lab) -> None:
-    """Both kinds: answers come from the model, the server's process changes each time."""
+def test_requests_are_decided_by_the_real_model(real_lab: Lab) -> None:
+    """Both request types. Each request has a new server process."""
     lab = real_lab
     for command in (["bootstrap_history.py"], lab.command("--run-pipeline", "--end-step", "3")[1:]):
         subprocess.run(
@@ -83,8 +83,7 @@ def test_real_requests_are_decided_by_the_real_model(real_lab: Lab) -> None:
     lab.assert_no_trouble()
 
 
-def test_a_killed_server_comes_back(real_lab: Lab) -> None:
-    """kill -9 of the LLM server: noticed, started again, and asked again."""
+def test_a_killed_server_is_started_again(real_lab: Lab) -> None:
     lab = real_lab
     lab.start()
 
@@ -93,8 +92,8 @@ def test_a_killed_server_comes_back(real_lab: Lab) -> None:
             [sys.executable, "-m", "agents.llm_lifecycle", "status"],
             cwd=lab.root, env=lab.environment(), capture_output=True, text=True, check=False,
         )  # fmt: skip
-        found = json.loads(status.stdout or "null") or {}
-        return found.get("pid") if found.get("healthy") else None
+        answer = json.loads(status.stdout or "null") or {}
+        return answer.get("pid") if answer.get("healthy") else None
 
     first = wait_for("first server", pid)
     os.kill(first, 9)
@@ -102,8 +101,8 @@ def test_a_killed_server_comes_back(real_lab: Lab) -> None:
     assert second != first
 
 
-def test_the_start_script_starts_the_server_once(real_lab: Lab, wire: StandIn) -> None:
-    """llm_services/start_llm_servers.sh waits until it answers; twice is still one server."""
+def test_the_start_script_is_idempotent(real_lab: Lab, wire: StandIn) -> None:
+    """llm_services/start_llm_servers.sh, called twice, starts one server."""
     del wire
     for _ in range(2):
         subprocess.run(

@@ -1,4 +1,4 @@
-"""No memory, no descriptors: the daemon holds out, loses nothing, repeats nothing, and goes on."""
+"""Without memory or descriptors the daemon survives, and loses and repeats nothing."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from tests.waiting import wait_for
 MB = 1 << 20
 
 
-def live_through(lab: Lab, which: int, soft: int, sign: str) -> None:
-    """A request comes while the daemon may have no more than `soft`; then it may again."""
+def assert_survives(lab: Lab, limit: int, soft: int, text: str) -> None:
+    """Submits a request while resource `limit` is `soft`, and lifts it when `text` is logged."""
     assert lab.daemon is not None
     pid = lab.daemon.pid
-    before = resource.prlimit(pid, which, (soft, resource.prlimit(pid, which)[1]))
+    before = resource.prlimit(pid, limit, (soft, resource.prlimit(pid, limit)[1]))
     lab.submit("r1.json")
-    wait_for(f"{sign!r} in the log", lambda: sign in lab.output() or lab.ended())
+    wait_for(f"{text!r} in the log", lambda: text in lab.output() or lab.ended())
     assert not lab.ended(), lab.output()
-    resource.prlimit(pid, which, before)
+    resource.prlimit(pid, limit, before)
     decision = lab.decision("r1.json")
     assert decision["status"] == "COMPLETED"
     assert [d["request_file"] for d in lab.decisions()] == ["r1.json"]
@@ -35,21 +35,21 @@ def live_through(lab: Lab, which: int, soft: int, sign: str) -> None:
     lab.assert_no_trouble()
 
 
-def test_a_daemon_without_memory_waits_for_some(lab: Lab) -> None:
-    """No child can be started, or none can load its libraries: neither is a failed request."""
+def test_a_daemon_without_memory_waits_and_completes_the_request(lab: Lab) -> None:
+    """A child that cannot start or load its libraries is not a failed request."""
     lab.start()
-    live_through(lab, resource.RLIMIT_AS, 10 * MB, "memory")
+    assert_survives(lab, resource.RLIMIT_AS, 10 * MB, "memory")
 
 
-def test_a_daemon_without_descriptors_waits_for_some(lab: Lab) -> None:
+def test_a_daemon_without_descriptors_waits_and_completes_the_request(lab: Lab) -> None:
     lab.start()
     assert lab.daemon is not None
     count = len(list(Path(f"/proc/{lab.daemon.pid}/fd").iterdir()))
-    live_through(lab, resource.RLIMIT_NOFILE, count, os.strerror(errno.EMFILE))
+    assert_survives(lab, resource.RLIMIT_NOFILE, count, os.strerror(errno.EMFILE))
 
 
 def test_a_small_file_is_read_with_little_memory(tmp_path: Path) -> None:
-    """The limit of 64 MB for a file is no reason to ask for 64 MB."""
+    """The size limit of 64 MB must not be allocated for a small file."""
     (tmp_path / "small.json").write_text('{"a": 1}')
     code = (
         "import resource\nfrom pathlib import Path\nfrom agents import files\n"
@@ -64,15 +64,15 @@ def test_a_small_file_is_read_with_little_memory(tmp_path: Path) -> None:
     assert done.stdout.strip() == "{'a': 1}", done.stderr
 
 
-def test_a_child_that_always_wants_too_much_fails_in_the_end(
+def test_a_child_that_always_lacks_memory_fails_after_the_patience(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Else one request that can never be worked would hold up all others for ever."""
+    """Otherwise one impossible request would block all others for ever."""
     from agents import dispatch
     from agents.logs import RotatingFile
     from agents.stop import Stop
 
-    passed = SimpleNamespace(s=0.0)  # stands for the time that repeating takes
+    passed = SimpleNamespace(s=0.0)  # stands for the time that the retries take
     real = time.monotonic
     monkeypatch.setattr(dispatch.time, "monotonic", lambda: real() + passed.s)
     dispatcher = dispatch.Dispatcher(
@@ -88,7 +88,7 @@ def test_a_child_that_always_wants_too_much_fails_in_the_end(
     assert dispatcher.run(greedy, tmp_path / "work", 60).exit_code == 1
 
 
-def test_a_child_that_fails_otherwise_is_believed_at_once(tmp_path: Path) -> None:
+def test_any_other_failure_of_a_child_counts_at_once(tmp_path: Path) -> None:
     from agents.dispatch import Dispatcher
     from agents.logs import RotatingFile
     from agents.stop import Stop

@@ -23,8 +23,8 @@ ENDINGS: dict[str, Ending] = {
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
-def test_stop_while_idle_ends_the_daemon(lab: Lab, ending: str) -> None:
-    """Exit 0 within the contract's 30 s, and the status says stopped."""
+def test_an_idle_daemon_stops_when_asked(lab: Lab, ending: str) -> None:
+    """Exit code 0 within the contract's 30 s, and the state is `stopped`."""
     lab.start()
     assert ENDINGS[ending](lab) == 0
     assert lab.state() == "stopped"
@@ -34,10 +34,10 @@ def test_stop_while_idle_ends_the_daemon(lab: Lab, ending: str) -> None:
 
 @pytest.mark.parametrize("ending", ENDINGS)
 @pytest.mark.parametrize("busy", ["asking", "backing off", "dispatching"])
-def test_stop_while_busy_returns_the_request_to_the_queue(
+def test_a_busy_daemon_stops_and_returns_the_request_to_the_queue(
     lab: Lab, wire: StandIn, ending: str, busy: str
 ) -> None:
-    """The request is neither lost nor recorded; the next start does it once."""
+    """The request is neither lost nor recorded. The next start processes it once."""
     lab.set_policies(timeout_seconds=600, backoff_seconds=60, backoff_cap_seconds=600)
     if busy == "asking":
         wire.default = stand.hang
@@ -52,7 +52,7 @@ def test_stop_while_busy_returns_the_request_to_the_queue(
         wait_for("question", lambda: wire.asked)
     assert ENDINGS[ending](lab) == 0
     assert lab.names() == [name] and lab.names("claimed") == [] and lab.decisions() == []
-    assert wire.running  # not left down in mid-dispatch
+    assert wire.running  # a dispatch had stopped the server
     (lab.root / "watcher_requests" / name).rename(lab.root / "watcher_requests" / "b.json")
     wire.default = stand.good
     lab.start()
@@ -61,8 +61,8 @@ def test_stop_while_busy_returns_the_request_to_the_queue(
     lab.assert_no_trouble()
 
 
-def test_the_flag_forbids_a_start(lab: Lab) -> None:
-    """Clear message, exit 3, nothing touched; without the flag it starts."""
+def test_the_halt_flag_forbids_a_start(lab: Lab) -> None:
+    """Exit code 3 with a message, and nothing is changed. Without the flag the daemon starts."""
     assert lab.run("--halt", "maintenance").returncode == 0
     assert lab.json("watcher_halt.flag")["reason"] == "maintenance"
     refused = lab.run("--daemon")
@@ -73,7 +73,7 @@ def test_the_flag_forbids_a_start(lab: Lab) -> None:
 
 
 def test_two_watchers_cannot_share_a_workspace(lab: Lab) -> None:
-    """The second one is refused and names the first; the first one goes on."""
+    """The second is refused and names the first. The first continues."""
     lab.start()
     second = lab.run("--daemon")
     assert second.returncode == 4 and str(lab.daemon.pid if lab.daemon else 0) in second.stderr
@@ -87,14 +87,14 @@ def test_two_watchers_cannot_share_a_workspace(lab: Lab) -> None:
     [
         "",
         "garbage",
-        '{"pid": 1, "start_ticks": 1}',  # its number has gone to another process
-        '{"pid": 4194305}',  # a dead one, and no word of its start
+        '{"pid": 1, "start_ticks": 1}',  # the PID now belongs to another process
+        '{"pid": 4194305}',  # a dead process, without its start time
         '{"pid": true}',
         "[" * 100_000,
     ],
 )
-def test_a_stale_lock_keeps_nobody_out(lab: Lab, content: str) -> None:
-    """Whatever a dead holder left in the lock file."""
+def test_a_stale_lock_file_does_not_prevent_a_start(lab: Lab, content: str) -> None:
+    """The lock file may have any content of a dead holder."""
     (lab.root / "watcher.lock").write_text(content)
     os.utime(lab.root / "watcher.lock", (0, 0))
     assert json.loads(lab.run("--status").stdout)["running"] is False
@@ -105,8 +105,8 @@ def test_a_stale_lock_keeps_nobody_out(lab: Lab, content: str) -> None:
     lab.start()
 
 
-def test_batch_mode_processes_what_is_pending_and_ends(lab: Lab) -> None:
-    """--process-requests: all of the queue, the poison in it too, then exit 0."""
+def test_batch_mode_processes_all_pending_files_and_ends(lab: Lab) -> None:
+    """--process-requests: valid requests and poison, then exit code 0."""
     for number in range(3):
         lab.submit(f"r{number}.json")
     lab.put("r9_poison.json", b"{")
@@ -116,7 +116,7 @@ def test_batch_mode_processes_what_is_pending_and_ends(lab: Lab) -> None:
 
 
 def test_the_pipeline_can_be_run_by_hand(lab: Lab) -> None:
-    """--run-pipeline publishes the artefacts and nothing else, without any LLM."""
+    """--run-pipeline publishes only the artefacts, and needs no LLM."""
     done = lab.run("--run-pipeline", "--start-step", "1", "--end-step", "3")
     assert done.returncode == 0, done.stderr
     assert (lab.root / "survivors_with_scores.json").exists()
@@ -133,8 +133,8 @@ def test_the_pipeline_can_be_run_by_hand(lab: Lab) -> None:
         ("--run-pipeline", "--end-step", "7"),
     ],
 )
-def test_wrong_usage_is_exit_2(lab: Lab, arguments: tuple[str, ...]) -> None:
-    """With a usage line, without a traceback."""
+def test_a_usage_error_is_exit_2(lab: Lab, arguments: tuple[str, ...]) -> None:
+    """It prints the usage and no traceback."""
     done = lab.run(*arguments)
     assert done.returncode == 2 and "usage:" in done.stderr and "Traceback" not in done.stderr
 

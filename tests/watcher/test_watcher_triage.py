@@ -1,4 +1,4 @@
-"""The reference Watcher's folder, looked at from outside while it lives and after it was killed."""
+"""Triage of the reference Watcher's workspace, while it runs and after it was killed."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ def triaged(lab: Lab) -> Triage:
     return explain(str(lab.root), Path("runs"), target="reference", deep=True)
 
 
-def test_corrupt_requests_are_found_over_a_live_watcher(lab: Lab) -> None:
-    """Set aside by the Watcher, named by kind, and nothing else is blamed."""
+def test_corrupt_requests_are_the_only_cause_while_the_watcher_runs(lab: Lab) -> None:
+    """The Watcher has quarantined them; triage names their kinds."""
     lab.put("0_torn.json", json.dumps({"request_type": "selfplay"}).encode()[:-7])
     lab.put("1_array.json", b"[1, 2, 3]")
     lab.submit("2_good.json")
     lab.start()
     lab.decision("2_good.json")
     wait_for("quarantine", lambda: lab.quarantined() == ["0_torn.json", "1_array.json"])
-    found = triaged(lab)
-    [cause] = found.causes
+    triage = triaged(lab)
+    [cause] = triage.causes
     assert cause.name == "queue_corruption" and "2 requests set aside" in cause.summary
     assert "cut off" in cause.evidence[0].text and "array" in cause.evidence[1].text
-    out = {one.name for one in found.ruled_out}
-    assert {"process_died", "stall", "llm_connection_drop", "disk_exhaustion"} <= out
-    assert any(line.startswith("watcher ") for line in found.seen)
+    ruled_out = {cause.name for cause in triage.ruled_out}
+    assert {"process_died", "stall", "llm_connection_drop", "disk_exhaustion"} <= ruled_out
+    assert any(line.startswith("watcher ") for line in triage.seen)
 
 
-def test_a_killed_watcher_is_named_dead_by_what_it_left(lab: Lab) -> None:
+def test_process_died_is_the_cause_after_a_kill(lab: Lab) -> None:
     lab.submit("a.json")
     lab.start()
     lab.decision("a.json")
@@ -41,9 +41,9 @@ def test_a_killed_watcher_is_named_dead_by_what_it_left(lab: Lab) -> None:
     assert [cause.name for cause in triaged(lab).causes] == ["process_died"]
 
 
-def test_a_halted_watcher_did_not_die(lab: Lab) -> None:
+def test_process_died_is_ruled_out_after_a_halt(lab: Lab) -> None:
     lab.start()
     lab.halt()
-    found = triaged(lab)
-    assert found.causes == []
-    assert "process_died" in {one.name for one in found.ruled_out}
+    triage = triaged(lab)
+    assert triage.causes == []
+    assert "process_died" in {cause.name for cause in triage.ruled_out}

@@ -1,8 +1,7 @@
 """A workspace for the Watcher's tests: the real agent as a real process.
 
-The pipeline in it is a stand-in (tiny_pipeline/): what is tested here is what the agent does
-around its children, at any speed and for any exit of theirs. The real pipeline has its own
-tests, and both meet in test_watcher_real_llm.py.
+The pipeline is a stand-in (tiny_pipeline/), so that children can be fast, slow or failing as a test
+needs. The real pipeline has its own tests, and test_watcher_real_llm.py uses both.
 """
 
 from __future__ import annotations
@@ -49,7 +48,7 @@ class Lab:
         self._output.close()
 
     def set_policies(self, **llm: Any) -> None:
-        """Writes the policies file: quick limits, and `llm` over them."""
+        """Writes the policies file: short timeouts, overridden by `llm`."""
         document = {
             "poll_interval_seconds": 0.02,
             "llm": {
@@ -73,7 +72,7 @@ class Lab:
         return [sys.executable, "agents/watcher_agent.py", *arguments]
 
     def environment(self) -> dict[str, str]:
-        """The environment that the plan prescribes."""
+        """The environment that the plan requires."""
         return {**os.environ, "PYTHONPATH": "."}
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -89,7 +88,7 @@ class Lab:
         )
 
     def start(self) -> None:
-        """Starts the daemon and waits until it says that it is ready."""
+        """Starts the daemon, and waits until its status file exists."""
         (self.root / "watcher_status.json").unlink(missing_ok=True)
         self.spawn()
         wait_for("daemon ready", lambda: self.state() or self.ended())
@@ -107,7 +106,7 @@ class Lab:
         )
 
     def ended(self) -> bool:
-        """Whether the daemon has ended."""
+        """True if the daemon has ended."""
         return self.daemon is not None and self.daemon.poll() is not None
 
     def kill(self) -> None:
@@ -117,7 +116,7 @@ class Lab:
         self.daemon.wait(LIMIT_S)
 
     def halt(self) -> int:
-        """Halts the daemon the way its users do; its exit code. The flag is removed."""
+        """Halts the daemon as a user does, and removes the flag. Returns the exit code."""
         assert self.daemon is not None
         assert self.run("--halt", "test").returncode == 0
         code = self.daemon.wait(30)  # the contract's limit
@@ -125,7 +124,7 @@ class Lab:
         return code
 
     def terminate(self, number: int = signal.SIGTERM) -> int:
-        """Signals the daemon; its exit code."""
+        """Signals the daemon. Returns its exit code."""
         assert self.daemon is not None
         self.daemon.send_signal(number)
         return self.daemon.wait(30)
@@ -141,7 +140,7 @@ class Lab:
         return ""
 
     def put(self, name: str, content: bytes) -> Path:
-        """Puts a file into the queue in one step."""
+        """Puts a file into the queue atomically."""
         folder = self.root / "watcher_requests"
         folder.mkdir(exist_ok=True)
         temporary = folder / f".{name}.new"
@@ -163,8 +162,8 @@ class Lab:
     def names(self, folder: str = "") -> list[str]:
         """Names in a folder of the queue."""
         path = self.root / "watcher_requests" / folder
-        found = (entry.name for entry in path.glob("*.json")) if path.is_dir() else ()
-        return sorted(name for name in found if not name.endswith(".reason.json"))
+        names = (entry.name for entry in path.glob("*.json")) if path.is_dir() else ()
+        return sorted(name for name in names if not name.endswith(".reason.json"))
 
     def archived(self) -> list[str]:
         """Names in the archive."""
@@ -177,8 +176,8 @@ class Lab:
     def reason(self, name: str) -> dict[str, Any]:
         """The reason of a quarantined file."""
         path = self.root / "watcher_requests" / "quarantine" / f"{name}.reason.json"
-        found: dict[str, Any] = json.loads(path.read_text())
-        return found
+        note: dict[str, Any] = json.loads(path.read_text())
+        return note
 
     def decisions(self) -> list[dict[str, Any]]:
         """The decision log; every line must be JSON."""
@@ -186,17 +185,17 @@ class Lab:
         return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
     def decision(self, request_file: str) -> dict[str, Any]:
-        """The one decision on a request, waited for until it is archived."""
+        """Waits until the request is archived, and returns its only decision."""
         wait_for(f"{request_file} archived", lambda: request_file in self.archived())
-        [found] = [d for d in self.decisions() if d["request_file"] == request_file]
-        return found
+        [decision] = [d for d in self.decisions() if d["request_file"] == request_file]
+        return decision
 
     def json(self, name: str) -> Any:
         """A JSON file of the workspace."""
         return json.loads((self.root / name).read_text())
 
     def assert_no_trouble(self) -> None:
-        """No traceback anywhere in what the daemon said."""
+        """Asserts that the daemon's output and logs have no traceback."""
         assert "Traceback" not in self.output()
         for path in (self.root / "logs").glob("watcher_agent*.log"):
             assert "Traceback" not in path.read_text(errors="replace")

@@ -1,8 +1,8 @@
-"""A stand-in for llama-server and its supervisor, where a failure must be scripted exactly.
+"""A stand-in for llama-server and its supervisor, with scripted failures.
 
-It speaks the two protocols over real sockets: `/health` and `/completion` on `endpoint`,
-`/start`, `/stop` and `/status` on `control`. What a completion does is scripted per call; the
-real server is used in test_watcher_real_llm.py.
+It speaks both protocols over real sockets: `/health` and `/completion` on `endpoint`; `/start`,
+`/stop` and `/status` on `control`. Each completion is scripted. test_watcher_real_llm.py uses the
+real server.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-# A behaviour takes the connection and the request body and does with them what it likes.
+# A behaviour answers, or does not answer, one completion: (stand-in, connection, request body).
 Behaviour = Callable[["StandIn", socket.socket, dict[str, Any]], None]
 
 
 def http(status: int, body: Any) -> bytes:
-    """A complete HTTP answer; `body` is JSON, or bytes as they are."""
+    """A complete HTTP answer. `body` is sent as JSON, or unchanged if it is bytes."""
     payload = body if isinstance(body, bytes) else json.dumps(body).encode()
     head = f"HTTP/1.1 {status} X\r\nContent-Length: {len(payload)}\r\nConnection: close\r\n\r\n"
     return head.encode() + payload
@@ -45,14 +45,14 @@ def allowed_answers(grammar: str) -> tuple[str, list[str]]:
 
 
 def good(stand_in: StandIn, connection: socket.socket, body: dict[str, Any]) -> None:
-    """Answers as told in `answers`, else with the first allowed value."""
+    """Answers with the value in `answers`, or else with the first allowed value."""
     key, values = allowed_answers(body["grammar"])
     value = stand_in.answers.get(key, values[0])
     connection.sendall(http(200, completion(json.dumps({key: value}))))
 
 
 def hang(stand_in: StandIn, connection: socket.socket, _body: dict[str, Any]) -> None:
-    """Accepts and never answers, until the stand-in ends or the client goes."""
+    """Never answers, until the stand-in or the client closes the connection."""
     connection.settimeout(0.1)
     while not stand_in.closing.wait(0.02):
         with contextlib.suppress(TimeoutError):
@@ -61,7 +61,7 @@ def hang(stand_in: StandIn, connection: socket.socket, _body: dict[str, Any]) ->
 
 
 def trickle(stand_in: StandIn, connection: socket.socket, _body: dict[str, Any]) -> None:
-    """One byte at a time, for ever: every single read of the client succeeds."""
+    """Sends one byte at a time for ever, so that every read of the client succeeds."""
     with contextlib.suppress(OSError):
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
         while not stand_in.closing.wait(0.02):
@@ -78,7 +78,7 @@ def close(_stand_in: StandIn, _connection: socket.socket, _body: dict[str, Any])
 
 
 def raw(data: bytes) -> Behaviour:
-    """Sends these bytes."""
+    """A behaviour that sends these bytes."""
 
     def behave(_stand_in: StandIn, connection: socket.socket, _body: dict[str, Any]) -> None:
         connection.sendall(data)
@@ -87,7 +87,7 @@ def raw(data: bytes) -> Behaviour:
 
 
 def gate(opened: threading.Event, then: Behaviour = good) -> Behaviour:
-    """Waits for the event (or the end), then behaves."""
+    """A behaviour that waits for the event (or the end), then does `then`."""
 
     def behave(stand_in: StandIn, connection: socket.socket, body: dict[str, Any]) -> None:
         while not opened.wait(0.02) and not stand_in.closing.is_set():
@@ -98,13 +98,13 @@ def gate(opened: threading.Event, then: Behaviour = good) -> Behaviour:
 
 
 class StandIn:
-    """Both servers, in threads; counts what it is asked."""
+    """Both servers, in threads. Records the requests."""
 
     def __init__(self) -> None:
         self.closing = threading.Event()
         self.running = True
-        self.still_loading = False  # it runs, and answers everything with 503 until this ends
-        self.looks = 0  # how often it was asked for its health
+        self.still_loading = False  # while True, the running server answers 503
+        self.looks = 0  # number of health probes
         self.generation = 1
         self.default: Behaviour = good
         self.script: deque[Behaviour] = deque()  # the next completions; then `default`
@@ -158,7 +158,7 @@ class StandIn:
         client: int = connection.getpeername()[1]
         line, body = _read(connection)
         if not self.running:
-            return  # as a proxy without an upstream: the connection is closed
+            return  # like a proxy without an upstream: closes the connection
         if line.startswith("GET /health"):
             self.looks += 1
             if self.still_loading:

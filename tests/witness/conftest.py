@@ -1,4 +1,4 @@
-"""A Watcher's workspace as the reference target lays it out, without a Watcher."""
+"""The workspace of the reference target, without a Watcher."""
 
 from __future__ import annotations
 

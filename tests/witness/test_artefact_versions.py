@@ -1,4 +1,4 @@
-"""Versions of artefacts: each one seen is recorded once, broken ones as broken."""
+"""Artefact versions: each version is recorded once, a broken one as invalid."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def watched(tmp_path: Path) -> Iterator[Watched]:
 
 
 def test_each_version_is_recorded_once(watched: Watched) -> None:
-    """However often is looked, one event per content, with its digest and the content itself."""
+    """One event per content, however many reads, with the digest and the content."""
     watched.look()
     assert watched.watcher.absences() == {f"artefacts.{POOL}": "no such file"}
     for version in range(5):
@@ -63,16 +63,16 @@ def test_each_version_is_recorded_once(watched: Watched) -> None:
     assert all(event["path"] == POOL and "invalid" not in event for event in watched.events())
 
 
-def test_same_bytes_written_again_are_no_version(watched: Watched) -> None:
-    """A new time stamp alone is not progress."""
+def test_rewriting_the_same_bytes_records_no_new_version(watched: Watched) -> None:
+    """A new time stamp alone is not a new version."""
     for _ in range(3):
         watched.replace("{}")
         watched.look()
     assert len(watched.events()) == 1
 
 
-def test_a_file_that_stays_torn_is_invalid_once_then_valid(watched: Watched) -> None:
-    """Half a file is recorded as invalid with its reason; the whole one as a version."""
+def test_a_torn_file_is_recorded_invalid_once(watched: Watched) -> None:
+    """Half a file is one invalid version with a reason. The complete file is a valid version."""
     watched.file.write_text('{"predictions": [')
     for _ in range(3):
         watched.look()
@@ -84,10 +84,10 @@ def test_a_file_that_stays_torn_is_invalid_once_then_valid(watched: Watched) -> 
     assert second["content"] == {"predictions": []}
 
 
-def test_a_torn_read_that_is_whole_at_once_after_is_not_invalid(
+def test_a_torn_read_is_valid_if_the_second_read_is_complete(
     watched: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The writer finishes between the two reads: what counts is the second."""
+    """The writer finishes between the two reads: only the second counts."""
     watched.file.write_text('{"a":')
     load = watched.watcher._load
 
@@ -102,8 +102,8 @@ def test_a_torn_read_that_is_whole_at_once_after_is_not_invalid(
     assert [event["content"] for event in watched.events()] == [{"a": 1}]
 
 
-def test_a_file_that_vanishes_is_recorded(watched: Watched) -> None:
-    """Readers found nothing: that is a broken version too. Its return is a version."""
+def test_a_vanished_file_is_recorded_as_missing(watched: Watched) -> None:
+    """A missing file is an invalid version. The file that comes back is a valid one."""
     watched.replace("{}")
     watched.look()
     watched.file.unlink()
@@ -115,7 +115,7 @@ def test_a_file_that_vanishes_is_recorded(watched: Watched) -> None:
 
 
 def test_a_large_version_is_recorded_without_its_content(watched: Watched) -> None:
-    """The history stays small; digest and size still tell versions apart."""
+    """The history stays small; digest and size still distinguish the versions."""
     text = json.dumps({"padding": "x" * 70_000})
     watched.replace(text)
     watched.look()
@@ -124,8 +124,8 @@ def test_a_large_version_is_recorded_without_its_content(watched: Watched) -> No
     assert event["sha256"] and "invalid" not in event
 
 
-def test_an_atomic_writer_is_never_found_broken(watched: Watched) -> None:
-    """Against a writer that replaces the file all the time, no version is invalid."""
+def test_atomic_replacement_never_records_an_invalid_version(watched: Watched) -> None:
+    """A writer replaces the file continuously, and every recorded version is valid."""
     watched.replace("{}")
     stop = threading.Event()
 

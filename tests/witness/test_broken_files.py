@@ -1,4 +1,4 @@
-"""No file that a fault has broken ends the sampling, or makes it wait; what is broken is told."""
+"""A file that a fault has broken never ends or blocks the sampling; it becomes an absence."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def directory(path: Path) -> None:
 
 
 def pipe(path: Path) -> None:
-    """Opening it for reading waits for a writer who never comes."""
+    """A named pipe: opening it for reading blocks until a writer comes."""
     os.mkfifo(path)
 
 
@@ -37,7 +37,7 @@ def link_to_itself(path: Path) -> None:
 
 
 def deep(path: Path) -> None:
-    """Deeper than any decoder follows."""
+    """JSON nested deeper than a decoder accepts."""
     path.write_text("[" * 200_000 + "\n")
 
 
@@ -58,16 +58,16 @@ BROKEN = [directory, pipe, link_to_nowhere, link_to_itself, deep, rubbish, wrong
 
 @pytest.fixture
 def reader(tmp_path: Path, workspace: Path, target: Target) -> Iterator[Reader]:
-    """Sources of a sound workspace, each due at every look."""
+    """Reads the sources of an intact workspace; every source is due at every read."""
     history = HistoryWriter(tmp_path / "history.jsonl", "test")
     sources = build_sources(target, workspace, Endpoint("127.0.0.1", 1), os.getpid)
     sources.append(ArtefactWatcher.of_target(target, workspace, history))
     now_s = iter(range(0, 10**9, 1000))
-    made = Reader(sources, clock=lambda: float(next(now_s)))
+    all_sources = Reader(sources, clock=lambda: float(next(now_s)))
     for path in files(target):
         mend(workspace / path, target)
-    yield made
-    made.close()
+    yield all_sources
+    all_sources.close()
     history.close()
 
 
@@ -96,7 +96,7 @@ def mend(path: Path, target: Target) -> None:
 
 
 @pytest.mark.parametrize("breaks", BROKEN)
-def test_a_broken_file_is_told_and_the_mended_one_is_read_again(
+def test_a_broken_file_spoils_no_other_source_and_is_read_again_once_mended(
     reader: Reader, workspace: Path, target: Target, breaks: Callable[[Path], None]
 ) -> None:
     sound = reader.read()
@@ -114,7 +114,7 @@ def test_a_broken_file_is_told_and_the_mended_one_is_read_again(
 
 
 @pytest.mark.parametrize("breaks", [directory, pipe, link_to_itself])
-def test_what_cannot_be_read_is_an_absence_with_a_reason(
+def test_an_unreadable_file_is_an_absence_with_a_reason(
     reader: Reader, workspace: Path, target: Target, breaks: Callable[[Path], None]
 ) -> None:
     reader.read()
@@ -124,11 +124,13 @@ def test_what_cannot_be_read_is_an_absence_with_a_reason(
     first = reader.absences()["draws"]
     assert first
     reader.read()
-    assert reader.absences()["draws"] == first  # told as long as it lasts
+    assert reader.absences()["draws"] == first  # the absence lasts as long as the defect
 
 
-def test_folders_that_are_gone_come_back(reader: Reader, workspace: Path, target: Target) -> None:
-    """A workspace that was unmounted, say: everything of it is absent, nothing else is."""
+def test_a_missing_workspace_is_absent_until_it_is_back(
+    reader: Reader, workspace: Path, target: Target
+) -> None:
+    """As if it was unmounted: all its signals are absent, the others are not."""
     sound = reader.read()
     workspace.rename(workspace.with_name("away"))
     values = reader.read()

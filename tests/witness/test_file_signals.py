@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 from chaos.record.target import Target
@@ -18,7 +19,7 @@ def read(source: Source) -> Values:
 
 
 def test_queue_counts_follow_every_change(workspace: Path, target: Target) -> None:
-    """Each folder's count is right after each change, however quickly changes come."""
+    """Each folder's count is right after each change, however fast the changes come."""
     source = Folders.of_queue(workspace, target.queue)
     requests = workspace / "watcher_requests"
     for number in range(30):
@@ -33,8 +34,8 @@ def test_queue_counts_follow_every_change(workspace: Path, target: Target) -> No
         assert (values["queue.pending"], values["queue.archived"]) == (29 - number, number + 1)
 
 
-def test_queue_ignores_what_is_not_a_request(workspace: Path, target: Target) -> None:
-    """Hidden files, parts being written and other names do not count; like in a shell."""
+def test_queue_counts_only_names_that_match_the_pattern(workspace: Path, target: Target) -> None:
+    """Hidden files, temporary files and other names do not count, as in a shell."""
     requests = workspace / "watcher_requests"
     for name in (".r1.json", "r2.json.part", "notes.txt", "r3.json"):
         (requests / name).write_text("{}")
@@ -45,15 +46,14 @@ def test_queue_ignores_what_is_not_a_request(workspace: Path, target: Target) ->
 
 
 def test_quarantine_counts_requests_not_reasons(workspace: Path, target: Target) -> None:
-    """A quarantined request and the file with its reason are one, not two."""
+    """A quarantined request and the file with its reason count once."""
     folder = workspace / "watcher_requests" / "quarantine"
     for name in ("a.json", "a.json.reason.json", "b.bin", "b.bin.reason.json", "c.json"):
         (folder / name).write_text("{}")
     assert read(Folders.of_queue(workspace, target.queue))["queue.quarantined"] == 3
 
 
-def test_a_missing_folder_is_absent_the_others_are_not(workspace: Path, target: Target) -> None:
-    """One missing folder leaves out one key."""
+def test_a_missing_folder_removes_only_its_own_key(workspace: Path, target: Target) -> None:
     source = Folders.of_queue(workspace, target.queue)
     assert read(source)["queue.quarantined"] == 0
     (workspace / "watcher_requests" / "quarantine").rmdir()
@@ -66,8 +66,21 @@ def decision(number: int, **fields: object) -> str:
     return json.dumps({"decision_id": number, "status": "COMPLETED", **fields}) + "\n"
 
 
-def test_decisions_are_counted_by_meaning(workspace: Path, target: Target) -> None:
-    """Completed and fallback are read from their fields, not from words anywhere in the line."""
+def test_a_folder_that_returns_unchanged_is_counted_again(workspace: Path, target: Target) -> None:
+    """A folder with an old modification time is not listed again, e.g. after a new mount."""
+    folder = workspace / "watcher_requests" / "quarantine"
+    (folder / "a.json").write_text("{}")
+    os.utime(folder, (1, 1))
+    source = Folders.of_queue(workspace, target.queue)
+    assert read(source)["queue.quarantined"] == 1
+    folder.rename(workspace / "away")
+    assert "queue.quarantined" not in read(source)
+    (workspace / "away").rename(folder)
+    assert read(source)["queue.quarantined"] == 1
+
+
+def test_decisions_are_counted_by_their_fields(workspace: Path, target: Target) -> None:
+    """The same words elsewhere in the line do not count."""
     log = workspace / target.decisions.path
     log.write_text(
         decision(1)
@@ -82,8 +95,8 @@ def test_decisions_are_counted_by_meaning(workspace: Path, target: Target) -> No
     }
 
 
-def test_a_torn_line_counts_once_when_it_is_whole(workspace: Path, target: Target) -> None:
-    """However a line arrives in pieces, it counts exactly once, and only when it has ended."""
+def test_a_torn_line_counts_once_when_it_is_complete(workspace: Path, target: Target) -> None:
+    """A line that arrives byte by byte counts exactly once, after its newline."""
     source = Decisions(workspace, target.decisions)
     line = decision(1, note="é")
     with (workspace / target.decisions.path).open("wb", buffering=0) as log:
@@ -98,8 +111,8 @@ def test_a_torn_line_counts_once_when_it_is_whole(workspace: Path, target: Targe
         assert read(source)["decisions.completed"] == 2
 
 
-def test_an_unreadable_line_is_stated(workspace: Path, target: Target) -> None:
-    """Garbage in the log is counted as such; the lines around it still count."""
+def test_unreadable_lines_are_counted_separately(workspace: Path, target: Target) -> None:
+    """Garbage counts in `decisions.unreadable`; the lines around it still count."""
     (workspace / target.decisions.path).write_bytes(
         decision(1).encode() + b'{"status": "COM\xff\n' + b"[1]\n" + decision(2).encode()
     )
@@ -108,8 +121,10 @@ def test_an_unreadable_line_is_stated(workspace: Path, target: Target) -> None:
     assert values["decisions.unreadable"] == 2
 
 
-def test_a_replaced_or_emptied_decision_log_is_read_anew(workspace: Path, target: Target) -> None:
-    """Counts describe the log as it is now."""
+def test_a_replaced_or_truncated_decision_log_is_counted_from_0(
+    workspace: Path, target: Target
+) -> None:
+    """Counts describe the current content of the log."""
     log = workspace / target.decisions.path
     source = Decisions(workspace, target.decisions)
     assert read(source) == {} and "decisions" in source.absences()
@@ -124,7 +139,7 @@ def test_a_replaced_or_emptied_decision_log_is_read_anew(workspace: Path, target
 
 
 def test_a_backlog_is_read_in_bounded_steps(workspace: Path, target: Target) -> None:
-    """A log of any size is counted exactly, over several samples."""
+    """A large log is counted exactly, over several reads."""
     lines = 9000
     (workspace / target.decisions.path).write_text(
         "".join(decision(number, padding="x" * 250) for number in range(lines))
@@ -142,7 +157,7 @@ def replace_draws(workspace: Path, content: str) -> None:
 
 
 def test_draw_count_is_exact_for_every_version(workspace: Path) -> None:
-    """Appended, shortened, changed, pretty-printed, with other keys: always the true number."""
+    """Appended, shortened, changed, pretty-printed, with other keys: the count is right."""
     source = DrawCount(workspace, "lottery_history.json", "draws")
     draws = [{"value": number, "note": "]}, {"} for number in range(50)]
     versions = [json.dumps({"draws": draws[:n]}) for n in (0, 1, 2, 2, 5, 50, 49, 48, 50)]
@@ -156,8 +171,8 @@ def test_draw_count_is_exact_for_every_version(workspace: Path) -> None:
         assert read(source)["draws.count"] == len(json.loads(version)["draws"])
 
 
-def test_a_broken_draw_history_is_absent_until_it_is_whole(workspace: Path) -> None:
-    """No count is claimed for a file that cannot be read."""
+def test_a_broken_draw_history_is_absent_until_it_is_repaired(workspace: Path) -> None:
+    """A file that cannot be decoded has no count."""
     source = DrawCount(workspace, "lottery_history.json", "draws")
     assert read(source) == {} and "draws" in source.absences()
     whole = json.dumps({"draws": [{"value": 1}, {"value": 2}]})
@@ -170,7 +185,6 @@ def test_a_broken_draw_history_is_absent_until_it_is_whole(workspace: Path) -> N
         assert source.absences() == {}
 
 
-def test_disk_follows_what_is_written(workspace: Path) -> None:
-    """Used and free describe the workspace's volume."""
+def test_disk_measures_the_workspace_volume(workspace: Path) -> None:
     values = read(Disk(workspace))
     assert values["disk.workspace_free_bytes"] and values["disk.workspace_used_bytes"]

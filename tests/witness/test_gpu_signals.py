@@ -1,7 +1,7 @@
-"""GPU signals: memory per device, instance and owner, or a stated absence; a GPU that is lost.
+"""GPU signals: memory per device, instance and owner, or an absence with its reason; lost GPUs.
 
-Most are lived with a driver that is a stand-in (tests/faults/standin_gpu), a C library called
-through the real pynvml. What a real driver says only a machine with one can show.
+Most tests use a stand-in driver (tests/faults/standin_gpu), a C library called through the real
+pynvml. Only `test_a_real_gpu_has_used_memory` needs a real driver.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 import pynvml
 import pytest
 
-from chaos.doctor.machine import look_at_machine
+from chaos.doctor.machine import examine_machine
 from chaos.runner.provenance import gpu as provenance_gpu
 from chaos.witness import nvml
 from chaos.witness.base import Values
@@ -37,24 +37,24 @@ def read(source: GPUs) -> Values:
 
 @pytest.fixture
 def driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
-    """One GPU, to be made worse."""
-    found = StandIn(tmp_path, monkeypatch)
-    monkeypatch.setattr(nvml, "NODES", found.nodes)
-    yield found
-    found.close()
+    """A stand-in driver with one GPU; tests add GPUs and errors."""
+    stand_in = StandIn(tmp_path, monkeypatch)
+    monkeypatch.setattr(nvml, "NODES", stand_in.nodes)
+    yield stand_in
+    stand_in.close()
 
 
-def owners(driver: StandIn, same_numbers: bool, **services: int | None) -> Owners:
+def owners(driver: StandIn, driver_pids_are_ours: bool, **services: int | None) -> Owners:
     def pid_of(pid: int | None) -> Callable[[], int | None]:
         return lambda: pid
 
     known = {name: pid_of(pid) for name, pid in services.items()}
-    return Owners(known, nodes=driver.nodes, same_numbers=same_numbers)
+    return Owners(known, nodes=driver.nodes, driver_pids_are_ours=driver_pids_are_ours)
 
 
 @pytest.mark.gpu
 def test_a_real_gpu_has_used_memory() -> None:
-    """Where there is a driver, each device has a key with what is used of it."""
+    """With a driver, each device has a key with its used bytes."""
     source = GPUs()
     values = read(source)
     if "gpu" in source.absences():
@@ -63,8 +63,8 @@ def test_a_real_gpu_has_used_memory() -> None:
     source.close()
 
 
-def test_a_gpu_is_measured_or_its_absence_stated() -> None:
-    """Never neither, never both, never a zero in place of an absence."""
+def test_a_gpu_is_either_measured_or_absent_with_a_reason() -> None:
+    """An absence is never a zero."""
     source = GPUs()
     values = read(source)
     assert bool(values) != bool(source.absences())
@@ -72,8 +72,8 @@ def test_a_gpu_is_measured_or_its_absence_stated() -> None:
     source.close()
 
 
-def test_each_gpu_and_each_owner_has_its_number(driver: StandIn) -> None:
-    """Several GPUs; the Watcher's children count as the Watcher's."""
+def test_used_bytes_are_reported_per_gpu_and_owner(driver: StandIn) -> None:
+    """Two GPUs; the Watcher's children count as the Watcher."""
     driver.gpus(2)
     llm = driver.process(700 * MB)
     driver.process(50 * MB, gpu=1)  # a child of this process
@@ -92,17 +92,15 @@ def test_each_gpu_and_each_owner_has_its_number(driver: StandIn) -> None:
     source.close()
 
 
-def test_what_is_of_no_service_is_another(driver: StandIn) -> None:
+def test_memory_of_a_process_outside_the_stack_is_other_bytes(driver: StandIn) -> None:
     driver.process(50 * MB)
     source = GPUs(owners(driver, True, watcher=None))
     assert read(source)["gpu0.other_bytes"] == 50 * MB
     source.close()
 
 
-def test_the_number_that_a_container_gives_its_first_process_is_no_service(
-    driver: StandIn,
-) -> None:
-    """Else every process of the machine would be that service's."""
+def test_pid_1_never_names_a_service(driver: StandIn) -> None:
+    """A containerised service calls itself PID 1: here that is the ancestor of every process."""
     driver.process(50 * MB)
     source = GPUs(owners(driver, True, llm=1))
     values = read(source)
@@ -110,22 +108,22 @@ def test_the_number_that_a_container_gives_its_first_process_is_no_service(
     source.close()
 
 
-def test_a_process_stays_its_services_when_it_outlives_it(driver: StandIn) -> None:
-    """A child that was not ended is what leaves memory behind: it must not become a stranger."""
+def test_a_process_keeps_its_owner_after_the_service_has_ended(driver: StandIn) -> None:
+    """An orphaned child that holds memory is a leak of the Watcher, not `other`."""
     pid = driver.process(50 * MB)
-    services: dict[str, Callable[[], int | None]] = {"watcher": lambda: mains.get("watcher")}
-    mains = {"watcher": pid}
-    source = GPUs(Owners(services, nodes=driver.nodes, same_numbers=True))
+    services: dict[str, Callable[[], int | None]] = {"watcher": lambda: pids.get("watcher")}
+    pids = {"watcher": pid}
+    source = GPUs(Owners(services, nodes=driver.nodes, driver_pids_are_ours=True))
     assert read(source)["gpu0.watcher_bytes"] == 50 * MB
-    mains.clear()
+    pids.clear()
     assert read(source)["gpu0.watcher_bytes"] == 50 * MB
     source.close()
 
 
 @pytest.mark.parametrize("numbers", [0, 4_000_000])
-def test_numbers_of_another_namespace_are_not_believed(driver: StandIn, numbers: int) -> None:
-    """In a container: one of ours with a node open is ours; a number that is nobody's here, or of
-    a process that has nothing to do with the driver, tells that processes cannot be told apart.
+def test_pids_of_another_namespace_are_not_trusted(driver: StandIn, numbers: int) -> None:
+    """In a container, a PID is ours only if the process has a device node open. A PID that is
+    unknown here, or of a process without a device node, makes all owners unknown.
     """
     llm = driver.process(70 * MB)
     if numbers:
@@ -141,9 +139,9 @@ def test_numbers_of_another_namespace_are_not_believed(driver: StandIn, numbers:
     source.close()
 
 
-def test_a_number_that_means_another_process_here_is_not_believed(driver: StandIn) -> None:
-    """The host's number may be, in a container, that of a process without any GPU."""
-    driver.process(1)  # the node is there to be had, and this process has it not
+def test_a_pid_of_a_process_without_a_device_node_is_not_trusted(driver: StandIn) -> None:
+    """In a container, the host's PID may belong to a process that uses no GPU."""
+    driver.process(1)  # makes the device node; this test process does not open it
     driver.allocate(os.getpid(), 70 * MB)
     source = GPUs(owners(driver, False, watcher=os.getpid()))
     assert "gpu0.watcher_bytes" not in read(source)
@@ -151,8 +149,8 @@ def test_a_number_that_means_another_process_here_is_not_believed(driver: StandI
     source.close()
 
 
-def test_instances_are_measured_and_the_whole_may_be_refused(driver: StandIn) -> None:
-    """MIG: the whole device is told to few; instances have memory and processes of their own."""
+def test_mig_instances_are_measured_even_if_the_whole_gpu_is_refused(driver: StandIn) -> None:
+    """With MIG on, few users may read the whole GPU. Each instance has its own memory."""
     driver.gpus(2)
     driver.tell("mig0", 2)
     driver.tell("memory_error_0", 4)
@@ -175,21 +173,23 @@ def test_instances_are_measured_and_the_whole_may_be_refused(driver: StandIn) ->
     source.close()
 
 
-@pytest.mark.parametrize(("code", "said"), [(3, "Not Supported"), (4, "Insufficient Permissions")])
-def test_a_number_that_is_not_told_is_absent_and_no_loss(
-    driver: StandIn, code: int, said: str
+@pytest.mark.parametrize(
+    ("code", "reason"), [(3, "Not Supported"), (4, "Insufficient Permissions")]
+)
+def test_a_refused_value_is_absent_and_does_not_count_as_a_lost_gpu(
+    driver: StandIn, code: int, reason: str
 ) -> None:
     driver.tell("memory_error_0", code)
     driver.tell("process_error_0", code)
-    told: list[str] = []
-    source = GPUs(owners(driver, True), lambda name, **_: told.append(name))
+    events: list[str] = []
+    source = GPUs(owners(driver, True), lambda name, **_: events.append(name))
     assert read(source) == {}
-    assert source.absences() == {"gpu0.used_bytes": said, "gpu0.processes": said}
-    assert told == ["gpu_units"]
+    assert source.absences() == {"gpu0.used_bytes": reason, "gpu0.processes": reason}
+    assert events == ["gpu_units"]
     source.close()
 
 
-def test_a_size_that_is_not_told_is_absent(driver: StandIn) -> None:
+def test_owners_are_absent_if_the_driver_reports_no_size_per_process(driver: StandIn) -> None:
     pid = driver.process(-1)
     source = GPUs(owners(driver, True, llm=pid))
     assert read(source) == {"gpu0.used_bytes": 0}
@@ -197,10 +197,10 @@ def test_a_size_that_is_not_told_is_absent(driver: StandIn) -> None:
     source.close()
 
 
-def test_a_driver_that_is_too_old_to_list_processes(
+def test_owners_are_absent_if_the_driver_is_too_old_to_list_processes(
     driver: StandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Stands for an older library, which has no function of that version."""
+    """Stands for an older library, which lacks that version of the function."""
 
     def unknown(handle: object) -> None:
         raise pynvml.NVMLError(pynvml.NVML_ERROR_FUNCTION_NOT_FOUND)
@@ -214,43 +214,43 @@ def test_a_driver_that_is_too_old_to_list_processes(
 
 
 @pytest.mark.parametrize("code", [15, 999])
-def test_a_gpu_that_is_lost_and_comes_back_is_told_each_time(driver: StandIn, code: int) -> None:
-    """In mid-run: its key goes, with the reason, and comes back; the other GPU stays."""
+def test_each_loss_and_return_of_a_gpu_is_recorded(driver: StandIn, code: int) -> None:
+    """The lost GPU has an absence in place of its key; the other GPU keeps its key."""
     driver.gpus(2)
-    told: list[tuple[str, Any]] = []
-    source = GPUs(report=lambda name, **detail: told.append((name, detail)))
+    events: list[tuple[str, Any]] = []
+    source = GPUs(write_event=lambda name, **detail: events.append((name, detail)))
     assert read(source) == {"gpu0.used_bytes": 0, "gpu1.used_bytes": 0}
     for _ in range(2):
         driver.tell("memory_error_1", code)
         assert read(source) == read(source) == {"gpu0.used_bytes": 0}
-        said = source.absences()["gpu1.used_bytes"]
+        reason = source.absences()["gpu1.used_bytes"]
         driver.untell("memory_error_1")
         assert len(read(source)) == 2 and source.absences() == {}
-    assert [name for name, _ in told] == ["gpu_units", *["gpu_lost", "gpu_back"] * 2]
-    lost = told[1][1]
+    assert [name for name, _ in events] == ["gpu_units", *["gpu_lost", "gpu_back"] * 2]
+    lost = events[1][1]
     assert (lost["device"], lost["owner"]) == ("gpu1", "infrastructure")
     assert lost["severity"] == "warning"
-    assert said in lost["message"] and lost["node"].endswith("nvidia1")
+    assert reason in lost["message"] and lost["node"].endswith("nvidia1")
     source.close()
 
 
-def test_a_node_that_is_taken_away_is_a_loss_although_we_keep_the_gpu(driver: StandIn) -> None:
-    """As after a reload of the host's daemon: only programs that start now find nothing."""
-    told: list[str] = []
-    source = GPUs(report=lambda name, **_: told.append(name))
+def test_a_removed_device_node_is_a_lost_gpu_even_if_the_driver_answers(driver: StandIn) -> None:
+    """As after a reload of the host's container daemon: only programs that start later fail."""
+    events: list[str] = []
+    source = GPUs(write_event=lambda name, **_: events.append(name))
     read(source)
     node = Path(f"{driver.nodes}0")
     node.rename(node.with_name("away"))
     assert read(source) == {"gpu0.used_bytes": 0}
-    assert told == ["gpu_units", "gpu_lost"]
+    assert events == ["gpu_units", "gpu_lost"]
     node.with_name("away").rename(node)
     read(source)
-    assert told == ["gpu_units", "gpu_lost", "gpu_back"]
+    assert events == ["gpu_units", "gpu_lost", "gpu_back"]
     source.close()
 
 
-def test_a_node_is_lost_when_it_is_something_else_or_refused(tmp_path: Path) -> None:
-    """And one that never was is not missed."""
+def test_a_node_is_lost_if_it_became_another_file(tmp_path: Path) -> None:
+    """A node that never existed is not lost."""
     path = tmp_path / "nvidia0"
     assert Node(str(path)).lost() == ""
     path.touch()
@@ -261,27 +261,27 @@ def test_a_node_is_lost_when_it_is_something_else_or_refused(tmp_path: Path) -> 
     assert "another device" in node.lost()
 
 
-@pytest.mark.parametrize("told_uuids", [True, False])
-def test_which_gpu_a_name_stands_for_is_told_once(driver: StandIn, told_uuids: bool) -> None:
+@pytest.mark.parametrize("has_uuids", [True, False])
+def test_uuids_of_the_units_are_recorded_once(driver: StandIn, has_uuids: bool) -> None:
     """In a container that was given the host's second and third GPU, the third one split."""
     driver.gpus(2)
     driver.tell("first", 1)
     driver.tell("mig1", 1)
-    if not told_uuids:
+    if not has_uuids:
         driver.tell("uuid_error", 3)
-    told: list[tuple[str, Any]] = []
-    source = GPUs(report=lambda name, **detail: told.append((name, detail)))
+    events: list[tuple[str, Any]] = []
+    source = GPUs(write_event=lambda name, **detail: events.append((name, detail)))
     read(source)
     read(source)
-    ((name, detail),) = told
-    names = {"gpu0": "GPU-standin-1", "gpu1": "GPU-standin-2", "gpu1mig1": "MIG-standin-2-1"}
-    assert (name, detail["uuids"]) == ("gpu_units", names if told_uuids else {})
+    ((name, detail),) = events
+    uuids = {"gpu0": "GPU-standin-1", "gpu1": "GPU-standin-2", "gpu1mig1": "MIG-standin-2-1"}
+    assert (name, detail["uuids"]) == ("gpu_units", uuids if has_uuids else {})
     assert provenance_gpu()["uuids"] == detail["uuids"]
     source.close()
 
 
 @pytest.mark.parametrize("code", [9, 18, 999])
-def test_a_driver_that_does_not_open_is_a_stated_absence(driver: StandIn, code: int) -> None:
+def test_a_driver_that_does_not_open_is_an_absence(driver: StandIn, code: int) -> None:
     driver.tell("init_error", code)
     source = GPUs(owners(driver, True))
     assert read(source) == {} and source.absences().keys() == {"gpu"}
@@ -290,22 +290,21 @@ def test_a_driver_that_does_not_open_is_a_stated_absence(driver: StandIn, code: 
     assert provenance_gpu()["devices"] == [] and "absent_because" in provenance_gpu()
 
 
-def test_holders_are_listed_also_where_a_part_is_refused(driver: StandIn) -> None:
+def test_holders_are_listed_even_if_other_values_are_refused(driver: StandIn) -> None:
     driver.gpus(2)
     driver.tell("mig0", 1)
     driver.tell("memory_error_0", 4)
     driver.tell("process_error_1", 4)
     pid = driver.process(70 * MB, gpu=0, instance=1)
-    found = {one["name"]: one for one in gpu_holders()["gpus"]}
-    assert found.keys() == {"gpu0", "gpu0mig1", "gpu1"}
-    assert found["gpu0"]["used_bytes"] is None and "memory" in found["gpu0"]["unseen"][0]
-    assert [(one["pid"], one["used_bytes"]) for one in found["gpu0mig1"]["holders"]] == [
-        (pid, 70 * MB)
-    ]
-    assert "processes" in found["gpu1"]["unseen"][0]
+    gpus = {gpu["name"]: gpu for gpu in gpu_holders()["gpus"]}
+    assert gpus.keys() == {"gpu0", "gpu0mig1", "gpu1"}
+    assert gpus["gpu0"]["used_bytes"] is None and "memory" in gpus["gpu0"]["unseen"][0]
+    (holder,) = gpus["gpu0mig1"]["holders"]
+    assert (holder["pid"], holder["used_bytes"]) == (pid, 70 * MB)
+    assert "processes" in gpus["gpu1"]["unseen"][0]
 
 
-def test_the_provenance_has_models_driver_and_the_level_before(driver: StandIn) -> None:
+def test_provenance_has_models_driver_and_used_bytes_before_the_run(driver: StandIn) -> None:
     driver.gpus(2)
     driver.tell("mig1", 1)
     driver.tell("memory_error_1", 4)
@@ -324,15 +323,15 @@ def test_the_provenance_has_models_driver_and_the_level_before(driver: StandIn) 
     }
 
 
-def test_the_doctor_says_what_is_there_and_what_cannot_be_seen(driver: StandIn) -> None:
+def test_the_doctor_shows_the_gpus_and_what_it_cannot_read(driver: StandIn) -> None:
     driver.gpus(2)
     driver.tell("memory_error_1", 4)
-    (item,) = [item for item in look_at_machine() if item.name == "gpu"]
+    (item,) = [item for item in examine_machine() if item.name == "gpu"]
     assert "gpu0: " in item.seen and "Insufficient Permissions" in item.seen
 
 
 def test_the_library_is_found_by_a_new_process(driver: StandIn) -> None:
-    """What the tests here patch in is what `libnvidia-ml.so.1` is for a program that starts."""
+    """A new program loads the stand-in as `libnvidia-ml.so.1`, too."""
     code = "from chaos.witness.gpu import GPUs; v = {}; GPUs().read(v); print(v)"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False

@@ -1,4 +1,4 @@
-"""Guardrails trip on the measured value, name themselves, and hold otherwise."""
+"""A guardrail trips on the measured value, with its name and limit, and not otherwise."""
 
 from __future__ import annotations
 
@@ -19,8 +19,7 @@ NONE = Guardrails(
 )
 
 
-def test_limits_that_hold_trip_nothing(tmp_path: Path) -> None:
-    """A host within all limits is left alone."""
+def test_no_guardrail_trips_within_all_limits(tmp_path: Path) -> None:
     assert Guard(NONE, tmp_path).check(1.0) is None
 
 
@@ -43,15 +42,14 @@ def test_limits_that_hold_trip_nothing(tmp_path: Path) -> None:
 def test_each_limit_trips_with_its_measurement(
     tmp_path: Path, name: str, limits: Guardrails
 ) -> None:
-    """An impossible limit trips the guardrail of that name, and says what was measured."""
+    """An impossible limit trips the guardrail of that name, with the measured value."""
     tripped = Guard(limits, tmp_path).check(1.0)
     assert tripped is not None and tripped.name == name
     assert tripped.measured < tripped.limit == getattr(limits, name)
     assert name in tripped.message
 
 
-def test_the_budget_is_a_limit_on_run_time(tmp_path: Path) -> None:
-    """At the budget the run goes on, past it it ends."""
+def test_the_run_budget_trips_only_after_it_has_passed(tmp_path: Path) -> None:
     limits = Guardrails(
         host_memory_available_mb_min=0, host_disk_free_mb_min=0, free_descriptors_min=0,
         run_budget_s=10,
@@ -62,8 +60,7 @@ def test_the_budget_is_a_limit_on_run_time(tmp_path: Path) -> None:
     assert tripped is not None and (tripped.name, tripped.measured) == ("run_budget_s", 10.5)
 
 
-def test_descriptors_in_use_are_counted(tmp_path: Path) -> None:
-    """Each descriptor that the harness opens leaves one fewer."""
+def test_each_open_descriptor_leaves_one_fewer(tmp_path: Path) -> None:
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     limits = Guardrails(
         host_memory_available_mb_min=0, host_disk_free_mb_min=0, free_descriptors_min=soft

@@ -1,4 +1,4 @@
-"""LLM signals against sockets that behave as llama-server does when it is well, or not."""
+"""LLM signals against a stand-in server: healthy, loading, hung, closed; and the real server."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def read(source: Source) -> Values:
 
 
 def until(source: Source, met: Callable[[Values], bool]) -> Values:
-    """Sample until `met`; return that sample."""
+    """Read until `met` is true of the values; fail with the last values at the limit."""
     last: Values = {}
 
     def look() -> bool:
@@ -105,8 +105,7 @@ def becomes(source: Source, state: str) -> None:
     until(source, lambda values: values.get("llm.health") == state)
 
 
-def test_llm_health_goes_from_loading_to_ok(server: StandIn) -> None:
-    """503 is a server that loads, 200 one that is ready."""
+def test_503_is_loading_and_200_is_ok(server: StandIn) -> None:
     server.reply = LOADING
     health = LLMHealth(server.endpoint)
     becomes(health, "loading")
@@ -115,32 +114,31 @@ def test_llm_health_goes_from_loading_to_ok(server: StandIn) -> None:
     health.close()
 
 
-def test_another_status_is_not_ok(server: StandIn) -> None:
-    """A server that only has errors to give is not serving."""
+def test_any_other_status_is_down(server: StandIn) -> None:
     server.reply = answer("500 Internal Server Error", b"")
     health = LLMHealth(server.endpoint)
     becomes(health, "down")
     health.close()
 
 
-def test_hung_server_is_told_from_a_dead_one_and_not_piled_upon(server: StandIn) -> None:
-    """No answer is `hung`; one question waits, however often is sampled; then it is `ok`."""
+def test_a_hung_server_has_at_most_one_request_in_flight(server: StandIn) -> None:
+    """No answer is `hung`, not `down`. The pending request is not repeated at each read."""
     health = LLMHealth(server.endpoint, hung_after_s=0.2)
     becomes(health, "ok")
     server.flowing.clear()
     becomes(health, "hung")
-    asked = len(server.requests)
+    sent = len(server.requests)
     for _ in range(50):
         assert read(health) == {"llm.health": "hung"}
-    assert len(server.requests) == asked
+    assert len(server.requests) == sent
     assert server.connections == 1
     server.flowing.set()
     becomes(health, "ok")
     health.close()
 
 
-def test_a_hung_question_is_asked_anew_after_a_limit(server: StandIn) -> None:
-    """An answer that was lost for good does not blind the observer for ever."""
+def test_a_hung_request_is_sent_again_after_give_up_s(server: StandIn) -> None:
+    """An answer that never comes does not blind the observer for ever."""
     health = LLMHealth(server.endpoint, hung_after_s=0.1, give_up_s=0.3)
     server.flowing.clear()
     becomes(health, "hung")
@@ -150,30 +148,30 @@ def test_a_hung_question_is_asked_anew_after_a_limit(server: StandIn) -> None:
     health.close()
 
 
-def test_down_and_up_again(server: StandIn) -> None:
-    """A port where nobody listens is `down`, also at the first sample; a new server is seen."""
+def test_a_closed_port_is_down_at_the_first_read(server: StandIn) -> None:
+    """A server that listens is `ok`."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        nobody = LLMHealth(Endpoint("127.0.0.1", free.getsockname()[1]))
-        assert read(nobody) == {"llm.health": "down"}
-        nobody.close()
+        health = LLMHealth(Endpoint("127.0.0.1", free.getsockname()[1]))
+        assert read(health) == {"llm.health": "down"}
+        health.close()
     health = LLMHealth(server.endpoint)
     becomes(health, "ok")
     health.close()
 
 
 def test_one_connection_serves_many_samples(server: StandIn) -> None:
-    """The connection is kept; a server that closes it when idle is not taken for a dead one."""
+    """The connection is kept. A server that closes an idle connection is still `ok`."""
     health = LLMHealth(server.endpoint)
     until(health, lambda _: len(server.requests) >= 20)
     assert server.connections == 1
     server.close_after_reply = True
     seen: set[object] = set()
-    asked = len(server.requests)
+    sent = len(server.requests)
 
     def record(values: Values) -> bool:
         seen.add(values["llm.health"])
-        return len(server.requests) >= asked + 10
+        return len(server.requests) >= sent + 10
 
     until(health, record)
     assert seen == {"ok"}
@@ -181,8 +179,8 @@ def test_one_connection_serves_many_samples(server: StandIn) -> None:
     health.close()
 
 
-def test_an_answer_in_pieces_is_read_whole() -> None:
-    """Head and body may arrive byte by byte, over several samples."""
+def test_an_answer_that_arrives_byte_by_byte_is_read_completely() -> None:
+    """Head and body may arrive over several reads."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         health = LLMHealth(Endpoint("127.0.0.1", listener.getsockname()[1]), hung_after_s=60)
         assert read(health) == {}
@@ -198,8 +196,8 @@ def test_an_answer_in_pieces_is_read_whole() -> None:
         health.close()
 
 
-def test_gauges_are_read_and_dropped_with_the_server(server: StandIn) -> None:
-    """Both gauges come from the metrics; without metrics they are absent, never 0."""
+def test_gauges_are_absent_without_metrics(server: StandIn) -> None:
+    """Both gauges come from `/metrics`; without it they are absent, never 0."""
     server.reply = answer("200 OK", METRICS, "Connection: close\r\n")
     server.close_after_reply = True
     gauges = LLMGauges(server.endpoint, period_s=0.01)
@@ -212,8 +210,8 @@ def test_gauges_are_read_and_dropped_with_the_server(server: StandIn) -> None:
     gauges.close()
 
 
-def test_gauges_are_asked_at_their_own_rate(server: StandIn) -> None:
-    """However often is sampled, the server is asked once per period."""
+def test_metrics_are_requested_once_per_period(server: StandIn) -> None:
+    """More frequent reads repeat the last values."""
     server.reply = answer("200 OK", METRICS)
     server.close_after_reply = True
     gauges = LLMGauges(server.endpoint, period_s=3600)
@@ -224,8 +222,7 @@ def test_gauges_are_asked_at_their_own_rate(server: StandIn) -> None:
     gauges.close()
 
 
-def test_gauges_are_absent_without_a_server() -> None:
-    """A refused connection is a stated absence."""
+def test_gauges_are_absent_if_the_connection_is_refused() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         gauges = LLMGauges(Endpoint("127.0.0.1", free.getsockname()[1]))
@@ -235,11 +232,11 @@ def test_gauges_are_absent_without_a_server() -> None:
 
 
 def test_pid_follows_the_supervisors_events(tmp_path: Path) -> None:
-    """The process number is there from start to gone, and absent in between."""
+    """The PID is present from `start` to `gone` or `crashed`, and absent in between."""
     events = tmp_path / "llm_events.jsonl"
     source = LLMProcess(events)
     assert read(source) == {} and "llm.process" in source.absences()
-    told: list[object] = []
+    pids: list[object] = []
     with events.open("a") as log:
         for event, pid in (
             ("start", 10), ("ready", 10), ("stop", 10), ("gone", 10),
@@ -247,8 +244,8 @@ def test_pid_follows_the_supervisors_events(tmp_path: Path) -> None:
         ):  # fmt: skip
             log.write(json.dumps({"time_s": 1.0, "event": event, "pid": pid}) + "\n")
             log.flush()
-            told.append(read(source).get("llm.pid"))
-    assert told == [10, 10, 10, None, 11, 11, None, 12]
+            pids.append(read(source).get("llm.pid"))
+    assert pids == [10, 10, 10, None, 11, 11, None, 12]
     source.close()
 
 
@@ -264,8 +261,8 @@ threading.Event().wait()
 
 
 @pytest.mark.stack
-def test_the_real_server_paused_resumed_killed(model_path: Path) -> None:
-    """llama.cpp's own server: ok with gauges, hung while paused, ok again, down when killed."""
+def test_health_follows_the_real_server_when_paused_resumed_and_killed(model_path: Path) -> None:
+    """llama.cpp's server: ok with gauges, hung while paused, ok again, down when killed."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

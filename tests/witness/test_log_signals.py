@@ -1,4 +1,4 @@
-"""Log signals: every line counts once, through rotation, truncation and late creation."""
+"""Log signals: each line counts once, also through rotation, truncation and late creation."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def counts(source: Logs) -> tuple[object, object]:
 
 
 def test_errors_and_tracebacks_are_counted_as_they_appear(workspace: Path, logs: Logs) -> None:
-    """A pattern counts lines; a traceback is an error only if the target says so."""
+    """A pattern counts lines. A traceback is an error only if the target lists it."""
     assert read(logs) == {} and "logs" in logs.absences()
     log = workspace / "logs" / "watcher_agent.log"
     log.write_text("fine\nerror handled\n")
@@ -44,7 +44,7 @@ def test_errors_and_tracebacks_are_counted_as_they_appear(workspace: Path, logs:
 
 @pytest.mark.parametrize("rotated", ["watcher_agent.log.1", "watcher_agent.1.log"])
 def test_rotation_loses_and_repeats_nothing(workspace: Path, logs: Logs, rotated: str) -> None:
-    """Lines written just before a rotation count once, whether or not the old file matches."""
+    """Lines written just before a rotation count once, even if the old name no longer matches."""
     log = workspace / "logs" / "watcher_agent.log"
     total = 0
     for generation in range(1, 6):
@@ -52,7 +52,7 @@ def test_rotation_loses_and_repeats_nothing(workspace: Path, logs: Logs, rotated
             stream.write("CRITICAL one\n")
             stream.flush()
             read(logs)
-            stream.write("CRITICAL two\n")  # written, not yet seen, when the rotation comes
+            stream.write("CRITICAL two\n")  # not yet read when the file is rotated
         total += log.stat().st_size
         log.replace(log.with_name(rotated))
         log.write_text("CRITICAL three\n")
@@ -60,8 +60,8 @@ def test_rotation_loses_and_repeats_nothing(workspace: Path, logs: Logs, rotated
         assert read(logs)["log.bytes"] == total + log.stat().st_size
 
 
-def test_a_log_emptied_in_place_goes_on(workspace: Path, logs: Logs) -> None:
-    """Copy and truncate, the other way of rotating: counts and bytes never fall."""
+def test_counts_never_fall_when_a_log_is_truncated_in_place(workspace: Path, logs: Logs) -> None:
+    """Copy-and-truncate rotation: counts and bytes keep growing."""
     log = workspace / "logs" / "watcher_agent.log"
     log.write_text("CRITICAL one\n" * 3)
     assert counts(logs) == (3, 0)

@@ -1,4 +1,4 @@
-"""A pause lasts as long as asked, and ends when it is told to."""
+"""A pause lasts its full time, unless `set` ends it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from chaos.witness.pause import Pause
 
 
-def test_it_does_not_end_before_its_time() -> None:
+def test_wait_lasts_at_least_its_timeout() -> None:
     pause = Pause()
     for limit_s in (0.0, 0.0004, 0.0101):
         start_s = time.monotonic()
@@ -19,7 +19,7 @@ def test_it_does_not_end_before_its_time() -> None:
     pause.close()
 
 
-def test_setting_it_ends_a_wait_without_a_limit_and_all_later_ones() -> None:
+def test_set_ends_the_current_wait_and_all_later_ones() -> None:
     pause = Pause()
     ended = threading.Event()
 
@@ -39,7 +39,7 @@ def test_setting_it_ends_a_wait_without_a_limit_and_all_later_ones() -> None:
     assert pause.wait()
 
 
-def test_it_leaves_no_descriptor_open() -> None:
+def test_close_leaves_no_descriptor_open() -> None:
     before = len(list(Path("/proc/self/fd").iterdir()))
     pause = Pause()
     pause.close()

@@ -1,4 +1,4 @@
-"""Process signals against a real process that is told what to do."""
+"""Process signals against a real process that executes commands."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from chaos.witness.base import Values
 from chaos.witness.lives import Lives, ServiceLife
 from chaos.witness.process import Harness, Host, WatcherProcess
 
-# A process that obeys one command per line and answers when it is done.
+# A process that executes one command per line, and prints "done" after each.
 OBEDIENT = """
 import subprocess, sys, threading
 kept = []
@@ -84,7 +84,7 @@ def number(values: Values, key: str) -> float:
 
 
 def test_growth_of_memory_descriptors_children_threads_is_measured(obedient: Obedient) -> None:
-    """Each planted growth shows in its own signal, by the planted amount."""
+    """Each planted growth appears in its own signal, by the planted amount."""
     source = WatcherProcess(lambda: obedient.process.pid, details_period_s=0.0)
     before = read(source)
     obedient.do("grow", 20)
@@ -102,9 +102,7 @@ def test_growth_of_memory_descriptors_children_threads_is_measured(obedient: Obe
     source.close()
 
 
-def test_a_child_is_seen_at_the_next_sample_whatever_is_read_less_often(
-    obedient: Obedient,
-) -> None:
+def test_children_are_read_at_every_sample(obedient: Obedient) -> None:
     """A dispatch may live for less than a second: a repeated value would hide it."""
     source = WatcherProcess(lambda: obedient.process.pid, details_period_s=3600.0)
     assert read(source)["watcher.children"] == 0
@@ -113,10 +111,8 @@ def test_a_child_is_seen_at_the_next_sample_whatever_is_read_less_often(
     source.close()
 
 
-def test_a_child_that_lived_between_two_samples_has_left_its_page_faults(
-    obedient: Obedient,
-) -> None:
-    """Ended and waited for: nothing else tells of it. One that still runs has left none yet."""
+def test_a_child_that_lived_between_two_samples_adds_page_faults(obedient: Obedient) -> None:
+    """Only a child that has ended and was waited for counts."""
     source = WatcherProcess(lambda: obedient.process.pid, details_period_s=3600.0)
     key = "watcher.children_faults"
     before = read(source)
@@ -129,11 +125,11 @@ def test_a_child_that_lived_between_two_samples_has_left_its_page_faults(
     source.close()
 
 
-def test_unchanged_is_said_only_while_a_read_would_tell_the_same(obedient: Obedient) -> None:
-    """Memory, a child, what is due, the end: each is noticed, and the next read tells it."""
+def test_unchanged_is_true_only_if_a_read_would_return_the_same(obedient: Obedient) -> None:
+    """Memory, a child, due details, the exit: `unchanged` is False, and the next read shows it."""
     now_s = [0.0]
     source = WatcherProcess(lambda: obedient.process.pid, clock=lambda: now_s[0])
-    assert not source.unchanged()  # nothing was told yet
+    assert not source.unchanged()  # there was no read yet
     before = read(source)
     assert source.unchanged() and read(source) == before and source.unchanged()
     obedient.do("child", 1)
@@ -155,7 +151,7 @@ def test_unchanged_is_said_only_while_a_read_would_tell_the_same(obedient: Obedi
     source.close()
 
 
-def test_what_was_looked_at_and_not_changed_is_not_told_later(obedient: Obedient) -> None:
+def test_read_never_uses_texts_that_unchanged_read_earlier(obedient: Obedient) -> None:
     source = WatcherProcess(lambda: obedient.process.pid)
     read(source)
     assert source.unchanged()
@@ -178,7 +174,7 @@ def test_children_of_every_thread_count() -> None:
 
 
 def test_details_are_repeated_until_memory_shrinks(obedient: Obedient) -> None:
-    """In between the last ones are told; what shrinks may have been swapped out: asked at once."""
+    """Memory that shrinks may have been swapped out, so the details are read at once."""
     now_s = [0.0]
     source = WatcherProcess(lambda: obedient.process.pid, clock=lambda: now_s[0])
     obedient.do("grow", 20)
@@ -193,8 +189,8 @@ def test_details_are_repeated_until_memory_shrinks(obedient: Obedient) -> None:
     source.close()
 
 
-def test_exit_is_an_absence_and_a_successor_is_picked_up(obedient: Obedient) -> None:
-    """An ended process leaves no keys, only a reason; the next process is read afresh."""
+def test_exit_is_an_absence_and_the_next_process_is_followed(obedient: Obedient) -> None:
+    """An ended process has no keys, only a reason. The next process has its own values."""
     current = obedient.process.pid
     source = WatcherProcess(lambda: current)
     first = read(source)
@@ -203,14 +199,14 @@ def test_exit_is_an_absence_and_a_successor_is_picked_up(obedient: Obedient) -> 
     obedient.process.wait()
     assert read(source) == {}
     assert source.absences() == {"watcher": f"process {current} has ended"}
-    assert read(source) == {}  # and again: its number is still the last known one
+    assert read(source) == {}  # `pid` still returns the ended process
     successor = Obedient()
     try:
         current = successor.process.pid
-        next_one = read(source)
-        assert next_one["watcher.pid"] == successor.process.pid
-        assert next_one["watcher.generation"] == 1
-        assert next_one["watcher.fds"] == len(
+        values = read(source)
+        assert values["watcher.pid"] == successor.process.pid
+        assert values["watcher.generation"] == 1
+        assert values["watcher.fds"] == len(
             list(Path(f"/proc/{successor.process.pid}/fd").iterdir())
         )
         assert source.absences() == {}
@@ -220,10 +216,10 @@ def test_exit_is_an_absence_and_a_successor_is_picked_up(obedient: Obedient) -> 
 
 
 def test_a_zombie_is_not_running() -> None:
-    """A process that has ended but is not reaped has no memory: its keys are absent."""
+    """A process that has ended and is not reaped has no memory: its keys are absent."""
     process = subprocess.Popen([sys.executable, "-c", ""], stdout=subprocess.PIPE)
     assert process.stdout is not None
-    process.stdout.read()  # end of file: the interpreter has closed it on its way out
+    process.stdout.read()  # ends when the interpreter closes its end on exit
     source = WatcherProcess(lambda: process.pid)
     try:
         for _ in range(1000):
@@ -238,14 +234,14 @@ def test_a_zombie_is_not_running() -> None:
 
 
 def test_no_process_is_an_absence() -> None:
-    """Nobody runs: no keys at all, never zeros."""
+    """No keys, never zeros."""
     source = WatcherProcess(lambda: None)
     assert read(source) == {}
     assert source.absences() == {"watcher": "not running"}
 
 
 def test_harness_and_host_are_measured() -> None:
-    """The harness sees its own growth; the host has memory."""
+    """The harness measures its own growth; the host has memory and load."""
     harness, host = Harness(), Host()
     before = read(harness)
     ballast = bytearray(b"x" * 30_000_000)
@@ -258,8 +254,10 @@ def test_harness_and_host_are_measured() -> None:
     host.close()
 
 
-def test_a_successor_is_followed_while_the_one_before_still_lives(obedient: Obedient) -> None:
-    """Whoever says which process it is decides: the old one is let go within one period."""
+def test_the_next_process_is_followed_even_while_the_previous_one_lives(
+    obedient: Obedient,
+) -> None:
+    """`pid` decides: within one details period the source follows the new process."""
     now_s, current = [0.0], obedient.process.pid
     source = WatcherProcess(lambda: current, clock=lambda: now_s[0])
     assert read(source)["watcher.generation"] == 0
@@ -269,26 +267,26 @@ def test_a_successor_is_followed_while_the_one_before_still_lives(obedient: Obed
     source.close()
 
 
-def test_any_service_is_followed_through_a_restart(obedient: Obedient) -> None:
-    now: list[int | None] = [obedient.process.pid]
-    source = ServiceLife("injector", lambda: now[0])
+def test_a_restart_of_a_service_raises_its_generation(obedient: Obedient) -> None:
+    current: list[int | None] = [obedient.process.pid]
+    source = ServiceLife("injector", lambda: current[0])
     values: Values = {}
     source.read(values)
-    assert values == {"injector.pid": now[0], "injector.generation": 0}
+    assert values == {"injector.pid": current[0], "injector.generation": 0}
     obedient.process.kill()
     obedient.process.wait()
     for pid, why in ((obedient.process.pid, "has ended"), (None, "not running")):
-        now[0] = pid
+        current[0] = pid
         values = {}
         source.read(values)
         assert values == {}
         assert why in source.absences()["injector"]
-    now[0] = os.getpid()
+    current[0] = os.getpid()
     source.read(values)
-    assert values == {"injector.pid": now[0], "injector.generation": 1}
+    assert values == {"injector.pid": current[0], "injector.generation": 1}
     assert source.absences() == {}
 
 
-def test_a_number_that_is_used_again_is_another_life() -> None:
+def test_a_reused_pid_is_a_new_generation() -> None:
     lives = Lives()
-    assert [lives.of(one) for one in ((7, 100), (7, 100), (7, 250))] == [0, 0, 1]
+    assert [lives.of(identity) for identity in ((7, 100), (7, 100), (7, 250))] == [0, 0, 1]

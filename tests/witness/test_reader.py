@@ -1,4 +1,4 @@
-"""Each source is read at its own pace, samples are complete, no absence is a last value."""
+"""Each source is read at its own period, samples are complete, an absent source has no values."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from chaos.witness.base import SourceBase, Values
 from chaos.witness.reader import Reader
 
 
-class Told(SourceBase):
-    """Stands for any source: tells how often it was read, or what it is given; may fail."""
+class Scripted(SourceBase):
+    """Stands for any source: its value is the number of reads; it may fail or be silent."""
 
     def __init__(self, name: str, period_s: float = 0.0) -> None:
         super().__init__(name, period_s)
@@ -39,21 +39,21 @@ def samples(reader: Reader, now_s: list[float], until_s: float) -> list[Values]:
     return taken
 
 
-def test_every_sample_is_complete_and_each_source_keeps_its_pace() -> None:
-    fast, half, slow = Told("fast"), Told("half", 0.5), Told("slow", 1.0)
+def test_every_sample_is_complete_and_each_source_keeps_its_period() -> None:
+    fast, half, slow = Scripted("fast"), Scripted("half", 0.5), Scripted("slow", 1.0)
     now_s = [0.0]
     reader = Reader([slow, fast, half], clock=lambda: now_s[0])
     taken = samples(reader, now_s, 2.0)
-    assert [set(one) for one in taken] == [{"fast.reads", "half.reads", "slow.reads"}] * 20
+    assert [set(sample) for sample in taken] == [{"fast.reads", "half.reads", "slow.reads"}] * 20
     assert (fast.reads, half.reads, slow.reads) == (20, 4, 2)
-    assert [one["half.reads"] for one in taken[:6]] == [1, 1, 1, 1, 1, 2]
+    assert [sample["half.reads"] for sample in taken[:6]] == [1, 1, 1, 1, 1, 2]
     assert reader.periods_s() == {"slow": 1.0, "half": 0.5}
-    assert len({id(one) for one in taken}) == 20  # a sample is not changed by the next one
+    assert len({id(sample) for sample in taken}) == 20  # the next sample is another object
 
 
 def test_a_source_that_fails_has_no_values_until_it_can_be_read_again() -> None:
-    """Repeating the last ones would tell of a Watcher that is gone."""
-    slow = Told("slow", 0.5)
+    """Repeated values would describe a Watcher that is gone."""
+    slow = Scripted("slow", 0.5)
     now_s = [0.0]
     reader = Reader([slow], clock=lambda: now_s[0])
     samples(reader, now_s, 0.5)
@@ -65,8 +65,8 @@ def test_a_source_that_fails_has_no_values_until_it_can_be_read_again() -> None:
     assert reader.absences() == {}
 
 
-def test_a_key_that_a_source_no_longer_tells_is_gone() -> None:
-    slow = Told("slow", 0.5)
+def test_a_key_that_a_source_no_longer_adds_is_removed() -> None:
+    slow = Scripted("slow", 0.5)
     now_s = [0.0]
     reader = Reader([slow], clock=lambda: now_s[0])
     samples(reader, now_s, 0.5)
@@ -74,8 +74,8 @@ def test_a_key_that_a_source_no_longer_tells_is_gone() -> None:
     assert samples(reader, now_s, 1.0) == [{}] * 5
 
 
-def test_absences_are_one_object_until_they_change() -> None:
-    fast = Told("fast")
+def test_absences_return_the_same_object_until_they_change() -> None:
+    fast = Scripted("fast")
     reader = Reader([fast])
     reader.read()
     before = reader.absences()
@@ -87,39 +87,39 @@ def test_absences_are_one_object_until_they_change() -> None:
 
 
 @pytest.mark.parametrize("period_s", [0.0, 1.0])
-def test_a_source_sees_what_it_looks_at_and_owns_only_what_it_adds(period_s: float) -> None:
-    first, other, last = Told("first", 1.0), Told("other", 1.0), Told("last", period_s)
-    last.looks_at = ("first.reads", "nobody.reads")
+def test_a_source_gets_its_inputs_and_owns_only_the_keys_it_adds(period_s: float) -> None:
+    first, other, last = Scripted("first", 1.0), Scripted("other", 1.0), Scripted("last", period_s)
+    last.inputs = ("first.reads", "nobody.reads")
     now_s = [0.0]
     reader = Reader([first, other, last], clock=lambda: now_s[0])
     assert reader.read() == {"first.reads": 1, "other.reads": 1, "last.reads": 1}
     assert last.seen == {"first.reads": 1}
     last.error, now_s[0] = OSError(5, "Input/output error"), 1.0
-    assert reader.read() == {"first.reads": 2, "other.reads": 2}  # what it saw was never its own
+    assert reader.read() == {"first.reads": 2, "other.reads": 2}  # its inputs stay
     last.error, first.silent, now_s[0] = None, True, 2.0
     assert reader.read() == {"other.reads": 3, "last.reads": 3}
     assert last.seen == {}
 
 
-def test_the_same_sample_is_given_again_until_something_changes() -> None:
-    """Who shows samples may keep what it made of them; one that changed is another object."""
-    fast, slow = Told("fast"), Told("slow", 1.0)
+def test_read_returns_the_same_sample_until_something_changes() -> None:
+    """A display may cache what it made of a sample: a changed sample is another object."""
+    fast, slow = Scripted("fast"), Scripted("slow", 1.0)
     now_s = [0.0]
     reader = Reader([slow, fast], clock=lambda: now_s[0])
     first = reader.read()
     fast.same = True
-    again = [reader.read() for _ in range(3)]
-    assert all(one is first for one in again) and fast.reads == 1
+    repeated = [reader.read() for _ in range(3)]
+    assert all(sample is first for sample in repeated) and fast.reads == 1
     fast.same = False
     changed = reader.read()
     assert changed is not first
     assert (changed["fast.reads"], first["fast.reads"]) == (2, 1)
-    fast.same, now_s[0] = True, 1.0  # what is due is read, whatever the others say
+    fast.same, now_s[0] = True, 1.0  # a due source is read even if the others are unchanged
     assert reader.read() == {"slow.reads": 2, "fast.reads": 3}
 
 
-def test_a_source_that_fails_is_missing_from_samples_that_repeat() -> None:
-    fast = Told("fast")
+def test_repeated_samples_have_no_values_of_a_failed_source() -> None:
+    fast = Scripted("fast")
     reader = Reader([fast])
     reader.read()
     fast.error = OSError(5, "Input/output error")

@@ -1,4 +1,4 @@
-"""The sampler keeps an absolute schedule, states absences, and never dies silently."""
+"""The sampler keeps an absolute schedule, records absences, and records its own failure."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from chaos.witness.build import build_sources
 from chaos.witness.sampler import Sampler
 from tests.waiting import wait_for
 
-CLOCK_S = 0.002  # a wait may end this much before its time
+CLOCK_S = 0.002  # a wait may end this much early
 
 
 class Counter(SourceBase):
-    """Stands for any source: counts its reads; may wait in some, or raise."""
+    """Stands for any source: counts its reads; some reads may be slow, or raise."""
 
     def __init__(self) -> None:
         super().__init__("counter")
@@ -74,8 +74,7 @@ def sample_times(tmp_path: Path) -> list[float]:
 def test_ten_per_second_keep_an_absolute_schedule(tmp_path: Path, history: HistoryWriter) -> None:
     """Sample k comes at or after moment k, and every moment has a sample or a counted overrun.
 
-    A loop that sleeps a period after each read would fall behind by the time of each read,
-    without ever counting it.
+    A loop that sleeps one period after each read would fall behind without counting it.
     """
     period_s, wanted = 0.1, 15
     source = Counter()
@@ -95,7 +94,7 @@ def test_ten_per_second_keep_an_absolute_schedule(tmp_path: Path, history: Histo
 def test_a_slow_sample_is_counted_and_not_made_up_for(
     tmp_path: Path, history: HistoryWriter
 ) -> None:
-    """Moments that pass during a slow read are skipped: no burst of samples follows."""
+    """Moments that pass during a slow read are skipped; no burst of samples follows."""
     period_s = 0.1
     source = Counter()
     source.wait_s = {2: 3.5 * period_s}  # from moment 1 past moments 2, 3 and 4
@@ -110,8 +109,9 @@ def test_a_slow_sample_is_counted_and_not_made_up_for(
     assert total.detail["overruns"] == sampler.overruns
 
 
-def test_absence_is_stated_once_and_its_end_too(tmp_path: Path, history: HistoryWriter) -> None:
-    """A source that cannot be read has no key, and one event per reason says why."""
+def test_an_absence_and_its_end_are_recorded_once_per_reason(
+    tmp_path: Path, history: HistoryWriter
+) -> None:
     source = Counter()
     sampler = Sampler([source], history, 1.0)
     broken, refused = OSError(5, "Input/output error"), OSError(111, "Connection refused")
@@ -132,7 +132,7 @@ def test_absence_is_stated_once_and_its_end_too(tmp_path: Path, history: History
 def test_a_defect_in_a_source_is_a_problem_of_the_harness(
     tmp_path: Path, history: HistoryWriter
 ) -> None:
-    """Sampling that ends early is on record and can be seen by whoever watches."""
+    """Sampling that ends early is recorded, and `failure` says why."""
     source = Counter()
     source.error = ZeroDivisionError("planted")
     sampler = Sampler([source], history, 0.01)
@@ -146,7 +146,7 @@ def test_a_defect_in_a_source_is_a_problem_of_the_harness(
 
 
 def test_stop_ends_a_long_period_at_once(history: HistoryWriter) -> None:
-    """Stopping does not wait for the next sample."""
+    """`stop` does not wait for the next sample."""
     ticked = threading.Event()
     run_until(Sampler([Counter()], history, 3600.0, lambda _: ticked.set()), ticked)
 
@@ -154,7 +154,7 @@ def test_stop_ends_a_long_period_at_once(history: HistoryWriter) -> None:
 def test_all_sources_of_an_empty_workspace_are_absent_or_measured(
     tmp_path: Path, workspace: Path, target: Target, history: HistoryWriter
 ) -> None:
-    """With no Watcher and no LLM the host is measured; the rest is absent, with a reason."""
+    """Without a Watcher and an LLM, the host is measured and the rest is absent with a reason."""
     sources = build_sources(target, workspace, Endpoint("127.0.0.1", 1), lambda: None)
     sampler = Sampler(sources, history, 1.0)
     values = sampler.sample_once()
@@ -184,7 +184,7 @@ def descriptors() -> set[tuple[str, str]]:
 def test_sources_close_every_descriptor_they_open(
     workspace: Path, target: Target, history: HistoryWriter
 ) -> None:
-    """What other tests' garbage closes meanwhile does not count."""
+    """`stop` closes every file that a source opened. Files that other tests open do not count."""
     (workspace / target.decisions.path).write_text("{}\n")
     (workspace / "logs" / "watcher_agent.log").write_text("x\n")
     before = descriptors()

@@ -1,4 +1,4 @@
-"""Sockets by state, zombies and temporary files, against real ones."""
+"""Sockets by state, zombies and temporary files, measured against real ones."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def counts(source: WatcherSockets) -> tuple[object, object]:
     return values["watcher.sockets_established"], values["watcher.sockets_close_wait"]
 
 
-def test_a_connection_that_the_other_side_closed_waits_until_it_is_closed() -> None:
+def test_a_connection_closed_by_its_peer_counts_as_close_wait() -> None:
     source = WatcherSockets(os.getpid)
     established, waiting = counts(source)
     assert isinstance(established, int) and isinstance(waiting, int)
@@ -43,7 +43,7 @@ def test_a_connection_that_the_other_side_closed_waits_until_it_is_closed() -> N
     assert counts(source) == (established, waiting)
 
 
-def test_a_listening_socket_is_one_of_the_others() -> None:
+def test_a_listening_socket_counts_as_other() -> None:
     source = WatcherSockets(os.getpid)
     before = read(source)["watcher.sockets_other"]
     assert isinstance(before, int)
@@ -51,7 +51,7 @@ def test_a_listening_socket_is_one_of_the_others() -> None:
         assert read(source)["watcher.sockets_other"] == before + 1
 
 
-def test_a_child_that_ended_and_was_not_reaped_is_a_zombie() -> None:
+def test_a_child_that_ended_and_was_not_reaped_counts_as_a_zombie() -> None:
     parent = subprocess.Popen(
         [
             sys.executable,
@@ -76,7 +76,7 @@ def test_a_child_that_ended_and_was_not_reaped_is_a_zombie() -> None:
     assert "has ended" in source.absences()["watcher.sockets"]
 
 
-def test_without_a_process_nothing_is_there_and_it_is_said() -> None:
+def test_without_a_process_the_sockets_are_absent() -> None:
     source = WatcherSockets(lambda: None)
     assert read(source) == {}
     assert source.absences() == {"watcher.sockets": "not running"}
@@ -85,10 +85,10 @@ def test_without_a_process_nothing_is_there_and_it_is_said() -> None:
 @pytest.mark.parametrize(
     ("family", "host"), [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")]
 )
-def test_the_kernel_tells_both_families_in_one_answer(
+def test_netlink_lists_every_connection_of_both_families(
     family: socket.AddressFamily, host: str
 ) -> None:
-    """As many connections as take several parts of an answer; each is found, with its state."""
+    """So many connections that the answer has several parts."""
     with socket.socket(family) as server:
         try:
             server.bind((host, 0))
@@ -100,21 +100,21 @@ def test_the_kernel_tells_both_families_in_one_answer(
         try:
             peers[0].close()
             assert clients[0].recv(1) == b""
-            found = connections((1, 8))
-            assert found[_inode(clients[0])] == 8
-            assert {found[_inode(one)] for one in clients[1:]} == {1}
-            assert _inode(server) not in found  # it listens: not asked for
+            state_of = connections((1, 8))
+            assert state_of[_inode(clients[0])] == 8
+            assert {state_of[_inode(client)] for client in clients[1:]} == {1}
+            assert _inode(server) not in state_of  # a listening socket has another state
         finally:
-            for one in clients + peers:
-                one.close()
+            for open_socket in clients + peers:
+                open_socket.close()
 
 
-def _inode(one: socket.socket) -> int:
-    return os.fstat(one.fileno()).st_ino
+def _inode(open_socket: socket.socket) -> int:
+    return os.fstat(open_socket.fileno()).st_ino
 
 
-def test_where_the_kernel_does_not_answer_its_text_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Stands for a kernel without sock_diag; the text tells the same."""
+def test_without_sock_diag_the_proc_table_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stands for a kernel without sock_diag; /proc/PID/net has the same states."""
 
     def refused(states: tuple[int, ...]) -> dict[int, int]:
         raise OSError(2, "No such file or directory")
@@ -129,14 +129,14 @@ def test_where_the_kernel_does_not_answer_its_text_is_read(monkeypatch: pytest.M
         peer, _ = server.accept()
         peer.close()
         assert client.recv(1) == b""
-        now_s[0] = 1e6  # it is slow to read, so it is not read at every look
+        now_s[0] = 1e6  # the table is slow to read, so it is not read at every sample
         assert counts(source) == (established, waiting + 1)
         client.close()
 
 
 @pytest.mark.stack
-def test_a_process_in_another_network_is_asked_in_its_own() -> None:
-    """Our own table must not be taken for its table."""
+def test_sockets_are_counted_in_the_processs_own_network_namespace() -> None:
+    """Our own connection table must not be used for it."""
     program = (
         "import socket, sys\n"
         "a = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
@@ -172,8 +172,8 @@ def test_temporary_files_are_counted_in_all_folders(tmp_path: Path) -> None:
     assert read(source) == {"workspace.temp_files": 1}
 
 
-def test_a_folder_that_is_listed_anyway_is_counted_as_it_is_now(tmp_path: Path) -> None:
-    """A listing of another source is used for its own version of the folder only."""
+def test_another_sources_listing_is_used_only_for_the_same_version(tmp_path: Path) -> None:
+    """An older listing of the folder is not used."""
     (tmp_path / "queue").mkdir()
     other = Folder(tmp_path, "queue/*.json")
     source = TempFiles(tmp_path, [other])
@@ -192,11 +192,11 @@ def test_a_folder_that_is_listed_anyway_is_counted_as_it_is_now(tmp_path: Path) 
     (tmp_path / "queue" / "late.part").touch()
     assert os.listdir is listed
     assert read(source) == {"workspace.temp_files": 31}
-    assert other.count() == 60  # of its own version
+    assert other.count() == 60  # as of its own last listing
 
 
 def _older(folder: Path) -> None:
-    """As if nothing had happened in it for a while."""
+    """Make the folder look unchanged for a long time."""
     os.utime(folder, (1e9, 1e9))
 
 

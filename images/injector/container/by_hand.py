@@ -1,7 +1,8 @@
-"""Starts the draw injector in a workspace that another container is still filling.
+"""Starts the draw injector in a workspace that another container prepares.
 
 Waits, with a limit, for the two files that the injector needs (the Watcher's container writes
-them), then becomes the injector. Run it in the workspace. Standard library only.
+them), then execs the injector. Run it in the workspace. Standard library only; must not know the
+harness.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ LOOK_S = 0.2
 
 
 def wait_for(names: tuple[str, ...], limit_s: float) -> list[str]:
-    """The files that were not there in time."""
+    """Wait until all files exist. Returns those that are still missing after `limit_s`."""
     deadline_s = time.monotonic() + limit_s
     while missing := [name for name in names if not Path(name).is_file()]:
         if time.monotonic() > deadline_s:
@@ -27,7 +28,7 @@ def wait_for(names: tuple[str, ...], limit_s: float) -> list[str]:
 
 
 def main() -> int:
-    """Wait, then exec; returns only when it gave up."""
+    """Wait for the files, then exec the injector. Returns the exit code 1 if they do not come."""
     limit_s = float(os.environ.get("CHAOS_WORKSPACE_LIMIT_S", "300"))
     missing = wait_for(NEEDED, limit_s)
     if missing:

@@ -1,8 +1,7 @@
-"""Do draws come? The health check of the image, for an injector that was started by hand.
+"""The health check of the image, for an injector that was started by hand: does it add draws?
 
-The injector writes its status file when it is ready and after each draw; an injector whose file
-is older than three intervals (and a minute, for one that is only slow) draws nothing any more.
-Standard library only.
+The injector writes its status file when it is ready and after each draw. It is unhealthy if the
+file is older than three intervals and a minute. Standard library only; must not know the harness.
 """
 
 from __future__ import annotations
@@ -18,11 +17,11 @@ SLACK_S = 60.0
 
 
 def complaint(status: Path, now_s: float) -> str:
-    """What is wrong; empty when nothing is."""
+    """Return the problem, or "" if the injector is healthy. `now_s`: Unix time."""
     try:
         age_s = now_s - status.stat().st_mtime
-        known = json.loads(status.read_bytes())
-        pid, interval_s = int(known["pid"]), float(known["interval_seconds"])
+        content = json.loads(status.read_bytes())
+        pid, interval_s = int(content["pid"]), float(content["interval_seconds"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         return f"no status yet: {error!r}"
     if not Path(f"/proc/{pid}").exists():
@@ -34,10 +33,10 @@ def complaint(status: Path, now_s: float) -> str:
 
 
 def main() -> int:
-    """Exit 0 healthy, 1 not, with the reason."""
-    wrong = complaint(STATUS, time.time())
-    print(wrong or "healthy")
-    return 1 if wrong else 0
+    """Print the result; exit code 0 if healthy, else 1."""
+    problem = complaint(STATUS, time.time())
+    print(problem or "healthy")
+    return 1 if problem else 0
 
 
 if __name__ == "__main__":

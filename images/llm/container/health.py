@@ -1,9 +1,9 @@
-"""Does the LLM server generate? The health check of the image.
+"""The health check of the image: does the LLM server generate tokens?
 
-`/health` alone does not say so (it stays 200 while generation hangs), so a completion of one token
-is asked for as well. A server that the Watcher has had stopped, to free the machine for work, is
-healthy too: the supervisor tells that from one that ended by itself. A server is stopped and
-started for every piece of work, so one that still loads gets some time. Standard library only.
+`/health` stays 200 while generation hangs, so the check also requests a completion of one token. A
+server that the Watcher has stopped, to free the machine for work, counts as healthy; the supervisor
+distinguishes it from a server that died. The server is restarted for every request, so a loading
+server gets some time. Standard library only; must not know the harness.
 """
 
 from __future__ import annotations
@@ -24,7 +24,10 @@ LOOK_S = 0.5
 def ask(
     address: str, method: str, path: str, limit_s: float, body: Any = None
 ) -> tuple[int, dict[str, Any]]:
-    """(status, decoded body). Raises `OSError` or `ValueError` when no such answer comes."""
+    """Send one request, and return (status, decoded JSON object).
+
+    Raises `OSError` without an HTTP answer, `ValueError` if its body is not JSON.
+    """
     host, _, port = address.rpartition(":")
     link = http.client.HTTPConnection(host, int(port), timeout=limit_s)
     try:
@@ -41,7 +44,7 @@ def ask(
 
 
 def complaint(control: str, server: str) -> str:
-    """What is wrong; empty when nothing is."""
+    """Return the problem, or "" if the server is healthy. Addresses are `host:port`."""
     try:
         _, status = ask(control, "GET", "/status", CONTROL_LIMIT_S)
     except (OSError, ValueError) as error:
@@ -62,14 +65,14 @@ def complaint(control: str, server: str) -> str:
 
 
 def main() -> int:
-    """Exit 0 healthy, 1 not, with the reason."""
+    """Print the result; exit code 0 if healthy, else 1."""
     control = os.environ.get("LLM_CONTROL", "127.0.0.1:8079")
     server = os.environ.get("LLM_SERVER", "127.0.0.1:8081")
     deadline_s = time.monotonic() + LOADING_LIMIT_S
-    while (wrong := complaint(control, server)) and time.monotonic() < deadline_s:
+    while (problem := complaint(control, server)) and time.monotonic() < deadline_s:
         time.sleep(LOOK_S)
-    print(wrong or "healthy")
-    return 1 if wrong else 0
+    print(problem or "healthy")
+    return 1 if problem else 0
 
 
 if __name__ == "__main__":

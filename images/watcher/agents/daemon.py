@@ -1,4 +1,7 @@
-"""The Watcher put together, and its loop: draws, then one request, then a short wait."""
+"""Assembles the Watcher and runs its loop: diagnose draws, process one request, wait.
+
+Must not know how a request is processed, or what a draw means.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,7 @@ TROUBLE_PAUSE_CAP_S = 5.0
 
 
 class Watcher:
-    """All parts over one workspace. Needs the instance lock."""
+    """The parts of one Watcher, over one workspace. The caller must hold the instance lock."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -53,7 +56,7 @@ class Watcher:
         self._llm_looked_s = float("-inf")
 
     def run_daemon(self) -> int:
-        """Works until asked to stop; the exit code."""
+        """Works until asked to stop. Returns the exit code."""
         self.stop.install()
         MemoryReport(self.root / REPORT_NAME).install(self.stop)
         try:
@@ -75,9 +78,10 @@ class Watcher:
         self.draws.load()
 
     def _bring_up_llm(self) -> None:
-        """A Watcher killed in mid-dispatch has left the LLM server stopped, or loading.
+        """Starts the LLM server and waits for it, within its limits, if it is not healthy.
 
-        Waited for within its limits, so that the first decision is not the heuristic's.
+        A Watcher that was killed during a dispatch leaves the server stopped or loading. Without
+        this wait the first decision would be a heuristic fallback.
         """
         status = self.lifecycle.status()
         if status is not None and status.get("healthy") is not True:
@@ -90,8 +94,8 @@ class Watcher:
             try:
                 busy = self._tick()
             except (OSError, MemoryError) as error:
-                # The step that failed can be repeated; whatever it left half-done is
-                # recovered as after a restart.
+                # The failed step can be repeated. Recovery cleans up what it left half-done, as
+                # after a restart.
                 logger.error("{}; next try in {:.1f} s", str(error) or "no memory", pause_s)
                 self.stop.pause(pause_s)
                 pause_s = min(pause_s * 2, TROUBLE_PAUSE_CAP_S)
@@ -110,7 +114,7 @@ class Watcher:
             logger.error("{}", error)  # the next round of the loop tries again
 
     def _tick(self) -> bool:
-        """One round; whether there was anything to do."""
+        """Runs one round of the loop. True if there was anything to do."""
         self.stop.check()
         self.status.polls += 1
         self.policies.reload()
@@ -122,7 +126,7 @@ class Watcher:
         return bool(diagnosed) or worked
 
     def process_one(self) -> bool:
-        """Processes the first request in the line; whether there was one."""
+        """Processes the first request in the queue. True if there was one."""
         self.queue.scan()
         item = self.queue.next(self.policies.current.settle_s)
         if item is None:
@@ -137,25 +141,28 @@ class Watcher:
         return True
 
     def _look_after_llm(self) -> None:
-        """While idle: a server that has died by itself is started again."""
+        """While idle, starts an LLM server again that has died by itself."""
         if time.monotonic() - self._llm_looked_s >= LLM_LOOK_PERIOD_S:
             self.lifecycle.revive()
             self._llm_looked_s = time.monotonic()
 
     def run_batch(self) -> int:
-        """Processes what is pending now and ends; the exit code."""
+        """Processes the pending requests, then ends. Returns the exit code."""
         self.stop.install()
         try:
             patiently(self.stop, "start", self._prepare)
             self._bring_up_llm()
             while self.process_one() or self.queue.pending_names():
-                self.stop.pause(0.05)  # what is left may be a file in the making
+                self.stop.pause(0.05)  # a remaining file may still be being written
         except Halted as halted:
             logger.info("stopping: {}", halted)
         return 0
 
     def run_pipeline(self, first: int, last: int) -> int:
-        """Runs pipeline steps and publishes their artefacts; the exit code."""
+        """Runs the pipeline steps `first` to `last` and publishes their artefacts.
+
+        Returns the exit code.
+        """
         self.stop.install()
         staging = self.root / WORK_FOLDER / f"pipeline_{first}_{last}"
         steps = ",".join(str(step) for step in range(first, last + 1))

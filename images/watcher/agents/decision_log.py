@@ -1,7 +1,7 @@
 """`watcher_decisions.jsonl`: one line per decision, appended and never rewritten.
 
-A line is written whole and synced, or not at all. A torn last line (power cut, foreign
-writer) is set aside in `watcher_decisions.torn`. Knows nothing of how decisions are made.
+A line is written completely and synced, or not at all. A torn last line (power cut, another writer)
+is moved to `watcher_decisions.torn`. Knows nothing of how decisions are made.
 """
 
 from __future__ import annotations
@@ -17,23 +17,24 @@ from loguru import logger
 
 LOG_NAME = "watcher_decisions.jsonl"
 TORN_NAME = "watcher_decisions.torn"
-TAIL_BYTES = 1024 * 1024  # how far back a restart looks for decisions it knows
-REMEMBERED = 5_000
+TAIL_BYTES = 1024 * 1024  # how much of the log's end a restart reads
+REMEMBERED = 5_000  # decisions kept in memory
 APPEND_ATTEMPTS = 5
 
 
 class DecisionLog:
-    """Appends decisions and remembers the last ones. Methods raise OSError."""
+    """Appends decisions, and remembers the last `REMEMBERED` ones. Methods raise OSError."""
 
     def __init__(self, root: Path) -> None:
         self.path = root / LOG_NAME
         self.torn_path = root / TORN_NAME
         self.last_number = 0
         self._files: OrderedDict[str, str] = OrderedDict()  # decision id -> request file
+        # (source, sequence number) -> request file
         self._sequences: OrderedDict[tuple[str, int], str] = OrderedDict()
 
     def load(self) -> None:
-        """Repairs a torn tail and reads back what the last lines say."""
+        """Repairs a torn last line, and remembers the decisions in the last lines."""
         self.path.touch(exist_ok=True)
         self.repair()
         with self.path.open("rb") as stream:
@@ -45,25 +46,25 @@ class DecisionLog:
             self._load_all()
 
     def _load_all(self) -> None:
-        # The tail held no decision (foreign content): the numbers must still go on.
+        # The tail holds no decision (foreign content), but the numbering must continue.
         with self.path.open("rb") as stream:
             for line in stream:
                 self._remember(_parse(line))
 
     def next_number(self) -> int:
-        """The number of the next decision."""
+        """The number of the next decision, from 1."""
         return self.last_number + 1
 
     def has(self, record: dict[str, Any]) -> bool:
-        """Whether this very decision is among the last ones in the log."""
+        """True if this decision is among the remembered ones (same id and request file)."""
         return self._files.get(str(record["decision_id"])) == str(record["request_file"])
 
     def processed_as(self, source: str, sequence: int | None) -> str:
-        """The request file that was decided under this source and number; empty if none."""
+        """The request file that was dispatched with this source and number; "" if none."""
         return "" if sequence is None else self._sequences.get((source, sequence), "")
 
     def append(self, record: dict[str, Any]) -> None:
-        """Appends one decision as a single synced write; idempotent."""
+        """Appends one decision in a single synced write. Idempotent."""
         if self.has(record):
             return
         line = json.dumps(record, separators=(",", ":"), allow_nan=False).encode() + b"\n"
@@ -75,8 +76,8 @@ class DecisionLog:
         raise OSError(errno.EIO, "somebody else goes on writing into the log", str(self.path))
 
     def _write(self, line: bytes) -> bool:
-        """Appends a line; False, and nothing appended, when half a line of a foreign writer has
-        come in between since the repair.
+        """Appends `line`. False, with nothing appended, if another writer has left half a line at
+        the end since the repair.
         """
         handle = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
@@ -97,10 +98,10 @@ class DecisionLog:
         return True
 
     def repair(self) -> None:
-        """Completes or sets aside a last line that does not end in a newline."""
+        """Completes a last line that lacks only its newline, or moves a torn one away."""
         handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
         try:
-            # Of garbage longer than the window one window goes at a time.
+            # A torn line longer than `TAIL_BYTES` is removed in several rounds.
             while size := os.fstat(handle).st_size:
                 if os.pread(handle, 1, size - 1) == b"\n":
                     return
@@ -112,7 +113,7 @@ class DecisionLog:
         window = os.pread(handle, TAIL_BYTES, max(0, size - TAIL_BYTES))
         tail = window[window.rfind(b"\n") + 1 :]
         if _parse(tail):
-            os.write(handle, b"\n")  # only the newline was lost
+            os.write(handle, b"\n")  # only the newline is missing
         else:
             self._set_aside(tail)
             os.ftruncate(handle, size - len(tail))
@@ -143,9 +144,9 @@ class DecisionLog:
         sequence = record.get("sequence_number")
         if isinstance(sequence, int) and record.get("dispatch"):
             self._sequences[str(record.get("source")), sequence] = request_file
-        for memory in (self._files, self._sequences):
-            while len(memory) > REMEMBERED:
-                memory.popitem(last=False)
+        for remembered in (self._files, self._sequences):
+            while len(remembered) > REMEMBERED:
+                remembered.popitem(last=False)
 
 
 def _parse(line: bytes) -> dict[str, Any]:

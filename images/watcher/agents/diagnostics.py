@@ -1,8 +1,8 @@
-"""Chapter 13: what a new draw says about the predictions, and which requests follow from it.
+"""Chapter 13: judges the predictions by each new draw, and decides which requests to emit.
 
 For: the daemon, once per new draw. Pure functions, standard library only.
-Must not know: files, clocks, the queue, the LLM. All memory is in `previous`, the diagnostics of
-the draw before, so a restarted daemon goes on exactly where the last one stopped.
+Must not know: files, clocks, the queue, the LLM. All state is in `previous`, the diagnostics of the
+draw before, so a restarted daemon continues exactly where the last one stopped.
 
     state = diagnose(values, 5003, pool, previous)
     for trigger in evaluate_triggers(state, 5003, DEFAULT_TRIGGERS):
@@ -23,10 +23,10 @@ DEFAULT_TRIGGERS: dict[str, Any] = {
 }
 
 HIT_WINDOW_DRAWS = 8
-"""Draws with a prediction that the recent hit rate is taken over."""
+"""Number of predicted draws that the recent hit rate is computed over."""
 
 DIGIT_WINDOW_DRAWS = 200
-"""Newest draws that the digit test is taken over."""
+"""Number of newest draws that the digit test is computed over."""
 
 DIGITS = 3
 
@@ -37,12 +37,12 @@ def diagnose(
     pool: Mapping[str, Any] | None,
     previous: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
-    """Facts about draw `draw_index` (0-based), ready for JSON.
+    """The diagnostics of draw `draw_index` (0-based), ready for JSON.
 
     `values`: the history's values from draw 0 to at least `draw_index`. `pool`: the content of
-    prediction_pool.json, or None. `previous`: what this returned for the draw before, or None.
-    `hit` is True, False, or None when the pool says nothing about this draw. Rates are 0..1.
-    Raises `IndexError` when `values` does not reach `draw_index`.
+    prediction_pool.json, or None. `previous`: the diagnostics of the draw before, or None. In the
+    result `hit` is True, False, or None if the pool has no prediction for this draw; rates are
+    0..1. Raises `IndexError` if `values` does not reach `draw_index`.
     """
     before = previous or {}
     value = values[draw_index]
@@ -70,9 +70,10 @@ def diagnose(
 
 
 def digit_chi_square(values: Sequence[int]) -> float:
-    """Chi-square statistic of the three decimal digits against uniform, 27 degrees of freedom.
+    """Chi-square statistic of the three decimal digits against a uniform distribution.
 
-    0.0 for no values. A fair generator stays near 27; above 75 the digits are no longer fair.
+    27 degrees of freedom, so a fair generator stays near 27; above 75 the digits are biased. 0.0
+    for no values.
     """
     if not values:
         return 0.0
@@ -89,12 +90,12 @@ def digit_chi_square(values: Sequence[int]) -> float:
 def evaluate_triggers(
     diagnostics: Mapping[str, Any], draw_index: int, thresholds: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
-    """Requests that `diagnostics` call for: at most one per request type, selfplay first.
+    """The requests to emit for `diagnostics`: at most one per request type, selfplay first.
 
-    `thresholds`: overrides of `DEFAULT_TRIGGERS`; what is absent or not a number there has its
-    default. An interval of 0 turns that trigger off. The hit-rate and digit triggers fire on the
-    draw that crosses the threshold and not again until they were below it, so a lasting bad
-    state does not flood the queue.
+    `thresholds` overrides `DEFAULT_TRIGGERS`; a missing or non-numeric value means the default. An
+    interval of 0 turns its trigger off. The hit-rate and digit triggers fire on the draw that
+    crosses the threshold, and again only after they were below it, so that a lasting bad state does
+    not flood the queue.
     """
     limits = {
         name: _number(thresholds.get(name), default) for name, default in DEFAULT_TRIGGERS.items()
@@ -114,28 +115,29 @@ def evaluate_triggers(
 def _candidates(
     diagnostics: Mapping[str, Any], draw_index: int, limits: Mapping[str, float]
 ) -> list[tuple[str, str, str]]:
-    found: list[tuple[str, str, str]] = []
+    """(trigger, request type, reason) of everything that fires, most telling reason first."""
+    candidates: list[tuple[str, str, str]] = []
     if _crossed(diagnostics, "hit_rate_drop", limits["hit_rate_drop"]):
         drop = _number(diagnostics.get("hit_rate_drop"))
         reason = f"hit rate fell by {drop:.2f} at draw {draw_index}"
-        found.append(("hit_rate_drop", "learning_loop", reason))
+        candidates.append(("hit_rate_drop", "learning_loop", reason))
     if _crossed(diagnostics, "digit_chi_square", limits["digit_chi_square_max"]):
         statistic = _number(diagnostics.get("digit_chi_square"))
         reason = f"digit chi-square {statistic:.1f} at draw {draw_index}"
-        found.append(("digit_bias", "learning_loop", reason))
-    seen = int(_number(diagnostics.get("draws_diagnosed")))
+        candidates.append(("digit_bias", "learning_loop", reason))
+    diagnosed = int(_number(diagnostics.get("draws_diagnosed")))
     for name, request_type in (("learning", "learning_loop"), ("selfplay", "selfplay")):
         every = int(limits[f"{name}_every_draws"])
-        if every > 0 and seen > 0 and seen % every == 0:
-            reason = f"{seen} draws diagnosed, every {every}"
-            found.append((f"{name}_interval", request_type, reason))
-    return found
+        if every > 0 and diagnosed > 0 and diagnosed % every == 0:
+            reason = f"{diagnosed} draws diagnosed, every {every}"
+            candidates.append((f"{name}_interval", request_type, reason))
+    return candidates
 
 
 def _crossed(diagnostics: Mapping[str, Any], name: str, limit: float) -> bool:
-    now = _number(diagnostics.get(name))
+    value = _number(diagnostics.get(name))
     before = _number(diagnostics.get(f"{name}_before"))
-    return now >= limit > before
+    return value >= limit > before
 
 
 def _parameters(request_type: str, limits: Mapping[str, float]) -> dict[str, Any]:
@@ -147,7 +149,7 @@ def _parameters(request_type: str, limits: Mapping[str, float]) -> dict[str, Any
 def _judge(
     pool: Mapping[str, Any] | None, draw_index: int, value: int
 ) -> tuple[bool | None, int | None]:
-    """(did the pool have the value, its 1-based rank); (None, None) without a prediction."""
+    """(True if the pool has the value, its rank from 1); (None, None) without a prediction."""
     for prediction in _list((pool or {}).get("predictions")):
         if isinstance(prediction, Mapping) and prediction.get("draw_index") == draw_index:
             predicted = _list(prediction.get("values"))
@@ -155,12 +157,12 @@ def _judge(
     return None, None
 
 
-def _list(found: object) -> list[Any]:
-    return list(found) if isinstance(found, list | tuple) else []
+def _list(value: object) -> list[Any]:
+    return list(value) if isinstance(value, list | tuple) else []
 
 
-def _number(found: object, default: float = 0.0) -> float:
-    """`found` as a number; `default` for anything else, true and false included."""
-    if isinstance(found, bool) or not isinstance(found, int | float):
+def _number(value: object, default: float = 0.0) -> float:
+    """`value` as a float; `default` if it is not a number (a bool is not)."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return float(default)
-    return float(found)
+    return float(value)

@@ -1,7 +1,7 @@
-"""Runs the heavy work of a request as a child process that writes to a staging folder only.
+"""Runs the heavy work of a request as a child process that writes only to a staging folder.
 
-The child has a time limit, dies with the daemon, and is killed when the daemon shall stop.
-Knows nothing of decisions, publishing or the LLM.
+The child has a timeout, dies with the daemon, and is killed when the daemon must stop. Knows
+nothing of decisions, publishing or the LLM.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from agents.request import Request
 from agents.stop import SLICE_S, Stop
 
 TAIL_BYTES = 16 * 1024
-FREE_BYTES_MIN = 64 * 1024  # a child that failed with less free space failed for want of it
+FREE_BYTES_MIN = 64 * 1024  # with less free space, a child's failure is taken for a full disk
 SHORTAGE_PATIENCE_S = 120.0
-# What a program says at its end when it could not have more of something.
+# The text that a program prints when it cannot allocate a resource -> error number.
 _SHORTAGES = {
     os.strerror(errno.EMFILE): errno.EMFILE,
     os.strerror(errno.ENOMEM): errno.ENOMEM,
@@ -44,7 +44,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 @dataclass(frozen=True, slots=True)
 class ChildResult:
-    """How a child ended. `exit_code` is negative for a signal, as in `subprocess`."""
+    """The end of a child process. `exit_code` is negative for a signal, as in `subprocess`."""
 
     pid: int
     exit_code: int
@@ -54,11 +54,11 @@ class ChildResult:
 
     @property
     def ok(self) -> bool:
-        """Whether the child says that it did its work."""
+        """True if the child ended in time with exit code 0."""
         return self.exit_code == 0 and not self.timed_out
 
     def complaint(self) -> str:
-        """One line on why it failed."""
+        """One line that says why the child failed."""
         if self.timed_out:
             return f"time limit reached after {self.took_s:.0f} s"
         lines = self.output_tail.strip().splitlines()
@@ -93,10 +93,10 @@ class Dispatcher:
         self._short_since_s: float | None = None
 
     def run(self, command: list[str], staging: Path, limit_s: float) -> ChildResult:
-        """Runs a child over an empty staging folder.
+        """Runs `command` in the workspace, after emptying the staging folder.
 
-        Raises Halted (the child is dead then), and OSError when the disk was full or could not
-        be written: what the child says about its failure is then no news about its work.
+        Raises Halted after killing the child. Raises OSError if the child failed for lack of disk
+        space, memory or descriptors, or because the disk is read-only: the caller may repeat it.
         """
         files.remove_tree(staging)
         staging.mkdir(parents=True)
@@ -104,9 +104,9 @@ class Dispatcher:
         self._keep_output(command, result)
         if result.ok:
             self._short_since_s = None
-        trouble = 0 if result.ok else self._disk_trouble(result) or self._shortage(result)
-        if trouble:
-            raise OSError(trouble, os.strerror(trouble))
+        error_number = 0 if result.ok else self._disk_error(result) or self._shortage(result)
+        if error_number:
+            raise OSError(error_number, os.strerror(error_number))
         return result
 
     def _run_child(self, command: list[str], limit_s: float) -> ChildResult:
@@ -122,7 +122,7 @@ class Dispatcher:
                 start_new_session=True,
                 preexec_fn=lambda: _die_with(parent),
             )
-        except subprocess.SubprocessError as error:  # `_die_with` had no memory to work with
+        except subprocess.SubprocessError as error:  # `_die_with` could not allocate memory
             raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM)) from error
         assert child.stdout is not None
         with child.stdout as output:
@@ -141,35 +141,35 @@ class Dispatcher:
     def _watch(
         self, child: subprocess.Popen[bytes], output: IO[bytes], deadline_s: float
     ) -> tuple[bool, bytes]:
-        """Reads the output until the child ends; (ran out of time, end of the output)."""
+        """Reads the output until the child ends. Returns (timed out, last bytes of the output)."""
         tail = b""
         poll = select.poll()
         poll.register(output, select.POLLIN)
-        open_output = True
-        while open_output or child.poll() is None:
+        output_is_open = True
+        while output_is_open or child.poll() is None:
             self._stop.check()
             if time.monotonic() > deadline_s:
                 return True, tail
-            if not open_output:
-                self._stop.pause(0.01)  # output closed: the end is a matter of milliseconds
+            if not output_is_open:
+                self._stop.pause(0.01)  # the output is closed: the child ends within milliseconds
             elif poll.poll(SLICE_S * 1000):
                 chunk = os.read(output.fileno(), TAIL_BYTES)
                 tail = (tail + chunk)[-TAIL_BYTES:]
-                open_output = bool(chunk)
+                output_is_open = bool(chunk)
             elif child.poll() is not None:
-                break  # ended, but something it left behind holds the output open
+                break  # the child ended, but a process it started holds the output open
         return False, tail
 
     def _keep_output(self, command: list[str], result: ChildResult) -> None:
         head = f"=== {files.utc_now()} {' '.join(command[1:])} -> exit {result.exit_code}\n"
         text = ascii(head)[1:-3] + "\n" + result.output_tail
-        with contextlib.suppress(OSError):  # a full disk costs this text, not the dispatch
+        with contextlib.suppress(OSError):  # on a full disk this text is lost, not the dispatch
             self._output_log.append(text.rstrip().encode("utf-8", "backslashreplace") + b"\n")
         if not result.ok:
             logger.error("dispatch failed, {}", result.complaint())
 
-    def _disk_trouble(self, result: ChildResult) -> int:
-        """The error number of what kept the child from writing; 0 when nothing did."""
+    def _disk_error(self, result: ChildResult) -> int:
+        """The error number of the disk problem that made the child fail; 0 if there was none."""
         for number in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
             if os.strerror(number) in result.output_tail:
                 return number
@@ -179,9 +179,10 @@ class Dispatcher:
         return errno.ENOSPC if full else 0
 
     def _shortage(self, result: ChildResult) -> int:
-        """The error number of what the child had not enough of: memory, descriptors; else 0.
+        """The error number if the child lacked memory or descriptors; else 0.
 
-        After `SHORTAGE_PATIENCE_S` it is the child that asks for too much: its failure counts.
+        After `SHORTAGE_PATIENCE_S` it returns 0: the child itself asks for too much, so its
+        failure counts.
         """
         signs = (text for text in _SHORTAGES if text in result.output_tail)
         number = _SHORTAGES.get(next(signs, ""), 0)
@@ -196,14 +197,14 @@ class Dispatcher:
 
 
 def _die_with(parent: int) -> None:
-    """In the child: be killed by the kernel when the daemon dies, however it dies."""
+    """Runs in the child: asks the kernel for SIGKILL when the daemon dies."""
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
-        os._exit(1)  # it died before the request above
+        os._exit(1)  # the daemon died before the prctl call
 
 
 def _kill_group(child: subprocess.Popen[bytes]) -> None:
-    """Ends the child and what it started, when it still runs."""
+    """Kills the child's process group if the child still runs, and reaps the child."""
     if child.poll() is None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(child.pid, signal.SIGKILL)

@@ -1,8 +1,8 @@
-"""New draws: each is diagnosed once, and its triggers become requests.
+"""Diagnoses each new draw once, and emits the requests that its triggers ask for.
 
-The requests of a draw are written first, its diagnostics file last: that file is the commit.
-Request names follow from the draw, so a repetition after a crash emits nothing twice.
-Knows nothing of what becomes of the requests.
+The requests of a draw are written first and its diagnostics file last: that file is the commit.
+Request names are derived from the draw's index, so repeating a draw after a crash emits nothing
+twice. Must not know what becomes of the requests.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ class DrawWatcher:
         self._stop = stop
         self._queue = queue
         self._folder = root / FOLDER
-        self._seen: tuple[int, int, int] | None = None
-        self._complained = ""
+        self._seen: tuple[int, int, int] | None = None  # version of the history file
+        self._complained = ""  # the last complaint in the log
         self._previous: dict[str, Any] | None = None
         self.cursor: int | None = None
 
     def load(self) -> None:
-        """Finds where an earlier daemon stopped. Raises OSError."""
+        """Continues after the last diagnosed draw. Raises OSError."""
         self._folder.mkdir(exist_ok=True)
         names = [path.stem.removeprefix("diag_") for path in self._folder.glob("diag_*.json")]
         indices = [int(name) for name in names if name.isdecimal()]
@@ -52,7 +52,7 @@ class DrawWatcher:
         self.cursor = last + 1
 
     def step(self, thresholds: Mapping[str, Any]) -> int:
-        """Diagnoses every new draw; how many there were. Raises Halted and OSError."""
+        """Diagnoses every new draw. Returns their number. Raises Halted and OSError."""
         version = self._version()
         if version is None or version == self._seen:
             return 0
@@ -68,12 +68,12 @@ class DrawWatcher:
         pool = files.read_object(self._root / POOL_NAME)
         while self.cursor < len(values):
             self._stop.check()
-            self._one(values, self.cursor, pool, thresholds)
+            self._diagnose(values, self.cursor, pool, thresholds)
             self.cursor += 1
         self._seen = version
         return self.cursor - first
 
-    def _one(
+    def _diagnose(
         self,
         values: list[int],
         index: int,
@@ -82,7 +82,7 @@ class DrawWatcher:
     ) -> None:
         diagnostics = diagnose(values, index, pool, self._previous)
         triggers = evaluate_triggers(diagnostics, index, thresholds)
-        requests = [self._emit(index, place, fired) for place, fired in enumerate(triggers)]
+        requests = [self._emit(index, place, trigger) for place, trigger in enumerate(triggers)]
         document = {
             "draw_index": index,
             "value": values[index],
@@ -94,18 +94,18 @@ class DrawWatcher:
         patiently(self._stop, "diagnostics", lambda: files.write_json(self._path(index), document))
         self._previous = diagnostics
 
-    def _emit(self, index: int, place: int, fired: Mapping[str, Any]) -> str:
-        name = f"ch13_{index:06d}_{fired['request_type']}.json"
+    def _emit(self, index: int, place: int, trigger: Mapping[str, Any]) -> str:
+        name = f"ch13_{index:06d}_{trigger['request_type']}.json"
         body = {
-            "request_type": fired["request_type"],
+            "request_type": trigger["request_type"],
             "source": SOURCE,
-            "sequence_number": index * 10 + place,  # follows from the draw, so never twice
+            "sequence_number": index * 10 + place,  # derived from the draw, so it is unique
             "timestamp": files.utc_now(),
-            "reason": f"{fired['trigger']}: {fired['reason']}",
-            "parameters": dict(fired["parameters"]),
+            "reason": f"{trigger['trigger']}: {trigger['reason']}",
+            "parameters": dict(trigger["parameters"]),
         }
         if patiently(self._stop, "emit request", lambda: self._queue.submit(name, body)):
-            logger.info("draw {}: {} -> {}", index, fired["trigger"], name)
+            logger.info("draw {}: {} -> {}", index, trigger["trigger"], name)
         return name
 
     def _path(self, index: int) -> Path:
@@ -119,7 +119,7 @@ class DrawWatcher:
         return stat.st_mtime_ns, stat.st_size, stat.st_ino
 
     def _read(self) -> list[dict[str, Any]] | None:
-        """The draws, or None (and one complaint) while the file cannot be used."""
+        """The draws, or None (and one line in the log) while the file cannot be used."""
         try:
             draws = _draws_of(files.read_json(self._root / HISTORY_NAME))
         except (OSError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""Writing files so that a crash or a full disk leaves either the old content or the new.
+"""Writes files atomically: after a crash or on a full disk, the old or the new content stands.
 
 Knows nothing of requests, decisions or the LLM.
 """
@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-# Errors of an exhausted machine: worth waiting for, never a reason to die.
+# Errors of an exhausted machine. The daemon waits until they are over; it does not end.
 EXHAUSTED = frozenset(
     {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
 )
@@ -23,24 +23,24 @@ READ_LIMIT_BYTES = 64 * 1024 * 1024
 
 
 def is_exhausted(error: OSError | MemoryError) -> bool:
-    """Whether the error says that a resource has run out (disk, descriptors, memory)."""
+    """True if the error means that a resource has run out (disk, descriptors, memory)."""
     return isinstance(error, MemoryError) or error.errno in EXHAUSTED
 
 
-def said_by(error: OSError | MemoryError) -> str:
-    """The error in words."""
+def describe(error: OSError | MemoryError) -> str:
+    """The error as a short text, without the file's name."""
     if isinstance(error, MemoryError):
         return os.strerror(errno.ENOMEM)
     return error.strerror or str(error)
 
 
 def utc_now() -> str:
-    """The time now, ISO 8601 in UTC with microseconds."""
+    """The current time: ISO 8601, UTC, with microseconds."""
     return datetime.now(UTC).isoformat(timespec="microseconds")
 
 
 def sync_dir(folder: Path) -> None:
-    """Makes renames in the folder durable."""
+    """Makes renames in the folder durable (fsync)."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)
@@ -49,7 +49,7 @@ def sync_dir(folder: Path) -> None:
 
 
 def sync_file(path: Path) -> None:
-    """Makes the file's content durable."""
+    """Makes the file's content durable (fsync)."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -58,14 +58,17 @@ def sync_file(path: Path) -> None:
 
 
 def write_all(handle: int, data: bytes) -> None:
-    """Writes every byte or raises: a full disk may accept a part and report no error."""
+    """Writes every byte, or raises OSError. A full disk may accept a part without an error."""
     view = memoryview(data)
     while view:
         view = view[os.write(handle, view) :]
 
 
 def write_atomic(path: Path, data: bytes, *, durable: bool = True) -> None:
-    """Replaces the file in one step. Raises OSError, and then the old file still stands."""
+    """Replaces the file atomically. Raises OSError; then the old file is unchanged.
+
+    `durable`: also survives a power cut (fsync).
+    """
     temporary = path.parent / f".{path.name[:200]}.{os.getpid()}.tmp"
     try:
         handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
@@ -85,7 +88,7 @@ def write_atomic(path: Path, data: bytes, *, durable: bool = True) -> None:
 
 
 def write_json(path: Path, value: Any, *, durable: bool = True) -> None:
-    """Replaces a JSON file in one step; creates its folder. Raises OSError."""
+    """Replaces a JSON file atomically, and creates its folder. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
     data = json.dumps(value, indent=2, allow_nan=False).encode() + b"\n"
     write_atomic(path, data, durable=durable)
@@ -94,7 +97,7 @@ def write_json(path: Path, value: Any, *, durable: bool = True) -> None:
 def read_json(path: Path, limit_bytes: int = READ_LIMIT_BYTES) -> Any:
     """Reads a JSON file. Raises OSError, or ValueError when it is too large or not JSON."""
     with path.open("rb") as stream:
-        # A read gets a buffer as large as what is asked for, at once.
+        # `read(n)` allocates n bytes at once, so ask only for the file's size.
         size = os.fstat(stream.fileno()).st_size
         data = stream.read(min(size, limit_bytes) + 1)
     if len(data) > limit_bytes:
@@ -106,7 +109,7 @@ def read_json(path: Path, limit_bytes: int = READ_LIMIT_BYTES) -> Any:
 
 
 def read_object(path: Path) -> dict[str, Any] | None:
-    """Reads a JSON object; None when the file is absent, unreadable or something else."""
+    """Reads a JSON object; None if the file is missing, unreadable or not an object."""
     try:
         value = read_json(path)
     except (OSError, ValueError):
@@ -115,7 +118,7 @@ def read_object(path: Path) -> dict[str, Any] | None:
 
 
 def move_durably(source: Path, target: Path) -> None:
-    """Renames and makes the rename durable on both sides. Raises OSError."""
+    """Renames, and makes the rename durable in both folders. Raises OSError."""
     source.rename(target)
     sync_dir(target.parent)
     if source.parent != target.parent:
@@ -129,7 +132,7 @@ def sha256_of(path: Path) -> str:
 
 
 def remove_tree(folder: Path) -> None:
-    """Removes a folder and all below it; an absent one is fine. Raises OSError."""
+    """Removes a folder with its content, or a file. Idempotent. Raises OSError."""
     if folder.is_dir() and not folder.is_symlink():
         shutil.rmtree(folder)
     else:
@@ -137,7 +140,7 @@ def remove_tree(folder: Path) -> None:
 
 
 def sweep_temporaries(folder: Path) -> None:
-    """Removes what an interrupted `write_atomic` left in the folder."""
+    """Removes the temporary files that an interrupted `write_atomic` left in the folder."""
     for path in folder.glob(".*.tmp"):
         with contextlib.suppress(OSError):
             path.unlink()

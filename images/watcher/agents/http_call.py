@@ -1,14 +1,14 @@
-"""One HTTP call on a connection of its own, with a limit on the whole of it.
+"""Makes one HTTP call on its own connection, with one timeout for the whole call.
 
-The limit is total: a server that answers one byte a second cannot stretch it. The call ends
-at once when the daemon shall stop. The server is not asked to close the connection: a proxy
-that holds an answer back would pass that close on, and an outage would look like a quick refusal.
-Knows nothing of what is asked.
+The timeout is total: a server that sends one byte a second cannot extend it. The call ends at once
+when the daemon must stop. The request does not ask the server to close the connection: a proxy that
+holds an answer back would pass that close on, and an outage would look like a fast refusal. Knows
+nothing of the content.
 """
 
 from __future__ import annotations
 
-import encodings.idna  # noqa: F401  (a name look-up wants it: later there may be no memory)
+import encodings.idna  # noqa: F401  (getaddrinfo imports it, later perhaps without free memory)
 import errno
 import http.client
 import io
@@ -27,12 +27,12 @@ _CHUNK_BYTES = 65536
 
 
 class CallFailed(Exception):
-    """No usable answer came; the message says how the call ended."""
+    """The call got no usable answer; the message says how it ended."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """Status code and decoded JSON body (None when the body is not JSON)."""
+    """Status code and decoded JSON body (None if the body is not JSON)."""
 
     status: int
     body: Any
@@ -47,9 +47,9 @@ def call(
     limit_s: float,
     body: dict[str, Any] | None = None,
 ) -> Reply:
-    """Sends one request and returns the answer.
+    """Sends one request and returns the answer. `address` is (host, port).
 
-    Raises CallFailed when none came within `limit_s`, Halted when asked to stop.
+    Raises CallFailed if no complete answer came within `limit_s`, and Halted when asked to stop.
     """
     exchange = _Exchange(stop, limit_s)
     try:
@@ -71,7 +71,7 @@ def _request_bytes(
 
 
 class _Exchange:
-    """The bytes of one call, against one deadline."""
+    """Sends and receives the bytes of one call before one deadline."""
 
     def __init__(self, stop: Stop, limit_s: float) -> None:
         self._stop = stop
@@ -124,9 +124,9 @@ class _Exchange:
 
 
 def _complete(raw: bytearray) -> bool:
-    """Whether the answer is all there; the server may keep the connection open."""
-    head, found, body = raw.partition(b"\r\n\r\n")
-    if not found:
+    """True if the whole answer has been received. The server may keep the connection open."""
+    head, separator, body = raw.partition(b"\r\n\r\n")
+    if not separator:
         return False
     for line in head.lower().split(b"\r\n")[1:]:
         name, _, value = line.partition(b":")
@@ -138,7 +138,7 @@ def _complete(raw: bytearray) -> bool:
 
 
 class _Received:
-    """Lets the standard library's parser read an answer that has been received in full."""
+    """A file-like socket, so that the standard library's parser can read received bytes."""
 
     def __init__(self, raw: bytes) -> None:
         self._raw = raw

@@ -1,6 +1,7 @@
-"""Asks the LLM: attempts, back-off, a new connection each time, a total limit on each.
+"""Asks the LLM one question, with retries, backoff, and a new connection and timeout per attempt.
 
-Gives the heuristic answer, marked, when no attempt succeeds. Knows nothing of requests.
+If no attempt succeeds, the answer is the question's heuristic, marked as a fallback. Knows nothing
+of requests.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ HEALTH_LIMIT_S = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The value to obey, whether the LLM gave it, and the record for the decision log."""
+    """The value to use, whether it is the heuristic's, and the record for the decision log."""
 
     value: str
     fallback: bool
@@ -33,12 +34,12 @@ class Answer:
 
 
 class LLMClient:
-    """Talks to the LLM's endpoint; settings are looked up anew for every call."""
+    """Talks to the LLM's endpoint. Reads the settings again for every call."""
 
     def __init__(
         self, stop: Stop, settings: Callable[[], LLMPolicies], revive: Callable[[], None]
     ) -> None:
-        """`revive` is called after a failed attempt: it may bring a dead server back."""
+        """`revive` is called before each retry, to restart a dead server."""
         self._stop = stop
         self._settings = settings
         self._revive = revive
@@ -90,7 +91,7 @@ class LLMClient:
         return question.parse(_content(reply))
 
     def healthy(self, limit_s: float = HEALTH_LIMIT_S) -> bool:
-        """Whether the endpoint answers its health question now. Raises Halted only."""
+        """True if the endpoint answers `/health` with 200 now. Raises Halted only."""
         limit_s = min(limit_s, self._settings().timeout_s)
         try:
             reply = call(self._stop, self._settings().endpoint, "GET", "/health", limit_s=limit_s)
@@ -120,7 +121,10 @@ def _server_message(body: Any) -> str:
 
 
 def poll_until(stop: Stop, deadline_s: Callable[[], float], done: Callable[[], bool]) -> bool:
-    """Asks `done` again and again until it says yes or `deadline_s()` (monotonic) has passed."""
+    """Polls `done` until it is true, or until `deadline_s()` (monotonic) has passed.
+
+    Returns the last answer of `done`. Raises Halted.
+    """
     wait_s = 0.02
     while not done():
         left_s = deadline_s() - time.monotonic()

@@ -1,8 +1,8 @@
-"""Stops the LLM server before heavy work and starts it again for the evaluation.
+"""Stops the LLM server before heavy work, and starts it again for the evaluation.
 
-The server belongs to a supervisor; this talks to the supervisor's control API. Stopped means
-that the process is gone, started that the endpoint the Watcher uses answers. Never raises for
-a server that misbehaves: the outcome is a record in the decision log.
+Talks to the control API of the supervisor that owns the server. Stopped means that the process is
+gone; started means that the Watcher's endpoint answers. A server that misbehaves raises nothing:
+the outcome is a record for the decision log. Knows nothing of requests.
 
     python -m agents.llm_lifecycle start|stop|status     (cwd = workspace)
 """
@@ -27,11 +27,11 @@ STATUS_LIMIT_S = 2.0
 START_LIMIT_S = 10.0
 STOP_LIMIT_S = 20.0
 PARTING_LIMIT_S = 3.0
-REVIVALS_MAX = 2  # of a server that dies while it is waited for
+REVIVALS_MAX = 2  # restarts of a server that dies while it is waited for
 
 
 class Lifecycle:
-    """Start and stop of the LLM server. Methods raise Halted only."""
+    """Starts and stops the LLM server. Methods raise Halted only."""
 
     def __init__(self, stop: Stop, settings: Callable[[], LLMPolicies]) -> None:
         self._stop = stop
@@ -39,25 +39,28 @@ class Lifecycle:
         self.client = LLMClient(stop, settings, self.revive)
 
     def status(self) -> dict[str, Any] | None:
-        """The supervisor's view; None when the supervisor does not answer."""
+        """The supervisor's status; None if the supervisor does not answer."""
         try:
             return self._control("GET", "/status", STATUS_LIMIT_S)
         except CallFailed:
             return None
 
     def stop(self) -> dict[str, Any]:
-        """Stops the server and verifies that its process is gone."""
+        """Stops the server, and verifies that its process is gone. Returns the record."""
         began_s = time.monotonic()
         try:
             reply = self._control("POST", "/stop", STOP_LIMIT_S)
         except CallFailed as failure:
             return _outcome(began_s, f"stop: {failure}")
         status = self.status() or reply
-        gone = status.get("state") == "stopped" and not status.get("pid")
-        return _outcome(began_s, "" if gone else "stop: the process is still there", reply)
+        stopped = status.get("state") == "stopped" and not status.get("pid")
+        return _outcome(began_s, "" if stopped else "stop: the process is still there", reply)
 
     def start(self) -> dict[str, Any]:
-        """Starts the server (never a second one) and waits until the endpoint answers."""
+        """Starts the server unless it runs, and waits until the endpoint answers.
+
+        Returns the record.
+        """
         began_s = time.monotonic()
         try:
             reply = self._control("POST", "/start", START_LIMIT_S)
@@ -71,26 +74,28 @@ class Lifecycle:
         deadline_s = began_s + settings.start_timeout_s
         loaded = False
         revivals = 0
-        said = ""
+        last_failure = ""
 
         def done() -> bool:
-            nonlocal deadline_s, loaded, revivals, said
+            nonlocal deadline_s, loaded, revivals, last_failure
             if self.client.healthy():
                 return True
             try:
                 status = self._control("GET", "/status", STATUS_LIMIT_S)
             except CallFailed as failure:
-                # A wait that goes nowhere is told, once for each reason: it may be our own fault,
-                # as when no descriptor is left for a connection.
+                # Log each reason once. The cause may be the daemon itself, for example when it
+                # has no descriptor left for a connection.
                 status = {}
-                if str(failure) != said:
-                    said = str(failure)
-                    logger.warning("LLM server is waited for, its supervisor not heard: {}", said)
+                if str(failure) != last_failure:
+                    last_failure = str(failure)
+                    logger.warning(
+                        "LLM server is waited for, its supervisor not heard: {}", last_failure
+                    )
             if not loaded and status.get("healthy") is True:
-                # The server is up and only the way to it is broken: no use waiting long.
+                # The server is up, and only the connection to it is broken: wait less long.
                 loaded = True
                 deadline_s = min(deadline_s, time.monotonic() + settings.timeout_s)
-            # One that loads slowly is waited for; only one that has died is started again.
+            # A server that loads slowly is waited for. Only a dead server is started again.
             if status.get("state") == "stopped" and revivals < REVIVALS_MAX:
                 revivals += 1
                 self._start_again()
@@ -106,7 +111,7 @@ class Lifecycle:
             logger.warning("LLM server cannot be started: {}", failure)
 
     def revive(self) -> None:
-        """Starts the server when it has died by itself; otherwise does nothing."""
+        """Starts the server if it is stopped; otherwise does nothing."""
         status = self.status()
         if status is not None and status.get("state") == "stopped":
             logger.warning("LLM server is down; starting it")
@@ -121,9 +126,9 @@ class Lifecycle:
 
 
 def leave_running(settings: LLMPolicies) -> None:
-    """Asks for the server to be up when the daemon ends in the middle of a dispatch.
+    """Starts the server when the daemon ends during a dispatch, which had stopped it.
 
-    The daemon's own wish to stop must not cut this call off; its limit is short instead.
+    The daemon's own stop does not interrupt this call, so its timeout is short.
     """
     try:
         call(Stop(None), settings.control, "POST", "/start", limit_s=PARTING_LIMIT_S)
@@ -143,7 +148,7 @@ def _outcome(began_s: float, error: str, reply: dict[str, Any] | None = None) ->
 
 
 def main(arguments: list[str]) -> int:
-    """Start, stop or show the server by hand; prints JSON, 0 when it worked."""
+    """Starts, stops or shows the server by hand. Prints JSON; exit code 0 if it worked."""
     if len(arguments) != 1 or arguments[0] not in ("start", "stop", "status"):
         print("usage: python -m agents.llm_lifecycle start|stop|status", file=sys.stderr)
         return 2

@@ -1,8 +1,8 @@
-"""One Watcher per workspace.
+"""The instance lock: at most one Watcher works in a workspace.
 
-The kernel's lock on `watcher.lock` is the truth: it goes away with its holder, however the
-holder died, so a stale file with a dead (or recycled) PID never keeps a new Watcher out.
-The content only tells people who holds it.
+Only the kernel's lock (flock) on `watcher.lock` counts. The kernel releases it when its holder
+dies, so a stale file with a dead or reused PID never keeps a new Watcher out. The file's content is
+only information about the holder. Knows nothing of what a Watcher does.
 """
 
 from __future__ import annotations
@@ -23,14 +23,17 @@ class AlreadyRunning(Exception):
 
 
 class InstanceLock:
-    """Held for the life of the process."""
+    """The lock on one workspace. Taken once, and held while the process works."""
 
     def __init__(self, root: Path) -> None:
         self.path = root / LOCK_NAME
         self._handle: int | None = None
 
     def acquire(self, purpose: str) -> None:
-        """Takes the lock or raises AlreadyRunning, naming the holder."""
+        """Takes the lock. Raises AlreadyRunning, which names the holder, and OSError.
+
+        `purpose` is written into the lock file.
+        """
         handle = _open(self.path)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -45,16 +48,16 @@ class InstanceLock:
         _describe(handle, purpose)
 
     def release(self) -> None:
-        """Gives the lock back; the file stays (removing it would race with the next holder)."""
+        """Releases the lock. Keeps the file: removing it would race with the next holder."""
         if self._handle is not None:
-            with contextlib.suppress(OSError):  # a read-only disk keeps the description
+            with contextlib.suppress(OSError):  # on a read-only disk the description stays
                 os.ftruncate(self._handle, 0)
             os.close(self._handle)
             self._handle = None
 
 
 def _open(path: Path) -> int:
-    """Opened for writing, or for reading where the disk is read-only: a lock needs no more."""
+    """Opens the lock file, on a read-only disk without write access: flock needs none."""
     try:
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
@@ -64,17 +67,17 @@ def _open(path: Path) -> int:
 
 
 def _describe(handle: int, purpose: str) -> None:
-    text = {"pid": os.getpid(), "start_ticks": start_ticks(os.getpid()), "purpose": purpose}
+    holder = {"pid": os.getpid(), "start_ticks": start_ticks(os.getpid()), "purpose": purpose}
     try:
         os.ftruncate(handle, 0)
-        os.pwrite(handle, json.dumps(text).encode(), 0)
-    except OSError:  # disk full, or read-only: the lock holds without its description
+        os.pwrite(handle, json.dumps(holder).encode(), 0)
+    except OSError:  # disk full or read-only: the lock holds without its description
         with contextlib.suppress(OSError):
             os.ftruncate(handle, 0)
 
 
 def read_holder(path: Path) -> dict[str, Any]:
-    """What the lock file says about its holder; empty when it says nothing readable."""
+    """The description of the holder in the lock file; {} if it cannot be read."""
     try:
         value = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError):
@@ -83,19 +86,19 @@ def read_holder(path: Path) -> dict[str, Any]:
 
 
 def live_holder(root: Path) -> int | None:
-    """PID of the Watcher that works here now; None when there is none."""
+    """PID of the Watcher that works in this workspace now; None if there is none."""
     holder = read_holder(root / LOCK_NAME)
     pid = holder.get("pid")
     if not isinstance(pid, int) or isinstance(pid, bool):
         return None
-    running = start_ticks(pid)  # None: a dead one; that the file names no start proves nothing
-    return pid if running is not None and holder.get("start_ticks") == running else None
+    started = start_ticks(pid)
+    return pid if started is not None and holder.get("start_ticks") == started else None
 
 
 def start_ticks(pid: int) -> int | None:
-    """Start time of a process in clock ticks since boot; None when there is no such process.
+    """Start time of a process in clock ticks since boot; None if there is no such process.
 
-    Distinguishes a process from a later one with the same PID.
+    Together with the PID it identifies a process, even if the PID is reused.
     """
     try:
         text = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")

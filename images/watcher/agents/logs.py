@@ -1,6 +1,7 @@
-"""The Watcher's log: stderr and a file that rotates by size.
+"""The Watcher's log: stderr, and a file that rotates by size.
 
-A full disk loses log lines, counts them, and never raises into the code that logs.
+On a full disk log lines are lost and counted; the code that logs gets no exception. Knows nothing
+of what is logged.
 """
 
 from __future__ import annotations
@@ -21,9 +22,10 @@ FORMAT = "{time:YYYY-MM-DDTHH:mm:ss.SSS} {level: <7} {message}"
 
 
 class RotatingFile:
-    """A size-limited log: `name.log`, `name.1.log` (newest) … `name.N.log`.
+    """A log of limited size: `name.log`, and the older `name.1.log` (newest) to `name.N.log`.
 
-    Opened per line: no descriptor is held, and a file removed by hand comes back.
+    `rotation_bytes` limits each file, `retention` is N. The file is opened for each line, so no
+    descriptor is held, and a file that was removed by hand is created again.
     """
 
     def __init__(self, path: Path, rotation_bytes: int, retention: int) -> None:
@@ -33,7 +35,7 @@ class RotatingFile:
         self.lost_lines = 0
 
     def sink(self, message: Message) -> None:
-        """The loguru sink."""
+        """The loguru sink. Never raises OSError: a lost line is counted in `lost_lines`."""
         try:
             self.append(str(message).encode("utf-8", "backslashreplace"))
         except OSError:
@@ -50,7 +52,7 @@ class RotatingFile:
                 self._rotate()
                 handle, size = self._open(), 0
             if os.write(handle, data) != len(data):
-                os.ftruncate(handle, size)  # a full disk took a part of the line
+                os.ftruncate(handle, size)  # a full disk accepted only a part of the line
                 self.lost_lines += 1
         finally:
             os.close(handle)
@@ -70,7 +72,7 @@ class RotatingFile:
 
 
 def _to_stderr(message: Message) -> None:
-    # stderr may be a pipe that nobody reads any more, or a file on a full disk.
+    # stderr may be a pipe with a closed reader, or a file on a full disk.
     with contextlib.suppress(OSError, ValueError):
         sys.stderr.write(str(message))
         sys.stderr.flush()

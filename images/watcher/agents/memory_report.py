@@ -1,7 +1,7 @@
-"""What the Watcher's memory is made of, written to a file when a signal asks for it.
+"""Writes the Watcher's top allocators to a file on SIGUSR2.
 
-SIGUSR2 asks; the handler only sets a flag, and the next look at the wish to stop does the work.
-Bounded in objects and time. Knows nothing of what the Watcher does.
+The signal handler only sets a flag. The report is written at the next `Stop.check`, which every
+wait of the daemon calls. Bounded in objects and time. Knows nothing of what the Watcher does.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ REPORT_NAME = "logs/memory_report.json"
 OBJECTS_MAX = 200_000
 SECONDS_MAX = 0.4
 TOP = 15
-_BATCH = 500  # objects between two looks at the clock
-_LARGE = 1000
+_BATCH = 500  # objects between two checks of the deadline
+_LARGE = 1000  # members from which on a container is read in part
 _CONTAINERS = (list, tuple, set, frozenset, deque, dict)
 
 
 class MemoryReport:
-    """Writes the report to `path` when SIGUSR2 has come."""
+    """Writes the report to `path` after each SIGUSR2."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._asked = False
 
     def install(self, stop: Stop) -> None:
-        """Takes SIGUSR2, and has `stop` look for it in every wait; main thread only."""
+        """Installs the signal handler, and makes `stop` write the report. Main thread only."""
         stop.chore = self.write_if_asked
         signal.signal(signal.SIGUSR2, self._on_signal)
 
@@ -49,7 +49,7 @@ class MemoryReport:
         self._asked = True
 
     def write_if_asked(self) -> None:
-        """The report, once for each time that it was asked for; never raises for want of room."""
+        """Writes the report if SIGUSR2 has come. Logs OSError and MemoryError, and goes on."""
         if not self._asked:
             return
         self._asked = False
@@ -60,63 +60,64 @@ class MemoryReport:
 
 
 def report(objects_max: int = OBJECTS_MAX, seconds_max: float = SECONDS_MAX) -> dict[str, Any]:
-    """The types that hold most (shallow sizes, bytes), the largest objects, the largest lines.
+    """The types with the most bytes (shallow sizes), the largest objects, the largest lines.
 
-    `complete` is false when a bound ended the look; lines are there while tracemalloc traces.
+    Sizes are in bytes. `complete` is False if a bound ended the census. `lines` is empty unless
+    tracemalloc is tracing.
     """
-    lines = _lines()  # before the look makes lines of its own
+    lines = _lines()  # before the census allocates memory itself
     began_s = time.monotonic()
-    count = _Count(objects_max, began_s + seconds_max)
-    count.all()
+    census = _Census(objects_max, began_s + seconds_max)
+    census.count_all()
     return {
         "time": files.utc_now(),
         "took_s": round(time.monotonic() - began_s, 3),
-        "examined": count.examined,
-        "complete": count.complete,
-        "types": count.types(),
-        "largest": [{"type": name, "bytes": size} for size, name in sorted(count.top)[::-1]],
+        "examined": census.examined,
+        "complete": census.complete,
+        "types": census.types(),
+        "largest": [{"type": name, "bytes": size} for size, name in sorted(census.top)[::-1]],
         "lines": lines,
     }
 
 
-class _Count:
-    """Sizes by type over what the collector tracks and what only those objects hold."""
+class _Census:
+    """Counts bytes by type, over the objects that gc tracks and the untracked ones they hold."""
 
     def __init__(self, objects_max: int, deadline_s: float) -> None:
         self._left = objects_max
         self._deadline_s = deadline_s
-        self._seen: set[int] = set()  # untracked ones: several objects may hold them
+        self._seen: set[int] = set()  # ids of untracked objects: several objects may hold them
         self._by_type: dict[type, list[int]] = {}
         self.top: list[tuple[int, str]] = []
         self.examined = 0
         self.complete = True
 
-    def all(self) -> None:
-        """Counts everything within the bounds; the youngest generation comes first."""
-        everything = gc.get_objects()
-        for start in range(0, len(everything), _BATCH):
+    def count_all(self) -> None:
+        """Counts all objects within the bounds, the youngest generation first."""
+        tracked = gc.get_objects()
+        for start in range(0, len(tracked), _BATCH):
             if not self._left or time.monotonic() > self._deadline_s:
                 self.complete = False
                 return
-            batch = everything[start : start + _BATCH]
+            batch = tracked[start : start + _BATCH]
             self._add(batch)
             self._add_held(batch)
 
     def _add_held(self, holders: list[Any]) -> None:
-        """Counts what the collector does not track (bytes, say) below `holders`."""
-        tracked, seen = gc.is_tracked, self._seen
+        """Counts the untracked objects (bytes, for example) that `holders` hold."""
+        is_tracked, seen = gc.is_tracked, self._seen
         while holders:
             held = []
-            for one in self._members(holders):
-                if not tracked(one) and id(one) not in seen:
-                    seen.add(id(one))
-                    held.append(one)
+            for member in self._members(holders):
+                if not is_tracked(member) and id(member) not in seen:
+                    seen.add(id(member))
+                    held.append(member)
             self._add(held)
-            # Untracked as long as they hold no container.
-            holders = [one for one in held if type(one) in (dict, tuple)]
+            # A dict or tuple that holds no container is untracked itself.
+            holders = [member for member in held if type(member) in (dict, tuple)]
 
     def _members(self, holders: list[Any]) -> Iterator[Any]:
-        """What they hold; of a large container no more than may still be counted."""
+        """The members of `holders`; of a large container at most as many as may be counted."""
         small = []
         for holder in holders:
             kind = type(holder)
@@ -128,16 +129,16 @@ class _Count:
         yield from gc.get_referents(*small)
 
     def _add(self, batch: list[Any]) -> None:
-        """Counts as many of them as there is room for."""
+        """Counts the objects of `batch`, up to the bound."""
         if len(batch) > self._left:
             self.complete = False
             batch = batch[: self._left]
         self._left -= len(batch)
         self.examined += len(batch)
         size_of, by_type, floor = sys.getsizeof, self._by_type, self._floor()
-        for one in batch:
-            size, kind = size_of(one, 0), type(one)
-            if one is self._seen:
+        for each in batch:
+            size, kind = size_of(each, 0), type(each)
+            if each is self._seen:
                 continue
             entry = by_type.get(kind)
             if entry is None:
@@ -154,9 +155,9 @@ class _Count:
         return self.top[0][0] if len(self.top) == TOP else -1
 
     def types(self) -> list[dict[str, Any]]:
-        """Most first."""
-        most = heapq.nlargest(TOP, self._by_type.items(), key=lambda item: item[1][0])
-        return [{"type": _name(k), "bytes": size, "count": count} for k, (size, count) in most]
+        """The `TOP` types with the most bytes, largest first."""
+        top = heapq.nlargest(TOP, self._by_type.items(), key=lambda item: item[1][0])
+        return [{"type": _name(kind), "bytes": size, "count": count} for kind, (size, count) in top]
 
 
 def _name(kind: type) -> str:
@@ -165,12 +166,15 @@ def _name(kind: type) -> str:
 
 
 def _lines() -> list[dict[str, Any]]:
-    """Where most of what lives was allocated, as far as it is traced."""
+    """The source lines that allocated most of the live memory; [] if tracemalloc is off."""
     if not tracemalloc.is_tracing():
         return []
-    most = tracemalloc.take_snapshot().statistics("lineno")[:TOP]
+    statistics = tracemalloc.take_snapshot().statistics("lineno")[:TOP]
     return [
-        {"line": f"{s.traceback[0].filename}:{s.traceback[0].lineno}"[-200:], "bytes": s.size,
-         "count": s.count}
-        for s in most
-    ]  # fmt: skip
+        {
+            "line": f"{entry.traceback[0].filename}:{entry.traceback[0].lineno}"[-200:],
+            "bytes": entry.size,
+            "count": entry.count,
+        }
+        for entry in statistics
+    ]

@@ -1,7 +1,7 @@
 """`watcher_policies.json`: the settings, their defaults and their limits.
 
-Read again whenever the file changes. An invalid file never takes effect: the last good
-settings stay and the log says why. Knows nothing of what the settings are for.
+The file is read again after each change. An invalid file has no effect: the last valid settings
+stay, and the log says why. Knows nothing of what the settings are for.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ POLICIES_NAME = "watcher_policies.json"
 
 
 class BadPolicies(ValueError):
-    """A setting that cannot be used; the message names it."""
+    """A setting is invalid; the message names its key."""
 
 
 @dataclass(frozen=True, slots=True)
 class LLMPolicies:
-    """How the LLM is asked. Addresses are (host, port)."""
+    """The settings of the LLM client. Addresses are (host, port)."""
 
     endpoint: tuple[str, int] = ("127.0.0.1", 8080)
     control: tuple[str, int] = ("127.0.0.1", 8079)
@@ -50,7 +50,7 @@ class Policies:
 
 
 def default_document(triggers: Mapping[str, Any]) -> dict[str, Any]:
-    """The policies file as it is created when there is none."""
+    """The content of a new policies file. `triggers` are the trigger defaults."""
     return {
         "test_mode": False,
         "synthetic_injection": {"enabled": False, "interval_seconds": 120, "true_seed": 12345},
@@ -72,7 +72,7 @@ def default_document(triggers: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class _Section:
-    """Typed access to one JSON object, with the key's full name in every complaint."""
+    """Typed access to one JSON object. Every error names the full key. Raises BadPolicies."""
 
     def __init__(self, values: Any, name: str) -> None:
         if not isinstance(values, dict):
@@ -84,7 +84,7 @@ class _Section:
         return _Section(self._values.get(key, {}), key)
 
     def number(self, key: str, default: float, low: float, high: float) -> float:
-        """A number in [low, high]; a string that holds one is accepted."""
+        """The number at `key`, in [low, high]. A string that holds a number is accepted."""
         raw = self._values.get(key, default)
         try:
             value = math.nan if isinstance(raw, bool) else float(raw)
@@ -95,7 +95,7 @@ class _Section:
         return value
 
     def address(self, key: str, default: tuple[str, int]) -> tuple[str, int]:
-        """`host:port` as (host, port)."""
+        """The `host:port` at `key`, as (host, port)."""
         if key not in self._values:
             return default
         host, _, port = str(self._values[key]).rpartition(":")
@@ -124,7 +124,7 @@ def _parse_llm(llm: _Section) -> LLMPolicies:
 
 
 def parse(document: Any, triggers: Mapping[str, Any]) -> Policies:
-    """Validates a policies document over the trigger defaults. Raises BadPolicies."""
+    """Validates a policies document. `triggers` are the trigger defaults. Raises BadPolicies."""
     top = _Section(document, "")
     log, queue = top.section("log"), top.section("queue")
     return Policies(
@@ -139,7 +139,7 @@ def parse(document: Any, triggers: Mapping[str, Any]) -> Policies:
 
 
 class PolicyFile:
-    """The settings in force: `current`, refreshed by `reload`."""
+    """The file of one workspace. `current` holds the valid settings; `reload` refreshes them."""
 
     def __init__(self, root: Path, triggers: Mapping[str, Any]) -> None:
         self.path = root / POLICIES_NAME
@@ -153,7 +153,7 @@ class PolicyFile:
             write_json(self.path, default_document(self._triggers))
 
     def reload(self) -> None:
-        """Takes a changed file over when it is valid; otherwise warns once and keeps."""
+        """Reads a changed file. If it is invalid, warns once and keeps the settings."""
         version = self._version()
         if version is None or version == self._seen:
             return

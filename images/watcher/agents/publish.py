@@ -1,10 +1,10 @@
-"""From staging to the workspace: the commit marker, and what follows from it.
+"""Publishes a staging folder: writes the commit marker, then carries it out.
 
     staging complete -> commit.json (synced): the point of no return
     -> artefacts renamed into place -> decision line -> archive -> staging removed
 
-Every step after the marker can be repeated, so a crash anywhere is finished by doing all of
-them again. Knows nothing of how the work was done or decided.
+Every step after the marker is idempotent, so after a crash all of them are repeated. Knows nothing
+of how the work was done or decided.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def staging_of(root: Path, request_name: str) -> Path:
 
 
 def artefacts(staging: Path) -> Iterator[str]:
-    """Relative names of what may be published, in a fixed order."""
+    """Relative names of the files that may be published, sorted."""
     for path in sorted(staging.rglob("*")):
         name = path.relative_to(staging).as_posix()
         if path.is_symlink() or not path.is_file() or path.name.startswith("."):
@@ -60,7 +60,10 @@ def artefacts(staging: Path) -> Iterator[str]:
 
 
 def promote(staging: Path, kind: str, result: dict[str, Any]) -> str | None:
-    """Makes the new candidate or model the one in use; its name, or None when there is none."""
+    """Stages the new policy candidate or model as the one in use.
+
+    Returns the name under which it is staged, or None if there is no candidate or model.
+    """
     if kind == "selfplay":
         source, target = _candidate(staging, result), LEARNED_POLICY
     else:
@@ -76,8 +79,8 @@ def _candidate(staging: Path, result: dict[str, Any]) -> Path | None:
     named = str(result.get("candidate", ""))
     if named.startswith("policy_history/") and named in artefacts(staging):
         return staging / named
-    found = sorted(staging.glob("policy_history/*.json"))
-    return found[0] if len(found) == 1 else None
+    candidates = sorted(staging.glob("policy_history/*.json"))
+    return candidates[0] if len(candidates) == 1 else None
 
 
 def _model_number(path: Path) -> int:
@@ -86,7 +89,10 @@ def _model_number(path: Path) -> int:
 
 
 def commit(staging: Path, record: dict[str, Any], *, publish: bool) -> None:
-    """Writes the marker after everything it promises is durable. Raises OSError."""
+    """Syncs the artefacts, then writes the commit marker. Raises OSError.
+
+    Adds the artefacts' SHA-256 to `record`. `publish` False: no artefact is published.
+    """
     names = list(artefacts(staging)) if publish else []
     digests = {}
     for name in names:
@@ -97,13 +103,13 @@ def commit(staging: Path, record: dict[str, Any], *, publish: bool) -> None:
 
 
 def read_commit(staging: Path) -> dict[str, Any] | None:
-    """The marker, or None while there is none."""
+    """The commit marker {decision, publish}, or None if there is none."""
     marker = files.read_object(staging / COMMIT_NAME)
     return marker if marker and "decision" in marker and "publish" in marker else None
 
 
 def publish_files(staging: Path, root: Path, names: list[str]) -> None:
-    """Moves artefacts into place; one that is there already is fine. Raises OSError."""
+    """Moves the artefacts into place. Idempotent. Raises OSError."""
     for name in names:
         target = root / name
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -113,7 +119,7 @@ def publish_files(staging: Path, root: Path, names: list[str]) -> None:
 
 
 class Finisher:
-    """Carries a committed request to its end. Idempotent; raises OSError."""
+    """Finishes committed requests. Methods are idempotent, and raise OSError."""
 
     def __init__(self, root: Path, queue: RequestQueue, log: DecisionLog) -> None:
         self._root = root
@@ -121,7 +127,10 @@ class Finisher:
         self._log = log
 
     def finish(self, request_name: str) -> dict[str, Any]:
-        """Publishes, records, archives, tidies; the decision. Needs the marker."""
+        """Publishes, records and archives a committed request. Returns its decision.
+
+        Raises FileNotFoundError without a commit marker.
+        """
         staging = staging_of(self._root, request_name)
         marker = read_commit(staging)
         if marker is None:
@@ -135,10 +144,10 @@ class Finisher:
         return decision
 
     def record_quarantine(self, note: dict[str, Any]) -> None:
-        """Gives a quarantined file its decision line, exactly once."""
+        """Appends the decision line of a quarantined file, exactly once."""
         if "decision" not in note:
             note["decision"] = self._quarantine_decision(note)
-            self._queue.note_quarantine(note)  # a repetition must use the same id
+            self._queue.note_quarantine(note)  # after a crash the same id is used again
         self._log.append(note["decision"])
         self._queue.note_quarantine({**note, "recorded": True})
 

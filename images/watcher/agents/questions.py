@@ -1,7 +1,7 @@
-"""What the LLM is asked, which answers the grammar allows, and what is done without it.
+"""The questions for the LLM: prompt, grammar of the answer, and the answer without an LLM.
 
-Prompts are short because every prompt token costs time on a CPU. Each question has one
-answer that is safe without knowing anything: the heuristic. Knows nothing of HTTP.
+Prompts are short, because every prompt token costs time on a CPU. Each question has a heuristic:
+the answer that is safe when the LLM is unavailable. Knows nothing of HTTP.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Any
 
 EFFORTS = ("light", "normal", "thorough")
 VERDICTS = ("promote", "hold")
-# The figure worth telling and what it was before; the first that the result has.
-TELLING_METRICS = (("hit_rate", "previous_hit_rate"), ("score", "baseline_score"))
+# (metric, its previous value): the prompt uses the first metric that the result has.
+PROMPT_METRICS = (("hit_rate", "previous_hit_rate"), ("score", "baseline_score"))
 
 
 class BadAnswer(ValueError):
@@ -23,15 +23,15 @@ class BadAnswer(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One decision: its name in the log, the JSON key of the answer, what is allowed."""
+    """One question: its name in the log, the JSON key of the answer, the allowed values."""
 
     name: str
     key: str
     allowed: tuple[str, ...]
-    heuristic: str  # taken when the LLM cannot be had: costs least, changes least
+    heuristic: str  # used when the LLM is unavailable: the value that costs and changes least
 
     def grammar(self) -> str:
-        """The GBNF grammar: exactly one JSON object with one allowed value."""
+        """The GBNF grammar of the answer: a JSON object with one allowed value."""
         values = " | ".join(f'"{value}"' for value in self.allowed)
         return f'root ::= "{{\\"{self.key}\\":\\"" ({values}) "\\"}}"'
 
@@ -52,19 +52,19 @@ EVALUATION = Question("evaluation", "verdict", VERDICTS, heuristic="hold")
 
 
 def plan_prompt(kind: str, pending: int) -> str:
-    """Asks how much effort a request deserves."""
+    """The prompt of `PLAN`. `pending`: number of waiting requests."""
     return f"Effort for {kind}, {pending} waiting:"
 
 
 def evaluation_prompt(metrics: Mapping[str, Any]) -> str:
-    """Asks whether the result shall be promoted, with the figure that tells most."""
-    for name, before in TELLING_METRICS:
-        now, earlier = metrics.get(name), metrics.get(before)
-        if _is_figure(now):
-            told = f", before {earlier:.2f}" if _is_figure(earlier) else ""
-            return f"Verdict on {name} {now:.2f}{told}:"
+    """The prompt of `EVALUATION`, with the first metric of `PROMPT_METRICS` that there is."""
+    for name, previous_name in PROMPT_METRICS:
+        value, previous = metrics.get(name), metrics.get(previous_name)
+        if _is_number(value):
+            before = f", before {previous:.2f}" if _is_number(previous) else ""
+            return f"Verdict on {name} {value:.2f}{before}:"
     return "Verdict on a result without figures:"
 
 
-def _is_figure(value: Any) -> bool:
+def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)

@@ -1,8 +1,8 @@
-"""What a start does about the work that an earlier one was killed in.
+"""Recovers the work that a killed Watcher left half-done. Runs at each start.
 
-claimed, with commit marker     -> finished (every step of it can be repeated)
-claimed, without                -> staging discarded, back into the queue
-in quarantine, without a line   -> its line is written
+claimed, with a commit marker            -> finished (its steps are idempotent)
+claimed, without a commit marker         -> staging removed, request back in the queue
+in quarantine, without a decision line   -> the line is appended
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from agents.worker import Worker
 
 
 def recover(root: Path, queue: RequestQueue, worker: Worker) -> None:
-    """Brings the workspace into a state without half-done work. Idempotent; raises OSError."""
+    """Finishes or undoes all half-done work in the workspace. Idempotent. Raises OSError."""
     queue.create_folders()
     for folder in (root, queue.pending, queue.quarantine, root / "diagnostics_history"):
         files.sweep_temporaries(folder)
@@ -32,10 +32,6 @@ def recover(root: Path, queue: RequestQueue, worker: Worker) -> None:
             queue.release(path.name)
             logger.info("{!a} was claimed before the restart; back in the queue", path.name)
     worker.record_quarantines()
-    _drop_orphans(root)
-
-
-def _drop_orphans(root: Path) -> None:
-    """Staging folders without a claimed request: archived already, or never committed."""
+    # No request is claimed any more, so the remaining staging folders belong to none.
     for folder in (root / WORK_FOLDER).glob("*"):
         files.remove_tree(folder)

@@ -1,4 +1,4 @@
-"""One request: what a file must hold to be one, and how it is read without trusting it.
+"""Reads and validates one request file, which may hold anything.
 
 Knows nothing of queues, dispatch or the LLM.
 """
@@ -21,9 +21,9 @@ EPISODES_LIMIT = 100
 
 
 class Unusable(Exception):
-    """The file is no request; the message says why.
+    """The file is not a valid request; the message says why.
 
-    `settled` is true when waiting for a slow writer cannot change that.
+    `settled` is True if waiting for a slow writer cannot make it valid.
     """
 
     def __init__(self, reason: str, *, settled: bool = False) -> None:
@@ -33,7 +33,7 @@ class Unusable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A valid request. `sequence` is None when the producer gave no number."""
+    """A valid request. `sequence` is None if the producer gave no number."""
 
     name: str  # file name in the queue
     kind: str  # one of REQUEST_TYPES
@@ -50,15 +50,15 @@ class Request:
 
 
 def usable_name(name: str) -> bool:
-    """Whether the name can be a folder name, an argument and a word in a log."""
+    """True if the name can be used as a folder name, as an argument and in a log line."""
     return len(name.encode(errors="replace")) <= NAME_LIMIT and name.isprintable()
 
 
 def read_request(path: Path) -> Request:
     """Reads and validates a request file.
 
-    Raises FileNotFoundError when the file is gone, Unusable for everything that is no
-    request, and OSError for an exhausted machine.
+    Raises FileNotFoundError if the file is gone, Unusable if it is not a valid request, and
+    OSError if the machine is exhausted.
     """
     if not usable_name(path.name):
         raise Unusable("file name is too long or not printable", settled=True)
@@ -73,13 +73,13 @@ def _read_bounded(path: Path) -> bytes:
     try:
         handle = os.open(path, flags)
     except OSError as error:
-        if error.errno in (errno.ELOOP, errno.ENXIO):  # became a link or a socket since the look
+        if error.errno in (errno.ELOOP, errno.ENXIO):  # a link or socket replaced it after lstat
             raise Unusable("not a regular file", settled=True) from error
         if not isinstance(error, PermissionError):
             raise
         raise Unusable(f"unreadable: {error.strerror}") from error
     try:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):  # changed since the look
+        if not stat.S_ISREG(os.fstat(handle).st_mode):  # it was replaced after lstat
             raise Unusable("not a regular file", settled=True)
         with os.fdopen(handle, "rb", closefd=False) as stream:
             data = stream.read(SIZE_LIMIT_BYTES + 1)
@@ -91,7 +91,7 @@ def _read_bounded(path: Path) -> bytes:
 
 
 def parse_request(name: str, data: bytes) -> Request:
-    """Turns the file's bytes into a request. Raises Unusable."""
+    """Parses the content of the request file `name`. Raises Unusable."""
     if not data:
         raise Unusable("empty file")
     try:

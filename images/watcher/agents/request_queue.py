@@ -1,9 +1,10 @@
-"""The request queue: folders below `watcher_requests/`, moved through by atomic renames.
+"""The request queue: folders below `watcher_requests/`; a request moves by atomic renames.
 
     NAME.json -> claimed/NAME.json -> archive/NAME.json
               -> quarantine/NAME.json + quarantine/NAME.json.reason.json
 
-First seen, first served. Knows nothing of what a request makes the Watcher do.
+Requests are served in the order in which they were first seen. Knows nothing of how a request is
+processed.
 """
 
 from __future__ import annotations
@@ -22,14 +23,14 @@ from agents.writers import has_writer
 
 FOLDER = "watcher_requests"
 REASON_SUFFIX = ".reason.json"
-WRITER_PATIENCE_S = 300.0  # for a file that is held open for writing and does not change
+WRITER_PATIENCE_S = 300.0  # how long an unchanged file that is open for writing is waited for
 RECORDED_LIMIT = 10_000
-SCAN_LIMIT = 10_000  # names looked at per scan; the rest comes when these are done
+SCAN_LIMIT = 10_000  # names per scan; later scans see the others
 
 
 @dataclass(frozen=True, slots=True)
 class Poison:
-    """A pending file that will never be a request."""
+    """A pending file that will never be a valid request."""
 
     name: str
     reason: str
@@ -37,7 +38,7 @@ class Poison:
 
 @dataclass(slots=True)
 class _Seen:
-    """A pending file: its place in the line, and since when it has not changed."""
+    """A pending file: its place in the queue, and since when it has been unchanged (monotonic)."""
 
     order: tuple[int, int, str]
     version: tuple[int, int]
@@ -45,7 +46,7 @@ class _Seen:
 
 
 class RequestQueue:
-    """All moves of request files. Methods raise OSError when the machine is exhausted."""
+    """The queue of one workspace. Methods raise OSError if the machine is exhausted."""
 
     def __init__(self, root: Path) -> None:
         self.pending = root / FOLDER
@@ -54,7 +55,7 @@ class RequestQueue:
         self.quarantine = self.pending / "quarantine"
         self._seen: dict[str, _Seen] = {}
         self._scans = 0
-        self._recorded: set[str] = set()  # reasons known to be recorded: not read again
+        self._recorded: set[str] = set()  # reason files known to be recorded: not read again
 
     def create_folders(self) -> None:
         """Creates the queue's folders where they are missing."""
@@ -62,22 +63,22 @@ class RequestQueue:
             folder.mkdir(parents=True, exist_ok=True)
 
     def holds(self, name: str) -> bool:
-        """Whether a request of this name is anywhere in the queue, done ones included."""
+        """True if any folder of the queue has a file of this name, the archive included."""
         folders = (self.pending, self.claimed, self.archive, self.quarantine)
         return any(os.path.lexists(folder / name) for folder in folders)
 
     def submit(self, name: str, body: dict[str, Any]) -> bool:
-        """Adds a request unless its name is known already; says whether it did."""
+        """Adds a request, unless the queue holds its name. True if it was added."""
         if self.holds(name):
             return False
         files.write_json(self.pending / name, body)
         return True
 
     def scan(self) -> None:
-        """Notes which files are pending, in order of arrival, and which have changed.
+        """Updates the pending files, their order, and when each of them last changed.
 
-        The order is the scan that saw a file first, then its modification time: a time in
-        the future cannot push a file back behind ones that arrive later.
+        Files are ordered by the scan that first saw them, then by modification time. So a file
+        with a modification time in the future does not fall behind later arrivals.
         """
         self._scans += 1
         now_s = time.monotonic()
@@ -104,7 +105,7 @@ class RequestQueue:
                 try:
                     stat = entry.stat(follow_symlinks=False)
                 except FileNotFoundError:
-                    continue  # moved away since the listing
+                    continue  # moved since it was listed
                 yield entry.name, (stat.st_mtime_ns, stat.st_size)
 
     def pending_names(self) -> list[str]:
@@ -112,11 +113,11 @@ class RequestQueue:
         return sorted(self._seen, key=lambda name: self._seen[name].order)
 
     def next(self, settle_s: float) -> Request | Poison | None:
-        """The first pending file that is a request, or that has proven to be none.
+        """The first pending file that is a valid request or will never be one; None without one.
 
-        A file that cannot be read as a request yet may still be in the making: it is left
-        alone, and does not hold up the others, until it has not changed for `settle_s`. While
-        its producer has it open it may take minutes between two writes.
+        A file that is not valid may still be being written. It is skipped until it has been
+        unchanged for `settle_s` and no process has it open for writing, or until it has been
+        unchanged for `WRITER_PATIENCE_S`.
         """
         for name in self.pending_names():
             try:
@@ -127,8 +128,8 @@ class RequestQueue:
                 if error.settled or self._has_settled(name, settle_s):
                     return Poison(name, str(error))
                 continue
-            known = self._known_as(name)
-            return Poison(name, f"duplicate: {known}") if known else request
+            duplicate = self._duplicate(name)
+            return Poison(name, f"duplicate: {duplicate}") if duplicate else request
         return None
 
     def _has_settled(self, name: str, settle_s: float) -> bool:
@@ -137,7 +138,8 @@ class RequestQueue:
             return False
         return stable_s >= WRITER_PATIENCE_S or not has_writer(self.pending / name)
 
-    def _known_as(self, name: str) -> str:
+    def _duplicate(self, name: str) -> str:
+        """Why the name is a duplicate; "" if it is not."""
         if os.path.lexists(self.archive / name):
             return "a request of this name was processed before"
         if os.path.lexists(self.claimed / name):
@@ -145,7 +147,7 @@ class RequestQueue:
         return ""
 
     def claim(self, name: str) -> bool:
-        """Takes a request out of the line; False when it has gone meanwhile."""
+        """Moves a pending request to the claimed ones. False if the file is gone."""
         try:
             files.move_durably(self.pending / name, self.claimed / name)
         except FileNotFoundError:
@@ -153,20 +155,21 @@ class RequestQueue:
         return True
 
     def release(self, name: str) -> None:
-        """Puts a claimed request back into the line (its modification time is kept)."""
+        """Moves a claimed request back to the pending ones. Its modification time stays."""
         if os.path.lexists(self.pending / name):
             self.put_in_quarantine(self.pending, name, "duplicate: submitted twice")
         files.move_durably(self.claimed / name, self.pending / name)
 
     def finish(self, name: str) -> None:
-        """Moves a claimed request to the archive; done already is fine."""
+        """Moves a claimed request to the archive. Idempotent."""
         if os.path.lexists(self.claimed / name):
             files.move_durably(self.claimed / name, self.archive / name)
 
     def put_in_quarantine(self, folder: Path, name: str, reason: str) -> str | None:
-        """Sets a file aside with its reason; its name there, or None when it has gone.
+        """Moves `name` from `folder` to quarantine, with its reason.
 
-        The reason is written first: whatever lies in quarantine has one.
+        Returns the file's name there, or None if the file is gone. The reason is written first, so
+        that every file in quarantine has one.
         """
         target = self._quarantine_name(name)
         if not os.path.lexists(folder / name):
@@ -189,12 +192,12 @@ class RequestQueue:
         return target
 
     def reason_path(self, name: str) -> Path:
-        """Where the reason of a quarantined file stands."""
+        """Path of the reason file of a quarantined file."""
         return self.quarantine / (name + REASON_SUFFIX)
 
     def unrecorded_quarantine(self) -> list[dict[str, Any]]:
-        """Notes of quarantined files whose decision line may be missing."""
-        found = []
+        """The notes of the quarantined files whose decision line may be missing, oldest first."""
+        notes = []
         for path in self.quarantine.glob("*" + REASON_SUFFIX):
             if path.name in self._recorded:
                 continue
@@ -203,18 +206,18 @@ class RequestQueue:
                 self._note_recorded(path.name)
                 continue
             if os.path.lexists(self.quarantine / str(note.get("request_file"))):
-                found.append(note)
+                notes.append(note)
             else:
-                path.unlink(missing_ok=True)  # cut off before the file itself was moved
-        return sorted(found, key=lambda note: str(note.get("quarantined_at")))
+                path.unlink(missing_ok=True)  # a crash came before the file itself was moved
+        return sorted(notes, key=lambda note: str(note.get("quarantined_at")))
 
     def _note_recorded(self, name: str) -> None:
         if len(self._recorded) >= RECORDED_LIMIT:
-            self._recorded.clear()  # they are read again, once
+            self._recorded.clear()  # each of them is read once more
         self._recorded.add(name)
 
     def note_quarantine(self, note: dict[str, Any]) -> None:
-        """Writes a quarantined file's note back."""
+        """Replaces the note of a quarantined file."""
         files.write_json(self.reason_path(str(note["request_file"])), note)
 
     def _quarantine_name(self, name: str) -> str:

@@ -1,4 +1,7 @@
-"""`watcher_status.json` and the answer to `--status`."""
+"""Writes `watcher_status.json`, and answers `--status`.
+
+Only reports state; must not change it.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ HEARTBEAT_S = 5.0
 
 
 class StatusFile:
-    """What the daemon is doing, for people and probes. A full disk only makes it old."""
+    """The daemon's state, for people and probes. On a full disk the file stays old."""
 
     def __init__(self, root: Path) -> None:
         self._path = root / STATUS_NAME
@@ -29,7 +32,7 @@ class StatusFile:
         self.last_decision_id: str | None = None
 
     def show(self, state: str) -> None:
-        """Writes the state when it has changed, or as a heartbeat.
+        """Writes the file if the state has changed, or every `HEARTBEAT_S` as a heartbeat.
 
         States: idle, working, draining (asked to stop), stopped.
         """
@@ -50,7 +53,7 @@ class StatusFile:
 
 
 def overview(root: Path) -> dict[str, Any]:
-    """The answer to `--status`."""
+    """The answer to `--status`, ready for JSON."""
     pid = live_holder(root)
     status = files.read_object(root / STATUS_NAME) or {}
     queue = root / FOLDER

@@ -36,22 +36,22 @@ STEP_FIRST, STEP_LAST = 1, 6
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """The parser of the command line."""
     parser = argparse.ArgumentParser(
         prog="watcher_agent.py",
         description="Watches draws and requests, and works through them with an LLM's advice.",
         epilog="Exit codes: 0 done, 1 failed, 2 usage, 3 halt flag present, 4 already running.",
     )
-    what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--daemon", action="store_true", help="work until halted")
-    what.add_argument(
+    command = parser.add_mutually_exclusive_group(required=True)
+    command.add_argument("--daemon", action="store_true", help="work until halted")
+    command.add_argument(
         "--process-requests", action="store_true", help="process the pending requests, then end"
     )
-    what.add_argument(
+    command.add_argument(
         "--run-pipeline", action="store_true", help="run pipeline steps once, then end"
     )
-    what.add_argument("--status", action="store_true", help="print the state as JSON")
-    what.add_argument(
+    command.add_argument("--status", action="store_true", help="print the state as JSON")
+    command.add_argument(
         "--halt", metavar="REASON", help=f"ask the daemon to stop: writes {HALT_NAME}"
     )
     parser.add_argument(
@@ -64,7 +64,10 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def halt(root: Path, reason: str) -> int:
-    """Writes the halt flag; without room even for that, signals the daemon."""
+    """Writes the halt flag, or sends SIGTERM if the flag cannot be written.
+
+    Returns the exit code: 1 if neither is possible.
+    """
     flag = root / HALT_NAME
     pid = live_holder(root)
     try:
@@ -88,11 +91,12 @@ def _write_flag(flag: Path, reason: str) -> None:
     except OSError as error:
         if not files.is_exhausted(error):
             raise
-        flag.touch()  # a full disk mostly still has room for an empty file: presence halts
+        # A full disk often still has room for an empty file, and its presence is enough.
+        flag.touch()
 
 
 def work(root: Path, purpose: str, task: Callable[[], int]) -> int:
-    """Runs a task under the instance lock, unless the halt flag forbids it."""
+    """Runs `task` under the instance lock, unless there is a halt flag. Returns the exit code."""
     if os.path.lexists(root / HALT_NAME):
         print(f"{HALT_NAME} is present: remove it to start again", file=sys.stderr)
         return EXIT_HALTED
@@ -112,7 +116,7 @@ def work(root: Path, purpose: str, task: Callable[[], int]) -> int:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs one command; the exit code."""
+    """Runs one command. Returns the exit code."""
     parser = build_parser()
     options = parser.parse_args(arguments)
     root = Path.cwd()
@@ -132,7 +136,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _watcher(root: Path) -> Watcher:
-    from agents.daemon import Watcher  # late: --halt and --status need none of it
+    from agents.daemon import Watcher  # not at the top: --halt and --status do not need it
 
     return Watcher(root)
 

@@ -1,9 +1,10 @@
-"""One request from claim to archive.
+"""Processes one request, from claim to archive.
 
     claim -> plan (LLM) -> LLM server stopped -> dispatch child -> LLM server started
     -> evaluation (LLM) -> commit -> publish, record, archive
 
-Until the commit nothing outside the staging folder has changed, so giving up is harmless.
+Before the commit nothing outside the staging folder changes, so the request can be given up at any
+time. Must not know where requests come from.
 """
 
 from __future__ import annotations
@@ -53,10 +54,10 @@ class Worker:
         self.finisher = Finisher(root, queue, log)
 
     def handle(self, item: Request | Poison) -> str | None:
-        """Processes a request or sets poison aside; the decision's id.
+        """Processes a request, or quarantines a poison file.
 
-        Raises Halted when asked to stop: the request is then back in the queue, or past its
-        commit and finished by the next start.
+        Returns the id of its decision; None if the file is gone. Raises Halted when asked to stop:
+        then the request is back in the queue, or committed, and the next start finishes it.
         """
         if isinstance(item, Poison):
             return self._quarantine(self._queue.pending, item)
@@ -78,7 +79,7 @@ class Worker:
         return str(decision["decision_id"])
 
     def _claim(self, item: Request) -> Request | Poison | None:
-        """Claims and reads again: the file may have been replaced since it was read."""
+        """Claims the request and reads it again: the file may have been replaced meanwhile."""
         if not self._queue.claim(item.name):
             return None
         try:
@@ -103,16 +104,16 @@ class Worker:
         return self.record_quarantines()
 
     def record_quarantines(self) -> str | None:
-        """Writes the decision lines that quarantined files lack; the last one's id."""
-        last = None
+        """Appends the decision lines that quarantined files lack. Returns the last one's id."""
+        decision_id = None
         for note in self._queue.unrecorded_quarantine():
             record = functools.partial(self.finisher.record_quarantine, note)
             patiently(self._stop, "quarantine", record)
-            last = str(note["decision"]["decision_id"])
-        return last
+            decision_id = str(note["decision"]["decision_id"])
+        return decision_id
 
     def _work(self, request: Request, staging: Path) -> None:
-        """Everything up to and including the commit."""
+        """Runs all steps up to and including the commit."""
         began_s, started_at = time.monotonic(), files.utc_now()
         prompt = plan_prompt(request.kind, len(self._queue.pending_names()))
         plan = self._lifecycle.client.ask(PLAN, prompt)
@@ -176,7 +177,7 @@ class Worker:
         return record
 
     def _abandon(self, request: Request, staging: Path) -> None:
-        """Puts an uncommitted request back. A full disk leaves that to the next start."""
+        """Puts an uncommitted request back into the queue. On a full disk the next start does."""
         if self._llm_stopped:
             leave_running(self._policies.current.llm)
             self._llm_stopped = False

@@ -1,7 +1,7 @@
-"""Whether somebody is still writing a file. Knows nothing of requests.
+"""Finds out if a process has a file open for writing. Knows nothing of requests.
 
-The kernel grants a read lease only on a file that nobody has open for writing, so that asking for
-one (and giving it back at once) tells. Source: fcntl(2), "Leases".
+The kernel grants a read lease only on a file that no process has open for writing. So this asks for
+one, and gives it back at once. Source: fcntl(2), "Leases".
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from pathlib import Path
 
 
 def has_writer(path: Path) -> bool:
-    """Whether a process has the file open for writing; False where that cannot be told.
+    """True if a process has the file open for writing; False if not, or if it is unknown.
 
-    It can be told on local file systems, of files of our own (or as root).
+    It is known for our own files (as root, for all) on local file systems.
     """
     flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
@@ -24,8 +24,8 @@ def has_writer(path: Path) -> bool:
     except OSError:
         return False
     try:
-        # Somebody who opens it in this very moment makes the kernel signal us: with one that
-        # does nothing, for the default one would end the process.
+        # A process that opens the file while we hold the lease makes the kernel signal us. The
+        # default signal would end this process; SIGURG is ignored.
         fcntl.fcntl(handle, fcntl.F_SETSIG, signal.SIGURG)
         fcntl.fcntl(handle, fcntl.F_SETLEASE, fcntl.F_RDLCK)
         fcntl.fcntl(handle, fcntl.F_SETLEASE, fcntl.F_UNLCK)

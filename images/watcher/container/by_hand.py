@@ -1,8 +1,8 @@
 """Starts the Watcher in a container, from an empty workspace to the running daemon.
 
-Copies the programs into the workspace (the current folder), writes its policies, makes history
-and artefacts (bootstrap, pipeline steps 1 to 3), waits for the LLM, then becomes the daemon. Each
-step is left out where its result stands already, so that a restart goes on. Standard library only.
+Copies the programs into the workspace (the current folder), writes the policies, makes history and
+artefacts (bootstrap, pipeline steps 1 to 3), waits for the LLM, then execs the daemon. A step whose
+result exists is skipped, so a restart continues. Standard library only; must not know the harness.
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ PREPARE = ([sys.executable, "bootstrap_history.py"], [sys.executable, *PIPELINE.
 
 
 class GivenUp(Exception):
-    """The daemon cannot be started; the message says what to look at."""
+    """The daemon cannot be started; the message says what to check."""
 
 
 def say(text: str) -> None:
-    """One line of progress."""
+    """Print one line of progress."""
     print(f"watcher: {text}", flush=True)
 
 
 def number(name: str, default: float) -> float:
-    """A number from the environment; one that is empty counts as not given."""
+    """The number in the environment variable `name`; `default` if it is missing or empty."""
     return float(os.environ.get(name) or default)
 
 
 def install() -> None:
-    """Copy the programs, without what belongs to the container only."""
+    """Copy the programs into the workspace, except those for the container only."""
     if Path("agents").is_dir():
         return
     say(f"copying the programs to {Path.cwd()}")
@@ -52,7 +52,7 @@ def install() -> None:
 
 
 def policies() -> dict[str, Any]:
-    """The settings for a start by hand; what is not named keeps the Watcher's default."""
+    """The settings for a start by hand. Other settings have the Watcher's defaults."""
     return {
         "test_mode": True,  # without it the injector refuses to add synthetic draws
         "synthetic_injection": {
@@ -70,7 +70,7 @@ def policies() -> dict[str, Any]:
 
 
 def write_policies() -> None:
-    """Write the policies where there are none, whole or not at all."""
+    """Write the policies file atomically, unless it exists."""
     if POLICIES.exists():
         return
     part = POLICIES.with_suffix(".part")
@@ -79,7 +79,7 @@ def write_policies() -> None:
 
 
 def prepare(environment: dict[str, str]) -> None:
-    """History and artefacts. Raises `GivenUp`."""
+    """Make the history and the artefacts, unless they exist. Raises `GivenUp`."""
     if LAST_ARTEFACT.exists():
         return
     for argv in PREPARE:
@@ -91,7 +91,7 @@ def prepare(environment: dict[str, str]) -> None:
 
 
 def completes(address: str) -> bool:
-    """Whether the LLM is healthy and answers with a token."""
+    """True if the LLM is healthy and completes one token."""
     host, _, port = address.rpartition(":")
     body = json.dumps({"prompt": "Hi", "n_predict": 1, "temperature": 0, "cache_prompt": False})
     for method, path, content in (("GET", "/health", None), ("POST", "/completion", body)):
@@ -110,7 +110,7 @@ def completes(address: str) -> bool:
 
 
 def await_llm(address: str, limit_s: float) -> None:
-    """Raises `GivenUp` when no completion comes within the limit."""
+    """Wait until the LLM completes. Raises `GivenUp` after `limit_s`."""
     say(f"waiting for a completion of the LLM at {address}")
     deadline_s = time.monotonic() + limit_s
     while not completes(address):
@@ -123,7 +123,7 @@ def await_llm(address: str, limit_s: float) -> None:
 
 
 def main() -> int:
-    """Everything up to the daemon, then exec; returns only when it gave up."""
+    """Run all steps, then exec the daemon. Returns the exit code 1 if a step failed."""
     environment = {**os.environ, "PYTHONPATH": ".", "OMP_NUM_THREADS": "1"}
     environment["OPENBLAS_NUM_THREADS"] = "1"
     try:

@@ -1,8 +1,8 @@
-"""Does the Watcher make progress? The health check of the image.
+"""The health check of the image: does the Watcher make progress?
 
-The daemon writes its status when its state changes, and every few seconds while idle. Unhealthy:
-an idle daemon whose status is old, one that works on the same request for longer than a dispatch
-may take, and one that is idle while a request has been waiting for long. Standard library only.
+The daemon writes its status when its state changes, and every few seconds while idle. It is
+unhealthy if it is idle with an old status, if it works on one request for longer than a dispatch
+may take, or if it is idle while a request waits. Standard library only; must not know the harness.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ WAITING_MAX_S = 180.0
 
 
 def complaint(workspace: Path, now_s: float, working_max_s: float) -> str:
-    """What is wrong; empty when nothing is."""
+    """Return the problem, or "" if the Watcher is healthy. `now_s`: Unix time."""
     try:
         status = json.loads((workspace / STATUS).read_bytes())
         state, pid = str(status["state"]), int(status["pid"])
@@ -41,23 +41,23 @@ def complaint(workspace: Path, now_s: float, working_max_s: float) -> str:
 
 
 def oldest_request_s(queue: Path, now_s: float) -> float:
-    """How long the oldest pending request has been there; 0 without one."""
+    """Age of the oldest pending request in seconds; 0 without one."""
     oldest_s = 0.0
     for path in queue.glob("*.json"):
         try:
             oldest_s = max(oldest_s, now_s - path.stat().st_mtime)
         except OSError:
-            continue  # claimed meanwhile
+            continue  # claimed since it was listed
     return oldest_s
 
 
 def main() -> int:
-    """Exit 0 healthy, 1 not, with the reason."""
+    """Print the result; exit code 0 if healthy, else 1."""
     # A dispatch may take 600 s, and the LLM is asked before and after it.
     working_max_s = float(os.environ.get("CHAOS_WORKING_LIMIT_S", "900"))
-    wrong = complaint(WORKSPACE, time.time(), working_max_s)
-    print(wrong or "healthy")
-    return 1 if wrong else 0
+    problem = complaint(WORKSPACE, time.time(), working_max_s)
+    print(problem or "healthy")
+    return 1 if problem else 0
 
 
 if __name__ == "__main__":

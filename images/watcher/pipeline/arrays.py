@@ -1,8 +1,8 @@
-"""Which arrays the integer work over seeds is done with: CuPy's on a GPU, else NumPy's.
+"""Chooses the array module for the integer work over seeds: CuPy on a GPU, else NumPy.
 
-For: the sieve and scoring. They get the module as `xp` and use only what both have, on whole
-numbers, so that both give the same result to the last bit.
-Must not know: what is computed. Nothing here needs CuPy to be installed.
+For: the sieve and scoring. They get the module as `xp` and use only what both modules have, on
+whole numbers, so both give the same result to the last bit.
+Must not know: what is computed. CuPy need not be installed.
 """
 
 from __future__ import annotations
@@ -20,72 +20,73 @@ T = TypeVar("T")
 
 NUMPY = "numpy"
 CUPY = "cupy"
-# What CuPy raises when there is no device, no driver, no library or no memory for it. Its errors
-# of the runtime and the driver are RuntimeErrors.
+# What CuPy raises without a device, driver, library or memory. Its runtime and driver errors are
+# RuntimeErrors.
 _GPU_ERRORS = (ImportError, OSError, RuntimeError, MemoryError)
 
-_said: set[str] = set()
+_warned: set[str] = set()  # the reasons that this process has printed
 
 
 def computed(work: Callable[[Any], T]) -> tuple[T, str]:
-    """(what `work` returns for the module it is given, the name of that module).
+    """Call `work(module)`, and return (its result, the module's name).
 
-    On the GPU where CuPy finds one; all over again with NumPy, and one line about it, when CUDA
-    fails. `work` returns nothing that is on the GPU, and has no effect but what it returns.
+    The module is CuPy if it finds a GPU. If CUDA fails, `work` runs again from the start with
+    NumPy, and one line on stderr says why. `work` must be a pure function, and must not return
+    arrays that are on the GPU.
     """
-    cupy = _installed()
+    cupy = _import_cupy()
     if cupy is None:
         return work(np), NUMPY
-    failed, began = "there is no device", False
+    failure, used_gpu = "there is no device", False
     try:
         if cupy.cuda.runtime.getDeviceCount() > 0:
-            began = True
+            used_gpu = True
             return work(cupy), CUPY
     except _errors(cupy) as error:
-        failed = _line(error)
+        failure = _line(error)
     finally:
-        if began:
+        if used_gpu:
             _free(cupy)
-    _say(failed)
+    _warn_once(failure)
     return work(np), NUMPY
 
 
 def to_host(xp: Any, values: Any) -> npt.NDArray[np.int64]:
-    """An array of `xp`'s as NumPy's."""
+    """Copy an array of the module `xp` to the host, as a NumPy array."""
     host: npt.NDArray[np.int64] = values if xp is np else xp.asnumpy(values)
     return host
 
 
-def _installed() -> Any:
-    """CuPy, or None where there is none. One that is there and broken is worth a line."""
+def _import_cupy() -> Any:
+    """The module CuPy, or None. Warns if CuPy is installed and cannot be imported."""
     try:
         return importlib.import_module(CUPY)
     except ModuleNotFoundError:
         return None
     except _GPU_ERRORS as error:
-        _say(_line(error))
+        _warn_once(_line(error))
         return None
 
 
-def _say(why: str) -> None:
-    """One line, once a process: several steps find the same.
+def _warn_once(why: str) -> None:
+    """Print one line on stderr, once per process and reason, because several steps fail alike.
 
-    Without the name of the error: the Watcher takes "MemoryError" for a want of its own.
+    `why` must not contain "MemoryError": the Watcher would take it for a lack of host memory.
     """
-    if why not in _said:
-        _said.add(why)
+    if why not in _warned:
+        _warned.add(why)
         print(f"pipeline: NumPy in place of CuPy: {why}", file=sys.stderr)
 
 
 def _errors(cupy: Any) -> tuple[type[BaseException], ...]:
-    """Its compiler's error, too: it translates for the GPU when a function is first used."""
+    """`_GPU_ERRORS`, and the error of CuPy's compiler, which compiles a function at first use."""
     compiler = getattr(cupy.cuda, "compiler", None)
-    own = getattr(compiler, "CompileException", None)
-    return _GPU_ERRORS if own is None else (*_GPU_ERRORS, own)
+    compile_error = getattr(compiler, "CompileException", None)
+    return _GPU_ERRORS if compile_error is None else (*_GPU_ERRORS, compile_error)
 
 
 def _free(cupy: Any) -> None:
-    """Give the memory back that CuPy keeps for later. What fails here ends with the process."""
+    """Free the memory that CuPy caches. If that fails, the end of the process frees it."""
     with contextlib.suppress(*_errors(cupy)):
         cupy.get_default_memory_pool().free_all_blocks()
         cupy.get_default_pinned_memory_pool().free_all_blocks()

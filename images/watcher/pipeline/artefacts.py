@@ -1,7 +1,7 @@
-"""Reading artefacts of the workspace and writing new ones into a staging folder.
+"""Reads artefacts of the workspace, and writes new ones into a staging folder.
 
-For: every step. A step reads its input from the staging folder when an earlier step of the same
-call made it, and from the workspace otherwise; it writes into the staging folder only.
+For: every step. A step reads an artefact from the staging folder if an earlier step of the same
+call wrote it, and from the workspace otherwise. It writes only into the staging folder.
 Must not know: what the artefacts mean, who publishes them.
 """
 
@@ -32,53 +32,56 @@ RESULT = "result.json"
 
 
 class PipelineError(Exception):
-    """Bad input or an impossible request; the message is one line for the user."""
+    """The input is invalid or the request is impossible; the message is one line for the user."""
 
 
 class Artefact:
-    """One JSON object with checked access; every complaint names the file and the key."""
+    """One JSON object with checked access. All methods raise PipelineError with file and key.
+
+    A dot in a key goes one level deeper.
+    """
 
     def __init__(self, name: str, content: Mapping[str, Any]) -> None:
         self.name = name
         self.content = content
 
     def _get(self, key: str) -> Any:
-        found: Any = self.content
+        value: Any = self.content
         for part in key.split("."):
-            if not isinstance(found, Mapping) or part not in found:
+            if not isinstance(value, Mapping) or part not in value:
                 raise PipelineError(f"{self.name}: key {key!r} is missing")
-            found = found[part]
-        return found
+            value = value[part]
+        return value
 
     def integer(self, key: str, low: int, high: int) -> int:
-        """The whole number at `key` (dots go deeper), in `low`..`high` inclusive."""
-        found = self._get(key)
-        if isinstance(found, bool) or not isinstance(found, int) or not low <= found <= high:
+        """The whole number at `key`, in `low`..`high` inclusive."""
+        value = self._get(key)
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
             raise PipelineError(f"{self.name}: {key} must be a whole number {low}..{high}")
-        return found
+        return value
 
     def number(self, key: str, low: float, high: float) -> float:
         """The number at `key`, in `low`..`high` inclusive."""
-        found = self._get(key)
-        if isinstance(found, bool) or not isinstance(found, int | float):
+        value = self._get(key)
+        if isinstance(value, bool) or not isinstance(value, int | float):
             raise PipelineError(f"{self.name}: {key} must be a number")
-        if not low <= found <= high:
-            raise PipelineError(f"{self.name}: {key} must be {low:g}..{high:g}, is {found:g}")
-        return float(found)
+        if not low <= value <= high:
+            raise PipelineError(f"{self.name}: {key} must be {low:g}..{high:g}, is {value:g}")
+        return float(value)
 
     def text(self, key: str) -> str:
         """The string at `key`."""
-        found = self._get(key)
-        if not isinstance(found, str):
+        value = self._get(key)
+        if not isinstance(value, str):
             raise PipelineError(f"{self.name}: {key} must be a string")
-        return found
+        return value
 
     def items(self, key: str) -> list[Any]:
         """The list at `key`."""
-        found = self._get(key)
-        if not isinstance(found, list):
+        value = self._get(key)
+        if not isinstance(value, list):
             raise PipelineError(f"{self.name}: {key} must be a list")
-        return found
+        return value
 
     def integers(self, key: str, low: int, high: int) -> npt.NDArray[np.int64]:
         """The list of whole numbers at `key`, each in `low`..`high`."""
@@ -86,38 +89,41 @@ class Artefact:
 
     def integers_of(self, key: str, field: str, low: int, high: int) -> npt.NDArray[np.int64]:
         """`field` of every object in the list at `key`, each in `low`..`high`."""
-        found: list[Any] = []
+        values: list[Any] = []
         for index, entry in enumerate(self.items(key)):
             if not isinstance(entry, Mapping) or field not in entry:
                 raise PipelineError(f"{self.name}: {key}[{index}] has no {field!r}")
-            found.append(entry[field])
-        return _integers(f"{self.name}: {key}.{field}", found, low, high)
+            values.append(entry[field])
+        return _integers(f"{self.name}: {key}.{field}", values, low, high)
 
 
-def _integers(place: str, found: list[Any], low: int, high: int) -> npt.NDArray[np.int64]:
-    for index, entry in enumerate(found):
+def _integers(place: str, values: list[Any], low: int, high: int) -> npt.NDArray[np.int64]:
+    for index, entry in enumerate(values):
         if isinstance(entry, bool) or not isinstance(entry, int) or not low <= entry <= high:
             raise PipelineError(f"{place}: entry {index} must be a whole number {low}..{high}")
-    return np.array(found, dtype=np.int64)
+    return np.array(values, dtype=np.int64)
 
 
 @dataclass(frozen=True)
 class Stage:
-    """Where one call reads and writes."""
+    """The folders that one call reads (`workspace`) and writes (`out`, the staging folder)."""
 
     workspace: Path
     out: Path
 
     def has(self, name: str) -> bool:
-        """Whether the artefact exists, staged or published."""
+        """True if the artefact exists, staged or published."""
         return (self.out / name).is_file() or (self.workspace / name).is_file()
 
     def staged(self, name: str) -> bool:
-        """Whether an earlier step of this call wrote the artefact."""
+        """True if an earlier step of this call wrote the artefact."""
         return (self.out / name).is_file()
 
     def read(self, name: str, hint: str = "run steps 1,2,3 first") -> Artefact:
-        """The artefact, staged before published. Raises PipelineError: missing, not JSON."""
+        """The staged artefact, or else the published one.
+
+        Raises PipelineError if it is missing (`hint` says what to run) or not a JSON object.
+        """
         path = self.out / name if self.staged(name) else self.workspace / name
         try:
             content = json.loads(path.read_bytes())
@@ -132,7 +138,7 @@ class Stage:
         return Artefact(name, content)
 
     def write(self, name: str, content: Mapping[str, Any]) -> None:
-        """Stage an artefact under its final name: whole and on disk, or not there at all."""
+        """Stage an artefact under its final name, atomically and synced. Raises PipelineError."""
         path = self.out / name
         part = path.with_name(f".{path.name}.part")
         try:
@@ -154,5 +160,5 @@ def read_values(stage: Stage, modulus: int) -> npt.NDArray[np.int64]:
 
 
 def now_iso() -> str:
-    """The time in UTC, ISO 8601 with microseconds and offset."""
+    """The current time: ISO 8601, UTC, with microseconds and offset."""
     return datetime.now(UTC).isoformat(timespec="microseconds")

@@ -1,4 +1,4 @@
-"""What the pipeline's programs share: arguments, the staging folder, exit codes, one-line errors.
+"""The shared command line of the pipeline's programs: options, staging folder, exit codes, errors.
 
 For: `pipeline.run` and `pipeline.selfplay`.
 Must not know: what the steps do.
@@ -20,7 +20,7 @@ REQUEST_NAME_MAX = 255
 
 
 def add_common(parser: argparse.ArgumentParser) -> None:
-    """Options of every program of the pipeline."""
+    """Add the options that every program of the pipeline has."""
     parser.add_argument(
         "--out",
         type=Path,
@@ -33,7 +33,10 @@ def add_common(parser: argparse.ArgumentParser) -> None:
 
 
 def open_stage(out: Path, request: str) -> Stage:
-    """The stage of this call: workspace = current folder. Raises PipelineError when unusable."""
+    """Create the staging folder `out`; the workspace is the current folder.
+
+    Raises PipelineError if `out` or `request` cannot be used.
+    """
     workspace = Path.cwd()
     if out.resolve() == workspace.resolve():
         raise PipelineError("--out must not be the workspace itself")
@@ -47,7 +50,10 @@ def open_stage(out: Path, request: str) -> Stage:
 
 
 def guarded(program: str, stage_and_work: Callable[[], None], out: Path) -> int:
-    """Run it; on bad input print one line, leave no result behind, and return 1."""
+    """Run `stage_and_work`, and return the exit code.
+
+    On a PipelineError it prints one line, empties `out`, and returns 1.
+    """
     try:
         stage_and_work()
     except PipelineError as error:
@@ -58,7 +64,7 @@ def guarded(program: str, stage_and_work: Callable[[], None], out: Path) -> int:
 
 
 def _discard(out: Path) -> None:
-    """Empty the staging folder, so that a failed call leaves nothing that looks published."""
+    """Empty the staging folder, so that a failed call leaves nothing to publish."""
     if not out.is_dir() or out.resolve() == Path.cwd().resolve():
         return
     (out / RESULT).unlink(missing_ok=True)

@@ -1,10 +1,10 @@
-"""What draws say about survivors: coarse matches, credibility, and the values they predict.
+"""Weighs survivors by the draws: coarse matches, credibility, and the values they predict.
 
-For: scoring, training, pool and selfplay. Pure arrays.
+For: scoring, training, pool and selfplay. Pure functions over arrays.
 Must not know: files, efforts, models.
 
-Shapes: S survivors, T examined draws, L lanes. A lane is one yes-or-no look at a value (even or
-odd; lower or upper half), so one draw tells little and false survivors fall away slowly.
+Shapes: S survivors, T examined draws, L lanes. A lane is one binary reading of a value (even or
+odd; lower or upper half). One draw carries little evidence, so false survivors fade slowly.
 """
 
 from __future__ import annotations
@@ -35,34 +35,38 @@ def matches(
 ) -> Matches:
     """1.0 where a survivor's lane reading equals the real one: shape (L, S, T).
 
-    `draws`: values of the whole history; `indices`: the examined draws. What the survivors say
-    is computed with `xp`'s arrays; all arrays that go in and out are NumPy's.
+    `draws`: values of the whole history. `indices`: the examined draws. The survivors' values are
+    computed with the module `xp`; all parameters and the result are NumPy arrays.
     """
-    said = generator.values(xp.asarray(seeds), indices, modulus, xp)
-    predicted = lanes(arrays.to_host(xp, said), modulus)
+    survivor_values = generator.values(xp.asarray(seeds), indices, modulus, xp)
+    predicted = lanes(arrays.to_host(xp, survivor_values), modulus)
     actual = lanes(draws[indices], modulus)
     equal: Matches = (predicted == actual[:, None, :]).astype(np.float64)
     return equal
 
 
 def ages(indices: generator.Values, decay: float) -> Floats:
-    """Weight of each examined draw, shape (T,): 1 for the newest, times `decay` per older one."""
+    """Weight of each examined draw, shape (T,): 1 for the newest, times `decay` per newer draw."""
     rank = np.argsort(np.argsort(-indices))
     return np.power(decay, rank).astype(np.float64)
 
 
-def credibility(found: Matches, weights: tuple[float, ...], ages_t: Floats) -> Floats:
-    """Log-credibility of survivors, shape (S,), highest 0: weighted count of their matches."""
-    if found.shape[0] != len(LANES) or found.shape[2] != len(ages_t):
+def credibility(match_table: Matches, weights: tuple[float, ...], ages_t: Floats) -> Floats:
+    """Log-credibility of the survivors, shape (S,), maximum 0: their weighted count of matches.
+
+    `match_table`: from `matches`, shape (L, S, T). `weights`: one per lane. `ages_t`: from `ages`.
+    Raises ValueError if the shapes do not fit.
+    """
+    if match_table.shape[0] != len(LANES) or match_table.shape[2] != len(ages_t):
         raise ValueError(
-            f"matches {found.shape} do not fit {len(LANES)} lanes, {len(ages_t)} draws"
+            f"matches {match_table.shape} do not fit {len(LANES)} lanes, {len(ages_t)} draws"
         )
-    total = np.einsum("l,lst,t->s", np.array(weights), found, ages_t)
+    total = np.einsum("l,lst,t->s", np.array(weights), match_table, ages_t)
     return np.asarray(total - total.max(), dtype=np.float64)
 
 
 def shares(logits: Floats) -> Floats:
-    """Credibility as shares that add up to 1, along the first axis."""
+    """Softmax of the credibility: shares that add up to 1 along the first axis."""
     raised = np.exp(logits - logits.max(axis=0))
     return np.asarray(raised / raised.sum(axis=0), dtype=np.float64)
 
@@ -72,8 +76,8 @@ def ranked_values(
 ) -> list[int]:
     """Up to `width` distinct values for draw `index`, most credible first.
 
-    Survivors are drawn without replacement in proportion to their credibility (Gumbel top-k,
-    seeded by the draw's index): equally credible ones share the places fairly over the draws.
+    Survivors are sampled without replacement, in proportion to their credibility (Gumbel top-k,
+    seeded by the draw's index), so equally credible survivors share the places fairly over time.
     """
     noise = np.random.default_rng(index).gumbel(size=len(seeds))
     order = np.argsort(-(logits + noise), kind="stable")[: 2 * width]
@@ -89,7 +93,7 @@ def hit_rate(
     width: int,
     modulus: int,
 ) -> float:
-    """Share of the draws `indices` whose real value is among the ranked ones; 0.0 for none."""
+    """Share of the draws `indices` with the real value among the ranked ones; 0.0 for no draws."""
     if len(indices) == 0:
         return 0.0
     hits = sum(

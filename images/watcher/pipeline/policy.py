@@ -1,9 +1,9 @@
-"""The policy: the few numbers by which survivors are believed and pools are filled.
+"""The policy: the few numbers that weigh survivors and size the pool.
 
-For: scoring, training, pool and selfplay, which must all mean the same by it.
-Must not know: draws, files' places (artefacts.py knows), how a policy is searched.
+For: scoring, training, pool and selfplay, which share its meaning.
+Must not know: draws, paths of files (artefacts.py has them), how a policy is searched.
 
-Any policy inside the bounds is sound: it changes how fast the pool learns, never whether it does.
+Every policy inside the bounds is safe: it changes how fast the pool learns, not if it learns.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ POOL_WIDTH_MIN, POOL_WIDTH_MAX = 12, 20
 
 @dataclass(frozen=True)
 class Policy:
-    """How survivors are believed.
+    """The weights of survivors.
 
-    `lane_weights`: credibility per matching draw (nats). `decay`: weight of the evidence of a
-    draw, per draw examined after it. `pool_width`: values per predicted draw.
+    `lane_weights`: credibility per matching draw (nats), one per lane. `decay`: factor on a draw's
+    evidence for each newer examined draw. `pool_width`: number of values per predicted draw.
     """
 
     lane_weights: tuple[float, ...] = (0.25, 0.25)
@@ -34,7 +34,7 @@ class Policy:
     policy_id: str = field(default="default", compare=False)
 
     def to_json(self) -> dict[str, Any]:
-        """As written into policy artefacts."""
+        """The JSON object in policy artefacts."""
         return {
             "lane_weights": dict(zip(LANES, self.lane_weights, strict=True)),
             "decay": self.decay,
@@ -43,7 +43,7 @@ class Policy:
 
 
 def clipped(weights: tuple[float, ...], decay: float, pool_width: int, policy_id: str) -> Policy:
-    """A policy inside the bounds, nearest to what is given."""
+    """The policy nearest to the given values that is inside the bounds."""
     return Policy(
         tuple(round(min(max(weight, WEIGHT_MIN), WEIGHT_MAX), 6) for weight in weights),
         round(min(max(decay, DECAY_MIN), DECAY_MAX), 6),
@@ -53,7 +53,7 @@ def clipped(weights: tuple[float, ...], decay: float, pool_width: int, policy_id
 
 
 def from_artefact(artefact: Artefact, policy_id: str) -> Policy:
-    """The policy inside a candidate or configuration; raises PipelineError when out of bounds."""
+    """Read the policy of a candidate or configuration. Raises PipelineError if out of bounds."""
     return Policy(
         read_weights(artefact, "policy.lane_weights"),
         artefact.number("policy.decay", DECAY_MIN, DECAY_MAX),
@@ -63,17 +63,17 @@ def from_artefact(artefact: Artefact, policy_id: str) -> Policy:
 
 
 def read_weights(artefact: Artefact, key: str) -> tuple[float, ...]:
-    """Lane weights at `key`, in the order of LANES."""
+    """The lane weights at `key`, in the order of LANES. Raises PipelineError if out of bounds."""
     return tuple(artefact.number(f"{key}.{lane}", WEIGHT_MIN, WEIGHT_MAX) for lane in LANES)
 
 
 def weights_json(weights: tuple[float, ...]) -> Mapping[str, float]:
-    """Lane weights by name."""
+    """The lane weights by lane name."""
     return dict(zip(LANES, weights, strict=True))
 
 
 def current(stage: Stage) -> Policy:
-    """The learned policy when there is one, otherwise the default."""
+    """The learned policy if there is one, else the default. Raises PipelineError if invalid."""
     if not stage.has(LEARNED_POLICY):
         return Policy()
     artefact = stage.read(LEARNED_POLICY)

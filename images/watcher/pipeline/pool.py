@@ -1,7 +1,7 @@
 """Step 6: predict the next draws from the survivors, by their credibility.
 
 For: prediction_pool.json.
-Must not know: training; it takes the weights in force.
+Must not know: training. It uses the current weights.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ HORIZON_DRAWS = 10
 
 
 def _weights(stage: Stage, used: policy.Policy) -> tuple[tuple[float, ...], int]:
-    """(lane weights, model number): a model trained in this call comes before a published one."""
+    """(lane weights, model number). A model trained in this call wins over a published one."""
     number, _ = training.read_telemetry(stage)
     name = f"models/model_{number}.json"
     if number and stage.staged(name):
@@ -26,13 +26,13 @@ def _weights(stage: Stage, used: policy.Policy) -> tuple[tuple[float, ...], int]
 
 
 def run(stage: Stage, _effort: str, _request: str) -> dict[str, Any]:
-    """Write the ranked values of the next draws."""
+    """Write prediction_pool.json: the ranked values of the next draws. Returns the facts."""
     draws = read_values(stage, read_modulus(stage.read(WINDOW_CONFIG)))
     scored = read_scored(stage, len(draws))
     used = policy.current(stage)
     weights, number = _weights(stage, used)
-    found = evidence.matches(scored.seeds, draws, scored.examined, scored.modulus)
-    logits = evidence.credibility(found, weights, evidence.ages(scored.examined, used.decay))
+    match_table = evidence.matches(scored.seeds, draws, scored.examined, scored.modulus)
+    logits = evidence.credibility(match_table, weights, evidence.ages(scored.examined, used.decay))
     predictions = [
         {
             "draw_index": index,

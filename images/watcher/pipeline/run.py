@@ -19,7 +19,7 @@ from pipeline.artefacts import RESULT, Stage
 
 @dataclass(frozen=True)
 class Step:
-    """One numbered step: name and function (stage, effort, request) -> facts."""
+    """One numbered step: its name, and its function (stage, effort, request) -> facts."""
 
     name: str
     run: Callable[[Stage, str, str], dict[str, Any]]
@@ -48,7 +48,7 @@ METRICS = (
 
 
 def run_steps(stage: Stage, numbers: list[int], effort: str, request: str) -> dict[str, Any]:
-    """Run the steps in order and write result.json; returns its content."""
+    """Run the steps in order, and write result.json. Returns its content."""
     steps: list[dict[str, Any]] = []
     metrics: dict[str, Any] = {}
     for number in numbers:

@@ -1,8 +1,8 @@
-"""Step 3: look at a few more draws and score the survivors by all draws examined so far.
+"""Step 3: examine a few more draws, and score the survivors by all draws examined so far.
 
-For: learning gradually: each call may examine only a small number of further draws.
-Must not know: training, the pool. The examined draws stand in survivors_with_scores.json, so
-evidence lasts over calls and restarts, and is never counted twice.
+For: learning gradually. Each call examines only a small number of further draws.
+Must not know: training, the pool. The examined draws are kept in survivors_with_scores.json, so
+evidence survives calls and restarts, and is never counted twice.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ HOLDOUT_DRAWS = 20
 
 @dataclass(frozen=True)
 class Scorer:
-    """Settings of scoring, from optimal_scorer_config.json."""
+    """The settings of scoring, from optimal_scorer_config.json. All are numbers of draws."""
 
     budget_draws: dict[str, int]
     examined_draws_max: int
@@ -41,7 +41,7 @@ class Scorer:
 
 @dataclass(frozen=True)
 class Scored:
-    """Content of survivors_with_scores.json: the survivors and the draws examined for them."""
+    """Content of survivors_with_scores.json: the survivors, and the indices of examined draws."""
 
     seeds: generator.Values
     examined: generator.Values
@@ -50,7 +50,7 @@ class Scored:
 
 
 def read_scored(stage: Stage, draw_count: int) -> Scored:
-    """The survivors and the examined draws; raises PipelineError when they make no sense."""
+    """Read the survivors and the examined draws. Raises PipelineError if they are invalid."""
     artefact = stage.read(SCORED)
     seeds = artefact.integers_of("survivors", "seed", 0, SEED_COUNT - 1)
     if len(seeds) == 0:
@@ -60,7 +60,7 @@ def read_scored(stage: Stage, draw_count: int) -> Scored:
 
 
 def read_scorer(stage: Stage) -> Scorer:
-    """Settings of scoring; raises PipelineError when missing or out of range."""
+    """Read the settings of scoring. Raises PipelineError if they are missing or out of range."""
     artefact = stage.read(SCORER_CONFIG)
     return Scorer(
         {effort: artefact.integer(f"budget_draws.{effort}", 1, 64) for effort in BUDGET_DRAWS},
@@ -84,19 +84,22 @@ def write_scorer(stage: Stage) -> None:
 def next_draws(
     draw_count: int, examined: generator.Values, window: Window, budget: int, holdout: int
 ) -> generator.Values:
-    """The newest `budget` draws not examined yet, outside the window and the hold-out."""
-    taken = set(examined.tolist()) | set(range(window.offset, window.offset + window.size))
-    found: list[int] = []
+    """Indices of the newest `budget` draws to examine next, newest first.
+
+    They were not examined before, and are outside the window and the hold-out.
+    """
+    excluded = set(examined.tolist()) | set(range(window.offset, window.offset + window.size))
+    chosen: list[int] = []
     for index in range(draw_count - holdout - 1, -1, -1):
-        if len(found) == budget:
+        if len(chosen) == budget:
             break
-        if index not in taken:
-            found.append(index)
-    return np.array(found, dtype=np.int64)
+        if index not in excluded:
+            chosen.append(index)
+    return np.array(chosen, dtype=np.int64)
 
 
 def _start(stage: Stage, draw_count: int) -> Scored:
-    """Where scoring goes on: the scored survivors, or those of a sieve in this same call."""
+    """Where scoring continues: the scored survivors, or those of a sieve in the same call."""
     if stage.has(SCORED) and not stage.staged(SURVIVORS):
         return read_scored(stage, draw_count)
     config = stage.read(WINDOW_CONFIG)
@@ -108,7 +111,10 @@ def _start(stage: Stage, draw_count: int) -> Scored:
 
 
 def run(stage: Stage, effort: str, _request: str) -> dict[str, Any]:
-    """Write survivors_with_scores.json, best first, and after a sieve the scorer's settings."""
+    """Write survivors_with_scores.json, best first. Returns the facts.
+
+    After a sieve it also writes the scorer's settings.
+    """
     if stage.staged(SURVIVORS) or not stage.has(SCORER_CONFIG):
         write_scorer(stage)
     scorer = read_scorer(stage)
@@ -125,11 +131,11 @@ def run(stage: Stage, effort: str, _request: str) -> dict[str, Any]:
     examined = np.concatenate([before.examined, further])[-scorer.examined_draws_max :]
     used = policy.current(stage)
     weights = model.current_weights(stage, used)
-    found, module = arrays.computed(
+    match_table, module = arrays.computed(
         lambda xp: evidence.matches(before.seeds, draws, examined, modulus, xp)
     )
-    logits = evidence.credibility(found, weights, evidence.ages(examined, used.decay))
-    _write(stage, before, examined, logits, found, used.policy_id)
+    logits = evidence.credibility(match_table, weights, evidence.ages(examined, used.decay))
+    _write(stage, before, examined, logits, match_table, used.policy_id)
     credible = evidence.shares(logits)
     return {
         "survivors": len(before.seeds),
@@ -146,10 +152,10 @@ def _write(
     scored: Scored,
     examined: generator.Values,
     logits: evidence.Floats,
-    found: evidence.Matches,
+    match_table: evidence.Matches,
     policy_id: str,
 ) -> None:
-    counts = found.sum(axis=2).astype(int)
+    counts = match_table.sum(axis=2).astype(int)
     order = np.argsort(-logits, kind="stable")
     stage.write(
         SCORED,

@@ -1,8 +1,8 @@
 """`python -m pipeline.selfplay --episodes N --out DIR`: search a better policy by back-test.
 
 For: the Watcher's dispatch, and people. Run it in the workspace with PYTHONPATH=. .
-Must not know: the queue, the LLM, publishing. What it stages is a policy, never a seed: the few
-numbers of policy.py, so that no knowledge of the draws passes into the pool except as evidence.
+Must not know: the queue, the LLM, publishing. It stages a policy (the few numbers of policy.py),
+never a seed, so that the pool learns about draws only through evidence.
 """
 
 from __future__ import annotations
@@ -42,7 +42,11 @@ LOG_FLOOR = float(np.log(LIKELIHOOD_FLOOR))
 
 @dataclass(frozen=True)
 class Fold:
-    """One back-test: pretend that only `examined` is known, then judge on `judged`."""
+    """One back-test: only the draws `examined` are known, and the draws `judged` are predicted.
+
+    `matches`: of the examined draws. `exact`: 1.0 where a survivor has the real value of a judged
+    draw, shape (S, judged).
+    """
 
     examined: generator.Values
     judged: generator.Values
@@ -51,7 +55,10 @@ class Fold:
 
 
 def make_folds(scored: Scored, draws: generator.Values, rng: np.random.Generator) -> list[Fold]:
-    """Random, disjoint sets of draws from the whole history, as far as it reaches."""
+    """`FOLDS` back-tests, each over random draws of the whole history.
+
+    Raises PipelineError if the history is too short.
+    """
     need = FOLD_EXAMINED_DRAWS + FOLD_JUDGED_DRAWS
     if len(draws) < need:
         raise PipelineError(f"{len(draws)} draws are too few for selfplay; at least {need}")
@@ -60,8 +67,8 @@ def make_folds(scored: Scored, draws: generator.Values, rng: np.random.Generator
         chosen = rng.choice(len(draws), size=need, replace=False).astype(np.int64)
         examined, judged = chosen[:FOLD_EXAMINED_DRAWS], chosen[FOLD_EXAMINED_DRAWS:]
         exact = generator.values(scored.seeds, judged, scored.modulus) == draws[judged]
-        found = evidence.matches(scored.seeds, draws, examined, scored.modulus)
-        folds.append(Fold(examined, judged, found, exact.astype(np.float64)))
+        match_table = evidence.matches(scored.seeds, draws, examined, scored.modulus)
+        folds.append(Fold(examined, judged, match_table, exact.astype(np.float64)))
     return folds
 
 
@@ -70,7 +77,7 @@ def back_test(
 ) -> float:
     """Score of a policy: mean hit rate over the folds + 0.1 x log-likelihood scaled to 0..1.
 
-    The hit rate is what counts but moves in steps; the likelihood lets the search see a slope.
+    The hit rate is the goal, but it moves in steps. The likelihood gives the search a slope.
     """
     total = 0.0
     for fold in folds:
@@ -86,7 +93,7 @@ def back_test(
 
 
 def propose(best: Policy, rng: np.random.Generator, candidate_id: str) -> Policy:
-    """A neighbour of `best` inside the bounds."""
+    """A random neighbour of `best`, inside the bounds."""
     shifts = rng.normal(0.0, 0.12, size=len(best.lane_weights))
     weights = tuple(
         weight + float(shift) for weight, shift in zip(best.lane_weights, shifts, strict=True)
@@ -97,7 +104,7 @@ def propose(best: Policy, rng: np.random.Generator, candidate_id: str) -> Policy
 
 
 def candidate_name(request: str) -> str:
-    """Id of the candidate that a request leads to: the same for the same request, else another."""
+    """The candidate's id: derived from the request's name, and unique per name."""
     stem = re.sub(r"[^A-Za-z0-9_-]+", "_", request.removesuffix(".json"))[:80].strip("_")
     return f"cand_{stem}_{hashlib.sha256(request.encode()).hexdigest()[:8]}"
 
@@ -105,7 +112,10 @@ def candidate_name(request: str) -> str:
 def search(
     stage: Stage, episodes: int, conditioned: bool, effort: str, request: str
 ) -> dict[str, Any]:
-    """Search, stage the candidate and result.json; returns the result."""
+    """Search a policy, stage the candidate and result.json. Returns the result.
+
+    `conditioned`: start from the learned policy, not from the default.
+    """
     draws = read_values(stage, read_modulus(stage.read(WINDOW_CONFIG)))
     scored = read_scored(stage, len(draws))
     candidate_id = candidate_name(request)
@@ -119,9 +129,9 @@ def search(
         started_s = time.perf_counter()
         for _ in range(PROPOSALS[effort]):
             proposal = propose(best, rng, candidate_id)
-            reached = back_test(proposal, folds, scored, draws)
-            if reached > score:
-                best, score = proposal, reached
+            proposal_score = back_test(proposal, folds, scored, draws)
+            if proposal_score > score:
+                best, score = proposal, proposal_score
         took_s = round(time.perf_counter() - started_s, 4)
         log.append({"episode": episode, "score": round(score, 6), "took_s": took_s})
     return _write(
@@ -140,9 +150,9 @@ def search(
 
 
 def _write(
-    stage: Stage, request: str, effort: str, best: Policy, start: Policy, found: dict[str, Any]
+    stage: Stage, request: str, effort: str, best: Policy, start: Policy, facts: dict[str, Any]
 ) -> dict[str, Any]:
-    candidate_id, episodes = found["candidate_id"], found["episodes"]
+    candidate_id, episodes = facts["candidate_id"], facts["episodes"]
     stage.write(
         f"policy_history/{candidate_id}.json",
         {
@@ -151,14 +161,14 @@ def _write(
             "request_file": request,
             "parent": start.policy_id,
             "episodes": len(episodes),
-            "score": found["score"],
-            "baseline_score": found["baseline_score"],
+            "score": facts["score"],
+            "baseline_score": facts["baseline_score"],
             "policy": best.to_json(),
         },
     )
     metrics = {
-        "score": found["score"],
-        "baseline_score": found["baseline_score"],
+        "score": facts["score"],
+        "baseline_score": facts["baseline_score"],
         "episodes": len(episodes),
         "candidate_id": candidate_id,
     }

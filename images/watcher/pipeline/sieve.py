@@ -1,9 +1,9 @@
 """Step 2: the bidirectional sieve over the seed range.
 
-For: finding the seeds that could have made the window. The forward pass walks from the window's
-start, the reverse pass steps the generator backwards from its end; both look at coarse residues,
-so many false seeds stay, and only a seed that survives both passes is kept. It runs on a GPU
-where there is one, with the same result.
+For: finding the seeds that could have generated the window. The forward pass steps the generator
+from the window's start, the reverse pass steps it backwards from the window's end. Both compare
+coarse residues, so many false seeds remain. Only seeds that survive both passes are kept. It runs
+on a GPU if there is one, with the same result.
 Must not know: how survivors are ranked.
 """
 
@@ -47,7 +47,7 @@ def sieve(
 ) -> tuple[generator.Values, generator.Values]:
     """(seeds after the forward pass, seeds after the reverse pass), each over the whole range.
 
-    Computed with `xp`'s arrays, returned as NumPy's.
+    Computed with the module `xp`; the results are NumPy arrays.
     """
     seeds = xp.arange(*seed_range, dtype=np.int64)
     middle = window.offset + window.forward
@@ -60,7 +60,10 @@ def sieve(
 
 
 def run(stage: Stage, _effort: str, _request: str) -> dict[str, Any]:
-    """Write bidirectional_survivors.json; raises when no seed, or nearly every seed, is left."""
+    """Write bidirectional_survivors.json. Returns the facts.
+
+    Raises PipelineError if no seed or too many seeds survive.
+    """
     config = stage.read(WINDOW_CONFIG)
     modulus, window = read_modulus(config), read_window(config)
     values = read_values(stage, modulus)

@@ -1,4 +1,4 @@
-"""Steps 4 and 5: plan the split, train on the examined draws, refuse what overfits, telemetry.
+"""Steps 4 and 5: split the draws, train on the examined ones, reject overfitting, write telemetry.
 
 For: turning evidence into the next model.
 Must not know: who promotes a champion; the Watcher publishes what is staged here.
@@ -24,7 +24,7 @@ TELEMETRY_HISTORY_MAX = 50
 
 @dataclass(frozen=True)
 class Split:
-    """Draw indices to train on and to hold out; they never overlap."""
+    """Indices of the draws to train on and of those to hold out. They never overlap."""
 
     training: generator.Values
     holdout: generator.Values
@@ -32,14 +32,14 @@ class Split:
 
 def plan_split(draw_count: int, scored: Scored, holdout: int) -> Split:
     """Train on the newest examined draws; hold out the newest draws that were not examined."""
-    seen = set(scored.examined.tolist())
+    examined = set(scored.examined.tolist())
     newest = range(draw_count - 1, max(-1, draw_count - 1 - 4 * holdout), -1)
-    held = [index for index in newest if index not in seen][:holdout]
-    return Split(scored.examined[-TRAINING_DRAWS_MAX:], np.array(sorted(held), dtype=np.int64))
+    held_out = [index for index in newest if index not in examined][:holdout]
+    return Split(scored.examined[-TRAINING_DRAWS_MAX:], np.array(sorted(held_out), dtype=np.int64))
 
 
 def run_plan(stage: Stage, _effort: str, _request: str) -> dict[str, Any]:
-    """Step 4: write ml_plan.json."""
+    """Step 4: write ml_plan.json. Returns the facts."""
     split, _, _ = _split(stage)
     stage.write(PLAN, {"training": split.training.tolist(), "holdout": split.holdout.tolist()})
     return {"training_draws": len(split.training), "holdout_draws": len(split.holdout)}
@@ -52,7 +52,7 @@ def _split(stage: Stage) -> tuple[Split, Scored, generator.Values]:
 
 
 def read_telemetry(stage: Stage) -> tuple[int, list[float]]:
-    """(models so far, their hit rates, bounded); (0, []) before the first model."""
+    """(number of models so far, hit rates of the last ones); (0, []) before the first model."""
     if not stage.has(TELEMETRY):
         return 0, []
     artefact = stage.read(TELEMETRY)
@@ -60,21 +60,21 @@ def read_telemetry(stage: Stage) -> tuple[int, list[float]]:
     return artefact.integer("total_models", 0, 10**9), rates[-TELEMETRY_HISTORY_MAX:]
 
 
-def _is_rate(found: object) -> bool:
-    return isinstance(found, int | float) and not isinstance(found, bool) and 0 <= found <= 1
+def _is_rate(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
 
 
 def run(stage: Stage, effort: str, request: str) -> dict[str, Any]:
-    """Step 5: write models/model_<n>.json and the telemetry; returns the metrics of the model."""
+    """Step 5: write models/model_<n>.json and the telemetry. Returns the facts of the model."""
     split, scored, draws = _split(stage)
     used = policy.current(stage)
     previous = model.current_weights(stage, used)
-    found = evidence.matches(scored.seeds, draws, split.training, scored.modulus)
-    held = evidence.matches(scored.seeds, draws, split.holdout, scored.modulus)
+    match_table = evidence.matches(scored.seeds, draws, split.training, scored.modulus)
+    holdout_table = evidence.matches(scored.seeds, draws, split.holdout, scored.modulus)
     ages = evidence.ages(split.training, used.decay)
-    trained = model.train(previous, used.lane_weights, found, ages, EPOCHS[effort])
-    decision = model.choose(previous, trained, found, ages, held)
-    logits = evidence.credibility(found, decision.weights, ages)
+    trained = model.train(previous, used.lane_weights, match_table, ages, EPOCHS[effort])
+    decision = model.choose(previous, trained, match_table, ages, holdout_table)
+    logits = evidence.credibility(match_table, decision.weights, ages)
     rate = evidence.hit_rate(
         scored.seeds, logits, draws, split.holdout, used.pool_width, scored.modulus
     )

@@ -1,7 +1,7 @@
-"""Step 1: choose the window of draws, and how coarsely to look at it, for the sieve.
+"""Step 1: choose the window of draws for the sieve, and the residue that it compares.
 
-For: leaving a useful number of survivors: enough that scoring has a choice, few enough to score.
-Must not know: which seed is true; the choice rests on random seeds only.
+For: a useful number of survivors: enough that scoring has a choice, few enough to score.
+Must not know: which seed is true. The choice uses random seeds only.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ SIZES = (3, 4, 5, 6)
 RESIDUES = (4, 5, 8, 10)
 OFFSETS = 8
 NEWEST_MARGIN_DRAWS = 60
-"""Draws at the end of the history that the window leaves alone: they are for judging."""
+"""The newest draws, which the window leaves out because they are used for the hold-out."""
 
 
 @dataclass(frozen=True)
 class Window:
-    """Draws `offset` .. `offset + size - 1`, looked at modulo `residue`."""
+    """The draws `offset` .. `offset + size - 1`, compared modulo `residue`."""
 
     offset: int
     size: int
@@ -35,12 +35,12 @@ class Window:
 
     @property
     def forward(self) -> int:
-        """Draws that the forward pass matches; the reverse pass has the rest."""
+        """Number of draws that the forward pass compares; the reverse pass compares the rest."""
         return (self.size + 1) // 2
 
 
 def read_window(config: Artefact) -> Window:
-    """The window of an optimal_window_config.json; raises when step 1 did not run."""
+    """Read the window. Raises PipelineError if step 1 did not run."""
     if "window" not in config.content:
         raise PipelineError(f"{config.name} has no window yet; run step 1 first")
     return Window(
@@ -51,14 +51,14 @@ def read_window(config: Artefact) -> Window:
 
 
 def read_modulus(config: Artefact) -> int:
-    """Modulus of the draws; raises for a generator that the pipeline does not know."""
+    """Read the modulus of the draws. Raises PipelineError for an unknown generator."""
     if config.text("prng_type") != PRNG_TYPE:
         raise PipelineError(f"{config.name}: prng_type must be {PRNG_TYPE}")
     return config.integer("mod", 2, 1_000_000)
 
 
 def candidates(draw_count: int) -> list[Window]:
-    """Windows to compare, newest first."""
+    """The windows to compare, newest first; [] if the history is too short."""
     last_end = draw_count - NEWEST_MARGIN_DRAWS
     span = max(SIZES)
     starts = [last_end - span * (k + 1) for k in range(OFFSETS)]
@@ -74,7 +74,7 @@ def candidates(draw_count: int) -> list[Window]:
 def expected_survivors(
     values: generator.Values, windows: list[Window], modulus: int, seed: int
 ) -> list[float]:
-    """Survivors that each window would leave, measured on a sample of random seeds."""
+    """Number of survivors that each window would leave, estimated on random seeds."""
     rng = np.random.default_rng(seed)
     sample = rng.integers(0, SEED_COUNT, size=SAMPLE_SEEDS, dtype=np.int64)
     span = max(SIZES)
@@ -93,7 +93,10 @@ def expected_survivors(
 
 
 def run(stage: Stage, _effort: str, _request: str) -> dict[str, Any]:
-    """Write optimal_window_config.json: the window expected to leave nearest the target."""
+    """Write optimal_window_config.json: the window with the number of survivors nearest the target.
+
+    Returns the facts. Raises PipelineError if the history is too short.
+    """
     config = stage.read(WINDOW_CONFIG, "run bootstrap_history.py first")
     modulus = read_modulus(config)
     values = read_values(stage, modulus)

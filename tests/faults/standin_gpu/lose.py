@@ -26,7 +26,7 @@ def main() -> dict[str, Any]:
     look.DEV = Path(os.environ["STANDIN_GPU"], "dev")
     nvml.NODES = str(look.DEV / "nvidia")
     told: list[str] = []
-    sampled = GPUs(report=lambda name, **_: told.append(name))
+    sampled = GPUs(write_event=lambda name, **_: told.append(name))
     stack = cast(Stack, SimpleNamespace(sandboxed=True, can_mount=True))  # all it asks
     found: dict[str, Any] = {}
     for name, kind in (("twin", noop_twin(GpuLost)), ("fault", GpuLost)):

@@ -1,9 +1,9 @@
-"""Stands in for the pipeline: the same command lines and artefact names, without the work.
+"""A stand-in for the pipeline: the same command lines and artefact names, without the work.
 
-The request's name tells it what to do: `slow` takes a minute, `fail` exits 3, `void` exits 0
-without a result, `loud` prints a lot, `caught` waits, the first time it is run, until its folder
-has become read-only. The model count goes up by one per run, from what is
-published: so the count tells how often a run was published.
+A word in the request's name sets the behaviour: `slow` takes a minute, `fail` exits with 3, `void`
+exits with 0 and writes no result, `loud` prints a megabyte, `caught` waits, in its first run, until
+its folder is read-only. Each run writes the published model count plus one, so the count is the
+number of published runs.
 """
 
 from __future__ import annotations

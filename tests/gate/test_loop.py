@@ -1,4 +1,4 @@
-"""The course of a gate: order, interruption at every step, going on, nothing left behind."""
+"""The gate's loop: the order of its runs, interrupts at every step, resuming, and leftovers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 
 from chaos.base.errors import ChaosError, EnvironmentProblem, UsageError
 from chaos.base.exitcode import ExitCode
-from chaos.gate import aftermath
+from chaos.gate import leftovers
 from chaos.gate.state import GateDir, GateState
 from chaos.gate.steps import Step
 from chaos.record.owner import RUN_ID_VARIABLE, processes_of
@@ -45,7 +45,7 @@ def test_every_soak_runs_clean_before_it_runs_under_faults(
     assert state.state == "complete"
     assert state.verdict is not None and state.verdict.verdict == "PRODUCTION-READY"
     for item in state.steps:
-        run = bench.place.run(item)
+        run = bench.folder.run(item)
         assert run is not None
         config = run.read_json(run.config)
         assert config["seed"] == 7
@@ -54,10 +54,13 @@ def test_every_soak_runs_clean_before_it_runs_under_faults(
 
 
 @pytest.mark.slow
-def test_a_kill_at_any_moment_loses_no_finished_run_and_repeats_only_the_open_one(
+def test_a_kill_at_any_moment_keeps_finished_runs_and_repeats_only_the_unfinished_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """SIGKILL before and after every write of the state, and at begin and end of every run."""
+    """SIGKILL before and after every write of the state, and at begin and end of every run.
+
+    A first gate counts these moments. Then a gate is killed at each of them, and resumed.
+    """
     count, limit = 0, sys.maxsize
     write = GateDir.write
 
@@ -67,7 +70,7 @@ def test_a_kill_at_any_moment_loses_no_finished_run_and_repeats_only_the_open_on
         if count == limit:
             raise Killed
 
-    def torn_write(self: GateDir, state: GateState) -> None:
+    def killable_write(self: GateDir, state: GateState) -> None:
         moment()
         write(self, state)
         moment()
@@ -75,13 +78,13 @@ def test_a_kill_at_any_moment_loses_no_finished_run_and_repeats_only_the_open_on
     def hook(what: str, step: Step, run: RunDir, interrupts: Interrupts) -> None:
         moment()
 
-    monkeypatch.setattr(GateDir, "write", torn_write)
-    monkeypatch.setattr(aftermath, "leftovers", lambda _run: [])  # looks at all of /proc
-    whole = Bench(_folder(tmp_path, 0))
-    assert whole.begin(ScriptedRunner(hook=hook)) == ExitCode.PASS
+    monkeypatch.setattr(GateDir, "write", killable_write)
+    monkeypatch.setattr(leftovers, "find", lambda _run: [])  # slow: reads all of /proc
+    complete = Bench(_folder(tmp_path, 0))
+    assert complete.begin(ScriptedRunner(hook=hook)) == ExitCode.PASS
     moments = count
     assert moments > 4 * len(STEPS)
-    for at in range(3, moments + 1):  # before that there is no gate to go on with
+    for at in range(3, moments + 1):  # before the third moment there is no gate to resume
         bench = Bench(_folder(tmp_path, at))
         count, limit = 0, at
         first = ScriptedRunner(hook=hook)
@@ -107,7 +110,7 @@ def _folder(root: Path, number: int) -> Path:
 
 @pytest.mark.parametrize("at", STEPS)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupt_keeps_what_is_finished_and_says_how_to_go_on(
+def test_an_interrupt_keeps_finished_runs_and_prints_the_command_to_resume(
     at: str, number: int, bench: Bench, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def hook(what: str, step: Step, run: RunDir, interrupts: Interrupts) -> None:
@@ -120,14 +123,14 @@ def test_an_interrupt_keeps_what_is_finished_and_says_how_to_go_on(
     assert signal.getsignal(number) == before
     assert "go on with: chaos gate --resume" in capsys.readouterr().err
     assert bench.state().state == "interrupted"
-    assert not bench.place.changelog.exists()
+    assert not bench.folder.changelog.exists()
     second = ScriptedRunner()
     assert bench.resume(second) == ExitCode.PASS
     assert second.made == STEPS[STEPS.index(at) :]
     assert "made again" in "".join(bench.state().steps[STEPS.index(at)].notes)
 
 
-def test_a_run_that_ended_properly_while_the_signal_came_is_kept(bench: Bench) -> None:
+def test_a_run_that_is_complete_when_the_signal_arrives_is_kept(bench: Bench) -> None:
     def hook(what: str, step: Step, run: RunDir, interrupts: Interrupts) -> None:
         if what == "end" and step.name == STEPS[0]:
             interrupts.event.set()
@@ -138,8 +141,8 @@ def test_a_run_that_ended_properly_while_the_signal_came_is_kept(bench: Bench) -
     assert second.made == STEPS[1:]
 
 
-def test_a_run_that_was_interrupted_by_itself_is_no_result(bench: Bench) -> None:
-    """The signal went to the run alone, not to the gate: it ends, and the run is made again."""
+def test_a_run_that_alone_is_interrupted_is_repeated(bench: Bench) -> None:
+    """The run gets the signal and the gate does not. The gate ends, and can be resumed."""
 
     def hook(what: str, step: Step, run: RunDir, interrupts: Interrupts) -> None:
         if what == "end" and step.name == STEPS[2]:
@@ -151,30 +154,28 @@ def test_a_run_that_was_interrupted_by_itself_is_no_result(bench: Bench) -> None
     assert second.made == STEPS[2:]
 
 
-def test_clean_also_looks_at_the_runs_of_gates(
-    bench: Bench, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_clean_includes_the_runs_of_gates(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
     bench.begin(ScriptedRunner())
     capsys.readouterr()
     assert clean(None, bench.runs) == ExitCode.PASS
     assert "4 run(s) looked at" in capsys.readouterr().out
 
 
-def test_a_finished_gate_says_the_same_again_and_runs_nothing(
+def test_resuming_a_finished_gate_repeats_its_verdict_and_runs_nothing(
     bench: Bench, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert bench.begin(ScriptedRunner({STEPS[3]: "fail"})) == ExitCode.FAIL
-    before = bench.place.changelog.read_text(), bench.place.junit.read_text()
+    before = bench.folder.changelog.read_text(), bench.folder.junit.read_text()
     runner = ScriptedRunner()
     assert bench.resume(runner) == ExitCode.FAIL
     assert runner.made == []
-    assert (bench.place.changelog.read_text(), bench.place.junit.read_text()) == before
+    assert (bench.folder.changelog.read_text(), bench.folder.junit.read_text()) == before
 
 
-def test_a_changed_verdict_file_does_not_make_a_gate_pass(bench: Bench) -> None:
-    """The record decides: what is no longer the file that was recorded is judged again."""
+def test_a_changed_verdict_file_is_judged_again(bench: Bench) -> None:
+    """The history decides. A `verdict.json` with another SHA-256 than the recorded one does not."""
     assert bench.begin(ScriptedRunner({STEPS[0]: "fail"})) == ExitCode.FAIL
-    run = bench.place.run(bench.state().steps[0])
+    run = bench.folder.run(bench.state().steps[0])
     assert run is not None
     text = run.verdict.read_text().replace('"fail"', '"pass"')
     run.verdict.write_text(text.replace('"exit_code": 1', '"exit_code": 0'))
@@ -184,20 +185,20 @@ def test_a_changed_verdict_file_does_not_make_a_gate_pass(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("damage", ["gone", "another run's"])
-def test_a_run_whose_record_is_gone_is_made_again(damage: str, bench: Bench) -> None:
+def test_a_run_without_its_own_config_is_repeated(damage: str, bench: Bench) -> None:
     assert bench.begin(ScriptedRunner()) == ExitCode.PASS
-    one, other = (bench.place.run(item) for item in bench.state().steps[:2])
-    assert one is not None and other is not None
+    run, other = (bench.folder.run(item) for item in bench.state().steps[:2])
+    assert run is not None and other is not None
     if damage == "gone":
-        one.config.unlink()
+        run.config.unlink()
     else:
-        one.config.write_bytes(other.config.read_bytes())
+        run.config.write_bytes(other.config.read_bytes())
     runner = ScriptedRunner()
     assert bench.resume(runner) == ExitCode.PASS
     assert runner.made == STEPS[:1]
 
 
-def test_fail_fast_stops_at_the_first_failure_and_can_go_on(bench: Bench) -> None:
+def test_fail_fast_stops_at_the_first_failure_and_can_be_resumed(bench: Bench) -> None:
     first = ScriptedRunner({STEPS[1]: "fail"})
     assert bench.begin(first, fail_fast=True) == ExitCode.FAIL
     assert first.made == STEPS[:2]
@@ -210,13 +211,13 @@ def test_fail_fast_stops_at_the_first_failure_and_can_go_on(bench: Bench) -> Non
     assert second.made == STEPS[2:]
 
 
-def test_without_fail_fast_a_failure_keeps_nothing_from_running(bench: Bench) -> None:
+def test_without_fail_fast_all_runs_are_made_despite_a_failure(bench: Bench) -> None:
     runner = ScriptedRunner({STEPS[0]: "fail", STEPS[1]: "invalid"})
     assert bench.begin(runner) == ExitCode.FAIL
     assert runner.made == STEPS
 
 
-def test_a_process_that_a_run_left_is_ended_before_the_next_begins(bench: Bench) -> None:
+def test_a_process_left_by_a_run_is_ended_before_the_next_run(bench: Bench) -> None:
     left: list[tuple[RunDir, subprocess.Popen[bytes]]] = []
 
     def hook(what: str, step: Step, run: RunDir, interrupts: Interrupts) -> None:
@@ -233,11 +234,11 @@ def test_a_process_that_a_run_left_is_ended_before_the_next_begins(bench: Bench)
     assert bench.state().steps[0].left == [f"process {left[0][1].pid}"]
 
 
-def test_what_cannot_be_removed_keeps_the_next_run_from_beginning(
+def test_leftovers_that_cannot_be_removed_prevent_the_next_run(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The reset stands for one that fails: a process that does not die, an undo that raises."""
-    monkeypatch.setattr(aftermath, "reset", lambda _run: (["process 7"], ["process 7"]))
+    """E.g. a process that does not end, or an undo that raises."""
+    monkeypatch.setattr(leftovers, "remove", lambda _run: (["process 7"], ["process 7"]))
     runner = ScriptedRunner()
     with pytest.raises(ChaosError, match="cannot remove what soak_b clean left behind") as caught:
         bench.begin(runner)
@@ -248,10 +249,10 @@ def test_what_cannot_be_removed_keeps_the_next_run_from_beginning(
     assert bench.resume(ScriptedRunner()) == ExitCode.PASS
 
 
-def test_a_ledger_that_cannot_be_read_keeps_the_next_run_from_beginning(
+def test_a_damaged_ledger_prevents_the_next_run(
     bench: Bench,
 ) -> None:
-    """What it says may still be in force."""
+    """Its faults may still be in force."""
 
     def hook(what: str, step: Step, run: RunDir, interrupts: Interrupts) -> None:
         if what == "end":
@@ -264,7 +265,7 @@ def test_a_ledger_that_cannot_be_read_keeps_the_next_run_from_beginning(
     assert bench.state().state == "interrupted"
 
 
-def test_a_run_that_leaves_no_verdict_stops_the_gate(bench: Bench) -> None:
+def test_a_run_without_verdict_and_history_stops_the_gate(bench: Bench) -> None:
     def hook(what: str, step: Step, run: RunDir, interrupts: Interrupts) -> None:
         if what == "end":
             run.verdict.unlink()
@@ -275,14 +276,14 @@ def test_a_run_that_leaves_no_verdict_stops_the_gate(bench: Bench) -> None:
     assert bench.resume(ScriptedRunner()) == ExitCode.PASS
 
 
-def test_two_cannot_work_on_one_gate(bench: Bench) -> None:
+def test_two_processes_cannot_run_the_same_gate(bench: Bench) -> None:
     assert bench.begin(ScriptedRunner()) == ExitCode.PASS
-    with bench.place.locked(), pytest.raises(UsageError, match="works on this gate already"):
+    with bench.folder.locked(), pytest.raises(UsageError, match="works on this gate already"):
         bench.resume(ScriptedRunner())
 
 
-class _Unread:
-    """Stands for a pipe whose reader has gone."""
+class _ClosedPipe:
+    """Stands for a pipe whose reader has ended."""
 
     def write(self, _text: str) -> int:
         raise BrokenPipeError(errno.EPIPE, "Broken pipe")
@@ -295,10 +296,10 @@ class _Unread:
 
 
 @pytest.mark.parametrize(("word", "code"), [("pass", ExitCode.PASS), ("fail", ExitCode.FAIL)])
-def test_a_gate_that_nobody_reads_goes_on_to_its_verdict(
+def test_a_gate_with_a_closed_stdout_continues_to_its_verdict(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, word: str, code: ExitCode
 ) -> None:
-    monkeypatch.setattr(sys, "stdout", _Unread())
+    monkeypatch.setattr(sys, "stdout", _ClosedPipe())
     runner = ScriptedRunner({"soak_c clean": word})
     assert bench.begin(runner) == code
     assert runner.made == STEPS

@@ -1,4 +1,4 @@
-"""The numbers of the changelog entry, from a history written by the harness's own writer."""
+"""The numbers of the changelog entry, from a history that the real writer wrote."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from chaos.checks.finding import Finding
 from chaos.checks.verdict import Verdict
-from chaos.gate.facts import facts_of
+from chaos.gate.run_numbers import numbers_of
 from chaos.record.history import HistoryWriter, Sample
 from chaos.record.rundir import RunDir, create
 from tests.checks.history_builder import PlantedRun
@@ -49,7 +49,7 @@ def recorded(tmp_path: Path, *samples: tuple[float, Values]) -> RunDir:
     return run
 
 
-def test_numbers_are_taken_from_the_samples(tmp_path: Path) -> None:
+def test_numbers_are_computed_from_samples_and_findings(tmp_path: Path) -> None:
     run = recorded(
         tmp_path,
         (1.0, {"watcher.pid": 5, "watcher.rss_anon_bytes": 100, "draws.count": 5000}),
@@ -58,14 +58,14 @@ def test_numbers_are_taken_from_the_samples(tmp_path: Path) -> None:
         (9.0, {"draws.count": 5012}),
     )
     error = Finding(outcome="fail", summary="2 tracebacks", measured=2, check="errors", title="E")
-    facts = facts_of(run, verdict(run, error))
-    assert facts.memory_delta_bytes == 50
-    assert (facts.requests, facts.cycles, facts.draws, facts.errors) == (8, 6, 12, 2)
-    assert facts.problems == ["E: 2 tracebacks"]
+    numbers = numbers_of(run, verdict(run, error))
+    assert numbers.memory_delta_bytes == 50
+    assert (numbers.requests, numbers.cycles, numbers.draws, numbers.errors) == (8, 6, 12, 2)
+    assert numbers.problems == ["E: 2 tracebacks"]
 
 
-def test_memory_is_that_of_the_longest_life_not_across_a_restart(tmp_path: Path) -> None:
-    """A new process begins small: its difference to the old one is no delta."""
+def test_the_memory_delta_is_of_the_longest_lived_process(tmp_path: Path) -> None:
+    """A restarted process uses less memory, so a difference across a restart means nothing."""
     run = recorded(
         tmp_path,
         (1.0, {"watcher.pid": 5, "watcher.rss_anon_bytes": 900}),
@@ -73,16 +73,22 @@ def test_memory_is_that_of_the_longest_life_not_across_a_restart(tmp_path: Path)
         (3.0, {"watcher.pid": 6, "watcher.rss_anon_bytes": 100}),
         (9.0, {"watcher.pid": 6, "watcher.rss_anon_bytes": 110}),
     )
-    assert facts_of(run, verdict(run)).memory_delta_bytes == 10
+    assert numbers_of(run, verdict(run)).memory_delta_bytes == 10
 
 
 @pytest.mark.parametrize("history", ["absent", "without samples", "damaged"])
-def test_what_was_not_measured_is_absent_and_never_zero(history: str, tmp_path: Path) -> None:
+def test_a_number_that_was_not_measured_is_none_and_not_zero(history: str, tmp_path: Path) -> None:
     run = recorded(tmp_path)
     if history == "absent":
         run.history.unlink()
     elif history == "damaged":
         run.history.write_text("{}\n{}\n")
-    facts = facts_of(run, verdict(run))
-    numbers = (facts.memory_delta_bytes, facts.requests, facts.cycles, facts.draws, facts.errors)
-    assert numbers == (None,) * 5
+    numbers = numbers_of(run, verdict(run))
+    measured = (
+        numbers.memory_delta_bytes,
+        numbers.requests,
+        numbers.cycles,
+        numbers.draws,
+        numbers.errors,
+    )
+    assert measured == (None,) * 5

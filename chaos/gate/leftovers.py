@@ -1,7 +1,7 @@
-"""State reset between runs: proof that nothing is left of one before the next begins.
+"""Finds and removes the leftovers of a run before the next run of a gate starts.
 
-Every run has a workspace, a network and a process table of its own; what could be left are
-processes with its mark, open entries in its ledger, and memory on a GPU.
+Every run has a private workspace, network and process table. Leftovers are processes with the
+run's id in their environment, open entries in its ledger, and used GPU memory.
 """
 
 from __future__ import annotations
@@ -19,29 +19,32 @@ _OWNER_LIMIT_S = 60.0
 _GPU_NOISE_BYTES = 100_000_000
 
 
-def leftovers(run: RunDir) -> list[str]:
-    """What there still is of `run`, in words."""
-    found = [f"process {process.pid}" for process in processes_of(run.run_id)]
+def find(run: RunDir) -> list[str]:
+    """Return one text per leftover of `run`: a process, a fault, a damaged ledger record."""
+    texts = [f"process {process.pid}" for process in processes_of(run.run_id)]
     entries, damage = Ledger(run.ledger).read()
-    found += [f"fault {entry.fault_id} ({entry.name}) not undone" for entry in entries]
-    return found + [f"{text}: a fault may still be in force" for text in damage]
+    texts += [f"fault {entry.fault_id} ({entry.name}) not undone" for entry in entries]
+    return texts + [f"{text}: a fault may still be in force" for text in damage]
 
 
-def reset(run: RunDir) -> tuple[list[str], list[str]]:
-    """Undo what `run` left behind: (what was found, what remains)."""
-    found = leftovers(run)
-    if not found:
+def remove(run: RunDir) -> tuple[list[str], list[str]]:
+    """Remove the leftovers of `run`. Returns the texts of all leftovers, and of those that remain.
+
+    `chaos clean` does the work.
+    """
+    before = find(run)
+    if not before:
         return [], []
     messages: list[str] = []
     code = clean(str(run.path), run.path.parent, messages.append)
-    remaining = leftovers(run)
+    remaining = find(run)
     if code == ExitCode.CLEANUP_INCOMPLETE and not remaining:
         remaining = messages[-1:]
-    return found, remaining
+    return before, remaining
 
 
 def await_owner_gone(run: RunDir, limit_s: float = _OWNER_LIMIT_S) -> bool:
-    """Wait until nobody runs `run` any more; False if somebody still does."""
+    """Wait until the owner process of `run` has ended; False if it still runs after `limit_s`."""
     deadline_s = time.monotonic() + limit_s
     while is_alive(run):
         if time.monotonic() > deadline_s:
@@ -51,7 +54,7 @@ def await_owner_gone(run: RunDir, limit_s: float = _OWNER_LIMIT_S) -> bool:
 
 
 def gpu_used() -> dict[str, int]:
-    """Used bytes of each GPU; empty where there is none."""
+    """Return the used bytes of each GPU; empty without a GPU."""
     values: dict[str, float | int | str | bool | None] = {}
     source = GPUs()
     source.read(values)
@@ -60,7 +63,7 @@ def gpu_used() -> dict[str, int]:
 
 
 def gpu_growth(before: dict[str, int], now: dict[str, int]) -> list[str]:
-    """One note for each GPU that holds clearly more than before the gate."""
+    """Return a note for each GPU with over 100 MB more in use than before the gate."""
     return [
         f"{key.partition('.')[0]} holds {(used - before[key]) / 1e6:.0f} MB more than before the "
         "gate"

@@ -1,7 +1,7 @@
-"""Close looks at a running stack, written into the history as events `inspection`.
+"""Inspect a running stack, and write the results into the history as events `inspection`.
 
-Decides when the Watcher seems to stall and how often to look; what a look contains is
-`inspection.py`'s business. Judges nothing.
+Decides when the Watcher seems to stall, and how often to inspect. `inspection.py` decides what an
+inspection contains. Judges nothing.
 """
 
 from __future__ import annotations
@@ -15,36 +15,38 @@ from chaos.stack.base import Stack
 from chaos.witness.inspection import QUICK, inspect
 
 _SERVICES = ("watcher", "injector", "llm", "llm_supervisor", "proxy")
-_LOOKS_MAX = 8
+_INSPECTIONS_MAX = 8
 _STALL_S_MIN = 30.0
-# A request waits for two calls of the LLM, each with its attempts; twice that is no patience.
+# A request waits for two LLM calls, each with all its attempts. Twice that long is a stall.
 _CALLS = 4
 
 
-class Collector:
-    """Looks at most `_LOOKS_MAX` times a run, once for each stall. Safe from several threads."""
+class Inspector:
+    """Inspects at most `_INSPECTIONS_MAX` times per run, and once per stall. Thread-safe."""
 
     def __init__(self, stack: Stack, plan: Plan, history: HistoryWriter) -> None:
         self._stack = stack
         self._target = plan.target
         self._history = history
         self._lock = threading.Lock()
-        self._looks = 0
-        way = plan.target.inspection
-        self.limit_s = QUICK.seconds + (way.limit_s if way else 0.0)  # of one look, about
+        self._inspections = 0
+        inspection = plan.target.inspection
+        # The time that one inspection may take, including the memory report.
+        self.limit_s = QUICK.seconds + (inspection.limit_s if inspection else 0.0)
         self._log = stack.workspace / plan.target.decisions.path
         self._stall_s = _stall_s(plan)
-        self._mark: tuple[int, float] = (-1, 0.0)  # size of the decision log, since when
-        self._told = False
+        self._log_bytes = -1
+        self._unchanged_since_s = 0.0  # when the log got that size, in run seconds
+        self._stall_reported = False
 
     def write(self, why: str) -> None:
-        """Look now, and record it."""
+        """Inspect now, and record the result. `why` is the event's reason."""
         with self._lock:
-            if self._looks >= _LOOKS_MAX:
+            if self._inspections >= _INSPECTIONS_MAX:
                 return
-            self._looks += 1
+            self._inspections += 1
             roles = {name: self._pids(name) for name in _SERVICES}
-            seen = inspect(
+            snapshot = inspect(
                 self._target,
                 self._stack.workspace,
                 why=why,
@@ -53,21 +55,27 @@ class Collector:
                 ask=True,
                 watcher=self._stack.service("watcher").pid(),
             )
-            self._history.event("inspection", **seen)
+            self._history.event("inspection", **snapshot)
 
     def on_stall(self, now_s: float) -> None:
-        """Look once when requests wait and no decision has come for long (run seconds)."""
-        size = _size(self._log)
-        if size != self._mark[0] or not self._waiting():
-            self._mark, self._told = (size, now_s), False
-        elif not self._told and now_s - self._mark[1] > self._stall_s:
-            self._told = True
-            self.write(f"no decision for {now_s - self._mark[1]:.0f} s while requests wait")
+        """Inspect once per stall: requests wait, and no decision has come for long.
 
-    def _waiting(self) -> bool:
+        `now_s` is in seconds since the run began.
+        """
+        size = _size(self._log)
+        if size != self._log_bytes or not self._has_waiting_requests():
+            self._log_bytes, self._unchanged_since_s = size, now_s
+            self._stall_reported = False
+            return
+        stalled_s = now_s - self._unchanged_since_s
+        if not self._stall_reported and stalled_s > self._stall_s:
+            self._stall_reported = True
+            self.write(f"no decision for {stalled_s:.0f} s while requests wait")
+
+    def _has_waiting_requests(self) -> bool:
         queue = self._target.queue
         patterns = (queue.pending, queue.claimed)
-        return any(True for p in patterns for _ in self._stack.workspace.glob(p))
+        return any(True for pattern in patterns for _ in self._stack.workspace.glob(pattern))
 
     def _pids(self, name: str) -> list[int]:
         try:
