@@ -48,6 +48,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     and the command line's merged over them; `reproduce` is the command that repeats the run.
     `strikes`: so many occurrences are drawn from the faults by their weights (None: each fault
     strikes by its own count or period). `overlap`: kinds that may be in force together may meet.
+    `profile_storm_s` is set only when the storm was made longer than the profile's, for its faults.
     """
 
     soak: str
@@ -67,6 +68,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     backend: Backend = "local"
     gpu: bool = False  # containers are given the machine's NVIDIA GPUs
     schema: int = SCHEMA
+    profile_storm_s: float | msgspec.UnsetType = msgspec.UNSET
 
     @property
     def needs(self) -> frozenset[str]:

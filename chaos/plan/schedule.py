@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any, cast
@@ -98,14 +99,16 @@ def draw(plan: Plan) -> Schedule:
     return msgspec.structs.replace(schedule, hash=content_hash(schedule.to_json()))
 
 
-def storm_needed_s(plan: Plan) -> float:
-    """How long the storm must be for all faults of `plan`, one after the other, with some room
-    between them; whole seconds.
+def storm_needed_s(plan: Plan, *, slack: bool = True) -> float:
+    """How long the storm must be for all faults of `plan`, one after the other; whole seconds.
+
+    With `slack` a tenth is added, so that the seed decides where each fault goes.
     """
+    slack_part = SLACK_PART if slack else sys.maxsize
     gap_ms = gap_after_ms(plan)
     blocks = _blocks(plan, Stream(plan.seed), round(plan.profile.storm_s * 1000))
     lengths = [block.hold_ms + gap_ms for block in blocks]
-    needed_ms = LEAD_MS + sum(lengths) + sum(lengths) // SLACK_PART
+    needed_ms = LEAD_MS + sum(lengths) + sum(lengths) // slack_part
     every_ms, quiet_ms = _ms(plan.profile.quiet_every_s), _ms(plan.profile.quiet_period_s)
     if quiet_ms and lengths:
         try:
@@ -117,7 +120,7 @@ def storm_needed_s(plan: Plan) -> float:
                 place="quiet_every_s",
                 next_step="make quiet_every_s longer",
             ) from error
-        needed_ms = (count + count // SLACK_PART) * every_ms
+        needed_ms = (count + count // slack_part) * every_ms
     return float(-(-needed_ms // 1000))
 
 

@@ -160,7 +160,7 @@ def resolve(request: Request) -> Plan:
         gpu=request.gpu,
         reproduce=_reproduce(request, profile_name, seed),
     )
-    return _made_to_fit(plan) if request.pool and not _sets_storm(request) else plan
+    return plan if _sets_storm(request) else _with_storm_for_all(plan, request)
 
 
 def _check_backend(request: Request) -> None:
@@ -338,20 +338,28 @@ def _sets_storm(request: Request) -> bool:
     return any(text.partition("=")[0].strip() == "storm_s" for text in request.overrides)
 
 
-def _made_to_fit(plan: Plan) -> Plan:
-    """With a storm that has room for all its faults; never a shorter one."""
-    needed_s = storm_needed_s(plan)
-    if needed_s <= plan.profile.storm_s:
+def _with_storm_for_all(plan: Plan, request: Request) -> Plan:
+    """The plan, with a longer storm where several faults need one; never with a shorter one.
+
+    `--faults` gets some slack, too. Several `--fault` that fit keep the storm of the profile; with
+    a period or with overlap the storm's length decides how they are placed, and is left alone.
+    """
+    several = len(plan.faults) > 1 and not plan.overlap
+    fixed = not request.pool and any("period" in fault.params for fault in plan.faults)
+    if not request.pool and (not several or fixed):
         return plan
+    if storm_needed_s(plan, slack=bool(request.pool)) <= plan.profile.storm_s:
+        return plan
+    needed_s = storm_needed_s(plan)
     if needed_s > LENGTH_MAX_S:
         raise UsageError(
             f"all these faults need a storm of {needed_s:.0f} s, which is more than "
             f"{LENGTH_MAX_S} s",
-            place="--faults",
+            place="--faults" if request.pool else "--fault",
             next_step="name fewer faults, or give them a shorter hold or a smaller count",
         )
     profile = msgspec.structs.replace(plan.profile, storm_s=needed_s)
-    return msgspec.structs.replace(plan, profile=profile)
+    return msgspec.structs.replace(plan, profile=profile, profile_storm_s=plan.profile.storm_s)
 
 
 def _reproduce(request: Request, profile_name: str, seed: int) -> str:
