@@ -19,7 +19,7 @@ class Deadline:
         return 0.0 if self._cancel.is_set() else max(0.0, self._end_s - time.monotonic())
 
     def expired(self) -> bool:
-        """Whether the wait is over."""
+        """True if the wait is over."""
         return self.left_s() == 0.0
 
     def wait(self, seconds: float) -> bool:

@@ -71,7 +71,7 @@ def _lenient(stream: TextIO | None, number: int) -> TextIO:
 
 
 def unread() -> bool:
-    """Whether nothing more that is printed on standard output reaches anybody."""
+    """True if nothing more that is printed on standard output reaches anybody."""
     return _STDOUT in _lost
 
 

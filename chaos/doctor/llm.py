@@ -6,7 +6,6 @@ can be answered with unconstrained text and status 200.
 
 from __future__ import annotations
 
-import http.client
 import time
 from collections.abc import Iterator
 
@@ -14,6 +13,7 @@ from chaos.base.errors import EnvironmentProblem
 from chaos.doctor.item import Item, Patient, short
 from chaos.runner.preflight import constrained_completion
 from chaos.stack.base import Endpoint
+from chaos.stack.http_client import NoAnswer, call
 from chaos.stack.llm_probe import completes
 
 _HEALTH_LIMIT_S = 3.0
@@ -48,19 +48,15 @@ def look_at_llm(patient: Patient) -> Iterator[Item]:
 
 def _health(endpoint: Endpoint) -> tuple[str, str]:
     """(ok, loading or down; what was seen). Nobody there is said in words, not as a number."""
-    link = http.client.HTTPConnection(endpoint.host, endpoint.port, timeout=_HEALTH_LIMIT_S)
     try:
-        link.request("GET", "/health")
-        answer = link.getresponse()
-        body = short(answer.read(4096).decode(errors="replace"))
-    except ConnectionRefusedError:
-        return "down", f"nobody listens on {endpoint}"
-    except TimeoutError:
-        return "down", f"{endpoint} does not answer within {_HEALTH_LIMIT_S:g} s"
-    except (OSError, http.client.HTTPException) as error:
-        return "down", f"{endpoint}: {error or type(error).__name__}"
-    finally:
-        link.close()
+        answer = call(endpoint, "GET", "/health", timeout_s=_HEALTH_LIMIT_S)
+    except NoAnswer as error:
+        if isinstance(error.__cause__, ConnectionRefusedError):
+            return "down", f"nobody listens on {endpoint}"
+        if error.timed_out:
+            return "down", f"{endpoint} does not answer within {_HEALTH_LIMIT_S:g} s"
+        return "down", f"{endpoint}: {str(error) or type(error.__cause__).__name__}"
+    body = short(answer.body[:4096].decode(errors="replace"))
     if answer.status == 200:
         return "ok", f"{endpoint} answers 200"
     state = "loading" if answer.status == 503 else "down"

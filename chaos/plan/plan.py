@@ -39,7 +39,7 @@ class FaultPlan(msgspec.Struct, frozen=True):
     needs: tuple[str, ...] = ()
 
     def may_overlap(self, other: FaultPlan) -> bool:
-        """Whether both may be in force at the same time."""
+        """True if both may be in force at the same time."""
         return self.group in other.compatible_groups and other.group in self.compatible_groups
 
 

@@ -54,7 +54,7 @@ class Display:
         return "live" if redrawn and not os.environ.get("CI") else "lines"
 
     def plain(self) -> bool:
-        """Whether colours are unwanted (https://no-color.org)."""
+        """True if colours are unwanted (https://no-color.org)."""
         return self.no_color or bool(os.environ.get("NO_COLOR"))
 
 

@@ -15,7 +15,8 @@ from chaos.base.errors import UsageError, unknown_name
 from chaos.base.typedtree import first_problem
 from chaos.base.units import duration_s
 from chaos.base.yamlfile import scalar
-from chaos.faults.base import Fault, Value, parse_params
+from chaos.faults.base import Fault, parse_params
+from chaos.faults.params import Value
 from chaos.plan.experiment import Guardrails, Profile
 from chaos.plan.settings_rules import setting_problem
 

@@ -11,7 +11,7 @@ import secrets
 import shlex
 import string
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -54,21 +54,34 @@ _COMMANDS = (
 
 @dataclass(frozen=True)
 class Request:
-    """What was asked for, before it is resolved. `seed` None: draw one."""
+    """What was asked for, before it is resolved: the soak, and the options of `chaos run`."""
 
     soak: str
-    profile: str | None = None
-    target: str | None = None
-    faults: Sequence[str] = ()
-    pool: Sequence[str] = ()  # kinds, groups or `all`, comma-separated; the storm is made to fit
-    strikes: int | None = None
-    overlap: bool = False
-    seed: int | None = None
-    overrides: Sequence[str] = ()
-    sandbox: Sandbox = "namespaces"
-    backend: Backend = "local"
-    gpu: bool = False
+    profile: str | None = field(default=None, metadata={"flag": "--profile"})
+    target: str | None = field(default=None, metadata={"flag": "--target"})
+    faults: Sequence[str] = field(default=(), metadata={"flag": "--fault"})
+    pool: Sequence[str] = field(
+        default=(), metadata={"flag": "--faults"}
+    )  # kinds, groups or `all`, comma-separated
+    strikes: int | None = field(default=None, metadata={"flag": "--strikes"})
+    overlap: bool = field(default=False, metadata={"flag": "--overlap"})
+    seed: int | None = field(default=None, metadata={"flag": "--seed"})  # None: draw one
+    overrides: Sequence[str] = field(default=(), metadata={"flag": "--set"})
+    sandbox: Sandbox = field(default="namespaces", metadata={"flag": "--sandbox"})
+    backend: Backend = field(default="local", metadata={"flag": "--backend"})
+    gpu: bool = field(default=False, metadata={"flag": "--gpu"})
     experiments: Path = field(default=EXPERIMENTS)
+
+    def command(self) -> str:
+        """The command line that asks for this."""
+        words = ["chaos", "run", self.soak]
+        for option in fields(self):
+            flag, value = option.metadata.get("flag"), getattr(self, option.name)
+            if flag is None or value == option.default:
+                continue
+            for one in [value] if isinstance(value, (str, int)) else value:
+                words += [flag] if one is True else [flag, str(one)]
+        return shlex.join(words)
 
 
 def soak_names(experiments: Path = EXPERIMENTS) -> list[str]:
@@ -158,7 +171,7 @@ def resolve(request: Request) -> Plan:
         sandbox=request.sandbox,
         backend=request.backend,
         gpu=request.gpu,
-        reproduce=_reproduce(request, profile_name, seed),
+        reproduce=replace(request, profile=profile_name, seed=seed).command(),
     )
     return plan if _sets_storm(request) else _with_storm_for_all(plan, request)
 
@@ -179,7 +192,7 @@ def _check_backend(request: Request) -> None:
 
 
 def is_path(name: str) -> bool:
-    """Whether `name` is the path of a file, not the name of a soak or target."""
+    """True if `name` is the path of a file, not the name of a soak or target."""
     return "/" in name or name.endswith((".yaml", ".yml"))
 
 
@@ -360,21 +373,3 @@ def _with_storm_for_all(plan: Plan, request: Request) -> Plan:
         )
     profile = msgspec.structs.replace(plan.profile, storm_s=needed_s)
     return msgspec.structs.replace(plan, profile=profile, profile_storm_s=plan.profile.storm_s)
-
-
-def _reproduce(request: Request, profile_name: str, seed: int) -> str:
-    words = ["chaos", "run", request.soak, "--profile", profile_name]
-    words += ["--target", request.target] if request.target else []
-    for text in request.faults:
-        words += ["--fault", text]
-    for text in request.pool:
-        words += ["--faults", text]
-    words += ["--strikes", str(request.strikes)] if request.strikes is not None else []
-    words += ["--overlap"] if request.overlap else []
-    words += ["--seed", str(seed)]
-    for text in request.overrides:
-        words += ["--set", text]
-    words += ["--sandbox", "none"] if request.sandbox == "none" else []
-    words += ["--backend", request.backend] if request.backend != "local" else []
-    words += ["--gpu"] if request.gpu else []
-    return shlex.join(words)

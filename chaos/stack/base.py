@@ -74,7 +74,7 @@ class Service(Protocol):
         """Its process and those it started, as far as alive."""
 
     def alive(self) -> bool:
-        """Whether its process runs."""
+        """True if its process runs."""
 
     def exit_code(self) -> int | None:
         """Exit code (negative: signal) once it ended; None while it runs, or where unknown."""

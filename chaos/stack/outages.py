@@ -25,6 +25,6 @@ class Outages:
             self._open.subtract(services)
 
     def expects(self, service: str) -> bool:
-        """Whether this service may be absent."""
+        """True if this service may be absent."""
         with self._lock:
             return self._open[service] > 0

@@ -76,7 +76,6 @@ class ToxiproxyClient:
             server.create(name=self.name, listen=str(listen), upstream=str(upstream), enabled=True)
 
     def reset(self) -> None:
-        """Remove all toxics and enable all proxies."""
         with self._library() as server:
             server.reset()
 
@@ -90,7 +89,6 @@ class ToxiproxyClient:
             )
 
     def remove_toxic(self, name: str) -> None:
-        """Remove a toxic; closes the connections it holds. Not there: already removed."""
         with self._proxy() as proxy:
             try:
                 proxy.destroy_toxic(name)
@@ -98,12 +96,10 @@ class ToxiproxyClient:
                 return
 
     def toxics(self) -> list[str]:
-        """Names of the toxics in place."""
         with self._proxy() as proxy:
             return sorted(proxy.toxics())
 
     def set_enabled(self, enabled: bool) -> None:
-        """Disabled: connections are refused and open ones are closed."""
         with self._proxy() as proxy:
             if enabled:
                 proxy.enable()
@@ -111,7 +107,6 @@ class ToxiproxyClient:
                 proxy.disable()
 
     def version(self) -> str:
-        """Version text of the server, e.g. 2.12.0. Raises `ProxyProblem` while it is not up."""
         with self._library():
             # Not Toxiproxy.version(): it opens a connection without a limit first.
             answer = library_api.APIConsumer.get("/version")

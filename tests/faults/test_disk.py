@@ -111,7 +111,7 @@ def test_the_watcher_is_given_work_before_the_disk_takes_no_request() -> None:
             asked.append((fault_id, active))
 
     run = object.__new__(Run)
-    run._stop, run._workload = StopSignal(), cast(Any, Workload())
+    run.stop, run._workload = StopSignal(), cast(Any, Workload())
     for kind in (DiskPressure, LLMTimeout):
         occurrence = Occurrence(kind.name, make(kind), 0.0, 1.0)
         for state in ("armed", "injected", "effect_proven", "recovered", "closed"):

@@ -20,7 +20,7 @@ import pytest
 
 from chaos.base.deadline import Deadline
 from chaos.base.errors import UsageError
-from chaos.faults.base import Fault, Value, noop_twin, parse_params
+from chaos.faults.base import Fault, noop_twin, parse_params
 from chaos.faults.exchange import exchange
 from chaos.faults.llm_tcp import KINDS
 from chaos.faults.llm_tcp.bandwidth import LLMBandwidth
@@ -29,6 +29,7 @@ from chaos.faults.llm_tcp.latency import LLMLatency
 from chaos.faults.llm_tcp.reset import LLMReset
 from chaos.faults.llm_tcp.timeout import LLMTimeout
 from chaos.faults.llm_tcp.trickle import LLMTrickle
+from chaos.faults.params import Value
 from chaos.stack.base import Endpoint, Stack
 from chaos.stack.proxies import proxy_argv
 from chaos.stack.toxiproxy import ProxyProblem, ToxiproxyClient

@@ -14,9 +14,10 @@ from typing import Any, cast
 import pytest
 
 from chaos.base.deadline import Deadline
-from chaos.faults.base import Fault, Value, noop_twin, parse_params
+from chaos.faults.base import Fault, noop_twin, parse_params
 from chaos.faults.llm_wire import KINDS, LLMError, LLMSlowFirstToken, LLMStall, LLMTruncated
 from chaos.faults.llm_wire.answer import Answer, ask
+from chaos.faults.params import Value
 from chaos.faults.registry import fault_kinds
 from chaos.stack.base import Endpoint, Stack
 from chaos.stack.proxies import WireControl, WireProblem, wire_argv

@@ -21,11 +21,12 @@ import pytest
 
 from chaos.base.deadline import Deadline
 from chaos.base.errors import UsageError
+from chaos.base.proc import Identity
 from chaos.base.yamlfile import load
-from chaos.faults.base import Evidence, Fault, Value, noop_twin, parse_params
+from chaos.faults.base import Evidence, Fault, noop_twin, parse_params
+from chaos.faults.params import Value
 from chaos.faults.process import KINDS
 from chaos.faults.process.dispatch_crash import WatcherDispatchCrash
-from chaos.faults.process.identity import Identity
 from chaos.faults.process.killed import InjectorKilled, WatcherKilled
 from chaos.faults.process.paused import InjectorPaused, WatcherPaused
 from chaos.faults.process.progress import draw_interval_s, draws

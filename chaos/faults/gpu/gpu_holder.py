@@ -35,7 +35,7 @@ def take(device: int, size_bytes: int) -> ctypes.CDLL:
 
 
 def main(argv: list[str]) -> int:
-    """See the module."""
+    """Take the memory and hold it."""
     try:
         held = take(int(argv[0]), int(argv[1]))
     except (OSError, Refused) as error:

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 from chaos.base.errors import EnvironmentProblem
-from chaos.faults.base import Fault, Group, Value
+from chaos.base.proc import Identity
+from chaos.faults.base import Fault
 from chaos.faults.llm_process.server import Record, current
-from chaos.faults.process.identity import Identity
 from chaos.stack.base import Stack
 
 
 class ProcessFault(Fault):
     """A fault of the LLM server's process. `server` is the one that ran before, if any did."""
 
-    group: ClassVar[Group] = "llm_process"
-    affects_llm: ClassVar[bool] = True
+    group = "llm_process"
+    affects_llm = True
 
-    def __init__(self, fault_id: str, values: dict[str, Value]) -> None:
-        super().__init__(fault_id, values)
-        self.hold_s = float(values["hold"])
-        self.server: Identity | None = None
-        self._record: Record | None = None
+    server: Identity | None = None
+    _record: Record | None = None
 
     @property
     def record(self) -> Record:

@@ -16,8 +16,8 @@ import msgspec
 
 from chaos.base.deadline import Deadline
 from chaos.base.errors import EnvironmentProblem
-from chaos.faults.process.identity import Identity
-from chaos.faults.wire_probe import Wire, http_get
+from chaos.base.proc import Identity
+from chaos.faults.exchange import Exchange, http_get
 from chaos.stack.base import Stack
 from chaos.stack.llm_probe import completes
 
@@ -142,7 +142,7 @@ def await_server(stack: Stack, limit_s: float) -> Identity:
             )
 
 
-def health(stack: Stack, limit_s: float = HEALTH_LIMIT_S) -> Wire:
+def health(stack: Stack, limit_s: float = HEALTH_LIMIT_S) -> Exchange:
     """What the server itself answers to the health question."""
     return http_get(stack.direct_llm, "/health", limit_s)
 

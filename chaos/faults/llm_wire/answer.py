@@ -71,7 +71,7 @@ class Answer:
 
     def measured(self) -> dict[str, Any]:
         """As written into the history."""
-        told: dict[str, Any] = {
+        measured: dict[str, Any] = {
             "ended": self.ended,
             "status": self.status,
             "bytes": len(self.body),
@@ -79,10 +79,10 @@ class Answer:
             "took_ms": round(self.took_ms, 1),
         }
         if self.content is not None:
-            told["content"] = self.content[:_SHOWN_CHARS]
+            measured["content"] = self.content[:_SHOWN_CHARS]
         if self.error_type:
-            told["error_type"] = self.error_type[:_SHOWN_CHARS]
-        return told
+            measured["error_type"] = self.error_type[:_SHOWN_CHARS]
+        return measured
 
 
 def ask(

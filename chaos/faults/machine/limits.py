@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from chaos.faults.process.identity import Identity
+from chaos.base.proc import Identity
 
 
 def soft_and_hard(pid: int, which: int) -> tuple[int, int] | None:
@@ -68,7 +68,7 @@ def put_back(which: int, recorded: Iterable[dict[str, Any]]) -> None:
 
 
 def is_lower(limit: int, other: int) -> bool:
-    """Whether `limit` allows less than `other`; -1 is no limit."""
+    """True if `limit` allows less than `other`; -1 is no limit."""
     if limit == resource.RLIM_INFINITY:
         return False
     return other == resource.RLIM_INFINITY or limit < other

@@ -24,7 +24,7 @@ def size_bytes() -> int:
 
 
 def main(argv: list[str]) -> int:
-    """See the module."""
+    """Ask for the memory and print what came."""
     soft, wanted_bytes, ask_bytes = map(int, argv)
     held = [mmap.mmap(-1, missing, _FLAGS)] if (missing := wanted_bytes - size_bytes()) > 0 else []
     resource.setrlimit(resource.RLIMIT_AS, (soft, resource.getrlimit(resource.RLIMIT_AS)[1]))

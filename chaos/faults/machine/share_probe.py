@@ -16,7 +16,7 @@ _ROUNDS = 2_000
 
 
 def main(argv: list[str]) -> int:
-    """See the module."""
+    """Be busy and print the part of the time that was had."""
     seconds, cpus = float(argv[0]), {int(cpu) for cpu in argv[1:]}
     if os.getpid() != os.getsid(0):
         os.setsid()

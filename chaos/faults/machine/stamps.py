@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from chaos.base.files import file_tail
 from chaos.stack.base import Stack
 
 _TAIL_BYTES = 1 << 20
@@ -40,13 +41,10 @@ def stamps(stack: Stack) -> dict[str, Stamp]:
 
 def _in_file(path: Path) -> Iterator[tuple[str, Stamp]]:
     try:
-        with path.open("rb") as stream:
-            written_s = path.stat().st_mtime
-            size = stream.seek(0, 2)
-            stream.seek(max(0, size - _TAIL_BYTES))
-            text = stream.read(_TAIL_BYTES)
+        written_s = path.stat().st_mtime
     except OSError:
         return
+    text = file_tail(path, _TAIL_BYTES)
     entry = _object(text) or _object(text.rstrip().rpartition(b"\n")[2])
     for key, value in (entry or {}).items():
         stamp_s = _unix_s(value)

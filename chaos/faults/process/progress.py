@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from chaos.faults.process.identity import Identity
+from chaos.base.proc import Identity
 from chaos.stack.base import Stack
 
 Name = Literal["watcher", "injector"]
@@ -29,7 +29,7 @@ class Look:
 
     @property
     def stopped(self) -> bool:
-        """Whether there are processes, and each thread of each of them is stopped."""
+        """True if there are processes, and each thread of each of them is stopped."""
         return bool(self.states) and all(
             letters and set(letters) <= set("Tt") for letters in self.states.values()
         )

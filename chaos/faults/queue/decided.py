@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from chaos.base.files import file_tail
 from chaos.record.target import DecisionLog
 
 _TAIL_BYTES = 4 << 20
@@ -25,13 +25,7 @@ class Decided:
 
 def tail_of(path: Path) -> bytes:
     """The end of a file, up to 4 MiB; empty when there is none."""
-    try:
-        with path.open("rb") as stream:
-            size = stream.seek(0, os.SEEK_END)
-            stream.seek(max(0, size - _TAIL_BYTES))
-            return stream.read(_TAIL_BYTES)
-    except OSError:
-        return b""
+    return file_tail(path, _TAIL_BYTES)
 
 
 def dispatched(workspace: Path, log: DecisionLog, names: Iterable[str]) -> list[Decided]:

@@ -24,7 +24,7 @@ class Producer:
         self._thread.start()
 
     def alive(self) -> bool:
-        """Whether it still has something to do."""
+        """True if it still has something to do."""
         return self._thread.is_alive()
 
     def end(self) -> None:

@@ -33,7 +33,7 @@ def good(
 
 
 def numbered(queue: Queue) -> bool:
-    """Whether requests carry a number of their producer, so that a double one can be told."""
+    """True if requests carry a number of their producer, so that a double one can be told."""
     return '"{sequence}"' in json.dumps(template_of(queue, _KIND))
 
 

@@ -22,9 +22,9 @@ from chaos.record.owner import RUN_ID_VARIABLE
 from chaos.record.rundir import CONTAINERS, RunDir
 from chaos.soaks import workload_kind
 from chaos.stack.docker import compose
-from chaos.stack.docker.backend import PYTHON, product_environment, values_for
+from chaos.stack.docker.backend import PYTHON, values_for
 from chaos.stack.docker.service import SERVICE_VARIABLE
-from chaos.stack.workspace import fill_words
+from chaos.stack.workspace import fill_words, product_environment
 
 IN_IMAGE = Path("/opt/chaos")  # the harness in the injector's image
 FILE = CONTAINERS
@@ -44,7 +44,7 @@ _EVENTS = "logs/llm_events.jsonl"
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """See the module. `images`: reference by service. `engine_facts`, `digests`: provenance.
+    """`images`: reference by service. `engine_facts`, `digests`: provenance.
 
     `knobs`: settings of the compose files that the environment had (CHAOS_LLM_CONTEXT...).
     `started_by_root`: the pod's user is another than who started the run. `removed`: nothing of

@@ -38,7 +38,6 @@ class Recipe:
 
     @property
     def dockerfile(self) -> str:
-        """Its path in the context."""
         return f"images/{self.name}/Dockerfile{self._suffix}"
 
     @property

@@ -37,7 +37,6 @@ class EngineFacts:
     rootless: bool
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data."""
         return asdict(self)
 
 
@@ -47,9 +46,9 @@ def address() -> str:
     DOCKER_HOST, DOCKER_CONTEXT, the current context, the default. Raises `EnvironmentProblem` for
     a context that does not exist.
     """
-    told = os.environ.get("DOCKER_HOST")
-    if told:
-        return told
+    host = os.environ.get("DOCKER_HOST")
+    if host:
+        return host
     name = os.environ.get("DOCKER_CONTEXT")  # which the SDK does not look at
     try:
         context = ContextAPI.get_context(name) if name else ContextAPI.get_current_context()
@@ -76,8 +75,8 @@ def connect(at: str | None = None) -> DockerClient:
         client = DockerClient(base_url=where, version="auto", timeout=int(CALL_LIMIT_S))
     except (docker.errors.DockerException, requests.RequestException) as error:
         raise _unreachable(where, error) from error
-    told = tuple(int(part) for part in client.api.api_version.split("."))
-    if told < API_OLDEST:
+    api_version = tuple(int(part) for part in client.api.api_version.split("."))
+    if api_version < API_OLDEST:
         client.close()
         raise EnvironmentProblem(
             f"the container engine speaks API {client.api.api_version}, 1.41 is needed",
@@ -127,13 +126,13 @@ def facts(client: DockerClient) -> EngineFacts:
     )
 
 
-def require_gpu(told: EngineFacts) -> None:
+def require_gpu(engine: EngineFacts) -> None:
     """Raises `EnvironmentProblem` unless containers can be given an NVIDIA GPU."""
-    if "nvidia" not in told.runtimes:
+    if "nvidia" not in engine.runtimes:
         raise EnvironmentProblem(
             "the container engine has no NVIDIA runtime, so no container can have a GPU "
-            f"(runtimes: {', '.join(told.runtimes) or 'none'})",
-            place=told.address,
+            f"(runtimes: {', '.join(engine.runtimes) or 'none'})",
+            place=engine.address,
             next_step="install the NVIDIA Container Toolkit and restart Docker, or leave out --gpu",
         )
 
@@ -155,7 +154,7 @@ def problem_of(error: Exception, what: str, *, place: str = "") -> EnvironmentPr
 
 
 def answers(at: str | None = None) -> bool:
-    """Whether an engine can be used just now; for tests and for the doctor."""
+    """True if an engine can be used just now; for tests and for the doctor."""
     try:
         with closing(connect(at)):
             return True

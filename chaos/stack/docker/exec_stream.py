@@ -74,14 +74,14 @@ class ExecStream:
             act = can[asked["op"]]
             self._send(answer_to(asked["id"], lambda: act(asked["args"])))
 
-        told = 0
+        signals_sent = 0
         end = _End(pod)
         while not end.over():
             if hurried():
                 end.hasten()
-            for name in signals[told:]:
+            for name in signals[signals_sent:]:
                 self._send({"signal": name})
-                told += 1
+                signals_sent += 1
             if not select.select([self._socket], [], [], _LOOK_S)[0]:
                 continue
             try:
@@ -144,5 +144,4 @@ class _End:
             self._next_s = time.monotonic() + _KILL_AGAIN_S
 
     def over(self) -> bool:
-        """Whether there was time enough."""
         return time.monotonic() > self._over_s

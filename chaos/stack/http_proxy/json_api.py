@@ -35,7 +35,6 @@ class JsonApi:
         self._open = 0
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One client, for as long as its connection lasts."""
         peer = Peer(h11.SERVER, reader, writer)
         self._open += 1
         try:

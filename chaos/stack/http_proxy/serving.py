@@ -36,11 +36,11 @@ async def listen(where: tuple[str, int], serve: Serve) -> asyncio.Server:
 
 async def until_told_to_end() -> None:
     """Until SIGTERM or SIGINT."""
-    told = asyncio.Event()
+    end_asked = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, told.set)
-    await told.wait()
+        loop.add_signal_handler(number, end_asked.set)
+    await end_asked.wait()
 
 
 def run(program: str, main: Callable[[], Awaitable[None]]) -> int:

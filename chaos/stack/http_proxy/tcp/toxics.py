@@ -52,8 +52,7 @@ class Toxic:
     stream: str
     attributes: dict[str, int]
 
-    def told(self) -> dict[str, Any]:
-        """As the API tells it."""
+    def to_json(self) -> dict[str, Any]:
         return {
             "name": self.name,
             "type": self.type,
@@ -113,7 +112,6 @@ class Stage:
             self._task = asyncio.ensure_future(self._pass())
 
     async def end(self) -> None:
-        """Stop working, for good."""
         self._ended = True
         await self._stop()
 

@@ -43,7 +43,6 @@ class Link:
         self._stages.append(Stage(toxic, head))
 
     async def remove(self, name: str) -> None:
-        """Take a toxic away."""
         for stage in self._stages:
             if stage.toxic is not None and stage.toxic.name == name:
                 await stage.remove()
@@ -97,12 +96,10 @@ class Tunnel:
             self._prepare(toxic)
 
     def add(self, toxic: Toxic) -> None:
-        """Put a toxic into force."""
         self._links[toxic.stream].add(toxic)
         self._prepare(toxic)
 
     async def remove(self, toxic: Toxic) -> None:
-        """Take a toxic away."""
         await self._links[toxic.stream].remove(toxic.name)
 
     async def carry(self) -> None:

@@ -1,0 +1,23 @@
+"""The ends of files that grow: logs, records, decisions. Knows nothing of what is in them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import IO
+
+
+def tail_of(stream: IO[bytes], bytes_max: int) -> bytes:
+    """The last `bytes_max` bytes of an open file."""
+    size = stream.seek(0, os.SEEK_END)
+    stream.seek(max(0, size - bytes_max))
+    return stream.read(bytes_max)
+
+
+def file_tail(path: Path, bytes_max: int) -> bytes:
+    """The last `bytes_max` bytes of a file; empty when it cannot be read."""
+    try:
+        with path.open("rb") as stream:
+            return tail_of(stream, bytes_max)
+    except OSError:
+        return b""
