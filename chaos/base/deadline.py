@@ -1,7 +1,5 @@
 """A limit on a wait that can also be cancelled. Every loop of the harness that waits has one."""
 
-from __future__ import annotations
-
 import threading
 import time
 

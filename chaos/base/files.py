@@ -1,10 +1,9 @@
-"""The ends of files that grow: logs, records, decisions. Knows nothing of what is in them."""
+"""The ends of files that grow, and JSON that anybody may have written. Knows no format."""
 
-from __future__ import annotations
-
+import json
 import os
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 
 def tail_of(stream: IO[bytes], bytes_max: int) -> bytes:
@@ -21,3 +20,12 @@ def file_tail(path: Path, bytes_max: int) -> bytes:
             return tail_of(stream, bytes_max)
     except OSError:
         return b""
+
+
+def json_object(content: bytes | None) -> dict[str, Any]:
+    """The JSON object in `content`; empty when there is none."""
+    try:
+        value = json.loads(content or b"")
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}

@@ -4,14 +4,13 @@ What is gone, or another user's, reads as None, empty or 0: a process may end at
 `Identity` is never mistaken for a later process with the same number. Source: proc(5).
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any, Self
 
 _PROC = Path("/proc")
 _STATE, _PARENT, _SESSION, _START = 0, 1, 3, 19  # of /proc/PID/stat, counted after the name
@@ -131,12 +130,17 @@ class Identity:
     start_ticks: int
 
     @classmethod
-    def of(cls, pid: int | None) -> Identity | None:
+    def of(cls, pid: int | None) -> Self | None:
         """The live process `pid`; None when there is none (a zombie is none)."""
         fields = _stat(f"{pid}")[1] if pid is not None else []
         if pid is None or not fields or fields[_STATE] in "ZX":
             return None
         return cls(pid, int(fields[_START]))
+
+    @classmethod
+    def recorded(cls, record: Mapping[str, Any]) -> Self:
+        """The process that `record` has written into the ledger."""
+        return cls(int(record["pid"]), int(record["start_ticks"]))
 
     def record(self) -> dict[str, int]:
         """As written into the ledger."""
@@ -144,7 +148,7 @@ class Identity:
 
     def lives(self) -> bool:
         """True if this very process runs."""
-        return Identity.of(self.pid) == self
+        return self.of(self.pid) == self
 
     def send(self, number: signal.Signals) -> bool:
         """Signal this very process; False when it is gone.
@@ -183,7 +187,7 @@ class Identity:
         """Its command line as in /proc, words ended by NUL; empty when gone."""
         return command(self.pid)
 
-    def children(self) -> list[Identity]:
+    def children(self) -> list[Self]:
         """The processes that its threads have started, as far as alive."""
         children: list[int] = []
         for task in _tasks(self.pid):
@@ -193,7 +197,7 @@ class Identity:
                 children = [one.pid for one in processes() if one.parent == self.pid]
                 break
             children += [int(word) for word in text.split()]
-        return [child for pid in children if (child := Identity.of(pid)) is not None]
+        return [child for pid in children if (child := self.of(pid)) is not None]
 
 
 def marked(token: str) -> list[Identity]:

@@ -5,8 +5,6 @@ Knows nothing of what the files mean. Scalars follow the core schema of YAML 1.2
 rejected, size and depth are limited, so that no file can surprise or exhaust its reader.
 """
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Iterator

@@ -4,12 +4,10 @@
 closed*: `lifecycle.py` walks these steps; a kind only says how each is done on a stack.
 """
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal, Self, get_args
 
 from chaos.base.deadline import Deadline
 from chaos.base.errors import UsageError, unknown_name
@@ -29,6 +27,10 @@ class Evidence:
 
     proven: bool
     measured: dict[str, Any]
+
+    def plus(self, **more: Any) -> Self:
+        """The same with `more` measurements."""
+        return type(self)(self.proven, self.measured | more)
 
 
 def probe(

@@ -5,8 +5,6 @@ proven by telling them apart. Each exchange opens its own connection, asks the s
 and ends within its limit. `http_get` reads only as far as the status line.
 """
 
-from __future__ import annotations
-
 import re
 import socket
 import statistics
@@ -83,18 +81,11 @@ class Exchange:
 
     def brief(self) -> dict[str, Any]:
         """As written into the history for a probe that reads no more than the status."""
-        return {
-            "outcome": self.outcome,
-            "status": self.status,
-            "took_ms": round(self.took_ms, 1),
-        }
+        return {"outcome": self.outcome, "status": self.status, "took_ms": round(self.took_ms, 1)}
 
     def measured(self) -> dict[str, Any]:
         """As written into the history."""
-        return self.brief() | {
-            "bytes": self.size_bytes,
-            "pieces": len(self.pieces),
-        }
+        return self.brief() | {"bytes": self.size_bytes, "pieces": len(self.pieces)}
 
 
 def http_get(endpoint: Endpoint, path: str, limit_s: float) -> Exchange:

@@ -7,8 +7,6 @@ is absolute, so that lateness never adds up. Kinds that declare it may be in for
 other waits until the one before it is over, and its lateness is recorded.
 """
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -35,6 +33,23 @@ class Occurrence:
     fault: Fault
     start_s: float
     hold_s: float
+
+
+class _Life(threading.Thread):
+    """One occurrence being lived."""
+
+    def __init__(self, occurrence: Occurrence, live: Callable[[Occurrence], None]) -> None:
+        super().__init__(name=f"fault {occurrence.fault_id}", daemon=True)
+        self.occurrence = occurrence
+        self.failure: Exception | None = None
+        self._live = live
+
+    def run(self) -> None:
+        """Live it; a defect is kept for the storm."""
+        try:
+            self._live(self.occurrence)
+        except Exception as error:
+            self.failure = error
 
 
 @dataclass
@@ -183,20 +198,3 @@ class Storm:
             )
         )
         self.on_state(occurrence, state)
-
-
-class _Life(threading.Thread):
-    """One occurrence being lived."""
-
-    def __init__(self, occurrence: Occurrence, live: Callable[[Occurrence], None]) -> None:
-        super().__init__(name=f"fault {occurrence.fault_id}", daemon=True)
-        self.occurrence = occurrence
-        self.failure: Exception | None = None
-        self._live = live
-
-    def run(self) -> None:
-        """Live it; a defect is kept for the storm."""
-        try:
-            self._live(self.occurrence)
-        except Exception as error:
-            self.failure = error

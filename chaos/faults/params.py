@@ -11,8 +11,6 @@ The annotation has what a person needs to know (the meaning, the bounds); the de
 field's own, None for a parameter that is not set.
 """
 
-from __future__ import annotations
-
 import math
 import types
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Starts the small programs that lie beside the kinds. Knows none of them."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from pathlib import Path

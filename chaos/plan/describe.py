@@ -1,7 +1,5 @@
 """The plan and the schedule as plain text for people: `--dry-run`, and the head of every run."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 
@@ -43,7 +41,7 @@ def head(plan: Plan, schedule: Schedule) -> str:
 
 
 def line(plan: Plan, schedule: Schedule) -> str:
-    """The same on one line, for who wants no more than to know that it could run."""
+    """The head on one line."""
     return " | ".join(part.removeprefix("faults: ") for part in head(plan, schedule).split("\n"))
 
 

@@ -5,9 +5,7 @@ Everything a run does follows from this and from the schedule drawn from it. Wri
 stands in resolve.py.
 """
 
-from __future__ import annotations
-
-from typing import Any, Literal, cast
+from typing import Any, Literal, Self, cast
 
 import msgspec
 
@@ -38,7 +36,7 @@ class FaultPlan(msgspec.Struct, frozen=True):
     compatible_groups: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
 
-    def may_overlap(self, other: FaultPlan) -> bool:
+    def may_overlap(self, other: Self) -> bool:
         """True if both may be in force at the same time."""
         return self.group in other.compatible_groups and other.group in self.compatible_groups
 
@@ -80,7 +78,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         return cast("dict[str, Any]", msgspec.to_builtins(self))
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Plan:
+    def from_json(cls, data: dict[str, Any]) -> Self:
         """The plan that `to_json` gave; `UsageError` when it is not one."""
         try:
             return msgspec.convert(data, cls)
@@ -88,5 +86,5 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
             raise UsageError(
                 f"not the plan of a run: {error}",
                 place="config.json",
-                next_step="it was written by another version or changed afterwards",
+                next_step="it was changed after the run had begun",
             ) from error

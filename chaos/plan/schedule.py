@@ -4,14 +4,12 @@ Times are whole milliseconds, and the random stream is our own (stream.py), so t
 down today gives the same schedule in every later version and on every machine.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import sys
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import msgspec
 
@@ -63,7 +61,7 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True):
         return cast("dict[str, Any]", msgspec.to_builtins(self))
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Schedule:
+    def from_json(cls, data: dict[str, Any]) -> Self:
         """The schedule that `to_json` gave; `UsageError` if it was changed since."""
         try:
             schedule = msgspec.convert(data, cls)
@@ -133,9 +131,7 @@ def gap_after_ms(plan: Plan) -> int:
 
 
 def content_hash(content: Mapping[str, Any]) -> str:
-    """The hash of a schedule as plain data, whatever hash it carries. Of a stored one: of what
-    is stored, so that schedules of versions that knew fewer or more fields keep theirs.
-    """
+    """The hash of a schedule as plain data, whatever hash it carries."""
     rest = {key: value for key, value in content.items() if key != "hash"}
     text = json.dumps(rest, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -3,8 +3,6 @@
 Judged when the target's file is read: a stored run keeps the target that it had.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from pathlib import PurePosixPath
 from typing import Any

@@ -4,8 +4,6 @@
 groups or `all`, comma-separated, `-NAME` leaves one out.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 from chaos.base.errors import UsageError, unknown_name

@@ -4,8 +4,6 @@
 no particular fault.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 

@@ -4,8 +4,6 @@ section 2.
 A failed assumption makes the run `invalid` (exit 4), never `fail`: the product was not judged.
 """
 
-from __future__ import annotations
-
 import shutil
 from pathlib import Path
 

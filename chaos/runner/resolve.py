@@ -4,8 +4,6 @@ Finds and reads the files of soak, profile and target, merges criteria and fault
 checks every name in them, so that whatever is wrong is said before anything is started.
 """
 
-from __future__ import annotations
-
 import re
 import secrets
 import shlex

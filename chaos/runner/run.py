@@ -5,8 +5,6 @@ decides the order and what happens when something goes wrong on the way; how eac
 stands in stack/, faults/, soaks/, observe/ and judge.py.
 """
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -9,8 +9,6 @@ backend says how a program is run and where the workspace comes from. This modul
 faults, soaks or checks.
 """
 
-from __future__ import annotations
-
 import signal
 import threading
 from abc import ABC, abstractmethod
@@ -43,13 +41,7 @@ _LOOK_S = 0.01
 
 # What each service may take to end when the stack is taken down (the Watcher's own halt has been
 # tried and timed before): 7.5 s in all, then SIGKILL.
-_DOWN_LIMIT_S = {
-    "injector": 1.0,
-    "watcher": 2.5,
-    "proxy": 1.0,
-    "wire": 1.0,
-    "llm_supervisor": 2.0,
-}
+_DOWN_LIMIT_S = {"injector": 1.0, "watcher": 2.5, "proxy": 1.0, "wire": 1.0, "llm_supervisor": 2.0}
 LLM_STOP_LIMIT_S = 1.5  # the supervisor's own, well inside its two seconds above
 
 

@@ -1,7 +1,5 @@
 """One HTTP request over a connection of its own, ended within its timeout. Knows no endpoint."""
 
-from __future__ import annotations
-
 import http.client
 import json
 from dataclasses import dataclass

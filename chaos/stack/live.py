@@ -3,8 +3,6 @@
 Knows how to reach its parts, not how they were brought up (builder.py does).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Is the LLM server ready? Health alone does not say so: it stays 200 while generation hangs."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from chaos.stack.base import Endpoint

@@ -4,8 +4,6 @@ The supervisor (images/llm/supervisor.py) is a service of its own, `llm_supervis
 the server process below it, whose PID changes with every start.
 """
 
-from __future__ import annotations
-
 import signal
 import time
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """Outages: which services a fault may have ended, so that nobody takes it for an accident."""
 
-from __future__ import annotations
-
 import threading
 from collections import Counter
 from collections.abc import Iterable

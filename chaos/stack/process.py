@@ -4,8 +4,6 @@ Each service leads a session of its own, writes into a log of its own, and carri
 its environment. Knows nothing of what the processes do.
 """
 
-from __future__ import annotations
-
 import shutil
 import signal
 import subprocess

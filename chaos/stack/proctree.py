@@ -1,7 +1,5 @@
 """Which processes belong together, signals to them, and waits for their end."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import select

@@ -4,8 +4,6 @@ Every call to the wire proxy ends within its time limit; one that fails is infra
 the product. Knows nothing of faults.
 """
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 from typing import Any

@@ -5,8 +5,6 @@ connections), keeps the address on a class attribute, and takes an answer of 500
 All three are put right here. It knows nothing of faults.
 """
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -140,6 +138,5 @@ class ToxiproxyClient:
 
     def _problem(self, what: str) -> ProxyProblem:
         return ProxyProblem(
-            f"the Toxiproxy API at {self.api} {what}",
-            next_step="see logs/proxy.log of the run",
+            f"the Toxiproxy API at {self.api} {what}", next_step="see logs/proxy.log of the run"
         )

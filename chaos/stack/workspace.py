@@ -3,8 +3,6 @@
 Knows the target profile, and nothing of processes or namespaces.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import re
@@ -81,7 +79,7 @@ def install(target: Target, images: Path, workspace: Path) -> set[str]:
 
 
 def is_cache(name: str) -> bool:
-    """True if a file or folder beside the programs is a cache of some tool, and none of them."""
+    """True for a tool's cache among the programs."""
     return name == "__pycache__" or name.endswith(".pyc") or name.startswith(".")
 
 

@@ -17,9 +17,10 @@ from chaos.base.errors import EnvironmentProblem, UsageError
 from chaos.base.shipped import REPO
 from chaos.plan.plan import Plan
 from chaos.record.rundir import RunDir
+from chaos.runner.containers import prepare
 from chaos.runner.containers.settings import Settings, check_target, knobs, make_project
 from chaos.runner.resolve import Request, resolve
-from chaos.stack.docker import compose, prepare
+from chaos.stack.docker import compose
 from chaos.stack.docker.objects import RUN_LABEL, Unanswered
 from chaos.stack.proctree import await_gone
 from tests.docker.running import some_settings

@@ -25,10 +25,10 @@ from chaos.base.errors import EnvironmentProblem
 from chaos.base.exitcode import ExitCode
 from chaos.record.rundir import RunDir
 from chaos.runner.clean import clean
-from chaos.runner.containers import leftovers
+from chaos.runner.containers import conductor, leftovers
 from chaos.runner.containers.settings import Settings
 from chaos.runner.judge import judge
-from chaos.stack.docker import conductor, exec_stream, objects
+from chaos.stack.docker import exec_stream, objects
 from chaos.stack.docker.exec_stream import ExecStream
 from chaos.stack.docker.pod import Pod
 from tests.docker.running import some_settings

@@ -26,16 +26,19 @@ from chaos.base.errors import UsageError
 from chaos.base.proc import Identity, marked
 from chaos.base.yamlfile import load
 from chaos.faults.base import Fault, noop_twin, parse_params
-from chaos.faults.machine import KINDS, limits, watcher_clock_jump
+from chaos.faults.machine import limits, watcher_clock_jump
 from chaos.faults.machine.watcher_clock_jump import WatcherClockJump
 from chaos.faults.machine.watcher_cpu_starved import WatcherCpuStarved
 from chaos.faults.machine.watcher_fd_limit import WatcherFdLimit
 from chaos.faults.machine.watcher_memory_limit import WatcherMemoryLimit
 from chaos.faults.params import Value
+from chaos.faults.registry import kinds_of
 from chaos.record.target import Target
 from chaos.stack.base import Stack
 from chaos.stack.clock import WatcherClock, compiler
 from tests.faults.on_stack import TARGET
+
+KINDS = kinds_of("machine")
 
 # Stands for the Watcher: writes its ready file again and again, and says so when it cannot.
 PROGRAM = """

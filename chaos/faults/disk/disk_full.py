@@ -7,8 +7,6 @@ of an existing file takes what still fits into it, so a short append may succeed
 Source: the plan's triage guide, "Disk space exhaustion"; `tmpfs(5)`, `posix_fallocate(3)`.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 from chaos.base.deadline import Deadline

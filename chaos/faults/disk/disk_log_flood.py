@@ -8,8 +8,6 @@ the hold leaves the triage path untaken. Source: the plan's triage guide, "Disk 
 log flooding filled the disk of a real Watcher.
 """
 
-from __future__ import annotations
-
 import contextlib
 import subprocess
 import time
@@ -17,18 +15,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from chaos.base.deadline import Deadline
-from chaos.base.errors import EnvironmentProblem
+from chaos.base.errors import os_errors_told
 from chaos.faults import program
 from chaos.faults.base import Evidence, probe
 from chaos.faults.disk.filling import PROBE_PAUSE_S, DiskFault
-from chaos.faults.disk.volume import (
-    MB,
-    free_bytes,
-    free_mb,
-    not_own,
-    require_own,
-    write_and_sync,
-)
+from chaos.faults.disk.volume import MB, free_bytes, free_mb, not_own, require_own, write_and_sync
 from chaos.faults.params import FaultParams, number
 from chaos.stack.base import Stack
 
@@ -78,12 +69,9 @@ class DiskLogFlood(DiskFault):
         require_own(stack)
         lifetime_s = self.params.hold + _OVERTIME_S
         self._start_s = time.monotonic()
-        try:
-            self._process = program.start(
-                _PROGRAM, self._file(stack), self.params.rate * MB, lifetime_s
-            )
-        except OSError as error:
-            raise EnvironmentProblem(f"the flood cannot be started: {error}") from error
+        words = (self._file(stack), self.params.rate * MB, lifetime_s)
+        with os_errors_told("the flood cannot be started", _PROGRAM):
+            self._process = program.start(_PROGRAM, *words)
 
     def effect(self, stack: Stack, deadline: Deadline) -> Evidence:
         start_s = self._start_s or time.monotonic()
@@ -110,13 +98,8 @@ class DiskLogFlood(DiskFault):
             self._process.kill()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(_END_LIMIT_S)
-        try:
+        with os_errors_told("the flood's file cannot be removed", self._file(stack)):
             self._file(stack).unlink(missing_ok=True)
-        except OSError as error:
-            raise EnvironmentProblem(
-                f"the flood's file cannot be removed: {error.strerror}",
-                place=str(self._file(stack)),
-            ) from error
 
     def _seen_at_end(self, stack: Stack) -> dict[str, Any]:
         write = write_and_sync(self.probe_path(stack))

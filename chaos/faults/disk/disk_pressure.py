@@ -6,8 +6,6 @@ count, and by two writes: 4 KiB still work, more than what is left gets ENOSPC h
 Source: the plan's triage guide, "Disk space exhaustion".
 """
 
-from __future__ import annotations
-
 from typing import Annotated, Any
 
 from chaos.base.deadline import Deadline

@@ -9,15 +9,13 @@ before and get EROFS while it holds. Source: Linux remounts a volume read-only a
 (`errors=remount-ro`); `mount(2)`.
 """
 
-from __future__ import annotations
-
 import contextlib
 from pathlib import Path
 from typing import Any
 
 from chaos.base import proc
 from chaos.base.deadline import Deadline
-from chaos.base.errors import EnvironmentProblem
+from chaos.base.errors import os_errors_told
 from chaos.faults.base import Evidence, probe
 from chaos.faults.disk.filling import PROBE_PAUSE_S, DiskFault
 from chaos.faults.disk.volume import not_own, open_for_writing, require_own, write_and_sync
@@ -102,13 +100,8 @@ class DiskReadonly(DiskFault):
     def recover(self, stack: Stack) -> None:
         if self._mount_below is None:
             return
-        try:
+        with os_errors_told("the read-only cover cannot be taken off", stack.workspace):
             uncover(stack.workspace, self._mount_below)
-        except OSError as error:
-            raise EnvironmentProblem(
-                f"the read-only cover cannot be taken off: {error.strerror}",
-                place=str(stack.workspace),
-            ) from error
 
     def recovered(self, stack: Stack, deadline: Deadline) -> Evidence:
         def look(measured: dict[str, Any]) -> bool:

@@ -3,8 +3,6 @@
 The kinds differ in how much is left and in what proves it. Knows no schedule.
 """
 
-from __future__ import annotations
-
 from abc import abstractmethod
 from pathlib import Path
 from typing import Any

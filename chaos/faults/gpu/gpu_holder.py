@@ -6,8 +6,6 @@ Prints `holding` once the driver has given all of it, or why it did not. TOKEN o
 Standard library only. Source: the CUDA driver API.
 """
 
-from __future__ import annotations
-
 import ctypes
 import select
 import sys

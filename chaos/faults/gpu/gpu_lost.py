@@ -5,8 +5,6 @@ the host's driver is reloaded under a container. Proven by new processes: one of
 (management, CUDA) finds fewer GPUs than before, or fails. Recovered by unmounting just that.
 """
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 from typing import Annotated, Any

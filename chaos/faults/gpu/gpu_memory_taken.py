@@ -6,8 +6,6 @@ namespace of its own it is known by another number), the memory in use has grown
 before. Source: the plan's triage guide, "VRAM not freed".
 """
 
-from __future__ import annotations
-
 import contextlib
 import select
 import signal

@@ -1,7 +1,5 @@
 """What can be seen of the GPUs, each time by a new process. Knows no kind of fault."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import dataclass
 from pathlib import Path

@@ -6,8 +6,6 @@ after the stop was asked for, and it is gone in the end, ended by the supervisor
 by its own exit. A Watcher has to wait until the memory is really free.
 """
 
-from __future__ import annotations
-
 import signal
 from typing import Annotated, Any
 
@@ -105,7 +103,7 @@ class LLMIgnoresStop(NextStartFault):
 
 
 def _deaf(server: Identity | None) -> bool:
-    """By its command line too: it begins to be deaf only once it has come so far."""
+    """By its command line too: the server ignores SIGTERM only after its start-up."""
     if server is None:
         return False
     return b"--ignore-stop\0" in server.command() or ignores(server.pid, signal.SIGTERM)

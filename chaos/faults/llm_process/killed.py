@@ -8,21 +8,17 @@ without memory for one: the LLM is then cut off for certain, and only that is li
 Recovered is a new process that completes a prompt, directly and through the proxy.
 """
 
-from __future__ import annotations
-
 import signal
 from functools import partial
 from typing import Annotated, Any, Literal
 
 from chaos.base.deadline import Deadline
-from chaos.base.errors import EnvironmentProblem
 from chaos.base.proc import Identity
 from chaos.faults.base import Evidence, probe
 from chaos.faults.llm_process.base import ProcessFault
 from chaos.faults.llm_process.server import (
     LOOK_S,
     ServerEvent,
-    await_server,
     current,
     health,
     supervised,
@@ -34,7 +30,6 @@ from chaos.record.recovery_paths import LLM_DROP, LLM_SERVER_RESTART
 from chaos.stack.base import Stack
 
 _NOTICED_LIMIT_S = 2.0  # by its supervisor
-_WAIT_PART = 0.7  # of the hold, for a server at work
 
 
 class LLMKilled(ProcessFault):
@@ -62,17 +57,16 @@ class LLMKilled(ProcessFault):
         return why_not(stack, knobs=self._keeps_down)
 
     def inject(self, stack: Stack) -> None:
-        deadline = Deadline(max(1.0, self.params.hold * _WAIT_PART))
-        while True:
-            server = await_server(stack, deadline.left_s())
+        def kill(server: Identity) -> bool:
             if self._keeps_down:  # not before: a server has to come up that can be killed
                 supervised(stack).set_faults({"deny_start": True})
             if server.send(signal.SIGKILL) and self._crashed(server.pid):
                 self._killed = server
-                return
+                return True
             self.recover(stack)
-            if not deadline.wait(LOOK_S):
-                raise EnvironmentProblem("every LLM server was stopped before it could be killed")
+            return False
+
+        self.strike(stack, kill, "killed")
 
     def _crashed(self, pid: int) -> bool:
         """True if the supervisor saw it end unasked; False where a stop was under way."""

@@ -5,8 +5,6 @@ starts the server around every piece of work. Where it does not come, the fault 
 server itself, through the supervisor, as a person would.
 """
 
-from __future__ import annotations
-
 from abc import abstractmethod
 from typing import Any
 
@@ -78,5 +76,5 @@ class NextStartFault(ProcessFault):
         return probe(look, deadline, LOOK_S)
 
     def server_is_well(self, pid: int) -> tuple[bool, dict[str, Any]]:
-        """True if the server that now runs is none that misbehaves; and what was measured."""
+        """(True if the running server does not misbehave, what was measured)."""
         return True, {}

@@ -7,23 +7,19 @@ a supervisor that is asked to stop it kills it in the end. Recovered is an LLM t
 prompt, whichever process does.
 """
 
-from __future__ import annotations
-
 import signal
 from typing import Any
 
 from chaos.base.deadline import Deadline
-from chaos.base.errors import EnvironmentProblem
 from chaos.base.proc import Identity
 from chaos.faults.base import Evidence, probe
 from chaos.faults.llm_process.base import ProcessFault
-from chaos.faults.llm_process.server import LOOK_S, await_server, health, why_not, works
+from chaos.faults.llm_process.server import LOOK_S, health, why_not, works
 from chaos.record.recovery_paths import LLM_CLIENT, LLM_DROP
 from chaos.stack.base import Stack
 from chaos.stack.proctree import await_stopped
 
 _SILENCE_S = 0.7  # the supervisor kills a server that is deaf to a stop after 1.5 s
-_WAIT_PART = 0.7
 
 
 class LLMPaused(ProcessFault):
@@ -39,16 +35,14 @@ class LLMPaused(ProcessFault):
         return why_not(stack)
 
     def inject(self, stack: Stack) -> None:
-        deadline = Deadline(max(1.0, self.params.hold * _WAIT_PART))
-        while True:
-            server = await_server(stack, deadline.left_s())
+        def pause(server: Identity) -> bool:
             self._paused = server  # before it acts: whatever comes, recover knows it
-            if server.send(signal.SIGSTOP):
-                await_stopped([server.pid])
-                if server.lives():
-                    return
-            if not deadline.wait(LOOK_S):
-                raise EnvironmentProblem("every LLM server was stopped before it could be paused")
+            if not server.send(signal.SIGSTOP):
+                return False
+            await_stopped([server.pid])
+            return server.lives()
+
+        self.strike(stack, pause, "paused")
 
     def effect(self, stack: Stack, deadline: Deadline) -> Evidence:
         server = self._paused or self.server
@@ -88,6 +82,5 @@ class LLMPaused(ProcessFault):
 
     @staticmethod
     def undo(record: dict[str, Any]) -> None:
-        server = record.get("server")
-        if isinstance(server, dict):
-            Identity(int(server["pid"]), int(server["start_ticks"])).send(signal.SIGCONT)
+        if record.get("server"):
+            Identity.recorded(record["server"]).send(signal.SIGCONT)

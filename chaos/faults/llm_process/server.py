@@ -5,12 +5,10 @@ again (number and start of the process), and to tell its end from a stop that wa
 supervisor's record of events says so.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, Self, runtime_checkable
 
 import msgspec
 
@@ -56,7 +54,7 @@ class Record:
     offset: int
 
     @classmethod
-    def now(cls, stack: Stack) -> Record:
+    def now(cls, stack: Stack) -> Self:
         """From now on."""
         path = stack.workspace / stack.target.llm.events
         return cls(path, path.stat().st_size if path.is_file() else 0)
@@ -151,10 +149,7 @@ def works(stack: Stack) -> dict[str, Any]:
     """What shows that the LLM is at work again, for the Watcher too; all true when it is."""
     through = http_get(stack.proxied_llm, "/health", HEALTH_LIMIT_S)
     well = health(stack).ok and through.ok
-    return {
-        "healthy": well,
-        "completes": well and completes(stack.direct_llm, _COMPLETION_LIMIT_S),
-    }
+    return {"healthy": well, "completes": well and completes(stack.direct_llm, _COMPLETION_LIMIT_S)}
 
 
 def restart(stack: Stack) -> None:

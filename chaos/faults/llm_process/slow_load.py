@@ -7,8 +7,6 @@ to wait for it and must not ask for a second server meanwhile; how often one was
 counted in the supervisor's record, and judged as part of the LLM's life cycle.
 """
 
-from __future__ import annotations
-
 import statistics
 import time
 from typing import Annotated, Any

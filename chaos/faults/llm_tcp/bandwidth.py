@@ -5,8 +5,6 @@ answer of some kilobytes (the server's `/props`) through the proxy, at most a th
 against the same answer directly, at least five times as fast.
 """
 
-from __future__ import annotations
-
 from typing import Annotated, Any
 
 from chaos.faults.llm_tcp.link import PROPS, Look, ToxicFault

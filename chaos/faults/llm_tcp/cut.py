@@ -4,8 +4,6 @@ Done by Toxiproxy's `limit_data` toxic on the answers. Proven by exactly that nu
 the end, through the proxy, where the direct answer is longer and whole.
 """
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from chaos.faults.llm_tcp.link import HEALTH, PROPS, Look, ToxicFault

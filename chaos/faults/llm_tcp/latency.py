@@ -5,8 +5,6 @@ the proxy that takes at least the shortest latency possible, between two direct 
 less than a quarter of it.
 """
 
-from __future__ import annotations
-
 from typing import Annotated, Any
 
 from chaos.faults.llm_tcp.link import Look, ToxicFault

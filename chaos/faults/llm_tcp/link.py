@@ -6,8 +6,6 @@ exactly what the kind does. The Watcher stops the LLM server now and then by des
 down nothing can be told, so looks are repeated until the deadline.
 """
 
-from __future__ import annotations
-
 from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar

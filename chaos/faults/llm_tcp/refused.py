@@ -4,8 +4,6 @@ Done by disabling the proxy, which also closes the connections that are open. Pr
 connection (ECONNREFUSED) at the Watcher's endpoint between two direct answers.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 from chaos.faults.llm_tcp.link import LinkFault, Look

@@ -5,8 +5,6 @@ discarded. Proven by ECONNRESET seen at the client, which a plain close would no
 direct answers.
 """
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from chaos.faults.llm_tcp.link import DIRECT_LIMIT_S, Look, ToxicFault

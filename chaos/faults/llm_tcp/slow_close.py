@@ -5,8 +5,6 @@ Done by Toxiproxy's `slow_close` toxic on the answers: the server's close is pas
 the time between the last byte and the end, through the proxy against directly.
 """
 
-from __future__ import annotations
-
 from typing import Annotated, Any
 
 from chaos.faults.llm_tcp.link import DIRECT_LIMIT_S, Look, ToxicFault

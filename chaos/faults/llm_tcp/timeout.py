@@ -9,8 +9,6 @@ Proven by silence through the proxy between two direct answers. Source: Toxiprox
 documentation, and what it does.
 """
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from chaos.faults.llm_tcp.link import Look, ToxicFault

@@ -5,8 +5,6 @@ come out of the socket: at least five, of about the size asked for, with about t
 while directly the same answer comes in a few.
 """
 
-from __future__ import annotations
-
 from typing import Annotated, Any
 
 from chaos.faults.llm_tcp.link import HEALTH, PROPS, Look, ToxicFault

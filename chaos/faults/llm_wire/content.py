@@ -3,8 +3,6 @@
 A server whose grammar fails to load answers 200 with free text; a model may always be wrong.
 """
 
-from __future__ import annotations
-
 from typing import Annotated, Any
 
 from chaos.faults.llm_wire.answer import ALLOWED, Answer

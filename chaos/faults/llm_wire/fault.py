@@ -6,8 +6,6 @@ wire proxy counted a strike meanwhile. All rules act on `/completion` only: the 
 goes on being answered, as it does when a real server misbehaves.
 """
 
-from __future__ import annotations
-
 from abc import abstractmethod
 from typing import Annotated, Any, ClassVar
 

@@ -1,7 +1,5 @@
 """Answers that come late, or stop coming: a slow first token, and a stall in mid-answer."""
 
-from __future__ import annotations
-
 from typing import Annotated, Any
 
 from chaos.faults.llm_wire.answer import Answer

@@ -4,8 +4,6 @@ Sources: llama.cpp's server (`tools/server`, form and words of its errors); RFC 
 and RFC 9110, section 10.2.3, for 429 and Retry-After.
 """
 
-from __future__ import annotations
-
 from typing import Annotated, Any, ClassVar
 
 from chaos.faults.llm_wire.answer import Answer

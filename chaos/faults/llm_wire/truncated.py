@@ -2,8 +2,6 @@
 made to fit (valid HTTP, broken JSON).
 """
 
-from __future__ import annotations
-
 from typing import Annotated, Any, Literal
 
 from chaos.faults.llm_wire.answer import Answer

@@ -7,8 +7,6 @@ Each of them leads a session of its own: where the kernel shares time between se
 started them, and that ends with its own parent. TOKEN only marks them. Standard library only.
 """
 
-from __future__ import annotations
-
 import ctypes
 import os
 import signal

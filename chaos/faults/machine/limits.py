@@ -4,8 +4,6 @@ Only the soft limit is ever moved, and never above the hard one, so that an ordi
 it back. Source: prlimit(2), /proc/PID/limits in proc(5).
 """
 
-from __future__ import annotations
-
 import contextlib
 import resource
 from collections.abc import Iterable
@@ -64,7 +62,7 @@ def records(pids: Iterable[int], which: int) -> list[dict[str, int]]:
 def put_back(which: int, recorded: Iterable[dict[str, Any]]) -> None:
     """Give each recorded process that still lives its soft limit back. May be called twice."""
     for one in recorded:
-        set_soft(Identity(int(one["pid"]), int(one["start_ticks"])), which, int(one["soft"]))
+        set_soft(Identity.recorded(one), which, int(one["soft"]))
 
 
 def is_lower(limit: int, other: int) -> bool:

@@ -4,8 +4,6 @@ The limit is put on the Watcher and on what it has started; what it starts later
 A kind says how low, and measures what that does.
 """
 
-from __future__ import annotations
-
 from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any, ClassVar

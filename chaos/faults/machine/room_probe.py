@@ -6,8 +6,6 @@ Grows to SIZE_BYTES of address space, puts SOFT_LIMIT (-1: none) upon itself, as
 more, and prints what it got: ok, or the name of the error. Standard library only.
 """
 
-from __future__ import annotations
-
 import errno
 import mmap
 import resource

@@ -6,8 +6,6 @@ Confines itself to the CPUs, wants all of one for SECONDS in a session of its ow
 the Watcher starts has), and prints the part of that time that it got. Standard library only.
 """
 
-from __future__ import annotations
-
 import os
 import sys
 import time

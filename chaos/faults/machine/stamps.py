@@ -4,16 +4,13 @@ The moment is the file's own time of change: the kernel keeps it, whatever the W
 time to be. Knows the target's files, and nothing of clocks.
 """
 
-from __future__ import annotations
-
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from chaos.base.files import file_tail
+from chaos.base.files import file_tail, json_object
 from chaos.stack.base import Stack
 
 _TAIL_BYTES = 1 << 20
@@ -45,19 +42,11 @@ def _in_file(path: Path) -> Iterator[tuple[str, Stamp]]:
     except OSError:
         return
     text = file_tail(path, _TAIL_BYTES)
-    entry = _object(text) or _object(text.rstrip().rpartition(b"\n")[2])
-    for key, value in (entry or {}).items():
+    entry = json_object(text) or json_object(text.rstrip().rpartition(b"\n")[2])
+    for key, value in entry.items():
         stamp_s = _unix_s(value)
         if stamp_s is not None:
             yield f"{path.name}:{key}", Stamp(stamp_s, written_s)
-
-
-def _object(text: bytes) -> dict[str, Any] | None:
-    try:
-        entry = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    return entry if isinstance(entry, dict) else None
 
 
 def _unix_s(value: Any) -> float | None:

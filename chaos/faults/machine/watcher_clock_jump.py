@@ -6,8 +6,6 @@ that agreed with the time of its file before is off by just the offset now. Judg
 stamps back by the recorded offset (chaos/checks/clock.py).
 """
 
-from __future__ import annotations
-
 import re
 import time
 from typing import Annotated, Any

@@ -7,8 +7,6 @@ had to wait is noted (an idle one hardly wants to run, and then hardly waits). N
 nobody's priority is changed. Source: sched(7) "The autogroup feature", /proc/PID/schedstat.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import signal
@@ -151,7 +149,7 @@ class WatcherCpuStarved(Fault):
     def undo(record: dict[str, Any]) -> None:
         _end_marked(str(record["token"]))
         for one in record["processes"]:
-            process = proc.Identity(int(one["pid"]), int(one["start_ticks"]))
+            process = proc.Identity.recorded(one)
             if process.lives():
                 _confine([process.pid], {int(cpu) for cpu in record["cpus"]})
 

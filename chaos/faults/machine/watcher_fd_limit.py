@@ -6,8 +6,6 @@ limits and by the Watcher itself, whose log says that it ran out after the limit
 Watcher that keeps that to itself proves nothing. Source: setrlimit(2), RLIMIT_NOFILE.
 """
 
-from __future__ import annotations
-
 import errno
 import os
 import resource

@@ -7,8 +7,6 @@ Watcher's size under the Watcher's limit: it cannot have the headroom and a litt
 could before. Source: setrlimit(2), RLIMIT_AS.
 """
 
-from __future__ import annotations
-
 import resource
 from pathlib import Path
 from typing import Annotated, Any

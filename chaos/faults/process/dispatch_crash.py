@@ -8,8 +8,6 @@ request is archived with a decision. That it is one decision and not two is judg
 `exactly_once`. Source: the defects of real Watchers ("crash in mid-dispatch").
 """
 
-from __future__ import annotations
-
 import signal
 import time
 from pathlib import Path

@@ -7,8 +7,6 @@ way back by a new process that has become ready and goes on. Source: oom_kill in
 systemd.service(5) (Restart=).
 """
 
-from __future__ import annotations
-
 import signal
 from typing import Annotated, Literal
 

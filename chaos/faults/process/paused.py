@@ -6,8 +6,6 @@ standstill of what it writes, against what it did before; healed by SIGCONT, pro
 Source: signal(7), proc(5).
 """
 
-from __future__ import annotations
-
 import signal
 from typing import Annotated, Any
 
@@ -63,9 +61,8 @@ class _Paused(ServiceFault):
 
     @staticmethod
     def undo(record: dict[str, Any]) -> None:
-        process = record.get("process")
-        if isinstance(process, dict):
-            Identity(int(process["pid"]), int(process["start_ticks"])).send(signal.SIGCONT)
+        if record.get("process"):
+            Identity.recorded(record["process"]).send(signal.SIGCONT)
 
 
 class WatcherPaused(_Paused):

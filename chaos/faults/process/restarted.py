@@ -5,8 +5,6 @@ process that has become ready and goes on. One that must be killed because it do
 down all the same: the check `watcher_alive` fails it. Source: systemd.kill(5).
 """
 
-from __future__ import annotations
-
 import signal
 from typing import Annotated, Any
 

@@ -6,8 +6,6 @@ became of it, is what is proven; a second one that works on is the product's fai
 check `single_watcher` says. It is ended with the fault in any case.
 """
 
-from __future__ import annotations
-
 import json
 from typing import Annotated, Any
 

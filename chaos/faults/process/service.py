@@ -4,8 +4,6 @@ The break is proven on the kernel's record of the process and on what the servic
 the way back by a new process that has become ready and goes on. Knows no particular kind.
 """
 
-from __future__ import annotations
-
 import time
 from typing import Any, ClassVar
 

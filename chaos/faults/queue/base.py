@@ -7,8 +7,6 @@ Watcher has read it (its access time has moved) or has taken it out of the line.
 good requests is ahead of it that may take longer than the fault holds: recovery then waits for it.
 """
 
-from __future__ import annotations
-
 import hashlib
 from abc import abstractmethod
 from collections.abc import Callable, Sequence

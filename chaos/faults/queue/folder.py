@@ -4,8 +4,6 @@ Looking leaves no trace: a file is read without touching its access time, which 
 whether anybody else has read it. Knows the target's patterns, and nothing of faults.
 """
 
-from __future__ import annotations
-
 import contextlib
 import fnmatch
 import heapq
@@ -15,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
-from chaos.base.errors import EnvironmentProblem
+from chaos.base.errors import os_errors_told
 from chaos.record.target import Queue
 
 Place = Literal["pending", "claimed", "archived", "quarantined"]
@@ -102,15 +100,10 @@ class QueueFolder:
 
     @contextlib.contextmanager
     def _errors_told(self, name: str) -> Iterator[None]:
-        try:
+        hint = "look at the free space and the modes of the queue's folder"
+        with os_errors_told("cannot put it into the queue", self.submit / name, next_step=hint):
             self.submit.mkdir(parents=True, exist_ok=True)
             yield
-        except OSError as error:
-            raise EnvironmentProblem(
-                f"cannot put it into the queue: {error.strerror}",
-                place=str(self.submit / name),
-                next_step="look at the free space and the modes of the queue's folder",
-            ) from error
 
     # -- looking ------------------------------------------------------------------------------
 

@@ -1,7 +1,5 @@
 """A producer that goes on writing while a fault holds: a thread with an end."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable
 

@@ -5,8 +5,6 @@ with them. The Watcher must set it aside and go on. Source: files found in queue
 full disks, and producers with defects.
 """
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from chaos.base.proc import has_bit

@@ -4,8 +4,6 @@ What people mean by "a corrupted queue"; the shapes are those of the single kind
 so is the proof.
 """
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from chaos.faults.params import FaultParams, text

@@ -5,8 +5,6 @@ of all the files together exactly one may take effect. Source: producers that tr
 made by hand.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal

@@ -6,12 +6,10 @@ The leftovers are removed when the fault ends; one that the Watcher has taken is
 producers that never clean up.
 """
 
-from __future__ import annotations
-
 from typing import Annotated, Any
 
 from chaos.base.deadline import Deadline
-from chaos.base.errors import EnvironmentProblem
+from chaos.base.errors import os_errors_told
 from chaos.faults.base import Evidence
 from chaos.faults.params import FaultParams, Value, number
 from chaos.faults.queue import shapes
@@ -59,14 +57,10 @@ class QueueFlood(QueueFault):
     def inject(self, stack: Stack) -> None:
         folder = self.folder(stack)
         folder.submit.mkdir(parents=True, exist_ok=True)
-        for name in sorted(self._litter):
-            try:
+        with os_errors_told("cannot flood the queue", folder.submit):
+            for name in sorted(self._litter):
                 (folder.submit / name).write_bytes(b"{}\n")
                 self._created.append(name)
-            except OSError as error:
-                raise EnvironmentProblem(
-                    f"cannot flood the queue: {error.strerror}", place=str(folder.submit)
-                ) from error
         super().inject(stack)
 
     def in_force(self, folder: QueueFolder) -> bool:
@@ -74,20 +68,16 @@ class QueueFlood(QueueFault):
         return bool(self._litter) and self._flooded == len(self._litter)
 
     def effect(self, stack: Stack, deadline: Deadline) -> Evidence:
-        evidence = super().effect(stack, deadline)
-        return Evidence(evidence.proven, evidence.measured | {"leftovers": self._flooded})
+        return super().effect(stack, deadline).plus(leftovers=self._flooded)
 
     def recover(self, stack: Stack) -> None:
         submit = self.folder(stack).submit
-        while self._created:
-            try:
-                (submit / self._created.pop()).unlink()
-            except FileNotFoundError:
-                self._taken += 1
-            except OSError as error:
-                raise EnvironmentProblem(
-                    f"cannot remove a leftover: {error.strerror}", place=str(submit)
-                ) from error
+        with os_errors_told("cannot remove a leftover", submit):
+            while self._created:
+                try:
+                    (submit / self._created.pop()).unlink()
+                except FileNotFoundError:
+                    self._taken += 1
         super().recover(stack)
 
     def amiss(self, stack: Stack) -> list[str]:

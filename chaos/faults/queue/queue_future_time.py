@@ -4,8 +4,6 @@ Proven by the modification time of the file where it is found, against the clock
 off like any other, and a request behind it too. Source: clocks that differ between machines.
 """
 
-from __future__ import annotations
-
 import time
 from pathlib import Path
 from typing import Annotated

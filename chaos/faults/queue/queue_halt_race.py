@@ -7,16 +7,15 @@ The request must be worked off once all the same. Proven by looks at the flag an
 end. Source: two people at one machine, and scripts that write the flag and think better of it.
 """
 
-from __future__ import annotations
-
 import json
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from chaos.base.deadline import Deadline
-from chaos.base.errors import EnvironmentProblem
+from chaos.base.errors import os_errors_told
 from chaos.faults.base import Evidence, probe
 from chaos.faults.params import FaultParams, Value, duration, text
 from chaos.faults.queue.base import Planted
@@ -45,6 +44,7 @@ class QueueHaltRace(Revived):
 
     _flag_since_s: float | None = None  # monotonic; of the last time it came
     _producer: Producer | None = None
+    _started = False
 
     def __init__(self, fault_id: str, values: dict[str, Value]) -> None:
         super().__init__(fault_id, values)
@@ -104,15 +104,9 @@ class QueueHaltRace(Revived):
             self._remove(flag)
 
     def _remove(self, flag: Path) -> None:
-        try:
+        with os_errors_told("cannot remove the halt flag", flag), suppress(FileNotFoundError):
             if flag.read_bytes() == self._content:
                 flag.unlink()
-        except FileNotFoundError:
-            pass
-        except OSError as error:
-            raise EnvironmentProblem(
-                f"cannot remove the halt flag: {error.strerror}", place=str(flag)
-            ) from error
 
     def effect(self, stack: Stack, deadline: Deadline) -> Evidence:
         folder, flag = self.folder(stack), _flag_of(stack)
@@ -165,11 +159,8 @@ class QueueHaltRace(Revived):
             f"halted with exit code {halt['exit_code']}" for halt in unclean
         ]
 
-    _started = False
-
     def recovered(self, stack: Stack, deadline: Deadline) -> Evidence:
-        evidence = super().recovered(stack, deadline)
-        return Evidence(evidence.proven, evidence.measured | {"halts": self._halts})
+        return super().recovered(stack, deadline).plus(halts=self._halts)
 
 
 def _flag_of(stack: Stack) -> Path:

@@ -5,8 +5,6 @@ already). The good ones must be worked off. Source: watchers that stop at the fi
 cannot read.
 """
 
-from __future__ import annotations
-
 import time
 from typing import Annotated
 

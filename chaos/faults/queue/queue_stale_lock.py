@@ -5,15 +5,14 @@ Proven while no Watcher runs, by reading the lock back and asking the kernel who
 was met when a new Watcher runs and the lock names it. Source: every daemon with a PID file.
 """
 
-from __future__ import annotations
-
 import json
 import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from chaos.base.deadline import Deadline
-from chaos.base.errors import EnvironmentProblem
+from chaos.base.errors import os_errors_told
+from chaos.base.files import file_tail, json_object
 from chaos.base.proc import Identity
 from chaos.faults.base import Evidence, probe
 from chaos.faults.params import FaultParams, duration, text
@@ -23,6 +22,7 @@ from chaos.record.target import Instance
 from chaos.stack.base import Stack
 
 _GARBAGE = b'{"pid": 99'
+_LOCK_BYTES_MAX = 1 << 20
 
 
 class QueueStaleLock(Revived):
@@ -72,12 +72,8 @@ class QueueStaleLock(Revived):
             if instance.start_ticks:
                 entry[instance.start_ticks] = self._old_ticks
             content = json.dumps(entry).encode()
-        try:
+        with os_errors_told("cannot write the lock", path):
             path.write_bytes(content)
-        except OSError as error:
-            raise EnvironmentProblem(
-                f"cannot write the lock: {error.strerror}", place=str(path)
-            ) from error
 
     def effect(self, stack: Stack, deadline: Deadline) -> Evidence:
         def look(measured: dict[str, Any]) -> bool:
@@ -122,8 +118,8 @@ class QueueStaleLock(Revived):
         if not evidence.proven or not self.acted:
             return evidence
         pid = stack.service("watcher").pid()
-        path_taken = {"path_taken": f"Watcher {pid} took the lock over, and decided a request"}
-        return Evidence(True, evidence.measured | path_taken | {"lock": self._lock_now(stack)})
+        path_taken = f"Watcher {pid} took the lock over, and decided a request"
+        return evidence.plus(path_taken=path_taken, lock=self._lock_now(stack))
 
 
 def _instance(stack: Stack) -> Instance:
@@ -138,8 +134,4 @@ def _started(pid: int) -> int | None:
 
 
 def _entry(path: Path) -> dict[str, Any]:
-    try:
-        entry = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return entry if isinstance(entry, dict) else {}
+    return json_object(file_tail(path, _LOCK_BYTES_MAX))

@@ -5,14 +5,11 @@ that the log is used next. Proven by reading the end of the log back; it was met
 whole again. Every line behind must be whole. Source: power cuts, full disks, two writers.
 """
 
-from __future__ import annotations
-
-import json
-import os
 from typing import Any
 
 from chaos.base.deadline import Deadline
-from chaos.base.errors import EnvironmentProblem
+from chaos.base.errors import os_errors_told
+from chaos.base.files import json_object
 from chaos.faults.base import Evidence, probe
 from chaos.faults.queue.base import LOOK_PAUSE_S, Planted, QueueFault
 from chaos.faults.queue.decided import tail_of
@@ -26,7 +23,6 @@ class QueueTornLog(QueueFault):
     summary = "half a line at the end of the decision log"
 
     _half = b""
-    _before = b""  # the last bytes of the log before the fault
 
     def plan(self, stack: Stack) -> list[Planted]:
         return [self.good(stack, "torn_log")]
@@ -42,17 +38,8 @@ class QueueTornLog(QueueFault):
     def inject(self, stack: Stack) -> None:
         super().inject(stack)
         path = stack.workspace / stack.target.decisions.path
-        try:
-            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
-            handle = os.open(path, flags, 0o644)
-            try:
-                os.write(handle, self._half)
-            finally:
-                os.close(handle)
-        except OSError as error:
-            raise EnvironmentProblem(
-                f"cannot write the half line: {error.strerror}", place=str(path)
-            ) from error
+        with os_errors_told("cannot write the half line", path), path.open("ab") as stream:
+            stream.write(self._half)
 
     def effect(self, stack: Stack, deadline: Deadline) -> Evidence:
         path = stack.workspace / stack.target.decisions.path
@@ -71,14 +58,7 @@ class QueueTornLog(QueueFault):
 
     def amiss(self, stack: Stack) -> list[str]:
         log = tail_of(stack.workspace / stack.target.decisions.path)
-        wrong = [line for line in log.split(b"\n")[1:-1] if not _is_entry(line)]
+        wrong = [line for line in log.split(b"\n")[1:-1] if not json_object(line)]
         torn = [] if log.endswith(b"\n") or not log else ["the log ends in half a line"]
         damaged = [f"{len(wrong)} lines of the log are damaged"] if wrong else []
         return super().amiss(stack) + torn + damaged
-
-
-def _is_entry(line: bytes) -> bool:
-    try:
-        return isinstance(json.loads(line), dict)
-    except (ValueError, RecursionError):
-        return False

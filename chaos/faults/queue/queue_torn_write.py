@@ -6,8 +6,6 @@ read of it (access time), and by the half being left where it is. It must end as
 worked off once. Source: scripts that write JSON straight into the folder.
 """
 
-from __future__ import annotations
-
 import os
 import threading
 from pathlib import Path
@@ -107,5 +105,6 @@ class QueueTornWrite(QueueFault):
             deadline.wait(LOOK_PAUSE_S)
         producer.end()
         evidence = super().recovered(stack, deadline)
-        met = {"met_later": "the Watcher read the half before the rest was written"}
-        return Evidence(evidence.proven, evidence.measured | (met if self._read.is_set() else {}))
+        if not self._read.is_set():
+            return evidence
+        return evidence.plus(met_later="the Watcher read the half before the rest was written")

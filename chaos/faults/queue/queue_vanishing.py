@@ -6,8 +6,6 @@ cannot rightly take it first. Proven by reads that were seen before each removal
 being nowhere. Source: producers that clean up after themselves, and people with `mv`.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import threading

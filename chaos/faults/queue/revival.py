@@ -1,7 +1,5 @@
 """The Watcher ends under a fault and is started again by it: shared by the kinds that do so."""
 
-from __future__ import annotations
-
 from chaos.base.deadline import Deadline
 from chaos.base.errors import EnvironmentProblem
 from chaos.faults.base import Evidence
@@ -41,5 +39,4 @@ class Revived(QueueFault):
     def recovered(self, stack: Stack, deadline: Deadline) -> Evidence:
         """As ever, and who is the Watcher now."""
         evidence = super().recovered(stack, deadline)
-        watcher = stack.service("watcher").pid()
-        return Evidence(evidence.proven, evidence.measured | {"watcher": watcher})
+        return evidence.plus(watcher=stack.service("watcher").pid())

@@ -1,14 +1,12 @@
 """The shapes of bad files: how each is made, and how what is wrong with it is measured."""
 
-from __future__ import annotations
-
 import errno
-import json
 import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from chaos.base.files import json_object
 from chaos.faults.queue import requests
 from chaos.faults.queue.base import Planted, whole
 from chaos.faults.queue.folder import QueueFolder, content_of
@@ -65,12 +63,9 @@ def unknown_type(queue: Queue, name: str, body: dict[str, Any]) -> Planted:
     known = {*queue.types_selfplay, *queue.types_learning}
 
     def wrong(path: Path) -> str:
-        type_name = _entry(path).get(queue.type_field)
-        return (
-            f"unknown {queue.type_field} {type_name!r}"
-            if type_name and type_name not in known
-            else ""
-        )
+        type_name = json_object(content_of(path)).get(queue.type_field)
+        unknown = type_name and type_name not in known
+        return f"unknown {queue.type_field} {type_name!r}" if unknown else ""
 
     return whole(name, "quarantined", content, wrong)
 
@@ -80,7 +75,7 @@ def wrong_fields(queue: Queue, name: str, body: dict[str, Any]) -> Planted:
     bad = {key: value if key == queue.type_field else [[value]] for key, value in body.items()}
 
     def wrong(path: Path) -> str:
-        entry = _entry(path)
+        entry = json_object(content_of(path))
         lists = [key for key, good in body.items() if isinstance(entry.get(key), list) and good]
         return f"a list for {', '.join(lists)}" if lists else ""
 
@@ -119,12 +114,3 @@ def unreadable(path: Path) -> str:
     finally:
         os.close(handle)
     return "a pipe without a byte in it" if path.is_fifo() else ""
-
-
-def _entry(path: Path) -> dict[str, Any]:
-    content = content_of(path)
-    try:
-        entry = json.loads(content or b"")
-    except ValueError:
-        return {}
-    return entry if isinstance(entry, dict) else {}

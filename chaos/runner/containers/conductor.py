@@ -15,8 +15,6 @@ it is killed, the harness inside reads the end of the channel, heals its faults 
 what then is left in the engine carries the label, and `chaos clean` removes it.
 """
 
-from __future__ import annotations
-
 import argparse
 import contextlib
 import json
@@ -147,7 +145,7 @@ class Conductor:
         return since_s is not None and time.monotonic() - since_s > _END_LIMIT_S
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
-        # Only noted: whoever serves tells it on. A handler may come in the middle of anything.
+        # Only noted: `serve` hands it on. A signal handler may interrupt anything.
         self._signals.append(signal.Signals(number).name)
         if self._hurry_from_s is None:
             self._hurry_from_s = time.monotonic()

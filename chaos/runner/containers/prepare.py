@@ -3,8 +3,6 @@
 Nothing is started here. Knows the plan only as far as its target's addresses.
 """
 
-from __future__ import annotations
-
 import os
 import shlex
 from collections.abc import Callable

@@ -6,8 +6,6 @@ process table, its loopback and that volume; the injector and the wire proxy are
 beside us. So every fault, sampler and probe works as it does in the local sandbox.
 """
 
-from __future__ import annotations
-
 import os
 import shutil
 import signal
@@ -162,12 +160,7 @@ class DockerBackend(StackBuilder):
 
 def values_for(settings: Mapping[str, Any], images: Path) -> dict[str, Any]:
     """What the placeholders of a target stand for in the pod."""
-    return {
-        **settings,
-        "python": PYTHON,
-        "workspace": str(WORKSPACE),
-        "programs": str(images),
-    }
+    return {**settings, "python": PYTHON, "workspace": str(WORKSPACE), "programs": str(images)}
 
 
 def _inherited() -> dict[str, str]:

@@ -3,8 +3,6 @@
 Knows nothing of which images there are.
 """
 
-from __future__ import annotations
-
 import os
 import time
 from collections import deque

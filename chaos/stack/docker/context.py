@@ -4,8 +4,6 @@ The same files give the same bytes on every machine, so that the digest can name
 nothing of engines.
 """
 
-from __future__ import annotations
-
 import hashlib
 import io
 import json

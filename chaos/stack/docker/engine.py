@@ -3,10 +3,9 @@
 Knows nothing of stacks or runs.
 """
 
-from __future__ import annotations
-
 import os
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -19,6 +18,7 @@ from docker.context import ContextAPI
 from chaos.base.errors import EnvironmentProblem
 
 CALL_LIMIT_S = 60.0
+ERRORS = (docker.errors.DockerException, requests.RequestException)
 API_OLDEST = (1, 41)  # Engine 20.10
 _DEFAULT_SOCKET = "unix:///var/run/docker.sock"
 
@@ -73,7 +73,7 @@ def connect(at: str | None = None) -> DockerClient:
     where = at or address()
     try:
         client = DockerClient(base_url=where, version="auto", timeout=int(CALL_LIMIT_S))
-    except (docker.errors.DockerException, requests.RequestException) as error:
+    except ERRORS as error:
         raise _unreachable(where, error) from error
     api_version = tuple(int(part) for part in client.api.api_version.split("."))
     if api_version < API_OLDEST:
@@ -112,7 +112,7 @@ def facts(client: DockerClient) -> EngineFacts:
     """What the engine says of itself. Raises `EnvironmentProblem` when it stops answering."""
     try:
         version, info = client.version(), client.info()
-    except (docker.errors.DockerException, requests.RequestException) as error:
+    except ERRORS as error:
         raise _unreachable(client.api.base_url, error) from error
     return EngineFacts(
         address=address(),
@@ -151,6 +151,15 @@ def problem_of(error: Exception, what: str, *, place: str = "") -> EnvironmentPr
     elif "no such image" in lowered:
         next_step = "build the images again: chaos run --backend docker does, scripts/images too"
     return EnvironmentProblem(f"{what}: {_short(str(text), 400)}", place=place, next_step=next_step)
+
+
+@contextmanager
+def problems_of(what: str) -> Iterator[None]:
+    """Raise an error of the SDK in the block as one of ours: `what` was tried."""
+    try:
+        yield
+    except ERRORS as error:
+        raise problem_of(error, what) from error
 
 
 def answers(at: str | None = None) -> bool:

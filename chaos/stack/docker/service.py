@@ -6,8 +6,6 @@ for through the conductor. A container's processes are known by their environmen
 (`CHAOS_SERVICE`), its main process as the one of them without a parent in the pod.
 """
 
-from __future__ import annotations
-
 import signal
 import threading
 from collections.abc import Sequence

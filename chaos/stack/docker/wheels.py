@@ -5,8 +5,6 @@ a private certificate authority) reaches it for the images too, and a build need
 Knows nothing of engines.
 """
 
-from __future__ import annotations
-
 import hashlib
 import re
 import shutil

@@ -8,8 +8,6 @@
 | `GET /stats` | counters of the proxy |
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 from chaos.stack.http_proxy.proxy import WireProxy

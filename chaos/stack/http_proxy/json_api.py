@@ -3,8 +3,6 @@
 For a handful of local callers. Everything is limited: head, body, time, connections.
 """
 
-from __future__ import annotations
-
 import asyncio
 import json
 from collections.abc import Awaitable, Callable

@@ -3,8 +3,6 @@
 Fed chunk by chunk; holds a few bytes, whatever the size of the body.
 """
 
-from __future__ import annotations
-
 from typing import Protocol
 
 from chaos.stack.http_proxy.rules import Params

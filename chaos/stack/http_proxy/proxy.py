@@ -4,8 +4,6 @@ Bodies stream through and are not collected, except up to `COLLECT_BYTES_MAX` wh
 rewrite one. An LLM server that is not there is passed on as what it is: a closed connection.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections import Counter
 from typing import Any

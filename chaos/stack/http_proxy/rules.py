@@ -6,8 +6,6 @@ A rule counts the requests on its path since it was set, so where it strikes dep
 but the order of requests. Knows nothing of connections.
 """
 
-from __future__ import annotations
-
 import asyncio
 import time
 from dataclasses import dataclass, field

@@ -1,12 +1,11 @@
 """What both programs of the wire share: addresses, listening, and an end on SIGTERM."""
 
-from __future__ import annotations
-
 import argparse
 import asyncio
 import signal
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 EXIT_USAGE = 2
@@ -43,15 +42,11 @@ async def until_told_to_end() -> None:
     await end_asked.wait()
 
 
-def run(program: str, main: Callable[[], Awaitable[None]]) -> int:
+def run(program: str, main: Callable[[], Coroutine[Any, Any, None]]) -> int:
     """Run `main` to its end; the exit code."""
     try:
-        asyncio.run(_awaited(main))
+        asyncio.run(main())
     except CannotListen as error:
         print(f"{program}: {error}", file=sys.stderr)
         return EXIT_CANNOT_LISTEN
     return 0
-
-
-async def _awaited(main: Callable[[], Awaitable[None]]) -> None:
-    await main()

@@ -4,18 +4,17 @@ How a stack comes up and goes down stands in builder.py; here is what its progra
 with, and the workspace. It knows nothing of faults, soaks or checks.
 """
 
-from __future__ import annotations
-
 import os
 import shutil
 import sys
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
+from chaos.assets import Assets
 from chaos.base.proc import processes
 from chaos.base.shipped import REPO
 from chaos.record.rundir import RunDir
@@ -36,18 +35,6 @@ _CLOCK_FOLDER = "watcher_clock"  # beside the workspace
 _LEFTOVERS_LIMIT_S = 1.0
 
 
-class StackAssets(Protocol):
-    """What a stack needs besides Python packages."""
-
-    @property
-    def model(self) -> Path:
-        """The GGUF file."""
-
-    @property
-    def toxiproxy(self) -> Path | None:
-        """The Toxiproxy server binary; None: the built-in proxy of last resort."""
-
-
 class LocalBackend(StackBuilder):
     """`sandboxed`: this process is inside the namespaces that `enter` prepared."""
 
@@ -59,7 +46,7 @@ class LocalBackend(StackBuilder):
         target: Target,
         settings: Mapping[str, Any],
         run: RunDir,
-        assets: StackAssets,
+        assets: Assets,
         images: Path,
         *,
         sandboxed: bool,

@@ -1,7 +1,5 @@
 """The part of Toxiproxy's HTTP API that its clients need: proxies, their toxics, version, reset."""
 
-from __future__ import annotations
-
 import argparse
 from typing import Any
 

@@ -1,7 +1,5 @@
 """A named TCP proxy: where it listens, where it leads, its toxics, its open connections."""
 
-from __future__ import annotations
-
 import asyncio
 from typing import Any
 

@@ -4,8 +4,6 @@ Names, attributes and meaning are Toxiproxy's (its README, "Toxics"): times in m
 `delay` in µs), rate in kB/s. Toxicity is always 1: chance belongs into a seeded schedule.
 """
 
-from __future__ import annotations
-
 import asyncio
 import random
 import time

@@ -4,8 +4,6 @@ As in Toxiproxy, the end of one direction closes the connection it writes to, an
 other direction in turn.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import socket
