@@ -17,14 +17,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+from chaos.checks.counted_growth import judged_signal
+from chaos.checks.run_view import RunView
+from chaos.checks.signal_growth import Signal, growth_of, signal_of
 
 from chaos.base.errors import ChaosError
-from chaos.checks.counted_growth import judged_signal
 from chaos.checks.file_descriptors import FileDescriptorsParams
 from chaos.checks.memory_growth import MemoryGrowthParams
 from chaos.checks.resource_growth import SIGNALS, ResourceGrowthParams
-from chaos.checks.run_view import RunView
-from chaos.checks.signal_growth import Signal, growth_of, signal_of
 from chaos.record.rundir import RunDir
 
 FACTORS = (0.25, 0.5, 1.0, 1.5, 2.0, 4.0)
