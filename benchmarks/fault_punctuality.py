@@ -16,14 +16,15 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, cast
+from typing import Any, cast
 
 from benchmarks.figures import Figure, median, parser, percentile, show
 from chaos.assets import locate
 from chaos.base.deadline import Deadline
-from chaos.faults.base import Evidence, Fault, Param, Value
+from chaos.faults.base import Evidence, Fault
 from chaos.faults.ledger import Ledger
 from chaos.faults.lifecycle import Occurrence, Storm
+from chaos.faults.params import Value
 from chaos.record.history import FaultRecord, HistoryWriter, read_history
 from chaos.stack.base import Endpoint, Stack
 from chaos.stack.toxiproxy import ProxyProblem, ToxiproxyClient
@@ -34,9 +35,8 @@ _START_LIMIT_S = 10.0
 class HarmlessToxic(Fault):
     """A latency toxic of 1 ms: a real injection whose effect is proven by the proxy's own list."""
 
-    name: ClassVar[str] = "harmless_toxic"
-    summary: ClassVar[str] = "adds 1 ms of latency"
-    params: ClassVar[tuple[Param, ...]] = ()
+    name = "harmless_toxic"
+    summary = "adds 1 ms of latency"
 
     def __init__(self, fault_id: str, values: dict[str, Value]) -> None:
         super().__init__(fault_id, values)

@@ -1,7 +1,5 @@
 """A limit on a wait that can also be cancelled. Every loop of the harness that waits has one."""
 
-from __future__ import annotations
-
 import threading
 import time
 
@@ -19,7 +17,7 @@ class Deadline:
         return 0.0 if self._cancel.is_set() else max(0.0, self._end_s - time.monotonic())
 
     def expired(self) -> bool:
-        """Whether the wait is over."""
+        """True if the wait is over."""
         return self.left_s() == 0.0
 
     def wait(self, seconds: float) -> bool:

@@ -4,10 +4,9 @@ Anything raised as `ChaosError` is printed as one clear message without a traceb
 other exception is a defect of the harness.
 """
 
-from __future__ import annotations
-
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 from chaos.base.exitcode import ExitCode
 
@@ -41,6 +40,16 @@ class EnvironmentProblem(ChaosError):
     """The machine cannot host the run: no namespaces, no disk, corrupt model... (exit 4)."""
 
     exit_code = ExitCode.INVALID
+
+
+@contextmanager
+def os_errors_told(what: str, place: object, *, next_step: str = "") -> Iterator[None]:
+    """Raise an `OSError` of the block as an `EnvironmentProblem`: "`what`: No space left"."""
+    try:
+        yield
+    except OSError as error:
+        text = f"{what}: {error.strerror or error}"
+        raise EnvironmentProblem(text, place=str(place), next_step=next_step) from error
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str], *, place: str = "") -> UsageError:

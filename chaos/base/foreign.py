@@ -4,8 +4,6 @@ Python reads such bytes as lone surrogates. In records and reports they are writ
 `A\\udcff.json`, so that the same name reads the same everywhere. Knows no record and no report.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -2,8 +2,6 @@
 whatever they like, and GitHub renders what it is given. Knows no report.
 """
 
-from __future__ import annotations
-
 import re
 
 from chaos.base.printable import printable

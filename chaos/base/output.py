@@ -1,9 +1,8 @@
 """Standard output and standard error whose reader may have gone: `chaos run soak_c | head`.
 
-That nobody reads is the reader's decision. It must neither end what goes on nor change an exit
-code, which is the answer of a run. Neither does a full
-device end anything half-way: what could not be written is told once, at the end, and nobody who
-asked for an answer gets a good exit code for half of it. Knows nothing of what is said.
+A closed reader (EPIPE) neither ends the program nor changes its exit code, which is the answer of
+a run. A full device does not end it half-way either: the loss is reported once, at the end, and
+the exit code is not PASS or FAIL then. Knows nothing of what is printed.
 """
 
 from __future__ import annotations
@@ -26,14 +25,13 @@ _lost: dict[int, OSError] = {}  # descriptor -> why nothing more reaches it
 
 
 class _Lenient(io.FileIO):
-    """The system's end of a standard stream: what it does not take is noted, never raised.
+    """A standard stream that notes an error of the device instead of raising it.
 
-    Raised, it would come out wherever somebody happens to print, and rich makes an exit code of
-    1 of it.
+    Raised, the error would surface at any print, and rich turns it into exit code 1.
     """
 
     def write(self, data: Buffer, /) -> int:
-        """All of `data` counts as written, also when nobody takes it."""
+        """All of `data` counts as written, also after an error."""
         try:
             return super().write(data)
         except OSError as error:
@@ -71,20 +69,21 @@ def _lenient(stream: TextIO | None, number: int) -> TextIO:
 
 
 def unread() -> bool:
-    """Whether nothing more that is printed on standard output reaches anybody."""
+    """True if standard output has no reader, or its device failed."""
     return _STDOUT in _lost
 
 
 def failed() -> OSError | None:
-    """Why standard output did not take what was printed; that nobody reads is no such reason."""
+    """The error of standard output's device; a closed reader (EPIPE) does not count."""
     flush()
     error = _lost.get(_STDOUT)
     return None if error is None or error.errno in _GONE else error
 
 
 def settled(code: int) -> int:
-    """The exit code of a program that would end with `code`: invalid instead of pass or fail when
-    its answer could not be written, which is told on stderr. Any other code keeps its meaning.
+    """`code`, or INVALID instead of PASS or FAIL when the answer could not be written.
+
+    That is reported on stderr.
     """
     error = failed()
     if error is not None:
@@ -100,7 +99,7 @@ def settled(code: int) -> int:
 
 
 def say(tell: Callable[[], object]) -> None:
-    """Call `tell`, which prints; a reader that has gone silences the output, and is no error."""
+    """Call `tell`, which prints. A closed reader silences the output; it is no error."""
     try:
         tell()
     except SystemExit:  # how rich ends a program whose reader has gone

@@ -1,7 +1,5 @@
 """Foreign text made fit to be shown: logs of the stack may hold any byte. Knows no format."""
 
-from __future__ import annotations
-
 import re
 
 # What XML 1.0 cannot carry and a terminal or a page should not obey: control characters other

@@ -1,7 +1,5 @@
 """Where the files that come with the package lie, and which commit they are of."""
 
-from __future__ import annotations
-
 import subprocess
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Why a run ends. The first reason wins; every wait of the run listens to it."""
 
-from __future__ import annotations
-
 import threading
 from typing import Literal
 

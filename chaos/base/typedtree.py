@@ -4,8 +4,6 @@ Only called once a conversion has failed, since msgspec's own message loses the 
 mappings. Knows nothing of files.
 """
 
-from __future__ import annotations
-
 import types
 from dataclasses import dataclass
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints

@@ -1,7 +1,5 @@
 """Durations as people write them. Pure; raises `UsageError` with what was expected."""
 
-from __future__ import annotations
-
 import re
 
 from chaos.base.errors import UsageError

@@ -5,12 +5,10 @@ Knows nothing of what the files mean. Scalars follow the core schema of YAML 1.2
 rejected, size and depth are limited, so that no file can surprise or exhaust its reader.
 """
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -34,9 +32,6 @@ _FLOAT = re.compile(r"[-+]?(\.[0-9]{1,40}|[0-9]{1,40}(\.[0-9]{0,40})?)([eE][-+]?
 _NOT_YAML = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _WORDS = {"": None, "~": None, "null": None, "Null": None, "NULL": None}
 _BOOLS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
-
-# The C parser where there is one; both give the same events.
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def scalar(text: str) -> str | int | float | bool | None:
@@ -102,21 +97,30 @@ def load(path: Path, kind: type[T]) -> T:
 
 def read(path: Path) -> Document:
     """Parse `path`, whose top level must be a mapping. Raises `UsageError`."""
-    text = _text(path)
-    builder = _Builder(path)
+    loader = _Loader(path, _text(path))
     try:
-        for event in yaml.parse(text, Loader=_Loader):
-            builder.take(event)
+        root = loader.root()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         raise UsageError(
             "not valid YAML: " + ", ".join(filter(None, (error.context, error.problem))),
-            place=f"{shown(path)}:{mark.line + 1 if mark else 1}{builder.near()}",
+            place=loader.place(mark),
             next_step="check the indentation, colons, quotes and brackets there and just above",
         ) from error
     except yaml.YAMLError as error:
         raise UsageError(f"not valid YAML: {error}", place=shown(path)) from error
-    return builder.document()
+    document = Document(path, {}, {})
+    data = None if root is None else _plain(root, document, ())
+    if data is None:
+        raise UsageError("empty", place=f"{shown(path)}:1", next_step="expected a mapping")
+    if not isinstance(data, dict):
+        raise UsageError(
+            "expected a mapping at the top level",
+            place=document.place(),
+            next_step="write `key: value` lines",
+        )
+    document.data = data
+    return document
 
 
 def _text(path: Path) -> str:
@@ -151,114 +155,75 @@ def _text(path: Path) -> str:
     return text
 
 
-@dataclass
-class _Open:
-    """A mapping or sequence whose end has not been seen."""
+class _Loader(yaml.SafeLoader):
+    """Composes the nodes of a document, and refuses what is not supported.
 
-    value: dict[str, Any] | list[Any]
-    keys: Path_
-    key: str | None = None  # of a mapping: the key whose value comes next
+    `keys` is the path of the node that is being composed.
+    """
+
+    def __init__(self, path: Path, text: str) -> None:
+        super().__init__(text)
+        self.path = path
+        self.keys: Path_ = ()
+
+    def root(self) -> yaml.Node | None:
+        """The node of the only document; None when there is none."""
+        self.get_event()  # type: ignore[no-untyped-call]  # the start of the stream
+        if self.check_event(yaml.StreamEndEvent):
+            return None
+        root: yaml.Node | None = self.compose_document()
+        if not self.check_event(yaml.StreamEndEvent):
+            event = self.peek_event()  # type: ignore[no-untyped-call]
+            raise self._refused(event, "a second document", "keep one document per file")
+        return root
+
+    def place(self, mark: Any) -> str:
+        """'file:line key' of `mark`, in the node that is being composed."""
+        where = f"{shown(self.path)}:{mark.line + 1 if mark else 1}"
+        return f"{where} {dotted(self.keys)}" if self.keys else where
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> Any:
+        event: Any = self.peek_event()  # type: ignore[no-untyped-call]
+        keys = self.keys
+        is_key = isinstance(parent, yaml.MappingNode) and index is None
+        if parent is not None and not is_key:
+            self.keys = (*keys, index if isinstance(index, int) else index.value)
+        if isinstance(event, yaml.AliasEvent):
+            raise self._refused(event, f"alias *{event.anchor}", "write the value out")
+        if event.tag is not None:
+            raise self._refused(event, f"tag {event.tag}", "write the plain value")
+        if isinstance(event, yaml.CollectionStartEvent):
+            if is_key:
+                raise self._refused(event, "a mapping or list as a key", "use text as the key")
+            if len(self.keys) >= DEPTH_MAX:
+                raise self._refused(event, f"nesting deeper than {DEPTH_MAX}", "flatten it")
+        node = super().compose_node(parent, index)
+        self.keys = keys
+        return node
+
+    def _refused(self, event: Any, what: str, next_step: str) -> UsageError:
+        place = self.place(event.start_mark)
+        return UsageError(f"{what} is not supported here", place=place, next_step=next_step)
 
 
-@dataclass
-class _Builder:
-    """Turns parser events into data and lines, without recursion."""
-
-    path: Path
-    stack: list[_Open] = field(default_factory=list)
-    lines: dict[Path_, int] = field(default_factory=dict)
-    root: Any = None
-    documents: int = 0
-
-    def document(self) -> Document:
-        if self.documents == 0 or self.root is None:
-            raise UsageError("empty", place=f"{shown(self.path)}:1", next_step="expected a mapping")
-        if not isinstance(self.root, dict):
+def _plain(node: yaml.Node, document: Document, keys: Path_) -> Any:
+    """The data of `node`; the line of each path below it goes into `document.lines`."""
+    document.lines.setdefault(keys, node.start_mark.line + 1)
+    if isinstance(node, yaml.ScalarNode):
+        return node.value if node.style in ("'", '"', "|", ">") else scalar(node.value)
+    if isinstance(node, yaml.SequenceNode):
+        return [_plain(item, document, (*keys, i)) for i, item in enumerate(node.value)]
+    data: dict[str, Any] = {}
+    for key, value in node.value:
+        path, line = (*keys, key.value), key.start_mark.line + 1
+        if path in document.lines:
             raise UsageError(
-                "expected a mapping at the top level",
-                place=f"{shown(self.path)}:{self.lines.get((), 1)}",
-                next_step="write `key: value` lines",
+                f"key given twice, first on line {document.lines[path]}",
+                place=f"{shown(document.path)}:{line} {dotted(path)}",
             )
-        return Document(self.path, self.root, self.lines)
-
-    def near(self) -> str:
-        """' key' of the place where the parser stands, for messages."""
-        keys = self._here() if self.stack else ()
-        return f" {dotted(keys)}" if keys else ""
-
-    def take(self, event: yaml.Event) -> None:
-        line = event.start_mark.line + 1 if event.start_mark else 1
-        if isinstance(event, yaml.DocumentStartEvent):
-            self.documents += 1
-            if self.documents > 1:
-                raise self._error(line, "a second document", "keep one document per file")
-        elif isinstance(event, yaml.AliasEvent):
-            raise self._error(line, f"alias *{event.anchor}", "write the value out")
-        elif isinstance(event, yaml.ScalarEvent):
-            self._scalar(event, line)
-        elif isinstance(event, (yaml.MappingStartEvent, yaml.SequenceStartEvent)):
-            self._start(event, line)
-        elif isinstance(event, (yaml.MappingEndEvent, yaml.SequenceEndEvent)):
-            self.stack.pop()
-
-    def _error(self, line: int, message: str, next_step: str) -> UsageError:
-        place = f"{shown(self.path)}:{line}{self.near()}"
-        return UsageError(f"{message} is not supported here", place=place, next_step=next_step)
-
-    def _here(self) -> Path_:
-        """Path of the value that comes next."""
-        top = self.stack[-1]
-        if isinstance(top.value, list):
-            return (*top.keys, len(top.value))
-        return top.keys if top.key is None else (*top.keys, top.key)
-
-    def _wants_key(self) -> bool:
-        top = self.stack[-1] if self.stack else None
-        return top is not None and isinstance(top.value, dict) and top.key is None
-
-    def _scalar(self, event: yaml.ScalarEvent, line: int) -> None:
-        if event.tag is not None:
-            raise self._error(line, f"tag {event.tag}", "write the plain value")
-        if self._wants_key():
-            self._key(event.value, line)
-            return
-        quoted = event.style in ("'", '"', "|", ">")
-        self._add(event.value if quoted else scalar(event.value), line)
-
-    def _key(self, key: str, line: int) -> None:
-        top = self.stack[-1]
-        if key in top.value:
-            first = self.lines[(*top.keys, key)]
-            place = f"{shown(self.path)}:{line} {dotted((*top.keys, key))}"
-            raise UsageError(f"key given twice, first on line {first}", place=place)
-        top.key = key
-        self.lines[(*top.keys, key)] = line
-
-    def _start(self, event: yaml.CollectionStartEvent, line: int) -> None:
-        if event.tag is not None:
-            raise self._error(line, f"tag {event.tag}", "write the plain value")
-        if self._wants_key():
-            raise self._error(line, "a mapping or list as a key", "use text as the key")
-        if len(self.stack) >= DEPTH_MAX:
-            raise self._error(line, f"nesting deeper than {DEPTH_MAX}", "flatten it")
-        keys = self._here() if self.stack else ()
-        value: dict[str, Any] | list[Any]
-        value = {} if isinstance(event, yaml.MappingStartEvent) else []
-        self._add(value, line)
-        self.stack.append(_Open(value, keys))
-
-    def _add(self, value: Any, line: int) -> None:
-        if not self.stack:
-            self.lines[()] = line
-            self.root = value
-            return
-        top = self.stack[-1]
-        if isinstance(top.value, list):
-            self.lines[(*top.keys, len(top.value))] = line
-            top.value.append(value)
-        elif top.key is not None:
-            top.value[top.key] = value
-            top.key = None
+        document.lines[path] = line
+        data[key.value] = _plain(value, document, path)
+    return data
 
 
 def texts(data: Any, keys: Path_ = ()) -> Iterator[tuple[Path_, str]]:

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from chaos.base.units import duration_text
-from chaos.faults.base import GROUPS, Fault, Param
+from chaos.faults.base import GROUPS, Fault
+from chaos.faults.params import Param, declared
 from chaos.runner.resolve import read_soak, read_target, soak_names, target_names
 
 GROUP_TITLES: dict[str, str] = {
@@ -87,7 +88,7 @@ def fault_text(kind: type[Fault]) -> str:
     ]
     together = ", ".join(sorted(kind.compatible_groups))
     lines.append(f"  may be in force together with: {together or 'no other'}")
-    lines += [_param_text(param) for param in kind.params]
+    lines += [_param_text(param) for param in declared(kind.Params)]
     return "\n".join(lines)
 
 
@@ -136,7 +137,7 @@ def faults_json(kinds: Mapping[str, type[Fault]]) -> list[dict[str, Any]]:
                     "choices": list(param.choices),
                     "help": param.help,
                 }
-                for param in kind.params
+                for param in declared(kind.Params)
             ],
         }
         for name, kind in sorted(kinds.items())

@@ -225,7 +225,8 @@ def _add_run(commands: Any) -> None:
         action="append",
         default=[],
         metavar="NAME[:KEY=VALUE,...]",
-        help="break this; may be repeated; `none` is the control",
+        help="break this; may be repeated (the storm is then made long enough); `none` is the "
+        "control",
     )
     add(
         "--faults",

@@ -7,7 +7,6 @@ not start or stop the server.
 
 from __future__ import annotations
 
-import http.client
 import time
 from collections.abc import Iterator
 
@@ -15,6 +14,7 @@ from chaos.base.errors import EnvironmentProblem
 from chaos.doctor.item import Item, Subject, short
 from chaos.runner.preflight import constrained_completion
 from chaos.stack.base import Endpoint
+from chaos.stack.http_client import NoAnswer, call
 from chaos.stack.llm_probe import completes
 
 _HEALTH_LIMIT_S = 3.0
@@ -49,19 +49,15 @@ def examine_llm(subject: Subject) -> Iterator[Item]:
 
 def _health(endpoint: Endpoint) -> tuple[str, str]:
     """(`ok`, `loading` or `down`; what the state is based on)."""
-    link = http.client.HTTPConnection(endpoint.host, endpoint.port, timeout=_HEALTH_LIMIT_S)
     try:
-        link.request("GET", "/health")
-        answer = link.getresponse()
-        body = short(answer.read(4096).decode(errors="replace"))
-    except ConnectionRefusedError:
-        return "down", f"no server listens on {endpoint}"
-    except TimeoutError:
-        return "down", f"{endpoint} does not answer within {_HEALTH_LIMIT_S:g} s"
-    except (OSError, http.client.HTTPException) as error:
-        return "down", f"{endpoint}: {error or type(error).__name__}"
-    finally:
-        link.close()
+        answer = call(endpoint, "GET", "/health", timeout_s=_HEALTH_LIMIT_S)
+    except NoAnswer as error:
+        if isinstance(error.__cause__, ConnectionRefusedError):
+            return "down", f"no server listens on {endpoint}"
+        if error.timed_out:
+            return "down", f"{endpoint} does not answer within {_HEALTH_LIMIT_S:g} s"
+        return "down", f"{endpoint}: {str(error) or type(error.__cause__).__name__}"
+    body = short(answer.body[:4096].decode(errors="replace"))
     if answer.status == 200:
         return "ok", f"{endpoint} answers 200"
     state = "loading" if answer.status == 503 else "down"

@@ -4,88 +4,21 @@
 closed*: `lifecycle.py` walks these steps; a kind only says how each is done on a stack.
 """
 
-from __future__ import annotations
-
-import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self, get_args
 
 from chaos.base.deadline import Deadline
 from chaos.base.errors import UsageError, unknown_name
-from chaos.base.units import LENGTH_MAX_S, duration_s
+from chaos.faults.params import WEIGHT, FaultParams, Value, declared
 from chaos.record.recovery_paths import NO_PATH
 from chaos.stack.base import Stack
 
-_SHOWN_MAX = 1e15  # longer ones would fill the message
-
-Value = float | int | str
 Group = Literal[
     "llm_tcp", "llm_wire", "llm_process", "disk", "queue", "process", "machine", "gpu", "other"
 ]
-GROUPS: tuple[Group, ...] = (
-    "llm_tcp", "llm_wire", "llm_process", "disk", "queue", "process", "machine", "gpu", "other"
-)  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Param:
-    """One parameter of a fault as written on the command line (`hold=10s`).
-
-    A `duration` is kept in seconds, whatever unit it was written in; a `number` may have a
-    fraction. `default` None means: not set. `choices` limits a `text`.
-    """
-
-    name: str
-    kind: Literal["duration", "int", "number", "text"]
-    help: str
-    default: Value | None = None
-    min: float | None = None
-    max: float | None = None
-    choices: tuple[str, ...] = ()
-
-    def parse(self, raw: Value, *, place: str) -> Value:
-        """`raw` as this parameter's value; `UsageError` with what was expected."""
-        where = f"{place} {self.name}".strip()
-        if self.kind == "duration":
-            return self._in_range(duration_s(raw, place=where), where)
-        if self.kind == "int":
-            try:
-                number = int(str(raw))
-            except ValueError as error:
-                raise UsageError(f"{raw!r} is not a whole number", place=where) from error
-            return self._in_range(number, where)
-        if self.kind == "number":
-            try:
-                fraction = float(str(raw))
-            except ValueError as error:
-                raise UsageError(f"{raw!r} is not a number", place=where) from error
-            if not math.isfinite(fraction):
-                raise UsageError(f"{raw!r} is not a number", place=where)
-            return self._in_range(fraction, where)
-        if self.choices and raw not in self.choices:
-            raise unknown_name("value", str(raw), self.choices, place=where)
-        return str(raw)
-
-    def _in_range(self, number: float | int, where: str) -> float | int:
-        highest = LENGTH_MAX_S if self.max is None and self.kind == "duration" else self.max
-        low_ok = self.min is None or number >= self.min
-        high_ok = highest is None or number <= highest
-        if low_ok and high_ok:
-            return number
-        high = "" if highest is None else f" and at most {highest:.9g}"
-        shown = f"{number:g}" if abs(number) < _SHOWN_MAX else "the number"
-        raise UsageError(
-            f"{shown} is out of range",
-            place=where,
-            next_step=f"at least {self.min or 0:g}{high}",
-        )
-
-
-HOLD = Param("hold", "duration", "how long the fault is held", default=10.0, min=0.5, max=86400)
-COUNT = Param("count", "int", "how often it strikes in the storm (or give period)", min=1, max=1000)
-PERIOD = Param("period", "duration", "strike once per period, at a seeded moment in it", min=1.0)
-WEIGHT = Param("weight", "int", "its share of the chance with --strikes", min=1, max=1000)
+GROUPS: tuple[Group, ...] = get_args(Group)
 
 
 @dataclass(frozen=True)
@@ -94,6 +27,36 @@ class Evidence:
 
     proven: bool
     measured: dict[str, Any]
+
+    def plus(self, **more: Any) -> Self:
+        """The same with `more` measurements."""
+        return type(self)(self.proven, self.measured | more)
+
+
+def probe(
+    look: Callable[[dict[str, Any]], bool],
+    deadline: Deadline,
+    pause_s: float,
+    measured: dict[str, Any] | None = None,
+    *,
+    look_s: float = 0.0,
+) -> Evidence:
+    """Look until the claim is proven or the deadline is over; the evidence is what was seen last.
+
+    `look` notes its measurements in the dictionary that it is given, `measured` at first, and
+    returns whether they prove the claim. It looks once at least, unless a look takes `look_s`:
+    then none is begun that could not end in time. Where `measured` has `attempts`, looks are
+    counted there.
+    """
+    measured = {} if measured is None else measured
+    while deadline.left_s() >= look_s:
+        if "attempts" in measured:
+            measured["attempts"] += 1
+        if look(measured):
+            return Evidence(True, measured)
+        if not deadline.wait(pause_s):
+            break
+    return Evidence(False, measured)
 
 
 class Fault(ABC):
@@ -128,16 +91,18 @@ class Fault(ABC):
     reconnection_path: ClassVar[str] = (
         NO_PATH  # how the Watcher comes back (chaos/record/recovery_paths.py)
     )
-    params: ClassVar[tuple[Param, ...]] = (HOLD, COUNT, PERIOD)
+    Params: ClassVar[type[FaultParams]] = FaultParams
     needs: ClassVar[frozenset[str]] = frozenset()
     affects_llm: ClassVar[bool] = False
     ends: ClassVar[frozenset[str]] = frozenset()
     compatible_groups: ClassVar[frozenset[str]] = frozenset()
     recovery_limit_s: ClassVar[float] = 20.0  # for the proof of recovery, once undone
+    params: FaultParams  # a kind that declares `Params` names its own type here
 
     def __init__(self, fault_id: str, values: dict[str, Value]) -> None:
+        """`values` as `parse_params` gives them, or a schedule stores them."""
         self.fault_id = fault_id
-        self.values = values
+        self.params = self.Params(**values)  # type: ignore[arg-type]
 
     @abstractmethod
     def available(self, stack: Stack) -> str | None:
@@ -179,7 +144,7 @@ class Fault(ABC):
 
 
 def may_overlap(one: type[Fault], other: type[Fault]) -> bool:
-    """Whether two kinds may be in force at the same time."""
+    """True if two kinds may be in force at the same time."""
     return one.group in other.compatible_groups and other.group in one.compatible_groups
 
 
@@ -208,13 +173,13 @@ def parse_params(kind: type[Fault], raw: dict[str, Value], *, place: str) -> dic
     Raises `UsageError` for an unknown name (with the nearest), a bad value, or `count` and
     `period` together.
     """
-    known = {param.name: param for param in (*kind.params, WEIGHT)}
+    known = {param.name: param for param in (*declared(kind.Params), WEIGHT)}
     for name in raw:
         if name not in known:
             raise unknown_name(f"parameter of {kind.name}", name, known, place=place)
     if "count" in raw and "period" in raw:
         raise UsageError("count and period exclude each other", place=place, next_step="give one")
-    values = {p.name: p.default for p in kind.params if p.default is not None}
+    values = {name: param.default for name, param in known.items() if param.default is not None}
     values.update({name: known[name].parse(value, place=place) for name, value in raw.items()})
     if "period" not in values:
         values.setdefault("count", 1)

@@ -1,11 +1,9 @@
-"""One whole HTTP exchange over a raw socket: each piece of the answer, when it came, how it ended.
+"""One HTTP GET over a raw socket: each piece of the answer, when it came, and how it ended.
 
-`wire_probe` tells whether an answer begins; this tells how it arrives: in how many pieces, with
-what gaps, how many bytes, and whether by a whole answer, a cut, a reset or silence. It opens its
-own connection, asks the server to close it, and ends within its limit.
+A client library would fold a hang, a close, a reset and a refusal into one exception; a fault is
+proven by telling them apart. Each exchange opens its own connection, asks the server to close it,
+and ends within its limit. `http_get` reads only as far as the status line.
 """
-
-from __future__ import annotations
 
 import re
 import socket
@@ -81,18 +79,21 @@ class Exchange:
         """The usual size of a piece; 0 without any."""
         return statistics.median(p.size_bytes for p in self.pieces) if self.pieces else 0.0
 
+    def brief(self) -> dict[str, Any]:
+        """As written into the history for a probe that reads no more than the status."""
+        return {"outcome": self.outcome, "status": self.status, "took_ms": round(self.took_ms, 1)}
+
     def measured(self) -> dict[str, Any]:
         """As written into the history."""
-        return {
-            "outcome": self.outcome,
-            "status": self.status,
-            "took_ms": round(self.took_ms, 1),
-            "bytes": self.size_bytes,
-            "pieces": len(self.pieces),
-        }
+        return self.brief() | {"bytes": self.size_bytes, "pieces": len(self.pieces)}
 
 
-def exchange(endpoint: Endpoint, path: str, limit_s: float) -> Exchange:
+def http_get(endpoint: Endpoint, path: str, limit_s: float) -> Exchange:
+    """GET `path` and read up to the status line; an answer without a status is a close."""
+    return exchange(endpoint, path, limit_s, head_only=True)
+
+
+def exchange(endpoint: Endpoint, path: str, limit_s: float, *, head_only: bool = False) -> Exchange:
     """GET `path` and read up to the end of the connection; `limit_s` bounds the whole of it."""
     start_s = time.monotonic()
     pieces: list[Piece] = []
@@ -110,9 +111,11 @@ def exchange(endpoint: Endpoint, path: str, limit_s: float) -> Exchange:
                 link.settimeout(max(0.001, start_s + limit_s - time.monotonic()))
                 chunk = link.recv(65536)
                 if not chunk:
-                    return over(_end_of(answer))
+                    return over("closed" if head_only else _end_of(answer))
                 pieces.append(Piece((time.monotonic() - start_s) * 1000, len(chunk)))
                 answer += chunk
+                if head_only and b"\r\n" in answer:
+                    return over("closed" if _status(answer) is None else "answered")
     except TimeoutError:
         return over("timeout")
     except ConnectionRefusedError:

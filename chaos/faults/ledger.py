@@ -8,8 +8,6 @@ what may still be broken::
     {"entry":"closed","fault_id":"f001","why":"recovery proven"}
 """
 
-from __future__ import annotations
-
 import os
 import threading
 from pathlib import Path

@@ -7,11 +7,9 @@ is absolute, so that lateness never adds up. Kinds that declare it may be in for
 other waits until the one before it is over, and its lateness is recorded.
 """
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from chaos.base.deadline import Deadline
@@ -37,29 +35,37 @@ class Occurrence:
     hold_s: float
 
 
+class _Life(threading.Thread):
+    """One occurrence being lived."""
+
+    def __init__(self, occurrence: Occurrence, live: Callable[[Occurrence], None]) -> None:
+        super().__init__(name=f"fault {occurrence.fault_id}", daemon=True)
+        self.occurrence = occurrence
+        self.failure: Exception | None = None
+        self._live = live
+
+    def run(self) -> None:
+        """Live it; a defect is kept for the storm."""
+        try:
+            self._live(self.occurrence)
+        except Exception as error:
+            self.failure = error
+
+
+@dataclass
 class Storm:
     """Walks occurrences by their start; a cancelled storm heals at once and stops.
 
-    `outages` is told which services a fault may end. `on_state` is called after each recorded
+    `outages` hears which services a fault may end. `on_state` is called after each recorded
     state (the workload reacts to some of them); it must be quick and must not raise.
     """
 
-    def __init__(
-        self,
-        stack: Stack,
-        history: HistoryWriter,
-        ledger: Ledger,
-        cancel: threading.Event,
-        *,
-        outages: Outages | None = None,
-        on_state: Callable[[Occurrence, FaultState], None] | None = None,
-    ) -> None:
-        self._stack = stack
-        self._history = history
-        self._ledger = ledger
-        self._cancel = cancel
-        self._outages = outages or Outages()
-        self._on_state = on_state
+    stack: Stack
+    history: HistoryWriter
+    ledger: Ledger
+    cancel: threading.Event
+    outages: Outages = field(default_factory=Outages)
+    on_state: Callable[[Occurrence, FaultState], None] = lambda occurrence, state: None
 
     def run(self, occurrences: Sequence[Occurrence]) -> None:
         """Live through all occurrences; each in a thread of its own, as they may overlap.
@@ -70,7 +76,7 @@ class Storm:
         for occurrence in sorted(occurrences, key=lambda item: item.start_s):
             self._wait_until(occurrence.start_s - ARM_LEAD_S)
             self._await_incompatible(occurrence, lives)
-            if self._cancel.is_set():
+            if self.cancel.is_set():
                 break
             life = _Life(occurrence, self._live)
             lives.append(life)
@@ -92,38 +98,38 @@ class Storm:
         if not self._arm(occurrence):
             return
         self._wait_until(occurrence.start_s)
-        if self._cancel.is_set():
-            self._ledger.close(occurrence.fault_id, "cancelled before it acted")
+        if self.cancel.is_set():
+            self.ledger.close(occurrence.fault_id, "cancelled before it acted")
             self._record(occurrence, "closed", why="cancelled before it acted")
             return
         ends = type(occurrence.fault).ends
-        self._outages.begin(ends)
+        self.outages.begin(ends)
         try:
             self._break(occurrence)
         finally:
             healed = self._heal(occurrence)
         if healed:  # without proof its services stay excused: the fault is to blame
-            self._outages.end(ends)
+            self.outages.end(ends)
 
     def _arm(self, occurrence: Occurrence) -> bool:
         fault = occurrence.fault
         try:
-            reason = fault.available(self._stack)
+            reason = fault.available(self.stack)
         except ChaosError as error:
             reason = error.message
         if reason is not None:
             self._record(occurrence, "unavailable", reason=reason)
             return False
-        undo = fault.undo_record(self._stack)
-        self._ledger.open(Open(occurrence.fault_id, fault.name, fault.scope, undo))
+        undo = fault.undo_record(self.stack)
+        self.ledger.open(Open(occurrence.fault_id, fault.name, fault.scope, undo))
         self._record(occurrence, "armed", undo=undo, traits=type(fault).traits())
         return True
 
     def _break(self, occurrence: Occurrence) -> None:
         """Inject, prove, hold. Harness trouble is recorded as an unproven effect."""
-        start_s = self._history.now_s()
+        start_s = self.history.now_s()
         try:
-            occurrence.fault.inject(self._stack)
+            occurrence.fault.inject(self.stack)
         except ChaosError as error:
             self._infrastructure(occurrence, "inject", error)
             self._record(occurrence, "effect_unproven", error=error.message)
@@ -132,12 +138,12 @@ class Storm:
             occurrence,
             "injected",
             late_ms=round((start_s - occurrence.start_s) * 1000, 3),
-            took_ms=round((self._history.now_s() - start_s) * 1000, 3),
+            took_ms=round((self.history.now_s() - start_s) * 1000, 3),
         )
         end_s = max(occurrence.start_s, start_s) + occurrence.hold_s
         try:
-            left_s = max(0.0, end_s - self._history.now_s())
-            evidence = occurrence.fault.effect(self._stack, Deadline(left_s, self._cancel))
+            left_s = max(0.0, end_s - self.history.now_s())
+            evidence = occurrence.fault.effect(self.stack, Deadline(left_s, self.cancel))
         except ChaosError as error:
             self._infrastructure(occurrence, "effect", error)
             evidence = Evidence(False, {"error": error.message})
@@ -148,12 +154,12 @@ class Storm:
     def _heal(self, occurrence: Occurrence) -> bool:
         """Recover, prove, close. Without proof the entry stays open for whoever cleans up."""
         self._record(occurrence, "recovering")
-        cancelled = self._cancel.is_set()
+        cancelled = self.cancel.is_set()
         whole_s = type(occurrence.fault).recovery_limit_s
         limit_s = CANCELLED_RECOVERY_LIMIT_S if cancelled else whole_s
         try:
-            occurrence.fault.recover(self._stack)
-            evidence = occurrence.fault.recovered(self._stack, Deadline(limit_s))
+            occurrence.fault.recover(self.stack)
+            evidence = occurrence.fault.recovered(self.stack, Deadline(limit_s))
         except ChaosError as error:
             self._infrastructure(occurrence, "recover", error)
             evidence = Evidence(False, {"error": error.message})
@@ -161,12 +167,12 @@ class Storm:
             self._record(occurrence, "recovery_unproven", **evidence.measured)
             return False
         self._record(occurrence, "recovered", **evidence.measured)
-        self._ledger.close(occurrence.fault_id, "recovery proven")
+        self.ledger.close(occurrence.fault_id, "recovery proven")
         self._record(occurrence, "closed", why="recovery proven")
         return True
 
     def _infrastructure(self, occurrence: Occurrence, step: str, error: ChaosError) -> None:
-        self._history.event(
+        self.history.event(
             "fault_step_failed",
             severity="error",
             owner="infrastructure",
@@ -176,14 +182,14 @@ class Storm:
         )
 
     def _wait_until(self, moment_s: float) -> None:
-        left_s = moment_s - self._history.now_s()
+        left_s = moment_s - self.history.now_s()
         if left_s > 0:
-            self._cancel.wait(left_s)
+            self.cancel.wait(left_s)
 
     def _record(self, occurrence: Occurrence, state: FaultState, /, **evidence: Any) -> None:
-        self._history.write(
+        self.history.write(
             FaultRecord(
-                t_s=self._history.now_s(),
+                t_s=self.history.now_s(),
                 fault_id=occurrence.fault_id,
                 name=occurrence.fault.name,
                 state=state,
@@ -191,22 +197,4 @@ class Storm:
                 evidence=evidence,
             )
         )
-        if self._on_state is not None:
-            self._on_state(occurrence, state)
-
-
-class _Life(threading.Thread):
-    """One occurrence being lived."""
-
-    def __init__(self, occurrence: Occurrence, live: Callable[[Occurrence], None]) -> None:
-        super().__init__(name=f"fault {occurrence.fault_id}", daemon=True)
-        self.occurrence = occurrence
-        self.failure: Exception | None = None
-        self._live = live
-
-    def run(self) -> None:
-        """Live it; a defect is kept for the storm."""
-        try:
-            self._live(self.occurrence)
-        except Exception as error:
-            self.failure = error
+        self.on_state(occurrence, state)

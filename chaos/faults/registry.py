@@ -1,17 +1,38 @@
-"""Fault kinds by name: ours, and those that third parties register by entry point."""
+"""Fault kinds by name: ours, and those that third parties register by entry point.
 
-from __future__ import annotations
+Ours are found in the folders of the groups: every class there that has a `name` is a kind.
+"""
 
+import inspect
+import pkgutil
+from functools import cache
+from importlib import import_module
 from importlib.metadata import entry_points
 
+from chaos import faults
 from chaos.base.errors import UsageError, unknown_name
-from chaos.faults import disk, gpu, llm_process, llm_tcp, llm_wire, machine, process, queue
-from chaos.faults.base import Fault
+from chaos.faults.base import GROUPS, Fault
 
 ENTRY_POINT_GROUP = "chaos.faults"
 
-_GROUPS = (llm_tcp, llm_wire, llm_process, disk, queue, process, machine, gpu)
-_OURS: dict[str, type[Fault]] = {kind.name: kind for group in _GROUPS for kind in group.KINDS}
+
+def kinds_of(group: str) -> tuple[type[Fault], ...]:
+    """The kinds of one of our groups, by their modules."""
+    package = import_module(f"{faults.__name__}.{group}")
+    modules = pkgutil.iter_modules(package.__path__, f"{package.__name__}.")
+    return tuple(kind for module in modules for kind in _kinds_in(module.name))
+
+
+def _kinds_in(name: str) -> list[type[Fault]]:
+    return [
+        kind
+        for kind in vars(import_module(name)).values()
+        if isinstance(kind, type)
+        and issubclass(kind, Fault)
+        and kind.__module__ == name
+        and hasattr(kind, "name")
+        and not inspect.isabstract(kind)
+    ]
 
 
 def fault_kinds() -> dict[str, type[Fault]]:
@@ -19,12 +40,13 @@ def fault_kinds() -> dict[str, type[Fault]]:
 
     Raises `UsageError` for an entry point that is not a fault.
     """
-    return {**_others(), **_OURS}
+    return {**_others(), **our_kinds()}
 
 
+@cache
 def our_kinds() -> dict[str, type[Fault]]:
     """The kinds that come with the harness."""
-    return dict(_OURS)
+    return {kind.name: kind for group in GROUPS if group != "other" for kind in kinds_of(group)}
 
 
 def _others() -> dict[str, type[Fault]]:

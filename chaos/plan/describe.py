@@ -1,9 +1,9 @@
 """The plan and the schedule as plain text for people: `--dry-run`, and the head of every run."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
+
+import msgspec
 
 from chaos.base.printable import printable
 from chaos.base.units import duration_text
@@ -14,8 +14,9 @@ _NAMED_MAX = 6
 
 
 def head(plan: Plan, schedule: Schedule) -> str:
-    """Three lines: what runs, with which faults, and the seed with the schedule's hash. A fourth
-    for phases that the run's budget has no room for.
+    """Three lines: what runs, with which faults, and the seed with the schedule's hash.
+
+    Notes follow where the storm was made longer, or the run's budget is too short.
     """
     total_s = sum(length_s for _, length_s in phases(plan))
     lines = [
@@ -24,6 +25,12 @@ def head(plan: Plan, schedule: Schedule) -> str:
         f"faults: {faults_line(plan)}",
         f"seed {plan.seed} | schedule {schedule.hash}, {len(schedule.items)} fault(s)",
     ]
+    if plan.profile_storm_s is not msgspec.UNSET:
+        lines.append(
+            f"note: the storm lasts {duration_text(plan.profile.storm_s)} instead of "
+            f"{duration_text(plan.profile_storm_s)}, so that all faults fit (--set storm_s=... "
+            "sets it)"
+        )
     budget_s = plan.guardrails.run_budget_s
     if total_s > budget_s:
         lines.append(
@@ -34,7 +41,7 @@ def head(plan: Plan, schedule: Schedule) -> str:
 
 
 def line(plan: Plan, schedule: Schedule) -> str:
-    """The same on one line, for who wants no more than to know that it could run."""
+    """The head on one line."""
     return " | ".join(part.removeprefix("faults: ") for part in head(plan, schedule).split("\n"))
 
 

@@ -3,8 +3,6 @@
 Typed and validated; every error names file, line and key.
 """
 
-from __future__ import annotations
-
 from typing import Annotated, Any
 
 import msgspec

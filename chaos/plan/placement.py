@@ -4,8 +4,6 @@ A block is one occurrence with the recovery that follows it. Blocks never touch,
 kinds that may be in force together; none touches a quiet period.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -5,9 +5,7 @@ Everything a run does follows from this and from the schedule drawn from it. Wri
 stands in resolve.py.
 """
 
-from __future__ import annotations
-
-from typing import Any, Literal, cast
+from typing import Any, Literal, Self, cast
 
 import msgspec
 
@@ -38,8 +36,8 @@ class FaultPlan(msgspec.Struct, frozen=True):
     compatible_groups: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
 
-    def may_overlap(self, other: FaultPlan) -> bool:
-        """Whether both may be in force at the same time."""
+    def may_overlap(self, other: Self) -> bool:
+        """True if both may be in force at the same time."""
         return self.group in other.compatible_groups and other.group in self.compatible_groups
 
 
@@ -48,6 +46,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     and the command line's merged over them; `reproduce` is the command that repeats the run.
     `strikes`: so many occurrences are drawn from the faults by their weights (None: each fault
     strikes by its own count or period). `overlap`: kinds that may be in force together may meet.
+    `profile_storm_s` is set only when the storm was made longer than the profile's, for its faults.
     """
 
     soak: str
@@ -68,6 +67,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     backend: Backend = "local"
     gpu: bool = False  # containers are given the machine's NVIDIA GPUs
     schema: int = SCHEMA
+    profile_storm_s: float | msgspec.UnsetType = msgspec.UNSET
 
     @property
     def needs(self) -> frozenset[str]:
@@ -79,7 +79,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         return cast("dict[str, Any]", msgspec.to_builtins(self))
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Plan:
+    def from_json(cls, data: dict[str, Any]) -> Self:
         """The plan that `to_json` gave; `UsageError` when it is not one."""
         try:
             return msgspec.convert(data, cls)
@@ -87,5 +87,5 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
             raise UsageError(
                 f"not the plan of a run: {error}",
                 place="config.json",
-                next_step="it was written by another version or changed afterwards",
+                next_step="it was changed after the run had begun",
             ) from error

@@ -4,8 +4,6 @@ What is asked for stands in a `Wanted`; which fields that becomes stands in the 
 for its type, so that a Watcher with other names and another nesting gets requests it understands.
 """
 
-from __future__ import annotations
-
 import string
 from dataclasses import dataclass
 from typing import Any

@@ -4,10 +4,9 @@ Times are whole milliseconds, and the random stream is our own (stream.py), so t
 down today gives the same schedule in every later version and on every machine.
 """
 
-from __future__ import annotations
-
+import sys
 from itertools import pairwise
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import msgspec
 
@@ -60,7 +59,7 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True):
         return cast("dict[str, Any]", msgspec.to_builtins(self))
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Schedule:
+    def from_json(cls, data: dict[str, Any]) -> Self:
         """The schedule that `to_json` gave; `UsageError` if it was changed since."""
         try:
             schedule = msgspec.convert(data, cls)
@@ -96,14 +95,16 @@ def draw(plan: Plan) -> Schedule:
     return msgspec.structs.replace(schedule, hash=content_hash(schedule.to_json()))
 
 
-def storm_needed_s(plan: Plan) -> float:
-    """How long the storm must be for all faults of `plan`, one after the other, with some room
-    between them; whole seconds.
+def storm_needed_s(plan: Plan, *, slack: bool = True) -> float:
+    """How long the storm must be for all faults of `plan`, one after the other; whole seconds.
+
+    With `slack` a tenth is added, so that the seed decides where each fault goes.
     """
+    slack_part = SLACK_PART if slack else sys.maxsize
     gap_ms = gap_after_ms(plan)
     blocks = _blocks(plan, Stream(plan.seed), round(plan.profile.storm_s * 1000))
     lengths = [block.hold_ms + gap_ms for block in blocks]
-    needed_ms = LEAD_MS + sum(lengths) + sum(lengths) // SLACK_PART
+    needed_ms = LEAD_MS + sum(lengths) + sum(lengths) // slack_part
     every_ms, quiet_ms = _ms(plan.profile.quiet_every_s), _ms(plan.profile.quiet_period_s)
     if quiet_ms and lengths:
         try:
@@ -115,7 +116,7 @@ def storm_needed_s(plan: Plan) -> float:
                 place="quiet_every_s",
                 next_step="make quiet_every_s longer",
             ) from error
-        needed_ms = (count + count // SLACK_PART) * every_ms
+        needed_ms = (count + count // slack_part) * every_ms
     return float(-(-needed_ms // 1000))
 
 

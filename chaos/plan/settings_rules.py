@@ -5,8 +5,6 @@ that the harness itself reads have rules of their own, one that ends in `_s` is 
 more than one value.
 """
 
-from __future__ import annotations
-
 from typing import Annotated, Any
 
 import msgspec

@@ -4,8 +4,6 @@ Neither the methods of Python's `random` nor floating point are promised to give
 in every version and on every machine, and a schedule must be repeatable years later.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterator, Sequence
 from typing import Any

@@ -3,10 +3,11 @@
 Judged when the target's file is read: a stored run keeps the target that it had.
 """
 
-from __future__ import annotations
-
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import PurePosixPath
+from typing import Any
+
+import msgspec
 
 from chaos.base.errors import UsageError
 from chaos.base.shipped import IMAGES
@@ -15,15 +16,37 @@ from chaos.base.yamlfile import Document, Key
 from chaos.record.target import Target
 
 Keys = tuple[Key, ...]
+Complaint = tuple[str, str]  # what is wrong, what to do about it
 
 _PORT_MAX = 65_535
+_ADDRESSES = ("endpoint", "upstream", "control", "proxy_api", "wire", "wire_control")
 
 
 def check_target(document: Document, target: Target) -> None:
     """Raises `UsageError` for the first value that cannot be used, with its line."""
-    for rule in (_commands, _env, _endpoints, _installs, _paths, _globs, _numbers):
-        for problem in rule(target):
-            raise _error(document, problem)
+    data: dict[str, Any] = msgspec.to_builtins(target)
+    for rule, places in _RULES.items():
+        for place in places.split():
+            for keys, value in _values(data, tuple(place.split("."))):
+                complaint = rule(value)
+                if complaint is not None:
+                    raise _error(document, Problem(keys, *complaint))
+    for problem in (*_nul_in_command(data), *_env(target), *_endpoints(target)):
+        raise _error(document, problem)
+
+
+def _values(data: Any, names: tuple[str, ...], keys: Keys = ()) -> Iterator[tuple[Keys, Any]]:
+    """(path, value) of each place that `names` leads to; `*` stands for every item of a list.
+
+    An optional section that is left out has no places.
+    """
+    if not names:
+        yield keys, data
+    elif names[0] == "*":
+        for number, item in enumerate(data):
+            yield from _values(item, names[1:], (*keys, number))
+    elif data is not None:
+        yield from _values(data[names[0]], names[1:], (*keys, names[0]))
 
 
 def check_sources(document: Document, target: Target, *, here: bool) -> None:
@@ -40,22 +63,17 @@ def _error(document: Document, problem: Problem) -> UsageError:
     return UsageError(problem.message, place=place, next_step=problem.next_step)
 
 
-def _commands(target: Target) -> Iterator[Problem]:
-    commands: list[tuple[Keys, list[str]]] = [
-        (("workspace", "prepare", number), words)
-        for number, words in enumerate(target.workspace.prepare)
-    ]
-    commands += [(("watcher", "start"), target.watcher.start)]
-    commands += [(("injector", "start"), target.injector.start)]
-    commands += [(("halt", "command"), target.halt.command)]
-    if target.batch is not None:
-        commands += [(("batch", "command"), target.batch.command)]
-    for keys, words in commands:
-        if not words or not words[0].strip():
-            yield Problem(keys, "there is no command", "write the program and its arguments")
-        for number, word in enumerate(words):
+def _command(words: list[str]) -> Complaint | None:
+    if words and words[0].strip():
+        return None
+    return "there is no command", "write the program and its arguments"
+
+
+def _nul_in_command(data: dict[str, Any]) -> Iterator[Problem]:
+    for place in _RULES[_command].split():
+        for keys, word in _values(data, (*place.split("."), "*")):
             if "\0" in word:
-                yield Problem((*keys, number), "a NUL in an argument", "leave it out")
+                yield Problem(keys, "a NUL in an argument", "leave it out")
 
 
 def _env(target: Target) -> Iterator[Problem]:
@@ -69,11 +87,11 @@ def _env(target: Target) -> Iterator[Problem]:
 
 
 def _endpoints(target: Target) -> Iterator[Problem]:
-    llm = target.llm
-    needed = {name: getattr(llm, name) for name in ("endpoint", "upstream", "control", "proxy_api")}
-    other = {name: getattr(llm, name) for name in ("wire", "wire_control") if getattr(llm, name)}
     taken: dict[str, str] = {}
-    for name, text in (needed | other).items():
+    for name in _ADDRESSES:
+        text = getattr(target.llm, name)
+        if not text and name.startswith("wire"):
+            continue
         keys = ("llm", name)
         if not _is_endpoint(text):
             yield Problem(keys, f"{text!r} is not host:port", "write e.g. 127.0.0.1:8080")
@@ -93,17 +111,13 @@ def _is_endpoint(text: str) -> bool:
     return named and plain and 1 <= int(port) <= _PORT_MAX
 
 
-def _installs(target: Target) -> Iterator[Problem]:
-    for number, item in enumerate(target.workspace.install):
-        keys: Keys = ("workspace", "install", number)
-        source = PurePosixPath(item.source)
-        if not item.source or "\0" in item.source or ".." in source.parts:
-            yield Problem(
-                (*keys, "source"),
-                f"{item.source!r} is not a path below images/",
-                "write a path below images/, or an absolute one",
-            )
-        yield from _inside((*keys, "to"), item.to)
+def _source(text: str) -> Complaint | None:
+    if text and "\0" not in text and ".." not in PurePosixPath(text).parts:
+        return None
+    return (
+        f"{text!r} is not a path below images/",
+        "write a path below images/, or an absolute one",
+    )
 
 
 def _missing_sources(target: Target, *, here: bool) -> Iterator[Problem]:
@@ -116,66 +130,41 @@ def _missing_sources(target: Target, *, here: bool) -> Iterator[Problem]:
             yield Problem(keys, text, "correct the path (it is one below images/)")
 
 
-def _paths(target: Target) -> Iterator[Problem]:
-    """Files and folders of the workspace; some may be left out."""
-    needed: list[tuple[Keys, str]] = [
-        (("halt", "flag"), target.halt.flag),
-        (("llm", "events"), target.llm.events),
-        (("policies", "path"), target.policies.path),
-        (("queue", "submit_dir"), target.queue.submit_dir),
-        (("decisions", "path"), target.decisions.path),
-        (("draws", "path"), target.draws.path),
-    ]
-    other: list[tuple[Keys, str]] = [
-        (("watcher", "ready_file"), target.watcher.ready_file),
-        (("injector", "ready_file"), target.injector.ready_file),
-        (("telemetry", "path"), target.telemetry.path),
-        (("predictions", "path"), target.predictions.path),
-    ]
-    if target.instance is not None:
-        needed += [(("instance", "pid_file"), target.instance.pid_file)]
-        kept = enumerate(target.instance.kept_locks)
-        needed += [(("instance", "kept_locks", number), path) for number, path in kept]
-    if target.inspection is not None:
-        needed += [(("inspection", "memory_report"), target.inspection.memory_report)]
-    for number, artefact in enumerate(target.prerequisites.artefacts):
-        needed += [(("prerequisites", "artefacts", number, "path"), artefact.path)]
-    for keys, path in [*needed, *((keys, path) for keys, path in other if path)]:
-        yield from _inside(keys, path)
-
-
-def _globs(target: Target) -> Iterator[Problem]:
-    queue, paths = target.queue, target.paths
-    patterns: list[tuple[Keys, str]] = [
-        (("queue", "pending"), queue.pending),
-        (("queue", "claimed"), queue.claimed),
-        (("queue", "archived"), queue.archived),
-        (("queue", "quarantined"), queue.quarantined),
-        (("paths", "policy_candidates"), paths.policy_candidates),
-        (("paths", "diagnostics"), paths.diagnostics),
-    ]
-    patterns += [(("paths", "logs", number), text) for number, text in enumerate(paths.logs)]
-    if target.instance is not None:
-        locks = enumerate(target.instance.locks)
-        patterns += [(("instance", "locks", number), text) for number, text in locks]
-    for keys, text in patterns:
-        yield from _inside(keys, text)
-        if any("**" in part and part != "**" for part in PurePosixPath(text).parts):
-            yield Problem(keys, f"{text!r}: ** stands alone between slashes", "write e.g. **/*.log")
-
-
-def _inside(keys: Keys, path: str) -> Iterator[Problem]:
+def _inside(path: str) -> Complaint | None:
     pure = PurePosixPath(path)
-    if not path or "\0" in path or pure.is_absolute() or ".." in pure.parts:
-        yield Problem(
-            keys, f"{path!r} is not a path in the workspace", "write one relative to the workspace"
-        )
+    if path and "\0" not in path and not pure.is_absolute() and ".." not in pure.parts:
+        return None
+    return f"{path!r} is not a path in the workspace", "write one relative to the workspace"
 
 
-def _numbers(target: Target) -> Iterator[Problem]:
-    if target.draws.modulus < 1:
-        yield Problem(
-            ("draws", "modulus"),
-            f"{target.draws.modulus} is not a number of values",
-            "write a whole number of at least 1",
-        )
+def _inside_if_given(path: str) -> Complaint | None:
+    return _inside(path) if path else None
+
+
+def _stars(text: str) -> Complaint | None:
+    if not any("**" in part and part != "**" for part in PurePosixPath(text).parts):
+        return None
+    return f"{text!r}: ** stands alone between slashes", "write e.g. **/*.log"
+
+
+def _positive(number: int) -> Complaint | None:
+    if number >= 1:
+        return None
+    return f"{number} is not a number of values", "write a whole number of at least 1"
+
+
+_GLOBS = (
+    "queue.pending queue.claimed queue.archived queue.quarantined paths.policy_candidates "
+    "paths.diagnostics paths.logs.* instance.locks.*"
+)
+# Which rule holds for which places, in the order in which they are judged.
+_RULES: dict[Callable[[Any], Complaint | None], str] = {
+    _command: "workspace.prepare.* watcher.start injector.start halt.command batch.command",
+    _source: "workspace.install.*.source",
+    _inside: "workspace.install.*.to halt.flag llm.events policies.path queue.submit_dir "
+    "decisions.path draws.path instance.pid_file instance.kept_locks.* inspection.memory_report "
+    f"prerequisites.artefacts.*.path {_GLOBS}",
+    _inside_if_given: "watcher.ready_file injector.ready_file telemetry.path predictions.path",
+    _stars: _GLOBS,
+    _positive: "draws.modulus",
+}

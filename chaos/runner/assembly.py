@@ -1,7 +1,5 @@
 """Puts the parts of one run together, inside the sandbox: the only place that knows them all."""
 
-from __future__ import annotations
-
 import os
 from dataclasses import asdict, dataclass
 

@@ -5,8 +5,6 @@ reaches the parent alone, which hands it on. When the parent dies, by whatever s
 sends the child SIGTERM, and the run heals its faults and ends. Knows nothing of gates.
 """
 
-from __future__ import annotations
-
 import shutil
 import signal
 import subprocess
@@ -14,6 +12,7 @@ import sys
 import threading
 from contextlib import suppress
 from types import FrameType, TracebackType
+from typing import Self
 
 import psutil
 
@@ -31,7 +30,7 @@ class Interrupts:
         self._child: subprocess.Popen[bytes] | None = None
         self._before: dict[int, signal._HANDLER] = {}
 
-    def __enter__(self) -> Interrupts:
+    def __enter__(self) -> Self:
         for number in RUN_SIGNALS:
             self._before[number] = signal.signal(number, self._handle)
         return self

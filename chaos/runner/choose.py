@@ -4,12 +4,11 @@
 groups or `all`, comma-separated, `-NAME` leaves one out.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 from chaos.base.errors import UsageError, unknown_name
-from chaos.faults.base import Fault, Value
+from chaos.faults.base import Fault
+from chaos.faults.params import Value
 from chaos.faults.registry import fault_kind, fault_kinds
 from chaos.plan.plan import FaultPlan
 from chaos.runner.options import CONTROL, merge_params, split_fault

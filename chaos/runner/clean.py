@@ -5,8 +5,6 @@ its ledger. One failure does not stop the others; what remains is said, and the 
 it is where a file that tells what to undo cannot be read.
 """
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +18,7 @@ from chaos.faults.registry import fault_kind
 from chaos.record.owner import is_alive, processes_of
 from chaos.record.rundir import CONTAINERS, RunDir, find
 
-RUNS = Path("runs")  # of the command line: nobody has named it, and it comes with the first run
+RUNS = Path("runs")  # the default; the first run creates it
 _KILL_LIMIT_S = 5.0
 # A folder with one of them was a run, and may have something to be undone.
 _MARKS = ("config.json", "ledger.jsonl", "owner.json", CONTAINERS)

@@ -4,8 +4,6 @@ Puts the parts of a run together, lives it, judges it, prints the verdict. Not m
 by hand: `chaos run` prepares what it reads.
 """
 
-from __future__ import annotations
-
 import argparse
 import os
 import signal

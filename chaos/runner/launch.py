@@ -1,9 +1,8 @@
 """From a resolved plan to a running sandbox: assets, run directory, guardian.
 
-`start` never returns: the calling process becomes the guardian (of a run in containers: the
-conductor), so that the process a user sees,
-signals and kills stays the same. What has something to do after the run starts it as a child
-instead (child.py). Knows nothing of what a run does.
+`start` never returns: the calling process becomes the guardian (in containers: the conductor), so
+that the process that a user sees, signals and kills stays the same. A program with something to do
+after the run starts it as a child instead (child.py). Knows nothing of what a run does.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NoReturn, TextIO
 
-from chaos.base.errors import EnvironmentProblem
+from chaos.base.errors import os_errors_told
 from chaos.base.exitcode import ExitCode
 from chaos.base.output import failed, settled
 from chaos.base.shipped import REPO
@@ -54,7 +53,7 @@ class Display:
         return "live" if redrawn and not os.environ.get("CI") else "lines"
 
     def plain(self) -> bool:
-        """Whether colours are unwanted (https://no-color.org)."""
+        """True if colours are unwanted (https://no-color.org)."""
         return self.no_color or bool(os.environ.get("NO_COLOR"))
 
 
@@ -62,7 +61,7 @@ class Display:
 class Prepared:
     """A run that only has to be started: the guardian's command line and its environment.
 
-    `hold_signals`: it wants the signals that come before it can take them kept back for it.
+    `hold_signals`: block run signals until the child has its handlers.
     """
 
     run: rundir.RunDir
@@ -76,9 +75,9 @@ RUN_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 @contextmanager
 def signals_held(prepared: Prepared) -> Iterator[None]:
-    """While entered, and in what is started then until it says otherwise, if `prepared` wants it.
+    """Block run signals here and in children started here, if `prepared` asks for it.
 
-    An interpreter that starts ends at once by a signal, with a traceback for Ctrl-C.
+    An interpreter that is starting would end at once by a signal, with a traceback for Ctrl-C.
     """
     if not prepared.hold_signals:
         yield
@@ -154,16 +153,11 @@ def _containers(plan: Plan, assets: Assets, out: TextIO, *, quiet: bool) -> Sett
 def _written(plan: Plan, schedule: Schedule, runs: Path) -> rundir.RunDir:
     """The new run directory with everything that the run reads."""
     run = rundir.create(runs.resolve(), plan.soak, plan.seed)
-    try:
+    hint = "free some space or name another folder with --runs DIR"
+    with os_errors_told("cannot write the run directory", run.path, next_step=hint):
         run.write_json(run.config, plan.to_json())
         run.write_json(run.schedule, schedule.to_json())
         claim(run)
-    except OSError as error:
-        raise EnvironmentProblem(
-            f"cannot write the run directory: {error.strerror}",
-            place=str(run.path),
-            next_step="free some space or name another folder with --runs DIR",
-        ) from error
     return run
 
 

@@ -4,8 +4,6 @@
 no particular fault.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
@@ -15,7 +13,8 @@ from chaos.base.errors import UsageError, unknown_name
 from chaos.base.typedtree import first_problem
 from chaos.base.units import duration_s
 from chaos.base.yamlfile import scalar
-from chaos.faults.base import Fault, Value, parse_params
+from chaos.faults.base import Fault, parse_params
+from chaos.faults.params import Value
 from chaos.plan.experiment import Guardrails, Profile
 from chaos.plan.settings_rules import setting_problem
 

@@ -4,10 +4,6 @@ section 2.
 A failed assumption makes the run `invalid` (exit 4), never `fail`: the product was not judged.
 """
 
-from __future__ import annotations
-
-import http.client
-import json
 import shutil
 from pathlib import Path
 
@@ -18,6 +14,8 @@ from chaos.plan.plan import Plan
 from chaos.record.rundir import RunDir
 from chaos.record.target import Target
 from chaos.stack.base import Endpoint, Stack
+from chaos.stack.http_client import NoAnswer
+from chaos.stack.llm_probe import completion
 
 _GRAMMAR_LIMIT_S = 10.0
 
@@ -67,27 +65,13 @@ def _no_halt_flag(workspace: Path, target: Target) -> None:
 
 def constrained_completion(endpoint: Endpoint, limit_s: float) -> str:
     """One completion under a grammar that allows just `yes` or `no`."""
-    body = json.dumps(
-        {
-            "prompt": "Is water wet? Answer:",
-            "n_predict": 4,
-            "temperature": 0,
-            "seed": 1,
-            "cache_prompt": False,
-            "grammar": 'root ::= "yes" | "no"',
-        }
-    )
-    link = http.client.HTTPConnection(endpoint.host, endpoint.port, timeout=limit_s)
+    grammar = 'root ::= "yes" | "no"'
     try:
-        link.request("POST", "/completion", body, {"Content-Type": "application/json"})
-        answer = link.getresponse()
-        content = json.loads(answer.read())
-    except (OSError, ValueError, http.client.HTTPException) as error:
+        answer = completion(endpoint, "Is water wet? Answer:", 4, limit_s=limit_s, grammar=grammar)
+    except (NoAnswer, ValueError, TypeError) as error:
         raise EnvironmentProblem(
             f"the LLM server gives no completion: {error}",
             place=str(endpoint),
             next_step="see logs/llm.log in the run directory",
         ) from error
-    finally:
-        link.close()
-    return str(content.get("content", "")).strip()
+    return str(answer.get("content", "")).strip()

@@ -4,8 +4,6 @@ Gathered once, before the stack starts. What cannot be had is a stated absence (
 reason), never a guess.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import platform
@@ -21,7 +19,7 @@ from chaos.base.shipped import git, revision
 from chaos.base.version import __version__
 from chaos.witness import nvml
 
-_PACKAGES = (
+_PACKAGES = [
     "Jinja2",
     "h11",
     "docker",
@@ -36,7 +34,7 @@ _PACKAGES = (
     "rich",
     "toxiproxy-python",
     "xllamacpp",
-)
+]
 REPLAY_VARIABLE = "CHAOS_REPLAY_OF"
 
 
@@ -102,10 +100,7 @@ def _replay_of() -> dict[str, Any] | None:
 
 
 def gather(
-    repo: Path,
-    assets: dict[str, Any],
-    proxy: dict[str, str],
-    watcher: dict[str, str] | None = None,
+    repo: Path, assets: dict[str, Any], proxy: dict[str, str], watcher: dict[str, str] | None = None
 ) -> dict[str, Any]:
     """Everything; `assets` says which model and LLM server are used, `proxy` which TCP proxy.
 
@@ -117,10 +112,7 @@ def gather(
         "chaos": __version__,
         "command_line": os.environ.get("CHAOS_COMMAND_LINE"),
         "replay_of": _replay_of(),
-        "git": {
-            "revision": revision(repo),
-            "dirty": None if status is None else bool(status),
-        },
+        "git": {"revision": revision(repo), "dirty": None if status is None else bool(status)},
         "python": platform.python_version(),
         "packages": {name: _package(name) for name in _PACKAGES},
         "assets": assets,

@@ -4,14 +4,12 @@ Finds and reads the files of soak, profile and target, merges criteria and fault
 checks every name in them, so that whatever is wrong is said before anything is started.
 """
 
-from __future__ import annotations
-
 import re
 import secrets
 import shlex
 import string
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -55,21 +53,34 @@ _COMMANDS = (
 
 @dataclass(frozen=True)
 class Request:
-    """What was asked for, before it is resolved. `seed` None: draw one."""
+    """What was asked for, before it is resolved: the soak, and the options of `chaos run`."""
 
     soak: str
-    profile: str | None = None
-    target: str | None = None
-    faults: Sequence[str] = ()
-    pool: Sequence[str] = ()  # kinds, groups or `all`, comma-separated; the storm is made to fit
-    strikes: int | None = None
-    overlap: bool = False
-    seed: int | None = None
-    overrides: Sequence[str] = ()
-    sandbox: Sandbox = "namespaces"
-    backend: Backend = "local"
-    gpu: bool = False
+    profile: str | None = field(default=None, metadata={"flag": "--profile"})
+    target: str | None = field(default=None, metadata={"flag": "--target"})
+    faults: Sequence[str] = field(default=(), metadata={"flag": "--fault"})
+    pool: Sequence[str] = field(
+        default=(), metadata={"flag": "--faults"}
+    )  # kinds, groups or `all`, comma-separated
+    strikes: int | None = field(default=None, metadata={"flag": "--strikes"})
+    overlap: bool = field(default=False, metadata={"flag": "--overlap"})
+    seed: int | None = field(default=None, metadata={"flag": "--seed"})  # None: draw one
+    overrides: Sequence[str] = field(default=(), metadata={"flag": "--set"})
+    sandbox: Sandbox = field(default="namespaces", metadata={"flag": "--sandbox"})
+    backend: Backend = field(default="local", metadata={"flag": "--backend"})
+    gpu: bool = field(default=False, metadata={"flag": "--gpu"})
     experiments: Path = field(default=EXPERIMENTS)
+
+    def command(self) -> str:
+        """The command line that asks for this."""
+        words = ["chaos", "run", self.soak]
+        for option in fields(self):
+            flag, value = option.metadata.get("flag"), getattr(self, option.name)
+            if flag is None or value == option.default:
+                continue
+            for one in [value] if isinstance(value, (str, int)) else value:
+                words += [flag] if one is True else [flag, str(one)]
+        return shlex.join(words)
 
 
 def soak_names(experiments: Path = EXPERIMENTS) -> list[str]:
@@ -160,9 +171,9 @@ def resolve(request: Request) -> Plan:
         sandbox=request.sandbox,
         backend=request.backend,
         gpu=request.gpu,
-        reproduce=_reproduce(request, profile_name, seed),
+        reproduce=replace(request, profile=profile_name, seed=seed).command(),
     )
-    return _made_to_fit(plan) if request.pool and not _sets_storm(request) else plan
+    return plan if _sets_storm(request) else _with_storm_for_all(plan, request)
 
 
 def _check_backend(request: Request) -> None:
@@ -181,7 +192,7 @@ def _check_backend(request: Request) -> None:
 
 
 def is_path(name: str) -> bool:
-    """Whether `name` is the path of a file, not the name of a soak or target."""
+    """True if `name` is the path of a file, not the name of a soak or target."""
     return "/" in name or name.endswith((".yaml", ".yml"))
 
 
@@ -342,35 +353,25 @@ def _sets_storm(request: Request) -> bool:
     return any(text.partition("=")[0].strip() == "storm_s" for text in request.overrides)
 
 
-def _made_to_fit(plan: Plan) -> Plan:
-    """With a storm that has room for all its faults; never a shorter one."""
-    needed_s = storm_needed_s(plan)
-    if needed_s <= plan.profile.storm_s:
+def _with_storm_for_all(plan: Plan, request: Request) -> Plan:
+    """The plan, with a longer storm where several faults need one; never with a shorter one.
+
+    `--faults` gets some slack, too. Several `--fault` that fit keep the storm of the profile; with
+    a period or with overlap the storm's length decides how they are placed, and is left alone.
+    """
+    several = len(plan.faults) > 1 and not plan.overlap
+    fixed = not request.pool and any("period" in fault.params for fault in plan.faults)
+    if not request.pool and (not several or fixed):
         return plan
+    if storm_needed_s(plan, slack=bool(request.pool)) <= plan.profile.storm_s:
+        return plan
+    needed_s = storm_needed_s(plan)
     if needed_s > LENGTH_MAX_S:
         raise UsageError(
             f"all these faults need a storm of {needed_s:.0f} s, which is more than "
             f"{LENGTH_MAX_S} s",
-            place="--faults",
+            place="--faults" if request.pool else "--fault",
             next_step="name fewer faults, or give them a shorter hold or a smaller count",
         )
     profile = msgspec.structs.replace(plan.profile, storm_s=needed_s)
-    return msgspec.structs.replace(plan, profile=profile)
-
-
-def _reproduce(request: Request, profile_name: str, seed: int) -> str:
-    words = ["chaos", "run", request.soak, "--profile", profile_name]
-    words += ["--target", request.target] if request.target else []
-    for text in request.faults:
-        words += ["--fault", text]
-    for text in request.pool:
-        words += ["--faults", text]
-    words += ["--strikes", str(request.strikes)] if request.strikes is not None else []
-    words += ["--overlap"] if request.overlap else []
-    words += ["--seed", str(seed)]
-    for text in request.overrides:
-        words += ["--set", text]
-    words += ["--sandbox", "none"] if request.sandbox == "none" else []
-    words += ["--backend", request.backend] if request.backend != "local" else []
-    words += ["--gpu"] if request.gpu else []
-    return shlex.join(words)
+    return msgspec.structs.replace(plan, profile=profile, profile_storm_s=plan.profile.storm_s)

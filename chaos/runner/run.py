@@ -5,10 +5,9 @@ decides the order and what happens when something goes wrong on the way; how eac
 stands in stack/, faults/, soaks/, observe/ and judge.py.
 """
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from loguru import logger
 
@@ -38,31 +37,26 @@ _ASKED_BEFORE = frozenset({"disk"})
 _REST_S = 2.5  # at rest before the halt, so that the slowest of the samplers has seen it
 
 
+@dataclass
 class Run:
     """One run of `plan` on `backend`, recorded in `rundir`."""
 
-    def __init__(
-        self,
-        plan: Plan,
-        schedule: Schedule,
-        rundir: RunDir,
-        backend: Backend,
-        history: HistoryWriter,
-        stop: StopSignal,
-    ) -> None:
-        self._plan = plan
-        self._schedule = schedule
-        self._rundir = rundir
-        self._backend = backend
-        self._history = history
-        self._stop = stop
-        self._ledger = Ledger(rundir.ledger)
+    plan: Plan
+    schedule: Schedule
+    rundir: RunDir
+    backend: Backend
+    history: HistoryWriter
+    stop: StopSignal
+
+    def __post_init__(self) -> None:
+        self._ledger = Ledger(self.rundir.ledger)
         self._outages = Outages()
         self._stack: Stack | None = None
         self._watch: Watch | None = None
-        kind = workload_kind(plan.workload)
+        kind = workload_kind(self.plan.workload)
         self._daemon = kind.daemon
-        self._workload: Workload = kind(plan.target, plan.profile.settings, history)
+        settings = self.plan.profile.settings
+        self._workload: Workload = kind(self.plan.target, settings, self.history)
 
     def live(self) -> None:
         """Everything up to, but without, the judgement. Always ends torn down and recorded."""
@@ -76,42 +70,40 @@ class Run:
         except RunStopped:
             self._cut_short()
         except ChaosError as error:
-            self._stop.set("error", error.message)
+            self.stop.set("error", error.message)
             outside = isinstance(error, EnvironmentProblem)
             owner: Owner = "infrastructure" if outside else "harness"
-            self._history.event("problem", severity="error", owner=owner, message=str(error))
+            self.history.event("problem", severity="error", owner=owner, message=str(error))
             self._cut_short()
         except Exception as error:  # a defect of the harness: record it, and still clean up
             logger.exception("the harness failed")
-            self._stop.set("error", f"{type(error).__name__}: {error}")
-            self._history.event("problem", severity="error", owner="harness", message=repr(error))
+            self.stop.set("error", f"{type(error).__name__}: {error}")
+            self.history.event("problem", severity="error", owner="harness", message=repr(error))
             self._cut_short()
         finally:
             self._collect()
             self._tear_down()
 
     def _preflight(self) -> None:
-        self._history.phase("preflight")
-        check_host(self._plan, self._rundir)
+        self.history.phase("preflight")
+        check_host(self.plan, self.rundir)
 
     def _provision(self) -> Stack:
-        self._history.phase("provision")
-        start_s = self._history.now_s()
-        self._stack = stack = self._backend.up(
-            lambda step: self._history.event("provisioning", step=step),
+        self.history.phase("provision")
+        start_s = self.history.now_s()
+        self._stack = stack = self.backend.up(
+            lambda step: self.history.event("provisioning", step=step),
             before_watcher=self._check_and_stage,
             daemon=self._daemon,
         )
         pids = {name: stack.service(name).pid() for name in ("watcher", "llm", "proxy")}
-        self._history.event(
-            "ready", took_s=round(self._history.now_s() - start_s, 3), services=pids
-        )
+        self.history.event("ready", took_s=round(self.history.now_s() - start_s, 3), services=pids)
         self._watch = Watch(
             stack,
-            self._plan,
-            self._rundir,
-            self._history,
-            self._stop,
+            self.plan,
+            self.rundir,
+            self.history,
+            self.stop,
             daemon=self._daemon,
             outages=self._outages,
         )
@@ -120,27 +112,27 @@ class Run:
 
     def _check_and_stage(self, stack: Stack) -> None:
         """Before the Watcher starts: it may stop the LLM server as soon as it finds work."""
-        check_stack(stack, self._plan.target)
+        check_stack(stack, self.plan.target)
         self._workload.stage(stack.workspace)
 
     def _baseline(self, stack: Stack) -> None:
         """Fault-free: the control for every later comparison."""
-        self._history.phase("baseline")
+        self.history.phase("baseline")
         self._workload.start(stack)
-        self._feed(self._plan.profile.baseline_s)
+        self._feed(self.plan.profile.baseline_s)
 
     def _feed(self, seconds: float, over: Callable[[], bool] = lambda: False) -> None:
         """Let the workload work for so long, or until it is `over`."""
-        deadline = Deadline(seconds, self._stop.event)
+        deadline = Deadline(seconds, self.stop.event)
         while deadline.wait(_TICK_S):
             self._workload.tick()
             if over():
                 break
-        self._stop.wait(0)
+        self.stop.wait(0)
 
     def _storm(self, stack: Stack) -> None:
-        self._history.phase("storm")
-        start_s = self._history.now_s()
+        self.history.phase("storm")
+        start_s = self.history.now_s()
         occurrences = [
             Occurrence(
                 item.fault_id,
@@ -148,16 +140,16 @@ class Run:
                 start_s + item.start_ms / 1000,
                 item.hold_ms / 1000,
             )
-            for item in self._schedule.items
+            for item in self.schedule.items
         ]
-        paths = {item.name: paths_of(fault_kind(item.name)) for item in self._schedule.items}
+        paths = {item.name: paths_of(fault_kind(item.name)) for item in self.schedule.items}
         if paths:
-            self._history.event("fault_paths", paths=paths)
+            self.history.event("fault_paths", paths=paths)
         storm = Storm(
             stack,
-            self._history,
+            self.history,
             self._ledger,
-            self._stop.event,
+            self.stop.event,
             outages=self._outages,
             on_state=self._on_fault_state,
         )
@@ -166,7 +158,7 @@ class Run:
         )
         thread.start()
         try:
-            left_s = start_s + self._plan.profile.storm_s - self._history.now_s()
+            left_s = start_s + self.plan.profile.storm_s - self.history.now_s()
             self._feed(left_s, lambda: not thread.is_alive() and self._workload.done())
             # A recovery may end after the storm; until then the work goes on.
             limits_s = [type(item.fault).recovery_limit_s for item in occurrences]
@@ -174,18 +166,18 @@ class Run:
         finally:  # a stopped run heals its faults before anything else is touched
             thread.join(_STORM_END_LIMIT_S)
             if thread.is_alive():
-                self._history.event("storm_stuck", severity="error", owner="harness")
+                self.history.event("storm_stuck", severity="error", owner="harness")
 
     def _storm_thread(self, storm: Storm, occurrences: list[Occurrence]) -> None:
         try:
             storm.run(occurrences)
         except Exception as error:  # a defect in a fault: the run is invalid, and is cleaned up
             logger.exception("a fault failed")
-            self._history.event("problem", severity="error", owner="harness", message=repr(error))
-            self._stop.set("error", f"a fault failed: {error!r}")
+            self.history.event("problem", severity="error", owner="harness", message=repr(error))
+            self.stop.set("error", f"a fault failed: {error!r}")
 
     def _on_fault_state(self, occurrence: Occurrence, state: FaultState) -> None:
-        if self._stop.event.is_set():
+        if self.stop.event.is_set():
             return
         asked_before = occurrence.fault.group in _ASKED_BEFORE
         if state in ("effect_proven", "recovered") or (state == "armed" and asked_before):
@@ -193,35 +185,35 @@ class Run:
 
     def _quiet(self) -> None:
         """Faults are off: the stack must return to its steady state, then finish its work."""
-        self._history.phase("quiet")
-        self._feed(self._plan.profile.quiet_s)
-        self._workload.finish(Deadline(self._plan.profile.drain_limit_s, self._stop.event))
-        self._stop.wait(_REST_S)
+        self.history.phase("quiet")
+        self._feed(self.plan.profile.quiet_s)
+        self._workload.finish(Deadline(self.plan.profile.drain_limit_s, self.stop.event))
+        self.stop.wait(_REST_S)
         if self._watch is not None:  # last: a Watcher that is asked works, and needs memory for it
             self._watch.inspect("the end of quiet")
 
     def _halt(self, stack: Stack) -> None:
         """Stop the Watcher the way its users stop it, and time it."""
-        self._history.phase("halt")
+        self.history.phase("halt")
         if not self._daemon:
-            self._history.event("halt_skipped", reason="there is no daemon to halt")
+            self.history.event("halt_skipped", reason="there is no daemon to halt")
             return
-        target = self._plan.target
+        target = self.plan.target
         watcher = stack.service("watcher")
         if self._watch is not None:
             self._watch.expect_exit()
         was_running = watcher.alive()
-        start_s = self._history.now_s()
+        start_s = self.history.now_s()
         command = stack.run(target.halt.command, target.halt.limit_s)
         flag_seen = (stack.workspace / target.halt.flag).exists()
         # Somewhat longer than allowed, so that "late" and "never" can be told apart.
-        deadline = Deadline(target.halt.limit_s + 5.0, self._stop.event)
+        deadline = Deadline(target.halt.limit_s + 5.0, self.stop.event)
         while watcher.alive() and deadline.wait(0.02):
             pass
-        self._history.event(
+        self.history.event(
             "halted",
             owner="product",
-            took_s=round(self._history.now_s() - start_s, 3),
+            took_s=round(self.history.now_s() - start_s, 3),
             killed=watcher.alive(),
             exit_code=watcher.exit_code(),
             flag_seen=flag_seen,
@@ -241,19 +233,19 @@ class Run:
             watcher.stop(_HURRIED_STOP_S)
 
     def _collect(self) -> None:
-        self._history.phase("collect")
+        self.history.phase("collect")
         if self._watch is not None:
             self._watch.stop()
         if self._stack is None:
             return
         try:
-            self._stack.collect(self._rundir.artefacts)
+            self._stack.collect(self.rundir.artefacts)
         except OSError as error:
-            self._history.event("collect_failed", severity="error", message=str(error))
+            self.history.event("collect_failed", severity="error", message=str(error))
 
     def _tear_down(self) -> None:
         """Take the stack down; what lived in it is undone with it, the rest by its record."""
-        left = self._backend.down()
+        left = self.backend.down()
         for entry in self._ledger.open_entries():
             if entry.scope == "stack" and not left:
                 self._ledger.close(entry.fault_id, "the stack it lived in is gone")
@@ -265,6 +257,6 @@ class Run:
                 left.append(f"fault {entry.fault_id} ({entry.name}): {error}")
             else:
                 self._ledger.close(entry.fault_id, "undone by its record")
-        self._history.event("cleanup", complete=not left, left=left)
-        self._history.event("stopped", reason=self._stop.reason, message=self._stop.message)
-        self._history.phase("end")
+        self.history.event("cleanup", complete=not left, left=left)
+        self.history.event("stopped", reason=self.stop.reason, message=self.stop.message)
+        self.history.phase("end")

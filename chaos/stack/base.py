@@ -1,11 +1,9 @@
 """What a stack offers to run, faults, soaks and samplers, whichever backend it lives in."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from chaos.record.target import Target
 
@@ -18,7 +16,7 @@ class Endpoint:
     port: int
 
     @classmethod
-    def parse(cls, text: str) -> Endpoint:
+    def parse(cls, text: str) -> Self:
         """'127.0.0.1:8080' -> Endpoint."""
         host, _, port = text.rpartition(":")
         return cls(host, int(port))
@@ -74,7 +72,7 @@ class Service(Protocol):
         """Its process and those it started, as far as alive."""
 
     def alive(self) -> bool:
-        """Whether its process runs."""
+        """True if its process runs."""
 
     def exit_code(self) -> int | None:
         """Exit code (negative: signal) once it ended; None while it runs, or where unknown."""

@@ -9,16 +9,16 @@ backend says how a program is run and where the workspace comes from. This modul
 faults, soaks or checks.
 """
 
-from __future__ import annotations
-
+import signal
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from chaos.base.deadline import Deadline
 from chaos.base.errors import EnvironmentProblem
+from chaos.base.proc import command_line
 from chaos.base.stopping import RunStopped
 from chaos.record.rundir import RunDir
 from chaos.record.target import ServiceSpec, Target
@@ -28,8 +28,9 @@ from chaos.stack.live import LiveStack
 from chaos.stack.llm_probe import completes, healthy
 from chaos.stack.llm_service import LLMService
 from chaos.stack.ports import require_free
-from chaos.stack.process import tail
-from chaos.stack.proxies import WireControl, WireProblem
+from chaos.stack.process import LocalService, Surroundings, tail
+from chaos.stack.proctree import await_gone, send
+from chaos.stack.proxies import WireControl, WireProblem, wire_argv
 from chaos.stack.toxiproxy import ProxyProblem, ToxiproxyClient
 from chaos.stack.workspace import fill_words, install, merge_policies
 
@@ -40,23 +41,18 @@ _LOOK_S = 0.01
 
 # What each service may take to end when the stack is taken down (the Watcher's own halt has been
 # tried and timed before): 7.5 s in all, then SIGKILL.
-_DOWN_LIMIT_S = {
-    "injector": 1.0,
-    "watcher": 2.5,
-    "proxy": 1.0,
-    "wire": 1.0,
-    "llm_supervisor": 2.0,
-}
+_DOWN_LIMIT_S = {"injector": 1.0, "watcher": 2.5, "proxy": 1.0, "wire": 1.0, "llm_supervisor": 2.0}
 LLM_STOP_LIMIT_S = 1.5  # the supervisor's own, well inside its two seconds above
 
 
 class StackBuilder(ABC):
-    """See the module and `chaos.stack.base.Backend`. Use from one thread.
+    """A `chaos.stack.base.Backend`. Use from one thread.
 
     `images`: where the target's `install` finds its programs. `values`: what the placeholders of
-    the target stand for, beside the settings. `cancel`, once set, ends `up` early with
-    `RunStopped`. `needs`: parts that only some faults need (`wire`, `clock`). `sandboxed`: what is
-    done to the stack cannot reach the host.
+    the target stand for, beside the settings. `where`: how the Watcher's programs are started;
+    `ours`: how our own modules are. `cancel`, once set, ends `up` early with `RunStopped`. `needs`:
+    parts that only some faults need (`wire`, `clock`). `sandboxed`: what is done to the stack
+    cannot reach the host.
     """
 
     name: str
@@ -68,20 +64,22 @@ class StackBuilder(ABC):
         values: Mapping[str, Any],
         run: RunDir,
         images: Path,
-        workspace: Path,
         *,
+        where: Surroundings,
+        ours: Surroundings,
         sandboxed: bool,
         cancel: threading.Event | None = None,
         needs: frozenset[str] = frozenset(),
     ) -> None:
         self._target = target
-        self._needs_wire = "wire" in needs
-        self._needs_clock = "clock" in needs
+        self._needs = needs
         self._run_dir = run
         self._images = images
         self._sandboxed = sandboxed
         self._cancel = cancel or threading.Event()
-        self._workspace = workspace
+        self._workspace = where.cwd
+        self._where = where
+        self._ours = ours
         self._values = values
         self._started: list[Service] = []
         self.swept: list[str] = []  # what `down` found beside the services, and killed
@@ -109,10 +107,6 @@ class StackBuilder(ABC):
         """The TCP proxy."""
 
     @abstractmethod
-    def _wire_service(self, listen: Endpoint, control: Endpoint) -> Service:
-        """The HTTP proxy."""
-
-    @abstractmethod
     def _program(self, name: str, spec: ServiceSpec, clock: WatcherClock | None) -> Service:
         """The Watcher or the injector."""
 
@@ -135,7 +129,6 @@ class StackBuilder(ABC):
         before_watcher: Callable[[Stack], None] | None = None,
         daemon: bool = True,
     ) -> Stack:
-        """Bring everything up; see the Protocol."""
         try:
             stack = self._up_to_watcher(on_step, daemon=daemon)
             if before_watcher is not None:
@@ -195,7 +188,7 @@ class StackBuilder(ABC):
             client,
             installed,
             run_command=self._run_command,
-            second_watcher=lambda: self._second_watcher(watcher),
+            new_second_watcher=lambda: self._second_watcher(watcher),
             wire=wire,
             sandboxed=self._sandboxed,
             can_mount=self._sandboxed and self.shares_mounts,
@@ -230,7 +223,31 @@ class StackBuilder(ABC):
 
     def _start_wire(self) -> Service | None:
         endpoints = [Endpoint.parse(text) for text in self._wire_endpoints()]
-        return self._start(self._wire_service(*endpoints)) if endpoints else None
+        if not endpoints:
+            return None
+        listen, control = endpoints
+        argv = wire_argv(listen, Endpoint.parse(self._target.llm.upstream), control)
+        return self._start(LocalService("wire", argv, self._ours, self._log("wire")))
+
+    def _local(self, name: str, spec: ServiceSpec, where: Surroundings) -> LocalService:
+        """A program of the target as a process beside us."""
+        return LocalService(
+            name,
+            fill_words(spec.start, self._values, place=f"target {self._target.target}, {name}"),
+            where,
+            self._log(name),
+            stop_signal=signal.Signals[f"SIG{spec.stop_signal}"],
+            ready_file=self._workspace / spec.ready_file if spec.ready_file else None,
+            ready_limit_s=spec.ready_limit_s,
+            cancel=self._cancel,
+        )
+
+    def _kill(self, pids: Iterable[int], limit_s: float) -> list[str]:
+        """Kill what the services left behind; what is there even so."""
+        left_behind = sorted(pids)
+        self.swept = [f"pid {pid}: {command_line(pid)}" for pid in left_behind]
+        send(left_behind, signal.SIGKILL)
+        return [f"process {pid}: {command_line(pid)}" for pid in await_gone(left_behind, limit_s)]
 
     def _batch(self) -> ServiceSpec:
         if self._target.batch is None:
@@ -249,7 +266,7 @@ class StackBuilder(ABC):
     def _wire_endpoints(self) -> list[str]:
         """Where the wire proxy listens, and its control; empty when no fault needs it."""
         llm = self._target.llm
-        if not self._needs_wire:
+        if "wire" not in self._needs:
             return []
         if not (llm.wire and llm.wire_control):
             raise EnvironmentProblem(

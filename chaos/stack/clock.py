@@ -7,13 +7,12 @@ distributions makes every `time.sleep` of Python 3.11 fail while the monotonic c
 (its issue 426). A program that does not ask the C library for the time is not fooled.
 """
 
-from __future__ import annotations
-
 import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Self
 
 from chaos.base.errors import EnvironmentProblem
 
@@ -40,7 +39,7 @@ class WatcherClock:
         self._offset = folder / "offset_ns"
 
     @classmethod
-    def build(cls, folder: Path) -> WatcherClock:
+    def build(cls, folder: Path) -> Self:
         """Compile the library into `folder`, offset 0. Raises `EnvironmentProblem`."""
         command = compiler()
         if command is None:

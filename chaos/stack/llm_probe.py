@@ -1,44 +1,33 @@
-"""Is the LLM server ready? Health alone does not say so: it stays 200 while generation hangs.
+"""Is the LLM server ready? Health alone does not say so: it stays 200 while generation hangs."""
 
-Each probe uses a connection of its own and ends within its limit.
-"""
-
-from __future__ import annotations
-
-import http.client
-import json
+from typing import Any
 
 from chaos.stack.base import Endpoint
+from chaos.stack.http_client import NoAnswer, call
+
+_PROMPT = {"temperature": 0, "seed": 1, "cache_prompt": False}
 
 
 def healthy(endpoint: Endpoint, limit_s: float) -> bool:
-    """Whether `/health` answers 200 (503: still loading)."""
-    return _ask(endpoint, "GET", "/health", None, limit_s) is not None
+    """True if `/health` answers 200 (503: still loading)."""
+    try:
+        return call(endpoint, "GET", "/health", timeout_s=limit_s).status == 200
+    except NoAnswer:
+        return False
 
 
 def completes(endpoint: Endpoint, limit_s: float) -> bool:
-    """Whether a completion of one token comes."""
-    body = {"prompt": "Hi", "n_predict": 1, "temperature": 0, "seed": 1, "cache_prompt": False}
-    answer = _ask(endpoint, "POST", "/completion", json.dumps(body), limit_s)
-    if answer is None:
-        return False
+    """True if a completion of one token comes."""
     try:
-        return int(json.loads(answer)["tokens_predicted"]) == 1
-    except (ValueError, KeyError, TypeError):
+        return int(completion(endpoint, "Hi", 1, limit_s=limit_s)["tokens_predicted"]) == 1
+    except (NoAnswer, ValueError, KeyError, TypeError):
         return False
 
 
-def _ask(
-    endpoint: Endpoint, method: str, path: str, body: str | None, limit_s: float
-) -> bytes | None:
-    """The body of an answer with status 200, else None."""
-    link = http.client.HTTPConnection(endpoint.host, endpoint.port, timeout=limit_s)
-    try:
-        link.request(method, path, body, {"Content-Type": "application/json"})
-        answer = link.getresponse()
-        content = answer.read()
-    except (OSError, http.client.HTTPException):
-        return None
-    finally:
-        link.close()
-    return content if answer.status == 200 else None
+def completion(
+    endpoint: Endpoint, prompt: str, tokens: int, *, limit_s: float, **more: Any
+) -> dict[str, Any]:
+    """The server's answer to a prompt. Raises `NoAnswer`, and `ValueError` for one without JSON."""
+    body = {"prompt": prompt, "n_predict": tokens, **_PROMPT, **more}
+    answer = call(endpoint, "POST", "/completion", body, timeout_s=limit_s)
+    return dict(answer.json()) if answer.status == 200 else {}

@@ -1,7 +1,5 @@
 """Outages: which services a fault may have ended, so that nobody takes it for an accident."""
 
-from __future__ import annotations
-
 import threading
 from collections import Counter
 from collections.abc import Iterable
@@ -25,6 +23,6 @@ class Outages:
             self._open.subtract(services)
 
     def expects(self, service: str) -> bool:
-        """Whether this service may be absent."""
+        """True if this service may be absent."""
         with self._lock:
             return self._open[service] > 0

@@ -1,7 +1,5 @@
 """Are the stack's ports free, and if not, who holds them?"""
 
-from __future__ import annotations
-
 import socket
 from collections.abc import Iterable
 

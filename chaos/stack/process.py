@@ -4,9 +4,6 @@ Each service leads a session of its own, writes into a log of its own, and carri
 its environment. Knows nothing of what the processes do.
 """
 
-from __future__ import annotations
-
-import os
 import shutil
 import signal
 import subprocess
@@ -21,6 +18,7 @@ from pathlib import Path
 
 from chaos.base.deadline import Deadline
 from chaos.base.errors import EnvironmentProblem
+from chaos.base.files import file_tail, tail_of
 from chaos.base.stopping import RunStopped
 from chaos.stack.base import CommandResult, Service, Stopped
 from chaos.stack.proctree import await_end, await_gone, await_stopped, send, tree
@@ -78,9 +76,7 @@ def run_command(argv: Sequence[str], where: Surroundings, limit_s: float) -> Com
         if code is None:
             _kill_all(process)
         took_s = time.monotonic() - start_s
-        size = output.seek(0, os.SEEK_END)
-        output.seek(max(0, size - _OUTPUT_BYTES))
-        text = output.read(_OUTPUT_BYTES).decode(errors="replace")
+        text = tail_of(output, _OUTPUT_BYTES).decode(errors="replace")
     return CommandResult(tuple(argv), code, text, took_s)
 
 
@@ -97,13 +93,7 @@ def _kill_all(process: subprocess.Popen[bytes]) -> None:
 
 def tail(log: Path, lines: int = 8) -> str:
     """The last lines of `log`; empty when it cannot be read."""
-    try:
-        with log.open("rb") as stream:
-            size = stream.seek(0, os.SEEK_END)
-            stream.seek(max(0, size - _OUTPUT_BYTES))
-            text = stream.read(_OUTPUT_BYTES).decode(errors="replace")
-    except OSError:
-        return ""
+    text = file_tail(log, _OUTPUT_BYTES).decode(errors="replace")
     return "\n".join(text.strip().splitlines()[-lines:])
 
 
@@ -169,7 +159,7 @@ class ProcessTree(ABC):
         """It and everything it started, as far as alive."""
 
     def alive(self) -> bool:
-        """Whether the first process runs."""
+        """True if the first process runs."""
         return self.pid() is not None
 
     def pause(self) -> None:
@@ -185,13 +175,69 @@ class ProcessTree(ABC):
         send(self.pids(), signal.SIGCONT)
 
 
-class LocalService(ProcessTree):
-    """A program of the stack as a process. See `chaos.stack.base.Service`.
+class StartedService(ProcessTree):
+    """A `chaos.stack.base.Service` that is started as a program of its own.
 
-    `start` returns once `ready_file` (if any) was written anew; it raises `EnvironmentProblem`
-    with the end of the log when the process ends or `ready_limit_s` passes before, and
+    `start` returns once the ready file, if any, was written anew; it raises `EnvironmentProblem`
+    with the end of the log when the program ends or the file's limit passes before, and
     `RunStopped` when `cancel` is set meanwhile.
     """
+
+    def __init__(
+        self,
+        name: str,
+        log: Path,
+        *,
+        stop_signal: signal.Signals = signal.SIGTERM,
+        ready: ReadyFile | None = None,
+        cancel: threading.Event | None = None,
+    ) -> None:
+        self.name = name
+        self.log = log
+        self._stop_signal = stop_signal
+        self._ready = ready
+        self._cancel = cancel or threading.Event()
+
+    @abstractmethod
+    def launch(self) -> None:
+        """Start the program; returns once its process exists."""
+
+    @abstractmethod
+    def exit_code(self) -> int | None:
+        """Exit code (negative: signal) of the last start; None while it runs or never ran."""
+
+    @abstractmethod
+    def kill(self) -> None:
+        """SIGKILL, for it and everything it started (as a memory limit or `docker kill` does)."""
+
+    @abstractmethod
+    def _ended_within(self, pid: int, limit_s: float) -> bool:
+        """Wait for the end of the first process; False when it still runs then."""
+
+    def start(self) -> None:
+        """Start it unless it is running; returns when it is ready."""
+        if self.alive():
+            return
+        if self._ready is not None:
+            self._ready.mark()
+        self.launch()
+        if self._ready is not None:
+            self._ready.await_written(self, self._cancel)
+
+    def stop(self, limit_s: float) -> Stopped:
+        """Ask it to end, wait up to `limit_s`, then kill it; what it started is killed too."""
+        pid, killed, start_s = self.pid(), False, time.monotonic()
+        if pid is not None:
+            send([pid], self._stop_signal)
+            self.resume()  # a paused process cannot obey
+            killed = not self._ended_within(pid, limit_s)
+        took_s = time.monotonic() - start_s
+        self.kill()
+        return Stopped(self.exit_code(), took_s, killed)
+
+
+class LocalService(StartedService):
+    """A program of the stack as a process of ours."""
 
     def __init__(
         self,
@@ -205,63 +251,33 @@ class LocalService(ProcessTree):
         ready_limit_s: float = 30.0,
         cancel: threading.Event | None = None,
     ) -> None:
-        self.name = name
-        self.log = log
+        by_hand = "start it by hand: " + " ".join(argv)
+        ready = ReadyFile(ready_file, ready_limit_s, by_hand) if ready_file is not None else None
+        super().__init__(name, log, stop_signal=stop_signal, ready=ready, cancel=cancel)
         self._argv = list(argv)
         self._where = where
-        self._stop_signal = stop_signal
-        started_by = "start it by hand: " + " ".join(argv)
-        self._ready = (
-            ReadyFile(ready_file, ready_limit_s, started_by) if ready_file is not None else None
-        )
-        self._cancel = cancel or threading.Event()
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
-        """Start it unless it is running; returns when it is ready."""
-        if self.alive():
-            return
-        if self._ready is not None:
-            self._ready.mark()
+    def launch(self) -> None:
         with self.log.open("ab") as log:
             self._process = spawn(self._argv, self._where, log.fileno())
-        if self._ready is not None:
-            self._ready.await_written(self, self._cancel)
 
-    def stop(self, limit_s: float) -> Stopped:
-        """Ask it to end, wait up to `limit_s`, then kill it; what it started is killed too."""
-        process = self._process
-        if process is None:
-            return Stopped(None, 0.0, killed=False)
-        start_s = time.monotonic()
-        if process.poll() is None:
-            send([process.pid], self._stop_signal)
-            self.resume()  # a paused process cannot obey
-        killed = await_end(process, limit_s) is None
-        took_s = time.monotonic() - start_s
-        self._kill_all(process)
-        return Stopped(process.poll(), took_s, killed)
+    def _ended_within(self, pid: int, limit_s: float) -> bool:
+        return self._process is None or await_end(self._process, limit_s) is not None
 
     def kill(self) -> None:
-        """SIGKILL, for it and everything it started (as a memory limit or `docker kill` does)."""
         if self._process is not None:
-            self._kill_all(self._process)
+            pids = tree(self._process.pid)
+            send(pids, signal.SIGKILL)
+            await_end(self._process, _KILL_LIMIT_S)  # reaps it
+            await_gone(pids, _KILL_LIMIT_S)
 
     def pid(self) -> int | None:
-        """The process that was started, while it runs."""
         process = self._process
         return process.pid if process is not None and process.poll() is None else None
 
     def pids(self) -> list[int]:
-        """It and everything it started, as far as alive."""
         return tree(self._process.pid) if self._process is not None else []
 
     def exit_code(self) -> int | None:
-        """Exit code (negative: signal) of the last start; None while it runs or never ran."""
         return self._process.poll() if self._process is not None else None
-
-    def _kill_all(self, process: subprocess.Popen[bytes]) -> None:
-        pids = tree(process.pid)
-        send(pids, signal.SIGKILL)
-        await_end(process, _KILL_LIMIT_S)  # reaps it
-        await_gone(pids, _KILL_LIMIT_S)

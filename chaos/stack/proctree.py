@@ -1,6 +1,4 @@
-"""Which processes belong together, read from /proc. Knows nothing of services."""
-
-from __future__ import annotations
+"""Which processes belong together, signals to them, and waits for their end."""
 
 import contextlib
 import os
@@ -8,48 +6,8 @@ import select
 import signal
 import subprocess
 import time
-from dataclasses import dataclass
-from pathlib import Path
 
-_PROC = Path("/proc")
-
-
-@dataclass(frozen=True)
-class Process:
-    """One living process (zombies are not listed)."""
-
-    pid: int
-    parent: int
-    session: int
-    name: str
-
-
-def processes() -> list[Process]:
-    """All processes of this PID namespace."""
-    found = []
-    for entry in os.scandir(_PROC):
-        if not entry.name.isdigit():
-            continue
-        try:
-            stat = (_PROC / entry.name / "stat").read_text(encoding="utf-8", errors="replace")
-        except OSError:  # ended meanwhile
-            continue
-        # The name, in parentheses, may contain anything: the rest is read after its end.
-        head, _, tail = stat.rpartition(")")
-        state, parent, _group, session = tail.split()[:4]
-        if state not in "ZX":
-            name = head.partition("(")[2]
-            found.append(Process(int(entry.name), int(parent), int(session), name))
-    return found
-
-
-def is_alive(pid: int) -> bool:
-    """Whether `pid` exists and is not a zombie."""
-    try:
-        stat = (_PROC / str(pid) / "stat").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return False
-    return stat.rpartition(")")[2].split()[0] not in "ZX"
+from chaos.base.proc import processes, states
 
 
 def tree(root: int) -> list[int]:
@@ -73,15 +31,6 @@ def ancestors() -> list[int]:
     return chain
 
 
-def command_line(pid: int) -> str:
-    """The command line of `pid`, shortened for people; empty when it is gone."""
-    try:
-        words = (_PROC / str(pid) / "cmdline").read_bytes()
-    except OSError:
-        return ""
-    return words.replace(b"\0", b" ").decode(errors="replace").strip()[:120]
-
-
 def send(pids: list[int], signum: signal.Signals) -> None:
     """Signal those that still exist."""
     for pid in pids:
@@ -97,11 +46,8 @@ def await_stopped(pids: list[int], limit_s: float = 2.0) -> None:
 
 
 def _runs(pid: int) -> bool:
-    try:
-        stats = [task.read_text() for task in (_PROC / str(pid) / "task").glob("*/stat")]
-    except OSError:  # a thread or the process ended meanwhile: look again
-        return is_alive(pid)
-    return any(stat.rpartition(")")[2].split()[0] not in "TtZX" for stat in stats)
+    letters = states(pid)
+    return bool(letters.strip("TtZX"))
 
 
 def await_end(process: subprocess.Popen[bytes], limit_s: float) -> int | None:

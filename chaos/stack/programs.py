@@ -3,8 +3,6 @@
 Knows the target profile and the folder that it installs from; starts and copies nothing.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path

@@ -4,19 +4,15 @@ Every call to the wire proxy ends within its time limit; one that fails is infra
 the product. Knows nothing of faults.
 """
 
-from __future__ import annotations
-
-import http.client
-import json
 import sys
 from pathlib import Path
 from typing import Any
 
 from chaos.base.errors import EnvironmentProblem
 from chaos.stack.base import Endpoint, RuleState
+from chaos.stack.http_client import NoAnswer, call
 
 CALL_LIMIT_S = 2.0
-_ANSWER_BYTES_MAX = 1 << 20
 
 
 class WireProblem(EnvironmentProblem):
@@ -48,16 +44,13 @@ class WireControl:
     def put(
         self, rule_id: str, kind: str, params: dict[str, Any], match: dict[str, Any] | None = None
     ) -> None:
-        """Put a rule of `http_proxy.rules` into force; its counters start at zero."""
         body = {"id": rule_id, "kind": kind, "params": params, "match": match or {}}
         self._call("PUT", "/rule", body)
 
     def remove(self, rule_id: str) -> None:
-        """Take a rule away; what it holds goes on. Not there: already removed."""
         self._call("DELETE", f"/rule/{rule_id}")
 
     def rules(self) -> dict[str, RuleState]:
-        """The rules in force by id."""
         answer = self._call("GET", "/rules")
         try:
             return {
@@ -76,25 +69,16 @@ class WireControl:
             raise self._problem(f"gave an answer that makes no sense: {error!r}") from error
 
     def _call(self, method: str, path: str, body: Any = None) -> Any:
-        link = http.client.HTTPConnection(
-            self.control.host, self.control.port, timeout=self._limit_s
-        )
         try:
-            link.request(method, path, None if body is None else json.dumps(body))
-            answer = link.getresponse()
-            content = answer.read(_ANSWER_BYTES_MAX)
-        except TimeoutError as error:
-            raise self._problem("does not answer in time") from error
-        except (OSError, http.client.HTTPException) as error:
-            raise self._problem(f"is not there: {error}") from error
-        finally:
-            link.close()
+            answer = call(self.control, method, path, body, timeout_s=self._limit_s)
+        except NoAnswer as error:
+            what = "does not answer in time" if error.timed_out else f"is not there: {error}"
+            raise self._problem(what) from error
         if answer.status != 200:
-            raise self._problem(
-                f"refused: {answer.status} {content[:200].decode(errors='replace')}"
-            )
+            said = answer.body[:200].decode(errors="replace")
+            raise self._problem(f"refused: {answer.status} {said}")
         try:
-            return json.loads(content)
+            return answer.json()
         except ValueError as error:
             raise self._problem(f"gave an answer that makes no sense: {error}") from error
 

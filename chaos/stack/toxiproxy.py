@@ -5,8 +5,6 @@ connections), keeps the address on a class attribute, and takes an answer of 500
 All three are put right here. It knows nothing of faults.
 """
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -76,7 +74,6 @@ class ToxiproxyClient:
             server.create(name=self.name, listen=str(listen), upstream=str(upstream), enabled=True)
 
     def reset(self) -> None:
-        """Remove all toxics and enable all proxies."""
         with self._library() as server:
             server.reset()
 
@@ -90,7 +87,6 @@ class ToxiproxyClient:
             )
 
     def remove_toxic(self, name: str) -> None:
-        """Remove a toxic; closes the connections it holds. Not there: already removed."""
         with self._proxy() as proxy:
             try:
                 proxy.destroy_toxic(name)
@@ -98,12 +94,10 @@ class ToxiproxyClient:
                 return
 
     def toxics(self) -> list[str]:
-        """Names of the toxics in place."""
         with self._proxy() as proxy:
             return sorted(proxy.toxics())
 
     def set_enabled(self, enabled: bool) -> None:
-        """Disabled: connections are refused and open ones are closed."""
         with self._proxy() as proxy:
             if enabled:
                 proxy.enable()
@@ -111,7 +105,6 @@ class ToxiproxyClient:
                 proxy.disable()
 
     def version(self) -> str:
-        """Version text of the server, e.g. 2.12.0. Raises `ProxyProblem` while it is not up."""
         with self._library():
             # Not Toxiproxy.version(): it opens a connection without a limit first.
             answer = library_api.APIConsumer.get("/version")
@@ -145,6 +138,5 @@ class ToxiproxyClient:
 
     def _problem(self, what: str) -> ProxyProblem:
         return ProxyProblem(
-            f"the Toxiproxy API at {self.api} {what}",
-            next_step="see logs/proxy.log of the run",
+            f"the Toxiproxy API at {self.api} {what}", next_step="see logs/proxy.log of the run"
         )

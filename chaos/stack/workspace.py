@@ -3,8 +3,6 @@
 Knows the target profile, and nothing of processes or namespaces.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import re
@@ -52,6 +50,12 @@ def fill_words(words: Sequence[str], values: Mapping[str, Any], *, place: str) -
     return [str(fill(word, values, place=place)) for word in words]
 
 
+def product_environment(target: Target, values: Mapping[str, Any]) -> dict[str, str]:
+    """The target's own environment variables, filled."""
+    own = fill(target.env, values, place=f"target {target.target}, env")
+    return {key: str(value) for key, value in own.items()}
+
+
 def install(target: Target, images: Path, workspace: Path) -> set[str]:
     """Copy the Watcher's programs into `workspace`; returns what was copied, as relative paths."""
     installed: set[str] = set()
@@ -75,7 +79,7 @@ def install(target: Target, images: Path, workspace: Path) -> set[str]:
 
 
 def is_cache(name: str) -> bool:
-    """Whether a file or folder beside the programs is a cache of some tool, and none of them."""
+    """True for a tool's cache among the programs."""
     return name == "__pycache__" or name.endswith(".pyc") or name.startswith(".")
 
 
@@ -139,8 +143,8 @@ def collect(workspace: Path, destination: Path, installed: set[str]) -> None:
         files, size = files + 1, size + copied
         if size >= _COLLECT_BYTES_MAX:
             left_out.append(f"{relative}: cut, the limit is reached")
-    told = [written_out(text) for text in (left_out + irregular)[:_NOTED_MAX]]
-    note = {"files": files, "bytes": size, "left_out": told}
+    texts = [written_out(text) for text in (left_out + irregular)[:_NOTED_MAX]]
+    note = {"files": files, "bytes": size, "left_out": texts}
     write_atomic(destination / "_collected.json", json.dumps(note, indent=2) + "\n")
 
 

@@ -10,6 +10,7 @@ import inspect
 import pytest
 
 from chaos.faults.base import GROUPS, Fault, may_overlap, noop_twin
+from chaos.faults.params import declared
 from chaos.faults.registry import our_kinds
 from chaos.record import recovery_paths as paths
 from tests.faults.on_stack import live
@@ -66,9 +67,10 @@ def test_metadata_of_each_kind_is_complete(name: str) -> None:
     assert kind.compatible_groups <= set(GROUPS)
     assert not may_overlap(kind, kind), "two of a kind would prove each other's effect"
     assert inspect.getmodule(kind).__doc__
-    names = [param.name for param in kind.params]
+    params = declared(kind.Params)
+    names = [param.name for param in params]
     assert len(set(names)) == len(names) and {"hold", "count", "period"} <= set(names)
-    assert all(param.help for param in kind.params)
+    assert all(param.help for param in params)
     if kind.scope == "host":
         assert kind.undo is not Fault.undo, "what outlives the stack must be undone by record"
 

@@ -13,11 +13,13 @@ import pytest
 from chaos.base.errors import EnvironmentProblem, UsageError
 from chaos.base.stopping import StopSignal
 from chaos.faults.base import Fault, parse_params
-from chaos.faults.disk import KINDS, DiskLogFlood, DiskPressure, DiskReadonly
+from chaos.faults.disk.disk_log_flood import DiskLogFlood
+from chaos.faults.disk.disk_pressure import DiskPressure
+from chaos.faults.disk.disk_readonly import DiskReadonly
 from chaos.faults.disk.volume import free_bytes, write_and_sync
 from chaos.faults.lifecycle import Occurrence
 from chaos.faults.llm_tcp.timeout import LLMTimeout
-from chaos.faults.registry import fault_kind
+from chaos.faults.registry import fault_kind, kinds_of
 from chaos.record.history import FaultState
 from chaos.runner.run import Run
 from chaos.sandbox.guardian import MODE_VARIABLE
@@ -25,6 +27,8 @@ from chaos.sandbox.read_only import cover
 from chaos.stack.base import Stack
 from tests.faults.disk_on_volume import SCENARIOS, make
 from tests.faults.disk_stack import VolumeStack
+
+KINDS = kinds_of("disk")
 
 # With the first process of its own process table all others end: a scenario leaves none behind.
 NAMESPACE = [
@@ -115,7 +119,7 @@ def test_the_watcher_is_given_work_before_the_disk_takes_no_request() -> None:
             asked.append((fault_id, active))
 
     run = object.__new__(Run)
-    run._stop, run._workload = StopSignal(), cast(Any, Workload())
+    run.stop, run._workload = StopSignal(), cast(Any, Workload())
     for kind in (DiskPressure, LLMTimeout):
         occurrence = Occurrence(kind.name, make(kind), 0.0, 1.0)
         for state in ("armed", "injected", "effect_proven", "recovered", "closed"):

@@ -17,12 +17,16 @@ import pytest
 
 from chaos.base.deadline import Deadline
 from chaos.base.errors import EnvironmentProblem
-from chaos.faults.base import Value, noop_twin, parse_params
-from chaos.faults.gpu import KINDS, look
+from chaos.faults.base import noop_twin, parse_params
+from chaos.faults.gpu import look
 from chaos.faults.gpu.gpu_lost import GpuLost
 from chaos.faults.gpu.gpu_memory_taken import GpuMemoryTaken
+from chaos.faults.params import Value
+from chaos.faults.registry import kinds_of
 from chaos.stack.base import Stack
 from tests.faults.standin_gpu.library import build
+
+KINDS = kinds_of("gpu")
 
 REPO = Path(__file__).resolve().parents[2]
 STACK = cast(

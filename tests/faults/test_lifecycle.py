@@ -14,9 +14,10 @@ import pytest
 
 from chaos.base.deadline import Deadline
 from chaos.base.errors import EnvironmentProblem
-from chaos.faults.base import Evidence, Fault, Param, Value, noop_twin
+from chaos.faults.base import Evidence, Fault, noop_twin
 from chaos.faults.ledger import Ledger
 from chaos.faults.lifecycle import Occurrence, Storm
+from chaos.faults.params import Value
 from chaos.record.history import Event, FaultRecord, HistoryWriter, read_history
 from chaos.stack.base import Stack
 from chaos.stack.outages import Outages
@@ -27,7 +28,6 @@ class Scripted(Fault):
 
     name: ClassVar[str] = "scripted"
     summary: ClassVar[str] = "for tests"
-    params: ClassVar[tuple[Param, ...]] = ()
 
     def __init__(self, fault_id: str, values: dict[str, Value]) -> None:
         super().__init__(fault_id, values)

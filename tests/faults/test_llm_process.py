@@ -21,19 +21,21 @@ import pytest
 
 from chaos.base.deadline import Deadline
 from chaos.base.errors import EnvironmentProblem
+from chaos.base.proc import Identity
 from chaos.faults.base import Fault, noop_twin, parse_params
-from chaos.faults.llm_process import KINDS
 from chaos.faults.llm_process.ignores_stop import LLMIgnoresStop, ignores
 from chaos.faults.llm_process.killed import LLMKilled
 from chaos.faults.llm_process.paused import LLMPaused
 from chaos.faults.llm_process.server import Record, why_not
 from chaos.faults.llm_process.slow_load import LLMSlowLoad
-from chaos.faults.process.identity import Identity
+from chaos.faults.registry import kinds_of
 from chaos.stack.base import Endpoint, Stack
 from chaos.stack.llm_service import LLMService
 from chaos.stack.process import LocalService
 from tests.llm.supervised import Supervisor
 from tests.waiting import wait_for
+
+KINDS = kinds_of("llm_process")
 
 LONG_S = 60.0  # a limit that a busy machine does not reach
 

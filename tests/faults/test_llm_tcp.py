@@ -20,21 +20,24 @@ import pytest
 
 from chaos.base.deadline import Deadline
 from chaos.base.errors import UsageError
-from chaos.faults.base import Fault, Value, noop_twin, parse_params
+from chaos.faults.base import Fault, noop_twin, parse_params
 from chaos.faults.exchange import exchange
-from chaos.faults.llm_tcp import KINDS
 from chaos.faults.llm_tcp.bandwidth import LLMBandwidth
 from chaos.faults.llm_tcp.cut import LLMCut
 from chaos.faults.llm_tcp.latency import LLMLatency
 from chaos.faults.llm_tcp.reset import LLMReset
 from chaos.faults.llm_tcp.timeout import LLMTimeout
 from chaos.faults.llm_tcp.trickle import LLMTrickle
+from chaos.faults.params import Value
+from chaos.faults.registry import kinds_of
 from chaos.stack.base import Endpoint, Stack
 from chaos.stack.proxies import proxy_argv
 from chaos.stack.toxiproxy import ProxyProblem, ToxiproxyClient
 from tests.faults.standins import HANG, server
 from tests.ports import free_ports
 from tests.waiting import wait_for
+
+KINDS = kinds_of("llm_tcp")
 
 pytestmark = pytest.mark.stack
 

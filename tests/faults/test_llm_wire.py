@@ -14,16 +14,21 @@ from typing import Any, cast
 import pytest
 
 from chaos.base.deadline import Deadline
-from chaos.faults.base import Fault, Value, noop_twin, parse_params
-from chaos.faults.llm_wire import KINDS, LLMError, LLMSlowFirstToken, LLMStall, LLMTruncated
+from chaos.faults.base import Fault, noop_twin, parse_params
 from chaos.faults.llm_wire.answer import Answer, ask
-from chaos.faults.registry import fault_kinds
+from chaos.faults.llm_wire.late import LLMSlowFirstToken, LLMStall
+from chaos.faults.llm_wire.status import LLMError
+from chaos.faults.llm_wire.truncated import LLMTruncated
+from chaos.faults.params import Value
+from chaos.faults.registry import fault_kinds, kinds_of
 from chaos.stack.base import Endpoint, Stack
 from chaos.stack.proxies import WireControl, WireProblem, wire_argv
 from tests.faults.standins import HANG, server
 from tests.llm.supervised import Supervisor
 from tests.ports import free_ports
 from tests.waiting import wait_for
+
+KINDS = kinds_of("llm_wire")
 
 pytestmark = pytest.mark.stack
 

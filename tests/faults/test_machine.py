@@ -23,19 +23,23 @@ import pytest
 
 from chaos.base.deadline import Deadline
 from chaos.base.errors import UsageError
+from chaos.base.proc import Identity, marked
 from chaos.base.yamlfile import load
-from chaos.faults.base import Fault, Value, noop_twin, parse_params
-from chaos.faults.machine import KINDS, limits, watcher_clock_jump
+from chaos.faults.base import Fault, noop_twin, parse_params
+from chaos.faults.machine import limits, watcher_clock_jump
 from chaos.faults.machine.watcher_clock_jump import WatcherClockJump
-from chaos.faults.machine.watcher_cpu_starved import WatcherCpuStarved, _marked
+from chaos.faults.machine.watcher_cpu_starved import WatcherCpuStarved
 from chaos.faults.machine.watcher_fd_limit import WatcherFdLimit
 from chaos.faults.machine.watcher_memory_limit import WatcherMemoryLimit
-from chaos.faults.process.identity import Identity
+from chaos.faults.params import Value
+from chaos.faults.registry import kinds_of
 from chaos.record.target import Target
 from chaos.stack.base import Stack
 from chaos.stack.clock import WatcherClock, compiler
 from tests.faults.on_stack import TARGET
 from tests.waiting import wait_for
+
+KINDS = kinds_of("machine")
 
 # Stands for the Watcher: writes its ready file again and again, and says so when it cannot.
 PROGRAM = """
@@ -224,13 +228,13 @@ def test_undo_ends_only_the_burners_with_its_mark(place: Place) -> None:
     record = one.undo_record(cast(Stack, place))
     one.inject(cast(Stack, place))
     try:
-        assert len(_marked(record["token"])) == 11
-        assert len({os.getsid(burner.pid) for burner in _marked(record["token"])}) == 11
+        assert len(marked(record["token"])) == 11
+        assert len({os.getsid(burner.pid) for burner in marked(record["token"])}) == 11
         WatcherCpuStarved.undo(other.undo_record(cast(Stack, place)))
-        assert len(_marked(record["token"])) == 11
+        assert len(marked(record["token"])) == 11
     finally:
         WatcherCpuStarved.undo(record)
-    assert _marked(record["token"]) == []
+    assert marked(record["token"]) == []
     assert os.sched_getaffinity(pid) == set(record["cpus"])
     one.recover(cast(Stack, place))
 
@@ -242,17 +246,17 @@ def test_burners_end_with_whoever_started_them(tmp_path: Path) -> None:
     burner = Path(limits.__file__).with_name("burner.py")
     code = f"import subprocess, sys; subprocess.run([sys.executable, {str(burner)!r}, '0', '3', '60', {token!r}])"  # noqa: E501
     harness = subprocess.Popen([sys.executable, "-c", code, "harness"], stdout=subprocess.DEVNULL)
-    wait_for("all burners", lambda: len(_marked(token)) >= 4)
+    wait_for("all burners", lambda: len(marked(token)) >= 4)
     harness.send_signal(signal.SIGKILL)
     harness.wait()
-    wait_for("every burner has ended", lambda: not _marked(token))
+    wait_for("every burner has ended", lambda: not marked(token))
 
 
 @pytest.mark.parametrize(
     ("text", "seconds"), [("+1h", 3600.0), ("-90s", -90.0), ("2m", 120.0), (-3600.0, -3600.0)]
 )
 def test_an_offset_has_a_sign(text: Value, seconds: float) -> None:
-    assert fault(WatcherClockJump, offset=text)._offset_s == seconds
+    assert fault(WatcherClockJump, offset=text).params.offset == seconds
 
 
 @pytest.mark.parametrize("text", ["soon", "+10s", "-400000h", "", "+", "--1h"])

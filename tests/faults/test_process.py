@@ -21,22 +21,24 @@ import pytest
 
 from chaos.base.deadline import Deadline
 from chaos.base.errors import UsageError
+from chaos.base.proc import Identity
 from chaos.base.yamlfile import load
-from chaos.faults.base import Evidence, Fault, Value, noop_twin, parse_params
-from chaos.faults.process import KINDS
+from chaos.faults.base import Evidence, Fault, noop_twin, parse_params
+from chaos.faults.params import Value
 from chaos.faults.process.dispatch_crash import WatcherDispatchCrash
-from chaos.faults.process.identity import Identity
 from chaos.faults.process.killed import InjectorKilled, WatcherKilled
 from chaos.faults.process.paused import InjectorPaused, WatcherPaused
 from chaos.faults.process.progress import draw_interval_s, draws
 from chaos.faults.process.restarted import InjectorRestarted, WatcherRestarted
 from chaos.faults.process.second import WatcherSecond
 from chaos.faults.process.service import ServiceFault
-from chaos.faults.registry import fault_kind
+from chaos.faults.registry import fault_kind, kinds_of
 from chaos.record.target import Target
 from chaos.stack.base import Stack
 from chaos.stack.process import LocalService, Surroundings
 from tests.waiting import wait_for
+
+KINDS = kinds_of("process")
 
 REPO = Path(__file__).resolve().parents[2]
 DAEMON = Path(__file__).with_name("tiny_daemon.py")

@@ -187,7 +187,7 @@ def test_a_stale_lock_is_taken_over_by_a_new_watcher(hand: Hand, how: str) -> No
     fault.recover(stack(hand))
     hand.work(fault.name_of("after"))
     assert "does not name the new Watcher" in str(recovered(fault, hand).measured["amiss"])
-    from chaos.faults.process.identity import Identity
+    from chaos.base.proc import Identity
 
     watcher = Identity.of(hand.pid())
     assert watcher is not None

@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from chaos.faults.wire_probe import http_get
+from chaos.faults.exchange import http_get
 from chaos.stack.base import Endpoint
 from tests.faults.standins import CLOSE, GARBAGE, HANG, server
 

@@ -16,6 +16,7 @@ from chaos.base.exitcode import ExitCode
 from chaos.base.shipped import EXPERIMENTS
 from chaos.base.units import duration_s
 from chaos.cli.main import build_parser
+from chaos.plan.describe import full, head
 from chaos.plan.plan import FaultPlan, Plan, Value
 from chaos.plan.schedule import draw
 from chaos.runner.resolve import Request, read_soak, resolve, soak_names, target_names
@@ -314,6 +315,26 @@ def test_faults_names_many_at_once_and_the_storm_is_made_to_fit() -> None:
     assert draw(plan).items
     short = resolve(asked(pool=["llm_timeout"]))
     assert short.profile.storm_s == resolve(asked()).profile.storm_s, "never made shorter"
+
+
+def test_several_faults_make_the_storm_long_enough_and_the_head_says_so() -> None:
+    names = ["llm_timeout", "disk_pressure", "queue_corruption"]
+    plan, profile = resolve(asked(faults=names, seed=7)), resolve(asked()).profile
+    assert plan.profile.storm_s > profile.storm_s == plan.profile_storm_s
+    schedule = draw(plan)
+    assert {item.name for item in schedule.items} == set(names)
+    note = "note: the storm lasts 1 min 52 s instead of 1 min 25 s, so that all faults fit"
+    assert note in head(plan, schedule) and note in full(plan, schedule)
+    assert Plan.from_json(plan.to_json()) == plan
+
+
+def test_the_storm_is_not_changed_for_faults_that_fit_or_when_its_length_is_given() -> None:
+    fitting = resolve(asked(faults=["llm_timeout:count=1,hold=3s", "disk_pressure:hold=3s"]))
+    assert fitting.profile.storm_s == resolve(asked()).profile.storm_s
+    assert "profile_storm_s" not in fitting.to_json() and "note" not in head(fitting, draw(fitting))
+    names = ["llm_timeout", "disk_pressure", "queue_corruption"]
+    with pytest.raises(UsageError, match="do not fit"):
+        draw(resolve(asked(faults=names, overrides=["storm_s=85"])))
 
 
 def test_a_group_without_one_of_its_kinds() -> None:

@@ -24,7 +24,7 @@ from chaos.stack.local.backend import LocalBackend
 
 @dataclass
 class Parts:
-    """See `chaos.stack.local.backend.StackAssets`."""
+    """Stands for `chaos.assets.Assets`."""
 
     model: Path
     toxiproxy: Path

@@ -15,9 +15,10 @@ import pytest
 
 from chaos.base.deadline import Deadline
 from chaos.base.errors import EnvironmentProblem
+from chaos.base.proc import processes
 from chaos.base.stopping import RunStopped
 from chaos.stack.process import LocalService, Surroundings, run_command, tail
-from chaos.stack.proctree import await_gone, processes
+from chaos.stack.proctree import await_gone
 from tests.waiting import wait_for
 
 # Starts a child in a session of its own, then writes both pids and sleeps.

@@ -6,15 +6,13 @@ free space meanwhile (a log rotates, a folder is removed): a thread takes that a
 is released or its time is over. Knows no fault.
 """
 
-from __future__ import annotations
-
 import errno
 import os
 import threading
 from pathlib import Path
 
 from chaos.base.deadline import Deadline
-from chaos.base.errors import EnvironmentProblem
+from chaos.base.errors import EnvironmentProblem, os_errors_told
 from chaos.faults.disk.volume import PAGE_BYTES, free_bytes, total_bytes
 
 _STEPS_MAX = 64
@@ -34,12 +32,8 @@ class Ballast:
         self._folder = folder
         self._leave_bytes = leave_bytes
         self._limit_bytes = total_bytes(folder)
-        try:
+        with os_errors_told("the ballast cannot be opened", folder):
             self._descriptor = os.open(folder, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise EnvironmentProblem(
-                f"the ballast cannot be opened: {error.strerror}", place=str(folder)
-            ) from error
         self._size = 0
         self._released = threading.Event()
         self._thread: threading.Thread | None = None
@@ -48,12 +42,8 @@ class Ballast:
 
     def start(self, limit_s: float) -> None:
         """Take the space, and keep on taking it for `limit_s`. Raises `EnvironmentProblem`."""
-        try:
+        with os_errors_told("the ballast cannot be allocated", self._folder):
             self._grow()
-        except OSError as error:
-            raise EnvironmentProblem(
-                f"the ballast cannot be allocated: {error.strerror}", place=str(self._folder)
-            ) from error
         if self.bytes_held() < self._size * _REAL_PART:
             raise EnvironmentProblem(
                 f"the ballast has {self._size} bytes in name and {self.bytes_held()} in blocks",

@@ -8,28 +8,19 @@ the hold leaves the triage path untaken. Source: the plan's triage guide, "Disk 
 log flooding filled the disk of a real Watcher.
 """
 
-from __future__ import annotations
-
 import contextlib
 import subprocess
-import sys
 import time
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any
 
 from chaos.base.deadline import Deadline
-from chaos.base.errors import EnvironmentProblem
-from chaos.faults.base import COUNT, HOLD, PERIOD, Evidence, Fault, Group, Param, Value
-from chaos.faults.disk.filling import COMPATIBLE, PROBE_PAUSE_S
-from chaos.faults.disk.volume import (
-    MB,
-    free_bytes,
-    free_mb,
-    not_own,
-    require_own,
-    write_and_sync,
-)
-from chaos.record.recovery_paths import DISK_EXHAUSTION, WORK_RESUMES
+from chaos.base.errors import os_errors_told
+from chaos.faults import program
+from chaos.faults.base import Evidence, probe
+from chaos.faults.disk.filling import PROBE_PAUSE_S, DiskFault
+from chaos.faults.disk.volume import MB, free_bytes, free_mb, not_own, require_own, write_and_sync
+from chaos.faults.params import FaultParams, number
 from chaos.stack.base import Stack
 
 _PROGRAM = Path(__file__).with_name("flood.py")
@@ -40,40 +31,27 @@ _OVERTIME_S = 60.0
 _END_LIMIT_S = 5.0
 
 
-class DiskLogFlood(Fault):
-    """See the module."""
+class DiskLogFlood(DiskFault):
+    name = "disk_log_flood"
+    summary = "another program floods the folder of logs until the volume is full"
 
-    name: ClassVar[str] = "disk_log_flood"
-    summary: ClassVar[str] = "another program floods the folder of logs until the volume is full"
-    group: ClassVar[Group] = "disk"
-    triage_path: ClassVar[str] = DISK_EXHAUSTION
-    reconnection_path: ClassVar[str] = WORK_RESUMES
-    compatible_groups: ClassVar[frozenset[str]] = COMPATIBLE
-    params: ClassVar[tuple[Param, ...]] = (
-        HOLD,
-        COUNT,
-        PERIOD,
-        Param(
-            "rate",
-            "number",
-            "MB written per second; over the hold more than the volume has, or it is never full",
-            default=40.0,
-            min=0.1,
-            max=1000,
-        ),
-    )
+    class Params(FaultParams):
+        rate: Annotated[
+            float,
+            number(
+                "MB written per second; over the hold more than the volume has, to fill it",
+                0.1,
+                1000,
+            ),
+        ] = 40.0
 
-    def __init__(self, fault_id: str, values: dict[str, Value]) -> None:
-        super().__init__(fault_id, values)
-        self._hold_s = float(values["hold"])
-        self._bytes_per_s = float(values["rate"]) * MB
-        self._process: subprocess.Popen[bytes] | None = None
-        self._start_s = 0.0
-        self._free_before = 0
-        self._at_end: dict[str, Any] = {}
+    params: Params
+
+    _process: subprocess.Popen[bytes] | None = None
+    _start_s = 0.0
+    _free_before = 0
 
     def available(self, stack: Stack) -> str | None:
-        """On a volume of the stack's own."""
         return not_own(stack)
 
     def _file(self, stack: Stack) -> Path:
@@ -82,39 +60,26 @@ class DiskLogFlood(Fault):
         folder = (stack.workspace / logs[0]).parent if logs else stack.workspace
         return (folder if folder.is_dir() else stack.workspace) / f"flood_{self.fault_id}.out"
 
-    def _probe_path(self, stack: Stack) -> Path:
-        return stack.workspace / f".chaos_probe_{self.fault_id}"
-
     def undo_record(self, stack: Stack) -> dict[str, Any]:
         """The file that will grow, and what is free. Process and file die with the stack."""
         self._free_before = free_bytes(stack.workspace)
         return {"file": str(self._file(stack)), "free_mb": round(self._free_before / MB, 3)}
 
     def inject(self, stack: Stack) -> None:
-        """Start the program."""
         require_own(stack)
-        words = (str(self._file(stack)), str(self._bytes_per_s), str(self._hold_s + _OVERTIME_S))
+        lifetime_s = self.params.hold + _OVERTIME_S
         self._start_s = time.monotonic()
-        try:
-            self._process = subprocess.Popen(
-                [sys.executable, "-S", "-E", str(_PROGRAM), *words],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,
-            )
-        except OSError as error:
-            raise EnvironmentProblem(f"the flood cannot be started: {error}") from error
+        words = (self._file(stack), self.params.rate * MB, lifetime_s)
+        with os_errors_told("the flood cannot be started", _PROGRAM):
+            self._process = program.start(_PROGRAM, *words)
 
     def effect(self, stack: Stack, deadline: Deadline) -> Evidence:
-        """The file's blocks have grown at half the pace or more, or have taken the rest."""
-        measured: dict[str, Any] = {"attempts": 0}
         start_s = self._start_s or time.monotonic()
-        while not deadline.expired():
-            measured["attempts"] += 1
+
+        def look(measured: dict[str, Any]) -> bool:
             passed_s = time.monotonic() - start_s
             grown = _blocks_bytes(self._file(stack))
-            wanted = self._bytes_per_s * passed_s * _GROWN_PART
+            wanted = self.params.rate * MB * passed_s * _GROWN_PART
             measured |= {
                 "grown_mb": round(grown / MB, 3),
                 "in_s": round(passed_s, 3),
@@ -122,29 +87,22 @@ class DiskLogFlood(Fault):
                 "free_mb": free_mb(stack.workspace),
             }
             enough = grown >= min(wanted, self._free_before * _REST_PART)
-            if passed_s >= _LOOK_AFTER_S and grown > 0 and enough:
-                return Evidence(True, measured)
-            deadline.wait(PROBE_PAUSE_S)
-        return Evidence(False, measured)
+            return passed_s >= _LOOK_AFTER_S and grown > 0 and enough
+
+        return probe(look, deadline, PROBE_PAUSE_S, {"attempts": 0})
 
     def recover(self, stack: Stack) -> None:
-        """End the program, remove its file."""
         if self._process is not None:
-            if not self._at_end:
-                self._at_end = self._seen_at_end(stack)
+            if not self.at_end:
+                self.at_end = self._seen_at_end(stack)
             self._process.kill()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(_END_LIMIT_S)
-        try:
+        with os_errors_told("the flood's file cannot be removed", self._file(stack)):
             self._file(stack).unlink(missing_ok=True)
-        except OSError as error:
-            raise EnvironmentProblem(
-                f"the flood's file cannot be removed: {error.strerror}",
-                place=str(self._file(stack)),
-            ) from error
 
     def _seen_at_end(self, stack: Stack) -> dict[str, Any]:
-        write = write_and_sync(self._probe_path(stack))
+        write = write_and_sync(self.probe_path(stack))
         return {
             "grown_mb_at_end": round(_blocks_bytes(self._file(stack)) / MB, 3),
             "free_mb_at_end": free_mb(stack.workspace),
@@ -152,23 +110,19 @@ class DiskLogFlood(Fault):
         }
 
     def recovered(self, stack: Stack, deadline: Deadline) -> Evidence:
-        """The program has ended, its file is gone, and a write works."""
-        measured: dict[str, Any] = {"attempts": 0, **self._at_end}
-        while not deadline.expired():
-            measured["attempts"] += 1
+        def look(measured: dict[str, Any]) -> bool:
             ended = self._process is None or self._process.poll() is not None
             gone = not self._file(stack).exists()
-            write = write_and_sync(self._probe_path(stack))
+            write = write_and_sync(self.probe_path(stack))
             measured |= {
                 "process_ended": ended,
                 "file_gone": gone,
                 "write": write.measured(),
                 "free_mb": free_mb(stack.workspace),
             }
-            if ended and gone and write.ok:
-                return Evidence(True, measured)
-            deadline.wait(PROBE_PAUSE_S)
-        return Evidence(False, measured)
+            return ended and gone and write.ok
+
+        return probe(look, deadline, PROBE_PAUSE_S, {"attempts": 0, **self.at_end})
 
 
 def _blocks_bytes(path: Path) -> int:

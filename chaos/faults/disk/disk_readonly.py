@@ -9,19 +9,17 @@ before and get EROFS while it holds. Source: Linux remounts a volume read-only a
 (`errors=remount-ro`); `mount(2)`.
 """
 
-from __future__ import annotations
-
 import contextlib
-import os
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
+from chaos.base import proc
 from chaos.base.deadline import Deadline
-from chaos.base.errors import EnvironmentProblem
-from chaos.faults.base import Evidence, Fault, Group, Value
-from chaos.faults.disk.filling import COMPATIBLE, PROBE_PAUSE_S
+from chaos.base.errors import os_errors_told
+from chaos.faults.base import Evidence, probe
+from chaos.faults.disk.filling import PROBE_PAUSE_S, DiskFault
 from chaos.faults.disk.volume import not_own, open_for_writing, require_own, write_and_sync
-from chaos.record.recovery_paths import DISK_EXHAUSTION, WORK_RESUMES
+from chaos.faults.params import Value
 from chaos.sandbox.read_only import cover, mounts_on, uncover
 from chaos.stack.base import Stack
 
@@ -29,23 +27,17 @@ _SERVICES = ("watcher", "injector", "llm_supervisor")
 _NAMED_MAX = 20
 
 
-class DiskReadonly(Fault):
-    """See the module."""
+class DiskReadonly(DiskFault):
+    name = "disk_readonly"
+    summary = "the Watcher's volume is read-only: writes get EROFS, reads work"
 
-    name: ClassVar[str] = "disk_readonly"
-    summary: ClassVar[str] = "the Watcher's volume is read-only: writes get EROFS, reads work"
-    group: ClassVar[Group] = "disk"
-    triage_path: ClassVar[str] = DISK_EXHAUSTION
-    reconnection_path: ClassVar[str] = WORK_RESUMES
-    compatible_groups: ClassVar[frozenset[str]] = COMPATIBLE
+    _mount_below: int | None = None
 
     def __init__(self, fault_id: str, values: dict[str, Value]) -> None:
         super().__init__(fault_id, values)
-        self._mount_below: int | None = None
         self._before: dict[str, str] = {}
 
     def available(self, stack: Stack) -> str | None:
-        """On a volume of the stack's own, in a mount namespace of its own."""
         if not stack.sandboxed:
             return (
                 "there is no mount namespace of the stack's own, so the host would be hit; "
@@ -58,39 +50,34 @@ class DiskReadonly(Fault):
         return not_own(stack)
 
     def undo_record(self, stack: Stack) -> dict[str, Any]:
-        """The mount that must be topmost again, and what writes get before."""
         self._mount_below = mounts_on(stack.workspace)[-1].number
         self._before = self._tried(stack)
         return {"volume": str(stack.workspace), "mount": self._mount_below, "before": self._before}
 
     def inject(self, stack: Stack) -> None:
-        """Put the cover on."""
         require_own(stack)
         cover(stack.workspace)
 
     def _tried(self, stack: Stack) -> dict[str, str]:
         """What creating a file and opening one that is there get: ok, or the error's name."""
-        probe = stack.workspace / f".chaos_probe_{self.fault_id}"
         decisions = stack.workspace / stack.target.decisions.path
-        tried = {"create": write_and_sync(probe).outcome}
+        tried = {"create": write_and_sync(self.probe_path(stack)).outcome}
         if decisions.exists():
             tried["open_for_writing"] = open_for_writing(decisions)
         return tried
 
     def effect(self, stack: Stack, deadline: Deadline) -> Evidence:
-        """Both work before and are refused now, while the folder can still be read."""
-        measured: dict[str, Any] = {"attempts": 0, "before": self._before}
-        while not deadline.expired():
-            measured["attempts"] += 1
+        def look(measured: dict[str, Any]) -> bool:
             now = self._tried(stack)
             measured |= {"now": now, "files_listed": len(list(stack.workspace.iterdir()))}
             refused = set(now.values()) == {"EROFS"} and set(self._before.values()) == {"ok"}
-            if refused and measured["files_listed"]:
-                measured["writes_refused"] = "EROFS"
-                measured["still_writable"] = self._still_writable(stack)
-                return Evidence(True, measured)
-            deadline.wait(PROBE_PAUSE_S)
-        return Evidence(False, measured)
+            if not refused or not measured["files_listed"]:
+                return False
+            measured["writes_refused"] = "EROFS"
+            measured["still_writable"] = self._still_writable(stack)
+            return True
+
+        return probe(look, deadline, PROBE_PAUSE_S, {"attempts": 0, "before": self._before})
 
     def _still_writable(self, stack: Stack) -> dict[str, Any]:
         """What the cover does not reach, measured: relative names, and open descriptors."""
@@ -98,55 +85,29 @@ class DiskReadonly(Fault):
         for name in _SERVICES:
             with contextlib.suppress(KeyError):
                 pids = stack.service(name).pids()
-                if pids and _works_in(pids[0], stack.workspace):
+                if pids and proc.working_folder(pids[0]) == stack.workspace:
                     probe = Path(f"/proc/{pids[0]}/cwd/.chaos_probe_{self.fault_id}")
                     found["relative_names"][name] = write_and_sync(probe).outcome
                 found["open_descriptors"] += [
-                    f"{name}: {path}" for pid in pids for path in _open_files(pid, stack.workspace)
+                    f"{name}: {path.relative_to(stack.workspace)}"
+                    for pid in pids
+                    for path in proc.files_open_for_writing(pid)
+                    if path.is_relative_to(stack.workspace)
                 ]
         found["open_descriptors"] = found["open_descriptors"][:_NAMED_MAX]
         return found
 
     def recover(self, stack: Stack) -> None:
-        """Take the cover off."""
         if self._mount_below is None:
             return
-        try:
+        with os_errors_told("the read-only cover cannot be taken off", stack.workspace):
             uncover(stack.workspace, self._mount_below)
-        except OSError as error:
-            raise EnvironmentProblem(
-                f"the read-only cover cannot be taken off: {error.strerror}",
-                place=str(stack.workspace),
-            ) from error
 
     def recovered(self, stack: Stack, deadline: Deadline) -> Evidence:
-        """The mount from before is topmost again, and both writes work."""
-        measured: dict[str, Any] = {"attempts": 0}
-        while not deadline.expired():
-            measured["attempts"] += 1
+        def look(measured: dict[str, Any]) -> bool:
             top = mounts_on(stack.workspace)[-1]
             now = self._tried(stack)
             measured |= {"now": now, "mount": top.number, "read_only": top.read_only}
-            if set(now.values()) == {"ok"} and top.number == self._mount_below:
-                return Evidence(True, measured)
-            deadline.wait(PROBE_PAUSE_S)
-        return Evidence(False, measured)
+            return set(now.values()) == {"ok"} and top.number == self._mount_below
 
-
-def _works_in(pid: int, workspace: Path) -> bool:
-    try:
-        return Path(f"/proc/{pid}/cwd").readlink() == workspace
-    except OSError:
-        return False
-
-
-def _open_files(pid: int, workspace: Path) -> list[str]:
-    """Files below `workspace` that `pid` has open for writing."""
-    found = []
-    for entry in Path(f"/proc/{pid}/fd").glob("*"):
-        with contextlib.suppress(OSError, ValueError, IndexError):  # closed, or ended, meanwhile
-            path = entry.readlink()
-            info = Path(f"/proc/{pid}/fdinfo/{entry.name}").read_text().split("flags:")[1]
-            if int(info.split()[0], 8) & os.O_ACCMODE and path.is_relative_to(workspace):
-                found.append(str(path.relative_to(workspace)))
-    return found
+        return probe(look, deadline, PROBE_PAUSE_S, {"attempts": 0})

@@ -3,14 +3,12 @@
 The kinds differ in how much is left and in what proves it. Knows no schedule.
 """
 
-from __future__ import annotations
-
 from abc import abstractmethod
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from chaos.base.deadline import Deadline
-from chaos.faults.base import Evidence, Fault, Group, Value
+from chaos.faults.base import Evidence, Fault, probe
 from chaos.faults.disk.ballast import Ballast
 from chaos.faults.disk.volume import (
     MB,
@@ -21,38 +19,45 @@ from chaos.faults.disk.volume import (
     require_own,
     write_and_sync,
 )
+from chaos.faults.params import Value
 from chaos.record.recovery_paths import DISK_EXHAUSTION, WORK_RESUMES
 from chaos.stack.base import Stack
 
-# Neither touches what the other's probes look at: the wire here, the volume there.
-COMPATIBLE = frozenset({"llm_tcp", "llm_wire"})
 PROBE_PAUSE_S = 0.2
 _OVERTIME_S = 60.0  # how long after its hold the ballast may be kept full
 _GIVEN_BACK_PART = 0.5
 
 
-class Filling(Fault):
-    """See the module. The witness: a write that works before is refused while it holds."""
+class DiskFault(Fault):
+    """What all kinds share. `at_end` is measured while the fault still holds, before recovery."""
 
-    group: ClassVar[Group] = "disk"
-    triage_path: ClassVar[str] = DISK_EXHAUSTION
-    reconnection_path: ClassVar[str] = WORK_RESUMES
-    compatible_groups: ClassVar[frozenset[str]] = COMPATIBLE
+    group = "disk"
+    triage_path = DISK_EXHAUSTION
+    reconnection_path = WORK_RESUMES
+    # Neither touches what the other's probes look at: the wire here, the volume there.
+    compatible_groups = frozenset({"llm_tcp", "llm_wire"})
 
     def __init__(self, fault_id: str, values: dict[str, Value]) -> None:
         super().__init__(fault_id, values)
-        self._hold_s = float(values["hold"])
-        self._ballast: Ballast | None = None
-        self._free_before = 0
-        self._wrote_before: Wrote | None = None
-        self._at_end: dict[str, Any] = {}
+        self.at_end: dict[str, Any] = {}
+
+    def probe_path(self, stack: Stack) -> Path:
+        """The file that the probes write and remove."""
+        return stack.workspace / f".chaos_probe_{self.fault_id}"
+
+
+class Filling(DiskFault):
+    """The witness: a write that works before is refused while it holds."""
+
+    _ballast: Ballast | None = None
+    _free_before = 0
+    _wrote_before: Wrote | None = None
 
     @abstractmethod
     def leave_bytes(self) -> int:
         """What is left for others."""
 
     def available(self, stack: Stack) -> str | None:
-        """On a volume of the stack's own with more free than is to be left."""
         reason = not_own(stack)
         if reason is None and free_bytes(stack.workspace) <= self.leave_bytes():
             reason = (
@@ -60,10 +65,6 @@ class Filling(Fault):
                 "make the workspace larger (workspace.size_mb), or leave less"
             )
         return reason
-
-    def probe_path(self, stack: Stack) -> Path:
-        """The file that the probes write and remove."""
-        return stack.workspace / f".chaos_probe_{self.fault_id}"
 
     def undo_record(self, stack: Stack) -> dict[str, Any]:
         """What the volume took before. The ballast has no name and dies with its holder."""
@@ -76,14 +77,13 @@ class Filling(Fault):
         }
 
     def inject(self, stack: Stack) -> None:
-        """Take what is free, and keep it taken."""
         require_own(stack)
         self._ballast = Ballast(stack.workspace, self.leave_bytes())
-        self._ballast.start(self._hold_s + _OVERTIME_S)
+        self._ballast.start(self.params.hold + _OVERTIME_S)
 
     @property
     def wrote_before(self) -> bool:
-        """Whether a write worked before: without that, its failing proves nothing."""
+        """True if a write worked before: without that, its failing proves nothing."""
         return self._wrote_before is not None and self._wrote_before.ok
 
     def held(self, stack: Stack) -> dict[str, Any]:
@@ -96,13 +96,12 @@ class Filling(Fault):
         }
 
     def recover(self, stack: Stack) -> None:
-        """A last look whether it held up to here, then give everything back."""
         ballast = self._ballast
         if ballast is None:
             return
-        if not self._at_end:
+        if not self.at_end:
             last = write_and_sync(self.probe_path(stack))
-            self._at_end = {
+            self.at_end = {
                 "free_mb_at_end": free_mb(stack.workspace),
                 "write_at_end": last.measured(),
                 "topped_up_mb": round(ballast.topped_up_bytes / MB, 3),
@@ -112,13 +111,11 @@ class Filling(Fault):
 
     def recovered(self, stack: Stack, deadline: Deadline) -> Evidence:
         """A write works again, and the space has been given back."""
-        measured: dict[str, Any] = {"attempts": 0, **self._at_end}
-        while not deadline.expired():
-            measured["attempts"] += 1
+
+        def look(measured: dict[str, Any]) -> bool:
             wrote = write_and_sync(self.probe_path(stack))
             measured |= {"write": wrote.measured(), **self.held(stack)}
             back = free_bytes(stack.workspace) >= self._free_before * _GIVEN_BACK_PART
-            if wrote.ok and back:
-                return Evidence(True, measured)
-            deadline.wait(PROBE_PAUSE_S)
-        return Evidence(False, measured)
+            return wrote.ok and back
+
+        return probe(look, deadline, PROBE_PAUSE_S, {"attempts": 0, **self.at_end})

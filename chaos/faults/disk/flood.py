@@ -5,8 +5,6 @@
 On a full disk it tries again and takes whatever is freed; it ends by a signal or after LIMIT_S.
 """
 
-from __future__ import annotations
-
 import os
 import sys
 import time

@@ -5,8 +5,6 @@ tools that fill the host's disk, or that succeed with a file of size 0, are what
 become. Knows no kind of fault.
 """
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import os

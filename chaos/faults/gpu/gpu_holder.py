@@ -6,8 +6,6 @@ Prints `holding` once the driver has given all of it, or why it did not. TOKEN o
 Standard library only. Source: the CUDA driver API.
 """
 
-from __future__ import annotations
-
 import ctypes
 import select
 import sys
@@ -35,7 +33,7 @@ def take(device: int, size_bytes: int) -> ctypes.CDLL:
 
 
 def main(argv: list[str]) -> int:
-    """See the module."""
+    """Take the memory and hold it."""
     try:
         held = take(int(argv[0]), int(argv[1]))
     except (OSError, Refused) as error:

@@ -6,24 +6,25 @@ namespace of its own it is known by another number), the memory in use has grown
 before. Source: the plan's triage guide, "VRAM not freed".
 """
 
-from __future__ import annotations
-
 import contextlib
-import os
 import select
 import signal
 import subprocess
 import uuid
-from typing import Any, ClassVar
+from pathlib import Path
+from typing import Annotated, Any
 
 from chaos.base.deadline import Deadline
 from chaos.base.errors import EnvironmentProblem
-from chaos.faults.base import COUNT, HOLD, PERIOD, Evidence, Fault, Group, Param, Value
-from chaos.faults.gpu.look import MB, PAUSE_S, Seen, look, no_gpu, script_argv
-from chaos.faults.process.identity import Identity
+from chaos.base.proc import marked
+from chaos.faults.base import Evidence, Fault, probe
+from chaos.faults.gpu.look import MB, PAUSE_S, Seen, look, no_gpu
+from chaos.faults.params import FaultParams, Value, number
+from chaos.faults.program import argv_of
 from chaos.record.recovery_paths import WORK_RESUMES
 from chaos.stack.base import Stack
 
+_HOLDER = Path(__file__).with_name("gpu_holder.py")
 _START_LIMIT_S = 20.0
 _END_LIMIT_S = 5.0
 _OUTLIVES_S = 60.0  # then it ends by itself, whatever has become of us
@@ -31,37 +32,31 @@ _SLACK = 0.95  # others may free a little meanwhile
 
 
 class GpuMemoryTaken(Fault):
-    """See the module."""
+    name = "gpu_memory_taken"
+    summary = "another process holds memory of the GPU"
+    group = "gpu"
+    affects_llm = True  # a server that starts now may find too little
+    reconnection_path = WORK_RESUMES
 
-    name: ClassVar[str] = "gpu_memory_taken"
-    summary: ClassVar[str] = "another process holds memory of the GPU"
-    group: ClassVar[Group] = "gpu"
-    affects_llm: ClassVar[bool] = True  # a server that starts now may find too little
-    reconnection_path: ClassVar[str] = WORK_RESUMES
-    params: ClassVar[tuple[Param, ...]] = (
-        HOLD,
-        COUNT,
-        PERIOD,
-        Param("mb", "int", "MB taken", default=1024, min=64, max=1_000_000),
-        Param("device", "int", "number of the GPU", default=0, min=0, max=63),
-    )
+    class Params(FaultParams):
+        mb: Annotated[int, number("MB taken", 64, 1_000_000)] = 1024
+        device: Annotated[int, number("number of the GPU", 0, 63)] = 0
+
+    params: Params
+
+    _used_before: int | None = None
+    _holder: subprocess.Popen[bytes] | None = None
 
     def __init__(self, fault_id: str, values: dict[str, Value]) -> None:
         super().__init__(fault_id, values)
-        self._bytes = int(values["mb"]) * MB
-        self._device = int(values["device"])
-        self._lifetime_s = float(values.get("hold", 0.0)) + _OUTLIVES_S
+        self._bytes = self.params.mb * MB
         self._token = f"chaos-gpu-holder-{uuid.uuid4().hex}"
-        self._used_before: int | None = None
-        self._holder: subprocess.Popen[bytes] | None = None
 
     @classmethod
     def available_here(cls) -> str | None:
-        """With an NVIDIA GPU."""
         return no_gpu()
 
     def available(self, stack: Stack) -> str | None:
-        """Where the driver answers and that much is free."""
         reason = no_gpu()
         if reason is not None:
             return reason
@@ -69,25 +64,25 @@ class GpuMemoryTaken(Fault):
         gpu = self._gpu(seen)
         if gpu is None:
             why = f" ({seen.errors['nvml']})" if "nvml" in seen.errors else ""
-            return f"the driver does not list GPU {self._device}, or not its memory{why}"
+            return f"the driver does not list GPU {self.params.device}, or not its memory{why}"
         free_bytes = gpu["total_bytes"] - gpu["used_bytes"]
         if free_bytes < self._bytes:
-            return f"only {free_bytes // MB} MB of GPU {self._device} are free; take less (mb=...)"
+            free_mb, device = free_bytes // MB, self.params.device
+            return f"only {free_mb} MB of GPU {device} are free; take less (mb=...)"
         return None
 
     def _gpu(self, seen: Seen) -> dict[str, Any] | None:
-        return seen.gpus[self._device] if self._device < len(seen.gpus) else None
+        return seen.gpus[self.params.device] if self.params.device < len(seen.gpus) else None
 
     def undo_record(self, stack: Stack) -> dict[str, Any]:
-        """The mark of the process, and what is in use before."""
         gpu = self._gpu(look())
         self._used_before = None if gpu is None else gpu["used_bytes"]
         return {"token": self._token, "used_before": self._used_before}
 
     def inject(self, stack: Stack) -> None:
-        """Start the process and wait until it says that it holds the memory."""
+        lifetime_s = self.params.hold + _OUTLIVES_S
         self._holder = holder = subprocess.Popen(
-            script_argv("gpu_holder.py", self._device, self._bytes, self._lifetime_s, self._token),
+            argv_of(_HOLDER, self.params.device, self._bytes, lifetime_s, self._token),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -100,21 +95,18 @@ class GpuMemoryTaken(Fault):
             raise EnvironmentProblem(f"GPU memory could not be taken: {said or 'it ended'}")
 
     def effect(self, stack: Stack, deadline: Deadline) -> Evidence:
-        """Our process holds it, or else that much more is in use than before."""
-        measured: dict[str, Any] = {"attempts": 0, "used_before_mb": _mb(self._used_before)}
-        while not deadline.expired():
-            measured["attempts"] += 1
+        def memory_is_held(measured: dict[str, Any]) -> bool:
             seen = look()
             gpu = self._gpu(seen)
             if gpu is None:
                 measured |= seen.measured()
-            else:
-                measured["used_mb"] = _mb(gpu["used_bytes"])
-                measured["seen_by"] = self._seen_by(gpu)
-                if measured["seen_by"]:
-                    return Evidence(True, measured)
-            deadline.wait(PAUSE_S)
-        return Evidence(False, measured)
+                return False
+            measured["used_mb"] = _mb(gpu["used_bytes"])
+            measured["seen_by"] = self._seen_by(gpu)
+            return bool(measured["seen_by"])
+
+        before = {"attempts": 0, "used_before_mb": _mb(self._used_before)}
+        return probe(memory_is_held, deadline, PAUSE_S, before)
 
     def _seen_by(self, gpu: dict[str, Any]) -> str:
         """How the memory is seen to be held: process, device, or not at all."""
@@ -130,7 +122,6 @@ class GpuMemoryTaken(Fault):
         return "device" if grown and not (listed and listed[0]["used_bytes"] is not None) else ""
 
     def recover(self, stack: Stack) -> None:
-        """End the process; the driver frees what it held."""
         self._end()
 
     def _end(self) -> None:
@@ -145,30 +136,23 @@ class GpuMemoryTaken(Fault):
             holder.wait(_END_LIMIT_S)
 
     def recovered(self, stack: Stack, deadline: Deadline) -> Evidence:
-        """The process is gone and so is the memory in its name; half of it at least is free."""
-        measured: dict[str, Any] = {"attempts": 0}
-        while not deadline.expired():
-            measured["attempts"] += 1
+        def memory_is_free(measured: dict[str, Any]) -> bool:
             gpu = self._gpu(look())
             ended = self._holder is None or self._holder.poll() is not None
-            if gpu is not None and ended:
-                measured["used_mb"] = _mb(gpu["used_bytes"])
-                pid = self._holder.pid if self._holder is not None else 0
-                ours = any(one["pid"] == pid for one in gpu["holders"])
-                before = self._used_before or 0
-                if not ours and gpu["used_bytes"] <= before + self._bytes / 2:
-                    return Evidence(True, measured)
-            deadline.wait(PAUSE_S)
-        return Evidence(False, measured)
+            if gpu is None or not ended:
+                return False
+            measured["used_mb"] = _mb(gpu["used_bytes"])
+            pid = self._holder.pid if self._holder is not None else 0
+            ours = any(one["pid"] == pid for one in gpu["holders"])
+            before = self._used_before or 0
+            return not ours and gpu["used_bytes"] <= before + self._bytes / 2
+
+        return probe(memory_is_free, deadline, PAUSE_S, {"attempts": 0})
 
     @staticmethod
     def undo(record: dict[str, Any]) -> None:
-        """End the process that carries the mark."""
-        wanted = str(record["token"]).encode()
-        for name in os.listdir("/proc"):  # noqa: PTH208
-            process = Identity.of(int(name)) if name.isdigit() else None
-            if process is not None and wanted in process.command().split(b"\0"):
-                process.send(signal.SIGKILL)
+        for process in marked(str(record["token"])):
+            process.send(signal.SIGKILL)
 
 
 def _mb(size_bytes: int | None) -> float | None:

@@ -7,8 +7,6 @@
 what they found at their first call. A size that the driver does not tell is null.
 """
 
-from __future__ import annotations
-
 import ctypes
 import json
 import sys

@@ -1,24 +1,17 @@
 """What can be seen of the GPUs, each time by a new process. Knows no kind of fault."""
 
-from __future__ import annotations
-
 import json
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from chaos.faults.program import answer_of
+
 DEV = Path("/dev")
 MB = 1 << 20
 PAUSE_S = 0.2
-_HERE = Path(__file__).parent
+_PROBE = Path(__file__).with_name("gpu_probe.py")
 _LIMIT_S = 20.0  # a driver that starts up takes seconds
-
-
-def script_argv(name: str, *words: object) -> list[str]:
-    """The command line of a program beside this file."""
-    return [sys.executable, str(_HERE / name), *map(str, words)]
 
 
 def nodes() -> list[Path]:
@@ -52,16 +45,12 @@ class Seen:
 
 def look() -> Seen:
     """Start a process that looks."""
+    text = answer_of(_PROBE, limit_s=_LIMIT_S, options=())
     try:
-        done = subprocess.run(
-            script_argv("gpu_probe.py"),
-            capture_output=True,
-            text=True,
-            timeout=_LIMIT_S,
-            check=False,
-        )
-        told = json.loads(done.stdout)
-    except (OSError, ValueError, subprocess.TimeoutExpired) as error:
-        return Seen([], 0, {"probe": f"{type(error).__name__}: {error}"[:200]})
-    errors = {name: str(told[name]["error"]) for name in ("nvml", "cuda") if "error" in told[name]}
-    return Seen(told["nvml"].get("gpus", []), int(told["cuda"].get("devices", 0)), errors)
+        found = json.loads(text)
+    except ValueError:
+        return Seen([], 0, {"probe": text[:200]})
+    errors = {
+        name: str(found[name]["error"]) for name in ("nvml", "cuda") if "error" in found[name]
+    }
+    return Seen(found["nvml"].get("gpus", []), int(found["cuda"].get("devices", 0)), errors)

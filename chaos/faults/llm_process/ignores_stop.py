@@ -6,17 +6,15 @@ after the stop was asked for, and it is gone in the end, ended by the supervisor
 by its own exit. A Watcher has to wait until the memory is really free.
 """
 
-from __future__ import annotations
-
 import signal
-from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any
 
 from chaos.base.deadline import Deadline
-from chaos.faults.base import COUNT, PERIOD, Evidence, Param
+from chaos.base.proc import Identity, has_bit
+from chaos.faults.base import Evidence, probe
 from chaos.faults.llm_process.next_start import NextStartFault
 from chaos.faults.llm_process.server import LOOK_S, current, restart
-from chaos.faults.process.identity import Identity
+from chaos.faults.params import FaultParams, duration
 from chaos.record.recovery_paths import LLM_SERVER_RESTART, VRAM_NOT_FREED
 from chaos.stack.base import Stack
 
@@ -26,50 +24,52 @@ _QUIET_LOOKS = 3
 
 
 class LLMIgnoresStop(NextStartFault):
-    """See the module."""
+    name = "llm_ignores_stop"
+    summary = "the LLM server ignores SIGTERM and has to be killed"
+    triage_path = VRAM_NOT_FREED
+    reconnection_path = LLM_SERVER_RESTART
+    ends = frozenset({"llm"})
+    recovery_limit_s = 40.0
 
-    name: ClassVar[str] = "llm_ignores_stop"
-    summary: ClassVar[str] = "the LLM server ignores SIGTERM and has to be killed"
-    triage_path: ClassVar[str] = VRAM_NOT_FREED
-    reconnection_path: ClassVar[str] = LLM_SERVER_RESTART
-    ends: ClassVar[frozenset[str]] = frozenset({"llm"})
-    recovery_limit_s: ClassVar[float] = 40.0
-    params: ClassVar[tuple[Param, ...]] = (
-        Param("hold", "duration", "how long the fault is held", default=15.0, min=6.0, max=86400),
-        COUNT,
-        PERIOD,
-    )
+    class Params(FaultParams):
+        hold: Annotated[float, duration("how long the fault is held", 6.0, 86400)] = 15.0
+
+    params: Params
 
     def knobs(self) -> dict[str, Any]:
-        """The next server's ears."""
         return {"ignore_stop": True}
 
     def effect(self, stack: Stack, deadline: Deadline) -> Evidence:
-        """Watch servers until one has been stopped and would not go."""
-        measured: dict[str, Any] = {"stops": 0}
         watched: Identity | None = None
         deaf = False
-        while True:
+
+        def look(measured: dict[str, Any]) -> bool:
+            nonlocal watched, deaf
             if watched is None:
                 watched = current(stack)
-            elif not watched.lives():
-                lived_s, exit_code = self._end_of(watched.pid)
-                if lived_s is not None:
-                    measured |= {
-                        "stops": measured["stops"] + 1,
-                        "pid": watched.pid,
-                        "ignores_sigterm": deaf,
-                        "lived_on_s": round(lived_s, 2),
-                        "exit_code": exit_code,
-                    }
-                    if deaf and lived_s >= _ALIVE_AFTER_S and exit_code == -signal.SIGKILL:
-                        said = f"the server held on for {lived_s:.1f} s after it was stopped"
-                        return Evidence(True, {**measured, "path_taken": said})
-                    watched, deaf = None, False
-            else:
+                return False
+            if watched.lives():
                 deaf = deaf or ignores(watched.pid, signal.SIGTERM)
-            if not deadline.wait(LOOK_S):
-                return Evidence(False, measured)
+                return False
+            lived_s, exit_code = self._end_of(watched.pid)
+            if lived_s is None:
+                return False
+            measured |= {
+                "stops": measured["stops"] + 1,
+                "pid": watched.pid,
+                "ignores_sigterm": deaf,
+                "lived_on_s": round(lived_s, 2),
+                "exit_code": exit_code,
+            }
+            proven = deaf and lived_s >= _ALIVE_AFTER_S and exit_code == -signal.SIGKILL
+            if proven:
+                measured["path_taken"] = (
+                    f"the server held on for {lived_s:.1f} s after it was stopped"
+                )
+            watched, deaf = None, False
+            return proven
+
+        return probe(look, deadline, LOOK_S, {"stops": 0})
 
     def _end_of(self, pid: int) -> tuple[float | None, int | None]:
         """(seconds from the stop to the end, exit code), None before both are recorded.
@@ -98,23 +98,17 @@ class LLMIgnoresStop(NextStartFault):
                 return
 
     def server_is_well(self, pid: int) -> tuple[bool, dict[str, Any]]:
-        """One that hears."""
         deaf = ignores(pid, signal.SIGTERM)
         return not deaf, {"ignores_sigterm": deaf}
 
 
 def _deaf(server: Identity | None) -> bool:
-    """By its command line too: it begins to be deaf only once it has come so far."""
+    """By its command line too: the server ignores SIGTERM only after its start-up."""
     if server is None:
         return False
     return b"--ignore-stop\0" in server.command() or ignores(server.pid, signal.SIGTERM)
 
 
 def ignores(pid: int, number: signal.Signals) -> bool:
-    """Whether the process ignores that signal (SigIgn of /proc/PID/status, see proc(5))."""
-    try:
-        text = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return False
-    masks = [line.split()[1] for line in text.splitlines() if line.startswith("SigIgn:")]
-    return bool(masks) and bool(int(masks[0], 16) >> (number - 1) & 1)
+    """True if the process ignores that signal."""
+    return has_bit(pid, "SigIgn", number - 1)

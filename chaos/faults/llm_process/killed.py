@@ -8,81 +8,68 @@ without memory for one: the LLM is then cut off for certain, and only that is li
 Recovered is a new process that completes a prompt, directly and through the proxy.
 """
 
-from __future__ import annotations
-
 import signal
 from functools import partial
-from typing import Any, ClassVar
+from typing import Annotated, Any, Literal
 
 from chaos.base.deadline import Deadline
-from chaos.base.errors import EnvironmentProblem
-from chaos.faults.base import COUNT, HOLD, PERIOD, Evidence, Param, Value
+from chaos.base.proc import Identity
+from chaos.faults.base import Evidence, probe
 from chaos.faults.llm_process.base import ProcessFault
 from chaos.faults.llm_process.server import (
     LOOK_S,
     ServerEvent,
-    await_server,
     current,
     health,
     supervised,
     why_not,
     works,
 )
-from chaos.faults.process.identity import Identity
+from chaos.faults.params import FaultParams, Value, text
 from chaos.record.recovery_paths import LLM_DROP, LLM_SERVER_RESTART
 from chaos.stack.base import Stack
 
 _NOTICED_LIMIT_S = 2.0  # by its supervisor
-_WAIT_PART = 0.7  # of the hold, for a server at work
 
 
 class LLMKilled(ProcessFault):
-    """See the module."""
+    name = "llm_killed"
+    summary = "the LLM server is killed (SIGKILL); the Watcher has to revive it"
+    triage_path = LLM_DROP
+    reconnection_path = LLM_SERVER_RESTART
+    ends = frozenset({"llm"})
+    recovery_limit_s = 40.0
 
-    name: ClassVar[str] = "llm_killed"
-    summary: ClassVar[str] = "the LLM server is killed (SIGKILL); the Watcher has to revive it"
-    triage_path: ClassVar[str] = LLM_DROP
-    reconnection_path: ClassVar[str] = LLM_SERVER_RESTART
-    ends: ClassVar[frozenset[str]] = frozenset({"llm"})
-    recovery_limit_s: ClassVar[float] = 40.0
-    params: ClassVar[tuple[Param, ...]] = (
-        HOLD,
-        COUNT,
-        PERIOD,
-        Param(
-            "keep_down",
-            "text",
-            "yes: no server can be started while the fault holds",
-            default="no",
-            choices=("no", "yes"),
-        ),
-    )
+    class Params(FaultParams):
+        keep_down: Annotated[
+            Literal["no", "yes"], text("yes: no server can be started while the fault holds")
+        ] = "no"
+
+    params: Params
+
+    _killed: Identity | None = None
 
     def __init__(self, fault_id: str, values: dict[str, Value]) -> None:
         super().__init__(fault_id, values)
-        self._keeps_down = values["keep_down"] == "yes"
-        self._killed: Identity | None = None
+        self._keeps_down = self.params.keep_down == "yes"
 
     def available(self, stack: Stack) -> str | None:
-        """Where the supervisor keeps a record."""
         return why_not(stack, knobs=self._keeps_down)
 
     def inject(self, stack: Stack) -> None:
-        """Kill a server at work; again where a stop was under way and did it instead."""
-        deadline = Deadline(max(1.0, self.hold_s * _WAIT_PART))
-        while True:
-            server = await_server(stack, deadline.left_s())
+        def kill(server: Identity) -> bool:
             if self._keeps_down:  # not before: a server has to come up that can be killed
                 supervised(stack).set_faults({"deny_start": True})
             if server.send(signal.SIGKILL) and self._crashed(server.pid):
                 self._killed = server
-                return
+                return True
             self.recover(stack)
-            if not deadline.wait(LOOK_S):
-                raise EnvironmentProblem("every LLM server was stopped before it could be killed")
+            return False
+
+        self.strike(stack, kill, "killed")
 
     def _crashed(self, pid: int) -> bool:
-        """Whether the supervisor saw it end unasked; False where a stop was under way."""
+        """True if the supervisor saw it end unasked; False where a stop was under way."""
         look = partial(self._end_of, pid)
         end = self.record.await_event(look, Deadline(_NOTICED_LIMIT_S))
         return end is not None and end.event == "crashed"
@@ -91,25 +78,25 @@ class LLMKilled(ProcessFault):
         return self.record.find("crashed", pid) or self.record.find("gone", pid)
 
     def effect(self, stack: Stack, deadline: Deadline) -> Evidence:
-        """Its parent's word and the kernel's; and with `keep_down` that nobody answers."""
-        measured: dict[str, Any] = {"cuts_llm": False}
-        while True:
+        def look(measured: dict[str, Any]) -> bool:
             server = self._killed or self.server
             crash = self.record.find("crashed", server.pid if server else None)
-            if server is not None and crash is not None and crash.exit_code == -signal.SIGKILL:
-                direct = health(stack)
-                measured |= {
-                    "killed_pid": server.pid,
-                    "process_gone": not server.lives(),
-                    "exit_code": crash.exit_code,
-                    "direct": direct.measured(),
-                }
-                down = direct.outcome == "refused"
-                if measured["process_gone"] and (down or not self._keeps_down):
-                    measured |= {"cuts_llm": self._keeps_down, **self._noticed(crash, deadline)}
-                    return Evidence(True, measured)
-            if not deadline.wait(LOOK_S):
-                return Evidence(False, measured)
+            if server is None or crash is None or crash.exit_code != -signal.SIGKILL:
+                return False
+            direct = health(stack)
+            measured |= {
+                "killed_pid": server.pid,
+                "process_gone": not server.lives(),
+                "exit_code": crash.exit_code,
+                "direct": direct.brief(),
+            }
+            down = direct.outcome == "refused"
+            if not measured["process_gone"] or (self._keeps_down and not down):
+                return False
+            measured |= {"cuts_llm": self._keeps_down, **self._noticed(crash, deadline)}
+            return True
+
+        return probe(look, deadline, LOOK_S, {"cuts_llm": False})
 
     def _noticed(self, crash: ServerEvent, deadline: Deadline) -> dict[str, Any]:
         """When the Watcher asked for a new server: nobody else does. Waited for up to the end."""
@@ -126,18 +113,16 @@ class LLMKilled(ProcessFault):
         return {"path_taken": f"a new server was {how} {new.time_s - crash.time_s:.1f} s later"}
 
     def recover(self, stack: Stack) -> None:
-        """Nothing, the Watcher does it; only that starts are possible again."""
         if self._keeps_down:
             supervised(stack).set_faults({})
 
     def recovered(self, stack: Stack, deadline: Deadline) -> Evidence:
-        """Another process answers, completes a prompt, and can be reached by the Watcher."""
-        measured: dict[str, Any] = {"killed_pid": self._killed.pid if self._killed else None}
-        while True:
+        def look(measured: dict[str, Any]) -> bool:
             server = current(stack)
-            if server is not None and server != self._killed:
-                measured |= {"new_pid": server.pid, **works(stack)}
-                if measured["completes"] and server.lives():
-                    return Evidence(True, measured)
-            if not deadline.wait(LOOK_S):
-                return Evidence(False, measured)
+            if server is None or server == self._killed:
+                return False
+            measured |= {"new_pid": server.pid, **works(stack)}
+            return bool(measured["completes"]) and server.lives()
+
+        killed_pid = self._killed.pid if self._killed else None
+        return probe(look, deadline, LOOK_S, {"killed_pid": killed_pid})

@@ -5,14 +5,12 @@ starts the server around every piece of work. Where it does not come, the fault 
 server itself, through the supervisor, as a person would.
 """
 
-from __future__ import annotations
-
 from abc import abstractmethod
 from typing import Any
 
 from chaos.base.deadline import Deadline
 from chaos.base.errors import EnvironmentProblem
-from chaos.faults.base import Evidence, Value
+from chaos.faults.base import Evidence, probe
 from chaos.faults.llm_process.base import ProcessFault
 from chaos.faults.llm_process.server import (
     LOOK_S,
@@ -30,26 +28,22 @@ _OWN_START_LIMIT_S = 4.0
 
 
 class NextStartFault(ProcessFault):
-    """See the module. `started_by` says whose start it was."""
+    """`started_by` says whose start it was."""
 
-    def __init__(self, fault_id: str, values: dict[str, Value]) -> None:
-        super().__init__(fault_id, values)
-        self.started_by = "nobody"
+    started_by = "nobody"
 
     @abstractmethod
     def knobs(self) -> dict[str, Any]:
         """How the next server shall misbehave (images/llm/faults.py)."""
 
     def available(self, stack: Stack) -> str | None:
-        """Where the supervisor can make servers misbehave."""
         return why_not(stack, knobs=True)
 
     def inject(self, stack: Stack) -> None:
-        """Set it, and see a server start with it."""
         offset = self.record.path.stat().st_size if self.record.path.is_file() else 0
         self.record.offset = offset  # starts before this moment are none of ours
         supervised(stack).set_faults(self.knobs())
-        if self._await_start(Deadline(self.hold_s * _WAIT_PART)):
+        if self._await_start(Deadline(self.params.hold * _WAIT_PART)):
             self.started_by = "the Watcher"
             return
         self.started_by = "the fault"
@@ -64,24 +58,23 @@ class NextStartFault(ProcessFault):
         return self.record.await_event(lambda: self.record.find("start"), deadline)
 
     def recover(self, stack: Stack) -> None:
-        """Servers are started as usual again."""
         supervised(stack).set_faults({})
 
     def recovered(self, stack: Stack, deadline: Deadline) -> Evidence:
         """The supervisor says so, and the LLM completes a prompt."""
-        measured: dict[str, Any] = {}
-        while True:
+
+        def look(measured: dict[str, Any]) -> bool:
             knobs = supervised(stack).faults()
-            measured = {"normal_again": not any(knobs.values()), **works(stack)}
+            measured |= {"normal_again": not any(knobs.values()), **works(stack)}
             server = current(stack)
-            if measured["normal_again"] and measured["completes"] and server is not None:
-                well, more = self.server_is_well(server.pid)
-                measured |= {"pid": server.pid, **more}
-                if well:
-                    return Evidence(True, measured)
-            if not deadline.wait(LOOK_S):
-                return Evidence(False, measured)
+            if not measured["normal_again"] or not measured["completes"] or server is None:
+                return False
+            well, more = self.server_is_well(server.pid)
+            measured |= {"pid": server.pid, **more}
+            return well
+
+        return probe(look, deadline, LOOK_S)
 
     def server_is_well(self, pid: int) -> tuple[bool, dict[str, Any]]:
-        """Whether the server that now runs is none that misbehaves; and what was measured."""
+        """(True if the running server does not misbehave, what was measured)."""
         return True, {}

@@ -7,63 +7,51 @@ a supervisor that is asked to stop it kills it in the end. Recovered is an LLM t
 prompt, whichever process does.
 """
 
-from __future__ import annotations
-
 import signal
-from typing import Any, ClassVar
+from typing import Any
 
 from chaos.base.deadline import Deadline
-from chaos.base.errors import EnvironmentProblem
-from chaos.faults.base import Evidence, Value
+from chaos.base.proc import Identity
+from chaos.faults.base import Evidence, probe
 from chaos.faults.llm_process.base import ProcessFault
-from chaos.faults.llm_process.server import LOOK_S, await_server, health, why_not, works
-from chaos.faults.process.identity import Identity
+from chaos.faults.llm_process.server import LOOK_S, health, why_not, works
 from chaos.record.recovery_paths import LLM_CLIENT, LLM_DROP
 from chaos.stack.base import Stack
 from chaos.stack.proctree import await_stopped
 
 _SILENCE_S = 0.7  # the supervisor kills a server that is deaf to a stop after 1.5 s
-_WAIT_PART = 0.7
 
 
 class LLMPaused(ProcessFault):
-    """See the module."""
+    name = "llm_paused"
+    summary = "the LLM server is paused (SIGSTOP): it connects, and never answers"
+    triage_path = LLM_DROP
+    reconnection_path = LLM_CLIENT
+    recovery_limit_s = 40.0
 
-    name: ClassVar[str] = "llm_paused"
-    summary: ClassVar[str] = "the LLM server is paused (SIGSTOP): it connects, and never answers"
-    triage_path: ClassVar[str] = LLM_DROP
-    reconnection_path: ClassVar[str] = LLM_CLIENT
-    recovery_limit_s: ClassVar[float] = 40.0
-
-    def __init__(self, fault_id: str, values: dict[str, Value]) -> None:
-        super().__init__(fault_id, values)
-        self._paused: Identity | None = None
+    _paused: Identity | None = None
 
     def available(self, stack: Stack) -> str | None:
-        """Where the supervisor keeps a record."""
         return why_not(stack)
 
     def inject(self, stack: Stack) -> None:
-        """Stop a server at work; returns once all its threads have stopped."""
-        deadline = Deadline(max(1.0, self.hold_s * _WAIT_PART))
-        while True:
-            server = await_server(stack, deadline.left_s())
+        def pause(server: Identity) -> bool:
             self._paused = server  # before it acts: whatever comes, recover knows it
-            if server.send(signal.SIGSTOP):
-                await_stopped([server.pid])
-                if server.lives():
-                    return
-            if not deadline.wait(LOOK_S):
-                raise EnvironmentProblem("every LLM server was stopped before it could be paused")
+            if not server.send(signal.SIGSTOP):
+                return False
+            await_stopped([server.pid])
+            return server.lives()
+
+        self.strike(stack, pause, "paused")
 
     def effect(self, stack: Stack, deadline: Deadline) -> Evidence:
-        """All threads stand still while a question is left without an answer."""
-        measured: dict[str, Any] = {"attempts": 0}
-        while deadline.left_s() > _SILENCE_S:
-            server = self._paused or self.server
-            if server is None or not server.lives():
-                break  # nothing more can be told of it
-            measured["attempts"] += 1
+        server = self._paused or self.server
+        if server is None:
+            return Evidence(False, {"attempts": 0})
+
+        def look(measured: dict[str, Any]) -> bool:
+            if not server.lives():
+                return False
             before, runs = server.states(), server.switches()
             direct = health(stack, _SILENCE_S)
             after, still = server.states(), server.switches() == runs
@@ -71,13 +59,12 @@ class LLMPaused(ProcessFault):
                 "pid": server.pid,
                 "states": after,
                 "never_scheduled": still,
-                "direct": direct.measured(),
+                "direct": direct.brief(),
             }
             stopped = set(before) == set(after) == {"T"}
-            if stopped and still and direct.outcome == "timeout" and server.lives():
-                return Evidence(True, measured)
-            deadline.wait(LOOK_S)
-        return Evidence(False, measured)
+            return stopped and still and direct.outcome == "timeout" and server.lives()
+
+        return probe(look, deadline, LOOK_S, {"attempts": 0}, look_s=_SILENCE_S)
 
     def recover(self, stack: Stack) -> None:
         """SIGCONT for that very process; harmless where it runs or is gone."""
@@ -85,20 +72,15 @@ class LLMPaused(ProcessFault):
             self._paused.send(signal.SIGCONT)
 
     def recovered(self, stack: Stack, deadline: Deadline) -> Evidence:
-        """It is not stopped any more (or gone), and the LLM completes a prompt."""
-        measured: dict[str, Any] = {}
-        while True:
+        def look(measured: dict[str, Any]) -> bool:
             server = self._paused
             states = server.states() if server is not None and server.lives() else ""
             measured |= {"states": states or "gone", **works(stack)}
-            if "T" not in states and measured["completes"]:
-                return Evidence(True, measured)
-            if not deadline.wait(LOOK_S):
-                return Evidence(False, measured)
+            return "T" not in states and bool(measured["completes"])
+
+        return probe(look, deadline, LOOK_S)
 
     @staticmethod
     def undo(record: dict[str, Any]) -> None:
-        """Let the process that was named go on, where it still exists."""
-        server = record.get("server")
-        if isinstance(server, dict):
-            Identity(int(server["pid"]), int(server["start_ticks"])).send(signal.SIGCONT)
+        if record.get("server"):
+            Identity.recorded(record["server"]).send(signal.SIGCONT)

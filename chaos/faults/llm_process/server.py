@@ -5,19 +5,17 @@ again (number and start of the process), and to tell its end from a stop that wa
 supervisor's record of events says so.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, Self, runtime_checkable
 
 import msgspec
 
 from chaos.base.deadline import Deadline
 from chaos.base.errors import EnvironmentProblem
-from chaos.faults.process.identity import Identity
-from chaos.faults.wire_probe import Wire, http_get
+from chaos.base.proc import Identity
+from chaos.faults.exchange import Exchange, http_get
 from chaos.stack.base import Stack
 from chaos.stack.llm_probe import completes
 
@@ -56,7 +54,7 @@ class Record:
     offset: int
 
     @classmethod
-    def now(cls, stack: Stack) -> Record:
+    def now(cls, stack: Stack) -> Self:
         """From now on."""
         path = stack.workspace / stack.target.llm.events
         return cls(path, path.stat().st_size if path.is_file() else 0)
@@ -142,7 +140,7 @@ def await_server(stack: Stack, limit_s: float) -> Identity:
             )
 
 
-def health(stack: Stack, limit_s: float = HEALTH_LIMIT_S) -> Wire:
+def health(stack: Stack, limit_s: float = HEALTH_LIMIT_S) -> Exchange:
     """What the server itself answers to the health question."""
     return http_get(stack.direct_llm, "/health", limit_s)
 
@@ -151,10 +149,7 @@ def works(stack: Stack) -> dict[str, Any]:
     """What shows that the LLM is at work again, for the Watcher too; all true when it is."""
     through = http_get(stack.proxied_llm, "/health", HEALTH_LIMIT_S)
     well = health(stack).ok and through.ok
-    return {
-        "healthy": well,
-        "completes": well and completes(stack.direct_llm, _COMPLETION_LIMIT_S),
-    }
+    return {"healthy": well, "completes": well and completes(stack.direct_llm, _COMPLETION_LIMIT_S)}
 
 
 def restart(stack: Stack) -> None:

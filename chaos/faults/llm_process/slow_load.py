@@ -7,17 +7,16 @@ to wait for it and must not ask for a second server meanwhile; how often one was
 counted in the supervisor's record, and judged as part of the LLM's life cycle.
 """
 
-from __future__ import annotations
-
 import statistics
 import time
-from typing import Any, ClassVar
+from typing import Annotated, Any
 
 from chaos.base.deadline import Deadline
-from chaos.faults.base import COUNT, PERIOD, Evidence, Param, Value
+from chaos.base.proc import Identity
+from chaos.faults.base import Evidence, probe
 from chaos.faults.llm_process.next_start import NextStartFault
 from chaos.faults.llm_process.server import LOOK_S, Record, current, health
-from chaos.faults.process.identity import Identity
+from chaos.faults.params import FaultParams, duration
 from chaos.record.recovery_paths import LLM_SERVER_RESTART
 from chaos.stack.base import Stack
 
@@ -25,27 +24,21 @@ _PART_MIN = 0.8
 
 
 class LLMSlowLoad(NextStartFault):
-    """See the module."""
+    name = "llm_slow_load"
+    summary = "the LLM server's model loads slowly (503 until then)"
+    reconnection_path = LLM_SERVER_RESTART
+    ends = frozenset({"llm"})
+    recovery_limit_s = 60.0
 
-    name: ClassVar[str] = "llm_slow_load"
-    summary: ClassVar[str] = "the LLM server's model loads slowly (503 until then)"
-    reconnection_path: ClassVar[str] = LLM_SERVER_RESTART
-    ends: ClassVar[frozenset[str]] = frozenset({"llm"})
-    recovery_limit_s: ClassVar[float] = 60.0
-    params: ClassVar[tuple[Param, ...]] = (
-        Param("hold", "duration", "how long the fault is held", default=15.0, min=4.0, max=86400),
-        COUNT,
-        PERIOD,
-        Param("delay", "duration", "how long a load takes longer", default=4.0, min=2.0, max=30.0),
-    )
+    class Params(FaultParams):
+        hold: Annotated[float, duration("how long the fault is held", 4.0, 86400)] = 15.0
+        delay: Annotated[float, duration("how long a load takes longer", 2.0, 30.0)] = 4.0
 
-    def __init__(self, fault_id: str, values: dict[str, Value]) -> None:
-        super().__init__(fault_id, values)
-        self._delay_s = float(values["delay"])
-        self._usual_s = 0.0
+    params: Params
+
+    _usual_s = 0.0
 
     def undo_record(self, stack: Stack) -> dict[str, Any]:
-        """Also how long it took from a start to a server that is ready, so far."""
         undo = super().undo_record(stack)
         started: dict[int | None, float] = {}
         took_s = []
@@ -58,39 +51,40 @@ class LLMSlowLoad(NextStartFault):
         return {**undo, "usual_start_s": round(self._usual_s, 2)}
 
     def knobs(self) -> dict[str, Any]:
-        """The next server's load."""
-        return {"load_delay_s": self._delay_s}
+        return {"load_delay_s": self.params.delay}
 
     def effect(self, stack: Stack, deadline: Deadline) -> Evidence:
-        """One process that answers 503 for long enough, and then 200."""
-        measured: dict[str, Any] = {}
         server: Identity | None = None
         first_s: float | None = None  # when this process was first seen loading
-        while True:
+
+        def look(measured: dict[str, Any]) -> bool:
+            nonlocal server, first_s
             now = current(stack)
             if now != server:
                 server, first_s = now, None
-            seen = health(stack)
-            if server is not None and seen.status == 503 and first_s is None:
+            status = health(stack).status
+            if server is not None and status == 503 and first_s is None:
                 first_s = time.monotonic()
-            if server is not None and seen.status == 200 and first_s is not None:
-                took_s = time.monotonic() - first_s
-                measured = {
-                    "pid": server.pid,
-                    "loading_503_s": round(took_s, 2),
-                    "start_s": round(self._since_start_s(server.pid), 2),
-                    "usual_start_s": round(self._usual_s, 2),
-                    "then": seen.status,
-                    "started_by": self.started_by,
-                    "asked_again": self._asked_again(server.pid),
-                }
-                least_s = self._delay_s * _PART_MIN
-                late = measured["start_s"] >= self._usual_s + least_s
-                if took_s >= least_s and late and server.lives():
-                    return Evidence(True, measured)
-                first_s = None
-            if not deadline.wait(LOOK_S):
-                return Evidence(False, measured)
+            if server is None or status != 200 or first_s is None:
+                return False
+            took_s = time.monotonic() - first_s
+            measured |= {
+                "pid": server.pid,
+                "loading_503_s": round(took_s, 2),
+                "start_s": round(self._since_start_s(server.pid), 2),
+                "usual_start_s": round(self._usual_s, 2),
+                "then": status,
+                "started_by": self.started_by,
+                "asked_again": self._asked_again(server.pid),
+            }
+            least_s = self.params.delay * _PART_MIN
+            late = measured["start_s"] >= self._usual_s + least_s
+            if took_s >= least_s and late and server.lives():
+                return True
+            first_s = None
+            return False
+
+        return probe(look, deadline, LOOK_S)
 
     def _since_start_s(self, pid: int) -> float:
         """Since the start of that process; 0 where the record does not have it."""

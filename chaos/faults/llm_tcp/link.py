@@ -6,15 +6,14 @@ exactly what the kind does. The Watcher stops the LLM server now and then by des
 down nothing can be told, so looks are repeated until the deadline.
 """
 
-from __future__ import annotations
-
 from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from chaos.base.deadline import Deadline
-from chaos.faults.base import Evidence, Fault, Group, Value
+from chaos.faults.base import Evidence, Fault, probe
 from chaos.faults.exchange import Exchange, exchange
+from chaos.faults.params import Value
 from chaos.record.recovery_paths import LLM_CLIENT
 from chaos.stack.base import Stack
 
@@ -25,15 +24,15 @@ _PAUSE_S = 0.1
 
 @dataclass(frozen=True)
 class Look:
-    """One comparison. `told`: the server itself answered well before and after."""
+    """One comparison of an exchange through the proxy with direct ones before and after it."""
 
     before: Exchange
     through: Exchange
     after: Exchange
 
     @property
-    def told(self) -> bool:
-        """Whether it tells anything about the link."""
+    def tells(self) -> bool:
+        """True if it tells anything about the link: the server itself answered well."""
         return self.before.ok and self.after.ok
 
     @property
@@ -51,28 +50,27 @@ class Look:
 
 
 class LinkFault(Fault):
-    """See the module. A kind says how the link is broken and healed, and what then is seen."""
+    """A kind says how the link is broken and healed, and what then is seen."""
 
-    group: ClassVar[Group] = "llm_tcp"
-    affects_llm: ClassVar[bool] = True
-    compatible_groups: ClassVar[frozenset[str]] = frozenset({"disk"})
-    reconnection_path: ClassVar[str] = LLM_CLIENT
-    looks_min: ClassVar[int] = 1  # in a row, for an effect that a busy machine could imitate once
+    group = "llm_tcp"
+    affects_llm = True
+    compatible_groups = frozenset({"disk"})
+    reconnection_path = LLM_CLIENT
+    looks_min = 1  # in a row, for an effect that a busy machine could imitate once
 
     def available(self, stack: Stack) -> str | None:
-        """Wherever a proxy answers."""
         return None if stack.proxy.version() else "the proxy does not answer"
 
     @abstractmethod
     def felt(self, look: Look) -> bool:
-        """Whether the exchange through the proxy shows what this kind does."""
+        """True if the exchange through the proxy shows what this kind does."""
 
     def details(self, look: Look) -> dict[str, Any]:
         """What else was measured, in the kind's own terms."""
         return {}
 
     def cuts(self, look: Look) -> bool:
-        """Whether no usable answer can have come through."""
+        """True if no usable answer can have come through."""
         return False
 
     def path(self) -> str:
@@ -85,7 +83,7 @@ class LinkFault(Fault):
 
     @abstractmethod
     def healed(self, stack: Stack) -> bool:
-        """Whether the proxy itself says that the break is undone."""
+        """True if the proxy itself says that the break is undone."""
 
     def look(self, stack: Stack) -> Look:
         """Compare once. While the server does not answer directly, the proxy is not asked."""
@@ -98,39 +96,42 @@ class LinkFault(Fault):
 
     def effect(self, stack: Stack, deadline: Deadline) -> Evidence:
         """Look until the effect was seen `looks_min` times in a row."""
-        measured: dict[str, Any] = {"attempts": 0}
-        seen = 0
-        while deadline.left_s() > self.look_s():  # a look must end while the fault still holds
-            measured["attempts"] += 1
-            look = self.look(stack)
-            if look.told:
-                measured |= {**look.measured(), **self.details(look)}
-                seen = seen + 1 if self.felt(look) else 0
-                if seen >= self.looks_min:
-                    return Evidence(True, {**measured, "cuts_llm": self.cuts(look)})
-            deadline.wait(_PAUSE_S)
-        return Evidence(False, measured)
+        felt_in_a_row = 0
+
+        def look(measured: dict[str, Any]) -> bool:
+            nonlocal felt_in_a_row
+            seen = self.look(stack)
+            if not seen.tells:
+                return False
+            measured |= {**seen.measured(), **self.details(seen)}
+            felt_in_a_row = felt_in_a_row + 1 if self.felt(seen) else 0
+            if felt_in_a_row < self.looks_min:
+                return False
+            measured["cuts_llm"] = self.cuts(seen)
+            return True
+
+        # A look must end while the fault still holds.
+        return probe(look, deadline, _PAUSE_S, {"attempts": 0}, look_s=self.look_s())
 
     def recovered(self, stack: Stack, deadline: Deadline) -> Evidence:
         """The proxy says so, and an exchange through it is whole and shows nothing of the break."""
-        measured: dict[str, Any] = {"attempts": 0}
-        while not deadline.expired():
-            measured["attempts"] += 1
+
+        def look(measured: dict[str, Any]) -> bool:
             measured["undone"] = self.healed(stack)
-            look = self.look(stack)
-            if look.told:
-                measured |= {**look.measured(), **self.details(look)}
-                if measured["undone"] and look.through.ok and not self.felt(look):
-                    return Evidence(True, measured)
-            deadline.wait(_PAUSE_S)
-        return Evidence(False, measured)
+            seen = self.look(stack)
+            if not seen.tells:
+                return False
+            measured |= {**seen.measured(), **self.details(seen)}
+            return bool(measured["undone"]) and seen.through.ok and not self.felt(seen)
+
+        return probe(look, deadline, _PAUSE_S, {"attempts": 0})
 
 
 class ToxicFault(LinkFault):
     """A kind that is one toxic of the proxy (Toxiproxy's documentation, "Toxics")."""
 
     toxic: ClassVar[str]
-    stream: ClassVar[str] = "downstream"
+    stream = "downstream"
 
     def __init__(self, fault_id: str, values: dict[str, Value]) -> None:
         super().__init__(fault_id, values)
@@ -145,11 +146,9 @@ class ToxicFault(LinkFault):
         return {"toxic": self._name, "proxy": str(stack.proxied_llm)}
 
     def inject(self, stack: Stack) -> None:
-        """Add the toxic."""
         stack.proxy.add_toxic(self._name, self.toxic, self.attributes(), stream=self.stream)
 
     def recover(self, stack: Stack) -> None:
-        """Remove the toxic; closes the connections that it holds."""
         stack.proxy.remove_toxic(self._name)
 
     def healed(self, stack: Stack) -> bool:

@@ -5,49 +5,34 @@ discarded. Proven by ECONNRESET seen at the client, which a plain close would no
 direct answers.
 """
 
-from __future__ import annotations
+from typing import Annotated
 
-from typing import ClassVar
-
-from chaos.faults.base import COUNT, HOLD, PERIOD, Param, Value
 from chaos.faults.llm_tcp.link import DIRECT_LIMIT_S, Look, ToxicFault
+from chaos.faults.params import FaultParams, duration
 from chaos.record.recovery_paths import LLM_DROP
 
 
 class LLMReset(ToxicFault):
-    """See the module."""
+    name = "llm_reset"
+    summary = "connections to the LLM are reset (RST)"
+    triage_path = LLM_DROP
+    toxic = "reset_peer"
 
-    name: ClassVar[str] = "llm_reset"
-    summary: ClassVar[str] = "connections to the LLM are reset (RST)"
-    triage_path: ClassVar[str] = LLM_DROP
-    toxic: ClassVar[str] = "reset_peer"
-    params: ClassVar[tuple[Param, ...]] = (
-        HOLD,
-        COUNT,
-        PERIOD,
-        Param(
-            "after", "duration", "so long after the answer began", default=0.0, min=0.0, max=60.0
-        ),
-    )
+    class Params(FaultParams):
+        after: Annotated[float, duration("how long after the answer began", 0.0, 60.0)] = 0.0
 
-    def __init__(self, fault_id: str, values: dict[str, Value]) -> None:
-        super().__init__(fault_id, values)
-        self._after_s = float(values["after"])
+    params: Params
 
     def attributes(self) -> dict[str, int]:
-        """In ms."""
-        return {"timeout": round(self._after_s * 1000)}
+        return {"timeout": round(self.params.after * 1000)}
 
     def look_s(self) -> float:
-        """Until the reset, and some more."""
-        return self._after_s + DIRECT_LIMIT_S
+        return self.params.after + DIRECT_LIMIT_S
 
     def felt(self, look: Look) -> bool:
-        """A reset without a byte, once its time was over."""
         seen = look.through
-        in_time = seen.took_ms >= self._after_s * 900
+        in_time = seen.took_ms >= self.params.after * 900
         return seen.outcome == "reset" and seen.size_bytes == 0 and in_time
 
     def cuts(self, look: Look) -> bool:
-        """The answer is dropped."""
         return True

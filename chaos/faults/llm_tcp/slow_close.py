@@ -5,48 +5,35 @@ Done by Toxiproxy's `slow_close` toxic on the answers: the server's close is pas
 the time between the last byte and the end, through the proxy against directly.
 """
 
-from __future__ import annotations
+from typing import Annotated, Any
 
-from typing import Any, ClassVar
-
-from chaos.faults.base import COUNT, HOLD, PERIOD, Param, Value
 from chaos.faults.llm_tcp.link import DIRECT_LIMIT_S, Look, ToxicFault
+from chaos.faults.params import FaultParams, duration
 
 
 class LLMSlowClose(ToxicFault):
-    """See the module."""
+    name = "llm_slow_close"
+    summary = "connections to the LLM stay open after the answer"
+    toxic = "slow_close"
+    looks_min = 2
 
-    name: ClassVar[str] = "llm_slow_close"
-    summary: ClassVar[str] = "connections to the LLM stay open after the answer"
-    toxic: ClassVar[str] = "slow_close"
-    looks_min: ClassVar[int] = 2
-    params: ClassVar[tuple[Param, ...]] = (
-        HOLD,
-        COUNT,
-        PERIOD,
-        Param("delay", "duration", "so long", default=1.0, min=0.1, max=60.0),
-    )
+    class Params(FaultParams):
+        delay: Annotated[float, duration("how long after the answer", 0.1, 60.0)] = 1.0
 
-    def __init__(self, fault_id: str, values: dict[str, Value]) -> None:
-        super().__init__(fault_id, values)
-        self._delay_s = float(values["delay"])
+    params: Params
 
     def attributes(self) -> dict[str, int]:
-        """In ms."""
-        return {"delay": round(self._delay_s * 1000)}
+        return {"delay": round(self.params.delay * 1000)}
 
     def look_s(self) -> float:
-        """The delay, and some more."""
-        return self._delay_s + DIRECT_LIMIT_S
+        return self.params.delay + DIRECT_LIMIT_S
 
     def felt(self, look: Look) -> bool:
-        """A whole answer with a late end, and only through the proxy."""
-        least_ms = self._delay_s * 900
+        least_ms = self.params.delay * 900
         direct_ms = max(look.before.close_ms, look.after.close_ms)
         return look.through.ok and look.through.close_ms >= least_ms and direct_ms < least_ms / 4
 
     def details(self, look: Look) -> dict[str, Any]:
-        """Both waits for the end."""
         return {
             "close_ms": round(look.through.close_ms, 1),
             "direct_close_ms": round(max(look.before.close_ms, look.after.close_ms), 1),

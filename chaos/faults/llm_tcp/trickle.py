@@ -5,12 +5,10 @@ come out of the socket: at least five, of about the size asked for, with about t
 while directly the same answer comes in a few.
 """
 
-from __future__ import annotations
+from typing import Annotated, Any
 
-from typing import Any, ClassVar
-
-from chaos.faults.base import COUNT, HOLD, PERIOD, Param, Value
 from chaos.faults.llm_tcp.link import HEALTH, PROPS, Look, ToxicFault
+from chaos.faults.params import FaultParams, duration, number
 
 _PIECES_MIN = 5
 _DIRECT_PIECES_MAX = 3
@@ -19,53 +17,40 @@ _SLACK_S = 1.0
 
 
 class LLMTrickle(ToxicFault):
-    """See the module."""
+    name = "llm_trickle"
+    summary = "the LLM's answers trickle in: small pieces, with gaps"
+    toxic = "slicer"
 
-    name: ClassVar[str] = "llm_trickle"
-    summary: ClassVar[str] = "the LLM's answers trickle in: small pieces, with gaps"
-    toxic: ClassVar[str] = "slicer"
-    params: ClassVar[tuple[Param, ...]] = (
-        HOLD,
-        COUNT,
-        PERIOD,
-        Param("size", "int", "bytes in a piece", default=100, min=1, max=400),
-        Param("gap", "duration", "between two pieces", default=0.05, min=0.005, max=1.0),
-    )
+    class Params(FaultParams):
+        size: Annotated[int, number("bytes in a piece", 1, 400)] = 100
+        gap: Annotated[float, duration("between two pieces", 0.005, 1.0)] = 0.05
 
-    def __init__(self, fault_id: str, values: dict[str, Value]) -> None:
-        super().__init__(fault_id, values)
-        self._size = int(values["size"])
-        self._gap_s = float(values["gap"])
+    params: Params
 
     def attributes(self) -> dict[str, int]:
-        """Bytes, and the gap in microseconds."""
         return {
-            "average_size": self._size,
+            "average_size": self.params.size,
             "size_variation": 0,
-            "delay": round(self._gap_s * 1_000_000),
+            "delay": round(self.params.gap * 1_000_000),
         }
 
     def path(self) -> str:
-        """An answer of enough pieces, and not of too many."""
-        return HEALTH if self._size <= _SMALL_BYTES else PROPS
+        return HEALTH if self.params.size <= _SMALL_BYTES else PROPS
 
     def look_s(self) -> float:
-        """Enough for the pieces that are needed; the rest of the answer is not waited for."""
-        return 3 * _PIECES_MIN * self._gap_s + _SLACK_S
+        return 3 * _PIECES_MIN * self.params.gap + _SLACK_S
 
     def felt(self, look: Look) -> bool:
-        """Many small pieces with gaps, and only through the proxy."""
         through = look.through
         direct = max(len(look.before.pieces), len(look.after.pieces))
         return (
             len(through.pieces) >= _PIECES_MIN
-            and through.median_piece_bytes <= self._size * 1.5
-            and through.median_gap_ms >= self._gap_s * 500
+            and through.median_piece_bytes <= self.params.size * 1.5
+            and through.median_gap_ms >= self.params.gap * 500
             and direct <= _DIRECT_PIECES_MAX
         )
 
     def details(self, look: Look) -> dict[str, Any]:
-        """Size and gap as they were."""
         return {
             "piece_bytes": look.through.median_piece_bytes,
             "gap_ms": round(look.through.median_gap_ms, 1),

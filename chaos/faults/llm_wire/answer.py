@@ -5,8 +5,6 @@ that a busy machine is asked for little. Each call opens a connection of its own
 its limits.
 """
 
-from __future__ import annotations
-
 import json
 import socket
 import time
@@ -71,7 +69,7 @@ class Answer:
 
     def measured(self) -> dict[str, Any]:
         """As written into the history."""
-        told: dict[str, Any] = {
+        measured: dict[str, Any] = {
             "ended": self.ended,
             "status": self.status,
             "bytes": len(self.body),
@@ -79,10 +77,10 @@ class Answer:
             "took_ms": round(self.took_ms, 1),
         }
         if self.content is not None:
-            told["content"] = self.content[:_SHOWN_CHARS]
+            measured["content"] = self.content[:_SHOWN_CHARS]
         if self.error_type:
-            told["error_type"] = self.error_type[:_SHOWN_CHARS]
-        return told
+            measured["error_type"] = self.error_type[:_SHOWN_CHARS]
+        return measured
 
 
 def ask(
@@ -92,85 +90,57 @@ def ask(
     of the answer is there. With `stream_tokens` so many are asked for, streamed, without a grammar.
     """
     stream = {"n_predict": stream_tokens, "ignore_eos": True, "stream": True}
-    asked = {**_QUESTION, **(_DECIDE if stream_tokens is None else stream)}
-    return _Call(limit_s, silence_s).run(endpoint, json.dumps(asked).encode())
+    question = {**_QUESTION, **(_DECIDE if stream_tokens is None else stream)}
+    http = h11.Connection(h11.CLIENT)
+    request = _request(http, endpoint, json.dumps(question).encode())
+    start_s = time.monotonic()
+    status: int | None = None
+    retry_after, body = "", b""
+    head_s = first_s = 0.0  # when the head and the first byte of the body came; 0: not yet
 
+    def left_s() -> float:
+        whole_s = start_s + limit_s - time.monotonic()
+        return max(0.001, min(whole_s, silence_s) if head_s else whole_s)
 
-class _Call:
-    """One exchange against its limits."""
-
-    def __init__(self, limit_s: float, silence_s: float) -> None:
-        self._start_s = time.monotonic()
-        self._end_s = self._start_s + limit_s
-        self._silence_s = silence_s
-        self._http = h11.Connection(h11.CLIENT)
-        self._status: int | None = None
-        self._retry_after = ""
-        self._head_s: float | None = None
-        self._first_s: float | None = None
-        self._body = b""
-
-    def run(self, endpoint: Endpoint, body: bytes) -> Answer:
-        head = h11.Request(
-            method="POST",
-            target="/completion",
-            headers=[
-                ("Host", str(endpoint)),
-                ("Content-Type", "application/json"),
-                ("Content-Length", str(len(body))),
-            ],
-        )
-        parts = (head, h11.Data(data=body), h11.EndOfMessage())
-        request = b"".join(self._http.send(part) or b"" for part in parts)
-        try:
-            with socket.create_connection(
-                (endpoint.host, endpoint.port), timeout=self._left_s()
-            ) as link:
-                link.sendall(request)
-                return self._told(self._read(link))
-        except TimeoutError:
-            return self._told("silent")
-        except ConnectionRefusedError:
-            return self._told("refused")
-        except (OSError, h11.RemoteProtocolError):  # reset, or cut in the middle
-            return self._told("closed")
-
-    def _read(self, link: socket.socket) -> Ended:
-        """Raises `TimeoutError`, or h11's error when the answer ends too early."""
-        while True:
-            event = self._http.next_event()
-            if event is h11.NEED_DATA:
-                link.settimeout(self._left_s())
-                self._http.receive_data(link.recv(65_536))
-            elif isinstance(event, h11.Response):
-                self._head_s = time.monotonic()
-                self._status = event.status_code
-                named = {bytes(name): bytes(value) for name, value in event.headers}
-                self._retry_after = named.get(b"retry-after", b"").decode("latin-1")
-            elif isinstance(event, h11.Data):
-                self._first_s = self._first_s or time.monotonic()
-                self._body += event.data
-                if len(self._body) > _BODY_BYTES_MAX:
-                    return "closed"
-            elif isinstance(event, h11.EndOfMessage):
-                return "complete"
-            elif isinstance(event, h11.ConnectionClosed):
-                return "closed"
-
-    def _left_s(self) -> float:
-        left_s = self._end_s - time.monotonic()
-        if self._head_s is not None:
-            left_s = min(left_s, self._silence_s)
-        return max(0.001, left_s)
-
-    def _told(self, ended: Ended) -> Answer:
+    def answer(ended: Ended) -> Answer:
         now_s = time.monotonic()
-        gap_s = 0.0 if self._head_s is None else (self._first_s or now_s) - self._head_s
-        return Answer(
-            ended,
-            self._status,
-            self._body,
-            self._retry_after,
-            gap_ms=gap_s * 1000,
-            took_ms=(now_s - self._start_s) * 1000,
-        )
+        gap_ms = ((first_s or now_s) - head_s) * 1000 if head_s else 0.0
+        return Answer(ended, status, body, retry_after, gap_ms, (now_s - start_s) * 1000)
+
+    try:
+        with socket.create_connection((endpoint.host, endpoint.port), timeout=left_s()) as link:
+            link.sendall(request)
+            while len(body) <= _BODY_BYTES_MAX:
+                event = http.next_event()
+                if event is h11.NEED_DATA:
+                    link.settimeout(left_s())
+                    http.receive_data(link.recv(65_536))
+                elif isinstance(event, h11.Response):
+                    head_s, status = time.monotonic(), event.status_code
+                    headers = {bytes(name): bytes(value) for name, value in event.headers}
+                    retry_after = headers.get(b"retry-after", b"").decode("latin-1")
+                elif isinstance(event, h11.Data):
+                    first_s = first_s or time.monotonic()
+                    body += event.data
+                elif isinstance(event, h11.EndOfMessage):
+                    return answer("complete")
+                elif isinstance(event, h11.ConnectionClosed):
+                    break
+        return answer("closed")
+    except TimeoutError:
+        return answer("silent")
+    except ConnectionRefusedError:
+        return answer("refused")
+    except (OSError, h11.RemoteProtocolError):  # reset, or cut in the middle
+        return answer("closed")
+
+
+def _request(http: h11.Connection, endpoint: Endpoint, body: bytes) -> bytes:
+    headers = [
+        ("Host", str(endpoint)),
+        ("Content-Type", "application/json"),
+        ("Content-Length", str(len(body))),
+    ]
+    head = h11.Request(method="POST", target="/completion", headers=headers)
+    parts = (head, h11.Data(data=body), h11.EndOfMessage())
+    return b"".join(http.send(part) or b"" for part in parts)

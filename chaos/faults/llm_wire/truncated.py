@@ -2,50 +2,35 @@
 made to fit (valid HTTP, broken JSON).
 """
 
-from __future__ import annotations
+from typing import Annotated, Any, Literal
 
-from typing import Any, ClassVar
-
-from chaos.faults.base import COUNT, HOLD, PERIOD, Param
 from chaos.faults.llm_wire.answer import Answer
-from chaos.faults.llm_wire.fault import AT_BYTE, AT_TOKEN, EVERY, SHORTEST_ANSWER_BYTES, WireFault
-from chaos.faults.llm_wire.late import as_far, place
+from chaos.faults.llm_wire.fault import PlacedFault, PlaceParams
+from chaos.faults.params import text
 
 
-class LLMTruncated(WireFault):
-    """See the module."""
+class LLMTruncated(PlacedFault):
+    name = "llm_truncated"
+    summary = "each answer is cut in its middle"
+    rule_kind = "truncate"
 
-    name: ClassVar[str] = "llm_truncated"
-    summary: ClassVar[str] = "each answer is cut in its middle"
-    rule_kind: ClassVar[str] = "truncate"
-    params: ClassVar[tuple[Param, ...]] = (
-        HOLD,
-        COUNT,
-        PERIOD,
-        EVERY,
-        AT_BYTE,
-        AT_TOKEN,
-        Param(
-            "length",
-            "text",
-            "announced length: original (an incomplete read), rewritten (whole, but broken JSON)",
-            default="original",
-            choices=("original", "rewritten"),
-        ),
-    )
+    class Params(PlaceParams):
+        length: Annotated[
+            Literal["original", "rewritten"],
+            text("announced length: original (incomplete read), rewritten (whole, broken JSON)"),
+        ] = "original"
+
+    params: Params
 
     def rule_params(self) -> dict[str, Any]:
-        """Where it is cut, and which length is told."""
-        return {**place(self), "length": self.values["length"]}
+        return {**super().rule_params(), "length": self.params.length}
 
     def shows(self, through: Answer, direct: Answer) -> bool:
-        """Exactly so much of it, and the end that belongs to the length."""
-        ended = "closed" if self.values["length"] == "original" else "complete"
+        ended = "closed" if self.params.length == "original" else "complete"
         shorter = len(through.body) < len(direct.body)
         return (
-            through.status == 200 and through.ended == ended and shorter and as_far(self, through)
+            through.status == 200
+            and through.ended == ended
+            and shorter
+            and self.came_so_far(through)
         )
-
-    def cuts(self) -> bool:
-        """Where no answer can have ended before the place."""
-        return int(self.values["at_byte"]) <= SHORTEST_ANSWER_BYTES

@@ -7,8 +7,6 @@ Each of them leads a session of its own: where the kernel shares time between se
 started them, and that ends with its own parent. TOKEN only marks them. Standard library only.
 """
 
-from __future__ import annotations
-
 import ctypes
 import os
 import signal
@@ -36,7 +34,7 @@ def _burn(parent: int, cpu: int, end_s: float) -> None:
 
 
 def main(argv: list[str]) -> int:
-    """See the module."""
+    """Start the processes and wait for their end."""
     cpu, count, seconds = int(argv[0]), int(argv[1]), float(argv[2])
     end_s, ours = time.monotonic() + seconds, os.getpid()
     _die_with(os.getppid())

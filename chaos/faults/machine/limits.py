@@ -4,15 +4,13 @@ Only the soft limit is ever moved, and never above the hard one, so that an ordi
 it back. Source: prlimit(2), /proc/PID/limits in proc(5).
 """
 
-from __future__ import annotations
-
 import contextlib
 import resource
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from chaos.faults.process.identity import Identity
+from chaos.base.proc import Identity
 
 
 def soft_and_hard(pid: int, which: int) -> tuple[int, int] | None:
@@ -64,11 +62,11 @@ def records(pids: Iterable[int], which: int) -> list[dict[str, int]]:
 def put_back(which: int, recorded: Iterable[dict[str, Any]]) -> None:
     """Give each recorded process that still lives its soft limit back. May be called twice."""
     for one in recorded:
-        set_soft(Identity(int(one["pid"]), int(one["start_ticks"])), which, int(one["soft"]))
+        set_soft(Identity.recorded(one), which, int(one["soft"]))
 
 
 def is_lower(limit: int, other: int) -> bool:
-    """Whether `limit` allows less than `other`; -1 is no limit."""
+    """True if `limit` allows less than `other`; -1 is no limit."""
     if limit == resource.RLIM_INFINITY:
         return False
     return other == resource.RLIM_INFINITY or limit < other

@@ -4,14 +4,14 @@ The limit is put on the Watcher and on what it has started; what it starts later
 A kind says how low, and measures what that does.
 """
 
-from __future__ import annotations
-
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import Any, ClassVar
 
-from chaos.faults.base import Fault, Group
+from chaos.base.deadline import Deadline
+from chaos.base.proc import Identity
+from chaos.faults.base import Evidence, Fault, probe
 from chaos.faults.machine import limits
-from chaos.faults.process.identity import Identity
 from chaos.record.recovery_paths import WORK_RESUMES
 from chaos.stack.base import Stack
 
@@ -30,16 +30,36 @@ def not_running(stack: Stack) -> str | None:
     return "the Watcher does not run just now; a workload with a daemon has one all the time"
 
 
-class LoweredLimit(Fault):
-    """See the module. `resource` is a `resource.RLIMIT_*`, `row` its line in /proc/PID/limits."""
+def probe_watcher(
+    stack: Stack,
+    look: Callable[[Identity, dict[str, Any]], bool],
+    deadline: Deadline,
+    measured: dict[str, Any] | None = None,
+    *,
+    look_s: float = 0.0,
+) -> Evidence:
+    """`probe` by looks at the Watcher's process; while there is none, nothing is proven."""
 
-    group: ClassVar[Group] = "machine"
-    reconnection_path: ClassVar[str] = WORK_RESUMES
+    def look_at_watcher(measured: dict[str, Any]) -> bool:
+        watcher = watcher_of(stack)
+        if watcher is None:
+            measured["watcher"] = "has ended"
+            return False
+        return look(watcher, measured)
+
+    measured = {"attempts": 0, **(measured or {})}
+    return probe(look_at_watcher, deadline, PROBE_PAUSE_S, measured, look_s=look_s)
+
+
+class LoweredLimit(Fault):
+    """`resource` is a `resource.RLIMIT_*`, `row` its line in /proc/PID/limits."""
+
+    group = "machine"
+    reconnection_path = WORK_RESUMES
     resource: ClassVar[int]
     row: ClassVar[str]
 
     def available(self, stack: Stack) -> str | None:
-        """Where the Watcher runs, and its limits are ours to set."""
         watcher = watcher_of(stack)
         if watcher is None:
             return not_running(stack)
@@ -59,7 +79,6 @@ class LoweredLimit(Fault):
         """The soft limit to be put into force."""
 
     def inject(self, stack: Stack) -> None:
-        """Set it, the Watcher first."""
         watcher = watcher_of(stack)
         if watcher is None:
             return  # it ended since: there is nothing to be proven
@@ -71,7 +90,6 @@ class LoweredLimit(Fault):
                 limits.set_soft(process, self.resource, low)
 
     def recover(self, stack: Stack) -> None:
-        """Put the limits back; what was started in between gets those of the Watcher."""
         if not self.before:
             return
         limits.put_back(self.resource, self.before)
@@ -87,7 +105,7 @@ class LoweredLimit(Fault):
         limits.put_back(int(record["resource"]), record["processes"])
 
     def in_force(self, watcher: Identity, measured: dict[str, Any]) -> bool:
-        """Whether the Watcher's limit is lower than it was; notes both."""
+        """True if the Watcher's limit is lower than it was; notes both."""
         now = limits.told_by_proc(watcher.pid, self.row) if watcher.lives() else None
         measured["soft_limit"] = now
         measured["soft_limit_before"] = self.before[0]["soft"] if self.before else None

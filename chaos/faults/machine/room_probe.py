@@ -6,8 +6,6 @@ Grows to SIZE_BYTES of address space, puts SOFT_LIMIT (-1: none) upon itself, as
 more, and prints what it got: ok, or the name of the error. Standard library only.
 """
 
-from __future__ import annotations
-
 import errno
 import mmap
 import resource
@@ -24,7 +22,7 @@ def size_bytes() -> int:
 
 
 def main(argv: list[str]) -> int:
-    """See the module."""
+    """Ask for the memory and print what came."""
     soft, wanted_bytes, ask_bytes = map(int, argv)
     held = [mmap.mmap(-1, missing, _FLAGS)] if (missing := wanted_bytes - size_bytes()) > 0 else []
     resource.setrlimit(resource.RLIMIT_AS, (soft, resource.getrlimit(resource.RLIMIT_AS)[1]))

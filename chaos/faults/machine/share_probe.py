@@ -6,8 +6,6 @@ Confines itself to the CPUs, wants all of one for SECONDS in a session of its ow
 the Watcher starts has), and prints the part of that time that it got. Standard library only.
 """
 
-from __future__ import annotations
-
 import os
 import sys
 import time
@@ -16,7 +14,7 @@ _ROUNDS = 2_000
 
 
 def main(argv: list[str]) -> int:
-    """See the module."""
+    """Be busy and print the part of the time that was had."""
     seconds, cpus = float(argv[0]), {int(cpu) for cpu in argv[1:]}
     if os.getpid() != os.getsid(0):
         os.setsid()

@@ -4,15 +4,13 @@ The moment is the file's own time of change: the kernel keeps it, whatever the W
 time to be. Knows the target's files, and nothing of clocks.
 """
 
-from __future__ import annotations
-
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from chaos.base.files import file_tail, json_object
 from chaos.stack.base import Stack
 
 _TAIL_BYTES = 1 << 20
@@ -40,26 +38,15 @@ def stamps(stack: Stack) -> dict[str, Stamp]:
 
 def _in_file(path: Path) -> Iterator[tuple[str, Stamp]]:
     try:
-        with path.open("rb") as stream:
-            written_s = path.stat().st_mtime
-            size = stream.seek(0, 2)
-            stream.seek(max(0, size - _TAIL_BYTES))
-            text = stream.read(_TAIL_BYTES)
+        written_s = path.stat().st_mtime
     except OSError:
         return
-    entry = _object(text) or _object(text.rstrip().rpartition(b"\n")[2])
-    for key, value in (entry or {}).items():
+    text = file_tail(path, _TAIL_BYTES)
+    entry = json_object(text) or json_object(text.rstrip().rpartition(b"\n")[2])
+    for key, value in entry.items():
         stamp_s = _unix_s(value)
         if stamp_s is not None:
             yield f"{path.name}:{key}", Stamp(stamp_s, written_s)
-
-
-def _object(text: bytes) -> dict[str, Any] | None:
-    try:
-        entry = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    return entry if isinstance(entry, dict) else None
 
 
 def _unix_s(value: Any) -> float | None:

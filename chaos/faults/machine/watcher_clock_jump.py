@@ -6,19 +6,17 @@ that agreed with the time of its file before is off by just the offset now. Judg
 stamps back by the recorded offset (chaos/checks/clock.py).
 """
 
-from __future__ import annotations
-
 import re
 import time
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any
 
 from chaos.base.deadline import Deadline
 from chaos.base.errors import EnvironmentProblem, UsageError
 from chaos.base.units import duration_s
-from chaos.faults.base import COUNT, HOLD, PERIOD, Evidence, Fault, Group, Param, Value
+from chaos.faults.base import Evidence, Fault, probe
 from chaos.faults.machine.lowered import PROBE_PAUSE_S, not_running, watcher_of
 from chaos.faults.machine.stamps import Stamp, stamps
+from chaos.faults.params import FaultParams, Value, text
 from chaos.record.recovery_paths import WORK_RESUMES
 from chaos.stack.base import Clock, Stack
 from chaos.stack.clock import NO_COMPILER, compiler
@@ -27,59 +25,46 @@ _AGREES_S = 2.0  # between a stamp and the time of its file, on a busy machine
 _OFFSET_S_MIN, _OFFSET_S_MAX = 60.0, 366 * 86400.0
 
 
-@dataclass(frozen=True)
-class Offset(Param):
-    """A duration with a sign: +1h, -90s; without one it is ahead."""
-
-    def parse(self, raw: Value, *, place: str) -> Value:
-        """Seconds, negative for a clock that is behind; `UsageError` with what was expected."""
-        where = f"{place} {self.name}".strip()
-        match = re.fullmatch(r"([+-]?)(.+)", str(raw).strip())
-        if match is None:
-            raise UsageError("an offset is missing", place=where, next_step="write +1h or -90s")
-        size_s = duration_s(match[2], place=where)
-        if not _OFFSET_S_MIN <= size_s <= _OFFSET_S_MAX:
-            raise UsageError(
-                f"an offset of {size_s:g} s is out of range",
-                place=where,
-                next_step=f"at least {_OFFSET_S_MIN:g} s either way, and at most a year",
-            )
-        return -size_s if match[1] == "-" else size_s
+def offset_s(raw: Value, place: str) -> float:
+    """A duration with a sign, +1h or -90s, as seconds; without a sign the clock is ahead."""
+    match = re.fullmatch(r"([+-]?)(.+)", str(raw).strip())
+    if match is None:
+        raise UsageError("an offset is missing", place=place, next_step="write +1h or -90s")
+    size_s = duration_s(match[2], place=place)
+    if not _OFFSET_S_MIN <= size_s <= _OFFSET_S_MAX:
+        raise UsageError(
+            f"an offset of {size_s:g} s is out of range",
+            place=place,
+            next_step=f"at least {_OFFSET_S_MIN:g} s either way, and at most a year",
+        )
+    return -size_s if match[1] == "-" else size_s
 
 
 class WatcherClockJump(Fault):
-    """See the module."""
+    name = "watcher_clock_jump"
+    summary = "the Watcher's wall clock jumps ahead or back, and returns"
+    group = "machine"
+    needs = frozenset({"clock"})
+    reconnection_path = WORK_RESUMES
 
-    name: ClassVar[str] = "watcher_clock_jump"
-    summary: ClassVar[str] = "the Watcher's wall clock jumps ahead or back, and returns"
-    group: ClassVar[Group] = "machine"
-    needs: ClassVar[frozenset[str]] = frozenset({"clock"})
-    reconnection_path: ClassVar[str] = WORK_RESUMES
-    params: ClassVar[tuple[Param, ...]] = (
-        HOLD,
-        COUNT,
-        PERIOD,
-        Offset(
-            "offset",
-            "text",
-            "how far the clock is off: +1h, -90s (at least a minute)",
-            default=3600.0,
-        ),
-    )
+    class Params(FaultParams):
+        offset: Annotated[
+            float, text("how far the clock is off: +1h, -90s (at least a minute)", parse=offset_s)
+        ] = 3600.0
+
+    params: Params
+
+    _since_s = 0.0
 
     def __init__(self, fault_id: str, values: dict[str, Value]) -> None:
         super().__init__(fault_id, values)
-        self._offset_s = float(values["offset"])
         self._agreed: set[str] = set()  # stamps that say when their file was written
-        self._since_s = 0.0
 
     @classmethod
     def available_here(cls) -> str | None:
-        """With a C compiler."""
         return None if compiler() else NO_COMPILER
 
     def available(self, stack: Stack) -> str | None:
-        """Where the Watcher was started with a clock that can be moved, and writes time stamps."""
         if watcher_of(stack) is None:
             return not_running(stack)
         if stack.clock is None and stack.sandboxed and not stack.can_mount:
@@ -91,41 +76,34 @@ class WatcherClockJump(Fault):
         return None
 
     def undo_record(self, stack: Stack) -> dict[str, Any]:
-        """The offset, for judges; and by which stamps it can be measured."""
         self._agreed = set(_agreeing(stamps(stack), 0.0, 0.0))
         self._since_s = time.time()
-        return {"clock_offset_s": self._offset_s, "stamps": sorted(self._agreed)}
+        return {"clock_offset_s": self.params.offset, "stamps": sorted(self._agreed)}
 
     def inject(self, stack: Stack) -> None:
-        """Move it."""
         self._since_s = time.time()
-        _clock(stack).set_offset(self._offset_s)
+        _clock(stack).set_offset(self.params.offset)
 
     def effect(self, stack: Stack, deadline: Deadline) -> Evidence:
-        """A stamp written since is off by the offset."""
-        return self._measure(stack, deadline, self._offset_s)
+        return self._measure(stack, deadline, self.params.offset)
 
     def recover(self, stack: Stack) -> None:
-        """Move it back."""
         _clock(stack).set_offset(0.0)
         self._since_s = time.time()
 
     def recovered(self, stack: Stack, deadline: Deadline) -> Evidence:
-        """A stamp written since agrees with the time of its file again."""
         return self._measure(stack, deadline, 0.0)
 
     def _measure(self, stack: Stack, deadline: Deadline, wanted_s: float) -> Evidence:
-        measured: dict[str, Any] = {"attempts": 0, "offset_s": wanted_s}
-        while not deadline.expired():
-            measured["attempts"] += 1
-            found = {key: one for key, one in stamps(stack).items() if key in self._agreed}
-            measured["ahead_s"] = {key: round(one.ahead_s, 3) for key, one in found.items()}
-            proof = _agreeing(found, wanted_s, self._since_s)
+        def look(measured: dict[str, Any]) -> bool:
+            known = {key: stamp for key, stamp in stamps(stack).items() if key in self._agreed}
+            measured["ahead_s"] = {key: round(one.ahead_s, 3) for key, one in known.items()}
+            proof = _agreeing(known, wanted_s, self._since_s)
             if proof:
                 measured["proof"] = proof[0]
-                return Evidence(True, measured)
-            deadline.wait(PROBE_PAUSE_S)
-        return Evidence(False, measured)
+            return bool(proof)
+
+        return probe(look, deadline, PROBE_PAUSE_S, {"attempts": 0, "offset_s": wanted_s})
 
 
 def _agreeing(found: dict[str, Stamp], ahead_s: float, since_s: float) -> list[str]:

@@ -7,26 +7,26 @@ had to wait is noted (an idle one hardly wants to run, and then hardly waits). N
 nobody's priority is changed. Source: sched(7) "The autogroup feature", /proc/PID/schedstat.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import signal
 import subprocess
 import uuid
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any
 
+from chaos.base import proc
 from chaos.base.deadline import Deadline
 from chaos.base.errors import EnvironmentProblem
-from chaos.faults.base import COUNT, HOLD, PERIOD, Evidence, Fault, Group, Param, Value
-from chaos.faults.machine.lowered import PROBE_PAUSE_S, not_running, watcher_of
-from chaos.faults.machine.script import answer_of, argv_of
-from chaos.faults.process.identity import Identity
+from chaos.faults import program
+from chaos.faults.base import Evidence, Fault
+from chaos.faults.machine.lowered import not_running, probe_watcher, watcher_of
+from chaos.faults.params import FaultParams, Value, number
 from chaos.record.recovery_paths import WORK_RESUMES
 from chaos.stack.base import Stack
 
-_PROC = Path("/proc")
+_BURNER = Path(__file__).with_name("burner.py")
+_SHARE_PROBE = Path(__file__).with_name("share_probe.py")
 _LOOK_S = 0.4  # many rounds of all burners
 _LOOK_LIMIT_S = 10.0
 _STARVED_PART = 0.1
@@ -36,46 +36,33 @@ _START_LIMIT_S = 5.0
 
 
 class WatcherCpuStarved(Fault):
-    """See the module."""
-
-    name: ClassVar[str] = "watcher_cpu_starved"
-    summary: ClassVar[str] = "the Watcher and what it starts get a tenth of one processor at most"
-    group: ClassVar[Group] = "machine"
-    reconnection_path: ClassVar[str] = WORK_RESUMES
+    name = "watcher_cpu_starved"
+    summary = "the Watcher and what it starts get a tenth of one processor at most"
+    group = "machine"
+    reconnection_path = WORK_RESUMES
     # What cannot run cannot send its call in time, nor take in the answer.
-    affects_llm: ClassVar[bool] = True
-    params: ClassVar[tuple[Param, ...]] = (
-        HOLD,
-        COUNT,
-        PERIOD,
-        Param(
-            "burners",
-            "int",
-            "processes that compete with it",
-            default=20,
-            min=10,
-            max=200,
-        ),
-    )
+    affects_llm = True
+
+    class Params(FaultParams):
+        burners: Annotated[int, number("processes that compete with it", 10, 200)] = 20
+
+    params: Params
+
+    _part_before: float | None = None
+    _burning: subprocess.Popen[bytes] | None = None
 
     def __init__(self, fault_id: str, values: dict[str, Value]) -> None:
         super().__init__(fault_id, values)
-        self._burners = int(values["burners"])
-        self._lifetime_s = float(values.get("hold", 0.0)) + _OUTLIVES_S
         self._token = f"chaos-burner-{uuid.uuid4().hex}"
         self._cpus: list[int] = []
-        self._part_before: float | None = None
-        self._burning: subprocess.Popen[bytes] | None = None
 
     @classmethod
     def available_here(cls) -> str | None:
-        """With more than one processor: the harness needs one to see what happens."""
         if len(os.sched_getaffinity(0)) > 1:
             return None
         return "there is one processor only, and the harness would be starved with the Watcher"
 
     def available(self, stack: Stack) -> str | None:
-        """Where the Watcher runs, and may run on more than one processor."""
         watcher = watcher_of(stack)
         if watcher is None:
             return not_running(stack)
@@ -84,12 +71,11 @@ class WatcherCpuStarved(Fault):
         return self.available_here()
 
     def undo_record(self, stack: Stack) -> dict[str, Any]:
-        """Where each process of the tree may run, the mark of the burners, the part it gets."""
         watcher = watcher_of(stack)
         if watcher is not None:
             self._cpus = sorted(os.sched_getaffinity(watcher.pid))
             self._part_before = _part_on(self._cpus)
-        tree = [Identity.of(pid) for pid in stack.service("watcher").pids()]
+        tree = [proc.Identity.of(pid) for pid in stack.service("watcher").pids()]
         return {
             "token": self._token,
             "cpus": self._cpus,
@@ -98,54 +84,41 @@ class WatcherCpuStarved(Fault):
         }
 
     def inject(self, stack: Stack) -> None:
-        """Start the burners, then drive the Watcher upon their processor."""
         if not self._cpus:
             return  # it ended since: there is nothing to be proven
         cpu = self._cpus[-1]
-        words = (cpu, self._burners, self._lifetime_s, self._token)
+        lifetime_s = self.params.hold + _OUTLIVES_S
         # They die with this thread at the latest, which lives until they are ended.
-        self._burning = subprocess.Popen(
-            argv_of("burner.py", words),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        self._burning = program.start(_BURNER, cpu, self.params.burners, lifetime_s, self._token)
         self._await_burners()
         _confine(stack.service("watcher").pids(), {cpu})
 
     def _await_burners(self) -> None:
         deadline = Deadline(_START_LIMIT_S)
-        while len(_marked(self._token)) <= self._burners:  # them, and the one that started them
+        # The burners, and the process that started them.
+        while len(proc.marked(self._token)) <= self.params.burners:
             if not deadline.wait(0.01):
                 raise EnvironmentProblem(
-                    f"{self._burners} processes were not started within {_START_LIMIT_S:g} s",
+                    f"{self.params.burners} processes were not started within {_START_LIMIT_S:g} s",
                     next_step="use fewer: burners=10",
                 )
 
     def effect(self, stack: Stack, deadline: Deadline) -> Evidence:
-        """Where the Watcher may run there is a tenth of a processor at most to be had."""
-        measured: dict[str, Any] = {"attempts": 0, "part_before": self._part_before}
-        while deadline.left_s() > _LOOK_S:
-            measured["attempts"] += 1
-            watcher = watcher_of(stack)
-            if watcher is None:
-                measured["watcher"] = "has ended"
-            else:
-                ran, waited = _scheduled(watcher)
-                cpus = sorted(os.sched_getaffinity(watcher.pid))
-                part = _part_on(cpus)
-                ran, waited = _scheduled(watcher)[0] - ran, _scheduled(watcher)[1] - waited
-                measured |= {
-                    "cpus": len(cpus),
-                    "part": part,
-                    "watcher_ran_ms": round(ran / 1e6, 1),
-                    "watcher_waited_ms": round(waited / 1e6, 1),
-                }
-                if len(cpus) == 1 and part is not None and self._starved(part):
-                    return Evidence(True, measured)
-            deadline.wait(PROBE_PAUSE_S)
-        return Evidence(False, measured)
+        def look(watcher: proc.Identity, measured: dict[str, Any]) -> bool:
+            ran_before, waited_before = proc.scheduled_ns(watcher.pid)
+            cpus = sorted(os.sched_getaffinity(watcher.pid))
+            part = _part_on(cpus)
+            ran, waited = proc.scheduled_ns(watcher.pid)
+            measured |= {
+                "cpus": len(cpus),
+                "part": part,
+                "watcher_ran_ms": round((ran - ran_before) / 1e6, 1),
+                "watcher_waited_ms": round((waited - waited_before) / 1e6, 1),
+            }
+            return len(cpus) == 1 and part is not None and self._starved(part)
+
+        before = {"part_before": self._part_before}
+        return probe_watcher(stack, look, deadline, before, look_s=_LOOK_S)
 
     def _starved(self, part: float) -> bool:
         """A tenth at most; and clearly less than before, for the machine may be busy anyway."""
@@ -162,37 +135,28 @@ class WatcherCpuStarved(Fault):
             _confine(stack.service("watcher").pids(), set(self._cpus))
 
     def recovered(self, stack: Stack, deadline: Deadline) -> Evidence:
-        """The Watcher may run where it could, and there is time to be had there."""
-        measured: dict[str, Any] = {"attempts": 0}
-        while not deadline.expired():
-            measured["attempts"] += 1
-            watcher = watcher_of(stack)
-            if watcher is None:
-                measured["watcher"] = "has ended"
-            else:
-                cpus = sorted(os.sched_getaffinity(watcher.pid))
-                part = _part_on(cpus)
-                left = len(_marked(self._token))
-                measured |= {"cpus": len(cpus), "part": part, "burners_left": left}
-                free = part is not None and not self._starved(part)
-                if free and not left and cpus == self._cpus:
-                    return Evidence(True, measured)
-            deadline.wait(PROBE_PAUSE_S)
-        return Evidence(False, measured)
+        def look(watcher: proc.Identity, measured: dict[str, Any]) -> bool:
+            cpus = sorted(os.sched_getaffinity(watcher.pid))
+            part = _part_on(cpus)
+            left = len(proc.marked(self._token))
+            measured |= {"cpus": len(cpus), "part": part, "burners_left": left}
+            free = part is not None and not self._starved(part)
+            return free and not left and cpus == self._cpus
+
+        return probe_watcher(stack, look, deadline)
 
     @staticmethod
     def undo(record: dict[str, Any]) -> None:
-        """End the burners that carry the mark; let the processes recorded run anywhere again."""
         _end_marked(str(record["token"]))
         for one in record["processes"]:
-            process = Identity(int(one["pid"]), int(one["start_ticks"]))
+            process = proc.Identity.recorded(one)
             if process.lives():
                 _confine([process.pid], {int(cpu) for cpu in record["cpus"]})
 
 
 def _part_on(cpus: list[int]) -> float | None:
     """The part of a processor that a busy process gets on `cpus`; None when nobody knows."""
-    text = answer_of("share_probe.py", (_LOOK_S, *cpus), _LOOK_LIMIT_S)
+    text = program.answer_of(_SHARE_PROBE, _LOOK_S, *cpus, limit_s=_LOOK_LIMIT_S)
     try:
         return float(text)
     except ValueError:
@@ -203,35 +167,13 @@ def _confine(pids: list[int], cpus: set[int]) -> None:
     """Every thread of these; once more for those that were born meanwhile."""
     for _ in range(2):
         for pid in pids:
-            with contextlib.suppress(OSError):
-                for task in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208
-                    with contextlib.suppress(ProcessLookupError):
-                        os.sched_setaffinity(int(task), cpus)
-
-
-def _scheduled(process: Identity) -> tuple[int, int]:
-    """(ns it ran, ns it wanted to and waited) of its first thread; zeros when nobody knows."""
-    try:
-        words = (_PROC / str(process.pid) / "schedstat").read_text(encoding="ascii").split()
-    except OSError:
-        return 0, 0
-    return int(words[0]), int(words[1])
-
-
-def _marked(token: str) -> list[Identity]:
-    """Processes that carry the mark as a word of their command line."""
-    wanted, found = token.encode(), []
-    for name in os.listdir(_PROC):  # noqa: PTH208
-        process = Identity.of(int(name)) if name.isdigit() else None
-        if process is not None and wanted in process.command().split(b"\0"):
-            found.append(process)
-    return found
+            proc.confine(pid, cpus)
 
 
 def _end_marked(token: str) -> None:
     """SIGKILL for them, until none is left (bounded)."""
     deadline = Deadline(_START_LIMIT_S)
-    while marked := _marked(token):
+    while marked := proc.marked(token):
         for process in marked:
             process.send(signal.SIGKILL)
         if not deadline.wait(0.01):

@@ -6,20 +6,19 @@ limits and by the Watcher itself, whose log says that it ran out after the limit
 Watcher that keeps that to itself proves nothing. Source: setrlimit(2), RLIMIT_NOFILE.
 """
 
-from __future__ import annotations
-
 import errno
 import os
 import resource
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any
 
 from chaos.base.deadline import Deadline
-from chaos.faults.base import COUNT, HOLD, PERIOD, Evidence, Param, Value
-from chaos.faults.machine.lowered import PROBE_PAUSE_S, LoweredLimit, watcher_of
-from chaos.faults.process.identity import Identity
+from chaos.base.proc import Identity, descriptors
+from chaos.faults.base import Evidence
+from chaos.faults.machine.lowered import LoweredLimit, probe_watcher, watcher_of
+from chaos.faults.params import FaultParams, Value, number
 from chaos.faults.process.progress import look_at
 from chaos.record.recovery_paths import STALL
 from chaos.stack.base import Stack
@@ -32,35 +31,30 @@ _COMPLAINTS = tuple(
 
 
 class WatcherFdLimit(LoweredLimit):
-    """See the module."""
+    name = "watcher_fd_limit"
+    summary = "the Watcher has no file descriptor left: it can open nothing"
+    affects_llm = True  # a connection is a descriptor
+    triage_path = STALL
+    resource = resource.RLIMIT_NOFILE
+    row = "Max open files"
 
-    name: ClassVar[str] = "watcher_fd_limit"
-    summary: ClassVar[str] = "the Watcher has no file descriptor left: it can open nothing"
-    affects_llm: ClassVar[bool] = True  # a connection is a descriptor
-    triage_path: ClassVar[str] = STALL
-    resource: ClassVar[int] = resource.RLIMIT_NOFILE
-    row: ClassVar[str] = "Max open files"
-    params: ClassVar[tuple[Param, ...]] = (
-        HOLD,
-        COUNT,
-        PERIOD,
-        Param(
-            "spare",
-            "int",
-            "descriptors that it may still open; with more than 0 it runs out only at work",
-            default=0,
-            min=0,
-            max=1000,
-        ),
-    )
+    class Params(FaultParams):
+        spare: Annotated[
+            int,
+            number(
+                "descriptors that it may still open; with more than 0 it runs out only at work",
+                0,
+                1000,
+            ),
+        ] = 0
+
+    params: Params
 
     def __init__(self, fault_id: str, values: dict[str, Value]) -> None:
         super().__init__(fault_id, values)
-        self._spare = int(values["spare"])
         self._logs: dict[Path, int] = {}
 
     def undo_record(self, stack: Stack) -> dict[str, Any]:
-        """The limits; and how long the Watcher's logs are by now."""
         record = super().undo_record(stack)
         self._logs = {path: _size(path) for path in _log_paths(stack)}
         watcher = watcher_of(stack)
@@ -74,28 +68,23 @@ class WatcherFdLimit(LoweredLimit):
         held, limit, free = _held(watcher), 0, 0
         while True:
             if limit not in held:
-                if free == self._spare:
+                if free == self.params.spare:
                     return limit
                 free += 1
             limit += 1
 
     def effect(self, stack: Stack, deadline: Deadline) -> Evidence:
-        """The limit is in force, and the Watcher complains about it."""
-        measured: dict[str, Any] = {"attempts": 0, "spare": self._spare}
-        while not deadline.expired():
-            measured["attempts"] += 1
-            watcher = watcher_of(stack)
-            if watcher is None:
-                measured["watcher"] = "has ended"
-            elif self.in_force(watcher, measured):
-                measured["open"] = len(_held(watcher))
-                complaint = self._complaint(stack)
-                if complaint:
-                    measured["watcher_says"] = complaint
-                    measured["path_taken"] = f"it can open nothing and waits: {complaint}"
-                    return Evidence(True, measured)
-            deadline.wait(PROBE_PAUSE_S)
-        return Evidence(False, measured)
+        def look(watcher: Identity, measured: dict[str, Any]) -> bool:
+            if not self.in_force(watcher, measured):
+                return False
+            measured["open"] = len(_held(watcher))
+            complaint = self._complaint(stack)
+            if complaint:
+                measured["watcher_says"] = complaint
+                measured["path_taken"] = f"it can open nothing and waits: {complaint}"
+            return bool(complaint)
+
+        return probe_watcher(stack, look, deadline, {"spare": self.params.spare})
 
     def _complaint(self, stack: Stack) -> str:
         """The first new line in its logs about descriptors; empty when there is none."""
@@ -108,38 +97,25 @@ class WatcherFdLimit(LoweredLimit):
         return ""
 
     def recovered(self, stack: Stack, deadline: Deadline) -> Evidence:
-        """The limit is gone, and the Watcher writes a file again that it has to open for that."""
-        measured: dict[str, Any] = {"attempts": 0}
         before = look_at(stack, "watcher")
         output = stack.service("watcher").log.name  # has been open all the time
-        while not deadline.expired():
-            measured["attempts"] += 1
-            watcher = watcher_of(stack)
-            if watcher is None:
-                measured["watcher"] = "has ended"
-            elif not self.in_force(watcher, measured):
-                written = [n for n in before.changed(look_at(stack, "watcher")) if n != output]
-                measured["written"] = written
-                if written:
-                    return Evidence(True, measured)
-            deadline.wait(PROBE_PAUSE_S)
-        return Evidence(False, measured)
 
+        def look(watcher: Identity, measured: dict[str, Any]) -> bool:
+            if self.in_force(watcher, measured):
+                return False
+            written = [n for n in before.changed(look_at(stack, "watcher")) if n != output]
+            measured["written"] = written
+            return bool(written)
 
-def _open(watcher: Identity) -> set[int]:
-    """The numbers of its descriptors just now."""
-    try:
-        return {int(name) for name in os.listdir(f"/proc/{watcher.pid}/fd")}  # noqa: PTH208
-    except OSError:
-        return set()
+        return probe_watcher(stack, look, deadline)
 
 
 def _held(watcher: Identity) -> set[int]:
     """Those that it keeps open: in every one of several looks, so nothing that comes and goes."""
-    held = _open(watcher)
+    held = descriptors(watcher.pid)
     for _ in range(_LOOKS):
         time.sleep(_LOOK_PAUSE_S)  # between looks, a few in all: nothing is waited for
-        held &= _open(watcher)
+        held &= descriptors(watcher.pid)
     return held
 
 

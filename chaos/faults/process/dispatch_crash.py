@@ -8,17 +8,15 @@ request is archived with a decision. That it is one decision and not two is judg
 `exactly_once`. Source: the defects of real Watchers ("crash in mid-dispatch").
 """
 
-from __future__ import annotations
-
 import signal
 import time
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any
 
 from chaos.base.deadline import Deadline
-from chaos.faults.base import COUNT, PERIOD, Evidence, Param
-from chaos.faults.process.identity import Identity
-from chaos.faults.process.progress import Name
+from chaos.base.proc import Identity
+from chaos.faults.base import Evidence, probe
+from chaos.faults.params import FaultParams, Value, duration
 from chaos.faults.process.service import ServiceFault
 from chaos.record.recovery_paths import PROCESS_DIED, WATCHER_RESTART
 from chaos.stack.base import Stack
@@ -30,39 +28,33 @@ _NAMES_MAX = 20
 
 
 class WatcherDispatchCrash(ServiceFault):
-    """See the module."""
+    name = "watcher_dispatch_crash"
+    summary = "the Watcher is killed (SIGKILL) while it has a request in work"
+    service = "watcher"
+    ends = frozenset({"watcher"})
+    triage_path = PROCESS_DIED
+    reconnection_path = WATCHER_RESTART
+    recovery_limit_s = 60.0  # the request is worked again from its beginning
 
-    name: ClassVar[str] = "watcher_dispatch_crash"
-    summary: ClassVar[str] = "the Watcher is killed (SIGKILL) while it has a request in work"
-    service: ClassVar[Name] = "watcher"
-    ends: ClassVar[frozenset[str]] = frozenset({"watcher"})
-    triage_path: ClassVar[str] = PROCESS_DIED
-    reconnection_path: ClassVar[str] = WATCHER_RESTART
-    recovery_limit_s: ClassVar[float] = 60.0  # the request is worked again from its beginning
-    params: ClassVar[tuple[Param, ...]] = (
-        Param(
-            "hold",
-            "duration",
-            "how long it waits for a dispatch and then stays dead, together",
-            default=15.0,
-            min=4.0,
-            max=86400,
-        ),
-        COUNT,
-        PERIOD,
-    )
+    class Params(FaultParams):
+        hold: Annotated[
+            float,
+            duration("how long it waits for a dispatch and then stays dead, together", 4.0, 86400),
+        ] = 15.0
 
-    def __init__(self, fault_id: str, values: dict[str, Any]) -> None:
+    params: Params
+
+    _child: Identity | None = None
+    _command = ""
+    _waited_s = 0.0
+
+    def __init__(self, fault_id: str, values: dict[str, Value]) -> None:
         super().__init__(fault_id, values)
-        self._child: Identity | None = None
-        self._command = ""
         self._requests: list[str] = []
-        self._waited_s = 0.0
 
     def inject(self, stack: Stack) -> None:
-        """Wait for a child with a claimed request, and kill the Watcher (not the child)."""
         start_s = time.monotonic()
-        deadline = Deadline(float(self.values["hold"]) - _DEAD_S_MIN)
+        deadline = Deadline(self.params.hold - _DEAD_S_MIN)
         own = self.first.command()
         while self.first.lives():
             child = self._at_work(own)
@@ -87,7 +79,6 @@ class WatcherDispatchCrash(ServiceFault):
         )
 
     def effect(self, stack: Stack, deadline: Deadline) -> Evidence:
-        """Gone by signal 9 in the middle of a dispatch, with the request not decided."""
         measured: dict[str, Any] = {"waited_s": self._waited_s}
         if self._child is None:
             why = "no dispatch child ran while it waited; it needs work in the queue"
@@ -107,27 +98,24 @@ class WatcherDispatchCrash(ServiceFault):
             measured["path_taken"] = f"process {self.first.pid} ended by signal 9 in mid-dispatch"
         return Evidence(proven, measured)
 
-    def recover(self, stack: Stack) -> None:
-        """Start it again, unless it runs."""
-        self.start_again(stack)
-
     def recovered(self, stack: Stack, deadline: Deadline) -> Evidence:
-        """A new process goes on, and the request in work then has been decided and archived."""
         if self._child is None:  # nothing was broken
             alive = stack.service(self.service).alive()
             return Evidence(alive, {"process": self.first.pid, "killed": False})
-        seen = self.back(stack, deadline)
+        seen = super().recovered(stack, deadline)
         if not seen.proven:
             return seen
-        while True:
+
+        def look(measured: dict[str, Any]) -> bool:
             decisions = {name: _decisions(stack, name) for name in self._requests}
             archived = set(self._requests) & set(_names(stack, stack.target.queue.archived))
+            measured |= {"decisions": decisions, "archived": sorted(archived)}
             done = all(decisions.values()) and len(archived) == len(self._requests)
-            if done or not deadline.wait(0.1):
-                measured = {**seen.measured, "decisions": decisions, "archived": sorted(archived)}
-                if done:
-                    measured["path_taken"] = "a new process finished what the first one had in work"
-                return Evidence(done, measured)
+            if done:
+                measured["path_taken"] = "a new process finished what the first one had in work"
+            return done
+
+        return probe(look, deadline, 0.1, seen.measured)
 
 
 def _names(stack: Stack, pattern: str) -> list[str]:

@@ -6,34 +6,33 @@ standstill of what it writes, against what it did before; healed by SIGCONT, pro
 Source: signal(7), proc(5).
 """
 
-from __future__ import annotations
-
 import signal
-from typing import Any, ClassVar
+from typing import Annotated, Any
 
 from chaos.base.deadline import Deadline
-from chaos.faults.base import COUNT, PERIOD, Evidence, Param
-from chaos.faults.process.identity import Identity
-from chaos.faults.process.progress import Name, draws, look_at
+from chaos.base.proc import Identity
+from chaos.faults.base import Evidence
+from chaos.faults.params import FaultParams, duration
+from chaos.faults.process.progress import draws, look_at
 from chaos.faults.process.service import ServiceFault
 from chaos.record.recovery_paths import NO_PATH, STALL, WORK_RESUMES
 from chaos.stack.base import Stack
-
-_HOLD = Param("hold", "duration", "how long it is paused", default=8.0, min=1.0, max=86400)
 
 
 class _Paused(ServiceFault):
     """The part that both share."""
 
-    reconnection_path: ClassVar[str] = WORK_RESUMES
-    params: ClassVar[tuple[Param, ...]] = (_HOLD, COUNT, PERIOD)
+    reconnection_path = WORK_RESUMES
+
+    class Params(FaultParams):
+        hold: Annotated[float, duration("how long it is paused", 1, 86400)] = 8.0
+
+    params: Params
 
     def inject(self, stack: Stack) -> None:
-        """Stop the tree; returns once it has stopped."""
         stack.service(self.service).pause()
 
     def effect(self, stack: Stack, deadline: Deadline) -> Evidence:
-        """Each thread is stopped, before and after a while in which nothing happened."""
         before = look_at(stack, self.service)
         standstill, silent = self.standstill(stack, deadline)
         after = look_at(stack, self.service)
@@ -51,7 +50,6 @@ class _Paused(ServiceFault):
         stack.service(self.service).resume()
 
     def recovered(self, stack: Stack, deadline: Deadline) -> Evidence:
-        """The same process goes on."""
         measured: dict[str, Any] = {"process": self.first.pid, "same": self.first.lives()}
         if not measured["same"]:
             code = stack.service(self.service).exit_code()
@@ -63,25 +61,19 @@ class _Paused(ServiceFault):
 
     @staticmethod
     def undo(record: dict[str, Any]) -> None:
-        """Let that very process go on, where it still exists."""
-        process = record.get("process")
-        if isinstance(process, dict):
-            Identity(int(process["pid"]), int(process["start_ticks"])).send(signal.SIGCONT)
+        if record.get("process"):
+            Identity.recorded(record["process"]).send(signal.SIGCONT)
 
 
 class WatcherPaused(_Paused):
-    """See the module."""
-
-    name: ClassVar[str] = "watcher_paused"
-    summary: ClassVar[str] = "the Watcher and its children are paused (SIGSTOP)"
-    service: ClassVar[Name] = "watcher"
-    triage_path: ClassVar[str] = STALL
+    name = "watcher_paused"
+    summary = "the Watcher and its children are paused (SIGSTOP)"
+    service = "watcher"
+    triage_path = STALL
 
 
 class InjectorPaused(_Paused):
-    """See the module."""
-
-    name: ClassVar[str] = "injector_paused"
-    summary: ClassVar[str] = "the draw injector is paused (SIGSTOP): no draw arrives"
-    service: ClassVar[Name] = "injector"
-    triage_path: ClassVar[str] = NO_PATH
+    name = "injector_paused"
+    summary = "the draw injector is paused (SIGSTOP): no draw arrives"
+    service = "injector"
+    triage_path = NO_PATH

@@ -3,15 +3,13 @@
 Two looks tell progress from standstill. Knows the target's paths, and nothing of faults.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from chaos.faults.process.identity import Identity
+from chaos.base.proc import Identity
 from chaos.stack.base import Stack
 
 Name = Literal["watcher", "injector"]
@@ -29,16 +27,16 @@ class Look:
 
     @property
     def stopped(self) -> bool:
-        """Whether there are processes, and each thread of each of them is stopped."""
+        """True if there are processes, and each thread of each of them is stopped."""
         return bool(self.states) and all(
             letters and set(letters) <= set("Tt") for letters in self.states.values()
         )
 
-    def changed(self, later: Look) -> list[str]:
+    def changed(self, later: Self) -> list[str]:
         """Names of files that were written, made or replaced from here to `later`."""
         return sorted(name for name, key in later.files.items() if self.files.get(name) != key)
 
-    def switched(self, later: Look) -> int:
+    def switched(self, later: Self) -> int:
         """How often its threads were scheduled from here to `later`."""
         return later.switches - self.switches
 

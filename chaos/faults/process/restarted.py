@@ -5,73 +5,63 @@ process that has become ready and goes on. One that must be killed because it do
 down all the same: the check `watcher_alive` fails it. Source: systemd.kill(5).
 """
 
-from __future__ import annotations
-
-from typing import Any, ClassVar
+import signal
+from typing import Annotated, Any
 
 from chaos.base.deadline import Deadline
-from chaos.faults.base import COUNT, PERIOD, Evidence, Param
-from chaos.faults.process.progress import Name
-from chaos.faults.process.service import ServiceFault, ended_by
+from chaos.faults.base import Evidence
+from chaos.faults.params import FaultParams, Value, duration
+from chaos.faults.process.service import ServiceFault
 from chaos.record.recovery_paths import NO_PATH, WATCHER_RESTART, WORK_RESUMES
 from chaos.stack.base import Stack
-
-_HOLD = Param(
-    "hold",
-    "duration",
-    "from the signal to the start, the time to stop included",
-    default=5.0,
-    min=1.0,
-    max=86400,
-)
 
 
 class _Restarted(ServiceFault):
     """The part that both share."""
 
-    triage_path: ClassVar[str] = NO_PATH
-    params: ClassVar[tuple[Param, ...]] = (_HOLD, COUNT, PERIOD)
+    triage_path = NO_PATH
 
-    def __init__(self, fault_id: str, values: dict[str, Any]) -> None:
+    class Params(FaultParams):
+        hold: Annotated[
+            float, duration("from the signal to the start, the time to stop included", 1, 86400)
+        ] = 5.0
+
+    params: Params
+
+    def __init__(self, fault_id: str, values: dict[str, Value]) -> None:
         super().__init__(fault_id, values)
         self._end: dict[str, Any] = {}
 
     def inject(self, stack: Stack) -> None:
-        """Its stop signal; SIGKILL when it does not end within the target's limit."""
         target = stack.target
         spec = target.watcher if self.service == "watcher" else target.injector
-        self._end = ended_by(stack, stack.service(self.service), spec.stop_limit_s)
+        stopped = stack.service(self.service).stop(spec.stop_limit_s)
+        by_signal = -signal.Signals[f"SIG{spec.stop_signal}"]
+        self._end = {
+            "took_s": round(stopped.took_s, 3),
+            "limit_s": spec.stop_limit_s,
+            "exit_code": stopped.exit_code,
+            # By itself, in time, and with exit code 0 or by that very signal.
+            "clean": not stopped.killed and stopped.exit_code in (0, by_signal),
+        }
         self.mark_down()
 
     def effect(self, stack: Stack, deadline: Deadline) -> Evidence:
-        """Ended, with nothing in its place, and nothing is written any more."""
         seen = self.gone(stack, deadline)
         return Evidence(seen.proven, {**seen.measured, "stop": self._end})
 
-    def recover(self, stack: Stack) -> None:
-        """Start it again, unless it runs."""
-        self.start_again(stack)
-
-    def recovered(self, stack: Stack, deadline: Deadline) -> Evidence:
-        """A new process, ready, that goes on."""
-        return self.back(stack, deadline)
-
 
 class WatcherRestarted(_Restarted):
-    """See the module."""
-
-    name: ClassVar[str] = "watcher_restarted"
-    summary: ClassVar[str] = "the Watcher is stopped by its stop signal and started again"
-    service: ClassVar[Name] = "watcher"
-    ends: ClassVar[frozenset[str]] = frozenset({"watcher"})
-    reconnection_path: ClassVar[str] = WATCHER_RESTART
+    name = "watcher_restarted"
+    summary = "the Watcher is stopped by its stop signal and started again"
+    service = "watcher"
+    ends = frozenset({"watcher"})
+    reconnection_path = WATCHER_RESTART
 
 
 class InjectorRestarted(_Restarted):
-    """See the module."""
-
-    name: ClassVar[str] = "injector_restarted"
-    summary: ClassVar[str] = "the draw injector is stopped by its stop signal and started again"
-    service: ClassVar[Name] = "injector"
-    ends: ClassVar[frozenset[str]] = frozenset({"injector"})
-    reconnection_path: ClassVar[str] = WORK_RESUMES
+    name = "injector_restarted"
+    summary = "the draw injector is stopped by its stop signal and started again"
+    service = "injector"
+    ends = frozenset({"injector"})
+    reconnection_path = WORK_RESUMES

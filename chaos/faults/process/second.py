@@ -6,15 +6,13 @@ became of it, is what is proven; a second one that works on is the product's fai
 check `single_watcher` says. It is ended with the fault in any case.
 """
 
-from __future__ import annotations
-
 import json
-from typing import Any, ClassVar
+from typing import Annotated, Any
 
 from chaos.base.deadline import Deadline
-from chaos.faults.base import COUNT, PERIOD, Evidence, Param, Value
-from chaos.faults.process.identity import Identity
-from chaos.faults.process.progress import Name
+from chaos.base.proc import Identity
+from chaos.faults.base import Evidence
+from chaos.faults.params import FaultParams, duration
 from chaos.faults.process.service import ServiceFault
 from chaos.record.recovery_paths import NO_PATH
 from chaos.stack.base import Service, Stack
@@ -25,38 +23,27 @@ _MESSAGE_BYTES = 400
 
 
 class WatcherSecond(ServiceFault):
-    """See the module."""
+    name = "watcher_second"
+    summary = "a second Watcher is started in the same workspace; it must refuse"
+    service = "watcher"
+    triage_path = NO_PATH
+    reconnection_path = NO_PATH
 
-    name: ClassVar[str] = "watcher_second"
-    summary: ClassVar[str] = "a second Watcher is started in the same workspace; it must refuse"
-    service: ClassVar[Name] = "watcher"
-    triage_path: ClassVar[str] = NO_PATH
-    reconnection_path: ClassVar[str] = NO_PATH
-    params: ClassVar[tuple[Param, ...]] = (
-        Param(
-            "hold",
-            "duration",
-            "how long the second one may run before it is ended",
-            default=8.0,
-            min=2.0,
-            max=86400,
-        ),
-        COUNT,
-        PERIOD,
-    )
+    class Params(FaultParams):
+        hold: Annotated[
+            float, duration("how long the second one may run before it is ended", 2.0, 86400)
+        ] = 8.0
 
-    def __init__(self, fault_id: str, values: dict[str, Value]) -> None:
-        super().__init__(fault_id, values)
-        self._second: Service | None = None
-        self._identity: Identity | None = None
-        self._log_from = 0
+    params: Params
+
+    _second: Service | None = None
+    _identity: Identity | None = None
+    _log_from = 0
 
     def undo_record(self, stack: Stack) -> dict[str, Any]:
-        """Names the first, and whom the workspace names as its owner."""
         return {**super().undo_record(stack), "owner": _owner(stack)}
 
     def inject(self, stack: Stack) -> None:
-        """Start the second one; returns once its process exists."""
         second = stack.second_watcher()
         self._log_from = second.log.stat().st_size if second.log.exists() else 0
         second.start()
@@ -64,7 +51,6 @@ class WatcherSecond(ServiceFault):
         self._identity = Identity.of(second.pid())
 
     def effect(self, stack: Stack, deadline: Deadline) -> Evidence:
-        """The second one was there, and has refused, or works beside the first."""
         second = self._second
         if second is None:
             return Evidence(False, {"second": None})
@@ -93,12 +79,10 @@ class WatcherSecond(ServiceFault):
             return ""
 
     def recover(self, stack: Stack) -> None:
-        """End the second one, and what it started, where it still runs."""
         if self._second is not None:
             self._second.kill()
 
     def recovered(self, stack: Stack, deadline: Deadline) -> Evidence:
-        """Only the first is there, it is the same process, and it goes on."""
         second = self._second
         goes_on, what = self.goes_on(stack, deadline)
         measured: dict[str, Any] = {

@@ -4,18 +4,16 @@ The break is proven on the kernel's record of the process and on what the servic
 the way back by a new process that has become ready and goes on. Knows no particular kind.
 """
 
-from __future__ import annotations
-
 import time
 from typing import Any, ClassVar
 
 from chaos.base.deadline import Deadline
 from chaos.base.errors import EnvironmentProblem
+from chaos.base.proc import Identity
 from chaos.base.stopping import RunStopped
-from chaos.faults.base import Evidence, Fault, Group, Value
-from chaos.faults.process.identity import Identity
-from chaos.faults.process.progress import Look, Name, draw_interval_s, draws, look_at
-from chaos.stack.base import Service, Stack
+from chaos.faults.base import Evidence, Fault, probe
+from chaos.faults.process.progress import Name, draw_interval_s, draws, look_at
+from chaos.stack.base import Stack
 
 _BEFORE_S = 0.4  # how long the service is watched before; the lead of an arming is 1 s
 _SILENCE_S = 1.0  # without a draw to wait for, a standstill is watched for so long
@@ -29,18 +27,15 @@ class ServiceFault(Fault):
     """A fault of the service `service`. `watched` before, at standstill and after."""
 
     service: ClassVar[Name]
-    group: ClassVar[Group] = "process"
+    group = "process"
 
-    def __init__(self, fault_id: str, values: dict[str, Value]) -> None:
-        super().__init__(fault_id, values)
-        self._first: Identity | None = None
-        self._down_since_s: float | None = None
-        self._down_s: float | None = None
-        self._no_return = ""
-        self._draws_before_return: int | None = None
+    _first: Identity | None = None
+    _down_since_s: float | None = None
+    _down_s: float | None = None
+    _no_return = ""
+    _draws_before_return: int | None = None
 
     def available(self, stack: Stack) -> str | None:
-        """Where the service runs."""
         service = stack.service(self.service)
         if self.service == "watcher" and not stack.daemon:
             return (
@@ -133,7 +128,7 @@ class ServiceFault(Fault):
 
     # -- and back ---------------------------------------------------------------------------------
 
-    def start_again(self, stack: Stack) -> None:
+    def recover(self, stack: Stack) -> None:
         """Start it as its service manager would, unless it runs; waits until it is ready."""
         service = stack.service(self.service)
         self._draws_before_return = self._drawn(stack)
@@ -148,7 +143,7 @@ class ServiceFault(Fault):
         if self._down_since_s is not None:
             self._down_s = time.monotonic() - self._down_since_s
 
-    def back(self, stack: Stack, deadline: Deadline) -> Evidence:
+    def recovered(self, stack: Stack, deadline: Deadline) -> Evidence:
         """Another process, ready, that goes on. What keeps it from that is said."""
         service = stack.service(self.service)
         now = Identity.of(service.pid())
@@ -170,52 +165,39 @@ class ServiceFault(Fault):
         """It polls, or writes; an injector also draws, where a draw is due soon enough."""
         if self.service == "injector":
             return self._draws_again(stack, deadline)
-        first = later = look_at(stack, self.service)
-        start_s, poll_s = time.monotonic(), min(stack.target.poll_interval_s, _POLL_S_MAX)
-        while not deadline.expired():
-            deadline.wait(max(_LOOK_S, poll_s))
-            later = look_at(stack, self.service)
-            if first.changed(later) or (first.switched(later) > 0 and not later.stopped):
-                break
-        watched_s = round(time.monotonic() - start_s, 3)
-        told = {
-            "watched_s": watched_s,
-            "switches": first.switched(later),
-            "written": first.changed(later),
-        }
-        return bool(told["written"]) or self._polled(first, later), told
+        first, start_s = look_at(stack, self.service), time.monotonic()
 
-    @staticmethod
-    def _polled(first: Look, later: Look) -> bool:
-        return first.switched(later) > 0 and not later.stopped
+        def look(measured: dict[str, Any]) -> bool:
+            later = look_at(stack, self.service)
+            measured |= {
+                "watched_s": round(time.monotonic() - start_s, 3),
+                "switches": first.switched(later),
+                "written": first.changed(later),
+            }
+            polled = measured["switches"] > 0 and not later.stopped
+            return bool(measured["written"]) or polled
+
+        poll_s = max(_LOOK_S, min(stack.target.poll_interval_s, _POLL_S_MAX))
+        deadline.wait(poll_s)
+        evidence = probe(look, deadline, poll_s)
+        return evidence.proven, evidence.measured
 
     def _draws_again(self, stack: Stack, deadline: Deadline) -> tuple[bool, dict[str, Any]]:
         """A new draw; where none is due within the limit, that its process is not stopped."""
         every_s = draw_interval_s(stack)
         due = every_s is not None and every_s * _DRAWS_MISSED < deadline.limit_s
         before = self._draws_before_return
-        told: dict[str, Any] = {"draws_before": before, "draw_interval_s": every_s}
+        measured: dict[str, Any] = {"draws_before": before, "draw_interval_s": every_s}
         if not due:
-            look = look_at(stack, self.service)
-            return bool(look.processes) and not look.stopped, {**told, "draw_due": False}
-        while True:
-            now = draws(stack)
-            if now is not None and before is not None and now > before:
-                return True, {**told, "draws": now, "path_taken": f"draw {now} after {before}"}
-            if not deadline.wait(0.1):
-                return False, {**told, "draws": now}
+            now = look_at(stack, self.service)
+            return bool(now.processes) and not now.stopped, {**measured, "draw_due": False}
 
+        def look(measured: dict[str, Any]) -> bool:
+            now = measured["draws"] = draws(stack)
+            drawn = now is not None and before is not None and now > before
+            if drawn:
+                measured["path_taken"] = f"draw {now} after {before}"
+            return drawn
 
-def ended_by(stack: Stack, service: Service, limit_s: float) -> dict[str, Any]:
-    """Stop `service` as its service manager does; how it ended. `clean`: by itself, in time, and
-    with exit code 0 or by that very signal.
-    """
-    stopped = service.stop(limit_s)
-    spec = stack.target.watcher if service.name == "watcher" else stack.target.injector
-    by_signal = {"TERM": -15, "INT": -2}[spec.stop_signal]
-    return {
-        "took_s": round(stopped.took_s, 3),
-        "limit_s": limit_s,
-        "exit_code": stopped.exit_code,
-        "clean": not stopped.killed and stopped.exit_code in (0, by_signal),
-    }
+        evidence = probe(look, deadline, 0.1, measured)
+        return evidence.proven, evidence.measured

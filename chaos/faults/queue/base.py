@@ -2,22 +2,21 @@
 it, the proof that it was met, and a good request afterwards that must be decided.
 
 The effect is proven by reading the planted file back through the queue's folders: its bytes are
-those that were planted, and what is wrong with them is told from what was read. It was met when the
+those that were planted, and what is wrong with them is read from them. It was met when the
 Watcher has read it (its access time has moved) or has taken it out of the line. Where a line of
 good requests is ahead of it that may take longer than the fault holds: recovery then waits for it.
 """
-
-from __future__ import annotations
 
 import hashlib
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 from chaos.base.deadline import Deadline
-from chaos.faults.base import COUNT, HOLD, PERIOD, Evidence, Fault, Group, Param, Value
+from chaos.faults.base import Evidence, Fault, probe
+from chaos.faults.params import Value
 from chaos.faults.queue import requests
 from chaos.faults.queue.decided import Decided, dispatched
 from chaos.faults.queue.folder import Place, QueueFolder, content_of, was_read
@@ -67,21 +66,21 @@ class _Seen:
 
 
 class QueueFault(Fault):
-    """See the module. A kind says in `plan` what it plants, or overrides the steps."""
+    """A kind says in `plan` what it plants, or overrides the steps."""
 
-    group: ClassVar[Group] = "queue"
-    triage_path: ClassVar[str] = QUEUE_CORRUPTION
-    reconnection_path: ClassVar[str] = WORK_RESUMES
-    params: ClassVar[tuple[Param, ...]] = (HOLD, COUNT, PERIOD)
-    recovery_limit_s: ClassVar[float] = 90.0  # a line of good requests may be ahead
+    group = "queue"
+    triage_path = QUEUE_CORRUPTION
+    reconnection_path = WORK_RESUMES
+    recovery_limit_s = 90.0  # a line of good requests may be ahead
+
+    acted = False  # there is something to recover from
+    _after = ""
+    _sequence = 0
 
     def __init__(self, fault_id: str, values: dict[str, Value]) -> None:
         super().__init__(fault_id, values)
         self.planted: list[Planted] = []
-        self.acted = False  # there is something to recover from
         self._put: list[str] = []
-        self._after = ""
-        self._sequence = 0
 
     # -- for kinds ----------------------------------------------------------------------------
 
@@ -118,7 +117,6 @@ class QueueFault(Fault):
     # -- the steps ----------------------------------------------------------------------------
 
     def available(self, stack: Stack) -> str | None:
-        """Wherever requests can be written that the target understands (else `UsageError`)."""
         template_of(stack.target.queue, "selfplay")
         return None
 
@@ -137,7 +135,6 @@ class QueueFault(Fault):
         }
 
     def inject(self, stack: Stack) -> None:
-        """Plant everything, in order."""
         folder = self.folder(stack)
         for one in self.planted:
             self.acted = True  # also when the first one fails half-way
@@ -153,14 +150,17 @@ class QueueFault(Fault):
         """Everything planted is there, read back; looks on until the Watcher has met it all."""
         folder = self.folder(stack)
         seen = {one.name: _Seen() for one in self.planted}
-        in_force = False
-        while True:
+        in_force = met = False
+
+        def look(_: dict[str, Any]) -> bool:
+            nonlocal in_force, met
             in_force = in_force or self.in_force(folder)
             for one in self.planted:
                 _look(folder, one, seen[one.name])
             met = all(one.met for one in seen.values())
-            if (met and in_force) or not deadline.wait(LOOK_PAUSE_S):
-                break
+            return met and in_force
+
+        probe(look, deadline, LOOK_PAUSE_S)
         measured: dict[str, Any] = {
             "files": {name: one.measured() for name, one in [*seen.items()][:_NAMED_MAX]},
             "planted": len(seen),
@@ -170,10 +170,10 @@ class QueueFault(Fault):
         }
         there = in_force and all(one.there for one in seen.values())
         if there and met:
-            measured["path_taken"] = self.told(seen)
+            measured["path_taken"] = self.path_taken(seen)
         return Evidence(there, measured)
 
-    def told(self, seen: dict[str, _Seen]) -> str:
+    def path_taken(self, seen: dict[str, _Seen]) -> str:
         """How the Watcher met it, in words."""
         name, one = next(iter(seen.items()))
         if one.places and one.places[-1] != "pending":
@@ -181,7 +181,6 @@ class QueueFault(Fault):
         return f"the Watcher read {name} ({one.wrong}) and left it where it was"
 
     def recover(self, stack: Stack) -> None:
-        """Submit a good request. What was planted is the Watcher's business."""
         if self.acted and not self._after:
             name = self.name_of("after")
             self.folder(stack).put(name, requests.encoded(self.body(stack, name)))
@@ -193,13 +192,18 @@ class QueueFault(Fault):
         if not self.acted:
             return Evidence(True, measured)
         measured["submitted_after"] = self._after
-        while True:
+        amiss: list[str] = []
+
+        def look(measured: dict[str, Any]) -> bool:
+            nonlocal amiss
             amiss = self.amiss(stack) + self._undecided(stack, measured)
             measured["ends"] = self._ends(stack)
-            if not amiss:
-                return Evidence(True, measured)
-            if not deadline.wait(2 * LOOK_PAUSE_S):
-                return Evidence(False, measured | {"amiss": amiss[:_NAMED_MAX]})
+            return not amiss
+
+        evidence = probe(look, deadline, 2 * LOOK_PAUSE_S, measured)
+        if amiss:
+            evidence.measured["amiss"] = amiss[:_NAMED_MAX]
+        return evidence
 
     def amiss(self, stack: Stack) -> list[str]:
         """What is not (yet) as it must be with the planted files."""

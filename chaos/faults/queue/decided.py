@@ -1,13 +1,10 @@
 """What the Watcher's decision log says of requests, while the stack runs. Reads its end only."""
 
-from __future__ import annotations
-
-import json
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from chaos.base.files import file_tail, json_object
 from chaos.record.target import DecisionLog
 
 _TAIL_BYTES = 4 << 20
@@ -25,13 +22,7 @@ class Decided:
 
 def tail_of(path: Path) -> bytes:
     """The end of a file, up to 4 MiB; empty when there is none."""
-    try:
-        with path.open("rb") as stream:
-            size = stream.seek(0, os.SEEK_END)
-            stream.seek(max(0, size - _TAIL_BYTES))
-            return stream.read(_TAIL_BYTES)
-    except OSError:
-        return b""
+    return file_tail(path, _TAIL_BYTES)
 
 
 def dispatched(workspace: Path, log: DecisionLog, names: Iterable[str]) -> list[Decided]:
@@ -43,11 +34,8 @@ def dispatched(workspace: Path, log: DecisionLog, names: Iterable[str]) -> list[
     kinds = {*log.dispatch_selfplay, *log.dispatch_learning}
     found = []
     for line in tail_of(workspace / log.path).splitlines():
-        try:
-            entry = json.loads(line)
-        except (ValueError, RecursionError):
-            continue
-        if not isinstance(entry, dict) or entry.get(log.dispatch) not in kinds:
+        entry = json_object(line)
+        if entry.get(log.dispatch) not in kinds:
             continue
         request = str(entry.get(log.request)).rpartition("/")[2]
         if request in wanted:

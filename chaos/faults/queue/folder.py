@@ -4,8 +4,7 @@ Looking leaves no trace: a file is read without touching its access time, which 
 whether anybody else has read it. Knows the target's patterns, and nothing of faults.
 """
 
-from __future__ import annotations
-
+import contextlib
 import fnmatch
 import heapq
 import os
@@ -14,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
-from chaos.base.errors import EnvironmentProblem
+from chaos.base.errors import os_errors_told
 from chaos.record.target import Queue
 
 Place = Literal["pending", "claimed", "archived", "quarantined"]
@@ -26,7 +25,7 @@ _READ_BYTES_MAX = 4 << 20
 
 
 class QueueFolder:
-    """See the module. Putting raises `EnvironmentProblem`; looking never raises."""
+    """Putting raises `EnvironmentProblem`; looking never raises."""
 
     def __init__(self, workspace: Path, queue: Queue) -> None:
         self.submit = workspace / queue.submit_dir
@@ -36,54 +35,50 @@ class QueueFolder:
         }
 
     def takes(self, name: str) -> bool:
-        """Whether the Watcher looks at a file of this name at all."""
+        """True if the Watcher looks at a file of this name at all."""
         return not name.startswith(".") and fnmatch.fnmatchcase(name, self._pattern)
 
     # -- putting ------------------------------------------------------------------------------
 
     def put(self, name: str, content: bytes, *, mtime_ns: int | None = None) -> None:
         """A whole file in one step, marked as unread; `mtime_ns` None: now."""
-        part = self._part(name)
-        try:
+
+        def make(part: Path) -> None:
             part.write_bytes(content)
-            self._mark(part, mtime_ns)
-            part.rename(self.submit / name)
-        except OSError as error:
-            raise _cannot(self.submit / name, error) from error
+            now_ns = part.stat().st_mtime_ns
+            os.utime(part, ns=(_UNREAD_NS, now_ns if mtime_ns is None else mtime_ns))
+
+        self._make(name, make)
 
     def begin(self, name: str, content: bytes) -> int:
         """The beginning of a file under its own name, as a careless producer writes; its open
         descriptor. Close it.
         """
-        try:
-            self.submit.mkdir(parents=True, exist_ok=True)
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        with self._errors_told(name):
             handle = os.open(self.submit / name, flags, 0o644)
-        except OSError as error:
-            raise _cannot(self.submit / name, error) from error
-        try:
-            os.write(handle, content)
-            os.utime(handle, ns=(_UNREAD_NS, os.fstat(handle).st_mtime_ns))
-        except OSError as error:
-            os.close(handle)
-            raise _cannot(self.submit / name, error) from error
+            try:
+                os.write(handle, content)
+                os.utime(handle, ns=(_UNREAD_NS, os.fstat(handle).st_mtime_ns))
+            except OSError:
+                os.close(handle)
+                raise
         return handle
 
     def put_directory(self, name: str, content: bytes) -> None:
-        """A folder with one file in it."""
-        part = self._part(name)
-        try:
+        """A folder with one file in it, where a file is due."""
+
+        def make(part: Path) -> None:
             part.mkdir()
             (part / "content.txt").write_bytes(content)
-            part.rename(self.submit / name)
-        except OSError as error:
-            raise _cannot(self.submit / name, error) from error
 
-    def put_dangling_link(self, name: str) -> None:
+        self._make(name, make)
+
+    def put_dangling_link(self, name: str, _content: bytes) -> None:
         """A symbolic link to nothing."""
         self._make(name, lambda part: part.symlink_to(self.submit / f".{name}.nowhere"))
 
-    def put_fifo(self, name: str) -> None:
+    def put_fifo(self, name: str, _content: bytes) -> None:
         """A named pipe that nobody writes to: opening it for reading waits for ever."""
         self._make(name, os.mkfifo)
 
@@ -97,24 +92,18 @@ class QueueFolder:
         self._make(name, make)
 
     def _make(self, name: str, make: Callable[[Path], object]) -> None:
-        part = self._part(name)
-        try:
+        """Make it under a hidden name, then rename it: it appears in one step."""
+        part = self.submit / f".{name}.part"
+        with self._errors_told(name):
             make(part)
             part.rename(self.submit / name)
-        except OSError as error:
-            raise _cannot(self.submit / name, error) from error
 
-    def _part(self, name: str) -> Path:
-        try:
+    @contextlib.contextmanager
+    def _errors_told(self, name: str) -> Iterator[None]:
+        hint = "look at the free space and the modes of the queue's folder"
+        with os_errors_told("cannot put it into the queue", self.submit / name, next_step=hint):
             self.submit.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise _cannot(self.submit, error) from error
-        return self.submit / f".{name}.part"
-
-    @staticmethod
-    def _mark(path: Path, mtime_ns: int | None) -> None:
-        mtime_ns = path.stat().st_mtime_ns if mtime_ns is None else mtime_ns
-        os.utime(path, ns=(_UNREAD_NS, mtime_ns))
+            yield
 
     # -- looking ------------------------------------------------------------------------------
 
@@ -152,7 +141,6 @@ class QueueFolder:
         return [place for place in PLACES[2:] if self._renamed(place, name) is not None]
 
     def path(self, name: str, place: Place) -> Path:
-        """The file of this name in `place`."""
         exact = self._folders[place] / name
         if os.path.lexists(exact):
             return exact
@@ -180,7 +168,7 @@ def content_of(path: Path) -> bytes | None:
 
 
 def was_read(path: Path) -> bool:
-    """Whether somebody has read a file since it was marked as unread."""
+    """True if somebody has read a file since it was marked as unread."""
     try:
         return path.lstat().st_atime_ns != _UNREAD_NS
     except OSError:
@@ -200,11 +188,3 @@ def _mtime_ns(path: Path) -> int:
         return path.lstat().st_mtime_ns
     except OSError:
         return 0
-
-
-def _cannot(path: Path, error: OSError) -> EnvironmentProblem:
-    return EnvironmentProblem(
-        f"cannot put it into the queue: {error.strerror}",
-        place=str(path),
-        next_step="look at the free space and the modes of the queue's folder",
-    )

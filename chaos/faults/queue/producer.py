@@ -1,7 +1,5 @@
 """A producer that goes on writing while a fault holds: a thread with an end."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable
 
@@ -24,7 +22,7 @@ class Producer:
         self._thread.start()
 
     def alive(self) -> bool:
-        """Whether it still has something to do."""
+        """True if it still has something to do."""
         return self._thread.is_alive()
 
     def end(self) -> None:

@@ -4,11 +4,9 @@ What people mean by "a corrupted queue"; the shapes are those of the single kind
 so is the proof.
 """
 
-from __future__ import annotations
+from typing import Annotated
 
-from typing import ClassVar
-
-from chaos.faults.base import COUNT, HOLD, PERIOD, Param
+from chaos.faults.params import FaultParams, text
 from chaos.faults.queue.base import Planted, QueueFault
 from chaos.faults.queue.shapes import CORRUPT
 from chaos.stack.base import Stack
@@ -17,26 +15,18 @@ _ALL = "all"
 
 
 class QueueCorruption(QueueFault):
-    """See the module."""
+    name = "queue_corruption"
+    summary = "bad files in the queue: one of each shape, or of one"
 
-    name: ClassVar[str] = "queue_corruption"
-    summary: ClassVar[str] = "bad files in the queue: one of each shape, or of one"
-    params: ClassVar[tuple[Param, ...]] = (
-        HOLD,
-        COUNT,
-        PERIOD,
-        Param(
-            "shape",
-            "text",
-            "the one shape to plant; all: one of each, in turn",
-            default=_ALL,
-            choices=(_ALL, *CORRUPT),
-        ),
-    )
+    class Params(FaultParams):
+        shape: Annotated[
+            str, text("the one shape to plant; all: one of each, in turn", _ALL, *CORRUPT)
+        ] = _ALL
+
+    params: Params
 
     def plan(self, stack: Stack) -> list[Planted]:
-        """One file for each shape asked for."""
-        asked = str(self.values["shape"])
+        asked = self.params.shape
         found = []
         for shape in CORRUPT if asked == _ALL else (asked,):
             name = self.name_of(shape)

@@ -5,13 +5,11 @@ of all the files together exactly one may take effect. Source: producers that tr
 made by hand.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
-from typing import ClassVar
+from typing import Annotated, Literal
 
-from chaos.faults.base import COUNT, HOLD, PERIOD, Param, Value
+from chaos.faults.params import FaultParams, Value, text
 from chaos.faults.queue import requests
 from chaos.faults.queue.base import Planted, QueueFault, whole
 from chaos.faults.queue.folder import content_of
@@ -28,7 +26,6 @@ class Doubled(QueueFault):
     """Two files that are one request."""
 
     def available(self, stack: Stack) -> str | None:
-        """Where requests are numbered."""
         if not requests.numbered(stack.target.queue):
             return _NO_NUMBERS
         return super().available(stack)
@@ -67,48 +64,39 @@ def alike(queue: Queue, one: bytes | None, other: bytes | None, name: str) -> st
 
 
 class QueueDuplicateId(Doubled):
-    """See the module."""
-
-    name: ClassVar[str] = "queue_duplicate_id"
-    summary: ClassVar[str] = "two different request files with the same source and number"
+    name = "queue_duplicate_id"
+    summary = "two different request files with the same source and number"
 
     def plan(self, stack: Stack) -> list[Planted]:
-        """The two files."""
         return self.twins(stack, same_bytes=False)
 
 
 class QueueDuplicateFile(Doubled):
-    """See the module. Under the same name: a request that was archived comes once more."""
+    """Under the same name: a request that was archived comes once more."""
 
-    name: ClassVar[str] = "queue_duplicate_file"
-    summary: ClassVar[str] = (
-        "a request file once more: its name again after it was archived, or a copy"
-    )
-    params: ClassVar[tuple[Param, ...]] = (
-        HOLD,
-        COUNT,
-        PERIOD,
-        Param(
-            "how",
-            "text",
-            "the copy has the name of the request archived last (if there is one), or another",
-            default="same_name",
-            choices=("same_name", "other_name"),
-        ),
-    )
+    name = "queue_duplicate_file"
+    summary = "a request file once more: its name again after it was archived, or a copy"
+
+    class Params(FaultParams):
+        how: Annotated[
+            Literal["same_name", "other_name"],
+            text(
+                "the copy has the name of the request archived last (if there is one), or another"
+            ),
+        ] = "same_name"
+
+    params: Params
 
     def __init__(self, fault_id: str, values: dict[str, Value]) -> None:
         super().__init__(fault_id, values)
-        self._same_name = values["how"] == "same_name"
+        self._same_name = self.params.how == "same_name"
 
     def available(self, stack: Stack) -> str | None:
-        """The same name is told by the name alone."""
         if self._same_name and self.folder(stack).newest_archived() is not None:
             return None
         return super().available(stack)
 
     def plan(self, stack: Stack) -> list[Planted]:
-        """The copy; its original is in the archive, or comes with it."""
         folder = self.folder(stack)
         name = folder.newest_archived()
         if name is None or not self._same_name:

@@ -7,17 +7,17 @@ The request must be worked off once all the same. Proven by looks at the flag an
 end. Source: two people at one machine, and scripts that write the flag and think better of it.
 """
 
-from __future__ import annotations
-
 import json
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, Literal
 
 from chaos.base.deadline import Deadline
-from chaos.base.errors import EnvironmentProblem
-from chaos.faults.base import COUNT, HOLD, PERIOD, Evidence, Param, Value
+from chaos.base.errors import os_errors_told
+from chaos.faults.base import Evidence, probe
+from chaos.faults.params import FaultParams, Value, duration, text
 from chaos.faults.queue.base import Planted
 from chaos.faults.queue.folder import QueueFolder
 from chaos.faults.queue.producer import Producer
@@ -30,41 +30,28 @@ _FLASH_GAP_S = 0.05
 
 
 class QueueHaltRace(Revived):
-    """See the module."""
+    name = "queue_halt_race"
+    summary = "the halt flag comes in the middle of a request, or comes and goes"
 
-    name: ClassVar[str] = "queue_halt_race"
-    summary: ClassVar[str] = "the halt flag comes in the middle of a request, or comes and goes"
-    params: ClassVar[tuple[Param, ...]] = (
-        HOLD,
-        COUNT,
-        PERIOD,
-        Param(
-            "how",
-            "text",
-            "the flag comes while a request is in work, or comes and goes",
-            default="in_work",
-            choices=("in_work", "flicker"),
-        ),
-        Param(
-            "flag",
-            "duration",
-            "how long it stays, with how=in_work",
-            default=1.0,
-            min=0.05,
-            max=60.0,
-        ),
-    )
+    class Params(FaultParams):
+        how: Annotated[
+            Literal["in_work", "flicker"],
+            text("the flag comes while a request is in work, or comes and goes"),
+        ] = "in_work"
+        flag: Annotated[float, duration("how long it stays, with how=in_work", 0.05, 60.0)] = 1.0
+
+    params: Params
+
+    _flag_since_s: float | None = None  # monotonic; of the last time it came
+    _producer: Producer | None = None
+    _started = False
 
     def __init__(self, fault_id: str, values: dict[str, Value]) -> None:
         super().__init__(fault_id, values)
-        self._in_work = values["how"] == "in_work"
-        self._flag_s = float(values["flag"])
-        self._flag_since_s: float | None = None  # monotonic; of the last time it came
+        self._in_work = self.params.how == "in_work"
         self._halts: list[dict[str, Any]] = []
-        self._producer: Producer | None = None
 
     def available(self, stack: Stack) -> str | None:
-        """Where a Watcher runs that can be halted."""
         if stack.service("watcher").pid() is None:
             return "no Watcher runs just now that could be halted"
         if _flag_of(stack).exists():
@@ -72,11 +59,9 @@ class QueueHaltRace(Revived):
         return super().available(stack)
 
     def plan(self, stack: Stack) -> list[Planted]:
-        """The request that is in work, or could be."""
         return [self.good(stack, "halt_race")]
 
     def undo_record(self, stack: Stack) -> dict[str, Any]:
-        """Names the flag, and what stands in it: no other flag is removed."""
         return super().undo_record(stack) | {
             "flag": stack.target.halt.flag,
             "content": self._content.decode(),
@@ -87,7 +72,6 @@ class QueueHaltRace(Revived):
         return json.dumps({"reason": f"{self.name} {self.fault_id}"}).encode()
 
     def inject(self, stack: Stack) -> None:
-        """Submit the request; the flag is a thread's business."""
         super().inject(stack)
         folder, flag = self.folder(stack), _flag_of(stack)
         work = self._once if self._in_work else self._flicker
@@ -100,7 +84,7 @@ class QueueHaltRace(Revived):
         while not folder.claimed():
             if stop.wait(_LOOK_S):
                 return
-        self._flash(flag, self._flag_s, stop)
+        self._flash(flag, self.params.flag, stop)
 
     def _flicker(
         self, stack: Stack, folder: QueueFolder, flag: Path, stop: threading.Event
@@ -120,37 +104,33 @@ class QueueHaltRace(Revived):
             self._remove(flag)
 
     def _remove(self, flag: Path) -> None:
-        try:
+        with os_errors_told("cannot remove the halt flag", flag), suppress(FileNotFoundError):
             if flag.read_bytes() == self._content:
                 flag.unlink()
-        except FileNotFoundError:
-            pass
-        except OSError as error:
-            raise EnvironmentProblem(
-                f"cannot remove the halt flag: {error.strerror}", place=str(flag)
-            ) from error
 
     def effect(self, stack: Stack, deadline: Deadline) -> Evidence:
-        """The flag was seen; looks on until the Watcher has ended."""
         folder, flag = self.folder(stack), _flag_of(stack)
-        measured: dict[str, Any] = {"flag_seen": 0, "at_work_then": [], "ended": False}
         before = False
-        while True:
+
+        def look(measured: dict[str, Any]) -> bool:
+            nonlocal before
             there = flag.exists()
             if there and not before:
                 measured["flag_seen"] += 1
                 measured["at_work_then"] = folder.claimed()
             before = there
-            if measured["flag_seen"] and not stack.service("watcher").alive():
-                halt = self._note_end(stack)
-                measured |= {"ended": True, "halt": halt}
-                measured["path_taken"] = (
-                    f"the Watcher ended {halt['took_s']:.1f} s after the flag came, "
-                    f"exit code {halt['exit_code']}"
-                )
-                break
-            if not deadline.wait(_LOOK_S):
-                break
+            if not measured["flag_seen"] or stack.service("watcher").alive():
+                return False
+            halt = self._note_end(stack)
+            measured |= {"ended": True, "halt": halt}
+            measured["path_taken"] = (
+                f"the Watcher ended {halt['took_s']:.1f} s after the flag came, "
+                f"exit code {halt['exit_code']}"
+            )
+            return True
+
+        nothing_seen = {"flag_seen": 0, "at_work_then": [], "ended": False}
+        measured = probe(look, deadline, _LOOK_S, nothing_seen).measured
         return Evidence(bool(measured["flag_seen"]), measured)
 
     def _note_end(self, stack: Stack) -> dict[str, Any]:
@@ -163,14 +143,12 @@ class QueueHaltRace(Revived):
         return halt
 
     def recover(self, stack: Stack) -> None:
-        """The flag goes. A Watcher that has noticed it may still be about to end: see `amiss`."""
         if self._producer is not None:
             self._producer.end()
             self._remove(_flag_of(stack))
         super().recover(stack)
 
     def amiss(self, stack: Stack) -> list[str]:
-        """As ever; a Watcher that has ended is started again, and must have ended cleanly."""
         watcher = stack.service("watcher")
         if not watcher.alive():
             if not self._halts or self._started:
@@ -181,12 +159,8 @@ class QueueHaltRace(Revived):
             f"halted with exit code {halt['exit_code']}" for halt in unclean
         ]
 
-    _started = False
-
     def recovered(self, stack: Stack, deadline: Deadline) -> Evidence:
-        """As ever, with every time that it was halted (`halts`: seconds and exit codes)."""
-        evidence = super().recovered(stack, deadline)
-        return Evidence(evidence.proven, evidence.measured | {"halts": self._halts})
+        return super().recovered(stack, deadline).plus(halts=self._halts)
 
 
 def _flag_of(stack: Stack) -> Path:

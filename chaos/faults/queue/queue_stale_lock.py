@@ -5,58 +5,43 @@ Proven while no Watcher runs, by reading the lock back and asking the kernel who
 was met when a new Watcher runs and the lock names it. Source: every daemon with a PID file.
 """
 
-from __future__ import annotations
-
 import json
 import os
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, Literal
 
 from chaos.base.deadline import Deadline
-from chaos.base.errors import EnvironmentProblem
-from chaos.faults.base import COUNT, PERIOD, Evidence, Param, Value
-from chaos.faults.process.identity import Identity
+from chaos.base.errors import os_errors_told
+from chaos.base.files import file_tail, json_object
+from chaos.base.proc import Identity
+from chaos.faults.base import Evidence, probe
+from chaos.faults.params import FaultParams, duration, text
 from chaos.faults.queue.base import LOOK_PAUSE_S, Planted
 from chaos.faults.queue.revival import Revived
 from chaos.record.target import Instance
 from chaos.stack.base import Stack
 
 _GARBAGE = b'{"pid": 99'
+_LOCK_BYTES_MAX = 1 << 20
 
 
 class QueueStaleLock(Revived):
-    """See the module."""
+    name = "queue_stale_lock"
+    summary = "the Watcher is killed; its lock names a dead or another process"
 
-    name: ClassVar[str] = "queue_stale_lock"
-    summary: ClassVar[str] = "the Watcher is killed; its lock names a dead or another process"
-    params: ClassVar[tuple[Param, ...]] = (
-        Param(
-            "hold",
-            "duration",
-            "how long the Watcher stays away",
-            default=3.0,
-            min=0.5,
-            max=3600.0,
-        ),
-        COUNT,
-        PERIOD,
-        Param(
-            "how",
-            "text",
-            "the lock names a dead process, a living one that is no Watcher, or is garbage",
-            default="reused_pid",
-            choices=("dead_pid", "reused_pid", "garbage"),
-        ),
-    )
+    class Params(FaultParams):
+        hold: Annotated[float, duration("how long the Watcher stays away", 0.5, 3600.0)] = 3.0
+        how: Annotated[
+            Literal["dead_pid", "reused_pid", "garbage"],
+            text("the lock names a dead process, a living one that is no Watcher, or is garbage"),
+        ] = "reused_pid"
 
-    def __init__(self, fault_id: str, values: dict[str, Value]) -> None:
-        super().__init__(fault_id, values)
-        self._how = str(values["how"])
-        self._old_pid = 0
-        self._old_ticks: int | None = None
+    params: Params
+
+    _old_pid = 0
+    _old_ticks: int | None = None
 
     def available(self, stack: Stack) -> str | None:
-        """Where the target says which file is the lock, and the Watcher is a daemon that runs."""
         if stack.target.instance is None:
             return "the target does not name a lock; add `instance` to its profile"
         if stack.service("watcher").pid() is None:
@@ -64,11 +49,9 @@ class QueueStaleLock(Revived):
         return super().available(stack)
 
     def plan(self, stack: Stack) -> list[Planted]:
-        """Nothing for the queue itself."""
         return []
 
     def undo_record(self, stack: Stack) -> dict[str, Any]:
-        """Who the Watcher is now: its number, and its start (clock ticks since boot)."""
         self._old_pid = stack.service("watcher").pid() or 0
         self._old_ticks = _started(self._old_pid)
         record = super().undo_record(stack)
@@ -76,35 +59,29 @@ class QueueStaleLock(Revived):
         return record | {"lock": instance.pid_file, "pid": self._old_pid, "start": self._old_ticks}
 
     def inject(self, stack: Stack) -> None:
-        """Kill the Watcher, then see to its lock."""
         self.acted = True
         stack.service("watcher").kill()
         instance = _instance(stack)
         path = stack.workspace / instance.pid_file
         content = _GARBAGE
-        if self._how != "garbage":
+        if self.params.how != "garbage":
             holder = self._old_pid
-            if self._how == "reused_pid":
+            if self.params.how == "reused_pid":
                 holder = stack.service("proxy").pid() or os.getpid()
             entry = {**_entry(path), instance.pid: holder}
             if instance.start_ticks:
                 entry[instance.start_ticks] = self._old_ticks
             content = json.dumps(entry).encode()
-        try:
+        with os_errors_told("cannot write the lock", path):
             path.write_bytes(content)
-        except OSError as error:
-            raise EnvironmentProblem(
-                f"cannot write the lock: {error.strerror}", place=str(path)
-            ) from error
 
     def effect(self, stack: Stack, deadline: Deadline) -> Evidence:
-        """No Watcher runs, and the lock is there and does not name one."""
-        while True:
-            measured = self._lock_now(stack)
+        def look(measured: dict[str, Any]) -> bool:
+            measured |= self._lock_now(stack)
             stale = measured["there"] and not measured["names_the_watcher"]
-            proven = stale and measured["watcher"] is None
-            if proven or not deadline.wait(LOOK_PAUSE_S):
-                return Evidence(proven, measured)
+            return stale and measured["watcher"] is None
+
+        return probe(look, deadline, LOOK_PAUSE_S)
 
     def _lock_now(self, stack: Stack) -> dict[str, Any]:
         instance = _instance(stack)
@@ -112,38 +89,37 @@ class QueueStaleLock(Revived):
         entry = _entry(path)
         named = entry.get(instance.pid)
         ticks = _started(named) if isinstance(named, int) else None
-        told = entry.get(instance.start_ticks) if instance.start_ticks else ticks
+        recorded_ticks = entry.get(instance.start_ticks) if instance.start_ticks else ticks
         watcher = stack.service("watcher").pid()
         return {
             "there": path.exists(),
             "readable": bool(entry),
             "pid": named,
             "that_process_lives": ticks is not None,
-            "started_as_told": ticks is not None and ticks == told,
+            "started_as_told": ticks is not None and ticks == recorded_ticks,
             "watcher": watcher,
-            "names_the_watcher": watcher is not None and named == watcher and ticks == told,
+            "names_the_watcher": watcher is not None
+            and named == watcher
+            and ticks == recorded_ticks,
         }
 
     def recover(self, stack: Stack) -> None:
-        """Start the Watcher; the lock stays as it is."""
         if self.acted:
             self.revive(stack)
         super().recover(stack)
 
     def amiss(self, stack: Stack) -> list[str]:
-        """As ever, and the lock names the new Watcher."""
         now = self._lock_now(stack)
         mine = now["names_the_watcher"] and now["watcher"] != self._old_pid
         return super().amiss(stack) + ([] if mine else ["the lock does not name the new Watcher"])
 
     def recovered(self, stack: Stack, deadline: Deadline) -> Evidence:
-        """As ever; a Watcher that works took the lock over."""
         evidence = super().recovered(stack, deadline)
         if not evidence.proven or not self.acted:
             return evidence
         pid = stack.service("watcher").pid()
-        told = {"path_taken": f"Watcher {pid} took the lock over, and decided a request"}
-        return Evidence(True, evidence.measured | told | {"lock": self._lock_now(stack)})
+        path_taken = f"Watcher {pid} took the lock over, and decided a request"
+        return evidence.plus(path_taken=path_taken, lock=self._lock_now(stack))
 
 
 def _instance(stack: Stack) -> Instance:
@@ -158,8 +134,4 @@ def _started(pid: int) -> int | None:
 
 
 def _entry(path: Path) -> dict[str, Any]:
-    try:
-        entry = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return entry if isinstance(entry, dict) else {}
+    return json_object(file_tail(path, _LOCK_BYTES_MAX))

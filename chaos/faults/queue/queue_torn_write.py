@@ -6,15 +6,14 @@ read of it (access time), and by the half being left where it is. It must end as
 worked off once. Source: scripts that write JSON straight into the folder.
 """
 
-from __future__ import annotations
-
 import os
 import threading
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any
 
 from chaos.base.deadline import Deadline
-from chaos.faults.base import COUNT, HOLD, PERIOD, Evidence, Param, Value
+from chaos.faults.base import Evidence, probe
+from chaos.faults.params import FaultParams, Value, duration
 from chaos.faults.queue import requests
 from chaos.faults.queue.base import LOOK_PAUSE_S, Planted, QueueFault
 from chaos.faults.queue.folder import content_of, was_read
@@ -24,33 +23,25 @@ from chaos.stack.base import Stack
 
 
 class QueueTornWrite(QueueFault):
-    """See the module."""
+    name = "queue_torn_write"
+    summary = "a slow producer: half a request is there before the rest is written"
 
-    name: ClassVar[str] = "queue_torn_write"
-    summary: ClassVar[str] = "a slow producer: half a request is there before the rest is written"
-    params: ClassVar[tuple[Param, ...]] = (
-        HOLD,
-        COUNT,
-        PERIOD,
-        Param(
-            "delay",
-            "duration",
-            "the rest follows so long after the Watcher has read the half",
-            default=2.0,
-            min=0.1,
-            max=3600.0,
-        ),
-    )
+    class Params(FaultParams):
+        delay: Annotated[
+            float,
+            duration("the rest follows so long after the Watcher has read the half", 0.1, 3600.0),
+        ] = 2.0
+
+    params: Params
+
+    _content = b""
+    _producer: Producer | None = None
 
     def __init__(self, fault_id: str, values: dict[str, Value]) -> None:
         super().__init__(fault_id, values)
-        self._delay_s = float(values["delay"])
-        self._content = b""
-        self._producer: Producer | None = None
         self._read = threading.Event()  # the half was, while it was one
 
     def plan(self, stack: Stack) -> list[Planted]:
-        """The one request, as it shall be in the end."""
         name = self.name_of("torn_write")
         self._content = requests.encoded(self.body(stack, name))
         return [Planted(name, "archived", lambda folder: None, lambda path: "", self._content)]
@@ -60,7 +51,6 @@ class QueueTornWrite(QueueFault):
         return self._content[: len(self._content) // 2]
 
     def inject(self, stack: Stack) -> None:
-        """Write the first half; the rest is a thread's business."""
         name = self.planted[0].name
         handle = self.folder(stack).begin(name, self._half)
         self.note_put(name)
@@ -76,7 +66,7 @@ class QueueTornWrite(QueueFault):
                 pass
             if was_read(path):
                 self._read.set()
-                stop.wait(self._delay_s)
+                stop.wait(self.params.delay)
             rest = self._content[len(self._half) :]
             while rest:
                 rest = rest[os.write(handle, rest) :]
@@ -84,29 +74,29 @@ class QueueTornWrite(QueueFault):
             os.close(handle)
 
     def effect(self, stack: Stack, deadline: Deadline) -> Evidence:
-        """Half of it lies in the queue; looks on until it was read and left alone."""
         folder, name = self.folder(stack), self.planted[0].name
         path = folder.submit / name
-        measured: dict[str, Any] = {"bytes": 0, "of": len(self._content), "wrong": ""}
-        while True:
+        type_field = stack.target.queue.type_field
+
+        def look(measured: dict[str, Any]) -> bool:
             read = was_read(path)
             content = content_of(path)
-            if content == self._half:
-                type_field = stack.target.queue.type_field
-                measured |= {"bytes": len(content), "wrong": defect(content, type_field)}
-                if read:
-                    measured["path_taken"] = (
-                        f"the Watcher read {name} ({measured['wrong']}) and left it where it was"
-                    )
-                    break
-            if not deadline.wait(LOOK_PAUSE_S):
-                break
-        if "path_taken" not in measured:
-            measured["not_met"] = "nobody has read the half so far"
-        return Evidence(bool(measured["wrong"]), measured)
+            if content != self._half:
+                return False
+            measured |= {"bytes": len(content), "wrong": defect(content, type_field)}
+            if read:
+                measured["path_taken"] = (
+                    f"the Watcher read {name} ({measured['wrong']}) and left it where it was"
+                )
+            return read
+
+        nothing_seen = {"bytes": 0, "of": len(self._content), "wrong": ""}
+        evidence = probe(look, deadline, LOOK_PAUSE_S, nothing_seen)
+        if not evidence.proven:
+            evidence.measured["not_met"] = "nobody has read the half so far"
+        return Evidence(bool(evidence.measured["wrong"]), evidence.measured)
 
     def recovered(self, stack: Stack, deadline: Deadline) -> Evidence:
-        """The rest is written, in time or now; the rest as ever."""
         producer = self._producer
         if producer is None:
             return super().recovered(stack, deadline)
@@ -115,5 +105,6 @@ class QueueTornWrite(QueueFault):
             deadline.wait(LOOK_PAUSE_S)
         producer.end()
         evidence = super().recovered(stack, deadline)
-        met = {"met_later": "the Watcher read the half before the rest was written"}
-        return Evidence(evidence.proven, evidence.measured | (met if self._read.is_set() else {}))
+        if not self._read.is_set():
+            return evidence
+        return evidence.plus(met_later="the Watcher read the half before the rest was written")

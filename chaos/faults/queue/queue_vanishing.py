@@ -6,15 +6,14 @@ cannot rightly take it first. Proven by reads that were seen before each removal
 being nowhere. Source: producers that clean up after themselves, and people with `mv`.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import threading
-from typing import Any, ClassVar
+from typing import Annotated, Any, Literal
 
 from chaos.base.deadline import Deadline
-from chaos.faults.base import COUNT, HOLD, PERIOD, Evidence, Param, Value
+from chaos.faults.base import Evidence, probe
+from chaos.faults.params import FaultParams, Value, number, text
 from chaos.faults.queue import requests
 from chaos.faults.queue.base import LOOK_PAUSE_S, Planted, QueueFault
 from chaos.faults.queue.folder import QueueFolder, content_of, was_read
@@ -26,36 +25,28 @@ _LIFE_S = 0.5  # of a file that nobody reads: shorter than what makes a half fil
 
 
 class QueueVanishing(QueueFault):
-    """See the module."""
+    name = "queue_vanishing"
+    summary = "request files removed or renamed while the Watcher reads them"
 
-    name: ClassVar[str] = "queue_vanishing"
-    summary: ClassVar[str] = "request files removed or renamed while the Watcher reads them"
-    params: ClassVar[tuple[Param, ...]] = (
-        HOLD,
-        COUNT,
-        PERIOD,
-        Param(
-            "how",
-            "text",
-            "what becomes of a file once it was read",
-            default="removed",
-            choices=("removed", "renamed"),
-        ),
-        Param("files", "int", "so many files appear at most", default=40, min=1, max=1000),
-        Param("reads", "int", "enough once so many were read", default=3, min=1, max=1000),
-    )
+    class Params(FaultParams):
+        how: Annotated[
+            Literal["removed", "renamed"], text("what becomes of a file once it was read")
+        ] = "removed"
+        files: Annotated[int, number("so many files appear at most", 1, 1000)] = 40
+        reads: Annotated[int, number("enough once so many were read", 1, 1000)] = 3
+
+    params: Params
+
+    _producer: Producer | None = None
 
     def __init__(self, fault_id: str, values: dict[str, Value]) -> None:
         super().__init__(fault_id, values)
-        self._renamed = values["how"] == "renamed"
-        self._files, self._reads = int(values["files"]), int(values["reads"])
+        self._renamed = self.params.how == "renamed"
         self._vanished: list[str] = []  # read by the Watcher, then removed or renamed by us
         self._last: tuple[str, bytes] = ("", b"")  # the name and content it ends under
-        self._producer: Producer | None = None
 
     def plan(self, stack: Stack) -> list[Planted]:
-        """Names that come and go, and for `renamed` the request that is left in the end."""
-        count = 1 if self._renamed else self._files
+        count = 1 if self._renamed else self.params.files
         planted = [
             Planted(self.name_of(f"vanishing_{i:03d}"), "gone", _nothing, lambda path: "")
             for i in range(1, count + 1)
@@ -67,7 +58,6 @@ class QueueVanishing(QueueFault):
         return planted
 
     def inject(self, stack: Stack) -> None:
-        """Let files come and go, in a thread."""
         folder = self.folder(stack)
         for one in self.planted:
             self.note_put(one.name)
@@ -78,7 +68,7 @@ class QueueVanishing(QueueFault):
     def _remove(self, folder: QueueFolder, stop: threading.Event) -> None:
         half = self._last[1][: len(self._last[1]) // 2]
         for one in self.planted:
-            if stop.is_set() or len(self._vanished) >= self._reads:
+            if stop.is_set() or len(self._vanished) >= self.params.reads:
                 return
             os.close(folder.begin(one.name, half))
             path = folder.submit / one.name
@@ -109,24 +99,25 @@ class QueueVanishing(QueueFault):
             os.close(handle)
 
     def effect(self, stack: Stack, deadline: Deadline) -> Evidence:
-        """Files were read, and are nowhere under the name under which they were read."""
-        folder, enough = self.folder(stack), 1 if self._renamed else self._reads
-        while True:
+        folder, enough = self.folder(stack), 1 if self._renamed else self.params.reads
+        final, content = self._last
+        gone: list[str] = []
+
+        def look(measured: dict[str, Any]) -> bool:
+            nonlocal gone
             gone = [name for name in self._vanished if not folder.places(name)]
-            final = self._last[0]
             there = [folder.path(final, at) for at in folder.places(final)]
-            whole = any(content_of(path) == self._last[1] for path in there)
-            if len(gone) >= enough and (whole or not self._renamed):
-                break
-            if not deadline.wait(LOOK_PAUSE_S):
-                break
-        measured: dict[str, Any] = {"read_and_gone": len(gone), "renamed_and_whole": whole}
+            whole = any(content_of(path) == content for path in there)
+            measured |= {"read_and_gone": len(gone), "renamed_and_whole": whole}
+            return len(gone) >= enough and (whole or not self._renamed)
+
+        measured = probe(look, deadline, LOOK_PAUSE_S).measured
+        whole = measured["renamed_and_whole"]
         if gone:
             measured["path_taken"] = f"the Watcher read {gone[0]}, and found it gone afterwards"
         return Evidence(bool(gone) and (whole or not self._renamed), measured)
 
     def recover(self, stack: Stack) -> None:
-        """No more files come and go."""
         if self._producer is not None:
             self._producer.end()
         super().recover(stack)

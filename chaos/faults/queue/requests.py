@@ -1,11 +1,10 @@
 """Requests that faults put into the queue: good ones by the target's template, and their parts."""
 
-from __future__ import annotations
-
 import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from chaos.base.files import json_object
 from chaos.plan.request_template import Wanted, body_of, template_of
 from chaos.record.target import Queue
 
@@ -33,17 +32,14 @@ def good(
 
 
 def numbered(queue: Queue) -> bool:
-    """Whether requests carry a number of their producer, so that a double one can be told."""
+    """True if requests carry a number of their producer, so that a double one can be told."""
     return '"{sequence}"' in json.dumps(template_of(queue, _KIND))
 
 
 def identity(queue: Queue, content: bytes) -> tuple[Any, ...]:
     """Source and number as they stand in a request; empty for what is none."""
-    try:
-        entry = json.loads(content)
-    except ValueError:
-        return ()
-    return tuple(_values(template_of(queue, _KIND), entry))
+    entry = json_object(content)
+    return tuple(_values(template_of(queue, _KIND), entry)) if entry else ()
 
 
 def _values(template: Any, entry: Any) -> list[Any]:

@@ -1,9 +1,5 @@
 """The Watcher ends under a fault and is started again by it: shared by the kinds that do so."""
 
-from __future__ import annotations
-
-from typing import Any, ClassVar
-
 from chaos.base.deadline import Deadline
 from chaos.base.errors import EnvironmentProblem
 from chaos.faults.base import Evidence
@@ -17,9 +13,9 @@ class Revived(QueueFault):
     failure, not the harness's: it is told as what is amiss.
     """
 
-    triage_path: ClassVar[str] = PROCESS_DIED
-    reconnection_path: ClassVar[str] = WATCHER_RESTART
-    ends: ClassVar[frozenset[str]] = frozenset({"watcher"})
+    triage_path = PROCESS_DIED
+    reconnection_path = WATCHER_RESTART
+    ends = frozenset({"watcher"})
 
     refused = ""  # why the last start failed
 
@@ -43,5 +39,4 @@ class Revived(QueueFault):
     def recovered(self, stack: Stack, deadline: Deadline) -> Evidence:
         """As ever, and who is the Watcher now."""
         evidence = super().recovered(stack, deadline)
-        told: dict[str, Any] = {"watcher": stack.service("watcher").pid()}
-        return Evidence(evidence.proven, evidence.measured | told)
+        return evidence.plus(watcher=stack.service("watcher").pid())

@@ -1,14 +1,12 @@
 """The shapes of bad files: how each is made, and how what is wrong with it is measured."""
 
-from __future__ import annotations
-
 import errno
-import json
 import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from chaos.base.files import json_object
 from chaos.faults.queue import requests
 from chaos.faults.queue.base import Planted, whole
 from chaos.faults.queue.folder import QueueFolder, content_of
@@ -21,31 +19,42 @@ _UNKNOWN_TYPE = "no_such_type"
 Maker = Callable[[Queue, str, dict[str, Any]], Planted]  # (queue, file name, good body)
 
 
-def zero_length(queue: Queue, name: str, body: dict[str, Any]) -> Planted:
-    """No byte at all, as a crash between creating and writing leaves it."""
-    return _bad(queue, name, b"")
+def _corrupt(spoil: Callable[[dict[str, Any]], bytes]) -> Maker:
+    """A shape that `defect` finds in the bytes that `spoil` makes of a good request."""
+
+    def make(queue: Queue, name: str, body: dict[str, Any]) -> Planted:
+        def wrong(path: Path) -> str:
+            content = content_of(path)
+            return "" if content is None else defect(content, queue.type_field)
+
+        return whole(name, "quarantined", spoil(body), wrong)
+
+    return make
 
 
-def nul_tail(queue: Queue, name: str, body: dict[str, Any]) -> Planted:
-    """A good request and NUL bytes behind it, as a crash of the machine leaves it."""
-    return _bad(queue, name, requests.encoded(body) + b"\0" * _NUL_TAIL_BYTES)
+def _special(put: Callable[[QueueFolder, str, bytes], None]) -> Maker:
+    """A shape of which no byte can be read."""
+
+    def make(queue: Queue, name: str, body: dict[str, Any]) -> Planted:
+        content = requests.encoded(body)
+        return Planted(name, "quarantined", lambda folder: put(folder, name, content), unreadable)
+
+    return make
 
 
-def invalid_utf8(queue: Queue, name: str, body: dict[str, Any]) -> Planted:
+def _invalid_utf8(body: dict[str, Any]) -> bytes:
     """A byte in a text that UTF-8 does not know (Latin-1, say)."""
-    content = requests.encoded({**body, "note": "@"}).replace(b'"@"', b'"\xe9t\xe9"')
-    return _bad(queue, name, content)
+    return requests.encoded({**body, "note": "@"}).replace(b'"@"', b'"\xe9t\xe9"')
 
 
-def wrong_shape(queue: Queue, name: str, body: dict[str, Any]) -> Planted:
-    """JSON, and an array where an object is due."""
-    return _bad(queue, name, requests.encoded([body]))
-
-
-def torn(queue: Queue, name: str, body: dict[str, Any]) -> Planted:
-    """The first half of a request, and no more to come."""
+def _first_half(body: dict[str, Any]) -> bytes:
     content = requests.encoded(body)
-    return _bad(queue, name, content[: len(content) // 2])
+    return content[: len(content) // 2]
+
+
+torn = _corrupt(_first_half)
+wrong_shape = _corrupt(lambda body: requests.encoded([body]))  # an array where an object is due
+mode_0 = _special(QueueFolder.put_forbidden)  # a good request that its mode lets only root read
 
 
 def unknown_type(queue: Queue, name: str, body: dict[str, Any]) -> Planted:
@@ -54,8 +63,9 @@ def unknown_type(queue: Queue, name: str, body: dict[str, Any]) -> Planted:
     known = {*queue.types_selfplay, *queue.types_learning}
 
     def wrong(path: Path) -> str:
-        told = _entry(path).get(queue.type_field)
-        return f"unknown {queue.type_field} {told!r}" if told and told not in known else ""
+        type_name = json_object(content_of(path)).get(queue.type_field)
+        unknown = type_name and type_name not in known
+        return f"unknown {queue.type_field} {type_name!r}" if unknown else ""
 
     return whole(name, "quarantined", content, wrong)
 
@@ -65,52 +75,24 @@ def wrong_fields(queue: Queue, name: str, body: dict[str, Any]) -> Planted:
     bad = {key: value if key == queue.type_field else [[value]] for key, value in body.items()}
 
     def wrong(path: Path) -> str:
-        entry = _entry(path)
+        entry = json_object(content_of(path))
         lists = [key for key, good in body.items() if isinstance(entry.get(key), list) and good]
         return f"a list for {', '.join(lists)}" if lists else ""
 
     return whole(name, "quarantined", requests.encoded(bad), wrong)
 
 
-def directory(queue: Queue, name: str, body: dict[str, Any]) -> Planted:
-    """A folder where a file is due."""
-
-    def put(folder: QueueFolder) -> None:
-        folder.put_directory(name, requests.encoded(body))
-
-    return Planted(name, "quarantined", put, unreadable)
-
-
-def dangling_link(queue: Queue, name: str, body: dict[str, Any]) -> Planted:
-    """A symbolic link to nothing."""
-    return Planted(name, "quarantined", lambda folder: folder.put_dangling_link(name), unreadable)
-
-
-def fifo(queue: Queue, name: str, body: dict[str, Any]) -> Planted:
-    """A named pipe: who opens it carelessly waits for ever."""
-    return Planted(name, "quarantined", lambda folder: folder.put_fifo(name), unreadable)
-
-
-def mode_0(queue: Queue, name: str, body: dict[str, Any]) -> Planted:
-    """A good request that its mode lets nobody read but root."""
-
-    def put(folder: QueueFolder) -> None:
-        folder.put_forbidden(name, requests.encoded(body))
-
-    return Planted(name, "quarantined", put, unreadable)
-
-
 CORRUPT: dict[str, Maker] = {
-    "zero_length": zero_length,
-    "nul_tail": nul_tail,
-    "invalid_utf8": invalid_utf8,
+    "zero_length": _corrupt(lambda body: b""),  # as a crash between creating and writing leaves it
+    "nul_tail": _corrupt(lambda body: requests.encoded(body) + b"\0" * _NUL_TAIL_BYTES),
+    "invalid_utf8": _corrupt(_invalid_utf8),
     "wrong_shape": wrong_shape,
     "torn": torn,
     "unknown_type": unknown_type,
     "wrong_fields": wrong_fields,
-    "directory": directory,
-    "dangling_link": dangling_link,
-    "fifo": fifo,
+    "directory": _special(QueueFolder.put_directory),
+    "dangling_link": _special(QueueFolder.put_dangling_link),
+    "fifo": _special(QueueFolder.put_fifo),
 }
 
 
@@ -132,20 +114,3 @@ def unreadable(path: Path) -> str:
     finally:
         os.close(handle)
     return "a pipe without a byte in it" if path.is_fifo() else ""
-
-
-def _bad(queue: Queue, name: str, content: bytes) -> Planted:
-    def wrong(path: Path) -> str:
-        found = content_of(path)
-        return "" if found is None else defect(found, queue.type_field)
-
-    return whole(name, "quarantined", content, wrong)
-
-
-def _entry(path: Path) -> dict[str, Any]:
-    content = content_of(path)
-    try:
-        entry = json.loads(content or b"")
-    except ValueError:
-        return {}
-    return entry if isinstance(entry, dict) else {}

@@ -15,8 +15,6 @@ it is killed, the harness inside reads the end of the channel, heals its faults 
 what then is left in the engine carries the label, and `chaos clean` removes it.
 """
 
-from __future__ import annotations
-
 import argparse
 import contextlib
 import json
@@ -96,7 +94,7 @@ class Conductor:
             self._client.close()
 
     def interrupted(self) -> bool:
-        """Whether the user asked for the end."""
+        """True if the user asked for the end."""
         return bool(self._signals)
 
     def _up(self) -> None:
@@ -114,7 +112,7 @@ class Conductor:
         )
 
     def _enough(self) -> bool:
-        """Whether compose shall end; what goes on until then is shown, once."""
+        """True if compose shall end; what goes on until then is shown, once."""
         if self._signals and not self._waits_for_compose:
             self._waits_for_compose = True
             self._view.step("interrupted: compose ends what it has begun (twice more: at once)")
@@ -137,17 +135,17 @@ class Conductor:
             _tell(f"chaos: the harness in the pod ended {how}" + (f":\n{said}" if said else ""))
 
     def _note_engine_lost(self) -> None:
-        """Beside the history: the harness inside, whom nobody has told, goes on writing there."""
-        told = {"engine": self._settings.engine, "wall_epoch_s": time.time()}
-        self._run.write_json(self._run.engine_lost, told)
+        """Beside the history: the harness inside, which does not know it, goes on writing there."""
+        content = {"engine": self._settings.engine, "wall_epoch_s": time.time()}
+        self._run.write_json(self._run.engine_lost, content)
 
     def _hurried(self) -> bool:
-        """Whether it is time to end the pod, ready or not."""
+        """True if it is time to end the pod, ready or not."""
         since_s = self._hurry_from_s
         return since_s is not None and time.monotonic() - since_s > _END_LIMIT_S
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
-        # Only noted: whoever serves tells it on. A handler may come in the middle of anything.
+        # Only noted: `serve` hands it on. A signal handler may interrupt anything.
         self._signals.append(signal.Signals(number).name)
         if self._hurry_from_s is None:
             self._hurry_from_s = time.monotonic()
@@ -212,8 +210,8 @@ def main(argv: list[str] | None = None) -> int:
 
 def _tell_defect(error: Exception, run: RunDir) -> None:
     logger.exception("the conductor failed")
-    told = error if isinstance(error, ChaosError) else f"a defect of chaos itself ({error!r})"
-    _tell(f"chaos: error: {told}\n  see {run.logs / 'conductor.log'}")
+    text = error if isinstance(error, ChaosError) else f"a defect of chaos itself ({error!r})"
+    _tell(f"chaos: error: {text}\n  see {run.logs / 'conductor.log'}")
 
 
 def _record_provenance(run: RunDir) -> None:

@@ -6,8 +6,6 @@ two; what is printed goes to standard error. When the conductor is gone, by what
 run heals its faults, records how far it came, and ends the pod.
 """
 
-from __future__ import annotations
-
 import os
 import signal
 import sys

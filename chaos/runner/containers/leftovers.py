@@ -3,13 +3,10 @@
 Knows which engine a run used; nothing of how runs are lived.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from contextlib import closing, suppress
 
 import docker.errors
-import requests
 from docker import DockerClient
 from docker.models.images import Image
 
@@ -49,10 +46,7 @@ def remove(run: RunDir, say: Callable[[str], None]) -> list[str]:
 
 
 def remove_images(
-    say: Callable[[str], None],
-    *,
-    repository: str = REPOSITORY,
-    stage_label: str = _STAGE_LABEL,
+    say: Callable[[str], None], *, repository: str = REPOSITORY, stage_label: str = _STAGE_LABEL
 ) -> list[str]:
     """Remove the images that were built for runs; what could not be removed, for people.
 
@@ -61,17 +55,14 @@ def remove_images(
     its last one an image goes.
     """
     left: list[str] = []
-    with closing(engine.connect()) as client:
-        try:
-            for image in client.images.list(filters={"label": _CONTENT_LABEL}):
-                for name in _own_names(image, repository):
-                    _remove_image(client, image, name, say, left)
-            stages = client.images.list(filters={"label": stage_label, "dangling": True})
-            for image in stages:
-                if not {_CONTENT_LABEL, _TITLE_LABEL} & image.labels.keys():
-                    _remove_image(client, image, str(image.id), say, left)
-        except (docker.errors.DockerException, requests.RequestException) as error:
-            raise engine.problem_of(error, "looking for images") from error
+    with closing(engine.connect()) as client, engine.problems_of("looking for images"):
+        for image in client.images.list(filters={"label": _CONTENT_LABEL}):
+            for name in _own_names(image, repository):
+                _remove_image(client, image, name, say, left)
+        stages = client.images.list(filters={"label": stage_label, "dangling": True})
+        for image in stages:
+            if not {_CONTENT_LABEL, _TITLE_LABEL} & image.labels.keys():
+                _remove_image(client, image, str(image.id), say, left)
     return left
 
 
@@ -87,11 +78,7 @@ def _own_names(image: Image, repository: str) -> list[str]:
 
 
 def _remove_image(
-    client: DockerClient,
-    image: Image,
-    name: str,
-    say: Callable[[str], None],
-    left: list[str],
+    client: DockerClient, image: Image, name: str, say: Callable[[str], None], left: list[str]
 ) -> None:
     shown = name if ":" in name and name != image.id else f"{image.short_id} (a stage of a build)"
     if client.containers.list(all=True, filters={"ancestor": str(image.id)}):
@@ -101,7 +88,7 @@ def _remove_image(
         client.images.remove(name)
     except docker.errors.ImageNotFound:
         return
-    except (docker.errors.DockerException, requests.RequestException) as error:
+    except engine.ERRORS as error:
         left.append(shown)
         say(f"could not remove image {shown}: {error}")
     else:

@@ -3,8 +3,6 @@
 Nothing is started here. Knows the plan only as far as its target's addresses.
 """
 
-from __future__ import annotations
-
 import os
 import shlex
 from collections.abc import Callable
@@ -33,9 +31,9 @@ def prepare(plan: Plan, assets: Assets, say: Callable[[str], None]) -> Settings:
         )
     command = compose.find()
     with closing(engine.connect()) as client:
-        told = engine.facts(client)
+        facts = engine.facts(client)
         if plan.gpu:
-            engine.require_gpu(told)
+            engine.require_gpu(facts)
         found = images.ensure(
             client,
             variant="cuda" if plan.gpu else "cpu",
@@ -48,15 +46,15 @@ def prepare(plan: Plan, assets: Assets, say: Callable[[str], None]) -> Settings:
         if own:
             references["watcher"] = own
             digests["watcher"] = _id_of(client, own)
-    user_id, group_id = (0, 0) if told.rootless else user()
+    user_id, group_id = (0, 0) if facts.rootless else user()
     _check_readable(assets.model, user_id)
     return Settings(
-        engine=told.address,
+        engine=facts.address,
         compose_argv=command.argv,
         compose_version=command.version,
         images=references,
         digests=digests,
-        engine_facts=told.to_json(),
+        engine_facts=facts.to_json(),
         model=str(assets.model),
         gpu=plan.gpu,
         user_id=user_id,

@@ -4,13 +4,11 @@ Decided before the run directory is written (`prepared`), read by the conductor,
 and by `chaos replay`. The GPU overlay is used when the run asked for it.
 """
 
-from __future__ import annotations
-
 import os
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 
@@ -22,9 +20,9 @@ from chaos.record.owner import RUN_ID_VARIABLE
 from chaos.record.rundir import CONTAINERS, RunDir
 from chaos.soaks import workload_kind
 from chaos.stack.docker import compose
-from chaos.stack.docker.backend import PYTHON, product_environment, values_for
+from chaos.stack.docker.backend import PYTHON, values_for
 from chaos.stack.docker.service import SERVICE_VARIABLE
-from chaos.stack.workspace import fill_words
+from chaos.stack.workspace import fill_words, product_environment
 
 IN_IMAGE = Path("/opt/chaos")  # the harness in the injector's image
 FILE = CONTAINERS
@@ -44,7 +42,7 @@ _EVENTS = "logs/llm_events.jsonl"
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """See the module. `images`: reference by service. `engine_facts`, `digests`: provenance.
+    """`images`: reference by service. `engine_facts`, `digests`: provenance.
 
     `knobs`: settings of the compose files that the environment had (CHAOS_LLM_CONTEXT...).
     `started_by_root`: the pod's user is another than who started the run. `removed`: nothing of
@@ -71,7 +69,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         run.write_json(run.path / FILE, msgspec.to_builtins(self))
 
     @classmethod
-    def read(cls, run: RunDir) -> Settings:
+    def read(cls, run: RunDir) -> Self:
         """What `write` wrote. Raises `ChaosError` when it is not there or not whole."""
         content = run.read_json(run.path / FILE)
         try:
@@ -79,7 +77,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         except msgspec.ValidationError as error:
             raise EnvironmentProblem(str(error), place=str(run.path / FILE)) from error
 
-    def after_removal(self) -> Settings:
+    def after_removal(self) -> Self:
         """The same, once everything of the run is removed from the engine."""
         return msgspec.structs.replace(self, removed=True)
 
@@ -220,7 +218,7 @@ def _services(settings: Settings, plan: Plan, run: RunDir) -> Mapping[str, Mappi
     def marked(name: str, own: Mapping[str, str] | None = None) -> dict[str, str]:
         return {**(own or {}), SERVICE_VARIABLE: name, RUN_ID_VARIABLE: run.run_id}
 
-    # The health checks are for who starts the files by hand: in a run they would probe the LLM
+    # The health checks are for a start by hand: in a run they would probe the LLM
     # server while a fault is measured there, and the harness looks better.
     unprobed = {"healthcheck": {"disable": True}}
     # Where the files themselves have a check, compose 1.29 refuses to disable it.
@@ -230,9 +228,7 @@ def _services(settings: Settings, plan: Plan, run: RunDir) -> Mapping[str, Mappi
             **unprobed,
             "command": hold,
             "environment": marked("injector"),
-            "volumes": [
-                {"type": "bind", "source": str(run.path), "target": str(in_pod(run))},
-            ],
+            "volumes": [{"type": "bind", "source": str(run.path), "target": str(in_pod(run))}],
         },
         "llm": {
             **unprobed,

@@ -6,8 +6,6 @@ process table, its loopback and that volume; the injector and the wire proxy are
 beside us. So every fault, sampler and probe works as it does in the local sandbox.
 """
 
-from __future__ import annotations
-
 import os
 import shutil
 import signal
@@ -17,18 +15,18 @@ from pathlib import Path
 from typing import Any
 
 from chaos.base.errors import EnvironmentProblem
+from chaos.base.proc import command_line, processes
 from chaos.record.owner import RUN_ID_VARIABLE
 from chaos.record.rundir import RunDir
 from chaos.record.target import ServiceSpec, Target
-from chaos.stack.base import CommandResult, Endpoint, Service
+from chaos.stack.base import CommandResult, Service
 from chaos.stack.builder import StackBuilder
 from chaos.stack.clock import WatcherClock
 from chaos.stack.docker.channel import ConductorDefect, Outside
 from chaos.stack.docker.service import ContainerService, run_outside
-from chaos.stack.process import LocalService, ReadyFile, Surroundings
-from chaos.stack.proctree import ancestors, await_gone, command_line, processes, send
-from chaos.stack.proxies import wire_argv
-from chaos.stack.workspace import fill, fill_words
+from chaos.stack.process import ReadyFile, Surroundings
+from chaos.stack.proctree import ancestors
+from chaos.stack.workspace import fill_words, product_environment
 
 WORKSPACE = Path("/workspace")
 PYTHON = "/opt/venv/bin/python"  # of each image, its own
@@ -40,7 +38,7 @@ _LEFTOVERS_LIMIT_S = 2.0
 
 
 class DockerBackend(StackBuilder):
-    """See the module. `repo`: where the harness and the programs of the stack are in the image."""
+    """`repo`: where the harness and the programs of the stack are in the image."""
 
     name = "docker"
 
@@ -56,22 +54,21 @@ class DockerBackend(StackBuilder):
         needs: frozenset[str] = frozenset(),
     ) -> None:
         images = repo / "images"
+        values = values_for(settings, images)
+        marked = {**_inherited(), RUN_ID_VARIABLE: run.run_id, "PYTHONUNBUFFERED": "1"}
         super().__init__(
             target,
-            values_for(settings, images),
+            values,
             run,
             images,
-            WORKSPACE,
+            where=Surroundings(WORKSPACE, {**marked, **product_environment(target, values)}),
+            # Our own interpreter has what the harness needs; a target's has what it declares.
+            ours=Surroundings(run.path, {**marked, "PYTHONPATH": str(repo)}),
             sandboxed=True,
             cancel=cancel,
             needs=needs,
         )
         self._outside = outside
-        marked = {**_inherited(), RUN_ID_VARIABLE: run.run_id, "PYTHONUNBUFFERED": "1"}
-        # Our own interpreter has what the harness needs; a target's program gets what it declares.
-        own = product_environment(target, self._values)
-        self._where = Surroundings(WORKSPACE, {**marked, **own})
-        self._ours = Surroundings(run.path, {**marked, "PYTHONPATH": str(repo)})
 
     # The place it lives in
 
@@ -89,7 +86,6 @@ class DockerBackend(StackBuilder):
             )
 
     def _remove_workspace(self) -> list[str]:
-        """Emptied here; the volume itself is removed with the pod."""
         left = []
         for path in WORKSPACE.iterdir():
             try:
@@ -104,18 +100,13 @@ class DockerBackend(StackBuilder):
     def _sweep(self) -> list[str]:
         """What is left in the pod beside us and its init, then the containers themselves."""
         ours = {1, *ancestors()} | {p.pid for p in processes() if _holds(p.pid)}
-        pids = sorted({p.pid for p in processes()} - ours)
-        self.swept = [f"pid {pid}: {command_line(pid)}" for pid in pids]
-        send(pids, signal.SIGKILL)
-        left = [
-            f"process {pid}: {command_line(pid)}" for pid in await_gone(pids, _LEFTOVERS_LIMIT_S)
-        ]
+        left = self._kill({p.pid for p in processes()} - ours, _LEFTOVERS_LIMIT_S)
         try:
-            told = self._outside.call("down", _DOWN_LIMIT_S)
+            answer = self._outside.call("down", _DOWN_LIMIT_S)
         except (EnvironmentProblem, ConductorDefect) as problem:
             # The pod is still taken down, or `chaos clean` does it.
             return [*left, f"containers of the run: {problem}"]
-        return left + [str(item) for item in told["left"]]
+        return left + [str(item) for item in answer["left"]]
 
     # What is started, and how
 
@@ -133,32 +124,18 @@ class DockerBackend(StackBuilder):
             name, container, self._outside, self._log(name), cancel=self._cancel
         )
 
-    def _wire_service(self, listen: Endpoint, control: Endpoint) -> Service:
-        argv = wire_argv(listen, Endpoint.parse(self._target.llm.upstream), control)
-        return LocalService("wire", argv, self._ours, self._log("wire"))
-
     def _program(self, name: str, spec: ServiceSpec, clock: WatcherClock | None) -> Service:
-        argv = fill_words(spec.start, self._values, place=f"target {self._target.target}, {name}")
-        ready = WORKSPACE / spec.ready_file if spec.ready_file else None
-        stop_signal = signal.Signals[f"SIG{spec.stop_signal}"]
         if name == "injector":
-            return LocalService(
-                name,
-                argv,
-                self._where,
-                self._log(name),
-                stop_signal=stop_signal,
-                ready_file=ready,
-                ready_limit_s=spec.ready_limit_s,
-                cancel=self._cancel,
-            )
+            return self._local(name, spec, self._where)
+        argv = fill_words(spec.start, self._values, place=f"target {self._target.target}, {name}")
         how_to_look = "see also `docker logs`; its command: " + " ".join(argv)
+        ready = WORKSPACE / spec.ready_file if spec.ready_file else None
         return ContainerService(
             name,
             name,
             self._outside,
             self._log(name),
-            stop_signal=stop_signal,
+            stop_signal=signal.Signals[f"SIG{spec.stop_signal}"],
             ready=ReadyFile(ready, spec.ready_limit_s, how_to_look) if ready else None,
             cancel=self._cancel,
         )
@@ -183,18 +160,7 @@ class DockerBackend(StackBuilder):
 
 def values_for(settings: Mapping[str, Any], images: Path) -> dict[str, Any]:
     """What the placeholders of a target stand for in the pod."""
-    return {
-        **settings,
-        "python": PYTHON,
-        "workspace": str(WORKSPACE),
-        "programs": str(images),
-    }
-
-
-def product_environment(target: Target, values: Mapping[str, Any]) -> dict[str, str]:
-    """The target's own variables, filled."""
-    own = fill(target.env, values, place=f"target {target.target}, env")
-    return {key: str(value) for key, value in own.items()}
+    return {**settings, "python": PYTHON, "workspace": str(WORKSPACE), "programs": str(images)}
 
 
 def _inherited() -> dict[str, str]:

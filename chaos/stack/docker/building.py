@@ -3,8 +3,6 @@
 Knows nothing of which images there are.
 """
 
-from __future__ import annotations
-
 import os
 import time
 from collections import deque
@@ -24,7 +22,7 @@ _NO_SPACE = "no space left on device"
 
 
 def is_there(engine: docker.DockerClient, reference: str) -> bool:
-    """Whether the engine has it, without asking anybody else."""
+    """True if the engine has it, without asking anybody else."""
     try:
         engine.images.get(reference)
     except ImageNotFound:
@@ -85,13 +83,13 @@ def build(
         nocache=no_cache,
         timeout=int(_SILENCE_LIMIT_S),
     )
-    told = Told(name, say)
+    progress = BuildProgress(name, say)
     for message in steps:
-        told.take(message)
+        progress.take(message)
     return str(engine.images.get(reference).id)
 
 
-class Told:
+class BuildProgress:
     """What the engine says during a build, and the little of it that is passed on."""
 
     def __init__(self, name: str, say: Callable[[str], None]) -> None:
@@ -103,8 +101,8 @@ class Told:
     def take(self, message: dict[str, Any]) -> None:
         """Raises `EnvironmentProblem` for the message that ends a failed build."""
         if "error" in message:
-            told = "\n".join([*self._lines, str(message["error"]).strip()])
-            raise problem_of(f"image {self._name} cannot be built", told)
+            said = "\n".join([*self._lines, str(message["error"]).strip()])
+            raise problem_of(f"image {self._name} cannot be built", said)
         text = str(message.get("stream", "")).strip()
         if not text or text.startswith(("--->", "Removing intermediate")):
             return

@@ -4,8 +4,6 @@ Prints the settings that docker-compose.yml is to be started with; what it does 
 error. Knows nothing of runs.
 """
 
-from __future__ import annotations
-
 import argparse
 import platform
 import shutil

@@ -12,8 +12,6 @@ the other reads the end of its stream.
 Knows nothing of what the operations do.
 """
 
-from __future__ import annotations
-
 import itertools
 import json
 import threading
@@ -136,9 +134,13 @@ def answer_to(number: int, act: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     try:
         return {"id": number, "result": act()}
     except EnvironmentProblem as problem:
-        told = {"message": problem.message, "place": problem.place, "next_step": problem.next_step}
-        return {"id": number, "error": told}
-    except Exception as error:  # a defect of the conductor: told, or who asked would wait in vain
+        problem_fields = {
+            "message": problem.message,
+            "place": problem.place,
+            "next_step": problem.next_step,
+        }
+        return {"id": number, "error": problem_fields}
+    except Exception as error:  # a defect of the conductor: the caller must not wait in vain
         logger.exception("the conductor failed")
         return {"id": number, "defect": f"a defect of the conductor: {error!r}"}
 

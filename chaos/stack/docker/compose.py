@@ -6,8 +6,6 @@ and removed by the docker SDK. Compose v2 (`docker compose`) and v1 (`docker-com
 serve. Source: the Compose specification.
 """
 
-from __future__ import annotations
-
 import json
 import math
 import os
@@ -155,7 +153,7 @@ def make(
         raise EnvironmentProblem(_INTERRUPTED)
     override = run.path / "compose.override.json"
     write_atomic(override, json.dumps(project.override(), indent=2) + "\n")
-    # A compose that goes on after its harness was killed would make what nobody removes: it dies
+    # A compose that outlives its harness would make objects that nothing removes: it dies
     # with us, and carries the run's mark, by which `chaos clean` ends what it started.
     setpriv = shutil.which("setpriv")
     argv = [setpriv, "--pdeathsig", "KILL", "--"] if setpriv else []

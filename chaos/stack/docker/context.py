@@ -4,8 +4,6 @@ The same files give the same bytes on every machine, so that the digest can name
 nothing of engines.
 """
 
-from __future__ import annotations
-
 import hashlib
 import io
 import json
@@ -38,7 +36,6 @@ class Recipe:
 
     @property
     def dockerfile(self) -> str:
-        """Its path in the context."""
         return f"images/{self.name}/Dockerfile{self._suffix}"
 
     @property

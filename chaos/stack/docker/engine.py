@@ -3,10 +3,9 @@
 Knows nothing of stacks or runs.
 """
 
-from __future__ import annotations
-
 import os
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -19,6 +18,7 @@ from docker.context import ContextAPI
 from chaos.base.errors import EnvironmentProblem
 
 CALL_LIMIT_S = 60.0
+ERRORS = (docker.errors.DockerException, requests.RequestException)
 API_OLDEST = (1, 41)  # Engine 20.10
 _DEFAULT_SOCKET = "unix:///var/run/docker.sock"
 
@@ -37,7 +37,6 @@ class EngineFacts:
     rootless: bool
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data."""
         return asdict(self)
 
 
@@ -47,9 +46,9 @@ def address() -> str:
     DOCKER_HOST, DOCKER_CONTEXT, the current context, the default. Raises `EnvironmentProblem` for
     a context that does not exist.
     """
-    told = os.environ.get("DOCKER_HOST")
-    if told:
-        return told
+    host = os.environ.get("DOCKER_HOST")
+    if host:
+        return host
     name = os.environ.get("DOCKER_CONTEXT")  # which the SDK does not look at
     try:
         context = ContextAPI.get_context(name) if name else ContextAPI.get_current_context()
@@ -74,10 +73,10 @@ def connect(at: str | None = None) -> DockerClient:
     where = at or address()
     try:
         client = DockerClient(base_url=where, version="auto", timeout=int(CALL_LIMIT_S))
-    except (docker.errors.DockerException, requests.RequestException) as error:
+    except ERRORS as error:
         raise _unreachable(where, error) from error
-    told = tuple(int(part) for part in client.api.api_version.split("."))
-    if told < API_OLDEST:
+    api_version = tuple(int(part) for part in client.api.api_version.split("."))
+    if api_version < API_OLDEST:
         client.close()
         raise EnvironmentProblem(
             f"the container engine speaks API {client.api.api_version}, 1.41 is needed",
@@ -113,7 +112,7 @@ def facts(client: DockerClient) -> EngineFacts:
     """What the engine says of itself. Raises `EnvironmentProblem` when it stops answering."""
     try:
         version, info = client.version(), client.info()
-    except (docker.errors.DockerException, requests.RequestException) as error:
+    except ERRORS as error:
         raise _unreachable(client.api.base_url, error) from error
     return EngineFacts(
         address=address(),
@@ -127,13 +126,13 @@ def facts(client: DockerClient) -> EngineFacts:
     )
 
 
-def require_gpu(told: EngineFacts) -> None:
+def require_gpu(engine: EngineFacts) -> None:
     """Raises `EnvironmentProblem` unless containers can be given an NVIDIA GPU."""
-    if "nvidia" not in told.runtimes:
+    if "nvidia" not in engine.runtimes:
         raise EnvironmentProblem(
             "the container engine has no NVIDIA runtime, so no container can have a GPU "
-            f"(runtimes: {', '.join(told.runtimes) or 'none'})",
-            place=told.address,
+            f"(runtimes: {', '.join(engine.runtimes) or 'none'})",
+            place=engine.address,
             next_step="install the NVIDIA Container Toolkit and restart Docker, or leave out --gpu",
         )
 
@@ -154,8 +153,17 @@ def problem_of(error: Exception, what: str, *, place: str = "") -> EnvironmentPr
     return EnvironmentProblem(f"{what}: {_short(str(text), 400)}", place=place, next_step=next_step)
 
 
+@contextmanager
+def problems_of(what: str) -> Iterator[None]:
+    """Raise an error of the SDK in the block as one of ours: `what` was tried."""
+    try:
+        yield
+    except ERRORS as error:
+        raise problem_of(error, what) from error
+
+
 def answers(at: str | None = None) -> bool:
-    """Whether an engine can be used just now; for tests and for the doctor."""
+    """True if an engine can be used just now; for tests and for the doctor."""
     try:
         with closing(connect(at)):
             return True

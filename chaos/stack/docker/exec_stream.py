@@ -4,8 +4,6 @@ The engine sends standard output and standard error of an exec in frames over on
 (Docker Engine API, "Attach to a container", stream format). Knows the channel and the pod.
 """
 
-from __future__ import annotations
-
 import json
 import math
 import select
@@ -17,13 +15,11 @@ from concurrent.futures import Executor
 from contextlib import suppress
 from typing import Any, cast
 
-import docker.errors
-import requests
 from docker import DockerClient
 from docker.utils.socket import SocketError, next_frame_header, read_exactly
 
 from chaos.stack.docker.channel import Lines, answer_to
-from chaos.stack.docker.engine import problem_of
+from chaos.stack.docker.engine import ERRORS, problems_of
 from chaos.stack.docker.pod import Pod, operations
 
 _STDOUT = 1
@@ -40,12 +36,10 @@ class ExecStream:
 
     def __init__(self, client: DockerClient, container: str, argv: Sequence[str]) -> None:
         self._client = client
-        try:
+        with problems_of("starting the harness in the pod"):
             made = client.api.exec_create(container, list(argv), stdin=True)
             self._id = made["Id"]
             opened = client.api.exec_start(self._id, socket=True)
-        except (docker.errors.DockerException, requests.RequestException) as error:
-            raise problem_of(error, "starting the harness in the pod") from error
         # A plain connection is wrapped for reading; what can be written to is below it.
         self._file = opened
         self._socket = cast("socket.socket", getattr(opened, "_sock", opened))
@@ -74,14 +68,14 @@ class ExecStream:
             act = can[asked["op"]]
             self._send(answer_to(asked["id"], lambda: act(asked["args"])))
 
-        told = 0
+        signals_sent = 0
         end = _End(pod)
         while not end.over():
             if hurried():
                 end.hasten()
-            for name in signals[told:]:
+            for name in signals[signals_sent:]:
                 self._send({"signal": name})
-                told += 1
+                signals_sent += 1
             if not select.select([self._socket], [], [], _LOOK_S)[0]:
                 continue
             try:
@@ -106,7 +100,7 @@ class ExecStream:
         while True:
             try:
                 code = self._client.api.exec_inspect(self._id)["ExitCode"]
-            except (docker.errors.DockerException, requests.RequestException):
+            except ERRORS:
                 return None
             if code is not None:
                 return int(code)
@@ -144,5 +138,4 @@ class _End:
             self._next_s = time.monotonic() + _KILL_AGAIN_S
 
     def over(self) -> bool:
-        """Whether there was time enough."""
         return time.monotonic() > self._over_s

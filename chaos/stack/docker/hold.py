@@ -5,8 +5,6 @@ LIMIT_S, so that a pod whose harness was killed before it could start anything d
 Standard library only: run as a script with `python -S -E`.
 """
 
-from __future__ import annotations
-
 import signal
 import sys
 import threading

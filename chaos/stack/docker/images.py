@@ -4,8 +4,6 @@ An image's tag is the digest of all that it is made of, so a tag that exists is 
 and any change makes a new one. Knows nothing of containers.
 """
 
-from __future__ import annotations
-
 import os
 import tempfile
 import time

@@ -5,23 +5,19 @@ ever found by its name: a foreign object may be called anything. Knows nothing o
 are for.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import docker.errors
-import requests
 from docker import APIClient, DockerClient
 
 from chaos.base.errors import EnvironmentProblem
-from chaos.stack.docker.engine import problem_of
+from chaos.stack.docker.engine import ERRORS, problem_of, problems_of
 
 RUN_LABEL = "io.chaos-gate.project"  # which the compose files fill in from CHAOS_PROJECT
 
-_ERRORS = (docker.errors.DockerException, requests.RequestException)
 _ROUNDS_MAX = 5
 _SETTLE_S = 5.0  # the engine answers what it was asked in about one
 _LOOK_S = 0.25
@@ -39,21 +35,17 @@ def labelled(run_id: str) -> dict[str, str]:
 def names(client: DockerClient, run_id: str) -> list[str]:
     """What there is of a run, as texts for people. Raises `EnvironmentProblem`."""
     only = labelled(run_id)
-    try:
+    with problems_of("looking for what the run has made"):
         found = [f"container {one['Names'][0].lstrip('/')}" for one in _containers(client, only)]
         found += [f"network {one['Name']}" for one in client.api.networks(filters=only)]
         found += [f"volume {one['Name']}" for one in client.api.volumes(only)["Volumes"] or ()]
-    except _ERRORS as error:
-        raise problem_of(error, "looking for what the run has made") from error
     return found
 
 
 def services(client: DockerClient, run_id: str) -> set[str]:
     """The services that have a container of a run. Raises `EnvironmentProblem`."""
-    try:
+    with problems_of("looking for what the run has made"):
         found = _containers(client, labelled(run_id))
-    except _ERRORS as error:
-        raise problem_of(error, "looking for what the run has made") from error
     return {one["Labels"].get("com.docker.compose.service", "") for one in found}
 
 
@@ -77,14 +69,14 @@ def remove(
             act()
         except docker.errors.NotFound:
             return
-        except _ERRORS as error:
+        except ERRORS as error:
             left.append(f"{what}: {error}")
         else:
             say(f"{what} removed")
 
     try:
         _remove_each(client.api, labelled(run_id), attempt, spare)
-    except _ERRORS as error:
+    except ERRORS as error:
         left.append(problem_of(error, "what the run has made in the engine").message)
     return left
 

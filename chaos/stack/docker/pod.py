@@ -4,23 +4,20 @@ Knows the engine and the run's label; nothing of faults or soaks. Every call is 
 client's time limit. Errors are `EnvironmentProblem`s.
 """
 
-from __future__ import annotations
-
 import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import docker.errors
 import requests
 from docker import DockerClient
 
 from chaos.base.errors import EnvironmentProblem
 from chaos.stack.docker import objects
-from chaos.stack.docker.engine import problem_of
+from chaos.stack.docker.engine import ERRORS, problems_of
 from chaos.stack.docker.service import SERVICE_VARIABLE
 
 HOLDER = "injector"
@@ -66,7 +63,7 @@ class Pod:
 
     def _find(self, services: Sequence[str]) -> None:
         """Look up what compose has made. Raises when one of `services` has no container."""
-        with self._told("looking for the containers"):
+        with problems_of("looking for the containers"):
             found = self._client.api.containers(all=True, filters=objects.labelled(self._run_id))
         self._ids = {one["Labels"]["com.docker.compose.service"]: one["Id"] for one in found}
         missing = [service for service in services if service not in self._ids]
@@ -94,7 +91,7 @@ class Pod:
                 next_step="see whether the engine is overloaded (docker events)",
             )
         since_s = time.time()
-        with self._told(f"starting the container {service}"):
+        with problems_of(f"starting the container {service}"):
             self._client.api.start(container)
         follower = threading.Thread(
             target=self._follow, args=(service, container, since_s), name="log", daemon=True
@@ -105,8 +102,8 @@ class Pod:
         return {}
 
     def state(self, service: str) -> dict[str, Any]:
-        """Whether it runs, and its exit code if it does not."""
-        with self._told(f"looking at the container {service}"):
+        """If it runs, and its exit code if it does not."""
+        with problems_of(f"looking at the container {service}"):
             state = self._client.api.inspect_container(self.id_of(service))["State"]
         running = state["Status"] in ("running", "restarting", "paused")
         return {
@@ -126,12 +123,12 @@ class Pod:
 
     def clone(self, service: str, name: str, command: Sequence[str] | None = None) -> str:
         """A container like `service`'s with a name of its own, made anew, not started."""
-        with self._told(f"making a container like {service}"):
-            told = self._client.api.inspect_container(self.id_of(service))
+        with problems_of(f"making a container like {service}"):
+            description = self._client.api.inspect_container(self.id_of(service))
             old = self._ids.pop(name, None)
             if old is not None:
                 self._client.api.remove_container(old, force=True, v=True)
-            config = _config_of(told, name, command)
+            config = _config_of(description, name, command)
             made = self._client.api.create_container_from_config(config)  # type: ignore[no-untyped-call]
         self._ids[name] = str(made["Id"])
         return self._ids[name]
@@ -148,16 +145,16 @@ class Pod:
 
     def _exec(self, argv: Sequence[str], limit_s: float) -> tuple[int | None, str]:
         api = self._client.api
-        with self._told(f"running {argv[0]} in the Watcher's container"):
+        with problems_of(f"running {argv[0]} in the Watcher's container"):
             made = api.exec_create(self.id_of("watcher"), list(argv))
             stream = api.exec_start(made["Id"], stream=True)
             output = bytearray()
             reader = threading.Thread(target=_drain, args=(stream, output), daemon=True)
             reader.start()
             reader.join(limit_s)
-            told = api.exec_inspect(made["Id"])
+            state = api.exec_inspect(made["Id"])
         # One that passed its limit stays in the Watcher's container, and ends with it.
-        code = None if told["Running"] else int(told["ExitCode"])
+        code = None if state["Running"] else int(state["ExitCode"])
         return code, output.decode(errors="replace")
 
     def _run_aside(self, argv: Sequence[str], limit_s: float) -> tuple[int | None, str]:
@@ -166,7 +163,7 @@ class Pod:
             name = f"command_{self._commands}"
         container = self.clone("watcher", name, argv)
         api = self._client.api
-        with self._told(f"running {argv[0]}"):
+        with problems_of(f"running {argv[0]}"):
             try:
                 api.start(container)
                 code = self._waited(container, limit_s)
@@ -198,13 +195,13 @@ class Pod:
 
     def kill(self) -> None:
         """End every process of the pod at once; its objects stay until `remove`."""
-        with suppress(docker.errors.DockerException, requests.RequestException):  # gone already
+        with suppress(*ERRORS):  # gone already
             self._client.api.kill(self.id_of(HOLDER))
 
     def _follow(self, service: str, container: str, since_s: float) -> None:
         """Append the container's output to its log until it ends."""
         path = self._logs / f"{LOG_NAMES.get(service, service)}.log"
-        ended = suppress(docker.errors.DockerException, requests.RequestException)
+        ended = suppress(*ERRORS)
         with path.open("ab") as log, ended:
             for piece in self._client.api.logs(
                 container, stream=True, follow=True, stdout=True, stderr=True, since=since_s
@@ -212,27 +209,22 @@ class Pod:
                 log.write(piece)
                 log.flush()
 
-    @contextmanager
-    def _told(self, what: str) -> Iterator[None]:
-        try:
-            yield
-        except (docker.errors.DockerException, requests.RequestException) as error:
-            raise problem_of(error, what) from error
-
 
 def _drain(stream: Iterator[bytes], output: bytearray) -> None:
-    with suppress(docker.errors.DockerException, requests.RequestException, OSError):
+    with suppress(*ERRORS, OSError):
         for piece in stream:
             output.extend(piece)
             del output[:-_OUTPUT_BYTES]
 
 
-def _config_of(told: Mapping[str, Any], name: str, command: Sequence[str] | None) -> dict[str, Any]:
+def _config_of(
+    description: Mapping[str, Any], name: str, command: Sequence[str] | None
+) -> dict[str, Any]:
     """The engine's own description of a container as a request for another like it."""
-    config = dict(told["Config"])
+    config = dict(description["Config"])
     for refused in ("Hostname", "ExposedPorts"):  # together with the network of another container
         config.pop(refused, None)
-    config["HostConfig"] = told["HostConfig"]
+    config["HostConfig"] = description["HostConfig"]
     environment = [e for e in config["Env"] or () if not e.startswith(f"{SERVICE_VARIABLE}=")]
     config["Env"] = [*environment, f"{SERVICE_VARIABLE}={name}"]
     labels = {k: v for k, v in config["Labels"].items() if not k.startswith("com.docker.compose")}

@@ -5,8 +5,6 @@ a private certificate authority) reaches it for the images too, and a build need
 Knows nothing of engines.
 """
 
-from __future__ import annotations
-
 import hashlib
 import re
 import shutil
@@ -59,7 +57,7 @@ def _wheels(folder: Path) -> list[Path]:
 
 
 def _complete(folder: Path, wanted: list[set[str]]) -> bool:
-    """Whether each package has its wheel, unchanged, and nothing else lies there."""
+    """True if each package has its wheel, unchanged, and nothing else lies there."""
     with cache.translated("read the collected wheels"):
         found = {cache.known_sha256(path) or cache.compute_sha256(path) for path in _wheels(folder)}
     return len(found) == len(wanted) and all(found & allowed for allowed in wanted)

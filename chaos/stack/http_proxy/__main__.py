@@ -3,8 +3,6 @@
 `python -m chaos.stack.http_proxy --listen H:P --upstream H:P --control H:P`
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 

@@ -4,8 +4,6 @@ The error objects are those of llama.cpp's server (`code`, `message`, `type`); i
 its own, so that one is in the same form.
 """
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

@@ -8,8 +8,6 @@
 | `GET /stats` | counters of the proxy |
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 from chaos.stack.http_proxy.proxy import WireProxy
@@ -26,14 +24,13 @@ class Control:
         self._proxy = proxy
 
     async def route(self, method: str, path: str, body: Any) -> tuple[int, Any]:
-        """Status and answer of one call."""
         if (method, path) == ("GET", "/stats"):
             return 200, self._proxy.stats()
         if (method, path) == ("GET", "/rules"):
-            return 200, {"rules": self._rules.told()}
+            return 200, {"rules": self._rules.to_json()}
         if (method, path) == ("PUT", "/rule"):
             try:
-                return 200, self._rules.put(body).told()
+                return 200, self._rules.put(body).to_json()
             except BadRule as error:
                 return 400, {"error": str(error)}
         if method == "DELETE" and path.startswith("/rule/"):

@@ -4,8 +4,6 @@ Reads what a decision needs: literals, `|`, groups and names of other rules. Rep
 character classes allow more texts than can be listed: such a grammar is refused.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from itertools import product

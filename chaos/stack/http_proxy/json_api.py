@@ -3,8 +3,6 @@
 For a handful of local callers. Everything is limited: head, body, time, connections.
 """
 
-from __future__ import annotations
-
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
@@ -35,7 +33,6 @@ class JsonApi:
         self._open = 0
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One client, for as long as its connection lasts."""
         peer = Peer(h11.SERVER, reader, writer)
         self._open += 1
         try:

@@ -3,8 +3,6 @@
 Fed chunk by chunk; holds a few bytes, whatever the size of the body.
 """
 
-from __future__ import annotations
-
 from typing import Protocol
 
 from chaos.stack.http_proxy.rules import Params
@@ -29,7 +27,6 @@ class ByteMark:
         self._left = count
 
     def before(self, chunk: bytes) -> int | None:
-        """See `Mark`."""
         if len(chunk) > self._left:
             return self._left
         self._left -= len(chunk)
@@ -48,7 +45,6 @@ class EventMark:
         self._has_data = False
 
     def before(self, chunk: bytes) -> int | None:
-        """See `Mark`."""
         offset = 0
         while self._left and (end := chunk.find(b"\n", offset)) >= 0:
             self._line = (self._line + chunk[offset : min(end, offset + len(_DATA))])[: len(_DATA)]

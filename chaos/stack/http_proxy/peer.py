@@ -3,8 +3,6 @@
 Knows nothing of rules.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 from typing import Any

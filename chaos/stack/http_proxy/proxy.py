@@ -4,8 +4,6 @@ Bodies stream through and are not collected, except up to `COLLECT_BYTES_MAX` wh
 rewrite one. An LLM server that is not there is passed on as what it is: a closed connection.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections import Counter
 from typing import Any
@@ -35,12 +33,10 @@ class WireProxy:
         self.counts: Counter[str] = Counter()
 
     def stats(self) -> dict[str, Any]:
-        """As the control API tells it."""
         names = ("requests", "passed", "struck", "upstream_unreachable", "broken_off", "refused")
         return {"connections": len(self._open), **{name: self.counts[name] for name in names}}
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One client, for as long as its connection lasts."""
         task = asyncio.current_task()
         client = Peer(h11.SERVER, reader, writer)
         if task is None or len(self._open) >= CONNECTIONS_MAX:
@@ -58,7 +54,6 @@ class WireProxy:
             await client.close()
 
     async def end(self) -> None:
-        """Break all connections off."""
         for task in self._open:
             task.cancel()
         await asyncio.gather(*self._open, return_exceptions=True)

@@ -1,12 +1,11 @@
 """What both programs of the wire share: addresses, listening, and an end on SIGTERM."""
 
-from __future__ import annotations
-
 import argparse
 import asyncio
 import signal
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 EXIT_USAGE = 2
@@ -36,22 +35,18 @@ async def listen(where: tuple[str, int], serve: Serve) -> asyncio.Server:
 
 async def until_told_to_end() -> None:
     """Until SIGTERM or SIGINT."""
-    told = asyncio.Event()
+    end_asked = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, told.set)
-    await told.wait()
+        loop.add_signal_handler(number, end_asked.set)
+    await end_asked.wait()
 
 
-def run(program: str, main: Callable[[], Awaitable[None]]) -> int:
+def run(program: str, main: Callable[[], Coroutine[Any, Any, None]]) -> int:
     """Run `main` to its end; the exit code."""
     try:
-        asyncio.run(_awaited(main))
+        asyncio.run(main())
     except CannotListen as error:
         print(f"{program}: {error}", file=sys.stderr)
         return EXIT_CANNOT_LISTEN
     return 0
-
-
-async def _awaited(main: Callable[[], Awaitable[None]]) -> None:
-    await main()

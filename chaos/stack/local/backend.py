@@ -4,17 +4,18 @@ How a stack comes up and goes down stands in builder.py; here is what its progra
 with, and the workspace. It knows nothing of faults, soaks or checks.
 """
 
-from __future__ import annotations
-
 import os
 import shutil
-import signal
 import sys
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
+import msgspec
+
+from chaos.assets import Assets
+from chaos.base.proc import processes
 from chaos.base.shipped import REPO
 from chaos.record.rundir import RunDir
 from chaos.record.target import ServiceSpec, Target
@@ -24,9 +25,9 @@ from chaos.stack.base import CommandResult, Endpoint, Service
 from chaos.stack.builder import LLM_STOP_LIMIT_S, StackBuilder
 from chaos.stack.clock import WatcherClock, compiler
 from chaos.stack.process import LocalService, Surroundings, run_command
-from chaos.stack.proctree import ancestors, await_gone, command_line, processes, send
-from chaos.stack.proxies import proxy_argv, wire_argv
-from chaos.stack.workspace import fill, fill_words
+from chaos.stack.proctree import ancestors
+from chaos.stack.proxies import proxy_argv
+from chaos.stack.workspace import product_environment
 
 # In the sandbox /tmp is private, so the path may be the same for every run.
 _SANDBOX_WORKSPACE = Path("/tmp/chaos/workspace")
@@ -34,20 +35,8 @@ _CLOCK_FOLDER = "watcher_clock"  # beside the workspace
 _LEFTOVERS_LIMIT_S = 1.0
 
 
-class StackAssets(Protocol):
-    """What a stack needs besides Python packages."""
-
-    @property
-    def model(self) -> Path:
-        """The GGUF file."""
-
-    @property
-    def toxiproxy(self) -> Path | None:
-        """The Toxiproxy server binary; None: the built-in proxy of last resort."""
-
-
 class LocalBackend(StackBuilder):
-    """See the modules. `sandboxed`: this process is inside the namespaces that `enter` prepared."""
+    """`sandboxed`: this process is inside the namespaces that `enter` prepared."""
 
     name = "local"
     shares_mounts = True
@@ -57,7 +46,7 @@ class LocalBackend(StackBuilder):
         target: Target,
         settings: Mapping[str, Any],
         run: RunDir,
-        assets: StackAssets,
+        assets: Assets,
         images: Path,
         *,
         sandboxed: bool,
@@ -71,39 +60,30 @@ class LocalBackend(StackBuilder):
             "workspace": str(workspace),
             "programs": str(images),
         }
+        # What every program gets: our own environment without our Python set-up, and the mark.
+        marked = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
+        marked |= {RUN_ID_VARIABLE: run.run_id, "PYTHONUNBUFFERED": "1"}
         super().__init__(
             target,
             values,
             run,
             images,
-            workspace,
+            where=Surroundings(workspace, {**marked, **product_environment(target, values)}),
+            # Our own modules must be importable wherever the run was started from.
+            ours=Surroundings(run.path, {**marked, "PYTHONPATH": str(REPO)}),
             sandboxed=sandboxed,
             cancel=cancel,
             needs=needs,
         )
         self._assets = assets
-        self._where = Surroundings(workspace, self._product_environment())
-        self._aside = Surroundings(run.path, self._environment())  # for what is not the product
-        # For our own modules, which must be importable wherever the run was started from.
-        ours = {**self._environment(), "PYTHONPATH": str(REPO)}
-        self._ours = Surroundings(run.path, ours)
+        self._aside = Surroundings(run.path, marked)  # for what is not the product
         self._mounted = False
 
     # What is started, and how
 
-    def _environment(self) -> dict[str, str]:
-        """What every program gets: our own environment without our Python set-up, and the mark."""
-        inherited = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
-        return {**inherited, RUN_ID_VARIABLE: self._run_dir.run_id, "PYTHONUNBUFFERED": "1"}
-
-    def _product_environment(self) -> dict[str, str]:
-        place = f"target {self._target.target}, env"
-        own = fill(self._target.env, self._values, place=place)
-        return {**self._environment(), **{key: str(value) for key, value in own.items()}}
-
     def _watcher_clock(self) -> WatcherClock | None:
         """Where a fault needs it and it can be built; the fault says so where it cannot."""
-        if not self._needs_clock or compiler() is None:
+        if "clock" not in self._needs or compiler() is None:
             return None
         return WatcherClock.build(self._workspace.parent / _CLOCK_FOLDER)
 
@@ -111,26 +91,11 @@ class LocalBackend(StackBuilder):
         where = self._where
         if clock is not None:
             where = Surroundings(where.cwd, clock.environment(where.env))
-        return LocalService(
-            name,
-            fill_words(spec.start, self._values, place=f"target {self._target.target}, {name}"),
-            where,
-            self._log(name),
-            stop_signal=signal.Signals[f"SIG{spec.stop_signal}"],
-            ready_file=self._workspace / spec.ready_file if spec.ready_file else None,
-            ready_limit_s=spec.ready_limit_s,
-            cancel=self._cancel,
-        )
+        return self._local(name, spec, where)
 
     def _second_watcher(self, watcher: Service) -> Service:
-        spec = self._target.watcher
-        return LocalService(
-            "watcher_second",
-            fill_words(spec.start, self._values, place=f"target {self._target.target}, watcher"),
-            self._where,
-            watcher.log.with_name("watcher_second.log"),
-            stop_signal=signal.Signals[f"SIG{spec.stop_signal}"],
-        )
+        spec = msgspec.structs.replace(self._target.watcher, ready_file="")
+        return self._local("watcher_second", spec, self._where)
 
     def _run_command(self, argv: Sequence[str], limit_s: float) -> CommandResult:
         return run_command(argv, self._where, limit_s)
@@ -156,10 +121,6 @@ class LocalBackend(StackBuilder):
         argv = proxy_argv(self._assets.toxiproxy, Endpoint.parse(self._target.llm.proxy_api))
         where = Surroundings(self._run_dir.path, {**self._ours.env, "LOG_LEVEL": "info"})
         return LocalService("proxy", argv, where, self._log("proxy"))
-
-    def _wire_service(self, listen: Endpoint, control: Endpoint) -> Service:
-        argv = wire_argv(listen, Endpoint.parse(self._target.llm.upstream), control)
-        return LocalService("wire", argv, self._ours, self._log("wire"))
 
     # The place it lives in
 
@@ -191,9 +152,4 @@ class LocalBackend(StackBuilder):
             found = {p.pid for p in processes()}
         else:
             found = set(marked_pids(self._run_dir.run_id))
-        pids = sorted(found - set(ancestors()))
-        self.swept = [f"pid {pid}: {command_line(pid)}" for pid in pids]
-        send(pids, signal.SIGKILL)
-        return [
-            f"process {pid}: {command_line(pid)}" for pid in await_gone(pids, _LEFTOVERS_LIMIT_S)
-        ]
+        return self._kill(found - set(ancestors()), _LEFTOVERS_LIMIT_S)

@@ -7,10 +7,11 @@ it, and then `chaos run soak_c --fault policies_gone:hold=10s` breaks the Watche
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any
 
 from chaos.base.deadline import Deadline
-from chaos.faults.base import COUNT, HOLD, PERIOD, Evidence, Fault, Param
+from chaos.faults.base import Evidence, Fault, probe
+from chaos.faults.params import FaultParams, text
 from chaos.record.recovery_paths import WORK_RESUMES
 from chaos.stack.base import Stack
 
@@ -20,10 +21,16 @@ _PAUSE_S = 0.1
 class PoliciesGone(Fault):
     """Renamed away, and back. Everything in it dies with the run's own workspace (`scope`)."""
 
-    name: ClassVar[str] = "policies_gone"
-    summary: ClassVar[str] = "the Watcher's policies file vanishes for a while"
-    reconnection_path: ClassVar[str] = WORK_RESUMES
-    params: ClassVar[tuple[Param, ...]] = (HOLD, COUNT, PERIOD)
+    name = "policies_gone"
+    summary = "the Watcher's policies file vanishes for a while"
+    reconnection_path = WORK_RESUMES
+
+    class Params(FaultParams):
+        """Beside `hold`, `count` and `period`, which every kind has."""
+
+        suffix: Annotated[str, text("of the name that the file has meanwhile")] = ".gone"
+
+    params: Params
 
     def available(self, stack: Stack) -> str | None:
         """Only where there is such a file."""
@@ -53,13 +60,16 @@ class PoliciesGone(Fault):
 
     def recovered(self, stack: Stack, deadline: Deadline) -> Evidence:
         """Looked for until it is seen or the deadline is over."""
-        while not self._path(stack).is_file():
-            if not deadline.wait(_PAUSE_S):
-                return Evidence(False, {"file": "missing"})
-        return Evidence(True, {"bytes": self._path(stack).stat().st_size})
+
+        def look(measured: dict[str, Any]) -> bool:
+            there = self._path(stack).is_file()
+            measured["file"] = "there" if there else "missing"
+            return there
+
+        return probe(look, deadline, _PAUSE_S)
 
     def _path(self, stack: Stack) -> Path:
         return stack.workspace / stack.target.policies.path
 
     def _aside(self, stack: Stack) -> Path:
-        return self._path(stack).with_suffix(".gone")
+        return self._path(stack).with_suffix(self.params.suffix)

@@ -311,7 +311,7 @@ def test_long_steps_are_told_and_short_ones_not(
     """At most a line per step, whatever the engine says in between."""
     monkeypatch.setattr(building, "_SAY_EVERY_S", every_s)
     said: list[str] = []
-    listener = building.Told("x", said.append)
+    listener = building.BuildProgress("x", said.append)
     for text in ("Step 1/2 : FROM a\n", " ---> 0123456789ab\n", "chatter\n", "Step 2/2 : RUN b\n"):
         listener.take({"stream": text})
     assert said == ["image x: Step 1/2 : FROM a", "image x: Step 2/2 : RUN b"][:told]

@@ -1,7 +1,5 @@
 """The TCP proxy of last resort as a process: `python -m chaos.stack.http_proxy.tcp --api H:P`."""
 
-from __future__ import annotations
-
 import argparse
 import sys
 

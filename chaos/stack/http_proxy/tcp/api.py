@@ -1,7 +1,5 @@
 """The part of Toxiproxy's HTTP API that its clients need: proxies, their toxics, version, reset."""
 
-from __future__ import annotations
-
 import argparse
 from typing import Any
 
@@ -23,7 +21,6 @@ class Api:
         self._proxies: dict[str, TcpProxy] = {}
 
     async def route(self, method: str, path: str, body: Any) -> Answer:
-        """Status and answer of one call."""
         parts = path.strip("/").split("/")
         if (method, parts) == ("GET", ["version"]):
             return 200, {"version": VERSION}
@@ -45,7 +42,6 @@ class Api:
         return _error(404, "no such call")
 
     async def end(self) -> None:
-        """Break everything off."""
         for proxy in self._proxies.values():
             await proxy.disable()
 
@@ -61,7 +57,7 @@ class Api:
 
     async def _all(self, method: str, body: Any) -> Answer:
         if method == "GET":
-            return 200, {name: proxy.told() for name, proxy in self._proxies.items()}
+            return 200, {name: proxy.to_json() for name, proxy in self._proxies.items()}
         if method != "POST":
             return _error(405, "GET or POST is needed")
         if not isinstance(body, dict) or not all(
@@ -82,7 +78,7 @@ class Api:
         except CannotListen as error:
             return _error(500, str(error))
         self._proxies[proxy.name] = proxy
-        return 201, proxy.told()
+        return 201, proxy.to_json()
 
     async def _one(self, method: str, proxy: TcpProxy, body: Any) -> Answer:
         if method == "DELETE":
@@ -97,11 +93,11 @@ class Api:
                 await (proxy.enable() if enabled else proxy.disable())
             except CannotListen as error:
                 return _error(500, str(error))
-        return 200, proxy.told()
+        return 200, proxy.to_json()
 
     def _toxics(self, method: str, proxy: TcpProxy, body: Any) -> Answer:
         if method == "GET":
-            return 200, [toxic.told() for toxic in proxy.toxics.values()]
+            return 200, [toxic.to_json() for toxic in proxy.toxics.values()]
         if method != "POST":
             return _error(405, "GET or POST is needed")
         try:
@@ -113,7 +109,7 @@ class Api:
         if len(proxy.toxics) >= TOXICS_MAX:
             return _error(400, f"there are {TOXICS_MAX} toxics already")
         proxy.add(toxic)
-        return 200, toxic.told()
+        return 200, toxic.to_json()
 
     async def _toxic(self, method: str, proxy: TcpProxy, name: str) -> Answer:
         if name not in proxy.toxics:
@@ -122,7 +118,7 @@ class Api:
             await proxy.remove(name)
             return 204, None
         if method == "GET":
-            return 200, proxy.toxics[name].told()
+            return 200, proxy.toxics[name].to_json()
         return _error(405, "GET or DELETE is needed: remove it and add it anew")
 
 

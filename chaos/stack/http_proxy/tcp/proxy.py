@@ -1,7 +1,5 @@
 """A named TCP proxy: where it listens, where it leads, its toxics, its open connections."""
 
-from __future__ import annotations
-
 import asyncio
 from typing import Any
 
@@ -28,14 +26,13 @@ class TcpProxy:
         self._server: asyncio.Server | None = None
         self._tunnels: dict[asyncio.Task[None], Tunnel | None] = {}
 
-    def told(self) -> dict[str, Any]:
-        """As the API tells it."""
+    def to_json(self) -> dict[str, Any]:
         return {
             "name": self.name,
             "listen": self.listen_at,
             "upstream": self.upstream,
             "enabled": self._server is not None,
-            "toxics": [toxic.told() for toxic in self.toxics.values()],
+            "toxics": [toxic.to_json() for toxic in self.toxics.values()],
         }
 
     async def enable(self) -> None:
@@ -54,14 +51,12 @@ class TcpProxy:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def add(self, toxic: Toxic) -> None:
-        """Put a toxic into force, on open connections too."""
         self.toxics[toxic.name] = toxic
         for tunnel in self._tunnels.values():
             if tunnel is not None:
                 tunnel.add(toxic)
 
     async def remove(self, name: str) -> bool:
-        """Take a toxic away; False when there is none of that name."""
         toxic = self.toxics.pop(name, None)
         if toxic is None:
             return False

@@ -4,8 +4,6 @@ Names, attributes and meaning are Toxiproxy's (its README, "Toxics"): times in m
 `delay` in µs), rate in kB/s. Toxicity is always 1: chance belongs into a seeded schedule.
 """
 
-from __future__ import annotations
-
 import asyncio
 import random
 import time
@@ -52,8 +50,7 @@ class Toxic:
     stream: str
     attributes: dict[str, int]
 
-    def told(self) -> dict[str, Any]:
-        """As the API tells it."""
+    def to_json(self) -> dict[str, Any]:
         return {
             "name": self.name,
             "type": self.type,
@@ -113,7 +110,6 @@ class Stage:
             self._task = asyncio.ensure_future(self._pass())
 
     async def end(self) -> None:
-        """Stop working, for good."""
         self._ended = True
         await self._stop()
 

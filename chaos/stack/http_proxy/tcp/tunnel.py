@@ -4,8 +4,6 @@ As in Toxiproxy, the end of one direction closes the connection it writes to, an
 other direction in turn.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import socket
@@ -43,7 +41,6 @@ class Link:
         self._stages.append(Stage(toxic, head))
 
     async def remove(self, name: str) -> None:
-        """Take a toxic away."""
         for stage in self._stages:
             if stage.toxic is not None and stage.toxic.name == name:
                 await stage.remove()
@@ -97,12 +94,10 @@ class Tunnel:
             self._prepare(toxic)
 
     def add(self, toxic: Toxic) -> None:
-        """Put a toxic into force."""
         self._links[toxic.stream].add(toxic)
         self._prepare(toxic)
 
     async def remove(self, toxic: Toxic) -> None:
-        """Take a toxic away."""
         await self._links[toxic.stream].remove(toxic.name)
 
     async def carry(self) -> None:

@@ -1,0 +1,46 @@
+"""One HTTP request over a connection of its own, ended within its timeout. Knows no endpoint."""
+
+import http.client
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from chaos.stack.base import Endpoint
+
+_BODY_BYTES_MAX = 1 << 20
+
+
+class NoAnswer(Exception):
+    """No whole answer came: refused, reset, not HTTP, or (`timed_out`) not in time."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.timed_out = isinstance(error, TimeoutError)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Status and body, of which at most 1 MiB is read."""
+
+    status: int
+    body: bytes
+
+    def json(self) -> Any:
+        """The body decoded; `ValueError` when it is not JSON."""
+        return json.loads(self.body)
+
+
+def call(
+    endpoint: Endpoint, method: str, path: str, body: Any = None, *, timeout_s: float
+) -> Answer:
+    """Send a request, with `body` as JSON unless it is None. Raises `NoAnswer`."""
+    link = http.client.HTTPConnection(endpoint.host, endpoint.port, timeout=timeout_s)
+    try:
+        text = None if body is None else json.dumps(body)
+        link.request(method, path, text, {"Content-Type": "application/json"})
+        answer = link.getresponse()
+        return Answer(answer.status, answer.read(_BODY_BYTES_MAX))
+    except (OSError, http.client.HTTPException) as error:
+        raise NoAnswer(error) from error
+    finally:
+        link.close()
