@@ -22,6 +22,7 @@ from chaos.stack.outages import Outages
 
 ARM_LEAD_S = 1.0
 FAULT_END_LIMIT_S = 90.0  # how long one that may not overlap waits for the one before it
+_PROOF_S = 3.0  # for proving an effect when breaking has used up the hold
 CANCELLED_RECOVERY_LIMIT_S = 2.0
 
 
@@ -142,7 +143,8 @@ class Storm:
         )
         end_s = max(occurrence.start_s, start_s) + occurrence.hold_s
         try:
-            left_s = max(0.0, end_s - self.history.now_s())
+            # A call that took long (a service that stops slowly) leaves time to prove its effect.
+            left_s = max(end_s - self.history.now_s(), min(occurrence.hold_s, _PROOF_S))
             evidence = occurrence.fault.effect(self.stack, Deadline(left_s, self.cancel))
         except ChaosError as error:
             self._infrastructure(occurrence, "effect", error)

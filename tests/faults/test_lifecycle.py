@@ -264,3 +264,20 @@ def test_a_fault_may_give_its_measurements_any_name(lab: Lab) -> None:
     records = [record for _, record in read_history(lab.path)]
     proven = [r for r in records if isinstance(r, FaultRecord) and r.state == "effect_proven"]
     assert proven[0].evidence == named
+
+
+def test_effect_can_be_proven_when_breaking_has_used_up_the_hold(lab: Lab) -> None:
+    """A Watcher that stops in 7 of its 30 s, under a hold of 5 s, is stopped all the same."""
+
+    class SlowToBreak(Scripted):
+        def inject(self, stack: Stack) -> None:
+            super().inject(stack)
+            threading.Event().wait(0.4)
+
+        def effect(self, stack: Stack, deadline: Deadline) -> Evidence:
+            left_s = deadline.left_s()
+            super().effect(stack, deadline)
+            return Evidence(left_s > 0, {"left_s": left_s})
+
+    lab.live(SlowToBreak("f001", {}), hold_s=0.2)
+    assert "effect_proven" in lab.states()

@@ -32,7 +32,7 @@ chaos.report.write.write_page = nothing  # drawing takes seconds, and is not wha
 sys.argv = ["chaos.runner.inner", {run!r}, "--display", {display!r}]
 runpy.run_module("chaos.runner.inner", run_name="__main__")
 """
-CRASH = "def crash(run): raise RuntimeError('planted')\nchaos.judge.judge = crash"
+CRASH = "def crash(run): raise RuntimeError('planted')\nchaos.runner.judge.judge = crash"
 
 
 def healthy(folder: Path) -> RunDir:
