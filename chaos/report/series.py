@@ -23,7 +23,7 @@ Span = tuple[float, float]
 
 _EXTREMES = """
 select arg_min(t_s, value), min(value), arg_max(t_s, value), max(value), count(*)
-from ({points}) where value is not null and t_s is not null
+from ({points}) where isfinite(value::double) and t_s is not null
 group by least(floor(greatest(t_s, 0) / $width_s), $last)
 """
 _MARKED = """

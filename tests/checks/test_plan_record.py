@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from chaos.checks.verdict import Verdict
-from chaos.plan.schedule import content_hash
+from chaos.record.agreement import content_hash
 from chaos.record.rundir import RunDir
 from chaos.runner.judge import judge
 from tests.checks.history_builder import PlantedRun

@@ -10,15 +10,17 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
 from chaos.base.errors import ChaosError
+from chaos.record.open_run import OpenRun
 from chaos.report.excerpts import LINE_CHARACTERS_MAX, excerpts
 from chaos.report.html import html_text
-from chaos.report.series import POINTS_MAX, Curve, Spans
+from chaos.report.series import POINTS_MAX, Curve, curve, stretches
 from chaos.report.stored import Stored, load
 from chaos.report.write import write_page
 from tests.checks.history_builder import PlantedRun
@@ -172,45 +174,48 @@ def test_the_harness_does_not_import_what_draws(hostile: Stored) -> None:
         assert (hostile.run.path / name).stat().st_size > 0
 
 
-def test_a_curve_is_bounded_and_keeps_every_peak_and_trough() -> None:
-    curve = Curve(1000.0)
-    values = [math.sin(n / 50) for n in range(200_000)]
-    values[77_777], values[123_456] = 50.0, -50.0
-    for n, value in enumerate(values):
-        curve.add(n / 200, value)
-    points = curve.points()
-    assert len(points) <= POINTS_MAX
-    assert points == sorted(points)
-    assert (77_777 / 200, 50.0) in points
-    assert (123_456 / 200, -50.0) in points
+@pytest.fixture
+def run(tmp_path: Path) -> Iterator[OpenRun]:
+    with OpenRun(PlantedRun(tmp_path).write()) as opened:
+        yield opened
+
+
+def test_a_curve_is_bounded_and_keeps_every_peak_and_trough(run: OpenRun) -> None:
+    points = (
+        "select n / 200 as t_s, case n when 77777 then 50 when 123456 then -50 "
+        "else sin(n / 50) end as value from range(200000) as numbers(n)"
+    )
+    drawn = curve(run, points, 1000.0)
+    assert drawn.count == 200_000
+    kept = drawn.points()
+    assert len(kept) <= POINTS_MAX
+    assert kept == sorted(kept)
+    assert (77_777 / 200, 50.0) in kept
+    assert (123_456 / 200, -50.0) in kept
 
 
 @pytest.mark.parametrize("period_s", [0.25, 30.0])
-def test_a_gap_in_the_samples_is_a_gap_in_the_curve(period_s: float) -> None:
+def test_a_gap_in_the_samples_is_a_gap_in_the_curve(run: OpenRun, period_s: float) -> None:
     """However rarely samples were taken; and where there is none, no line is invented."""
-    curve = Curve(600.0)
-    for n in range(int(600 / period_s)):
-        if not 200 <= n * period_s < 500:
-            curve.add(n * period_s, 1.0)
-    assert sum(math.isnan(value) for _, value in curve.line()) == 1
+    points = (
+        f"select (n * {period_s})::double as t_s, 1.0::double as value "
+        f"from range({int(600 / period_s)}) as numbers(n) where not t_s between 200 and 499.9"
+    )
+    assert sum(math.isnan(value) for _, value in curve(run, points, 600.0).line()) == 1
 
 
-def test_what_is_not_a_number_is_not_drawn() -> None:
-    curve = Curve(10.0)
-    for value in (math.nan, math.inf, 1.0):
-        curve.add(5.0, value)
-    assert curve.points() == [(5.0, 1.0)]
-    assert Curve(10.0).line() == []
+def test_what_is_not_a_number_is_not_drawn(run: OpenRun) -> None:
+    points = "select 5.0::double as t_s, unnest(['nan', 'inf', null, '1']::double[]) as value"
+    assert curve(run, points, 10.0).points() == [(5.0, 1.0)]
+    assert Curve().line() == []
 
 
-def test_stretches_are_joined_and_bounded() -> None:
-    spans = Spans(100.0, 100)
-    for start_s in (1.0, 2.0, 50.0):
-        spans.add(start_s, start_s + 1.0)
-    assert [(round(a), round(b)) for a, b in spans.joined()] == [(1, 2), (50, 1)]
-    for n in range(100_000):
-        spans.add(n / 1000, n / 1000 + 0.0001)
-    assert len(list(spans.joined())) <= 50
+def test_stretches_are_joined_and_bounded(run: OpenRun) -> None:
+    spans = "select unnest([1.0, 2.0, 50.0]::double[]) as start_s, start_s + 1.0 as end_s"
+    found = stretches(run, spans, 100.0)
+    assert [(round(a), round(b)) for a, b in found] == [(1, 2), (50, 1)]
+    many = "select n / 1000 as start_s, start_s + 0.0001 as end_s from range(100000) as numbers(n)"
+    assert len(stretches(run, many, 100.0)) <= 50
 
 
 def test_excerpts_read_nothing_outside_the_run(tmp_path: Path) -> None:

@@ -83,6 +83,7 @@ def test_an_ordinary_users_sandbox_dies_with_its_guardian(
         "chaos/base/errors.py",
         "chaos/base/exitcode.py",
         "chaos/base/shipped.py",
+        "chaos/base/version.py",
         "tests/sandbox/inside.py",
     ):
         to = copy / name
