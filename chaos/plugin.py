@@ -13,18 +13,32 @@ from chaos.checks.base import Check, Params
 from chaos.checks.finding import Evidence, Finding
 from chaos.checks.verdict import Verdict
 from chaos.faults.base import Evidence as Measured
-from chaos.faults.base import Fault
+from chaos.faults.base import Fault, probe
+from chaos.faults.params import FaultParams, duration, number, text
 from chaos.record.open_run import OpenRun
+from chaos.record.recovery_paths import (
+    LLM_CLIENT,
+    LLM_SERVER_RESTART,
+    NO_PATH,
+    WATCHER_RESTART,
+    WORK_RESUMES,
+)
 from chaos.record.target import Target
 from chaos.stack.base import Stack
 
 __all__ = [
+    "LLM_CLIENT",
+    "LLM_SERVER_RESTART",
+    "NO_PATH",
+    "WATCHER_RESTART",
+    "WORK_RESUMES",
     "ChaosError",
     "Check",
     "Deadline",
     "EnvironmentProblem",
     "Evidence",
     "Fault",
+    "FaultParams",
     "Finding",
     "Measured",
     "OpenRun",
@@ -33,4 +47,8 @@ __all__ = [
     "Target",
     "UsageError",
     "Verdict",
+    "duration",
+    "number",
+    "probe",
+    "text",
 ]

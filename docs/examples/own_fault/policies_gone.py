@@ -9,11 +9,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
-from chaos.base.deadline import Deadline
-from chaos.faults.base import Evidence, Fault, probe
-from chaos.faults.params import FaultParams, text
-from chaos.record.recovery_paths import WORK_RESUMES
-from chaos.stack.base import Stack
+from chaos.plugin import (
+    WORK_RESUMES,
+    Deadline,
+    Fault,
+    FaultParams,
+    Measured,
+    Stack,
+    probe,
+    text,
+)
 
 _PAUSE_S = 0.1
 
@@ -45,20 +50,20 @@ class PoliciesGone(Fault):
         """Break, and do nothing else: the negative control is this fault without this method."""
         self._path(stack).rename(self._aside(stack))
 
-    def effect(self, stack: Stack, deadline: Deadline) -> Evidence:
+    def effect(self, stack: Stack, deadline: Deadline) -> Measured:
         """Measured on the stack, not concluded from what `inject` did: nobody can open it."""
         try:
             with self._path(stack).open("rb") as stream:
-                return Evidence(False, {"bytes": len(stream.read())})
+                return Measured(False, {"bytes": len(stream.read())})
         except FileNotFoundError as error:
-            return Evidence(True, {"open": error.strerror})
+            return Measured(True, {"open": error.strerror})
 
     def recover(self, stack: Stack) -> None:
         """May be called twice, and after an `inject` that failed half-way."""
         if self._aside(stack).exists():
             self._aside(stack).rename(self._path(stack))
 
-    def recovered(self, stack: Stack, deadline: Deadline) -> Evidence:
+    def recovered(self, stack: Stack, deadline: Deadline) -> Measured:
         """Looked for until it is seen or the deadline is over."""
 
         def look(measured: dict[str, Any]) -> bool:
