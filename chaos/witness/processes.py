@@ -124,7 +124,9 @@ def _kind(target: str) -> str:
         return target.partition(":")[0] or "gone"
     if target.endswith(" (deleted)"):
         return "deleted file"
-    return "device" if target.startswith("/dev/") else "file"
+    # What lies in /dev/shm is a file in memory.
+    device = target.startswith("/dev/") and not target.startswith("/dev/shm/")
+    return "device" if device else "file"
 
 
 def _socket_states(pid: int, inodes: set[str]) -> dict[str, int]:
