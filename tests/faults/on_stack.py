@@ -194,7 +194,7 @@ class _Lives:
             self._ledger,
             threading.Event(),
             outages=Outages(),
-            on_state=self._ask if ask else None,
+            on_state=self._ask if ask else lambda occurrence, state: None,
         )
         storm.run([Occurrence(one.fault_id, one.fault, self._history.now_s() + 1.1, one.hold_s)])
         settle = Deadline(_SETTLE_LIMIT_S)
