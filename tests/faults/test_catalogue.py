@@ -23,6 +23,7 @@ HOLD_S_BY_NAME = {
     "injector_killed": 8,
     "injector_paused": 8,
     "injector_restarted": 8,
+    "llm_slow_load": 25,  # a slow machine needs 5 s to stop the server and 8 s to load it
     "watcher_dispatch_crash": 20,
 }
 VARIANTS = ["watcher_killed:hold=4s,children=kill", "llm_killed:hold=8s,keep_down=yes"]

@@ -63,13 +63,12 @@ def test_5_a_guardrail_ends_the_run_undone_and_judged(tmp_path: Path) -> None:
 STUCK_FAULT = '''
 """A third party's fault that breaks something on the host and cannot mend it."""
 from pathlib import Path
-from chaos.faults.base import COUNT, HOLD, Evidence, Fault
+from chaos.plugin import Fault, Measured as Evidence
 
 class Stuck(Fault):
     name = "stuck"
     summary = "leaves a file behind"
     scope = "host"
-    params = (HOLD, COUNT)
     mark = Path(__file__).with_name("left_behind")
 
     def available(self, stack):
