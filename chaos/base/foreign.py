@@ -18,7 +18,7 @@ def written_out(text: str) -> str:
 
 
 def written_out_in(value: Any) -> Any:
-    """The same for all texts in `value`: of a JSON object, or of a struct that stands for one."""
+    """`value`, a JSON object or struct, with lone surrogates written out in every text."""
     return each_text(value, written_out)
 
 

@@ -116,7 +116,7 @@ def faults_markdown(kinds: Mapping[str, type[Fault]]) -> str:
 
 
 def faults_json(kinds: Mapping[str, type[Fault]]) -> list[dict[str, Any]]:
-    """The same for machines; durations in seconds. `unavailable`: why not here, or null."""
+    """The faults as JSON; durations in seconds. `unavailable`: why not here, or null."""
     return [
         {
             "name": name,
@@ -166,7 +166,7 @@ def soaks_json() -> dict[str, Any]:
 
 
 def soaks_text() -> str:
-    """The same for people."""
+    """The text for people."""
     content = soaks_json()
     lines = []
     for soak in content["soaks"]:

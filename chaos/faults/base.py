@@ -29,7 +29,7 @@ class Evidence:
     measured: dict[str, Any]
 
     def plus(self, **more: Any) -> Self:
-        """The same with `more` measurements."""
+        """A copy with `more` measurements added."""
         return type(self)(self.proven, self.measured | more)
 
 

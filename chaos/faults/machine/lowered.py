@@ -101,7 +101,7 @@ class LoweredLimit(Fault):
 
     @staticmethod
     def undo(record: dict[str, Any]) -> None:
-        """The same, by the record alone."""
+        """Undo by the record alone, without the stack."""
         limits.put_back(int(record["resource"]), record["processes"])
 
     def in_force(self, watcher: Identity, measured: dict[str, Any]) -> bool:

@@ -78,7 +78,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             raise EnvironmentProblem(str(error), place=str(run.path / FILE)) from error
 
     def after_removal(self) -> Self:
-        """The same, once everything of the run is removed from the engine."""
+        """The settings as they are once all objects of the run are removed from the engine."""
         return msgspec.structs.replace(self, removed=True)
 
     def hand_over(self, run: RunDir) -> None:
