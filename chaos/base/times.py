@@ -1,7 +1,5 @@
 """Time stamps as other programs write them."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime
 from typing import Any
 

@@ -4,8 +4,6 @@ A check is pure: no clock, nothing read but the opened run. What it depends on i
 a run that was cut short, or broken by its own infrastructure, is not held against the product.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal

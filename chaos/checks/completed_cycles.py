@@ -1,7 +1,5 @@
 """Completed cycles: the loop goes round often enough, and never stands still over work."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import msgspec

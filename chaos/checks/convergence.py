@@ -5,8 +5,6 @@ Watcher says of its own hit rate is not read. A pool that stays while learning g
 nothing, however good its last version was.
 """
 
-from __future__ import annotations
-
 import statistics
 from typing import Annotated, Any
 

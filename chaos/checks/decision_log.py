@@ -1,7 +1,5 @@
 """Decision log: every line whole, every entry there, every identity used once."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import msgspec

@@ -1,7 +1,5 @@
 """Disk growth: what the Watcher's volume holds more at the end than at the beginning."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import msgspec

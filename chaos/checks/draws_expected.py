@@ -1,7 +1,5 @@
 """Draws as expected: every draw of the history equals the generator's, in order."""
 
-from __future__ import annotations
-
 from chaos.checks.base import Check, Params, depends_on
 from chaos.checks.finding import EVIDENCE_MAX, Evidence, Finding
 from chaos.checks.java_lcg import first_draws

@@ -5,8 +5,6 @@ away, and the part of an interval that had passed. One that was paused may make 
 that were due meanwhile, or give them up.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from typing import Annotated

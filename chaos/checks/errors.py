@@ -1,7 +1,5 @@
 """Errors: no unhandled exception in any log of the Watcher."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated

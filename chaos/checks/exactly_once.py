@@ -1,7 +1,5 @@
 """Exactly once: every request is decided once and ends in one place, whatever was broken."""
 
-from __future__ import annotations
-
 from chaos.checks.base import Check, Params, depends_on, evidence_of
 from chaos.checks.finding import Evidence, Finding, plural
 from chaos.checks.planted import planted_files, wrongly_worked

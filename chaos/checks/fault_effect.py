@@ -3,8 +3,6 @@
 Without this a pass proves nothing: "no failure was injected but everything passed".
 """
 
-from __future__ import annotations
-
 from chaos.checks.base import Check, Params
 from chaos.checks.finding import Evidence, Finding
 from chaos.record.fault_window import FaultWindow

@@ -4,8 +4,6 @@ Arrivals are told by whoever can know: the harness's own submissions (their orde
 the diagnostics whose triggers emitted a request (by their time stamp).
 """
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import msgspec

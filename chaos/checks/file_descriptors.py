@@ -1,7 +1,5 @@
 """File descriptors: their floor stays where it was."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import msgspec

@@ -5,8 +5,6 @@ gives it up) is an outage of the infrastructure. One that a fault took, in its t
 with it, is what the run is about. Knows no check.
 """
 
-from __future__ import annotations
-
 from pathlib import PurePath
 
 from chaos.record.fault_window import FaultWindow

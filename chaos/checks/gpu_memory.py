@@ -5,8 +5,6 @@ numbers can be told; fault windows are left out. Growth compares like with like:
 while the LLM server is stopped, or the usual use while it runs.
 """
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import msgspec

@@ -6,8 +6,6 @@ freed a moment after its process. Only a rest that lasted long enough can show a
 limit and no verdict.
 """
 
-from __future__ import annotations
-
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -4,8 +4,6 @@ The level before the stack was started (or else the lowest at first) is the base
 judged over the run and, over the stops of the LLM server, per request. Knows no finding.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Halt: the Watcher stops in time when told to the way its users tell it."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import msgspec

@@ -4,8 +4,6 @@ Forbidden while the LLM can be reached, required while it is cut: the plan's "0 
 wrong while an LLM fault is active, and a Watcher that hides its fallbacks would pass it.
 """
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import msgspec

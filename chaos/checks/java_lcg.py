@@ -4,8 +4,6 @@ Independent of the programs under test on purpose: an oracle that shared their c
 their mistakes. Source: the algorithm in the class documentation of `java.util.Random`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from itertools import islice
 

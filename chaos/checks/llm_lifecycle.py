@@ -5,8 +5,6 @@ that a fault has killed, and the one dispatch beside a fault that ends servers o
 not held against the product; a second server asked for while the first one loads is.
 """
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import msgspec

@@ -4,8 +4,6 @@ The one witness of an answer that the daemon cannot write: the server's output i
 harness. It counts the answers to the harness too, so it is an upper bound for the daemon's.
 """
 
-from __future__ import annotations
-
 from chaos.record.open_run import OpenRun
 
 LOG = "llm.log"

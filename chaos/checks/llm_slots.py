@@ -1,7 +1,5 @@
 """LLM slots: after a broken connection the LLM server lets go of the work it had for it."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import msgspec

@@ -1,7 +1,5 @@
 """Log growth: how much the Watcher writes into its logs, in all and in its worst minute."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import msgspec

@@ -4,8 +4,6 @@ Judged per completed request by default: a short run with many requests shows a 
 idling would not.
 """
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 import msgspec

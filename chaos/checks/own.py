@@ -4,8 +4,6 @@ The query returns a row with `ref` and `text` for everything that is wrong; no r
 confined like any query (`chaos.record.database`) and tried on empty tables before a run starts.
 """
 
-from __future__ import annotations
-
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path

@@ -5,8 +5,6 @@ back; `chaos.record.recovery_paths`). A run in which the Watcher never met the f
 so a path that nothing in the record shows to have been taken is `unverified`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from typing import Any, Literal
 

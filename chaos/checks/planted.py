@@ -5,8 +5,6 @@ submitted request; of files that are one request, one alone may take effect. Sha
 the queue. The table `planted` holds what was planted.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 import msgspec

@@ -1,7 +1,5 @@
 """Policy candidates: new ones accumulate, each with an identity of its own."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import msgspec

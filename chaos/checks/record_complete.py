@@ -2,8 +2,6 @@
 to happen is known.
 """
 
-from __future__ import annotations
-
 from chaos.checks.base import Check, Params
 from chaos.checks.finding import Evidence, Finding, Outcome
 from chaos.checks.standstill import sample_gap

@@ -8,8 +8,6 @@ A Watcher that was ended comes back itself, perhaps to an LLM server that it had
 dispatch: from its recovery on the same time counts.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Annotated
 

@@ -1,7 +1,5 @@
 """The checks by name. Adding one: write its file, name it in `CHECKS`, write its test."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from chaos.base.errors import unknown_name

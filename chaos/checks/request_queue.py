@@ -1,7 +1,5 @@
 """Request queue: everything processed, nothing stuck, nothing lost."""
 
-from __future__ import annotations
-
 from chaos.checks.base import Check, Params, depends_on, evidence_of
 from chaos.checks.finding import Finding, plural
 from chaos.checks.planted import SET_ASIDE, left_behind, planted_files

@@ -1,7 +1,5 @@
 """Requests archived: every request of the workload ended in the archive."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import msgspec

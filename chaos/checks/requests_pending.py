@@ -1,7 +1,5 @@
 """Requests pending: nothing waits, and nothing is held, when the run is over."""
 
-from __future__ import annotations
-
 from chaos.checks.base import Check, Params, depends_on, evidence_of
 from chaos.checks.finding import Finding, plural
 from chaos.checks.planted import planted_files

@@ -4,8 +4,6 @@ What a memory trend does not show: a connection that is never closed costs a kil
 end, all descriptors.
 """
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import msgspec

@@ -5,8 +5,6 @@ here: the type that the request itself names, a child process that the harness s
 candidate with a new identity, a new version of the learned artefacts in the time of the dispatch.
 """
 
-from __future__ import annotations
-
 from chaos.checks.base import Check, Params, depends_on, evidence_of
 from chaos.checks.finding import Evidence, Finding, Outcome, plural
 from chaos.checks.seen_children import seen_children

@@ -5,8 +5,6 @@ the Watcher's ended children have risen. The second counts because short dispatc
 with the sampling, so that many samples meet none of many children.
 """
 
-from __future__ import annotations
-
 from chaos.record.open_run import OpenRun
 
 # Where page faults were not sampled: a child that lives for less than a few samples can be missed,

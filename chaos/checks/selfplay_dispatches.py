@@ -1,7 +1,5 @@
 """Selfplay dispatches: the trigger for selfplay fires, and the work is done."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import msgspec

@@ -4,8 +4,6 @@ Two Watchers on one queue do work twice, lose requests to each other and stop ea
 server. Whether that happens to show in a run is chance; that nothing keeps a second one out is not.
 """
 
-from __future__ import annotations
-
 from chaos.checks.base import Check, Params
 from chaos.checks.finding import Evidence, Finding, plural
 from chaos.record.fault_window import FaultWindow

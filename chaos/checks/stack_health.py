@@ -4,8 +4,6 @@ When the proxy, the injector or the LLM server fails by itself, or a GPU is lost
 took, the run says nothing about the Watcher: it is invalid, not failed.
 """
 
-from __future__ import annotations
-
 from chaos.checks.base import Check, Params
 from chaos.checks.finding import Evidence, Finding, plural
 from chaos.checks.gpu_losses import own_losses

@@ -1,7 +1,5 @@
 """Stall: work waits and nothing is decided. A process that is alive proves nothing by that."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import msgspec

@@ -5,8 +5,6 @@ Watcher may write the file before or after its decision: two in a row are no mat
 ended while a fault was in force is not counted.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from chaos.checks.finding import Evidence

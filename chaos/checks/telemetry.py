@@ -5,8 +5,6 @@ Judged from the versions recorded during the run: the last file alone cannot sho
 torn or stood still an hour ago.
 """
 
-from __future__ import annotations
-
 from datetime import datetime
 from typing import Any
 

@@ -4,8 +4,6 @@ Order: pass < skipped < inconclusive/unverified < fail. A finding of the product
 failure whatever else went wrong; otherwise anything invalid makes the run invalid.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any, Literal
 

@@ -5,8 +5,6 @@ This check also judges that the Watcher then stops in time and cleanly when aske
 comes back when it is started again.
 """
 
-from __future__ import annotations
-
 from chaos.checks.base import Check, Params
 from chaos.checks.finding import Evidence, Finding, plural
 from chaos.record.fault_window import FaultWindow

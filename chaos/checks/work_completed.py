@@ -1,7 +1,5 @@
 """Work completed: every dispatch ended well, unless a fault explains why it did not."""
 
-from __future__ import annotations
-
 from chaos.checks.base import Check, depends_on
 
 # A fault explains what overlaps its window, and whatever it put into the queue itself.

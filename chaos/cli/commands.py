@@ -3,8 +3,6 @@
 The command line itself (words, help, errors) stands in cli.py.
 """
 
-from __future__ import annotations
-
 import argparse
 import os
 from typing import Any

@@ -1,7 +1,5 @@
 """What there is to choose from: faults with their parameters, soaks, targets. Text and JSON."""
 
-from __future__ import annotations
-
 import textwrap
 from collections.abc import Mapping
 from typing import Any

@@ -4,8 +4,6 @@ Only the standard library is imported at the top; each command imports what it n
 `chaos --help` answers at once.
 """
 
-from __future__ import annotations
-
 import argparse
 import errno
 import sys

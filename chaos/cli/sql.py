@@ -1,7 +1,5 @@
 """`chaos sql RUN QUERY`: ask a stored run; `--tables` lists what can be asked."""
 
-from __future__ import annotations
-
 import csv
 import json
 import sys

@@ -5,8 +5,6 @@ A run is explained by its record. Any other folder is taken for the working dire
 Watcher, live or dead, and is looked at first.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import msgspec

@@ -4,8 +4,6 @@ Exit codes: 0 no problem (there may be warnings), 2 usage, 4 there are problems.
 section 2. Knows the order of the examinations, not how each of them works.
 """
 
-from __future__ import annotations
-
 import json
 import sys
 import textwrap

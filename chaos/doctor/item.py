@@ -3,8 +3,6 @@
 Examines nothing itself.
 """
 
-from __future__ import annotations
-
 import os
 from dataclasses import dataclass
 from pathlib import Path

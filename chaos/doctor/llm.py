@@ -5,8 +5,6 @@ and a server may answer a grammar that does not parse with unconstrained text an
 not start or stop the server.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterator
 

@@ -4,8 +4,6 @@ Must not take a lock to see if it is free: that could keep out a Watcher that st
 The kernel's list (/proc/locks) is read instead.
 """
 
-from __future__ import annotations
-
 import fnmatch
 import os
 import time

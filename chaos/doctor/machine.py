@@ -1,7 +1,5 @@
 """Examine the machine: what `chaos run` needs, and optional parts. Starts nothing."""
 
-from __future__ import annotations
-
 import os
 import shutil
 from collections.abc import Iterator

@@ -5,8 +5,6 @@ holder is provably dead. It is idempotent: it does not change what exists. It do
 Watcher runs, and never removes a halt flag, because a person decided to set it.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import sys

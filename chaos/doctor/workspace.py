@@ -2,8 +2,6 @@
 artefacts and decision log. Changes nothing. The target profile says where each file is.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import time

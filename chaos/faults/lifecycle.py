@@ -22,7 +22,7 @@ from chaos.stack.outages import Outages
 
 ARM_LEAD_S = 1.0
 FAULT_END_LIMIT_S = 90.0  # how long one that may not overlap waits for the one before it
-_PROOF_S = 3.0  # for proving an effect when breaking has used up the hold
+PROOF_S = 3.0
 CANCELLED_RECOVERY_LIMIT_S = 2.0
 
 
@@ -58,7 +58,9 @@ class Storm:
     """Walks occurrences by their start; a cancelled storm heals at once and stops.
 
     `outages` hears which services a fault may end. `on_state` is called after each recorded
-    state (the workload reacts to some of them); it must be quick and must not raise.
+    state (the workload reacts to some of them); it must be quick and must not raise. `proof_s`
+    is how long an effect may take to prove where less of the hold is left: an LLM server that
+    the Watcher has stopped, or a service that stops slowly, shows none meanwhile.
     """
 
     stack: Stack
@@ -67,6 +69,7 @@ class Storm:
     cancel: threading.Event
     outages: Outages = field(default_factory=Outages)
     on_state: Callable[[Occurrence, FaultState], None] = lambda occurrence, state: None
+    proof_s: float = PROOF_S
 
     def run(self, occurrences: Sequence[Occurrence]) -> None:
         """Live through all occurrences; each in a thread of its own, as they may overlap.
@@ -143,8 +146,7 @@ class Storm:
         )
         end_s = max(occurrence.start_s, start_s) + occurrence.hold_s
         try:
-            # A call that took long (a service that stops slowly) leaves time to prove its effect.
-            left_s = max(end_s - self.history.now_s(), min(occurrence.hold_s, _PROOF_S))
+            left_s = max(end_s - self.history.now_s(), self.proof_s)
             evidence = occurrence.fault.effect(self.stack, Deadline(left_s, self.cancel))
         except ChaosError as error:
             self._infrastructure(occurrence, "effect", error)

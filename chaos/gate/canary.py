@@ -4,8 +4,6 @@ The run is a short soak C under llm_timeout, on a Watcher that hides its fallbac
 Its verdict must be FAIL by the check `heuristic_fallbacks`. Any other result is exit code 4.
 """
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

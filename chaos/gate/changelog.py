@@ -4,8 +4,6 @@ It has a line per soak with the verdict over its runs, a line per run, and the f
 module must not know how runs are started.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from chaos.base.markup import inline

@@ -1,7 +1,5 @@
 """`chaos gate`: plans a gate or resumes one, runs it, judges it, and writes its reports."""
 
-from __future__ import annotations
-
 import json
 import secrets
 import sys

@@ -1,7 +1,5 @@
 """All runs of a gate as one JUnit document: a suite per run, and a suite for the gate."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from xml.etree import ElementTree as ET
 

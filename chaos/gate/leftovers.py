@@ -4,8 +4,6 @@ Every run has a private workspace, network and process table. Leftovers are proc
 run's id in their environment, open entries in its ledger, and used GPU memory.
 """
 
-from __future__ import annotations
-
 import time
 
 from chaos.base.exitcode import ExitCode

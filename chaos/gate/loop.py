@@ -4,8 +4,6 @@ Starting and resuming are the same: the loop continues from the content of `gate
 know how a run is started (`Runner`), nor how the runs decide the verdict (outcome.py).
 """
 
-from __future__ import annotations
-
 import hashlib
 import shlex
 from collections.abc import Callable

@@ -3,8 +3,6 @@
 Must not read or write files.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

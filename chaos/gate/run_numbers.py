@@ -4,8 +4,6 @@ Their sources are the verdict and the samples of the history, opened as tables. 
 was not measured is None, never 0.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 from chaos.checks.growth.lives import lives_of

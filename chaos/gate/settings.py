@@ -3,8 +3,6 @@
 Errors name file, line and key.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any

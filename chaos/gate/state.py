@@ -10,8 +10,6 @@ The file is replaced atomically after every step, so that a gate can resume afte
       junit.xml            all runs, one suite each
 """
 
-from __future__ import annotations
-
 import fcntl
 import os
 import secrets

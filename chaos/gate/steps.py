@@ -4,8 +4,6 @@ All steps are resolved before the first run starts, so that a mistake in the las
 at once and not after hours. This module must not start runs.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Sequence

@@ -4,8 +4,6 @@ Rules are parsed from text, and evaluated at each sample with constant memory. A
 never a number: it meets no threshold except `KEY=absent`. Knows no source.
 """
 
-from __future__ import annotations
-
 import operator
 import re
 from collections.abc import Callable, Sequence

@@ -1,7 +1,5 @@
 """The options of `chaos monitor`. Standard library only: every `chaos --help` imports this."""
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 

@@ -4,8 +4,6 @@ Starts, stops and judges nothing. Exit codes: 0 ended (by Ctrl-C, SIGTERM or --c
 alert, 5 an alert was raised, 2 usage, 4 the workspace cannot be read or there is no such process.
 """
 
-from __future__ import annotations
-
 import os
 import signal
 import sys

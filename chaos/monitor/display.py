@@ -1,7 +1,5 @@
 """The monitor's displays: JSON lines, plain rows, or a live table. Reads no source."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime

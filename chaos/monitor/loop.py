@@ -4,8 +4,6 @@ A moment of the schedule that passes during a sample is skipped and counted. A s
 after it was shown, so memory stays constant. Knows no particular source or display.
 """
 
-from __future__ import annotations
-
 import threading
 import time
 from collections.abc import Callable, Sequence

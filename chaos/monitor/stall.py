@@ -4,8 +4,6 @@ A process with flat memory and a clean log can still be stuck, so only progress 
 Put this source after those of the queue and the decisions, whose values it uses. Reads no file.
 """
 
-from __future__ import annotations
-
 import time
 
 from chaos.witness.base import SourceBase, Values

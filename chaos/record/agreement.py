@@ -4,8 +4,6 @@ Without them a run under faults looks like the control, and one without criteria
 nothing to fail. What one of two files says is only believed when the other does not contradict it.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Mapping

@@ -5,8 +5,6 @@ off by that. Whether one was written then or merely looks like it (a run may be 
 offset) is told by what stands beside it: of both readings the one nearer to its neighbour counts.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 

@@ -5,8 +5,6 @@ connection may read the run directory alone, its settings are locked, and memory
 and time are limited. Knows no table.
 """
 
-from __future__ import annotations
-
 import difflib
 import json
 import os

@@ -5,8 +5,6 @@ is a JSON object of the usual form; otherwise the lines are cleaned one by one f
 decision is listed in `damaged`. A missing or odd field is null, never an error.
 """
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

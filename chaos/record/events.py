@@ -4,8 +4,6 @@
 not declared raises `UndeclaredName` where it is used.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 from chaos.record.names import Names, UndeclaredName

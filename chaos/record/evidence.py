@@ -1,7 +1,5 @@
 """What findings point to: a reference into the run directory, and what is seen there."""
 
-from __future__ import annotations
-
 import msgspec
 
 

@@ -1,7 +1,5 @@
 """One scheduled fault and what became of it, from its records in the history."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from typing import Any
 

@@ -12,8 +12,6 @@ An excerpt::
     {"kind":"sample","t_s":41.25,"values":{"watcher.rss_anon_bytes":31457280,...}}
 """
 
-from __future__ import annotations
-
 import os
 import threading
 import time

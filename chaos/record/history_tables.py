@@ -5,8 +5,6 @@ many and are read by DuckDB; a history that DuckDB cannot read as it is gets cle
 first. Reading stops at the first line that is not a record: what stands before it is whole.
 """
 
-from __future__ import annotations
-
 import json
 from dataclasses import dataclass, field
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Sets of declared names. Using a name that is not declared is a defect, and raises at once."""
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Iterator, Mapping
 from typing import Protocol, TypeVar

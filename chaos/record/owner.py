@@ -4,8 +4,6 @@ Every process of a stack inherits `CHAOS_RUN_ID` in its environment: that, and n
 that a process is ours. A process id alone is never trusted; it comes with its start time.
 """
 
-from __future__ import annotations
-
 import os
 
 import psutil

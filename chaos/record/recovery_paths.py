@@ -4,8 +4,6 @@ A triage path is a chapter of the triage guide; a reconnection path is how the W
 once the fault is over. A fault names one of each, and a run shows whether they were taken.
 """
 
-from __future__ import annotations
-
 from typing import Final
 
 NO_PATH: Final = "none"

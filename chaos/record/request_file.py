@@ -3,8 +3,6 @@
 Used while a stack runs and when a record is judged, so that both name a defect alike.
 """
 
-from __future__ import annotations
-
 import json
 
 SOUND = ""

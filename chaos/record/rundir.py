@@ -17,8 +17,6 @@
     runs/soak_c/latest -> the newest run
 """
 
-from __future__ import annotations
-
 import errno
 import json
 import os

@@ -5,8 +5,6 @@ Samplers write these names, checks and reports read them. A name that is not dec
 the machine: `gpu0.used_bytes`, `gpu0mig1.llm_bytes`.
 """
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from typing import Literal

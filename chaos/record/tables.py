@@ -5,8 +5,6 @@
 says otherwise. Knows neither checks nor files.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from chaos.record.names import Names

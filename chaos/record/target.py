@@ -9,8 +9,6 @@ directory of the Watcher, `{programs}` the folder `images/`, and every key of th
 `settings` is available under its own name.
 """
 
-from __future__ import annotations
-
 from typing import Annotated, Any, Literal
 
 import msgspec

@@ -1,7 +1,5 @@
 """What a run says at its end, in the display that was asked for, and the exit code it ends with."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Callable
 

@@ -3,8 +3,6 @@
 Everything is asked of the opened run. Knows nothing of drawing.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 from chaos.checks.verdict import Verdict

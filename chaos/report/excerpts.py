@@ -1,7 +1,5 @@
 """The lines that evidence points to, read from the run directory: bounded, one pass a file."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path

@@ -3,8 +3,6 @@
 For a view of a run that is lived by another process. Knows nothing of views.
 """
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable
 from pathlib import Path

@@ -3,8 +3,6 @@
 Pure text, but for `announce_on_github`, which writes it where the environment says.
 """
 
-from __future__ import annotations
-
 import os
 import sys
 from collections.abc import Mapping, Sequence

@@ -5,8 +5,6 @@ that a watching harness must not have. Everything foreign is escaped by the temp
 the page forbids itself every request and every script.
 """
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Mapping
 from pathlib import Path

@@ -6,8 +6,6 @@ elements and attributes that both common schemas know, in the order that the str
 for. Knows nothing of where it is written.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from xml.etree import ElementTree as ET

@@ -1,7 +1,5 @@
 """`report.md`: the verdict first, then what it rests on. Pure text from a verdict."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -4,8 +4,6 @@ Gauges only, so that readers of the older Prometheus text format understand it t
 of where it is written.
 """
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping

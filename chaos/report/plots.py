@@ -4,8 +4,6 @@ The only module that imports matplotlib, which takes a second and 60 MB: it is f
 that writes a page, not for one that watches a run.
 """
 
-from __future__ import annotations
-
 import io
 import math
 import re

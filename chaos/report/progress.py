@@ -3,8 +3,6 @@
 Pure: no clock (the caller gives the run time), no output. `live.py` draws with it.
 """
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any

@@ -4,8 +4,6 @@ A fixed number of buckets, so that a run of days costs no more memory than one o
 peak and trough is kept. Knows nothing of drawing.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise

@@ -1,7 +1,5 @@
 """What every report is made of, read from a judged run directory. Knows no format."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

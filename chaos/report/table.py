@@ -4,8 +4,6 @@ Fits 80 columns; without colour, and in plain ASCII where the output cannot show
 same.
 """
 
-from __future__ import annotations
-
 import io
 import os
 import sys

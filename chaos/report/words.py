@@ -1,7 +1,5 @@
 """Words and signs for outcomes, the same in every report. Knows no format."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

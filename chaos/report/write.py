@@ -4,8 +4,6 @@ The page is written by a process of its own, so that drawing never counts as mem
 that watches. A report that cannot be written is told, and never changes a verdict.
 """
 
-from __future__ import annotations
-
 import os
 import shlex
 import subprocess

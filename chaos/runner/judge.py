@@ -4,8 +4,6 @@ The same for a run that has just ended and for one judged again (`chaos check`):
 from the run directory, and the same record gives the same bytes.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

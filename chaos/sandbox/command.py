@@ -1,7 +1,5 @@
 """Build the command line of the guardian. Only this module and guardian.py know it."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Sequence
 from pathlib import Path

@@ -4,8 +4,6 @@ The run calls this once, at its start. The kernel undoes everything when the san
 not be called outside namespaces (see `inside`).
 """
 
-from __future__ import annotations
-
 import ctypes
 import fcntl
 import os

@@ -18,8 +18,6 @@ script with `python -S -E`. It must not know what the inner command does. It onl
 judged run leaves the file `--expect`.
 """
 
-from __future__ import annotations
-
 import os
 import signal
 import sys

@@ -6,8 +6,6 @@ ends when the run ends, and reports the run's exit code through a pipe; or when 
 Standard library only, run as a script by guardian.py. Must not know what the run does.
 """
 
-from __future__ import annotations
-
 import os
 import select
 import signal

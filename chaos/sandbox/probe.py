@@ -1,7 +1,5 @@
 """Find out if this machine allows a private sandbox, by making one. Starts no run."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess

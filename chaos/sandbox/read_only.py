@@ -6,8 +6,6 @@ apply to descriptors that are open already, or to relative paths of programs tha
 before. Only for a private mount namespace. Must not know which fault needs it.
 """
 
-from __future__ import annotations
-
 import os
 import tempfile
 from dataclasses import dataclass

@@ -3,8 +3,6 @@
 Must not know faults, except when one is active.
 """
 
-from __future__ import annotations
-
 from chaos.base.errors import unknown_name
 from chaos.soaks.autonomous_loop import AutonomousLoop
 from chaos.soaks.base import Workload

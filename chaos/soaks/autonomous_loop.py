@@ -5,8 +5,6 @@ active, so that the code path under test is used, and one after it, so that the 
 timed even if draws are rare.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any, ClassVar
 

@@ -1,7 +1,5 @@
 """The interface of a workload. Must not know faults, except when one is active."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 

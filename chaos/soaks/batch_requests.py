@@ -4,8 +4,6 @@ Source: the plan, section 5, "No-Daemon Batch Mode". Each invocation has a timeo
 with its duration and exit code. The number of invocations is limited.
 """
 
-from __future__ import annotations
-
 from typing import Any, ClassVar
 
 from chaos.base.deadline import Deadline

@@ -5,8 +5,6 @@ accelerated profile the next probe follows as soon as the backlog has room, so t
 judged per request. A fault that starts while the queue is empty gets a probe.
 """
 
-from __future__ import annotations
-
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar

@@ -3,8 +3,6 @@
 Must not know which workload or fault needs them.
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 import threading

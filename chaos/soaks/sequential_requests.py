@@ -5,8 +5,6 @@ those of its generator. In addition, a fault that starts while the queue is empt
 request, so that the code path under test is used and the recovery can be timed.
 """
 
-from __future__ import annotations
-
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar

@@ -1,7 +1,5 @@
 """Read the settings of a workload from an experiment's profile. Knows no workload."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

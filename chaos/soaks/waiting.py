@@ -3,8 +3,6 @@
 Only reads files. Shared by the workloads; knows none of them.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from pathlib import Path

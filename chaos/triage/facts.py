@@ -3,8 +3,6 @@
 None and an empty tuple differ: None means that nobody looked, or that it could not be seen.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal

@@ -3,8 +3,6 @@
 Reads the run directory and nothing else.
 """
 
-from __future__ import annotations
-
 import signal
 from collections import deque
 from collections.abc import Sequence

@@ -3,8 +3,6 @@
 A snapshot shows one moment: what needs a course of time (growth, say) stays open here.
 """
 
-from __future__ import annotations
-
 import json
 import os
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What a stored run shows of GPU memory. Judges nothing anew."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from chaos.checks.finding import Evidence, Finding

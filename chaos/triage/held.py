@@ -4,8 +4,6 @@ is ever given back: the facts, from a stored run or from one look at a live proc
 A check says that something grows; here each signal is judged by itself, by the same rule.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any

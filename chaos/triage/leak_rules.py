@@ -2,8 +2,6 @@
 children, temporary files. One pure function a cause, as in rules.py.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from chaos.checks.finding import Evidence

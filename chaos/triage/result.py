@@ -1,7 +1,5 @@
 """What triage says: causes, what was ruled out, what stays open, and the next steps. Only data."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any, Literal
 

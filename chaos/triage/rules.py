@@ -4,8 +4,6 @@ Ordered from the most specific cause to the least. A rule names its cause only o
 own, rules it out only on evidence to the contrary, and says otherwise what would decide it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 
 from chaos.checks.finding import Evidence, plural

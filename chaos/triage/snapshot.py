@@ -1,7 +1,5 @@
 """What a close look at a stack showed, in lines for people. Knows only the snapshot's shape."""
 
-from __future__ import annotations
-
 from typing import Any
 
 _TOP = 3

@@ -1,7 +1,5 @@
 """Next steps as commands that can be pasted: real paths, quoted; only files that exist."""
 
-from __future__ import annotations
-
 import shlex
 from collections.abc import Iterable
 from pathlib import Path

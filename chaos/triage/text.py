@@ -1,7 +1,5 @@
 """A triage for people: plain lines for a terminal, a section for the Markdown report."""
 
-from __future__ import annotations
-
 import textwrap
 
 from chaos.base.foreign import written_out

@@ -1,7 +1,5 @@
 """From facts to the answer: the causes found, what they do not explain, and what stays open."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import msgspec

@@ -5,8 +5,6 @@ cannot be measured is left out, with a reason: an absence is never a zero. Knows
 source.
 """
 
-from __future__ import annotations
-
 import errno
 import fnmatch
 import os

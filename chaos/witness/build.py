@@ -4,8 +4,6 @@ Each source has its own `period_s`: a slow or expensive signal is not read at ev
 (`reader.py`).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from pathlib import Path
 

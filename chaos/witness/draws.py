@@ -4,8 +4,6 @@ The file is large and is replaced as a whole for each new draw. Decoding it whol
 would cost more than all other signals together. Knows no process and no endpoint.
 """
 
-from __future__ import annotations
-
 import time
 from pathlib import Path
 from typing import Any

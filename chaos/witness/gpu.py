@@ -7,8 +7,6 @@ UUIDs by name), `gpu_lost` and `gpu_back` (at each change). Must not know faults
 whether one explains a loss.
 """
 
-from __future__ import annotations
-
 from typing import Any, Literal, Protocol
 
 from chaos.record.history import Owner

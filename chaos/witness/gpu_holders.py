@@ -3,8 +3,6 @@
 Without a driver or a device the answer is an absence with its reason. Knows no service.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 from chaos.witness.nvml import (

@@ -5,8 +5,6 @@ the GPU open keeps it, so the driver library still answers here, while every pro
 later finds no GPU. Knows nothing of the driver library.
 """
 
-from __future__ import annotations
-
 import os
 import stat as modes
 

@@ -6,8 +6,6 @@ has a device node of the driver open; otherwise the owners are unknown. Knows no
 library.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 

@@ -3,8 +3,6 @@
 Only measures. `watch.py` ends the run.
 """
 
-from __future__ import annotations
-
 import os
 import resource
 from dataclasses import dataclass

@@ -6,8 +6,6 @@ may be asked for its top allocators (`memory_report.py`). Time and size are boun
 what a bound left out. Judges nothing.
 """
 
-from __future__ import annotations
-
 import os
 import stat as modes
 import time

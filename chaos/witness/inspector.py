@@ -4,8 +4,6 @@ Decides when the Watcher seems to stall, and how often to inspect. `inspection.p
 inspection contains. Judges nothing.
 """
 
-from __future__ import annotations
-
 import threading
 from pathlib import Path
 

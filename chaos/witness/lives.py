@@ -4,8 +4,6 @@ A PID may be reused, so a process is identified by its PID and its start time. M
 ended the previous process.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable
 

@@ -5,8 +5,6 @@ A probe is sent at one sample and its answer is read at the next. Each probe has
 in flight, so a server that hangs gets no backlog.
 """
 
-from __future__ import annotations
-
 import contextlib
 import re
 import socket

@@ -4,8 +4,6 @@ Only if the target profile declares both, and only if the process has a handler 
 default action would end it. A missing report is an absence with its reason. Judges nothing.
 """
 
-from __future__ import annotations
-
 import os
 import signal
 import time

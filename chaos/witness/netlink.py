@@ -5,8 +5,6 @@ for IPv6. Uses the older message type of `sock_diag(7)`, which covers IPv4 and I
 nothing of processes.
 """
 
-from __future__ import annotations
-
 import os
 import socket
 import struct

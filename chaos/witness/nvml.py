@@ -4,8 +4,6 @@ Knows no sample and no service. A missing driver raises `NoDriver`. A single val
 refuses (no permission, not supported) raises an error for that value only.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any

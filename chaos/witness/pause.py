@@ -4,8 +4,6 @@
 who waits for what.
 """
 
-from __future__ import annotations
-
 import os
 import select
 import threading

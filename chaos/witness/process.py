@@ -4,8 +4,6 @@ A file that is open in /proc belongs to the process it was opened for, so a proc
 PID is never mistaken for it. Knows nothing of what the processes do.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import time

@@ -4,8 +4,6 @@ Only reads. A part that this user may not read holds the reason instead. Knows n
 `inspection.py` decides which processes matter.
 """
 
-from __future__ import annotations
-
 import os
 from collections import Counter
 from collections.abc import Iterator

@@ -4,8 +4,6 @@ A source that is not due repeats its last values, so a sample is always complete
 cannot be read has no keys in the sample, and an absence says why. Knows no particular source.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Sequence
 

@@ -4,8 +4,6 @@ A moment of the schedule that passes during a sample is skipped and counted, nev
 Knows no particular source.
 """
 
-from __future__ import annotations
-
 import threading
 import time
 from collections.abc import Callable, Sequence

@@ -4,8 +4,6 @@ Read once a second, because the kernel walks its whole connection table each tim
 what the connections are for.
 """
 
-from __future__ import annotations
-
 import os
 import time
 from collections.abc import Callable

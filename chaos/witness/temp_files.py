@@ -5,8 +5,6 @@ a change, and not if another source has listed that version: the archive grows w
 so listing it is expensive. Knows no particular folder.
 """
 
-from __future__ import annotations
-
 import os
 import time
 from collections.abc import Iterable

@@ -4,8 +4,6 @@ Ends the run, through the stop signal, if a guardrail trips or if a process of t
 the harness did not stop. Must not know which soak or fault is running.
 """
 
-from __future__ import annotations
-
 import contextlib
 import threading
 from collections.abc import Callable

@@ -50,6 +50,7 @@ TARGET = REPO / "experiments" / "targets" / "reference.yaml"
 SETTINGS = {"draw_interval_s": 40, "llm_timeout_s": 3, "llm_attempts": 2}
 OFTEN = {"draw_interval_s": 5}  # for the kinds that are proven by draws
 TWIN_HOLD_S = 6.0  # long enough for a probe that is easily convinced
+PROOF_LIMIT_S = 60.0  # a busy machine takes long to stop a server and to load a model
 LIMIT_S = 550
 _SETTLE_LIMIT_S = 240.0  # a busy machine works slowly, and slow is not stuck
 
@@ -179,14 +180,17 @@ class _Lives:
         with ThreadPoolExecutor(len(twins)) as threads:
             lives = [
                 threads.submit(
-                    self.live, one, ask=one is twins[0] or one.fault.name in STRIKES_WORK
+                    self.live,
+                    one,
+                    ask=one is twins[0] or one.fault.name in STRIKES_WORK,
+                    proof_s=0.0,
                 )
                 for one in twins
             ]
         for life in lives:
             life.result()
 
-    def live(self, one: Occurrence, *, ask: bool = True) -> None:
+    def live(self, one: Occurrence, *, ask: bool = True, proof_s: float = PROOF_LIMIT_S) -> None:
         """Live it, and wait for the work: the next kind shall not meet this one's aftermath."""
         storm = Storm(
             self._stack,
@@ -195,6 +199,7 @@ class _Lives:
             threading.Event(),
             outages=Outages(),
             on_state=self._ask if ask else lambda occurrence, state: None,
+            proof_s=proof_s,
         )
         storm.run([Occurrence(one.fault_id, one.fault, self._history.now_s() + 1.1, one.hold_s)])
         settle = Deadline(_SETTLE_LIMIT_S)

@@ -4,8 +4,6 @@ The tolerance is a rise over the judged span; as a rate it is spread over that s
 over the requests completed in it, and both must hold. Knows no signal.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 
 from chaos.checks.finding import Outcome

@@ -5,8 +5,6 @@ first third (imports, first allocations) and without the fault windows. One that
 failure; else the longest life that shows enough speaks for the run.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace

@@ -9,8 +9,6 @@ Source: P. K. Sen (1968), estimates of the regression coefficient based on Kenda
 from the variance of Kendall's S, corrected for ties).
 """
 
-from __future__ import annotations
-
 import math
 import statistics
 from collections import Counter
