@@ -89,7 +89,7 @@ def own_checks(raw: Mapping[str, Any], *, place: str) -> tuple[list[Check], dict
 def try_out(check: Check) -> None:
     """Ask `check` of empty tables; `UsageError` for wrong SQL and for unknown names."""
     from chaos.record.database import Database
-    from chaos.record.open_run import create_macros
+    from chaos.record.fault_tables import create_macros
 
     with tempfile.TemporaryDirectory(prefix="chaos-empty-") as empty:
         database = Database(Path(empty))

@@ -21,7 +21,7 @@ from chaos.record.clock import put_back
 from chaos.record.daemon_files import draw_history
 from chaos.record.database import Database, quoted
 from chaos.record.decision_tables import load_decisions, put_back_times, run_time_s
-from chaos.record.open_run import mark_faults
+from chaos.record.fault_tables import mark_faults
 from chaos.record.tables import TABLES
 
 if TYPE_CHECKING:

@@ -71,6 +71,7 @@ class OpenRun:
         self.schedule, self.schedule_damage = read_schedule(run)
         self.target = self._read_target()
         from chaos.record.database import Database
+        from chaos.record.fault_tables import create_macros, mark_faults
         from chaos.record.history_tables import load_moments, read_records
 
         self.database: Database = Database(run.path)
@@ -159,13 +160,14 @@ class OpenRun:
 
     def _load(self, name: str) -> set[str]:
         from chaos.record import daemon_tables, history_tables
+        from chaos.record.fault_tables import load_faults
 
         loaders: dict[tuple[str, ...], Callable[[], None]] = {
             ("phases", "events", "ops", "versions"): lambda: history_tables.load_records(
                 self.database, self._history
             ),
             ("run",): self._load_run,
-            ("faults", "planted"): self._load_faults,
+            ("faults", "planted"): lambda: load_faults(self.database, self.faults, self.end_s),
             **daemon_tables.loaders(self),
         }
         for names, loader in loaders.items():
@@ -198,48 +200,6 @@ class OpenRun:
                 }
             ],
         )
-
-    def _load_faults(self) -> None:
-        self.database.create(TABLES["faults"], [self._fault_row(window) for window in self.faults])
-        self.database.create(
-            TABLES["planted"],
-            [
-                {
-                    "fault_id": window.fault_id,
-                    "name": name,
-                    "must": end,
-                    "armed_s": window.at_s("armed"),
-                    "injected": "injected" in window.states,
-                }
-                for window in self.faults
-                for name, end in window.planted.items()
-            ],
-        )
-
-    def _fault_row(self, window: FaultWindow) -> dict[str, Any]:
-        cut_s = window.cut_s(self.end_s)
-        injected = window.start_s is not None
-        last = max(window.states.values(), key=lambda state: state[0], default=None)
-        return {
-            "fault_id": window.fault_id,
-            "name": window.name,
-            "state": last[1].state if last else None,
-            "line": window.last_line or None,
-            "armed_s": window.at_s("armed"),
-            "earliest_s": window.earliest_s,
-            "injected_s": window.start_s,
-            "proven_s": window.at_s("effect_proven"),
-            "recovering_s": window.at_s("recovering"),
-            "recovered_s": window.end_s,
-            "until_s": window.until_s(self.end_s) if injected else None,
-            "affects_llm": window.affects_llm,
-            "cut_from_s": cut_s[0] if cut_s else None,
-            "cut_until_s": cut_s[1] if cut_s else None,
-            "ends": list(window.ends),
-            "undo": window.undo,
-            "effect": window.evidence("effect_proven") or window.evidence("effect_unproven"),
-            "recovery": window.evidence("recovered") or window.evidence("recovery_unproven"),
-        }
 
     # -- config -------------------------------------------------------------------------------
 
@@ -414,28 +374,3 @@ class OpenRun:
         """GPU signals that were sampled, in the order of the devices."""
         columns = self.database.run("select column_name from (describe moments)")
         return sorted((name for (name,) in columns if GPU_SIGNAL.fullmatch(name)), key=gpu_order)
-
-
-def create_macros(database: Database, decision_log: str, servers: str) -> None:
-    """Create the functions that `chaos.record.tables.MACROS` documents; needs the table `faults`.
-
-    `decision_log` and `servers` are the references of those two files.
-    """
-    from chaos.record.database import quoted
-
-    for macro in (
-        "history_ref(line) as 'history.jsonl:' || line",
-        f"decision_ref(line) as {quoted(decision_log + ':')} || line",
-        f"server_ref(line) as {quoted(servers + ':')} || line",
-        "in_fault(t) as exists (select 1 from faults where t between injected_s and until_s)",
-    ):
-        database.run(f"create macro {macro}")
-
-
-def mark_faults(database: Database, table: str, time: str) -> None:
-    """Fill the column `in_fault` of `table` by its column `time`."""
-    database.run(f"update {table} set in_fault = false")
-    database.run(
-        f"update {table} set in_fault = true from faults f "
-        f"where {table}.{time} between f.injected_s and f.until_s"
-    )
