@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fnmatch
 import hashlib
+import itertools
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from chaos.record.open_run import OpenRun
 
 _UNREADABLE = (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
-_ROWS = 4096
+_ROWS = 8192
 PLACES = ("pending", "claimed", "archived", "quarantined")
 _PLAN_TYPES = {"selfplay": "selfplay", "learning_loop": "learning"}
 
@@ -77,14 +78,9 @@ def _decisions(run: OpenRun) -> None:
 
 def _in_parts(database: Database, table: str, rows: Iterator[dict[str, Any]]) -> None:
     """Create `table` from `rows`, a few thousand at a time."""
-    database.create(TABLES[table])
-    part: list[dict[str, Any]] = []
-    for row in rows:
-        part.append(row)
-        if len(part) >= _ROWS:
-            database.insert(TABLES[table], part)
-            part = []
-    database.insert(TABLES[table], part)
+    database.create(TABLES[table], list(itertools.islice(rows, _ROWS)))
+    while part := list(itertools.islice(rows, _ROWS)):
+        database.insert(TABLES[table], part)
 
 
 def _files(run: OpenRun) -> None:

@@ -20,6 +20,7 @@ from secrets import token_hex
 from typing import Any
 
 import duckdb
+import msgspec
 
 from chaos.base.errors import UsageError
 from chaos.record.tables import TABLES, Table
@@ -74,22 +75,19 @@ class Database:
 
     def create(self, table: Table, rows: Sequence[Mapping[str, Any]] = ()) -> None:
         """Create `table` with `rows` (column name -> value); absent columns are null."""
-        self._connection.execute(table.ddl())
-        self.insert(table, rows)
+        if not rows:
+            self._connection.execute(table.ddl())
+            return
+        # One statement: each costs more than the few rows that most tables have.
+        self._connection.execute(
+            f'create table "{table.name}" as {_ROWS_OF[table.name]}', _json(rows)
+        )
 
     def insert(self, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
         """Add `rows` to `table`."""
-        if not rows:
-            return
-        shape = {
-            column.name: ["VARCHAR"] if column.type == "VARCHAR[]" else column.type
-            for column in table.columns
-        }
-        self._connection.execute(
-            f'insert into "{table.name}" select unnest(r) from '
-            f"(select unnest(from_json(?, {quoted(json.dumps([shape]))})) as r)",
-            [json.dumps(rows)],
-        )
+        if rows:
+            statement = f'insert into "{table.name}" {_ROWS_OF[table.name]}'
+            self._connection.execute(statement, _json(rows))
 
     def run(self, statement: str, parameters: Any = None) -> list[Row]:
         """Execute a statement of our own; its rows. Of named parameters those in it are taken."""
@@ -152,9 +150,28 @@ class Database:
             timer.cancel()
 
 
+def _json(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    try:
+        return [msgspec.json.encode(rows).decode()]
+    except (UnicodeEncodeError, msgspec.MsgspecError):  # half a surrogate pair, or a huge number
+        return [json.dumps(rows)]
+
+
 def quoted(text: str) -> str:
     """`text` as a literal of SQL."""
     return "'" + text.replace("'", "''") + "'"
+
+
+def _rows_of(table: Table) -> str:
+    shape = {
+        column.name: ["VARCHAR"] if column.type == "VARCHAR[]" else column.type
+        for column in table.columns
+    }
+    of_type = quoted(json.dumps([shape]))
+    return f"select unnest(r) from (select unnest(from_json(?, {of_type})) as r)"
+
+
+_ROWS_OF = {table.name: _rows_of(table) for table in TABLES.values()}
 
 
 def _query_error(error: duckdb.Error, sql: str) -> QueryError:

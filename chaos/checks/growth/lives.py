@@ -6,7 +6,7 @@ failure; else the longest life that shows enough speaks for the run.
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar
 
@@ -19,18 +19,19 @@ WARM_UP_PART = 1 / 3
 # A block of a shorter life would hold less than one reading of what is read once a second.
 _LIFE_S_MIN = 36.0
 
-# Stretches of samples with the same process id, in the measured time. Where no process id was ever
-# sampled, all samples are one life; samples without one are between two lives.
+# Lives are stretches of samples with the same process id, in the measured time. Where no process id
+# was ever sampled, all samples are one life; samples without one are between two lives.
 _LIVES = """
 with measured as (
-    select line, "watcher.pid" as pid from moments, run where t_s between from_s and to_s
+    select line, t_s, "watcher.pid" as pid, {columns}
+    from moments, run where t_s between from_s and to_s
 ), alive as (
-    select line, pid, coalesce(pid <> lag(pid) over (order by line), true) as begins
+    select *, coalesce(pid <> lag(pid) over (order by line), true) as begins
     from measured where pid is not null or not exists (select 1 from measured where pid > 0)
+), numbered as (
+    select *, sum((begins and pid is not null)::int) over (order by line) as life from alive
 )
-select min(line), max(line) from (
-    select line, sum((begins and pid is not null)::int) over (order by line) as life from alive
-) group by life order by 1
+select min(line), max(line), {aggregates} from numbered group by life order by 1
 """
 # The signals that checks watch for growth: they are asked for together, because a query costs more
 # than an aggregate. A key of several signals is their sum.
@@ -53,6 +54,11 @@ _SUMMARY = (
     "arg_max({0}, line)",
     "max({0})",
 )
+# The samples of one life.
+_SAMPLES = """
+select line, t_s, in_fault, coalesce("decisions.completed", 0) as work, {columns}
+from moments where line between {begin} and {end}
+"""
 _RISE = ("min({0}) filter (t_s <= $start_s + $edge_s)", "min({0}) filter (t_s >= $end_s - $edge_s)")
 _BLOCK = (
     "count({0})",
@@ -60,6 +66,12 @@ _BLOCK = (
     "median(work) filter ({0} is not null)",
     "quantile_cont({0}, 0.1)",
 )
+
+_BLOCKS = f"""
+select least(floor((t_s - $start_s) / $length_s), {BLOCKS - 1}) as block, {{aggregates}}
+from ({{samples}}) where t_s >= $start_s and t_s < $end_s and not in_fault
+group by block order by block
+"""
 
 
 @dataclass(frozen=True)
@@ -100,19 +112,30 @@ def lives_of(run: OpenRun, key: str) -> list[Life]:
 
 
 def _lives(run: OpenRun, keys: Sequence[str]) -> dict[str, list[Life]]:
-    values = {key: _value(key) for key in keys}
-    lives: dict[str, list[Life]] = {key: [] for key in keys}
-    for lines in run.once("lines of lives", lambda run: run.sql(_LIVES)):
-        samples = _samples(lines, values)
-        (row,) = _aggregated(run, samples, _SUMMARY, keys, {})
-        found = {key: Life(*numbers) for key, numbers in row.items() if numbers[0]}
-        for span_s in dict.fromkeys(life.span_s for life in found.values()):
-            same = [key for key, life in found.items() if life.span_s == span_s]
+    columns = ", ".join(f'{_value(key)} as "{key}"' for key in keys)
+    rows = run.sql(_LIVES.format(columns=columns, aggregates=_asked(_SUMMARY, keys)))
+    spans = [_SAMPLES.format(columns=columns, begin=row[0], end=row[1]) for row in rows]
+    lives = [{key: Life(*n) for key, n in _by_key(row[2:], keys).items() if n[0]} for row in rows]
+    found = {key: [life[key] for life in lives if key in life] for key in keys}
+    longest = {key: _longest(some) for key, some in found.items() if some}
+    for samples, life in zip(spans, lives, strict=True):
+        # Nobody judges the others, of which a daemon that crashes all the time has many.
+        judged = [
+            key for key, one in life.items() if one is longest[key] or one.length_s >= _LIFE_S_MIN
+        ]
+        for span_s in dict.fromkeys(life[key].span_s for key in judged):
+            same = [key for key in judged if life[key].span_s == span_s]
             for key, (rise, blocks) in _judged_span(run, samples, same, span_s).items():
-                lives[key].append(replace(found[key], rise=rise, blocks=blocks))
+                life[key] = replace(life[key], rise=rise, blocks=blocks)
     return {
-        key: [replace(life, restarts=len(some) - 1) for life in some] for key, some in lives.items()
+        key: [replace(life[key], restarts=len(found[key]) - 1) for life in lives if key in life]
+        for key in keys
     }
+
+
+def _longest(lives: Sequence[Life]) -> Life:
+    """The first of the longest."""
+    return max(lives, key=lambda life: life.length_s)
 
 
 def _value(key: str) -> str:
@@ -121,30 +144,15 @@ def _value(key: str) -> str:
     return " + ".join([first, *(f"coalesce({other}, 0)" for other in others)])
 
 
-def _samples(lines: Sequence[int], values: Mapping[str, str]) -> str:
-    """The samples of one life as SQL: line, t_s, in_fault, work, and a column for each key."""
-    columns = ", ".join(f'{value} as "{key}"' for key, value in values.items())
-    return (
-        'select line, t_s, in_fault, coalesce("decisions.completed", 0) as work, '
-        f"{columns} from moments where line between {lines[0]} and {lines[1]}"
-    )
+def _asked(aggregates: Sequence[str], keys: Sequence[str]) -> str:
+    """The aggregates of each key as columns."""
+    return ", ".join(form.format(f'"{key}"') for key in keys for form in aggregates)
 
 
-def _aggregated(
-    run: OpenRun,
-    samples: str,
-    aggregates: Sequence[str],
-    keys: Sequence[str],
-    parameters: Mapping[str, float],
-    where: str = "true",
-    block: str = "0",
-) -> Iterator[dict[str, tuple[Any, ...]]]:
-    """For each block of the samples the aggregates of each key, in the order of the blocks."""
-    asked = ", ".join(form.format(f'"{key}"') for key in keys for form in aggregates)
-    query = f"select {block} as b, {asked} from ({samples}) where {where} group by b order by b"
-    size = len(aggregates)
-    for _, *row in run.sql(query, parameters):
-        yield {key: tuple(row[i * size : (i + 1) * size]) for i, key in enumerate(keys)}
+def _by_key(row: Sequence[Any], keys: Sequence[str]) -> dict[str, Sequence[Any]]:
+    """The columns of `_asked`, key by key."""
+    size = len(row) // len(keys)
+    return {key: row[place * size : (place + 1) * size] for place, key in enumerate(keys)}
 
 
 def _judged_span(
@@ -154,17 +162,15 @@ def _judged_span(
     start_s, end_s = span_s
     length_s = (end_s - start_s) / BLOCKS
     span = {"start_s": start_s, "end_s": end_s, "edge_s": (end_s - start_s) / 6}
-    (rises,) = _aggregated(run, samples, _RISE, keys, span, "t_s >= $start_s")
+    (row,) = run.sql(f"select {_asked(_RISE, keys)} from ({samples}) where t_s >= $start_s", span)
+    rises = _by_key(row, keys)
     blocks: dict[str, list[Block]] = {key: [] for key in keys}
     needed = max(BLOCK_POINTS_MIN, math.ceil(BLOCK_FILL_MIN * length_s / run.sample_period_s))
-    where = "t_s >= $start_s and t_s < $end_s and not in_fault"
-    block = f"least(floor((t_s - $start_s) / $length_s), {BLOCKS - 1})"
-    parts = {**span, "length_s": length_s}
-    if length_s > 0:
-        for row in _aggregated(run, samples, _BLOCK, keys, parts, where, block):
-            for key, (count, *numbers) in row.items():
-                if count >= needed:
-                    blocks[key].append(Block(*numbers))
+    query = _BLOCKS.format(aggregates=_asked(_BLOCK, keys), samples=samples)
+    for _, *block in run.sql(query, {**span, "length_s": length_s}) if length_s > 0 else ():
+        for key, (count, *numbers) in _by_key(block, keys).items():
+            if count >= needed:
+                blocks[key].append(Block(*numbers))
     return {key: (_rise(*rises[key]), tuple(blocks[key])) for key in keys}
 
 
@@ -193,7 +199,7 @@ def speaking(lives: Sequence[Life], judge: Callable[[Life], J]) -> tuple[Life, J
     The first one that fails; else the longest that shows enough; else the longest. The text begins
     with "; " and is empty for a process that never restarted.
     """
-    longest = max(lives, key=lambda life: life.length_s)
+    longest = _longest(lives)
     asked = [life for life in lives if life is longest or life.length_s >= _LIFE_S_MIN]
     judged = [(life, judge(life)) for life in asked]
     enough = [one for one in judged if one[1].enough]
