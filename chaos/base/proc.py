@@ -72,9 +72,9 @@ def command(pid: int) -> bytes:
     return _bytes(f"{pid}/cmdline")
 
 
-def command_line(pid: int) -> str:
-    """The command line, shortened for people."""
-    return command(pid).replace(b"\0", b" ").decode(errors="replace").strip()[:120]
+def command_line(pid: int, characters: int = 120) -> str:
+    """The command line for people, at most `characters` of it."""
+    return command(pid).replace(b"\0", b" ").decode(errors="replace").strip()[:characters]
 
 
 def in_environment(pid: int, variable: str, value: str) -> bool:

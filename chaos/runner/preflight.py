@@ -4,10 +4,7 @@ section 2.
 A failed assumption makes the run `invalid` (exit 4), never `fail`: the product was not judged.
 """
 
-import shutil
 from pathlib import Path
-
-import psutil
 
 from chaos.base.errors import EnvironmentProblem
 from chaos.plan.plan import Plan
@@ -16,6 +13,7 @@ from chaos.record.target import Target
 from chaos.stack.base import Endpoint, Stack
 from chaos.stack.http_client import NoAnswer
 from chaos.stack.llm_probe import completion
+from chaos.witness.guardrail import disk_free_mb, memory_available_mb
 
 _GRAMMAR_LIMIT_S = 10.0
 
@@ -23,14 +21,14 @@ _GRAMMAR_LIMIT_S = 10.0
 def check_host(plan: Plan, rundir: RunDir) -> None:
     """Enough disk and memory for the run, with the guardrails' floors as the measure."""
     rails = plan.guardrails
-    free_mb = shutil.disk_usage(rundir.path).free / 1e6
+    free_mb = disk_free_mb(rundir.path)
     if free_mb < rails.host_disk_free_mb_min:
         raise EnvironmentProblem(
             f"{free_mb:.0f} MB of disk are free, {rails.host_disk_free_mb_min:.0f} MB are needed",
             place=str(rundir.path),
             next_step="free some space or name another folder with --runs DIR",
         )
-    available_mb = psutil.virtual_memory().available / 1e6
+    available_mb = memory_available_mb()
     if available_mb < rails.host_memory_available_mb_min:
         raise EnvironmentProblem(
             f"{available_mb:.0f} MB of memory are available, "

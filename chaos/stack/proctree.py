@@ -22,10 +22,10 @@ def tree(root: int) -> list[int]:
     return found
 
 
-def ancestors() -> list[int]:
-    """Our own process and those above it, as far as they are visible."""
+def ancestors(pid: int | None = None) -> list[int]:
+    """`pid` (default: our own process) and its visible ancestors, nearest first."""
     parents = {p.pid: p.parent for p in processes()}
-    chain = [os.getpid()]
+    chain = [os.getpid() if pid is None else pid]
     while parents.get(chain[-1], 0) > 0:
         chain.append(parents[chain[-1]])
     return chain

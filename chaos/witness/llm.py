@@ -133,7 +133,6 @@ class LLMHealth(SourceBase):
         self._state: Health | None = None
 
     def read(self, values: Values) -> None:
-        """Add `llm.health`."""
         self._absent.clear()
         now_s = time.monotonic()
         try:
@@ -164,7 +163,6 @@ class LLMHealth(SourceBase):
         self._probe.send(now_s)
 
     def close(self) -> None:
-        """Close the connection."""
         self._probe.drop()
 
 
@@ -186,7 +184,6 @@ class LLMGauges(SourceBase):
         self._absent["llm.metrics"] = "no answer yet"
 
     def read(self, values: Values) -> None:
-        """Add the two keys, if the server reports them."""
         now_s = time.monotonic()
         try:
             sent_at_s = self._probe.sent_at_s
@@ -224,7 +221,6 @@ class LLMGauges(SourceBase):
         self._absent["llm.metrics"] = why
 
     def close(self) -> None:
-        """Close the connection."""
         self._probe.drop()
 
 
@@ -246,7 +242,6 @@ class LLMProcess(SourceBase):
         return self._pid
 
     def read(self, values: Values) -> None:
-        """Add the two keys."""
         self._absent.clear()
         with contextlib.suppress(FileNotFoundError):
             lines, is_new = self._tail.new_lines()
@@ -276,5 +271,4 @@ class LLMProcess(SourceBase):
             self._pid = None
 
     def close(self) -> None:
-        """Close the event log."""
         self._tail.close()

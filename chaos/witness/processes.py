@@ -10,11 +10,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from chaos.base.proc import command_line, pids, working_folder
+
 _PROC = Path("/proc")
 _DESCRIPTORS_MAX = 4096
 _MAPPINGS_MAX = 4096
 _NET_LINES_MAX = 20_000
 _TOP = 5
+_COMMAND_MAX = 200
 # Kernel: include/net/tcp_states.h
 TCP_STATES = {
     "01": "ESTABLISHED",
@@ -33,24 +36,13 @@ TCP_STATES = {
 
 def working_in(folder: Path) -> list[int]:
     """PIDs of the visible processes whose working directory is `folder`, sorted."""
-    target = str(folder.resolve())
-    return sorted(pid for pid in pids() if _link(_PROC / str(pid) / "cwd") == target)
-
-
-def pids() -> Iterator[int]:
-    """PIDs of all processes in this PID namespace."""
-    for entry in os.scandir(_PROC):
-        if entry.name.isdigit():
-            yield int(entry.name)
+    target = folder.resolve()
+    return sorted(pid for pid in pids() if working_folder(pid) == target)
 
 
 def command_of(pid: int) -> str:
     """The command line, at most 200 characters; "" if the process has ended."""
-    try:
-        argv = (_PROC / str(pid) / "cmdline").read_bytes()
-    except OSError:
-        return ""
-    return argv.replace(b"\0", b" ").decode(errors="replace").strip()[:200]
+    return command_line(pid, _COMMAND_MAX)
 
 
 def snapshot_of(pid: int, role: str, *, deep: bool) -> dict[str, Any] | None:

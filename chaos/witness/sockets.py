@@ -36,7 +36,6 @@ class WatcherSockets(SourceBase):
         self._table_states: dict[int, int] = {}  # inode -> state, of that table
 
     def read(self, values: Values) -> None:
-        """Add the four keys; nothing while the process does not run."""
         self._absent.clear()
         pid = self._pid()
         if pid is None:
