@@ -12,8 +12,7 @@ import time
 from pathlib import Path
 from typing import Literal
 
-import msgspec
-
+from chaos.base.files import json_object
 from chaos.stack.base import Endpoint
 from chaos.witness.base import PathTail, SourceBase, Values
 from chaos.witness.lives import Lives
@@ -256,12 +255,7 @@ class LLMProcess(SourceBase):
             values["llm.generation"] = self._lives.generation
 
     def _follow(self, line: bytes) -> None:
-        try:
-            entry = msgspec.json.decode(line)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return
-        if not isinstance(entry, dict):
-            return
+        entry = json_object(line)
         event, pid = entry.get("event"), entry.get("pid")
         if event in ("start", "ready") and isinstance(pid, int):
             self._starts += event == "start"  # a PID may be reused
