@@ -6,6 +6,7 @@ What is gone, or another user's, reads as None, empty or 0: a process may end at
 
 import contextlib
 import os
+import shutil
 import signal
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -75,6 +76,15 @@ def command(pid: int) -> bytes:
 def command_line(pid: int, characters: int = 120) -> str:
     """The command line for people, at most `characters` of it."""
     return command(pid).replace(b"\0", b" ").decode(errors="replace").strip()[:characters]
+
+
+def dying_with_us(signal_name: str = "KILL") -> list[str]:
+    """A prefix for an argv: the program gets the signal when the thread that starts it ends.
+
+    Empty where setpriv (util-linux) is not installed.
+    """
+    setpriv = shutil.which("setpriv")
+    return [setpriv, "--pdeathsig", signal_name, "--"] if setpriv else []
 
 
 def in_environment(pid: int, variable: str, value: str) -> bool:

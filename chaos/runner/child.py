@@ -5,7 +5,6 @@ reaches the parent alone, which hands it on. When the parent dies, by whatever s
 sends the child SIGTERM, and the run heals its faults and ends. Knows nothing of gates.
 """
 
-import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from typing import Self
 
 import psutil
 
+from chaos.base.proc import dying_with_us
 from chaos.record.owner import claim
 from chaos.runner.launch import RUN_SIGNALS, Prepared, signals_held
 
@@ -66,12 +66,9 @@ def run_child(
     """
     sys.stdout.flush()
     sys.stderr.flush()
-    # setpriv is of util-linux, as unshare is; it asks for the signal, then becomes the guardian.
-    setpriv = shutil.which("setpriv")
-    wrapper = [setpriv, "--pdeathsig", "TERM", "--"] if setpriv else []
     with signals_held(prepared):
         child = subprocess.Popen(
-            [*wrapper, *prepared.argv],
+            [*dying_with_us("TERM"), *prepared.argv],
             env=prepared.env,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL if silent else None,

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from chaos.base.files import file_version
 from chaos.base.proc import Identity, has_bit
 from chaos.record.target import Inspection
 
@@ -48,12 +49,12 @@ def ask_memory(inspection: Inspection | None, workspace: Path, pid: int | None) 
     if pid is None:
         return {"absent": "the Watcher does not run"}
     path = workspace / inspection.memory_report
-    before = _stamp(path)
+    before = file_version(path)
     problem = _send_signal(pid, signal.Signals[f"SIG{inspection.memory_signal}"])
     if problem:
         return {"absent": problem}
     until_s = time.monotonic() + inspection.limit_s
-    while _stamp(path) in (None, before):
+    while file_version(path) in (None, before):
         if time.monotonic() > until_s:
             return {"absent": f"no new {inspection.memory_report} within {inspection.limit_s:g} s"}
         time.sleep(_POLL_S)
@@ -71,14 +72,6 @@ def _send_signal(pid: int, number: signal.Signals) -> str:
     except OSError as error:
         return f"process {pid} cannot be signalled: {error.strerror}"
     return ""
-
-
-def _stamp(path: Path) -> tuple[int, int] | None:
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_mtime_ns, status.st_ino
 
 
 def _read(path: Path, name: str) -> dict[str, Any]:

@@ -20,9 +20,9 @@ from chaos.record.owner import RUN_ID_VARIABLE
 from chaos.record.rundir import CONTAINERS, RunDir
 from chaos.soaks import workload_kind
 from chaos.stack.docker import compose
-from chaos.stack.docker.backend import PYTHON, values_for
+from chaos.stack.docker.backend import PYTHON, WORKSPACE
 from chaos.stack.docker.service import SERVICE_VARIABLE
-from chaos.stack.workspace import fill_words, product_environment
+from chaos.stack.workspace import fill_words, placeholder_values, product_environment
 
 IN_IMAGE = Path("/opt/chaos")  # the harness in the injector's image
 FILE = CONTAINERS
@@ -207,7 +207,9 @@ def _place_for(model: Path, run: RunDir) -> None:
 
 def _services(settings: Settings, plan: Plan, run: RunDir) -> Mapping[str, Mapping[str, Any]]:
     """What the run adds to each service of the compose files."""
-    values = values_for(plan.profile.settings, IN_IMAGE / "images")
+    values = placeholder_values(
+        plan.profile.settings, python=PYTHON, workspace=WORKSPACE, programs=IN_IMAGE / "images"
+    )
     daemon = workload_kind(plan.workload).daemon
     batch = plan.target.batch
     words = plan.target.watcher.start if daemon or batch is None else batch.command

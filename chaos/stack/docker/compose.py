@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from chaos.base.errors import EnvironmentProblem
+from chaos.base.proc import dying_with_us
 from chaos.record.owner import RUN_ID_VARIABLE
 from chaos.record.rundir import RunDir, write_atomic
 from chaos.stack.docker.objects import Unanswered
@@ -155,9 +156,7 @@ def make(
     write_atomic(override, json.dumps(project.override(), indent=2) + "\n")
     # A compose that outlives its harness would make objects that nothing removes: it dies
     # with us, and carries the run's mark, by which `chaos clean` ends what it started.
-    setpriv = shutil.which("setpriv")
-    argv = [setpriv, "--pdeathsig", "KILL", "--"] if setpriv else []
-    argv += [*compose.argv, "--project-name", project.name]
+    argv = [*dying_with_us(), *compose.argv, "--project-name", project.name]
     for path in project.files(override):
         argv += ["--file", str(path)]
     # What decides a run is told here and recorded, not read from a `.env` that lies about. An empty
