@@ -244,7 +244,7 @@ class Run:
             self.history.event("collect_failed", severity="error", message=str(error))
 
     def _tear_down(self) -> None:
-        """Stop the stack, which undoes the faults in it; undo the others by their ledger entries."""
+        """Stop the stack, which undoes its faults; undo the others by their ledger entries."""
         left = self.backend.down()
         for entry in self._ledger.open_entries():
             if entry.scope == "stack" and not left:
