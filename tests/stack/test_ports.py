@@ -20,7 +20,7 @@ def test_free_ports_pass() -> None:
     require_free(endpoints)
 
 
-def test_a_taken_port_is_named_with_its_holder() -> None:
+def test_taken_port_is_reported_with_its_holder() -> None:
     """Which port, which process, what to do."""
     with socket.create_server(("127.0.0.1", 0)) as holder:
         port = holder.getsockname()[1]

@@ -56,7 +56,9 @@ def settings(engine: str) -> Settings:
     return replace(some_settings(), engine=engine)
 
 
-def test_what_cannot_be_removed_then_is_left(client: DockerClient, tmp_path: Path) -> None:
+def test_remove_without_an_engine_reports_what_is_left(
+    client: DockerClient, tmp_path: Path
+) -> None:
     left = objects.remove(client, "run")
     assert len(left) == 1 and "what the run has made in the engine" in left[0]
     assert Pod(client, "run", tmp_path).remove() == left
@@ -64,7 +66,7 @@ def test_what_cannot_be_removed_then_is_left(client: DockerClient, tmp_path: Pat
         objects.names(client, "run")
 
 
-def test_clean_says_so_and_a_finished_run_needs_no_engine(
+def test_clean_reports_a_missing_engine_only_for_unfinished_runs(
     run: RunDir, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Docker was removed since: the runs that were cleaned then are still clean."""
@@ -77,13 +79,13 @@ def test_clean_says_so_and_a_finished_run_needs_no_engine(
     assert leftovers.remove(run, print) == []
 
 
-def test_a_run_that_was_interrupted_before_it_began_is_judged_so(run: RunDir) -> None:
+def test_run_interrupted_before_it_began_is_judged_interrupted(run: RunDir) -> None:
     """Ctrl-C while compose makes the pod is no problem of the machine."""
     conductor._note_failure(run, "cut off", "infrastructure", interrupted=True)
     assert judge(run).exit_code == ExitCode.INTERRUPTED
 
 
-def test_a_run_that_could_not_begin_is_invalid(run: RunDir) -> None:
+def test_run_that_could_not_begin_is_invalid(run: RunDir) -> None:
     conductor._note_failure(run, "no space", "infrastructure", interrupted=False)
     assert judge(run).exit_code == ExitCode.INVALID
 
@@ -91,7 +93,7 @@ def test_a_run_that_could_not_begin_is_invalid(run: RunDir) -> None:
 @pytest.mark.parametrize(
     ("code", "hurried", "lost"), [(None, False, True), (None, True, False), (0, False, False)]
 )
-def test_an_engine_that_cannot_tell_the_end_is_noted(
+def test_missing_exit_code_is_recorded_as_a_lost_engine(
     code: int | None,
     hurried: bool,
     lost: bool,
@@ -183,7 +185,7 @@ def served(exec_: Exec, **more: Any) -> threading.Thread:
 
 
 @pytest.mark.parametrize("said", [b"", b"\1\0\0", struct.pack(">BxxxL", 1, 100) + b"half"])
-def test_the_stream_ends_with_the_engine(said: bytes, exec_: Exec) -> None:
+def test_stream_ends_with_the_engine(said: bytes, exec_: Exec) -> None:
     """Also in the middle of a frame."""
     thread = served(exec_)
     exec_.theirs.sendall(said)
@@ -195,7 +197,7 @@ def test_the_stream_ends_with_the_engine(said: bytes, exec_: Exec) -> None:
 @pytest.mark.parametrize(
     ("seen", "code"), [([0], 0), ([None, None, 3], 3), ([None, "gone"], None), ([None] * 9, None)]
 )
-def test_the_exit_code_comes_a_moment_after_the_stream_has_ended(
+def test_exit_code_is_awaited_after_the_end_of_the_stream(
     seen: list[Any], code: int | None, exec_: Exec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An engine that has not noticed the end yet is not one that went away."""
@@ -215,7 +217,7 @@ def test_the_exit_code_comes_a_moment_after_the_stream_has_ended(
     assert stream.exit_code() == code
 
 
-def test_each_signal_is_handed_on_once(exec_: Exec) -> None:
+def test_each_signal_is_forwarded_once(exec_: Exec) -> None:
     signals = ["SIGINT"]
     thread = served(exec_, signals=signals)
     assert exec_.heard() == {"signal": "SIGINT"}
@@ -226,7 +228,7 @@ def test_each_signal_is_handed_on_once(exec_: Exec) -> None:
     assert not thread.is_alive()
 
 
-def test_a_pod_that_does_not_end_is_killed_again_and_then_left(
+def test_pod_that_does_not_end_is_killed_again_for_a_limited_time(
     exec_: Exec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The engine may not have taken the first one."""
@@ -239,7 +241,7 @@ def test_a_pod_that_does_not_end_is_killed_again_and_then_left(
 
 
 @pytest.mark.parametrize("where", ["conduct", "judge"])
-def test_a_defect_of_ours_is_not_the_watchers(
+def test_defect_of_chaos_exits_with_4(
     where: str, run: RunDir, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Exit code 4, with the place of the log; 1 would say that the Watcher failed."""
