@@ -11,7 +11,7 @@ from pathlib import Path
 from chaos.assets import pins
 from chaos.assets.progress import Step
 from chaos.base.errors import EnvironmentProblem
-from chaos.base.proc import dying_with_us
+from chaos.base.proc import dying_with_us, end
 
 _POLL_S = 0.2
 _STOP_S = 5.0
@@ -69,7 +69,7 @@ def run_tool(
         try:
             exit_code = _wait(process, limit_s, step, done_bytes)
         finally:
-            _stop(process)
+            end(process, _STOP_S)
     return Outcome(exit_code, log.read_text(encoding="utf-8", errors="replace"))
 
 
@@ -86,17 +86,6 @@ def _wait(
         except subprocess.TimeoutExpired:
             step.update(done_bytes() if done_bytes is not None else None)
     return None
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    if process.poll() is not None:
-        return
-    process.terminate()
-    try:
-        process.wait(timeout=_STOP_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait(timeout=_STOP_S)
 
 
 def largest_file_bytes(folder: Path) -> int:

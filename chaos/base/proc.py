@@ -8,6 +8,7 @@ import contextlib
 import os
 import shutil
 import signal
+import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -85,6 +86,20 @@ def dying_with_us(signal_name: str = "KILL") -> list[str]:
     """
     setpriv = shutil.which("setpriv")
     return [setpriv, "--pdeathsig", signal_name, "--"] if setpriv else []
+
+
+def end(process: subprocess.Popen[bytes], limit_s: float, *, group: bool = False) -> None:
+    """Send SIGTERM to our child, then SIGKILL; each is waited for up to `limit_s`.
+
+    `group`: signal the process group that the child leads.
+    """
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        if process.poll() is not None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            (os.killpg if group else os.kill)(process.pid, number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(limit_s)
 
 
 def in_environment(pid: int, variable: str, value: str) -> bool:

@@ -15,7 +15,7 @@ from typing import Self
 
 import psutil
 
-from chaos.base.proc import dying_with_us
+from chaos.base.proc import dying_with_us, end
 from chaos.record.owner import claim
 from chaos.runner.launch import RUN_SIGNALS, Prepared, signals_held
 
@@ -81,12 +81,7 @@ def run_child(
 
 
 def _awaited(child: subprocess.Popen[bytes], limit_s: float) -> int:
-    try:
+    with suppress(subprocess.TimeoutExpired):
         return child.wait(limit_s)
-    except subprocess.TimeoutExpired:
-        child.terminate()
-    try:
-        return child.wait(_END_LIMIT_S)
-    except subprocess.TimeoutExpired:
-        child.kill()
+    end(child, _END_LIMIT_S)
     return child.wait()

@@ -1,6 +1,5 @@
 """The interface of a stack for runs, faults, soaks and samplers. The same for every backend."""
 
-from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,39 +50,30 @@ class Service(Protocol):
     name: str
     log: Path
 
-    @abstractmethod
     def start(self) -> None:
         """Start it unless it runs; returns when it is ready. Raises `EnvironmentProblem`."""
 
-    @abstractmethod
     def stop(self, limit_s: float) -> Stopped:
         """Send the stop signal, wait up to `limit_s`, then kill it and its descendants."""
 
-    @abstractmethod
     def kill(self) -> None:
         """Send SIGKILL to it and its descendants (as a memory limit or `docker kill` does)."""
 
-    @abstractmethod
     def pause(self) -> None:
         """Send SIGSTOP to it and its descendants."""
 
-    @abstractmethod
     def resume(self) -> None:
         """Send SIGCONT to it and its descendants."""
 
-    @abstractmethod
     def pid(self) -> int | None:
         """PID of its process; None while it does not run."""
 
-    @abstractmethod
     def pids(self) -> list[int]:
         """PIDs of its process and its descendants that are alive."""
 
-    @abstractmethod
     def alive(self) -> bool:
         """True if its process runs."""
 
-    @abstractmethod
     def exit_code(self) -> int | None:
         """Exit code of the last start (negative: signal); None while it runs, or if unknown."""
 

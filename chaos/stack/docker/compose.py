@@ -11,7 +11,6 @@ import math
 import os
 import re
 import shutil
-import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -21,7 +20,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from chaos.base.errors import EnvironmentProblem
-from chaos.base.proc import dying_with_us
+from chaos.base.proc import dying_with_us, end
 from chaos.record.owner import RUN_ID_VARIABLE
 from chaos.record.rundir import RunDir, write_atomic
 from chaos.stack.docker.objects import Unanswered
@@ -219,18 +218,7 @@ def _run(
                     next_step="look whether the engine answers (docker info), then start again",
                 )
     finally:
-        _end(process)
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End the process and its group, unless it has ended."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        if process.poll() is not None:
-            return
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, number)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(_END_LIMIT_S)
+        end(process, _END_LIMIT_S, group=True)
 
 
 def _environment(project: Project, engine: str) -> dict[str, str]:
