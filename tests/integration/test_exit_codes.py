@@ -27,7 +27,7 @@ def test_2_typing_error_starts_nothing(tmp_path: Path) -> None:
 
 
 def test_3_fault_without_a_measured_effect_is_never_a_pass(tmp_path: Path) -> None:
-    """Half a second of hanging cannot be told from a slow answer by a probe of one second."""
+    """A probe of one second cannot distinguish half a second of hanging from a slow answer."""
     done = chaos(
         tmp_path / "runs", "run", "soak_c", "--fault", "llm_timeout:hold=0.5s,count=1",
         *settings(**SHORT),

@@ -20,7 +20,7 @@ APPEAR_LIMIT_S = 180.0
 
 
 def await_record(process: subprocess.Popen[str], runs: Path, wanted: str) -> RunDir:
-    """Wait until `wanted` stands in the history of the only run."""
+    """Wait until `wanted` is in the history of the only run."""
 
     def look() -> RunDir | None:
         ended = process.poll() is not None

@@ -179,12 +179,12 @@ def await_no_process(client: DockerClient, run: RunDir, limit_s: float = 60.0) -
 
 
 def holder_started_inside(running: list[dict[str, object]]) -> bool:
-    """Whether more than the holder was made: only then somebody inside can end the pod."""
+    """True if more than the holder was made: only then can the harness inside end the pod."""
     return len(running) > 1
 
 
 def test_replay_refuses_other_images(client: DockerClient, tmp_path: Path) -> None:
-    """The stored digests decide; with --force the difference is told."""
+    """The stored digests are compared; with --force the difference is only reported."""
     quick = settings(baseline_s=1, storm_s=4, quiet_s=1)
     done = chaos(
         tmp_path, "run", "soak_b", "--fault", "none", "--seed", "1", *quick[:6], *IN_CONTAINERS

@@ -1,4 +1,4 @@
-"""Resolving: precedence, merging, and every unknown name said with the nearest and the list."""
+"""Resolving a plan: precedence, merging, and errors for unknown names with the nearest name."""
 
 from __future__ import annotations
 

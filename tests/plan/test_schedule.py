@@ -173,7 +173,7 @@ def test_changed_schedule_is_refused() -> None:
 
 
 def several(seed: int = 5, **changes: object) -> Plan:
-    """Four kinds of three groups: a and b may meet, c and d meet nobody."""
+    """Four kinds of three groups: a and b may overlap, c and d may not."""
     kinds = [("a", "disk", ("queue",)), ("b", "queue", ("disk",)), ("c", "x", ()), ("d", "x", ())]
     faults = tuple(
         FaultPlan(name, {"hold": 6.0, "count": 2}, group=group, compatible_groups=groups)

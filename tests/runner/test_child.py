@@ -1,4 +1,4 @@
-"""A run as a child: signals reach it once, and it does not outlive whoever started it."""
+"""A run as a child process: each signal reaches it once, and it does not outlive its parent."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ Make = Callable[..., LocalBackend]
 
 
 def quiet(step: str) -> None:
-    """Nobody watches."""
+    """Ignore the steps of the start."""
 
 
 def assert_nothing_left(backend: LocalBackend, run: RunDir) -> None:
@@ -219,7 +219,7 @@ def test_missing_proxy_binary_is_reported(backend: Make, assets: Assets, run_dir
 def test_watcher_that_does_not_start_is_reported_with_its_log(
     backend: Make, tiny_images: Path, run_dir: RunDir, wanted: dict[str, object], expected: str
 ) -> None:
-    """What it said last, where its log is; everything else is taken down again."""
+    """The error has the end of the log and its path; everything else is stopped again."""
     (tiny_images / "tiny" / "tiny.json").write_text(json.dumps(wanted))
     made = backend()
     with pytest.raises(EnvironmentProblem, match=expected):

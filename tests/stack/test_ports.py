@@ -14,7 +14,7 @@ from tests.stack.conftest import free_ports
 
 
 def test_free_ports_pass() -> None:
-    """Nothing is said, and they are still free afterwards."""
+    """Nothing is raised, and the ports are still free afterwards."""
     endpoints = [Endpoint("127.0.0.1", port) for port in free_ports(2)]
     require_free(endpoints)
     require_free(endpoints)

@@ -36,7 +36,7 @@ def test_edited_or_added_file_changes_the_hash(
 def test_hash_covers_every_installed_file(
     tiny_target: Target, tiny_images: Path, tmp_path: Path
 ) -> None:
-    """What `install` copies and what is hashed must not drift apart."""
+    """The hash must cover the same files that `install` copies."""
     copied = tmp_path / "w"
     install(tiny_target, tiny_images, copied)
     names = sorted(str(p.relative_to(copied)) for p in copied.rglob("*") if p.is_file())
@@ -50,7 +50,7 @@ def test_hash_covers_every_installed_file(
 def test_hash_covers_programs_that_commands_name(
     tiny_target: Target, tiny_images: Path, tmp_path: Path
 ) -> None:
-    """A Watcher of somebody's own may lie anywhere."""
+    """A user's own Watcher may be in any folder."""
     own = tmp_path / "own.py"
     own.write_text("1")
     for word, path in ((str(own), own), ("{programs}/tiny/own.py", tiny_images / "tiny/own.py")):

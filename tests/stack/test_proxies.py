@@ -24,7 +24,7 @@ CALLS: dict[str, Callable[[WireControl], object]] = {
 
 @pytest.mark.parametrize("call", CALLS)
 def test_hung_control_api_is_an_error(call: str) -> None:
-    """Connections are accepted, no answer ever comes: a socket stands in for a hung proxy."""
+    """A socket that accepts connections and never answers stands in for a hung proxy."""
     with socket.create_server(("127.0.0.1", 0)) as hung:
         wire = WireControl(Endpoint("127.0.0.1", hung.getsockname()[1]), limit_s=0.2)
         with pytest.raises(WireProblem, match="does not answer in time"):

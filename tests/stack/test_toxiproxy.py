@@ -135,7 +135,7 @@ CALLS = {
 
 @pytest.mark.parametrize("call", CALLS)
 def test_hung_api_is_an_error(call: str) -> None:
-    """Connections are accepted, no answer ever comes: a socket stands in for a hung Toxiproxy."""
+    """A socket that accepts connections and never answers stands in for a hung Toxiproxy."""
     with socket.create_server(("127.0.0.1", 0)) as hung:
         client = ToxiproxyClient(Endpoint("127.0.0.1", hung.getsockname()[1]), limit_s=0.2)
         with pytest.raises(ProxyProblem, match="does not answer in time"):

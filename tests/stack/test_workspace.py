@@ -116,7 +116,7 @@ def test_collect_copies_data_but_no_programs(tmp_path: Path) -> None:
 
 
 def test_collect_follows_no_link_and_opens_no_pipe(tmp_path: Path) -> None:
-    """A link could lead to the host's files, a pipe could hold us for ever. Both are said."""
+    """A link could lead to host files, and a pipe could block. Both are listed as left out."""
     root, destination = filled_workspace(tmp_path), tmp_path / "a"
     destination.mkdir()
     secret = tmp_path / "secret"

@@ -34,14 +34,14 @@ def prepare(plan: Plan, assets: Assets, say: Callable[[str], None]) -> Settings:
         facts = engine.facts(client)
         if plan.gpu:
             engine.require_gpu(facts)
-        found = images.ensure(
+        built = images.ensure(
             client,
             variant="cuda" if plan.gpu else "cpu",
             base_image=os.environ.get("CHAOS_BASE_IMAGE"),
             say=say,
         )
-        references = {name: image.reference for name, image in found.items()}
-        digests = {name: image.id for name, image in found.items()}
+        references = {name: image.reference for name, image in built.items()}
+        digests = {name: image.id for name, image in built.items()}
         own = os.environ.get(OWN_WATCHER)
         if own:
             references["watcher"] = own

@@ -69,14 +69,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
     variant: context.Variant = "cuda" if options.cuda else "cpu"
     try:
-        found = assets.ensure(progress.progress_for())
-        if found.toxiproxy is None:
+        ready = assets.ensure(progress.progress_for())
+        if ready.toxiproxy is None:
             raise EnvironmentProblem(
-                f"there is no Toxiproxy server to make an image of: {found.toxiproxy_reason}",
+                f"there is no Toxiproxy server to make an image of: {ready.toxiproxy_reason}",
                 next_step="set CHAOS_TOXIPROXY=/path/to/toxiproxy-server",
             )
         if options.collect:
-            collect(variant, found.toxiproxy)
+            collect(variant, ready.toxiproxy)
             return 0
         named = build(variant)
     except ChaosError as error:
@@ -84,7 +84,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return error.exit_code
     print(f"CHAOS_TOXIPROXY_IMAGE={named['toxiproxy']}")
     if not options.cuda:  # with GPUs the user brings the model
-        print(f"CHAOS_MODELS={found.model.parent}\nCHAOS_MODEL_FILE={found.model.name}")
+        print(f"CHAOS_MODELS={ready.model.parent}\nCHAOS_MODEL_FILE={ready.model.name}")
     return 0
 
 

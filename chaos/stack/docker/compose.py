@@ -79,8 +79,8 @@ def _version(command: Sequence[str]) -> str | None:
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
-    found = re.search(r"\d+\.\d+\S*", done.stdout)
-    return found[0] if done.returncode == 0 and found else None
+    match = re.search(r"\d+\.\d+\S*", done.stdout)
+    return match[0] if done.returncode == 0 and match else None
 
 
 def _numbers(version: str) -> tuple[int, ...]:

@@ -99,14 +99,14 @@ def base(engine: docker.DockerClient, chosen: str | None, say: Callable[[str], N
 
 
 def _toxiproxy() -> Path:
-    found = toxiproxy.find()
-    if found is None or found.path is None:
+    server = toxiproxy.find()
+    if server is None or server.path is None:
         raise EnvironmentProblem(
             "there is no Toxiproxy server to make an image of",
             place=str(toxiproxy.cached_path()),
             next_step=f"run `chaos setup`; or {toxiproxy.alternatives()}",
         )
-    return found.path
+    return server.path
 
 
 def _ensure_one(

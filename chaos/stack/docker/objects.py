@@ -95,13 +95,13 @@ def remove_all(
             return left
         rounds += 1
         try:
-            found = names(client, run_id)
+            existing = names(client, run_id)
         except EnvironmentProblem as gone:
             return [gone.message]
-        if not found and time.monotonic() >= deadline_s:
+        if not existing and time.monotonic() >= deadline_s:
             return []
-        if found and rounds >= _ROUNDS_MAX and time.monotonic() >= deadline_s:
-            return found
+        if existing and rounds >= _ROUNDS_MAX and time.monotonic() >= deadline_s:
+            return existing
         time.sleep(_LOOK_S)
 
 

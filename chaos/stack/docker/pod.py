@@ -63,8 +63,12 @@ class Pod:
     def _find(self, services: Sequence[str]) -> None:
         """List the containers of the run. Raises when one of `services` has none."""
         with problems_of("looking for the containers"):
-            found = self._client.api.containers(all=True, filters=objects.labelled(self._run_id))
-        self._ids = {each["Labels"]["com.docker.compose.service"]: each["Id"] for each in found}
+            containers = self._client.api.containers(
+                all=True, filters=objects.labelled(self._run_id)
+            )
+        self._ids = {
+            each["Labels"]["com.docker.compose.service"]: each["Id"] for each in containers
+        }
         missing = [service for service in services if service not in self._ids]
         if missing:
             raise EnvironmentProblem(

@@ -57,8 +57,10 @@ def _wheels(folder: Path) -> list[Path]:
 def _complete(folder: Path, wanted: list[set[str]]) -> bool:
     """True if the folder has exactly one unchanged wheel for each package."""
     with cache.translated("read the collected wheels"):
-        found = {cache.known_sha256(path) or cache.compute_sha256(path) for path in _wheels(folder)}
-    return len(found) == len(wanted) and all(found & allowed for allowed in wanted)
+        digests = {
+            cache.known_sha256(path) or cache.compute_sha256(path) for path in _wheels(folder)
+        }
+    return len(digests) == len(wanted) and all(digests & allowed for allowed in wanted)
 
 
 def _fetch(name: str, lock: Path, architecture: str, work: Path) -> Path:

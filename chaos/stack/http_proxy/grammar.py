@@ -70,28 +70,28 @@ class _Reader:
             if head == "(":
                 if depth > _DEPTH_MAX:
                     raise NotListable("groups are nested too deep")
-                found, tokens = self._choice(tokens, depth + 1)
+                allowed, tokens = self._choice(tokens, depth + 1)
                 if not tokens or tokens[0] != ")":
                     raise NotListable("a group is not closed")
                 tokens = tokens[1:]
             elif head.startswith('"'):
-                found = [_literal(head)]
+                allowed = [_literal(head)]
             else:
-                found = self.rule(head, depth + 1)
-            if len(texts) * len(found) > TEXTS_MAX:
+                allowed = self.rule(head, depth + 1)
+            if len(texts) * len(allowed) > TEXTS_MAX:
                 raise NotListable(f"more than {TEXTS_MAX} texts")
-            texts = ["".join(pair) for pair in product(texts, found)]
+            texts = ["".join(pair) for pair in product(texts, allowed)]
         return texts, tokens
 
 
 def _tokens(body: str) -> list[str]:
     tokens, offset, body = [], 0, body.strip()
     while offset < len(body):
-        found = _TOKEN.match(body, offset)
-        if found is None:
+        match = _TOKEN.match(body, offset)
+        if match is None:
             raise NotListable(f"{body[offset : offset + 20]!r} is not understood")
-        tokens.append(found[1])
-        offset = found.end()
+        tokens.append(match[1])
+        offset = match.end()
     return tokens
 
 

@@ -266,7 +266,7 @@ def test_cuda_image_of_the_llm_runs_the_binary_of_its_base(
 
 @pytest.mark.docker
 def test_missing_base_image_has_a_next_step(client: DockerClient) -> None:
-    """The address is one where nothing listens, so nothing is asked of a real registry."""
+    """Nothing listens at the address, so no real registry is used."""
     with pytest.raises(EnvironmentProblem) as caught:
         images.ensure(client, base_image="127.0.0.1:9/none:1", say=lambda _: None)
     assert caught.value.place == "127.0.0.1:9/none:1"

@@ -216,7 +216,7 @@ def listener(client: DockerClient, image: str) -> Iterator[tuple[str, Running]]:
 
 
 def questions_for_names_stay_in_the_pod(watcher: Running) -> None:
-    """The engine's resolver passes them on to the pod's own loopback, and to nobody else."""
+    """The engine's resolver forwards them only to the pod's own loopback."""
     program = (
         "import socket, threading\n"
         "def ask():\n"

@@ -104,7 +104,7 @@ def test_end_of_the_conductor_ends_every_wait() -> None:
 
 @pytest.mark.parametrize("rest", [b'{"id": 1, "resu', b"not json\n", b"[1]\n"])
 def test_malformed_line_is_the_end_of_the_conductor(rest: bytes) -> None:
-    """One that is killed while it writes: the run must not go on with nobody outside."""
+    """A conductor may be killed while it writes: the run must not go on without one."""
     ends = Ends()
     with ThreadPoolExecutor(1) as pool:
         asking = pool.submit(ends.outside.call, "state", 60.0)

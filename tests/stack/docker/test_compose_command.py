@@ -208,8 +208,9 @@ def test_compose_is_killed_when_hurried(
 def test_compose_may_finish_its_step_after_a_cancel(
     code: int, path: Path, plan: Plan, run: RunDir, tmp_path: Path
 ) -> None:
-    """Ctrl-C once: nothing is asked of the engine that nobody hears the answer of. A compose that
-    fails then may have given up an answer.
+    """After one Ctrl-C compose finishes, so no request to the engine is left without its outcome.
+
+    If compose fails then, the outcome of a request may be unknown (`Unanswered`).
     """
     body = f": > {tmp_path}/begun; /bin/sleep 1; : > {tmp_path}/done; exit {code}"
     program(path, "compose", body)

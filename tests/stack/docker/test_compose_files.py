@@ -1,4 +1,4 @@
-"""The compose files as texts: every container is closed, bounded, and told what it is."""
+"""The compose files as texts: every container is confined, limited and labelled."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def test_toxiproxy_by_hand_has_the_same_proxy_as_in_a_run(repo: Path) -> None:
 def test_run_sets_every_image_variable_of_the_files(
     stack: dict[str, Any], overlay: dict[str, Any], tmp_path: Path
 ) -> None:
-    """One that it did not name would be whatever somebody has built by hand."""
+    """Without the variable, compose would use an image that the user built by hand."""
     settings = Settings(
         engine="",
         compose_argv=(),

@@ -1,6 +1,4 @@
-"""What is said where no engine can be used. The errors of the SDK are planted: a root user is
-refused by no socket.
-"""
+"""Errors without a usable engine. The SDK's errors are simulated: root may use any socket."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""An engine that stops answering in the middle: told with the next step, never a traceback.
+"""An engine that stops answering during a run: an error with a next step, never a traceback.
 
-The engine here is a stand-in: a client whose every call fails as the SDK's do then, or one end of
-a socket pair for the stream of an exec.
+The engine is a stand-in: a client whose calls fail like those of the SDK, or one end of a socket
+pair for the stream of an exec.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from tests.stack.docker.running import some_settings
 
 
 class Gone:
-    """Every attribute is a call that finds no engine."""
+    """Every attribute is a call that fails because the engine is gone."""
 
     def __getattr__(self, _name: str) -> Any:
         def call(*_: object, **__: object) -> None:
@@ -69,7 +69,7 @@ def test_remove_without_an_engine_reports_what_is_left(
 def test_clean_reports_a_missing_engine_only_for_unfinished_runs(
     run: RunDir, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Docker was removed since: the runs that were cleaned then are still clean."""
+    """If Docker was uninstalled, runs that were cleaned before are still clean."""
     unfinished = settings(f"unix://{tmp_path}/no.sock")
     unfinished.write(run)
     assert clean(None, tmp_path / "runs") == ExitCode.CLEANUP_INCOMPLETE
@@ -80,7 +80,7 @@ def test_clean_reports_a_missing_engine_only_for_unfinished_runs(
 
 
 def test_run_interrupted_before_it_began_is_judged_interrupted(run: RunDir) -> None:
-    """Ctrl-C while compose makes the pod is no problem of the machine."""
+    """Ctrl-C while compose makes the pod is not a problem of the machine."""
     conductor._note_failure(run, "cut off", "infrastructure", interrupted=True)
     assert judge(run).exit_code == ExitCode.INTERRUPTED
 
@@ -102,7 +102,7 @@ def test_missing_exit_code_is_recorded_as_a_lost_engine(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """A harness that ended, and one whose pod the user had killed, are none of the engine's."""
+    """If the harness ended, or the user killed the pod, the engine is not reported as lost."""
 
     class Ended:
         def __init__(self, *_: object) -> None: ...
@@ -126,7 +126,7 @@ def test_missing_exit_code_is_recorded_as_a_lost_engine(
 
 
 class Exec:
-    """Stands for the engine's end of the stream of an exec."""
+    """Stands in for the engine's end of the stream of an exec."""
 
     def __init__(self) -> None:
         self.theirs, self.ours = socket.socketpair()
@@ -200,14 +200,14 @@ def test_stream_ends_with_the_engine(said: bytes, exec_: Exec) -> None:
 def test_exit_code_is_awaited_after_the_end_of_the_stream(
     seen: list[Any], code: int | None, exec_: Exec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An engine that has not noticed the end yet is not one that went away."""
-    asked = iter(seen)
+    """An engine that has not noticed the end yet is not reported as lost."""
+    codes = iter(seen)
 
     def exec_inspect(_exec: str) -> dict[str, Any]:
-        told = next(asked)
-        if told == "gone":
+        code = next(codes)
+        if code == "gone":
             raise requests.ConnectionError("Connection aborted")
-        return {"ExitCode": told}
+        return {"ExitCode": code}
 
     monkeypatch.setattr(exec_stream, "_LOOK_S", 0.01)
     monkeypatch.setattr(exec_stream, "_EXIT_LIMIT_S", 0.05 if len(seen) > 3 else 10.0)
@@ -231,7 +231,7 @@ def test_each_signal_is_forwarded_once(exec_: Exec) -> None:
 def test_pod_that_does_not_end_is_killed_again_for_a_limited_time(
     exec_: Exec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The engine may not have taken the first one."""
+    """The engine may have ignored the first kill."""
     monkeypatch.setattr("chaos.stack.docker.exec_stream._KILL_AGAIN_S", 0.3)
     monkeypatch.setattr("chaos.stack.docker.exec_stream._KILLED_END_LIMIT_S", 1.5)
     thread = served(exec_, hurried=lambda: True)
@@ -244,7 +244,7 @@ def test_pod_that_does_not_end_is_killed_again_for_a_limited_time(
 def test_defect_of_chaos_exits_with_4(
     where: str, run: RunDir, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Exit code 4, with the place of the log; 1 would say that the Watcher failed."""
+    """Exit code 4, with the path of the log; 1 would mean that the Watcher failed."""
 
     def fail(*_: object, **__: object) -> None:
         raise KeyError("planted")
@@ -256,6 +256,6 @@ def test_defect_of_chaos_exits_with_4(
     settings("unix:///nowhere").write(run)
     assert conductor.main([str(run.path), "--display", "quiet"]) == ExitCode.INVALID
     logger.remove()  # its file is the test's
-    told = capsys.readouterr().err
-    assert "a defect of chaos itself (KeyError('planted'))" in told
-    assert "conductor.log" in told and "Traceback" not in told
+    output = capsys.readouterr().err
+    assert "a defect of chaos itself (KeyError('planted'))" in output
+    assert "conductor.log" in output and "Traceback" not in output

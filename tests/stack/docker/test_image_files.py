@@ -52,7 +52,7 @@ def test_every_dockerfile_is_tested(repo: Path) -> None:
 
 @pytest.mark.parametrize("name", DOCKERFILES)
 def test_dockerfiles_install_packages_by_hash_only(name: str, repo: Path) -> None:
-    """There is one place that installs, and it cannot install what is not locked."""
+    """Only one script installs packages, and it installs only locked ones."""
     text = (repo / "images" / name).read_text(encoding="utf-8")
     assert "pip install" not in text
     script = (repo / "images" / "venv.sh").read_text(encoding="utf-8")

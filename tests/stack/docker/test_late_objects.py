@@ -1,7 +1,7 @@
-"""What the engine makes after its asker was cut off is removed all the same.
+"""Objects that the engine makes after compose was killed are removed, too.
 
-The engine is a stand-in that shows a network only at a later look, as a real one does that had been
-asked for it by a compose which was killed then.
+The engine is a stand-in that lists a network only after some requests. A real engine does so when
+compose was killed after its request.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tests.stack.docker.running import some_settings
 
 
 class Engine:
-    """One that has `services`, and a network from the look numbered `late` on."""
+    """An engine with `services`, and with a network from the listing numbered `late` on."""
 
     def __init__(self, late: int | None = None, services: tuple[str, ...] = ()) -> None:
         self.api = self
@@ -82,7 +82,7 @@ def test_removal_does_not_wait_if_compose_finished(tmp_path: Path) -> None:
 
 
 def test_clean_waits_for_an_incomplete_pod(run: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And notes that nothing is left: the next one asks no engine."""
+    """It also records that nothing is left, so the next `clean` uses no engine."""
     late = Engine(late=8, services=SERVICES[:1])
     monkeypatch.setattr(engine, "connect", lambda *_: client(late))
     some_settings().write(run)

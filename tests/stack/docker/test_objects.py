@@ -57,7 +57,7 @@ def test_only_the_objects_of_the_run_are_removed(client: DockerClient, image: st
 
 
 def test_failed_removal_is_reported_and_the_others_go_on(client: DockerClient, image: str) -> None:
-    """A volume of the run that somebody else's container holds."""
+    """A volume of the run that a foreign container uses cannot be removed."""
     run_id = f"objects-{uuid.uuid4().hex[:12]}"
     labels = {objects.RUN_LABEL: run_id}
     name = f"held-{uuid.uuid4().hex[:12]}"
@@ -74,7 +74,7 @@ def test_failed_removal_is_reported_and_the_others_go_on(client: DockerClient, i
 
 
 def test_own_images_are_removed_unless_used(client: DockerClient, image: str) -> None:
-    """By name: what somebody has built on ours has our labels, and is theirs."""
+    """By name: an image that users built on ours has our labels, and must stay."""
     mark = uuid.uuid4().hex[:12]
     ours = f"chaos-test-{mark}"
     source = client.containers.create(image, ["true"])

@@ -43,9 +43,9 @@ def test_wait_without_time_left_uses_the_shortest_timeout(
 def test_container_of_an_image_with_ports_can_be_cloned(
     client: DockerClient, built: dict[str, Image]
 ) -> None:
-    """The engine tells an image's ports with the container's, and takes none in a shared network.
+    """A container's description has the ports of its image, which a shared network does not allow.
 
-    A Watcher of one's own (CHAOS_WATCHER_IMAGE) may have an EXPOSE.
+    A user's own Watcher image (CHAOS_WATCHER_IMAGE) may have an EXPOSE.
     """
     image = built["toxiproxy"].reference
     assert client.images.get(image).attrs["Config"]["ExposedPorts"]

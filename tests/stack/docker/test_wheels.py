@@ -1,4 +1,4 @@
-"""Wheels for the images: collected once, by hash only, whole or not at all. No index is asked."""
+"""Wheels for the images: downloaded once, by hash only, all or none. Without a network."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def made_wheel(folder: Path, name: str, content: str = "x = 1\n") -> str:
 
 @pytest.fixture
 def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where pip is told to look, and nowhere else."""
+    """The only folder in which pip looks for wheels."""
     monkeypatch.setenv("CHAOS_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "shelf"))

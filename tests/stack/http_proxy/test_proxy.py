@@ -82,7 +82,7 @@ def test_stream_is_forwarded_without_delay(wire: Wire, server: Upstream) -> None
 
 
 def test_leaving_client_closes_the_servers_connection(wire: Wire, server: Upstream) -> None:
-    """Otherwise the LLM server would go on for nobody."""
+    """Otherwise the LLM server would generate an answer without a reader."""
     with socket.create_connection(("127.0.0.1", wire.port), timeout=60) as link:
         link.sendall(b"POST /silent HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
         wait_for("the request arrived", lambda: server.requests)
