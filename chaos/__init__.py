@@ -46,13 +46,13 @@ def run(
     runs: str | PathLike[str] = "runs",
     **options: Any,
 ) -> Run:
-    """Live one run as `chaos run` does, and open it. Takes minutes; prints nothing.
+    """Execute one run as `chaos run` does, and open it. Takes minutes; prints nothing.
 
     `faults` are those of `--fault`; `options` are `profile`, `target`, `overrides` (a list for
     `--set`), `strikes`, `overlap`, `backend`, `gpu`, `sandbox`. Raises `chaos.plugin.UsageError`
     for what is wrong in them, before anything starts, and `chaos.plugin.ChaosError` when the run
     left nothing to judge.
     """
-    from chaos.runner.api import live
+    from chaos.runner.api import execute
 
-    return live(soak, faults=faults, seed=seed, runs=runs, **options)
+    return execute(soak, faults=faults, seed=seed, runs=runs, **options)

@@ -1,7 +1,6 @@
 """Runs one tool (pip, go) until it ends, with its output in a log, and stops it on a timeout."""
 
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -12,6 +11,7 @@ from pathlib import Path
 from chaos.assets import pins
 from chaos.assets.progress import Step
 from chaos.base.errors import EnvironmentProblem
+from chaos.base.proc import dying_with_us, end
 
 _POLL_S = 0.2
 _STOP_S = 5.0
@@ -57,11 +57,9 @@ def run_tool(
     log = work / "tool.log"
     temporary = work / "tmp"
     temporary.mkdir(exist_ok=True)
-    setpriv = shutil.which("setpriv")
-    prefix = [setpriv, "--pdeathsig", "KILL", "--"] if setpriv else []
     with log.open("wb") as stream:
         process = subprocess.Popen(
-            [*prefix, *argv],
+            [*dying_with_us(), *argv],
             cwd=work,
             env={**os.environ, **(env or {}), "TMPDIR": str(temporary)},
             stdin=subprocess.DEVNULL,
@@ -71,7 +69,7 @@ def run_tool(
         try:
             exit_code = _wait(process, limit_s, step, done_bytes)
         finally:
-            _stop(process)
+            end(process, _STOP_S)
     return Outcome(exit_code, log.read_text(encoding="utf-8", errors="replace"))
 
 
@@ -88,17 +86,6 @@ def _wait(
         except subprocess.TimeoutExpired:
             step.update(done_bytes() if done_bytes is not None else None)
     return None
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    if process.poll() is not None:
-        return
-    process.terminate()
-    try:
-        process.wait(timeout=_STOP_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait(timeout=_STOP_S)
 
 
 def largest_file_bytes(folder: Path) -> int:
@@ -122,27 +109,43 @@ def fetch_wheel(distribution: str, *, work: Path, step: Step, alternatives: str)
     lock = work / f"{distribution}.lock"
     lock.write_text(_lock_entry(distribution), encoding="utf-8")
     target = work / distribution
+    outcome = pip_download(lock, target, work=work, step=step)
+    wheels = list(target.glob("*.whl"))
+    if outcome.exit_code != 0 or len(wheels) != 1:
+        raise download_problem(outcome)(
+            f"pip could not fetch {distribution}: {outcome.complaint()}",
+            next_step=alternatives,
+        )
+    return wheels[0]
+
+
+def pip_download(
+    lock: Path, target: Path, *, work: Path, step: Step, options: Sequence[str] = ()
+) -> Outcome:
+    """Download the wheels of `lock`, checked by their hashes, into the new folder `target`.
+
+    `work`: see `run_tool`. `options`: more options of `pip download`.
+    """
     target.mkdir()
-    outcome = run_tool(
+    return run_tool(
         [
             *(sys.executable, "-m", "pip", "download", "--disable-pip-version-check"),
             *("--no-input", "--no-cache-dir", "--no-deps", "--only-binary", ":all:"),
             *("--progress-bar", "off", "--retries", "2", "--require-hashes"),
-            *("--requirement", str(lock), "--dest", str(target)),
+            *options,
+            *("--requirement", str(lock.absolute()), "--dest", str(target)),
         ],
         work=work,
         step=step,
         limit_s=DOWNLOAD_LIMIT_S,
         done_bytes=lambda: largest_file_bytes(work),
     )
-    wheels = list(target.glob("*.whl"))
-    if outcome.exit_code != 0 or len(wheels) != 1:
-        wrong_hash = "DO NOT MATCH THE HASHES" in outcome.log  # pip's message
-        raise (WrongChecksum if wrong_hash else EnvironmentProblem)(
-            f"pip could not fetch {distribution}: {outcome.complaint()}",
-            next_step=alternatives,
-        )
-    return wheels[0]
+
+
+def download_problem(outcome: Outcome) -> type[EnvironmentProblem]:
+    """The class of error for a failed `pip_download`."""
+    wrong_hash = "DO NOT MATCH THE HASHES" in outcome.log  # pip's message
+    return WrongChecksum if wrong_hash else EnvironmentProblem
 
 
 def _lock_entry(distribution: str) -> str:

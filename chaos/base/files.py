@@ -22,6 +22,15 @@ def file_tail(path: Path, bytes_max: int) -> bytes:
         return b""
 
 
+def file_version(path: Path) -> tuple[int, int] | None:
+    """(inode, mtime in ns), which changes with each write or replacement; None without a file."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns
+
+
 def json_object(content: bytes | None) -> dict[str, Any]:
     """The JSON object in `content`; empty when there is none."""
     try:

@@ -6,7 +6,9 @@ What is gone, or another user's, reads as None, empty or 0: a process may end at
 
 import contextlib
 import os
+import shutil
 import signal
+import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -72,9 +74,32 @@ def command(pid: int) -> bytes:
     return _bytes(f"{pid}/cmdline")
 
 
-def command_line(pid: int) -> str:
-    """The command line, shortened for people."""
-    return command(pid).replace(b"\0", b" ").decode(errors="replace").strip()[:120]
+def command_line(pid: int, characters: int = 120) -> str:
+    """The command line for people, at most `characters` of it."""
+    return command(pid).replace(b"\0", b" ").decode(errors="replace").strip()[:characters]
+
+
+def dying_with_us(signal_name: str = "KILL") -> list[str]:
+    """A prefix for an argv: the program gets the signal when the thread that starts it ends.
+
+    Empty where setpriv (util-linux) is not installed.
+    """
+    setpriv = shutil.which("setpriv")
+    return [setpriv, "--pdeathsig", signal_name, "--"] if setpriv else []
+
+
+def end(process: subprocess.Popen[bytes], limit_s: float, *, group: bool = False) -> None:
+    """Send SIGTERM to our child, then SIGKILL; each is waited for up to `limit_s`.
+
+    `group`: signal the process group that the child leads.
+    """
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        if process.poll() is not None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            (os.killpg if group else os.kill)(process.pid, number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(limit_s)
 
 
 def in_environment(pid: int, variable: str, value: str) -> bool:

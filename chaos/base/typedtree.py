@@ -10,7 +10,7 @@ from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 
-from chaos.base.errors import unknown_name
+from chaos.base.errors import UsageError, unknown_name
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,10 @@ class Problem:
     keys: tuple[str | int, ...]
     message: str
     next_step: str = ""
+
+    def error(self, place: str) -> UsageError:
+        """The problem as an error at `place`."""
+        return UsageError(self.message, place=place, next_step=self.next_step)
 
 
 def first_problem(data: Any, kind: Any, keys: tuple[str | int, ...] = ()) -> Problem | None:

@@ -1,4 +1,4 @@
-"""The plan and the schedule as plain text for people: `--dry-run`, and the head of every run."""
+"""The plan and the schedule as plain text, for `--dry-run` and for the head of every run."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,7 +16,7 @@ _NAMED_MAX = 6
 def head(plan: Plan, schedule: Schedule) -> str:
     """Three lines: what runs, with which faults, and the seed with the schedule's hash.
 
-    Notes follow where the storm was made longer, or the run's budget is too short.
+    A note follows if the storm was made longer, and one if the run's budget is too short.
     """
     total_s = sum(length_s for _, length_s in phases(plan))
     lines = [
@@ -46,7 +46,7 @@ def line(plan: Plan, schedule: Schedule) -> str:
 
 
 def phases(plan: Plan) -> list[tuple[str, float]]:
-    """The phases whose length the profile sets, in order (seconds)."""
+    """(name, length in seconds) of the phases whose length the profile sets, in order."""
     profile = plan.profile
     return [
         ("baseline", profile.baseline_s),
@@ -101,11 +101,11 @@ def _quiet(plan: Plan) -> list[str]:
     return [f"  free of faults: {', '.join(periods)}"] if periods else []
 
 
-_PLACING = frozenset({"hold", "count", "period"})  # already visible as rows
+_PLACING = frozenset({"hold", "count", "period"})  # visible in the rows themselves
 
 
 def full(plan: Plan, schedule: Schedule) -> str:
-    """Everything that a run would do, for `--dry-run`."""
+    """The whole plan and schedule, for `--dry-run`."""
     profile, rails = plan.profile, plan.guardrails
     lines = [head(plan, schedule), "", "phases"]
     lines += [f"  {name:<14}{duration_text(length_s)}" for name, length_s in phases(plan)]

@@ -11,7 +11,7 @@ from chaos.base.units import LENGTH_MAX_S
 
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=LENGTH_MAX_S)]
 PositiveSeconds = Annotated[float, msgspec.Meta(gt=0, le=LENGTH_MAX_S)]
-# Shorter ones would measure the sampling itself.
+# A shorter period would measure the sampling itself.
 SamplePeriod = Annotated[float, msgspec.Meta(ge=0.05, le=LENGTH_MAX_S)]
 
 
@@ -20,7 +20,7 @@ class _Model(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
 
 
 class Guardrails(_Model, frozen=True):
-    """Limits on the host; tripping one ends the run with exit 5, undone and judged."""
+    """Limits on the host. Crossing one ends the run (exit code 5), which is undone and judged."""
 
     host_memory_available_mb_min: Annotated[float, msgspec.Meta(ge=0)] = 512.0
     host_disk_free_mb_min: Annotated[float, msgspec.Meta(ge=0)] = 1024.0
@@ -35,18 +35,20 @@ class Profile(_Model, frozen=True):
     storm_s: PositiveSeconds
     quiet_s: PositiveSeconds
     sample_period_s: SamplePeriod
-    drain_limit_s: PositiveSeconds  # the queue must be empty so long after the injector stopped
+    drain_limit_s: PositiveSeconds  # the queue must be empty this long after the injector stopped
     settings: dict[str, Any]  # filled into the target's commands and policies
     fault_defaults: dict[str, dict[str, str | int | float]] = {}
-    criteria: dict[str, dict[str, Any] | None] = {}  # merged over the experiment's; null: not here
-    workload: str = ""  # another one than the experiment's
+    criteria: dict[
+        str, dict[str, Any] | None
+    ] = {}  # merged over the experiment's; null removes one
+    workload: str = ""  # instead of the experiment's
     # Of every `quiet_every_s` of the storm, the last `quiet_period_s` stay free of faults.
     quiet_every_s: PositiveSeconds = 60.0
     quiet_period_s: Seconds = 0.0
 
 
 class Experiment(_Model, frozen=True):
-    """One soak as its file states it."""
+    """One soak, as in its file."""
 
     soak: str
     title: str
@@ -56,4 +58,4 @@ class Experiment(_Model, frozen=True):
     profiles: dict[str, Profile]
     criteria: dict[str, dict[str, Any]]
     guardrails: Guardrails = Guardrails()
-    checks: dict[str, dict[str, Any]] = {}  # of its own, as SQL (chaos.checks.own)
+    checks: dict[str, dict[str, Any]] = {}  # the soak's own checks, as SQL (chaos.checks.own)

@@ -1,7 +1,7 @@
-"""Where in a storm its faults go: pure arithmetic in whole milliseconds over a random stream.
+"""Place faults in a storm: pure arithmetic in whole milliseconds over a random stream.
 
-A block is one occurrence with the recovery that follows it. Blocks never touch, except those of
-kinds that may be in force together; none touches a quiet period.
+A block is one occurrence with the recovery after it. Blocks never overlap, unless their kinds are
+compatible. No block overlaps a quiet period.
 """
 
 from collections.abc import Sequence
@@ -15,9 +15,7 @@ ATTEMPTS_MAX = 200
 
 @dataclass(frozen=True)
 class Block:
-    """An occurrence to be placed: it may start from `earliest_ms` and must end, with its gap,
-    by `end_ms`.
-    """
+    """An occurrence to place: its start is at or after `earliest_ms`, its gap ends by `end_ms`."""
 
     fault: FaultPlan
     hold_ms: int
@@ -31,7 +29,7 @@ Placed = tuple[int, Block]  # start in ms, from the start of the storm
 def place_anywhere(
     stream: Stream, blocks: Sequence[Block], gap_ms: int, lead_ms: int, free_ms: int
 ) -> list[Placed]:
-    """Shuffle the order and share the free time out: every placement is equally likely."""
+    """Shuffle the blocks and distribute the free time: every placement is equally likely."""
     order = list(blocks)
     stream.shuffle(order)
     return _share_out(stream, order, gap_ms, lead_ms, free_ms)
@@ -51,7 +49,7 @@ def _share_out(
 def place_between(
     stream: Stream, blocks: Sequence[Block], gap_ms: int, stretches: Sequence[tuple[int, int]]
 ) -> list[Placed] | None:
-    """Fill the stretches between quiet periods in a random order; None when it never fits."""
+    """Fill the stretches between quiet periods in a random order; None if they never fit."""
     for _ in range(ATTEMPTS_MAX):
         order = list(blocks)
         stream.shuffle(order)
@@ -67,8 +65,9 @@ def place_between(
 
 
 def stretches_needed(lengths_ms: Sequence[int], stretch_ms: int) -> int:
-    """How many stretches of `stretch_ms` hold them all, each in one piece; first fit, the
-    longest first. Raises `ValueError` when one is longer than a stretch.
+    """The number of stretches of `stretch_ms` that hold all lengths (first-fit decreasing).
+
+    Raises `ValueError` with a length that exceeds a stretch.
     """
     left_ms: list[int] = []
     for length_ms in sorted(lengths_ms, reverse=True):
@@ -85,7 +84,7 @@ def stretches_needed(lengths_ms: Sequence[int], stretch_ms: int) -> int:
 def _shares(
     order: Sequence[Block], gap_ms: int, stretches: Sequence[tuple[int, int]]
 ) -> list[list[Block]] | None:
-    """Each block into the first stretch that has room for it."""
+    """Put each block into the first stretch that has room for it; None if one has none."""
     left_ms = [to_ms - from_ms for from_ms, to_ms in stretches]
     shares: list[list[Block]] = [[] for _ in stretches]
     for block in order:
@@ -106,7 +105,7 @@ def place_in_windows(
     *,
     overlap: bool,
 ) -> list[Placed] | None:
-    """One after the other at a random free moment, the most confined first; None when stuck."""
+    """Place each block at a random free moment, the most confined first; None if that fails."""
     order = sorted(blocks, key=lambda block: block.end_ms - block.earliest_ms)
     for _ in range(ATTEMPTS_MAX):
         placed: list[Placed] = []
@@ -128,7 +127,7 @@ def place_in_windows(
 def _free_moment(
     stream: Stream, block: Block, gap_ms: int, taken: Sequence[tuple[int, int]]
 ) -> int | None:
-    """A start at which `block` and its gap touch nothing taken, each equally likely."""
+    """A start at which `block` and its gap overlap nothing in `taken`, each equally likely."""
     length = block.hold_ms + gap_ms
     ranges, free_from = [], block.earliest_ms
     for start, end in [*sorted(taken), (block.end_ms, block.end_ms)]:

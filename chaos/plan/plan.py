@@ -1,8 +1,7 @@
 """The effective plan of one run: experiment, profile, target, faults, seed and limits.
 
-Everything a run does follows from this and from the schedule drawn from it. Written whole to
-`config.json`, so that a stored run can be judged and repeated. Plain data: how it comes about
-stands in resolve.py.
+The plan and the schedule drawn from it determine a run. The whole plan is written to `config.json`,
+so that a stored run can be judged and repeated. Plain data; resolve.py makes it.
 """
 
 from typing import Any, Literal, Self, cast
@@ -23,9 +22,9 @@ Value = float | int | str  # of a fault's parameter
 class FaultPlan(msgspec.Struct, frozen=True):
     """One `--fault`: the kind and its parameters (durations in seconds).
 
-    `control` marks `--fault none`: the run that must pass without any fault. `weight`: its share
-    of the chance when the occurrences are drawn (`Plan.strikes`). `group` and
-    `compatible_groups` are the kind's own (`chaos.faults.base.Fault`), `needs` as well.
+    `control` marks `--fault none`: the run that must pass without any fault. `weight`: relative
+    probability when occurrences are drawn (`Plan.strikes`). `group`, `compatible_groups` and
+    `needs` are those of the kind (`chaos.faults.base.Fault`).
     """
 
     name: str
@@ -37,16 +36,18 @@ class FaultPlan(msgspec.Struct, frozen=True):
     needs: tuple[str, ...] = ()
 
     def may_overlap(self, other: Self) -> bool:
-        """True if both may be in force at the same time."""
+        """True if both faults may be in force at the same time."""
         return self.group in other.compatible_groups and other.group in self.compatible_groups
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """What one run does and how it is judged. `criteria` are the experiment's with the profile's
-    and the command line's merged over them; `reproduce` is the command that repeats the run.
-    `strikes`: so many occurrences are drawn from the faults by their weights (None: each fault
-    strikes by its own count or period). `overlap`: kinds that may be in force together may meet.
-    `profile_storm_s` is set only when the storm was made longer than the profile's, for its faults.
+    """What one run does and how it is judged.
+
+    `criteria`: the experiment's, with the profile's and the command line's merged over them.
+    `reproduce`: the command that repeats the run. `strikes`: the number of occurrences that are
+    drawn from the faults by weight (None: each fault has its own count or period). `overlap`:
+    compatible kinds may overlap. `profile_storm_s`: set only if the storm was made longer than in
+    the profile.
     """
 
     soak: str
@@ -71,7 +72,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def needs(self) -> frozenset[str]:
-        """Parts that the backend brings up only for faults that ask for them."""
+        """Parts of the stack that only some faults need."""
         return frozenset(need for fault in self.faults for need in fault.needs)
 
     def to_json(self) -> dict[str, Any]:
@@ -80,7 +81,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
-        """The plan that `to_json` gave; `UsageError` when it is not one."""
+        """Inverse of `to_json`. Raises `UsageError` if `data` is not a plan."""
         try:
             return msgspec.convert(data, cls)
         except msgspec.ValidationError as error:

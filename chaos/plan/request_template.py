@@ -1,7 +1,7 @@
-"""Requests by the target's templates: what is asked for, and which fields that becomes. Pure.
+"""Make the content of requests from the target's templates. Pure.
 
-What is asked for stands in a `Wanted`; which fields that becomes stands in the target's template
-for its type, so that a Watcher with other names and another nesting gets requests it understands.
+A `Wanted` has the values. The target's template for the type of request has the fields, so each
+Watcher gets requests in its own format.
 """
 
 import string
@@ -9,17 +9,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from chaos.base.errors import UsageError, unknown_name
+from chaos.base.yamlfile import texts
 from chaos.record.target import Queue
 
-PROBE_EPISODES = 1  # the least work: a probe shall tell, not load
+PROBE_EPISODES = 1  # the least work: a probe measures, and must not add load
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """One request. `sequence` None: its producer gives none, and the key is left out."""
+    """One request. `sequence` None: the key is left out."""
 
     name: str  # file name
-    kind: str  # the plan's word: selfplay or learning_loop
+    kind: str  # selfplay or learning_loop, the types that the plan names
     source: str
     reason: str
     timestamp: str
@@ -28,7 +29,7 @@ class Wanted:
     scope: str = ""
 
     def values(self) -> dict[str, Any]:
-        """What the placeholders of a template stand for."""
+        """The values of a template's placeholders."""
         return {
             "id": self.name,
             "type": self.kind,
@@ -46,7 +47,7 @@ _PLACEHOLDERS = frozenset(Wanted("", "", "", "", "").values())
 
 
 def template_of(queue: Queue, kind: str) -> dict[str, Any]:
-    """The template for `kind`: its own, or the one for any type. `UsageError`: there is none."""
+    """The template for `kind`, else the one for any type. Raises `UsageError` if there is none."""
     place = f"target, queue.request_templates.{kind}"
     template = queue.request_templates.get(kind) or queue.request_template
     if not template:
@@ -56,15 +57,15 @@ def template_of(queue: Queue, kind: str) -> dict[str, Any]:
             next_step=f"add queue.request_templates.{kind}; reference.yaml shows one",
         )
     try:
-        names = _names_in(template)
+        parts = [part for _, text in texts(template) for part in string.Formatter().parse(text)]
     except ValueError as error:
         raise UsageError(
             f"a text of the template cannot be filled: {error}",
             place=place,
             next_step="write {{ and }} for braces",
         ) from error
-    for name in names:
-        if name not in _PLACEHOLDERS:
+    for _, name, _, _ in parts:
+        if name is not None and name not in _PLACEHOLDERS:
             raise unknown_name("placeholder", name, _PLACEHOLDERS, place=place)
     return template
 
@@ -76,18 +77,8 @@ def body_of(template: dict[str, Any], wanted: Wanted) -> dict[str, Any]:
     return filled
 
 
-def _names_in(template: Any) -> list[str]:
-    if isinstance(template, dict):
-        return [name for value in template.values() for name in _names_in(value)]
-    if isinstance(template, list):
-        return [name for value in template for name in _names_in(value)]
-    if not isinstance(template, str):
-        return []
-    return [name for _, name, _, _ in string.Formatter().parse(template) if name is not None]
-
-
 def _filled(template: Any, values: dict[str, Any]) -> Any:
-    """Filled; a value that is one placeholder keeps its type, and without a value its key goes."""
+    """Fill a template. A text that is one placeholder gets the value's type; None drops the key."""
     if isinstance(template, dict):
         filled = {key: _filled(value, values) for key, value in template.items()}
         return {key: value for key, value in filled.items() if value is not None}

@@ -1,7 +1,7 @@
-"""The schedule: what happens when. Pure: the same plan and seed give the same schedule anywhere.
+"""The schedule: which fault happens when. Pure: depends only on the plan and its seed.
 
-Times are whole milliseconds, and the random stream is our own (stream.py), so that a seed written
-down today gives the same schedule in every later version and on every machine.
+Times are whole milliseconds, and the random stream is our own (stream.py). So a seed gives the same
+schedule in every later version and on every machine.
 """
 
 import sys
@@ -28,8 +28,8 @@ from chaos.record.agreement import content_hash
 SCHEMA = 1
 LEAD_MS = 2_000  # a fault is armed one second before it strikes
 GAP_MS_MIN = 8_000
-SLACK_PART = 10  # a storm made to measure has a tenth of it free
-# Placing takes time with the square of them; a month of storm has a minute and more for each.
+SLACK_PART = 10  # a storm that is made longer gets a tenth of free time
+# The time to place them grows with the square of their number.
 OCCURRENCES_MAX = 2000
 QUIET_PERIODS_MAX = 50_000  # one each minute of a month
 
@@ -49,7 +49,7 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True):
 
     seed: int
     storm_s: float
-    gap_ms: int  # least time between the end of one fault and the start of the next
+    gap_ms: int  # minimum time from the end of a fault to the start of the next
     items: tuple[ScheduledFault, ...]
     hash: str
     schema: int = SCHEMA
@@ -60,7 +60,7 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
-        """The schedule that `to_json` gave; `UsageError` if it was changed since."""
+        """Inverse of `to_json`. Raises `UsageError` if the schedule was changed."""
         try:
             schedule = msgspec.convert(data, cls)
         except msgspec.ValidationError as error:
@@ -77,8 +77,8 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True):
 def draw(plan: Plan) -> Schedule:
     """Place every occurrence of every fault of `plan` within its storm.
 
-    None overlap unless `plan.overlap` says so, and then only kinds that may. Raises `UsageError`
-    with the arithmetic when they do not fit.
+    With `plan.overlap`, compatible kinds may overlap; otherwise no faults do. Raises `UsageError`
+    with the arithmetic if they do not fit.
     """
     storm_ms = round(plan.profile.storm_s * 1000)
     gap_ms = gap_after_ms(plan)
@@ -96,9 +96,9 @@ def draw(plan: Plan) -> Schedule:
 
 
 def storm_needed_s(plan: Plan, *, slack: bool = True) -> float:
-    """How long the storm must be for all faults of `plan`, one after the other; whole seconds.
+    """Length of a storm that fits all faults of `plan` one after the other, in whole seconds.
 
-    With `slack` a tenth is added, so that the seed decides where each fault goes.
+    `slack`: a tenth more, so that the seed decides where each fault goes.
     """
     slack_part = SLACK_PART if slack else sys.maxsize
     gap_ms = gap_after_ms(plan)
@@ -121,8 +121,10 @@ def storm_needed_s(plan: Plan, *, slack: bool = True) -> float:
 
 
 def gap_after_ms(plan: Plan) -> int:
-    """How long the stack is left alone after a fault: as long as the criteria still allow its
-    after-effects, so that those of one fault cannot be taken for those of the next.
+    """Time without faults after each fault, in ms.
+
+    It covers the time for which the criteria allow after-effects, so that these are not attributed
+    to the next fault.
     """
     allowance_s = plan.criteria.get("heuristic_fallbacks", {}).get("allowance_s", 0)
     return max(GAP_MS_MIN, round(float(allowance_s) * 1000))
@@ -144,7 +146,7 @@ def _blocks(plan: Plan, stream: Stream, storm_ms: int) -> list[Block]:
 
 
 def _blocks_of(fault: FaultPlan, storm_ms: int) -> list[Block]:
-    """Its occurrences: `count` of them anywhere, or one in each whole `period`."""
+    """The occurrences of a fault: `count` anywhere, or one in each whole `period`."""
     hold_ms = _hold_ms(fault)
     if "period" not in fault.params:
         return [Block(fault, hold_ms, LEAD_MS, storm_ms)] * int(fault.params["count"])
@@ -202,7 +204,7 @@ def _place(
 
 
 def quiet_periods_ms(plan: Plan) -> list[tuple[int, int]]:
-    """(from, to) of each stretch of the storm that stays free of faults, in ms."""
+    """(start, end) of each quiet period of the storm, in ms."""
     every_ms, quiet_ms = _ms(plan.profile.quiet_every_s), _ms(plan.profile.quiet_period_s)
     storm_ms = round(plan.profile.storm_s * 1000)
     if not quiet_ms:
@@ -228,7 +230,7 @@ def quiet_periods_ms(plan: Plan) -> list[tuple[int, int]]:
 
 def _stretches(quiet: list[tuple[int, int]], storm_ms: int) -> list[tuple[int, int]]:
     ends = [(LEAD_MS, LEAD_MS), *quiet, (storm_ms, storm_ms)]
-    pairs = [(one[1], other[0]) for one, other in pairwise(ends)]
+    pairs = [(before[1], after[0]) for before, after in pairwise(ends)]
     return [(start, end) for start, end in pairs if end > start]
 
 

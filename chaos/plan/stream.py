@@ -1,7 +1,7 @@
-"""The random stream of schedules, made of SHA-256 over a counter.
+"""The random stream of schedules: SHA-256 over a counter.
 
-Neither the methods of Python's `random` nor floating point are promised to give the same numbers
-in every version and on every machine, and a schedule must be repeatable years later.
+A schedule must be repeatable years later. Python does not promise that `random` gives the same
+numbers in every version, and floating point differs between machines.
 """
 
 import hashlib
@@ -30,13 +30,13 @@ class Stream:
         return next(number for number in self._numbers if number < ceiling) % limit
 
     def shuffle(self, items: list[Any]) -> None:
-        """In place, every order equally likely."""
+        """Shuffle in place; every order is equally likely."""
         for last in range(len(items) - 1, 0, -1):
             other = self.below(last + 1)
             items[last], items[other] = items[other], items[last]
 
     def weighted(self, weights: Sequence[int]) -> int:
-        """An index, each with its weight's share of the chance."""
+        """A random index; the probability of each is proportional to its weight."""
         chosen = self.below(sum(weights))
         for index, weight in enumerate(weights):
             if chosen < weight:

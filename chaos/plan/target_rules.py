@@ -1,6 +1,6 @@
-"""What a target's values must be beyond their types, so that the start does not fail on them.
+"""Check a target's values beyond their types, so that the start of a run does not fail on them.
 
-Judged when the target's file is read: a stored run keeps the target that it had.
+Applied when the target's file is read, not to the target of a stored run.
 """
 
 from collections.abc import Callable, Iterator
@@ -9,7 +9,6 @@ from typing import Any
 
 import msgspec
 
-from chaos.base.errors import UsageError
 from chaos.base.shipped import IMAGES
 from chaos.base.typedtree import Problem
 from chaos.base.yamlfile import Document, Key
@@ -30,15 +29,15 @@ def check_target(document: Document, target: Target) -> None:
             for keys, value in _values(data, tuple(place.split("."))):
                 complaint = rule(value)
                 if complaint is not None:
-                    raise _error(document, Problem(keys, *complaint))
+                    raise Problem(keys, *complaint).error(document.place(*keys))
     for problem in (*_nul_in_command(data), *_env(target), *_endpoints(target)):
-        raise _error(document, problem)
+        raise problem.error(document.place(*problem.keys))
 
 
 def _values(data: Any, names: tuple[str, ...], keys: Keys = ()) -> Iterator[tuple[Keys, Any]]:
-    """(path, value) of each place that `names` leads to; `*` stands for every item of a list.
+    """(path, value) of each place that `names` selects; `*` selects every item of a list.
 
-    An optional section that is left out has no places.
+    A missing optional section has no places.
     """
     if not names:
         yield keys, data
@@ -50,17 +49,12 @@ def _values(data: Any, names: tuple[str, ...], keys: Keys = ()) -> Iterator[tupl
 
 
 def check_sources(document: Document, target: Target, *, here: bool) -> None:
-    """Raises `UsageError` for the first program to install that is not there, with its line.
+    """Raises `UsageError` for the first missing program to install, with its line.
 
     `here`: the Watcher's programs are installed on this machine, not in a container.
     """
     for problem in _missing_sources(target, here=here):
-        raise _error(document, problem)
-
-
-def _error(document: Document, problem: Problem) -> UsageError:
-    place = document.place(*problem.keys)
-    return UsageError(problem.message, place=place, next_step=problem.next_step)
+        raise problem.error(document.place(*problem.keys))
 
 
 def _command(words: list[str]) -> Complaint | None:
@@ -123,7 +117,7 @@ def _source(text: str) -> Complaint | None:
 def _missing_sources(target: Target, *, here: bool) -> Iterator[Problem]:
     for number, item in enumerate(target.workspace.install):
         if PurePosixPath(item.source).is_absolute() and not here:
-            continue  # a path in the image, which nobody can look into from here
+            continue  # a path in the image, which cannot be checked here
         if not (IMAGES / item.source).exists():
             keys = ("workspace", "install", number, "source")
             text = f"there is no {IMAGES / item.source} to install"
@@ -157,7 +151,7 @@ _GLOBS = (
     "queue.pending queue.claimed queue.archived queue.quarantined paths.policy_candidates "
     "paths.diagnostics paths.logs.* instance.locks.*"
 )
-# Which rule holds for which places, in the order in which they are judged.
+# The places that each rule applies to, in the order in which the rules are checked.
 _RULES: dict[Callable[[Any], Complaint | None], str] = {
     _command: "workspace.prepare.* watcher.start injector.start halt.command batch.command",
     _source: "workspace.install.*.source",

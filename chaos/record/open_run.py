@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
@@ -58,7 +58,7 @@ def _config_of(run: RunDir) -> dict[str, Any]:
     return content
 
 
-class OpenRun:
+class OpenRun(AbstractContextManager["OpenRun"]):
     """One stored run. Use it in a `with` statement, or call `close`.
 
     Raises `ChaosError` when there is no config to judge by. `damage` says what is wrong with the
@@ -90,15 +90,7 @@ class OpenRun:
         """Release the database."""
         self.database.close()
 
-    def __enter__(self) -> OpenRun:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self.close()
 
     def _read_target(self) -> Target:

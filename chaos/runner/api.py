@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from chaos.base.errors import ChaosError
@@ -18,29 +17,21 @@ from chaos.checks.verdict import Verdict
 from chaos.record.open_run import OpenRun
 from chaos.record.rundir import RunDir, find
 
-_MARGIN_S = 300.0  # on top of the run's own budget: set-up, clean-up, judgement
+_MARGIN_S = 300.0  # beyond the run's own budget, for set-up, clean-up and judgement
 
 
-class Run:
+class Run(AbstractContextManager["Run"]):
     """An opened run with its verdict. `path` is its directory."""
 
     def __init__(self, rundir: RunDir) -> None:
         self.path = rundir.path
         self._open = OpenRun(rundir)
 
-    def __enter__(self) -> Run:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self.close()
 
     def close(self) -> None:
-        """Release the database; what was read stays."""
+        """Release the database; results stay valid."""
         self._open.close()
 
     @cached_property
@@ -56,9 +47,9 @@ class Run:
         return self.verdict.findings
 
     def sql(self, query: str, **parameters: Any) -> list[tuple[Any, ...]]:
-        """The rows of one `select`; parameters are `$name` in it. Raises `UsageError`.
+        """The rows of one `select` over the tables of docs/tables.md. Raises `UsageError`.
 
-        docs/tables.md lists the tables.
+        Each of `parameters` stands for `$name` in the query.
         """
         return self._open.query(query, parameters)[1]
 
@@ -68,7 +59,7 @@ def open_run(path: str | PathLike[str], runs: str | PathLike[str]) -> Run:
     return Run(find(os.fspath(path), Path(runs)))
 
 
-def live(
+def execute(
     soak: str,
     *,
     faults: Sequence[str],
@@ -86,7 +77,7 @@ def live(
     prepared = prepare(plan, draw(plan), Path(runs), Display(quiet=True))
     interrupts = Interrupts()
     with ExitStack() as stack:
-        if threading.current_thread() is threading.main_thread():  # only there handlers can be set
+        if threading.current_thread() is threading.main_thread():  # signal handlers need it
             stack.enter_context(interrupts)
         run_child(prepared, interrupts, plan.guardrails.run_budget_s + _MARGIN_S, silent=True)
     if not prepared.run.history.is_file():

@@ -1,4 +1,4 @@
-"""Puts the parts of one run together, inside the sandbox: the only place that knows them all."""
+"""Assemble the parts of one run, inside the sandbox. The only module that knows all of them."""
 
 import os
 from dataclasses import asdict, dataclass
@@ -22,7 +22,7 @@ from chaos.stack.programs import programs_sha256
 
 @dataclass(frozen=True)
 class Assembled:
-    """A run that only has to be lived, what shows it, and what records it."""
+    """A run that is ready to be executed, with its view and its history."""
 
     run: Run
     view: LiveView
@@ -32,7 +32,7 @@ class Assembled:
 def assemble(rundir: RunDir, stop: StopSignal, display: Mode, *, no_color: bool) -> Assembled:
     """Read the plan, enter the sandbox, and build backend, history and view.
 
-    Raises `ChaosError` for what keeps the run from starting; nothing is running by then.
+    Raises `ChaosError` if the run cannot start; nothing was started then.
     """
     plan = Plan.from_json(rundir.read_json(rundir.config))
     schedule = Schedule.from_json(rundir.read_json(rundir.schedule))
@@ -43,8 +43,7 @@ def assemble(rundir: RunDir, stop: StopSignal, display: Mode, *, no_color: bool)
     elif plan.sandbox == "namespaces":
         raise ChaosError("not in a sandbox", next_step="start the run with `chaos run`")
     described = {name: value and str(value) for name, value in asdict(assets).items()}
-    images = IMAGES
-    programs = {"programs_sha256": programs_sha256(plan.target, images)}
+    programs = {"programs_sha256": programs_sha256(plan.target, IMAGES)}
     gathered = gather(REPO, described, assets.proxy(), programs)
     rundir.write_json(rundir.provenance, gathered)
     view = LiveView(plan, schedule, display, no_color=no_color)
@@ -54,7 +53,7 @@ def assemble(rundir: RunDir, stop: StopSignal, display: Mode, *, no_color: bool)
         plan.profile.settings,
         rundir,
         assets,
-        images,
+        IMAGES,
         sandboxed=inside(),
         cancel=stop.event,
         needs=plan.needs,

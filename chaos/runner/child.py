@@ -1,21 +1,21 @@
-"""A run as a child process: for what has something to do afterwards (a gate, a replay).
+"""Execute a run as a child process, for callers that continue afterwards (a gate, a replay).
 
-The child becomes the guardian of its run, in a process group of its own: Ctrl-C in a terminal
-reaches the parent alone, which hands it on. When the parent dies, by whatever signal, the kernel
-sends the child SIGTERM, and the run heals its faults and ends. Knows nothing of gates.
+The child becomes the guardian of its run, in a process group of its own. So Ctrl-C in a terminal
+reaches only the parent, which forwards it. When the parent dies, even by SIGKILL, the kernel sends
+the child SIGTERM: the run then recovers its faults and ends. Knows nothing of gates.
 """
 
-import shutil
 import signal
 import subprocess
 import sys
 import threading
 from contextlib import suppress
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Self
 
 import psutil
 
+from chaos.base.proc import dying_with_us, end
 from chaos.record.owner import claim
 from chaos.runner.launch import RUN_SIGNALS, Prepared, signals_held
 
@@ -23,7 +23,7 @@ _END_LIMIT_S = 60.0  # from a signal to the end of the child
 
 
 class Interrupts:
-    """While entered: the first signal sets `event`, every one goes on to the running child."""
+    """While entered, every run signal sets `event` and is forwarded to the running child."""
 
     def __init__(self) -> None:
         self.event = threading.Event()
@@ -35,12 +35,7 @@ class Interrupts:
             self._before[number] = signal.signal(number, self._handle)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
@@ -50,7 +45,7 @@ class Interrupts:
             self._child.send_signal(number)
 
     def watch(self, child: subprocess.Popen[bytes] | None) -> None:
-        """From now on signals go to `child`; one that came a moment ago is handed on."""
+        """Forward signals to `child` from now on, also one that has come already."""
         self._child = child
         if child is not None and self.event.is_set():
             child.send_signal(signal.SIGINT)
@@ -59,19 +54,15 @@ class Interrupts:
 def run_child(
     prepared: Prepared, interrupts: Interrupts, limit_s: float, *, silent: bool = False
 ) -> int:
-    """Start the run and wait for its end; its exit code. `silent`: its stdout goes nowhere.
+    """Start the run and wait for its end; returns its exit code. `silent`: discard its stdout.
 
-    After `limit_s` it is asked to end, and killed if it does not: the kernel then removes what it
-    started.
+    After `limit_s` the run gets SIGTERM, then SIGKILL; the kernel then ends what it started.
     """
     sys.stdout.flush()
     sys.stderr.flush()
-    # setpriv is of util-linux, as unshare is; it asks for the signal, then becomes the guardian.
-    setpriv = shutil.which("setpriv")
-    wrapper = [setpriv, "--pdeathsig", "TERM", "--"] if setpriv else []
     with signals_held(prepared):
         child = subprocess.Popen(
-            [*wrapper, *prepared.argv],
+            [*dying_with_us("TERM"), *prepared.argv],
             env=prepared.env,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL if silent else None,
@@ -79,7 +70,7 @@ def run_child(
         )
     interrupts.watch(child)
     try:
-        with suppress(psutil.NoSuchProcess):  # already over: nobody owns the run any more
+        with suppress(psutil.NoSuchProcess):  # it has ended, so the run needs no owner
             claim(prepared.run, child.pid)
         return _awaited(child, limit_s)
     finally:
@@ -90,12 +81,7 @@ def run_child(
 
 
 def _awaited(child: subprocess.Popen[bytes], limit_s: float) -> int:
-    try:
+    with suppress(subprocess.TimeoutExpired):
         return child.wait(limit_s)
-    except subprocess.TimeoutExpired:
-        child.terminate()
-    try:
-        return child.wait(_END_LIMIT_S)
-    except subprocess.TimeoutExpired:
-        child.kill()
+    end(child, _END_LIMIT_S)
     return child.wait()

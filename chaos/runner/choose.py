@@ -1,7 +1,7 @@
-"""From `--fault` and `--faults` to the faults of a plan. Starts nothing.
+"""Turn `--fault` and `--faults` into the faults of a plan. Starts nothing.
 
-`--fault NAME:KEY=VALUE` names one kind with its parameters; `--faults` names many at once: kinds,
-groups or `all`, comma-separated, `-NAME` leaves one out.
+`--fault NAME:KEY=VALUE` names one kind with its parameters. `--faults` names many kinds: names,
+groups or `all`, comma-separated; `-NAME` leaves a name or group out.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,20 +17,22 @@ ALL = "all"
 
 
 def chosen_faults(
-    asked: Sequence[str],
+    single: Sequence[str],
     pools: Sequence[str],
     defaults: Mapping[str, Mapping[str, Value]],
     *,
     defaults_place: str,
 ) -> tuple[FaultPlan, ...]:
-    """Every fault asked for, in the order asked; those of `pools` follow, by name.
+    """The faults of `single` (--fault) in their order, then those of `pools` (--faults) by name.
 
-    `defaults`: the profile's parameters by kind. Raises `UsageError` for what is unknown.
+    `defaults`: the profile's parameters by kind. Raises `UsageError` for an unknown name.
     """
-    plans = [_one(text, defaults, defaults_place) for text in asked]
+    plans = [_fault_plan(text, defaults, defaults_place) for text in single]
     named = {plan.name for plan in plans}
     plans += [
-        _one(name, defaults, defaults_place) for name in pool_names(pools) if name not in named
+        _fault_plan(name, defaults, defaults_place)
+        for name in pool_names(pools)
+        if name not in named
     ]
     if len(plans) > 1 and any(plan.control for plan in plans):
         raise UsageError(
@@ -50,12 +52,12 @@ def pool_names(pools: Sequence[str]) -> list[str]:
     chosen: set[str] = set()
     for word in words:
         if not word.startswith("-"):
-            chosen |= _meant(word, kinds)
+            chosen |= _kinds_named(word, kinds)
     if all(word.startswith("-") for word in words):
         chosen = set(kinds)
     for word in words:
         if word.startswith("-"):
-            chosen -= _meant(word[1:], kinds)
+            chosen -= _kinds_named(word[1:], kinds)
     if not chosen:
         raise UsageError(
             "no fault is left", place="--faults", next_step="name more: `chaos faults` lists them"
@@ -63,21 +65,20 @@ def pool_names(pools: Sequence[str]) -> list[str]:
     return sorted(chosen)
 
 
-def _meant(word: str, kinds: Mapping[str, type[Fault]]) -> set[str]:
-    """A kind by its name, the kinds of a group, or all."""
-    if word == ALL:
-        return set(kinds)
-    groups: dict[str, set[str]] = {}
-    for name, kind in kinds.items():
-        groups.setdefault(kind.group, set()).add(name)
+def _kinds_named(word: str, kinds: Mapping[str, type[Fault]]) -> set[str]:
+    """The names of one kind, of the kinds of a group, or of all kinds."""
     if word in kinds:
         return {word}
-    if word not in groups:
+    named = {name for name, kind in kinds.items() if word in (ALL, kind.group)}
+    if not named:
+        groups = {kind.group for kind in kinds.values()}
         raise unknown_name("fault or group", word, [*kinds, *groups, ALL], place="--faults")
-    return groups[word]
+    return named
 
 
-def _one(text: str, defaults: Mapping[str, Mapping[str, Value]], defaults_place: str) -> FaultPlan:
+def _fault_plan(
+    text: str, defaults: Mapping[str, Mapping[str, Value]], defaults_place: str
+) -> FaultPlan:
     name, given = split_fault(text)
     place = f"--fault {name}"
     if name == CONTROL:

@@ -1,8 +1,8 @@
-"""`chaos clean`: undo what a run left behind. Idempotent; touches only what carries our mark.
+"""`chaos clean`: undo what ended runs left behind. Idempotent; touches only what has our mark.
 
-For each run that nobody runs any more: ends its marked processes, and undoes the open entries of
-its ledger. One failure does not stop the others; what remains is said, and the exit code is 6. So
-it is where a file that tells what to undo cannot be read.
+For each run that is not running: ends its marked processes, removes its workspace and containers,
+and undoes the open entries of its ledger. A failure does not stop the other steps. What remains is
+printed, and the exit code is 6; also if a file that lists what to undo cannot be read.
 """
 
 import shutil
@@ -20,14 +20,14 @@ from chaos.record.rundir import CONTAINERS, RunDir, find
 
 RUNS = Path("runs")  # the default; the first run creates it
 _KILL_LIMIT_S = 5.0
-# A folder with one of them was a run, and may have something to be undone.
+# A folder with one of these files was a run, and may have something to undo.
 _MARKS = ("config.json", "ledger.jsonl", "owner.json", CONTAINERS)
 
 
 def clean(reference: str | None, root: Path, say: Callable[[str], None] = print) -> int:
     """Clean one run, or all runs below `root`. Returns the exit code.
 
-    Raises `UsageError` when there is no such run or folder; the default one need not be there.
+    Raises `UsageError` if there is no such run or folder; the default folder may be missing.
     """
     runs = [_named(reference, root)] if reference else _runs(root)
     left: list[str] = []
@@ -36,7 +36,7 @@ def clean(reference: str | None, root: Path, say: Callable[[str], None] = print)
             if is_alive(run):
                 say(f"{run.path}: still running, left alone")
                 continue
-        except ChaosError as error:  # it may be alive, and then nothing of it is left behind
+        except ChaosError as error:  # it may still run, so leave it alone
             left.append(f"{run.path}: {error}")
             continue
         left += _clean_run(run, say)
@@ -50,7 +50,7 @@ def clean(reference: str | None, root: Path, say: Callable[[str], None] = print)
 
 
 def _named(reference: str, root: Path) -> RunDir:
-    """The run of that name; also one that has lost its config, and still tells what to undo."""
+    """The run of that name, even without its config: it may still list what to undo."""
     for folder in (Path(reference), root / reference):
         if folder.is_dir() and _is_run(folder):
             return RunDir(folder.resolve())
@@ -88,7 +88,7 @@ def _clean_run(run: RunDir, say: Callable[[str], None]) -> list[str]:
             if entry.scope == "host":
                 fault_kind(entry.name).undo(entry.undo)
             ledger.close(entry.fault_id, f"chaos clean: {why}")
-        except Exception as error:  # a failed undo is reported, and the next one still tried
+        except Exception as error:  # report a failed undo, and try the next one
             left.append(f"{what}: {error}")
             continue
         say(f"{what}: {why}")
@@ -96,7 +96,7 @@ def _clean_run(run: RunDir, say: Callable[[str], None]) -> list[str]:
 
 
 def _remove_workspace(run: RunDir, say: Callable[[str], None]) -> list[str]:
-    """What a run without a sandbox worked in; in a sandbox the kernel has removed it."""
+    """Remove the workspace of a run without a sandbox. In a sandbox the kernel removed it."""
     workspace = run.path / "workspace"
     if workspace.is_symlink() or not workspace.is_dir():
         return []
@@ -109,7 +109,7 @@ def _remove_workspace(run: RunDir, say: Callable[[str], None]) -> list[str]:
 
 
 def _remove_containers(run: RunDir, say: Callable[[str], None]) -> list[str]:
-    """What a run in containers made in the engine, by its label; the run directory's owner too."""
+    """Remove the run's objects from the engine, and restore the run directory's owner."""
     if not (run.path / CONTAINERS).is_file():
         return []
     from chaos.runner.containers.leftovers import remove  # the SDK is slow to import

@@ -1,8 +1,10 @@
 """The harness inside the sandbox: `python -m chaos.runner.inner RUNDIR`, started by the guardian.
 
-Puts the parts of a run together, lives it, judges it, prints the verdict. Not meant to be called
-by hand: `chaos run` prepares what it reads.
+Assembles a run, executes it, judges it, and prints the verdict. Users do not call it: `chaos run`
+prepares the directory that it reads.
 """
+
+from __future__ import annotations
 
 import argparse
 import os
@@ -10,7 +12,7 @@ import signal
 import sys
 from pathlib import Path
 from types import FrameType
-from typing import Literal
+from typing import TYPE_CHECKING
 
 from loguru import logger
 
@@ -20,11 +22,12 @@ from chaos.base.output import adopt, say, settled
 from chaos.base.stopping import StopSignal
 from chaos.record.rundir import RunDir
 
-Mode = Literal["live", "lines", "quiet", "json"]
+if TYPE_CHECKING:
+    from chaos.report.live import Mode
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Live and judge the run prepared in RUNDIR; returns the exit code of `chaos run`."""
+    """Execute and judge the run in RUNDIR; returns the exit code of `chaos run`."""
     parser = argparse.ArgumentParser(prog="chaos.runner.inner", description=__doc__)
     parser.add_argument("rundir", type=Path)
     parser.add_argument("--display", choices=("live", "lines", "quiet", "json"), default="lines")
@@ -36,10 +39,10 @@ def main(argv: list[str] | None = None) -> int:
     logger.remove()
     logger.add(rundir.logs / "harness.log", rotation="10 MB", retention=3, enqueue=False)
     try:
-        return _live_and_judge(rundir, stop, args.display, no_color=args.no_color)
+        return _execute_and_judge(rundir, stop, args.display, no_color=args.no_color)
     except ChaosError as error:
         text, code = str(error), error.exit_code
-    except Exception as error:  # a defect of ours must not exit with 1, which blames the Watcher
+    except Exception as error:  # a defect of chaos: exit code 1 would blame the Watcher
         logger.exception("the harness failed")
         text = f"this is a defect of chaos itself; please report it ({error!r}, {rundir.logs})"
         code = ExitCode.INVALID
@@ -55,8 +58,8 @@ def _listen_to_signals(stop: StopSignal) -> None:
     signal.signal(signal.SIGTERM, handler)
 
 
-def _live_and_judge(rundir: RunDir, stop: StopSignal, display: Mode, *, no_color: bool) -> int:
-    # Imported late: the signal handlers must stand before anything takes time.
+def _execute_and_judge(rundir: RunDir, stop: StopSignal, display: Mode, *, no_color: bool) -> int:
+    # Imported late, so that the signal handlers are set before the slow imports.
     from chaos.report.announce import conclude
     from chaos.runner.assembly import assemble
     from chaos.runner.judge import judge
@@ -64,7 +67,7 @@ def _live_and_judge(rundir: RunDir, stop: StopSignal, display: Mode, *, no_color
     assembled = assemble(rundir, stop, display, no_color=no_color)
     assembled.view.start()
     try:
-        assembled.run.live()
+        assembled.run.execute()
     finally:
         assembled.view.stop()
         assembled.history.close()
@@ -74,5 +77,5 @@ def _live_and_judge(rundir: RunDir, stop: StopSignal, display: Mode, *, no_color
 if __name__ == "__main__":
     adopt()
     code = settled(main())
-    # Threads of libraries must not keep the sandbox's first process alive.
+    # Do not wait for threads of libraries: this is the sandbox's first process.
     os._exit(code if code in {int(known) for known in ExitCode} else int(ExitCode.INVALID))

@@ -1,10 +1,11 @@
 """Judge a stored run: checks -> findings -> verdict -> `verdict.json` and `report.md`.
 
-The same for a run that has just ended and for one judged again (`chaos check`): everything is read
-from the run directory, and the same record gives the same bytes.
+A run that has just ended and a run that is judged again (`chaos check`) are treated alike:
+everything is read from the run directory, and the same record gives the same bytes.
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -29,7 +30,7 @@ from chaos.triage.text import markdown
 def judge(rundir: RunDir) -> Verdict:
     """Judge a run and write its `verdict.json` and `report.md`.
 
-    Raises `ChaosError` when there is no config to judge by, or when they cannot be written.
+    Raises `ChaosError` if there is no config, or if the files cannot be written.
     """
     with OpenRun(rundir) as run:
         judgement = judgement_of(run)
@@ -48,15 +49,16 @@ class Judgement:
 def judgement_of(run: OpenRun) -> Judgement:
     """The judgement of an opened run; writes nothing."""
     verdict = verdict_of(run)
-    text = report_text(verdict, _provenance(run.run), _triage_section(run, verdict))
+    provenance = _read_or_empty(run.run, run.run.provenance)
+    text = report_text(verdict, provenance, _triage_section(run, verdict))
     return Judgement(verdict, text)
 
 
 def store(rundir: RunDir, judgement: Judgement) -> str:
-    """Write `verdict.json` and `report.md`. `EnvironmentProblem` when they cannot be written.
+    """Write `verdict.json` and `report.md`. Raises `EnvironmentProblem` if that fails.
 
-    A verdict that was made from a whole record is kept when this one was made from less of it;
-    returns the sentence that says so, else "".
+    A stored verdict over a whole record is kept if the record is no longer whole: then returns the
+    message about it, else "".
     """
     verdict = judgement.verdict
     if kept := _better_lines(rundir, verdict):
@@ -67,7 +69,7 @@ def store(rundir: RunDir, judgement: Judgement) -> str:
     path = rundir.report
     try:
         write_atomic(path, judgement.report)
-        # Last: it is what says that the run was judged.
+        # Last, because this file means that the run was judged.
         path = rundir.verdict
         write_atomic(path, verdict_text(verdict))
     except OSError as error:
@@ -80,13 +82,10 @@ def store(rundir: RunDir, judgement: Judgement) -> str:
 
 
 def _better_lines(rundir: RunDir, verdict: Verdict) -> int:
-    """How many records the stored verdict was made from, where it is the better one; else 0."""
+    """The number of records behind the stored verdict if that is the better one, else 0."""
     if verdict.record_whole:
         return 0
-    try:
-        stored = rundir.read_json(rundir.verdict)
-    except ChaosError:
-        return 0
+    stored = _read_or_empty(rundir, rundir.verdict)
     lines = stored.get("record_lines")
     better = stored.get("record_whole") is True
     return lines if better and isinstance(lines, int) and not isinstance(lines, bool) else 0
@@ -121,21 +120,21 @@ def verdict_of(run: OpenRun) -> Verdict:
         record_lines=run.lines,
         record_whole=not run.incomplete,
     )
-    written: Verdict = written_out_in(verdict)  # names of files stand in texts and references
-    return written
+    escaped: Verdict = written_out_in(verdict)  # it contains names of files
+    return escaped
 
 
 def _triage_section(run: OpenRun, verdict: Verdict) -> str:
-    """The verdict stands whatever becomes of its explanation."""
+    """The triage as Markdown. A defect in it must not affect the verdict."""
     try:
         return markdown(triage_run(run, verdict))
-    except Exception as error:  # a defect of triage: said where its answer would stand
+    except Exception as error:  # a defect of the triage: report it in its place
         return f"## Triage\n\nThe triage itself failed: {type(error).__name__}: {error}"
 
 
 def _findings(run: OpenRun) -> list[Finding]:
     criteria = run.criteria
-    found = [
+    findings = [
         finding
         for check in CHECKS
         if check.always or check.name in criteria
@@ -146,22 +145,22 @@ def _findings(run: OpenRun) -> list[Finding]:
             check_named(name)
         except ChaosError as error:
             unknown = Finding(outcome="invalid", owner="harness", summary=str(error.message))
-            found.append(msgspec.structs.replace(unknown, check=name, title=name))
+            findings.append(msgspec.structs.replace(unknown, check=name, title=name))
     own, wrong = own_checks(run.config.get("checks") or {}, place=f"{run.run.config} checks")
     for check in own:
-        found += _judged(run, check, {})
+        findings += _judged(run, check, {})
     for name, problem in wrong.items():
-        invalid = Finding(outcome="invalid", owner="harness", usage=True, summary=_said(problem))
-        found.append(invalid.stamped(check=name, title=name, origin="the experiment"))
-    return found
+        invalid = Finding(outcome="invalid", owner="harness", usage=True, summary=_text_of(problem))
+        findings.append(invalid.stamped(check=name, title=name, origin="the experiment"))
+    return findings
 
 
-def _said(error: ChaosError) -> str:
+def _text_of(error: ChaosError) -> str:
     return f"{error.place}: {error.message}" if error.place else error.message
 
 
 def _judged(run: OpenRun, check: Check, raw: dict[str, Any]) -> list[Finding]:
-    """The findings of one check; a check that crashes is invalid, never a pass."""
+    """The findings of one check. A check that crashes gives an invalid finding, never a pass."""
     if "files" in check.depends and not run.collected:
         reason = "the Watcher's files were not collected"
         findings = [Finding(outcome="inconclusive", summary=reason)]
@@ -171,9 +170,9 @@ def _judged(run: OpenRun, check: Check, raw: dict[str, Any]) -> list[Finding]:
         except ChaosError as error:
             usage = check.own and isinstance(error, UsageError)
             findings = [
-                Finding(outcome="invalid", owner="harness", usage=usage, summary=_said(error))
+                Finding(outcome="invalid", owner="harness", usage=usage, summary=_text_of(error))
             ]
-        except Exception as error:  # a defect of the check: said, and never held for a pass
+        except Exception as error:  # a defect of the check must not count as a pass
             text = f"the check itself failed: {type(error).__name__}: {error}"
             findings = [Finding(outcome="invalid", owner="harness", summary=text)]
     return [
@@ -185,8 +184,9 @@ def _judged(run: OpenRun, check: Check, raw: dict[str, Any]) -> list[Finding]:
 
 
 def _tempered(run: OpenRun, check: Check, finding: Finding) -> Finding:
-    """A failure that the run's own end, its record or an outage of ours may explain proves
-    nothing; neither does what is read from a part of the files.
+    """Make a finding inconclusive if the run, not the Watcher, may explain it.
+
+    Reasons: an incomplete record or collection, an early end, an outage of our own services.
     """
     if "files" in check.depends and run.not_collected and finding.outcome in ("pass", "fail"):
         why = f"not everything was collected: {run.not_collected}"
@@ -197,8 +197,8 @@ def _tempered(run: OpenRun, check: Check, finding: Finding) -> Finding:
         return _doubtful(finding, f"the record is not whole: {run.incomplete[0].text}")
     if "end" in check.depends and not run.ran_to_end:
         return _doubtful(finding, f"the run ended early: {run.stopped or 'cut off'}")
-    if "stack" in check.depends and (found := outages(run)):
-        return _doubtful(finding, f"{found[0].name} at {found[0].t_s:.1f} s may explain it")
+    if "stack" in check.depends and (ours := outages(run)):
+        return _doubtful(finding, f"{ours[0].name} at {ours[0].t_s:.1f} s may explain it")
     return finding
 
 
@@ -246,8 +246,8 @@ def _notes(run: OpenRun, left: list[Any]) -> list[str]:
     return notes
 
 
-def _provenance(run: RunDir) -> dict[str, Any]:
+def _read_or_empty(run: RunDir, path: Path) -> dict[str, Any]:
     try:
-        return run.read_json(run.provenance)
+        return run.read_json(path)
     except ChaosError:
         return {}

@@ -1,8 +1,8 @@
-"""From a resolved plan to a running sandbox: assets, run directory, guardian.
+"""Start a resolved plan: provision the assets, write the run directory, start the guardian.
 
-`start` never returns: the calling process becomes the guardian (in containers: the conductor), so
-that the process that a user sees, signals and kills stays the same. A program with something to do
-after the run starts it as a child instead (child.py). Knows nothing of what a run does.
+`start` never returns: the calling process becomes the guardian (in containers: the conductor). So
+the user sees, signals and kills the same process all the time. A caller that continues after the
+run uses child.py instead. Knows nothing of what a run does.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NoReturn, TextIO
+from typing import TYPE_CHECKING, NoReturn, TextIO
 
 from chaos.base.errors import os_errors_told
 from chaos.base.exitcode import ExitCode
@@ -30,21 +30,20 @@ from chaos.sandbox.command import guardian_argv
 
 if TYPE_CHECKING:
     from chaos.assets import Assets
+    from chaos.report.live import Mode
     from chaos.runner.containers.settings import Settings
-
-Mode = Literal["live", "lines", "quiet", "json"]
 
 
 @dataclass(frozen=True)
 class Display:
-    """How a run shows itself. With `json`, stdout carries nothing but the verdict."""
+    """How a run shows its progress. With `json`, stdout has only the verdict."""
 
     json: bool = False
     quiet: bool = False
     no_color: bool = False
 
     def mode(self) -> Mode:
-        """Live on a terminal that can be redrawn, plain lines elsewhere."""
+        """A live view on a terminal that can be redrawn, plain lines elsewhere."""
         if self.json:
             return "json"
         if self.quiet:
@@ -53,13 +52,13 @@ class Display:
         return "live" if redrawn and not os.environ.get("CI") else "lines"
 
     def plain(self) -> bool:
-        """True if colours are unwanted (https://no-color.org)."""
+        """True without colours (https://no-color.org)."""
         return self.no_color or bool(os.environ.get("NO_COLOR"))
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A run that only has to be started: the guardian's command line and its environment.
+    """A run that is ready to be started: the guardian's command line and environment.
 
     `hold_signals`: block run signals until the child has its handlers.
     """
@@ -77,7 +76,7 @@ RUN_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 def signals_held(prepared: Prepared) -> Iterator[None]:
     """Block run signals here and in children started here, if `prepared` asks for it.
 
-    An interpreter that is starting would end at once by a signal, with a traceback for Ctrl-C.
+    A signal would end an interpreter that is still starting, with a traceback for Ctrl-C.
     """
     if not prepared.hold_signals:
         yield
@@ -92,10 +91,10 @@ def signals_held(prepared: Prepared) -> Iterator[None]:
 def start(plan: Plan, schedule: Schedule, runs: Path, display: Display) -> NoReturn:
     """Provision, write the run directory, become the guardian.
 
-    Raises `ChaosError` for whatever keeps the run from starting; nothing is left running.
+    Raises `ChaosError` if the run cannot start; nothing is left running.
     """
     prepared = prepare(plan, schedule, runs, display)
-    if failed():  # before a run of hours whose answer could not be printed
+    if failed():  # a run of hours would be useless if its verdict could not be printed
         sys.exit(settled(ExitCode.INVALID))
     with signals_held(prepared):
         os.execve(prepared.argv[0], prepared.argv, prepared.env)
@@ -140,7 +139,7 @@ def prepare(plan: Plan, schedule: Schedule, runs: Path, display: Display) -> Pre
 
 
 def _containers(plan: Plan, assets: Assets, out: TextIO, *, quiet: bool) -> Settings:
-    """Engine, compose and images of a run in containers, with progress while images are built."""
+    """Engine, compose and images of a run in containers; prints the progress of builds."""
     from chaos.runner.containers.prepare import prepare as prepare_containers
 
     def say(text: str) -> None:
@@ -151,7 +150,7 @@ def _containers(plan: Plan, assets: Assets, out: TextIO, *, quiet: bool) -> Sett
 
 
 def _written(plan: Plan, schedule: Schedule, runs: Path) -> rundir.RunDir:
-    """The new run directory with everything that the run reads."""
+    """Create the run directory with the files that the run reads."""
     run = rundir.create(runs.resolve(), plan.soak, plan.seed)
     hint = "free some space or name another folder with --runs DIR"
     with os_errors_told("cannot write the run directory", run.path, next_step=hint):
@@ -162,6 +161,6 @@ def _written(plan: Plan, schedule: Schedule, runs: Path) -> rundir.RunDir:
 
 
 def _python_path() -> str:
-    """`chaos` must be importable inside, wherever the command was called from."""
+    """The PYTHONPATH with which `chaos` can be imported in the sandbox."""
     rest = os.environ.get("PYTHONPATH")
     return os.pathsep.join([str(REPO), *([rest] if rest else [])])

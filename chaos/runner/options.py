@@ -1,7 +1,7 @@
-"""What people write on the command line for faults and overrides, as typed values.
+"""Parse the command line's faults and overrides into typed values.
 
-`llm_timeout:hold=10s,count=3` and `guardrails.run_budget_s=60`. Pure: reads no file and knows
-no particular fault.
+For example `llm_timeout:hold=10s,count=3` and `guardrails.run_budget_s=60`. Pure: reads no file,
+and knows no particular fault.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ from chaos.base.yamlfile import scalar
 from chaos.faults.base import Fault, parse_params
 from chaos.faults.params import Value
 from chaos.plan.experiment import Guardrails, Profile
-from chaos.plan.settings_rules import setting_problem
+from chaos.plan.settings_rules import check_setting
 
 CONTROL = "none"
 
@@ -62,14 +62,14 @@ def merge_params(
     parse_params(kind, dict(defaults), place=defaults_place)
     parse_params(kind, given, place=given_place)
     base = dict(defaults)
-    for one, other in (("count", "period"), ("period", "count")):
-        if one in given:
-            base.pop(other, None)
+    for name, excluded in (("count", "period"), ("period", "count")):
+        if name in given:
+            base.pop(excluded, None)
     return parse_params(kind, {**base, **given}, place=given_place)
 
 
 class Effective(msgspec.Struct, frozen=True):
-    """What overrides may change: the profile, the merged criteria, the limits on the host."""
+    """What overrides can change: the profile, the merged criteria, the host's guardrails."""
 
     profile: Profile
     criteria: dict[str, dict[str, Any]]
@@ -80,7 +80,7 @@ def override(base: Effective, texts: Sequence[str]) -> Effective:
     """`base` with each `key=value` applied.
 
     A key is a profile field (`storm_s`), `settings.NAME`, `criteria.CHECK.NAME` or
-    `guardrails.NAME`. Only what exists can be overridden; `UsageError` names the nearest.
+    `guardrails.NAME`. Raises `UsageError` for an unknown key; it names the nearest one.
     """
     tree = cast("dict[str, Any]", msgspec.to_builtins(base))
     profile = tree["profile"]
@@ -97,7 +97,7 @@ def override(base: Effective, texts: Sequence[str]) -> Effective:
             _assign(profile, names[0], raw, place)
         elif names[0] == "settings":
             _assign_below(profile, names, raw, place)
-            _check_setting(profile, names, place)
+            check_setting(names[-1], profile["settings"][names[-1]], place)
         elif names[0] in ("criteria", "guardrails"):
             _assign_below(tree, names, raw, place)
         else:
@@ -105,7 +105,7 @@ def override(base: Effective, texts: Sequence[str]) -> Effective:
             raise unknown_name("key", key.strip(), [*known, *_paths("criteria", tree)], place=place)
         problem = first_problem(tree, Effective)
         if problem is not None:
-            raise UsageError(problem.message, place=place, next_step=problem.next_step)
+            raise problem.error(place)
     return msgspec.convert(tree, Effective)
 
 
@@ -125,12 +125,6 @@ def _assign_below(tree: dict[str, Any], names: list[str], raw: str, place: str) 
             raise unknown_name("key", name, known, place=place)
         tree = inner
     _assign(tree, names[-1], raw, place)
-
-
-def _check_setting(profile: Mapping[str, Any], names: list[str], place: str) -> None:
-    problem = setting_problem(names[-1], profile["settings"][names[-1]])
-    if problem is not None:
-        raise UsageError(problem.message, place=place, next_step=problem.next_step)
 
 
 def _assign(tree: dict[str, Any], name: str, raw: str, place: str) -> None:

@@ -1,13 +1,9 @@
-"""Preflight: every assumption of a run, checked before it is relied upon. Source: the plan,
-section 2.
+"""Preflight: check the assumptions of a run. Source: the plan, section 2.
 
-A failed assumption makes the run `invalid` (exit 4), never `fail`: the product was not judged.
+A failed assumption makes the run `invalid` (exit 4), never `fail`: the Watcher was not judged.
 """
 
-import shutil
 from pathlib import Path
-
-import psutil
 
 from chaos.base.errors import EnvironmentProblem
 from chaos.plan.plan import Plan
@@ -16,21 +12,22 @@ from chaos.record.target import Target
 from chaos.stack.base import Endpoint, Stack
 from chaos.stack.http_client import NoAnswer
 from chaos.stack.llm_probe import completion
+from chaos.witness.guardrail import disk_free_mb, memory_available_mb
 
 _GRAMMAR_LIMIT_S = 10.0
 
 
 def check_host(plan: Plan, rundir: RunDir) -> None:
-    """Enough disk and memory for the run, with the guardrails' floors as the measure."""
+    """Require the free disk and memory that the guardrails demand."""
     rails = plan.guardrails
-    free_mb = shutil.disk_usage(rundir.path).free / 1e6
+    free_mb = disk_free_mb(rundir.path)
     if free_mb < rails.host_disk_free_mb_min:
         raise EnvironmentProblem(
             f"{free_mb:.0f} MB of disk are free, {rails.host_disk_free_mb_min:.0f} MB are needed",
             place=str(rundir.path),
             next_step="free some space or name another folder with --runs DIR",
         )
-    available_mb = psutil.virtual_memory().available / 1e6
+    available_mb = memory_available_mb()
     if available_mb < rails.host_memory_available_mb_min:
         raise EnvironmentProblem(
             f"{available_mb:.0f} MB of memory are available, "
@@ -40,10 +37,10 @@ def check_host(plan: Plan, rundir: RunDir) -> None:
 
 
 def check_stack(stack: Stack, target: Target) -> None:
-    """No halt flag, and the LLM server obeys a grammar, through the proxy.
+    """Require that no halt flag is set, and that the LLM server obeys a grammar through the proxy.
 
-    A grammar that does not parse can be answered with unconstrained text and status 200, so
-    readiness alone proves nothing about decisions.
+    A server that cannot parse a grammar may answer unconstrained text with status 200, so a ready
+    server may still be unable to decide.
     """
     _no_halt_flag(stack.workspace, target)
     answer = constrained_completion(stack.proxied_llm, _GRAMMAR_LIMIT_S)
@@ -64,7 +61,7 @@ def _no_halt_flag(workspace: Path, target: Target) -> None:
 
 
 def constrained_completion(endpoint: Endpoint, limit_s: float) -> str:
-    """One completion under a grammar that allows just `yes` or `no`."""
+    """A completion under a grammar that allows only `yes` and `no`."""
     grammar = 'root ::= "yes" | "no"'
     try:
         answer = completion(endpoint, "Is water wet? Answer:", 4, limit_s=limit_s, grammar=grammar)

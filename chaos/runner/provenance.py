@@ -1,7 +1,7 @@
-"""Provenance: what exactly ran, on what. Enough to say why two runs differ.
+"""Provenance: which versions ran on which machine, to explain why two runs differ.
 
-Gathered once, before the stack starts. What cannot be had is a stated absence (null with a
-reason), never a guess.
+Gathered once, before the stack starts. A value that is not available is null with a reason, never a
+guess.
 """
 
 import json
@@ -54,8 +54,9 @@ def _cpu_model() -> str | None:
 
 
 def gpu() -> dict[str, Any]:
-    """Models, driver, UUID and memory in use of each unit (GPU or MIG instance) before the stack is
-    started; or why there are none. A single fact that the driver will not tell is in `untold`.
+    """Models, driver, UUIDs, and the memory in use of each GPU or MIG instance before the run.
+
+    Without a GPU, `absent_because` says why. `untold` lists values that the driver refuses.
     """
     try:
         library = nvml.start()
@@ -74,27 +75,27 @@ def _gpu_facts(library: Any, units: list[nvml.Unit], untold: dict[str, str]) -> 
     facts: dict[str, Any] = {"devices": [], "driver": None, "mig": [], "used_bytes": {}}
     facts["uuids"] = {unit.name: unit.uuid for unit in units if unit.uuid}
 
-    def asked(what: str, ask: Callable[[], Any]) -> Any:
+    def reported(what: str, ask: Callable[[], Any]) -> Any:
         try:
             return ask()
         except library.NVMLError as error:
             untold[what] = str(error)
             return None
 
-    facts["driver"] = asked("driver", lambda: str(library.nvmlSystemGetDriverVersion()))
+    facts["driver"] = reported("driver", lambda: str(library.nvmlSystemGetDriverVersion()))
     for unit in units:
         if unit.whole:
-            name = asked(f"{unit.name}.name", partial(library.nvmlDeviceGetName, unit.handle))
+            name = reported(f"{unit.name}.name", partial(library.nvmlDeviceGetName, unit.handle))
             facts["devices"].append("unknown" if name is None else str(name))
             facts["mig"] += [unit.name] if unit.split else []
-        memory = asked(f"{unit.name}.used_bytes", partial(nvml.memory_of, library, unit))
+        memory = reported(f"{unit.name}.used_bytes", partial(nvml.memory_of, library, unit))
         if memory is not None:
             facts["used_bytes"][unit.name] = memory[0]
     return facts | ({"untold": untold} if untold else {})
 
 
 def _replay_of() -> dict[str, Any] | None:
-    """Which run this one repeats, told by `chaos replay`; None for a run in its own right."""
+    """The run that this one repeats, if `chaos replay` started it."""
     text = os.environ.get(REPLAY_VARIABLE)
     return dict(json.loads(text)) if text else None
 
@@ -102,10 +103,10 @@ def _replay_of() -> dict[str, Any] | None:
 def gather(
     repo: Path, assets: dict[str, Any], proxy: dict[str, str], watcher: dict[str, str] | None = None
 ) -> dict[str, Any]:
-    """Everything; `assets` says which model and LLM server are used, `proxy` which TCP proxy.
+    """The provenance of a run.
 
-    `proxy` has `kind` (toxiproxy, or builtin: the one of last resort), `version`, and why.
-    `watcher` has `programs_sha256`; None where images tell which programs there were.
+    `assets`: the model and the LLM server. `proxy`: `kind` (toxiproxy or builtin), `version` and
+    `reason`. `watcher`: `programs_sha256`; None if the images identify the programs.
     """
     status = git(repo, "status", "--porcelain")
     return {

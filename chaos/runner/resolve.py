@@ -1,7 +1,7 @@
-"""From names on the command line to the effective plan. Starts nothing.
+"""Resolve the command line into the effective plan. Starts nothing.
 
-Finds and reads the files of soak, profile and target, merges criteria and fault parameters, and
-checks every name in them, so that whatever is wrong is said before anything is started.
+Finds and reads the files of soak and target, merges criteria and fault parameters, and checks every
+name in them, so that mistakes are reported before anything is started.
 """
 
 import re
@@ -9,7 +9,7 @@ import secrets
 import shlex
 import string
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from chaos.faults.registry import fault_kind
 from chaos.plan.experiment import Experiment
 from chaos.plan.plan import Backend, FaultPlan, Plan, Sandbox
 from chaos.plan.schedule import storm_needed_s
-from chaos.plan.settings_rules import setting_problem
+from chaos.plan.settings_rules import check_setting
 from chaos.plan.target_rules import check_sources, check_target
 from chaos.record.target import Target
 from chaos.runner.choose import chosen_faults
@@ -35,8 +35,8 @@ from chaos.soaks import workload_kind
 SEED_MAX = 2**63 - 1
 STRIKES_MAX = 1000
 
-GATE = "gate"  # experiments/gate.yaml puts soaks together, and is none itself
-# Beside the folders of soaks lie those of gates; `latest` is the newest run of any soak.
+GATE = "gate"  # experiments/gate.yaml lists soaks; it is not a soak
+# Other folders among the runs: those of gates, and `latest`, the newest run of any soak.
 _RESERVED = frozenset({GATE, "latest"})
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _BUILT_IN = frozenset({"python", "workspace", "programs"})
@@ -51,35 +51,37 @@ _COMMANDS = (
 )
 
 
+_FLAGS = {"faults": "--fault", "pool": "--faults", "overrides": "--set"}  # others: --NAME
+
+
 @dataclass(frozen=True)
 class Request:
-    """What was asked for, before it is resolved: the soak, and the options of `chaos run`."""
+    """The soak and the options of `chaos run`, before they are resolved."""
 
     soak: str
-    profile: str | None = field(default=None, metadata={"flag": "--profile"})
-    target: str | None = field(default=None, metadata={"flag": "--target"})
-    faults: Sequence[str] = field(default=(), metadata={"flag": "--fault"})
-    pool: Sequence[str] = field(
-        default=(), metadata={"flag": "--faults"}
-    )  # kinds, groups or `all`, comma-separated
-    strikes: int | None = field(default=None, metadata={"flag": "--strikes"})
-    overlap: bool = field(default=False, metadata={"flag": "--overlap"})
-    seed: int | None = field(default=None, metadata={"flag": "--seed"})  # None: draw one
-    overrides: Sequence[str] = field(default=(), metadata={"flag": "--set"})
-    sandbox: Sandbox = field(default="namespaces", metadata={"flag": "--sandbox"})
-    backend: Backend = field(default="local", metadata={"flag": "--backend"})
-    gpu: bool = field(default=False, metadata={"flag": "--gpu"})
-    experiments: Path = field(default=EXPERIMENTS)
+    profile: str | None = None
+    target: str | None = None
+    faults: Sequence[str] = ()  # --fault: each one kind with its parameters
+    pool: Sequence[str] = ()  # --faults: kinds, groups or `all`, comma-separated
+    strikes: int | None = None
+    overlap: bool = False
+    seed: int | None = None  # None: draw a seed
+    overrides: Sequence[str] = ()  # --set
+    sandbox: Sandbox = "namespaces"
+    backend: Backend = "local"
+    gpu: bool = False
+    experiments: Path = EXPERIMENTS  # not an option
 
     def command(self) -> str:
-        """The command line that asks for this."""
+        """The command line of this request."""
         words = ["chaos", "run", self.soak]
         for option in fields(self):
-            flag, value = option.metadata.get("flag"), getattr(self, option.name)
-            if flag is None or value == option.default:
+            value = getattr(self, option.name)
+            if option.name in ("soak", "experiments") or value == option.default:
                 continue
-            for one in [value] if isinstance(value, (str, int)) else value:
-                words += [flag] if one is True else [flag, str(one)]
+            flag = _FLAGS.get(option.name, f"--{option.name}")
+            for item in [value] if isinstance(value, (str, int)) else value:
+                words += [flag] if item is True else [flag, str(item)]
         return shlex.join(words)
 
 
@@ -115,7 +117,7 @@ def read_target(
 
 
 def resolve(request: Request) -> Plan:
-    """The effective plan. Raises `UsageError` for whatever is unknown or out of range."""
+    """The effective plan. Raises `UsageError` for a name or value that is not valid."""
     _check_backend(request)
     document, experiment = read_soak(request.soak, request.experiments)
     _check_experiment(document, experiment)
@@ -137,7 +139,7 @@ def resolve(request: Request) -> Plan:
     check_sources(target_document, target, here=request.backend == "local")
     workload = effective.profile.workload or experiment.workload
     try:
-        kind = workload_kind(workload, place="--set workload")  # the file's own was checked
+        kind = workload_kind(workload, place="--set workload")  # the file's own is valid
         kind.check(target, effective.profile.settings)
     except UsageError as error:
         error.place = _in_file(error.place, document, profile_name, target_document)
@@ -192,7 +194,7 @@ def _check_backend(request: Request) -> None:
 
 
 def is_path(name: str) -> bool:
-    """True if `name` is the path of a file, not the name of a soak or target."""
+    """True if `name` is the path of a file, False if it is the name of a soak or target."""
     return "/" in name or name.endswith((".yaml", ".yml"))
 
 
@@ -212,7 +214,7 @@ def _find(kind: str, name: str, folder: Path, known: list[str], *, place: str = 
 
 
 def _check_name(key: str, name: str, document: Document, *, by_name: bool) -> None:
-    """A name becomes a folder, and must be the file's own when it was found by it."""
+    """The name must be usable as a folder; found by name, the file must have the same name."""
     if not _NAME.fullmatch(name):
         raise UsageError(
             f"{name!r} cannot name a {key}",
@@ -234,12 +236,13 @@ def _check_name(key: str, name: str, document: Document, *, by_name: bool) -> No
 
 
 def _check_experiment(document: Document, experiment: Experiment) -> None:
-    """Names inside the file, all profiles included: a defect there should not wait for its use."""
+    """Check the names in the whole file, also in profiles that are not used now."""
     workload_kind(experiment.workload, place=document.place("workload"))
     for name, profile in experiment.profiles.items():
         if profile.workload:
             workload_kind(profile.workload, place=document.place("profiles", name, "workload"))
-        _check_settings(document, name, profile.settings)
+        for setting, value in profile.settings.items():
+            check_setting(setting, value, document.place("profiles", name, "settings", setting))
         for fault, params in profile.fault_defaults.items():
             place = document.place("profiles", name, "fault_defaults", fault)
             kind = fault_kind(fault, place=place)
@@ -250,19 +253,8 @@ def _check_experiment(document: Document, experiment: Experiment) -> None:
         try_out(own_check(name, written, place=document.place("checks", name)))
 
 
-def _check_settings(document: Document, profile: str, settings: Mapping[str, Any]) -> None:
-    for name, value in settings.items():
-        problem = setting_problem(name, value)
-        if problem is not None:
-            raise UsageError(
-                problem.message,
-                place=document.place("profiles", profile, "settings", name),
-                next_step=problem.next_step,
-            )
-
-
 def _in_file(place: str, document: Document, profile: str, target: Document) -> str:
-    """Where what a workload lacks would stand: workloads know keys, and no files."""
+    """The place in a file of a key that a workload misses: workloads do not know files."""
     owner, _, key = place.partition(", ")
     if place.startswith("settings."):
         return document.place("profiles", profile, *place.split("."))
@@ -272,14 +264,14 @@ def _in_file(place: str, document: Document, profile: str, target: Document) -> 
 def _check_criteria(
     document: Document, criteria: Mapping[str, dict[str, Any] | None], *keys: str
 ) -> None:
-    """Each criterion must be a check, with the parameters that it takes."""
+    """Each criterion must name a check, with parameters of that check."""
     for name, params in criteria.items():
         place = document.place(*keys, name)
         check_named(name, place=place).parsed(params or {}, place=place)
 
 
 def _criteria(document: Document, experiment: Experiment, name: str) -> dict[str, dict[str, Any]]:
-    """The experiment's criteria with the profile's merged over them; null takes one away."""
+    """The experiment's criteria, with the profile's merged over them; null removes a criterion."""
     merged = {check: dict(params) for check, params in experiment.criteria.items()}
     for check, params in experiment.profiles[name].criteria.items():
         if check not in merged:
@@ -299,7 +291,7 @@ def _criteria(document: Document, experiment: Experiment, name: str) -> dict[str
 
 
 def _check_placeholders(document: Document, settings: dict[str, Any], soak: str) -> None:
-    """Every {name} in the target's commands must be known, or the start would fail later."""
+    """Every {name} in the target's commands must be known; else the start would fail."""
     known = _BUILT_IN | settings.keys()
     for keys in _COMMANDS:
         part: Any = document.data
@@ -354,10 +346,10 @@ def _sets_storm(request: Request) -> bool:
 
 
 def _with_storm_for_all(plan: Plan, request: Request) -> Plan:
-    """The plan, with a longer storm where several faults need one; never with a shorter one.
+    """Make the storm longer if the faults need it; never shorter.
 
-    `--faults` gets some slack, too. Several `--fault` that fit keep the storm of the profile; with
-    a period or with overlap the storm's length decides how they are placed, and is left alone.
+    `--faults` also gets some slack. Several `--fault` that fit keep the profile's storm. Faults
+    with a period or with overlap keep it too: its length decides where they are placed.
     """
     several = len(plan.faults) > 1 and not plan.overlap
     fixed = not request.pool and any("period" in fault.params for fault in plan.faults)

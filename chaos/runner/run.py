@@ -1,8 +1,8 @@
-"""The life of one run, read from top to bottom: `Run.live`.
+"""The phases of one run, in their order: see `Run.execute`.
 
-Preflight, provision, baseline, storm, quiet, halt, collect, tear down; then `judge`. This module
-decides the order and what happens when something goes wrong on the way; how each thing is done
-stands in stack/, faults/, soaks/, observe/ and judge.py.
+Preflight, provision, baseline, storm, quiet, halt, collect, tear down; then judge.py. This module
+decides the order, and what happens after a failure. Each step is implemented in stack/, faults/,
+soaks/ and witness/.
 """
 
 import threading
@@ -31,10 +31,10 @@ from chaos.witness.watch import Watch
 _HURRIED_STOP_S = 1.5
 _STORM_END_LIMIT_S = 30.0
 _TICK_S = 0.25
-# Groups of faults while which no request can be submitted: the Watcher is given one to work on
-# when the fault is about to strike, or it would meet the fault idle.
-_ASKED_BEFORE = frozenset({"disk"})
-_REST_S = 2.5  # at rest before the halt, so that the slowest of the samplers has seen it
+# Groups of faults during which no request can be submitted. The Watcher gets a request just before
+# such a fault, so that it is not idle during the fault.
+_REQUEST_BEFORE = frozenset({"disk"})
+_REST_S = 2.5  # idle time before the halt, so that the slowest sampler measures it
 
 
 @dataclass
@@ -58,8 +58,8 @@ class Run:
         settings = self.plan.profile.settings
         self._workload: Workload = kind(self.plan.target, settings, self.history)
 
-    def live(self) -> None:
-        """Everything up to, but without, the judgement. Always ends torn down and recorded."""
+    def execute(self) -> None:
+        """Execute all phases except the judgement. The stack is always torn down at the end."""
         try:
             self._preflight()
             stack = self._provision()
@@ -75,7 +75,7 @@ class Run:
             owner: Owner = "infrastructure" if outside else "harness"
             self.history.event("problem", severity="error", owner=owner, message=str(error))
             self._cut_short()
-        except Exception as error:  # a defect of the harness: record it, and still clean up
+        except Exception as error:  # a defect of chaos: record it, and still clean up
             logger.exception("the harness failed")
             self.stop.set("error", f"{type(error).__name__}: {error}")
             self.history.event("problem", severity="error", owner="harness", message=repr(error))
@@ -111,18 +111,18 @@ class Run:
         return stack
 
     def _check_and_stage(self, stack: Stack) -> None:
-        """Before the Watcher starts: it may stop the LLM server as soon as it finds work."""
+        """Runs before the Watcher starts, which may stop the LLM server as soon as it has work."""
         check_stack(stack, self.plan.target)
         self._workload.stage(stack.workspace)
 
     def _baseline(self, stack: Stack) -> None:
-        """Fault-free: the control for every later comparison."""
+        """No faults: the reference for every later comparison."""
         self.history.phase("baseline")
         self._workload.start(stack)
         self._feed(self.plan.profile.baseline_s)
 
     def _feed(self, seconds: float, over: Callable[[], bool] = lambda: False) -> None:
-        """Let the workload work for so long, or until it is `over`."""
+        """Run the workload for `seconds`, or until `over` returns True."""
         deadline = Deadline(seconds, self.stop.event)
         while deadline.wait(_TICK_S):
             self._workload.tick()
@@ -160,10 +160,10 @@ class Run:
         try:
             left_s = start_s + self.plan.profile.storm_s - self.history.now_s()
             self._feed(left_s, lambda: not thread.is_alive() and self._workload.done())
-            # A recovery may end after the storm; until then the work goes on.
+            # A recovery may end after the storm; the workload goes on until then.
             limits_s = [type(item.fault).recovery_limit_s for item in occurrences]
             self._feed(max(limits_s, default=0.0), lambda: not thread.is_alive())
-        finally:  # a stopped run heals its faults before anything else is touched
+        finally:  # a stopped run recovers its faults before anything else
             thread.join(_STORM_END_LIMIT_S)
             if thread.is_alive():
                 self.history.event("storm_stuck", severity="error", owner="harness")
@@ -171,7 +171,7 @@ class Run:
     def _storm_thread(self, storm: Storm, occurrences: list[Occurrence]) -> None:
         try:
             storm.run(occurrences)
-        except Exception as error:  # a defect in a fault: the run is invalid, and is cleaned up
+        except Exception as error:  # a defect of a fault makes the run invalid
             logger.exception("a fault failed")
             self.history.event("problem", severity="error", owner="harness", message=repr(error))
             self.stop.set("error", f"a fault failed: {error!r}")
@@ -179,21 +179,21 @@ class Run:
     def _on_fault_state(self, occurrence: Occurrence, state: FaultState) -> None:
         if self.stop.event.is_set():
             return
-        asked_before = occurrence.fault.group in _ASKED_BEFORE
-        if state in ("effect_proven", "recovered") or (state == "armed" and asked_before):
+        early = state == "armed" and occurrence.fault.group in _REQUEST_BEFORE
+        if early or state in ("effect_proven", "recovered"):
             self._workload.on_fault(occurrence.fault_id, active=state != "recovered")
 
     def _quiet(self) -> None:
-        """Faults are off: the stack must return to its steady state, then finish its work."""
+        """No faults: the stack must return to its steady state, and finish its requests."""
         self.history.phase("quiet")
         self._feed(self.plan.profile.quiet_s)
         self._workload.finish(Deadline(self.plan.profile.drain_limit_s, self.stop.event))
         self.stop.wait(_REST_S)
-        if self._watch is not None:  # last: a Watcher that is asked works, and needs memory for it
+        if self._watch is not None:  # last, because the memory report costs the Watcher memory
             self._watch.inspect("the end of quiet")
 
     def _halt(self, stack: Stack) -> None:
-        """Stop the Watcher the way its users stop it, and time it."""
+        """Halt the Watcher with the target's halt command, and measure the time."""
         self.history.phase("halt")
         if not self._daemon:
             self.history.event("halt_skipped", reason="there is no daemon to halt")
@@ -206,7 +206,7 @@ class Run:
         start_s = self.history.now_s()
         command = stack.run(target.halt.command, target.halt.limit_s)
         flag_seen = (stack.workspace / target.halt.flag).exists()
-        # Somewhat longer than allowed, so that "late" and "never" can be told apart.
+        # Wait longer than the limit, to distinguish a late halt from none.
         deadline = Deadline(target.halt.limit_s + 5.0, self.stop.event)
         while watcher.alive() and deadline.wait(0.02):
             pass
@@ -222,7 +222,7 @@ class Run:
         )
 
     def _cut_short(self) -> None:
-        """The run ends early: stop feeding, and end the Watcher quickly."""
+        """End the run early: stop the workload, and end the Watcher quickly."""
         if self._stack is None:
             return
         if self._watch is not None:
@@ -244,7 +244,7 @@ class Run:
             self.history.event("collect_failed", severity="error", message=str(error))
 
     def _tear_down(self) -> None:
-        """Take the stack down; what lived in it is undone with it, the rest by its record."""
+        """Stop the stack, which undoes its faults; undo the others by their ledger entries."""
         left = self.backend.down()
         for entry in self._ledger.open_entries():
             if entry.scope == "stack" and not left:
@@ -252,7 +252,7 @@ class Run:
                 continue
             try:
                 fault_kind(entry.name).undo(entry.undo)
-            except Exception as error:  # one failed undo must not stop the others
+            except Exception as error:  # a failed undo must not stop the others
                 logger.exception("undo of {} failed", entry.fault_id)
                 left.append(f"fault {entry.fault_id} ({entry.name}): {error}")
             else:

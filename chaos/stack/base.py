@@ -1,4 +1,4 @@
-"""What a stack offers to run, faults, soaks and samplers, whichever backend it lives in."""
+"""The interface of a stack for runs, faults, soaks and samplers. The same for every backend."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class Endpoint:
 
 @dataclass(frozen=True)
 class Stopped:
-    """How a service ended. `killed`: it did not stop in time and got SIGKILL."""
+    """How a service ended. `killed`: it exceeded its time limit and got SIGKILL."""
 
     exit_code: int | None
     took_s: float
@@ -36,7 +36,7 @@ class Stopped:
 
 @dataclass(frozen=True)
 class CommandResult:
-    """A command that ran in the stack. `exit_code` None: it passed its limit and was killed."""
+    """A command that ran in the stack. `exit_code` None: it exceeded its limit and was killed."""
 
     argv: tuple[str, ...]
     exit_code: int | None
@@ -45,37 +45,37 @@ class CommandResult:
 
 
 class Service(Protocol):
-    """One process of the stack, with those it started."""
+    """One process of the stack, with its descendants."""
 
     name: str
     log: Path
 
     def start(self) -> None:
-        """Start it unless it runs; returns when it is ready, raises `EnvironmentProblem`."""
+        """Start it unless it runs; returns when it is ready. Raises `EnvironmentProblem`."""
 
     def stop(self, limit_s: float) -> Stopped:
-        """Ask it to end, wait up to `limit_s`, then kill it and what it started."""
+        """Send the stop signal, wait up to `limit_s`, then kill it and its descendants."""
 
     def kill(self) -> None:
-        """SIGKILL, for it and what it started."""
+        """Send SIGKILL to it and its descendants (as a memory limit or `docker kill` does)."""
 
     def pause(self) -> None:
-        """SIGSTOP, for it and what it started."""
+        """Send SIGSTOP to it and its descendants."""
 
     def resume(self) -> None:
-        """SIGCONT, for it and what it started."""
+        """Send SIGCONT to it and its descendants."""
 
     def pid(self) -> int | None:
-        """Its process, while it runs."""
+        """PID of its process; None while it does not run."""
 
     def pids(self) -> list[int]:
-        """Its process and those it started, as far as alive."""
+        """PIDs of its process and its descendants that are alive."""
 
     def alive(self) -> bool:
         """True if its process runs."""
 
     def exit_code(self) -> int | None:
-        """Exit code (negative: signal) once it ended; None while it runs, or where unknown."""
+        """Exit code of the last start (negative: signal); None while it runs, or if unknown."""
 
 
 @dataclass(frozen=True)
@@ -95,16 +95,19 @@ class Proxy(Protocol):
     def add_toxic(
         self, name: str, kind: str, attributes: dict[str, Any], *, stream: str = "downstream"
     ) -> None:
-        """Break connections in the way `kind` does; `name` must be new."""
+        """Add a toxic of type `kind`; `name` must be new."""
 
     def remove_toxic(self, name: str) -> None:
-        """Idempotent: a toxic that is not there is already removed."""
+        """Remove a toxic. Idempotent."""
 
     def toxics(self) -> list[str]:
-        """Names of those in place."""
+        """Names of the toxics in force."""
 
     def set_enabled(self, enabled: bool) -> None:
-        """Disabled: nobody listens, connections are refused, open ones are closed. Idempotent."""
+        """Enable or disable the proxy. Disabled, it closes all connections and refuses new ones.
+
+        Idempotent.
+        """
 
     def version(self) -> str:
         """Version text of the server."""
@@ -119,56 +122,57 @@ class Wire(Protocol):
     def put(
         self, rule_id: str, kind: str, params: dict[str, Any], match: dict[str, Any] | None = None
     ) -> None:
-        """Put a rule into force; one of the same id is replaced."""
+        """Set a rule; it replaces one with the same id."""
 
     def remove(self, rule_id: str) -> None:
-        """Take a rule away; what it holds goes on. Idempotent."""
+        """Remove a rule and release the answers that it holds back. Idempotent."""
 
     def rules(self) -> dict[str, RuleState]:
         """The rules in force by id, with their counters."""
 
 
 class Clock(Protocol):
-    """The Watcher's wall clock, where it was started so that it can be moved."""
+    """The Watcher's wall clock, if the Watcher was started so that its clock can be moved."""
 
     def set_offset(self, offset_s: float) -> None:
-        """So far ahead (behind, when negative) of the true time; 0: the true time."""
+        """Set the clock `offset_s` ahead of the true time (negative: behind)."""
 
 
 class Stack(Protocol):
-    """The running system under test. Services: watcher, injector, llm, llm_supervisor, proxy;
-    and wire, when a fault needs it.
+    """The running system under test.
+
+    Services: watcher, injector, llm, llm_supervisor, proxy; also wire if a fault needs it.
     """
 
     target: Target
-    sandboxed: bool  # in namespaces and mounts of its own: nothing done to it reaches the host
-    can_mount: bool  # what the harness mounts there, the Watcher sees
-    daemon: bool  # the Watcher runs until it is halted; else it is a command that comes and goes
+    sandboxed: bool  # has its own namespaces and mounts: nothing done to it reaches the host
+    can_mount: bool  # the Watcher sees what the harness mounts
+    daemon: bool  # the Watcher runs until it is halted; else it is a command that is run repeatedly
     workspace: Path  # the Watcher's working directory, as the harness sees it
-    proxied_llm: Endpoint  # what the Watcher talks to
+    proxied_llm: Endpoint  # the address that the Watcher uses
     direct_llm: Endpoint  # the LLM server itself
     proxy: Proxy
-    wire: Wire | None  # only where a fault of the run needs it
-    clock: Clock | None  # the same
+    wire: Wire | None  # only if a fault of the run needs it
+    clock: Clock | None  # only if a fault of the run needs it
 
     def service(self, name: str) -> Service:
-        """One service by name; `KeyError` for an unknown one."""
+        """One service by name. Raises `KeyError` for an unknown name."""
 
     def second_watcher(self) -> Service:
-        """Another process of the Watcher's program in the same workspace, not started yet.
+        """A second Watcher in the same workspace, not started yet.
 
-        Its start returns at once: no ready file is waited for. Whoever starts it ends it.
+        Its start does not wait for a ready file. The caller must stop it.
         """
 
     def run(self, argv: Sequence[str], limit_s: float) -> CommandResult:
-        """Run a command in the workspace with the target's environment; waits for its end."""
+        """Run a command to its end, in the workspace with the target's environment."""
 
     def collect(self, destination: Path) -> None:
         """Copy the Watcher's files (data, not programs) into `destination`."""
 
 
 class Backend(Protocol):
-    """Brings a stack up and takes it down."""
+    """Starts and stops a stack."""
 
     name: str
 
@@ -179,12 +183,12 @@ class Backend(Protocol):
         before_watcher: Callable[[Stack], None] | None = None,
         daemon: bool = True,
     ) -> Stack:
-        """Start everything, wait for evidence that it is ready; `on_step` is told what goes on.
+        """Start everything, and wait for evidence that it is ready. `on_step` gets each step.
 
-        `before_watcher` is called when all but the Watcher is ready. Without `daemon` the service
-        `watcher` is one invocation of the target's batch command, and is left to be started.
-        Raises `EnvironmentProblem`; whatever was started by then is taken down again.
+        `before_watcher` is called when everything but the Watcher is ready. Without `daemon` the
+        service `watcher` is one invocation of the target's batch command, not started yet. Raises
+        `EnvironmentProblem`, after everything that was started is stopped again.
         """
 
     def down(self) -> list[str]:
-        """Stop everything; returns what could not be removed (empty: nothing is left)."""
+        """Stop everything; returns what could not be removed."""

@@ -1,12 +1,11 @@
-"""How a stack comes up and goes down, whatever its programs run in.
+"""Start and stop a stack: the part that is the same for every backend.
 
     Watcher -> Toxiproxy -> (wire proxy ->) llama.cpp server, below its supervisor; the injector
     beside them. The wire proxy is there only for faults that need it.
 
-`up` starts everything that does not need each other at the same time and returns when each part
-has proven that it works; `down` stops everything in reverse and proves that nothing is left. A
-backend says how a program is run and where the workspace comes from. This module knows nothing of
-faults, soaks or checks.
+`up` starts independent parts at the same time, and returns when each part has shown that it works.
+`down` stops everything in reverse order, and verifies that nothing is left. A backend defines how a
+program is run and where the workspace comes from. Knows nothing of faults, soaks or checks.
 """
 
 import signal
@@ -20,6 +19,7 @@ from chaos.base.deadline import Deadline
 from chaos.base.errors import EnvironmentProblem
 from chaos.base.proc import command_line
 from chaos.base.stopping import RunStopped
+from chaos.record.owner import RUN_ID_VARIABLE
 from chaos.record.rundir import RunDir
 from chaos.record.target import ServiceSpec, Target
 from chaos.stack.base import CommandResult, Endpoint, Service, Stack
@@ -28,45 +28,53 @@ from chaos.stack.live import LiveStack
 from chaos.stack.llm_probe import completes, healthy
 from chaos.stack.llm_service import LLMService
 from chaos.stack.ports import require_free
-from chaos.stack.process import LocalService, Surroundings, tail
+from chaos.stack.process import LocalService, Surroundings, not_ready
 from chaos.stack.proctree import await_gone, send
 from chaos.stack.proxies import WireControl, WireProblem, wire_argv
 from chaos.stack.toxiproxy import ProxyProblem, ToxiproxyClient
-from chaos.stack.workspace import fill_words, install, merge_policies
+from chaos.stack.workspace import (
+    fill_words,
+    install,
+    merge_policies,
+    placeholder_values,
+    product_environment,
+)
 
 _PROXY_START_LIMIT_S = 10.0
 _HEALTH_LIMIT_S = 2.0
 _COMPLETION_LIMIT_S = 10.0
 _LOOK_S = 0.01
 
-# What each service may take to end when the stack is taken down (the Watcher's own halt has been
-# tried and timed before): 7.5 s in all, then SIGKILL.
+# Time limit of each service to end when the stack is stopped (the Watcher's own halt was timed
+# before): 7.5 s in all, then SIGKILL.
 _DOWN_LIMIT_S = {"injector": 1.0, "watcher": 2.5, "proxy": 1.0, "wire": 1.0, "llm_supervisor": 2.0}
-LLM_STOP_LIMIT_S = 1.5  # the supervisor's own, well inside its two seconds above
+LLM_STOP_LIMIT_S = 1.5  # for the LLM server, within the supervisor's two seconds above
 
 
 class StackBuilder(ABC):
-    """A `chaos.stack.base.Backend`. Use from one thread.
+    """A `chaos.stack.base.Backend`. Not thread-safe.
 
-    `images`: where the target's `install` finds its programs. `values`: what the placeholders of
-    the target stand for, beside the settings. `where`: how the Watcher's programs are started;
-    `ours`: how our own modules are. `cancel`, once set, ends `up` early with `RunStopped`. `needs`:
-    parts that only some faults need (`wire`, `clock`). `sandboxed`: what is done to the stack
-    cannot reach the host.
+    `settings`: of the profile, for the target's placeholders. `images`: the folder of the programs
+    that the target installs. `python`: the interpreter of the Watcher's programs. `repo`: where
+    `chaos` itself can be imported from. `inherited`: the environment of every program. `cancel`,
+    once set, ends `up` early with `RunStopped`. `needs`: parts that only some faults need (`wire`,
+    `clock`). `sandboxed`: nothing done to the stack reaches the host.
     """
 
     name: str
-    shares_mounts = False  # the harness lives in the mount namespace of the Watcher
+    shares_mounts = False  # True: the harness is in the Watcher's mount namespace
 
     def __init__(
         self,
         target: Target,
-        values: Mapping[str, Any],
+        settings: Mapping[str, Any],
         run: RunDir,
         images: Path,
         *,
-        where: Surroundings,
-        ours: Surroundings,
+        python: str,
+        workspace: Path,
+        repo: Path,
+        inherited: Mapping[str, str],
         sandboxed: bool,
         cancel: threading.Event | None = None,
         needs: frozenset[str] = frozenset(),
@@ -77,26 +85,32 @@ class StackBuilder(ABC):
         self._images = images
         self._sandboxed = sandboxed
         self._cancel = cancel or threading.Event()
-        self._workspace = where.cwd
-        self._where = where
-        self._ours = ours
-        self._values = values
+        self._workspace = workspace
+        self._values = placeholder_values(
+            settings, python=python, workspace=workspace, programs=images
+        )
+        # The run's id marks every process of the run.
+        marked = {**inherited, RUN_ID_VARIABLE: run.run_id, "PYTHONUNBUFFERED": "1"}
+        own = product_environment(target, self._values)
+        self._for_watcher = Surroundings(workspace, {**marked, **own})
+        self._for_tools = Surroundings(run.path, marked)
+        self._for_chaos = Surroundings(run.path, {**marked, "PYTHONPATH": str(repo)})
         self._started: list[Service] = []
-        self.swept: list[str] = []  # what `down` found beside the services, and killed
+        self.swept: list[str] = []  # processes that `down` killed beside the services
 
-    # What a backend says
+    # The hooks of a backend
 
     @abstractmethod
     def _make_workspace(self) -> None:
-        """The Watcher's working directory is there, empty."""
+        """Make the Watcher's working directory, empty."""
 
     @abstractmethod
     def _remove_workspace(self) -> list[str]:
-        """It is gone, or what of it could not be removed."""
+        """Remove it; returns what could not be removed."""
 
     @abstractmethod
     def _sweep(self) -> list[str]:
-        """Kill what the services left behind; what is there even so."""
+        """Kill what the services left behind; returns what is left nevertheless."""
 
     @abstractmethod
     def _supervisor(self) -> Service:
@@ -116,11 +130,11 @@ class StackBuilder(ABC):
 
     @abstractmethod
     def _run_command(self, argv: Sequence[str], limit_s: float) -> CommandResult:
-        """A command (without placeholders) in the workspace, with the target's environment."""
+        """See `Stack.run`; `argv` has no placeholders."""
 
     @abstractmethod
     def _watcher_clock(self) -> WatcherClock | None:
-        """Where a fault needs it and it can be had; the fault says so where it cannot."""
+        """The clock, if a fault needs it and it can be built. If not, the fault is unavailable."""
 
     def up(
         self,
@@ -137,7 +151,7 @@ class StackBuilder(ABC):
                 on_step("Watcher: starting")
                 stack.service("watcher").start()
             return stack
-        except BaseException:  # an interrupt too: nothing half-built is left, and it goes on up
+        except BaseException:  # also an interrupt: leave nothing half-built behind
             self.down()
             raise
 
@@ -155,14 +169,14 @@ class StackBuilder(ABC):
         proxy_service = self._start(self._proxy_service())
         wire_service = self._start_wire()
         client = ToxiproxyClient(Endpoint.parse(llm.proxy_api))
-        self._prepare(on_step)  # while the model loads
+        self._prepare(on_step)  # the model loads meanwhile
         self._await_answer(client.version, "the proxy", proxy_service)
         wire = None
         if wire_service is not None:
             wire = WireControl(Endpoint.parse(llm.wire_control))
             self._await_answer(wire.stats, "the wire proxy", wire_service)
-        behind = llm.upstream if wire is None else llm.wire
-        client.create(Endpoint.parse(llm.endpoint), Endpoint.parse(behind))
+        proxied = llm.upstream if wire is None else llm.wire
+        client.create(Endpoint.parse(llm.endpoint), Endpoint.parse(proxied))
         on_step("LLM server: waiting for health and a completion, direct and through the proxy")
         llm_service = LLMService(supervisor, Endpoint.parse(llm.control), self._llm_log())
         self._await_llm(llm_service)
@@ -197,23 +211,22 @@ class StackBuilder(ABC):
         )
 
     def down(self) -> list[str]:
-        """Stop everything, remove the workspace; returns what could not be removed."""
         started = list(reversed(self._started))
         for service in started:
-            service.resume()  # a fault may have paused it, and its children
+            service.resume()  # a fault may have paused it and its children
         for service in started:
             service.stop(_DOWN_LIMIT_S[service.name])
         self._started.clear()
         left = self._sweep()
         return left + self._remove_workspace()
 
-    # What is started
+    # The services
 
     def _log(self, name: str) -> Path:
         return self._run_dir.logs / f"{name}.log"
 
     def _llm_log(self) -> Path:
-        """Where the LLM server's own output is."""
+        """The log of the LLM server itself."""
         return self._log("llm")
 
     def _start(self, service: Service) -> Service:
@@ -227,10 +240,10 @@ class StackBuilder(ABC):
             return None
         listen, control = endpoints
         argv = wire_argv(listen, Endpoint.parse(self._target.llm.upstream), control)
-        return self._start(LocalService("wire", argv, self._ours, self._log("wire")))
+        return self._start(LocalService("wire", argv, self._for_chaos, self._log("wire")))
 
     def _local(self, name: str, spec: ServiceSpec, where: Surroundings) -> LocalService:
-        """A program of the target as a process beside us."""
+        """A program of the target as a child process."""
         return LocalService(
             name,
             fill_words(spec.start, self._values, place=f"target {self._target.target}, {name}"),
@@ -243,7 +256,7 @@ class StackBuilder(ABC):
         )
 
     def _kill(self, pids: Iterable[int], limit_s: float) -> list[str]:
-        """Kill what the services left behind; what is there even so."""
+        """Kill processes that the services left behind; returns those that still exist."""
         left_behind = sorted(pids)
         self.swept = [f"pid {pid}: {command_line(pid)}" for pid in left_behind]
         send(left_behind, signal.SIGKILL)
@@ -264,19 +277,19 @@ class StackBuilder(ABC):
         )
 
     def _wire_endpoints(self) -> list[str]:
-        """Where the wire proxy listens, and its control; empty when no fault needs it."""
+        """Addresses of the wire proxy and of its control API; empty if no fault needs it."""
         llm = self._target.llm
         if "wire" not in self._needs:
             return []
         if not (llm.wire and llm.wire_control):
             raise EnvironmentProblem(
-                "a fault of this run needs the wire proxy, and the target has no place for it",
+                "a fault of this run needs the wire proxy, and the target has no address for it",
                 place=f"target {self._target.target}, llm.wire and llm.wire_control",
                 next_step="add both addresses (host:port), or leave the llm_wire faults out",
             )
         return [llm.wire, llm.wire_control]
 
-    # Evidence that it works
+    # Evidence that the services work
 
     def _prepare(self, on_step: Callable[[str], None]) -> None:
         spec = self._target.workspace
@@ -297,17 +310,17 @@ class StackBuilder(ABC):
                     next_step="run the command by hand in a copy of the programs",
                 )
 
-    def _await_answer(self, ask: Callable[[], object], what: str, service: Service) -> None:
+    def _await_answer(self, request: Callable[[], object], what: str, service: Service) -> None:
         deadline = Deadline(_PROXY_START_LIMIT_S, self._cancel)
         while True:
             try:
-                ask()
+                request()
                 return
             except (ProxyProblem, WireProblem):
                 self._keep_waiting(deadline, what, service.log, not service.alive())
 
     def _await_llm(self, llm: LLMService) -> None:
-        """Direct first: through the proxy it can only answer when it does so directly."""
+        """Wait for answers to direct requests first, then for answers through the proxy."""
         deadline = Deadline(self._target.llm.start_limit_s, self._cancel)
         for text in (self._target.llm.upstream, self._target.llm.endpoint):
             endpoint = Endpoint.parse(text)
@@ -318,16 +331,11 @@ class StackBuilder(ABC):
                 self._keep_waiting(deadline, what, llm.log, llm.died())
 
     def _keep_waiting(self, deadline: Deadline, what: str, log: Path, dead: bool) -> None:
-        """One look's pause; raises when waiting longer makes no sense."""
-        goes_on = deadline.wait(_LOOK_S)
+        """Wait a moment; raises if the service is dead, the time is over, or the run is stopped."""
+        time_left = deadline.wait(_LOOK_S)
         if self._cancel.is_set():
             raise RunStopped(f"stopped while waiting for {what}")
-        if goes_on and not dead:
-            return
-        why = "ended" if dead else f"was not ready within {deadline.limit_s:g} s"
-        said = tail(log)
-        raise EnvironmentProblem(
-            f"{what} {why}" + (f":\n{said}" if said else ""),
-            place=str(log),
-            next_step="read the log; `chaos setup --verify` checks the model and the proxy",
-        )
+        if not time_left or dead:
+            why = "ended" if dead else f"was not ready within {deadline.limit_s:g} s"
+            next_step = "`chaos setup --verify` checks the model and the proxy"
+            raise not_ready(f"{what} {why}", log, next_step)

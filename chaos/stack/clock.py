@@ -1,10 +1,10 @@
-"""The Watcher's wall clock, set apart from everybody else's by a small preloaded library.
+"""Move the wall clock of the Watcher only, by a small preloaded library.
 
-The library (watcher_clock.c) adds an offset to what the Watcher and its children are told, and
-leaves their monotonic clock and the times of their files as they are. Built on the spot, for
-runs whose faults need it. libfaketime would need no compiler, but the 0.9.10 of today's
-distributions makes every `time.sleep` of Python 3.11 fail while the monotonic clock is left alone
-(its issue 426). A program that does not ask the C library for the time is not fooled.
+The library (watcher_clock.c) adds an offset to the wall clock of the Watcher and its children.
+Their monotonic clock and file times stay true. It is compiled for each run that needs it.
+libfaketime would need no compiler, but version 0.9.10 of today's distributions makes every
+`time.sleep` of Python 3.11 fail if the monotonic clock stays true (its issue 426). A program that
+does not get the time from the C library is not affected.
 """
 
 import shutil
@@ -32,7 +32,7 @@ def compiler() -> str | None:
 
 
 class WatcherClock:
-    """One library and one offset in `folder`, which the Watcher must be able to read."""
+    """The library and the offset in `folder`, which the Watcher must be able to read."""
 
     def __init__(self, folder: Path) -> None:
         self._library = folder / "libwatcherclock.so"
@@ -63,7 +63,7 @@ class WatcherClock:
         return clock
 
     def environment(self, before: Mapping[str, str]) -> dict[str, str]:
-        """What the Watcher is started with, made from its environment `before`."""
+        """The Watcher's environment, made from `before`."""
         preloaded = [before["LD_PRELOAD"]] if before.get("LD_PRELOAD") else []
         return {
             **before,
@@ -72,9 +72,9 @@ class WatcherClock:
         }
 
     def set_offset(self, offset_s: float) -> None:
-        """So far ahead (behind, when negative) of the true time from now on; 0: the true time.
+        """Set the clock `offset_s` ahead of the true time (negative: behind).
 
-        Written in place, 8 bytes at once: the Watcher has this very file mapped.
+        Written in place by one write of 8 bytes, because the Watcher has this file mapped.
         """
         content = round(offset_s * _NS_PER_S).to_bytes(_OFFSET_BYTES, sys.byteorder, signed=True)
         self._offset.touch()

@@ -1,4 +1,4 @@
-"""One HTTP request over a connection of its own, ended within its timeout. Knows no endpoint."""
+"""Send one HTTP request over a new connection, with a timeout. Knows no particular endpoint."""
 
 import http.client
 import json
@@ -11,7 +11,7 @@ _BODY_BYTES_MAX = 1 << 20
 
 
 class NoAnswer(Exception):
-    """No whole answer came: refused, reset, not HTTP, or (`timed_out`) not in time."""
+    """No complete answer: refused, reset, not HTTP, or (`timed_out`) too late."""
 
     def __init__(self, error: Exception) -> None:
         super().__init__(str(error))

@@ -1,6 +1,6 @@
-"""The running stack: the handles that a run works with, whatever its programs run in.
+"""The running stack: the handles that a run uses, the same for every backend.
 
-Knows how to reach its parts, not how they were brought up (builder.py does).
+Knows how to reach the parts of the stack. How they are started is in builder.py.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +15,7 @@ from chaos.stack.workspace import collect, fill_words
 
 @dataclass
 class LiveStack:
-    """The running `chaos.stack.base.Stack`. `values`: of the target's placeholders."""
+    """A `chaos.stack.base.Stack`. `values`: of the target's placeholders."""
 
     target: Target
     workspace: Path

@@ -1,4 +1,4 @@
-"""Is the LLM server ready? Health alone does not say so: it stays 200 while generation hangs."""
+"""Probe the LLM server by its health and a completion: health is 200 while generation hangs."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ def healthy(endpoint: Endpoint, limit_s: float) -> bool:
 
 
 def completes(endpoint: Endpoint, limit_s: float) -> bool:
-    """True if a completion of one token comes."""
+    """True if the server completes one token."""
     try:
         return int(completion(endpoint, "Hi", 1, limit_s=limit_s)["tokens_predicted"]) == 1
     except (NoAnswer, ValueError, KeyError, TypeError):
@@ -27,7 +27,7 @@ def completes(endpoint: Endpoint, limit_s: float) -> bool:
 def completion(
     endpoint: Endpoint, prompt: str, tokens: int, *, limit_s: float, **more: Any
 ) -> dict[str, Any]:
-    """The server's answer to a prompt. Raises `NoAnswer`, and `ValueError` for one without JSON."""
+    """The server's answer to a prompt. Raises `NoAnswer`, and `ValueError` if it is not JSON."""
     body = {"prompt": prompt, "n_predict": tokens, **_PROMPT, **more}
     answer = call(endpoint, "POST", "/completion", body, timeout_s=limit_s)
     return dict(answer.json()) if answer.status == 200 else {}

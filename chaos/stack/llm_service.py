@@ -1,7 +1,7 @@
-"""The LLM server as a service: started and stopped through its supervisor, like a Watcher does.
+"""The LLM server as a service, started and stopped through its supervisor, as the Watcher does.
 
-The supervisor (images/llm/supervisor.py) is a service of its own, `llm_supervisor`; this one is
-the server process below it, whose PID changes with every start.
+The supervisor (images/llm/supervisor.py) is a service of its own, `llm_supervisor`. This service is
+its child, the server process, whose PID changes with every start.
 """
 
 import signal
@@ -36,20 +36,20 @@ class LLMService(ProcessTree):
         self._ask("POST", "/start", _CALL_LIMIT_S)
 
     def stop(self, limit_s: float) -> Stopped:
-        """Have it stopped; the supervisor answers after the process is gone."""
+        """Stop the server; the supervisor answers after the process has ended."""
         start_s = time.monotonic()
         if self._supervisor.alive():
             self._ask("POST", "/stop", max(limit_s, _STOP_LIMIT_S))
         return Stopped(None, time.monotonic() - start_s, killed=False)
 
     def kill(self) -> None:
-        """SIGKILL for the server only: its supervisor notices, and leaves it down."""
+        """Send SIGKILL to the server only; its supervisor does not restart it."""
         pids = self.pids()
         send(pids, signal.SIGKILL)
         await_gone(pids, _KILL_LIMIT_S)
 
     def pid(self) -> int | None:
-        """The server's process, or None while it is stopped. No HTTP: cheap and cannot hang."""
+        """The server's PID, or None while it is stopped. No HTTP, so this cannot hang."""
         supervisor = self._supervisor.pid()
         if supervisor is None:
             return None
@@ -63,23 +63,22 @@ class LLMService(ProcessTree):
         return tree(pid) if pid is not None else []
 
     def exit_code(self) -> int | None:
-        """Not known here; the supervisor's events have it."""
-        return None
+        return None  # the supervisor's events have it
 
     def status(self) -> dict[str, Any]:
-        """What the supervisor says: state, pid, generation, healthy, starts, stops."""
+        """The supervisor's status: state, pid, generation, healthy, starts, stops."""
         return self._ask("GET", "/status", _CALL_LIMIT_S)
 
     def faults(self) -> dict[str, Any]:
-        """How the supervisor has servers misbehave from their next start on."""
+        """The misbehaviour of servers from their next start on, as set by `set_faults`."""
         return self._ask("GET", "/faults", _CALL_LIMIT_S)
 
     def set_faults(self, faults: Mapping[str, Any]) -> None:
-        """Set that anew (images/llm/supervisor.py); an empty mapping: back to normal."""
+        """Replace the misbehaviour (images/llm/supervisor.py); an empty mapping: none."""
         self._ask("PUT", "/faults", _CALL_LIMIT_S, dict(faults))
 
     def died(self) -> bool:
-        """True if the server ended by itself and is down; False while nobody can say."""
+        """True if the server ended by itself and is down; False if that is unknown."""
         try:
             status = self.status()
         except EnvironmentProblem:  # the supervisor does not listen yet

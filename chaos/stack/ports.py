@@ -1,4 +1,4 @@
-"""Are the stack's ports free, and if not, who holds them?"""
+"""Check that the stack's ports are free, and name the process that holds a port."""
 
 import socket
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ from chaos.stack.base import Endpoint
 
 
 def require_free(endpoints: Iterable[Endpoint]) -> None:
-    """Raises `EnvironmentProblem` naming the first port that is taken, and its holder."""
+    """Raises `EnvironmentProblem` with the first port that is in use, and its holder."""
     for endpoint in endpoints:
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as trial:
             trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -25,7 +25,7 @@ def require_free(endpoints: Iterable[Endpoint]) -> None:
 
 
 def _holder(port: int) -> str:
-    """' by NAME (pid N)', or nothing when it belongs to another user."""
+    """': NAME (pid N) listens there'; empty if the process belongs to another user."""
     try:
         connections = psutil.net_connections("tcp")
     except (psutil.AccessDenied, OSError):

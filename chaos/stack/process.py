@@ -1,7 +1,7 @@
-"""Services that are plain processes: start, stop, kill, pause, and the proof that they ended.
+"""Services that are plain processes: start, stop, kill and pause them, and verify their end.
 
-Each service leads a session of its own, writes into a log of its own, and carries the run's id in
-its environment. Knows nothing of what the processes do.
+Each service leads its own session, writes its own log, and has the run's id in its environment.
+Knows nothing of what the processes do.
 """
 
 import shutil
@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,7 +18,8 @@ from pathlib import Path
 
 from chaos.base.deadline import Deadline
 from chaos.base.errors import EnvironmentProblem
-from chaos.base.files import file_tail, tail_of
+from chaos.base.files import file_tail, file_version, tail_of
+from chaos.base.proc import dying_with_us
 from chaos.base.stopping import RunStopped
 from chaos.stack.base import CommandResult, Service, Stopped
 from chaos.stack.proctree import await_end, await_gone, await_stopped, send, tree
@@ -29,10 +30,10 @@ _KILL_LIMIT_S = 2.0
 _READY_LOOK_S = 0.01
 _OUTPUT_BYTES = 4096
 
-# The kernel ties the parent-death signal to the thread that forked, so all processes are started
-# by one thread that lives as long as we do.
+# The kernel sends the parent-death signal when the thread that forked ends. So one thread, which
+# lives as long as this process, starts all processes.
 _spawner = ThreadPoolExecutor(max_workers=1, thread_name_prefix="spawner")
-_SETPRIV = shutil.which("setpriv")
+_PREFIX = dying_with_us()
 
 
 @dataclass(frozen=True)
@@ -44,11 +45,11 @@ class Surroundings:
 
 
 def spawn(argv: Sequence[str], where: Surroundings, output: int) -> subprocess.Popen[bytes]:
-    """Start `argv` in a session of its own, output into the descriptor `output`.
+    """Start `argv` in its own session, with its output in the descriptor `output`.
 
-    It gets SIGKILL when we end. Raises `EnvironmentProblem` when it cannot be started.
+    The process gets SIGKILL when this process ends. Raises `EnvironmentProblem` if there is no such
+    program.
     """
-    wrapper = [_SETPRIV, "--pdeathsig", "KILL", "--"] if _SETPRIV else []
     program = shutil.which(argv[0], path=where.env.get("PATH"))
     if program is None:
         raise EnvironmentProblem(
@@ -56,7 +57,7 @@ def spawn(argv: Sequence[str], where: Surroundings, output: int) -> subprocess.P
         )
     return _spawner.submit(
         lambda: subprocess.Popen(
-            [*wrapper, program, *argv[1:]],
+            [*_PREFIX, program, *argv[1:]],
             cwd=where.cwd,
             env=dict(where.env),
             stdin=subprocess.DEVNULL,
@@ -68,9 +69,9 @@ def spawn(argv: Sequence[str], where: Surroundings, output: int) -> subprocess.P
 
 
 def run_command(argv: Sequence[str], where: Surroundings, limit_s: float) -> CommandResult:
-    """Run `argv` to its end, or to `limit_s`, then it and what it started is killed."""
+    """Run `argv`. After `limit_s` the command and its descendants are killed."""
     start_s = time.monotonic()
-    with tempfile.TemporaryFile() as output:  # a pipe could be held open by what it leaves behind
+    with tempfile.TemporaryFile() as output:  # a child left behind could hold a pipe open
         process = spawn(argv, where, output.fileno())
         code = await_end(process, limit_s)
         if code is None:
@@ -81,7 +82,7 @@ def run_command(argv: Sequence[str], where: Surroundings, limit_s: float) -> Com
 
 
 def _kill_all(process: subprocess.Popen[bytes]) -> None:
-    """It and what it started, again until none is left: one may be started while others die."""
+    """Kill the process tree, repeatedly: a process may start another one while it is killed."""
     for _ in range(_KILL_ROUNDS):
         left = tree(process.pid)
         if not left:
@@ -97,73 +98,58 @@ def tail(log: Path, lines: int = 8) -> str:
     return "\n".join(text.strip().splitlines()[-lines:])
 
 
-class ReadyFile:
-    """The file by which a program tells that it is ready: replaced, or written again, since `mark`.
+def not_ready(what: str, log: Path, next_step: str) -> EnvironmentProblem:
+    """The error for a failed start: `what` happened, then the end of the log."""
+    said = tail(log)
+    return EnvironmentProblem(
+        what + (f":\n{said}" if said else ""),
+        place=str(log),
+        next_step=f"read the log; {next_step}",
+    )
 
-    `how_to_look` is the next step in the error of a start that failed.
+
+class ReadyFile:
+    """The file that a program writes when it is ready: written or replaced since `mark`.
+
+    `next_step` is the advice in the error of a failed start.
     """
 
-    def __init__(self, path: Path, limit_s: float, how_to_look: str) -> None:
+    def __init__(self, path: Path, limit_s: float, next_step: str) -> None:
         self._path = path
         self._limit_s = limit_s
-        self._how_to_look = how_to_look
+        self._next_step = next_step
         self._before: tuple[int, int] | None = None
 
     def mark(self) -> None:
-        """Remember it as it is, before the start."""
-        self._before = self._now()
+        """Remember the version of the file before the start."""
+        self._before = file_version(self._path)
 
     def await_written(self, service: Service, cancel: threading.Event) -> None:
         """Wait until `service` has written it.
 
-        Raises `EnvironmentProblem` with the end of its log when it ends or the limit passes
-        before, and `RunStopped` when `cancel` is set meanwhile.
+        Raises `EnvironmentProblem` with the end of its log if it ends or the limit passes first,
+        and `RunStopped` if `cancel` is set.
         """
         deadline = Deadline(self._limit_s, cancel)
-        while self._now() in (None, self._before):
+        while file_version(self._path) in (None, self._before):
             if not service.alive():
-                raise self._not_ready(
-                    service, f"ended with exit code {service.exit_code()} at its start"
-                )
+                what = f"{service.name} ended with exit code {service.exit_code()} at its start"
+                raise not_ready(what, service.log, self._next_step)
             if not deadline.wait(_READY_LOOK_S):
                 if cancel.is_set():
                     raise RunStopped(f"stopped while {service.name} started")
-                raise self._not_ready(service, f"was not ready within {self._limit_s:g} s")
-
-    def _now(self) -> tuple[int, int] | None:
-        """Changes when the file is replaced or written again; None while there is none."""
-        try:
-            stat = self._path.stat()
-        except FileNotFoundError:
-            return None
-        return stat.st_ino, stat.st_mtime_ns
-
-    def _not_ready(self, service: Service, what: str) -> EnvironmentProblem:
-        said = tail(service.log)
-        return EnvironmentProblem(
-            f"{service.name} {what}" + (f":\n{said}" if said else ""),
-            place=str(service.log),
-            next_step=f"read the log; {self._how_to_look}",
-        )
+                what = f"{service.name} was not ready within {self._limit_s:g} s"
+                raise not_ready(what, service.log, self._next_step)
 
 
-class ProcessTree(ABC):
-    """What can be done to a process and those it started, whoever started it."""
-
-    @abstractmethod
-    def pid(self) -> int | None:
-        """The first process, while it runs."""
-
-    @abstractmethod
-    def pids(self) -> list[int]:
-        """It and everything it started, as far as alive."""
+class ProcessTree(Service):
+    """The part of a service that does not depend on who started it."""
 
     def alive(self) -> bool:
-        """True if the first process runs."""
         return self.pid() is not None
 
     def pause(self) -> None:
-        """SIGSTOP for the whole tree, again until no child was born meanwhile."""
+        """SIGSTOP for the whole tree, repeated until no new child appears."""
         paused: list[int] = []
         while new := [pid for pid in self.pids() if pid not in paused]:
             send(new, signal.SIGSTOP)
@@ -171,16 +157,14 @@ class ProcessTree(ABC):
             paused += new
 
     def resume(self) -> None:
-        """SIGCONT for the whole tree."""
         send(self.pids(), signal.SIGCONT)
 
 
 class StartedService(ProcessTree):
-    """A `chaos.stack.base.Service` that is started as a program of its own.
+    """A service that is started as a program of its own.
 
-    `start` returns once the ready file, if any, was written anew; it raises `EnvironmentProblem`
-    with the end of the log when the program ends or the file's limit passes before, and
-    `RunStopped` when `cancel` is set meanwhile.
+    `start` waits for the ready file, if there is one (see `ReadyFile.await_written`). `cancel`,
+    once set, ends that wait.
     """
 
     def __init__(
@@ -203,19 +187,10 @@ class StartedService(ProcessTree):
         """Start the program; returns once its process exists."""
 
     @abstractmethod
-    def exit_code(self) -> int | None:
-        """Exit code (negative: signal) of the last start; None while it runs or never ran."""
-
-    @abstractmethod
-    def kill(self) -> None:
-        """SIGKILL, for it and everything it started (as a memory limit or `docker kill` does)."""
-
-    @abstractmethod
     def _ended_within(self, pid: int, limit_s: float) -> bool:
-        """Wait for the end of the first process; False when it still runs then."""
+        """Wait for the first process to end; False if it still runs after `limit_s`."""
 
     def start(self) -> None:
-        """Start it unless it is running; returns when it is ready."""
         if self.alive():
             return
         if self._ready is not None:
@@ -225,11 +200,10 @@ class StartedService(ProcessTree):
             self._ready.await_written(self, self._cancel)
 
     def stop(self, limit_s: float) -> Stopped:
-        """Ask it to end, wait up to `limit_s`, then kill it; what it started is killed too."""
         pid, killed, start_s = self.pid(), False, time.monotonic()
         if pid is not None:
             send([pid], self._stop_signal)
-            self.resume()  # a paused process cannot obey
+            self.resume()  # a paused process cannot handle the signal
             killed = not self._ended_within(pid, limit_s)
         took_s = time.monotonic() - start_s
         self.kill()
@@ -237,7 +211,7 @@ class StartedService(ProcessTree):
 
 
 class LocalService(StartedService):
-    """A program of the stack as a process of ours."""
+    """A program of the stack as a child process."""
 
     def __init__(
         self,

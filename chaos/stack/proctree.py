@@ -1,4 +1,4 @@
-"""Which processes belong together, signals to them, and waits for their end."""
+"""Process trees: their members, signals to them, and waits for their end."""
 
 import contextlib
 import os
@@ -11,28 +11,28 @@ from chaos.base.proc import processes, states
 
 
 def tree(root: int) -> list[int]:
-    """`root`, everything below it, and everything in the session that it leads.
+    """PIDs of `root`, its descendants, and the members of the session that it leads.
 
-    The session also holds orphans: children of a child that has ended.
+    The session also has orphans: children of a child that has ended.
     """
     everything = processes()
-    found = [p.pid for p in everything if p.pid == root or p.session == root]
-    for pid in found:  # grows while it is walked
-        found += [p.pid for p in everything if p.parent == pid and p.pid not in found]
-    return found
+    pids = [p.pid for p in everything if p.pid == root or p.session == root]
+    for pid in pids:  # grows during the loop
+        pids += [p.pid for p in everything if p.parent == pid and p.pid not in pids]
+    return pids
 
 
-def ancestors() -> list[int]:
-    """Our own process and those above it, as far as they are visible."""
+def ancestors(pid: int | None = None) -> list[int]:
+    """`pid` (default: our own process) and its visible ancestors, nearest first."""
     parents = {p.pid: p.parent for p in processes()}
-    chain = [os.getpid()]
+    chain = [os.getpid() if pid is None else pid]
     while parents.get(chain[-1], 0) > 0:
         chain.append(parents[chain[-1]])
     return chain
 
 
 def send(pids: list[int], signum: signal.Signals) -> None:
-    """Signal those that still exist."""
+    """Send a signal to those of `pids` that still exist."""
     for pid in pids:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signum)
@@ -51,28 +51,20 @@ def _runs(pid: int) -> bool:
 
 
 def await_end(process: subprocess.Popen[bytes], limit_s: float) -> int | None:
-    """Exit code of our child, or None when it is still running after `limit_s`.
+    """Exit code of our child; None if it still runs after `limit_s`.
 
-    Woken by the kernel; `Popen.wait` would look only every 50 ms.
+    The kernel wakes the wait; `Popen.wait` would poll only every 50 ms.
     """
-    deadline_s = time.monotonic() + limit_s
     if process.poll() is None:
-        with contextlib.suppress(ProcessLookupError):  # ended, and reaped by another thread
-            descriptor = os.pidfd_open(process.pid)
-            try:
-                poller = select.poll()
-                poller.register(descriptor, select.POLLIN)
-                poller.poll(max(0.0, deadline_s - time.monotonic()) * 1000)
-            finally:
-                os.close(descriptor)
+        await_ended([process.pid], limit_s)
     return process.poll()
 
 
 def await_ended(pids: list[int], limit_s: float) -> list[int]:
-    """Wait until each of `pids`, also of others' children, has ended with all its threads.
+    """Wait until each of `pids` has ended with all its threads; returns the others after `limit_s`.
 
-    Stricter than `await_gone`: a process whose first thread is a zombie may still hold its sockets
-    while other threads are on their way out. Returns those still there after `limit_s`.
+    Not only for our children. Stricter than `await_gone`: a process whose first thread is a zombie
+    may still hold sockets until its other threads have ended.
     """
     waiting: dict[int, int] = {}
     poller = select.poll()
@@ -95,7 +87,7 @@ def await_ended(pids: list[int], limit_s: float) -> list[int]:
 
 
 def await_gone(pids: list[int], limit_s: float) -> list[int]:
-    """Wait until none of `pids` exists; returns those that still do after `limit_s`."""
+    """Wait until none of `pids` is alive; returns those that still are after `limit_s`."""
     deadline_s = time.monotonic() + limit_s
     while True:
         alive = {p.pid for p in processes()}

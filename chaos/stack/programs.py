@@ -1,4 +1,4 @@
-"""Which programs of the Watcher a target means: their SHA-256, to tell one Watcher from another.
+"""The SHA-256 of a target's programs, which identifies the version of the Watcher.
 
 Knows the target profile and the folder that it installs from; starts and copies nothing.
 """
@@ -14,10 +14,10 @@ _PROGRAMS = "{programs}"
 
 
 def programs_sha256(target: Target, images: Path) -> str:
-    """Over everything that the target installs, and every file that its commands name.
+    """SHA-256 (hex) over the files that the target installs and those that its commands name.
 
-    A file counts with its place and its content; one that cannot be read counts as absent, which
-    whoever installs or starts it will say.
+    Covers the place and content of each file. An unreadable file counts as absent; its installation
+    or start reports it.
     """
     total = hashlib.sha256()
     for place, path in sorted(set(_files(target, images))):
@@ -31,7 +31,7 @@ def programs_sha256(target: Target, images: Path) -> str:
 
 
 def _files(target: Target, images: Path) -> Iterator[tuple[str, Path]]:
-    """(place, path); the place does not depend on where the programs lie."""
+    """(place, path); the place does not depend on the folder of the programs."""
     for item in target.workspace.install:
         source = images / item.source
         if not source.is_dir():
@@ -48,9 +48,8 @@ def _files(target: Target, images: Path) -> Iterator[tuple[str, Path]]:
 
 
 def _words(target: Target) -> Iterator[str]:
-    watcher = target.watcher
     commands = [
-        watcher.start,
+        target.watcher.start,
         *target.workspace.prepare,
         target.halt.command,
         target.injector.start,

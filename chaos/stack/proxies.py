@@ -1,33 +1,35 @@
-"""The programs of the wire as a stack uses them: how they are started, and the rules' client.
+"""The commands of the TCP proxy and the wire proxy, and the client of the wire proxy's API.
 
-Every call to the wire proxy ends within its time limit; one that fails is infrastructure, never
-the product. Knows nothing of faults.
+Each call ends within its time limit. A failed call is a problem of the infrastructure, never of the
+Watcher. Knows nothing of faults.
 """
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from chaos.base.errors import EnvironmentProblem
 from chaos.stack.base import Endpoint, RuleState
 from chaos.stack.http_client import NoAnswer, call
 
 CALL_LIMIT_S = 2.0
+T = TypeVar("T")
 
 
 class WireProblem(EnvironmentProblem):
-    """The wire proxy does not answer, or refuses: infrastructure, never the product."""
+    """The wire proxy does not answer, or refuses a call."""
 
 
 def proxy_argv(toxiproxy: Path | None, api: Endpoint) -> list[str]:
-    """The TCP proxy: the Toxiproxy binary, or without one the proxy of last resort."""
+    """The command of the TCP proxy: Toxiproxy, or without it the built-in one."""
     if toxiproxy is not None:
         return [str(toxiproxy), "-host", api.host, "-port", str(api.port)]
     return [sys.executable, "-m", "chaos.stack.http_proxy.tcp", "--api", str(api)]
 
 
 def wire_argv(listen: Endpoint, upstream: Endpoint, control: Endpoint) -> list[str]:
-    """The wire proxy."""
+    """The command of the wire proxy."""
     return [
         *(sys.executable, "-m", "chaos.stack.http_proxy", "--listen", str(listen)),
         *("--upstream", str(upstream), "--control", str(control)),
@@ -35,7 +37,7 @@ def wire_argv(listen: Endpoint, upstream: Endpoint, control: Endpoint) -> list[s
 
 
 class WireControl:
-    """Sets rules on one wire proxy; see `chaos.stack.base.Wire`. Safe to use from threads."""
+    """Sets rules on one wire proxy; see `chaos.stack.base.Wire`. Thread-safe."""
 
     def __init__(self, control: Endpoint, *, limit_s: float = CALL_LIMIT_S) -> None:
         self.control = control
@@ -45,30 +47,19 @@ class WireControl:
         self, rule_id: str, kind: str, params: dict[str, Any], match: dict[str, Any] | None = None
     ) -> None:
         body = {"id": rule_id, "kind": kind, "params": params, "match": match or {}}
-        self._call("PUT", "/rule", body)
+        self._call("PUT", "/rule", dict, body)
 
     def remove(self, rule_id: str) -> None:
-        self._call("DELETE", f"/rule/{rule_id}")
+        self._call("DELETE", f"/rule/{rule_id}", dict)
 
     def rules(self) -> dict[str, RuleState]:
-        answer = self._call("GET", "/rules")
-        try:
-            return {
-                str(rule["id"]): RuleState(int(rule["seen"]), int(rule["struck"]))
-                for rule in answer["rules"]
-            }
-        except (KeyError, TypeError, ValueError) as error:
-            raise self._problem(f"gave an answer that makes no sense: {error!r}") from error
+        return self._call("GET", "/rules", _rule_states)
 
     def stats(self) -> dict[str, int]:
         """Counters of the proxy. Raises `WireProblem` while it is not up."""
-        answer = self._call("GET", "/stats")
-        try:
-            return {str(name): int(value) for name, value in answer.items()}
-        except (AttributeError, TypeError, ValueError) as error:
-            raise self._problem(f"gave an answer that makes no sense: {error!r}") from error
+        return self._call("GET", "/stats", _counters)
 
-    def _call(self, method: str, path: str, body: Any = None) -> Any:
+    def _call(self, method: str, path: str, parse: Callable[[Any], T], body: Any = None) -> T:
         try:
             answer = call(self.control, method, path, body, timeout_s=self._limit_s)
         except NoAnswer as error:
@@ -78,12 +69,23 @@ class WireControl:
             said = answer.body[:200].decode(errors="replace")
             raise self._problem(f"refused: {answer.status} {said}")
         try:
-            return answer.json()
-        except ValueError as error:
-            raise self._problem(f"gave an answer that makes no sense: {error}") from error
+            return parse(answer.json())
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise self._problem(f"gave an answer that makes no sense: {error!r}") from error
 
     def _problem(self, what: str) -> WireProblem:
         return WireProblem(
             f"the wire proxy's control API at {self.control} {what}",
             next_step="see logs/wire.log of the run",
         )
+
+
+def _rule_states(answer: Any) -> dict[str, RuleState]:
+    return {
+        str(rule["id"]): RuleState(int(rule["seen"]), int(rule["struck"]))
+        for rule in answer["rules"]
+    }
+
+
+def _counters(answer: Any) -> dict[str, int]:
+    return {str(name): int(value) for name, value in answer.items()}

@@ -1,8 +1,8 @@
-"""Toxiproxy, driven by toxiproxy-python: the only place that touches the library.
+"""The client of Toxiproxy: the only module that uses the library toxiproxy-python.
 
-The library passes no time limit to its HTTP calls (the API is known to hang with live
-connections), keeps the address on a class attribute, and takes an answer of 500 for a success.
-All three are put right here. It knows nothing of faults.
+The library has three defects, which are corrected here: its HTTP calls have no timeout (the API may
+hang with live connections), the address is a class attribute, and status 500 counts as a success.
+Knows nothing of faults.
 """
 
 import threading
@@ -23,17 +23,19 @@ CALL_LIMIT_S = 2.0
 
 
 class ProxyProblem(EnvironmentProblem):
-    """The proxy does not answer, or refuses: infrastructure, never the product."""
+    """The proxy does not answer, or refuses a call: never a fault of the Watcher."""
 
 
 class _LimitedRequests:
-    """Stands where the library expects the module `requests`; every call has a time limit."""
+    """Replaces the module `requests` within the library; every call has a time limit."""
 
     def __init__(self, limit_s: float) -> None:
         self._limit_s = limit_s
         self._session = requests.Session()
-        self._session.trust_env = False  # a proxy variable must not send loopback calls away
-        self._session.headers["Connection"] = "close"  # nothing stale after the server's restart
+        self._session.trust_env = False  # a proxy variable must not redirect loopback calls
+        self._session.headers["Connection"] = (
+            "close"  # no stale connection after a restart of the server
+        )
 
     def get(self, url: str, **kwargs: Any) -> requests.Response:
         return self._call("GET", url, **kwargs)
@@ -52,9 +54,9 @@ class _LimitedRequests:
 
 
 class ToxiproxyClient:
-    """One named proxy on one Toxiproxy server. Safe to use from several threads.
+    """One named proxy on one Toxiproxy server. Thread-safe.
 
-    Each call ends within some `limit_s` (default 2 s) or raises `ProxyProblem`.
+    Each HTTP request of a call ends within `limit_s` or raises `ProxyProblem`.
     """
 
     # The library has one address per process, so calls of all clients exclude each other.
@@ -66,7 +68,7 @@ class ToxiproxyClient:
         self._requests = _LimitedRequests(limit_s)
 
     def create(self, listen: Endpoint, upstream: Endpoint) -> None:
-        """Make the proxy anew (an old one of that name is removed): enabled, without toxics."""
+        """Create the proxy, enabled and without toxics; it replaces one with the same name."""
         with self._library() as server:
             old = server.get_proxy(self.name)
             if old is not None:
@@ -80,7 +82,7 @@ class ToxiproxyClient:
     def add_toxic(
         self, name: str, kind: str, attributes: dict[str, Any], *, stream: str = "downstream"
     ) -> None:
-        """Add a toxic; toxicity is always 1.0: chance belongs into our own seeded schedule."""
+        """Add a toxic with toxicity 1.0, because only our seeded schedule may be random."""
         with self._proxy() as proxy:
             proxy.add_toxic(
                 name=name, type=kind, stream=stream, toxicity=1.0, attributes=attributes
@@ -108,13 +110,13 @@ class ToxiproxyClient:
         with self._library():
             # Not Toxiproxy.version(): it opens a connection without a limit first.
             answer = library_api.APIConsumer.get("/version")
-            found: str = answer.json()["version"]
-            return found
+            version: str = answer.json()["version"]
+            return version
 
     @contextmanager
     def _proxy(self) -> Iterator[LibraryProxy]:
         with self._library():
-            # A handle needs no question to the server, which saves a round trip per call.
+            # A handle without its values is enough, and saves a request per call.
             yield LibraryProxy(name=self.name, upstream="", listen="", enabled=True)
 
     @contextmanager

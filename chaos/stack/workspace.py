@@ -1,4 +1,4 @@
-"""The Watcher's working directory: programs installed, policies merged, data collected again.
+"""The Watcher's working directory: install its programs, merge its policies, collect its data.
 
 Knows the target profile, and nothing of processes or namespaces.
 """
@@ -25,10 +25,18 @@ _NOTED_MAX = 1000
 _COPY_CHUNK_BYTES = 1 << 20
 
 
-def fill(value: Any, values: Mapping[str, Any], *, place: str) -> Any:
-    """`value` with `{name}` replaced; a text that is one placeholder keeps the value's type.
+def placeholder_values(
+    settings: Mapping[str, Any], *, python: str, workspace: Path, programs: Path
+) -> dict[str, Any]:
+    """The values of a target's placeholders: the profile's settings, and three paths."""
+    paths = {"python": python, "workspace": str(workspace), "programs": str(programs)}
+    return {**settings, **paths}
 
-    Raises `UsageError` for a name that is not known.
+
+def fill(value: Any, values: Mapping[str, Any], *, place: str) -> Any:
+    """Replace each `{name}` in `value`. A text that is one placeholder gets the value's type.
+
+    Raises `UsageError` for an unknown name.
     """
     if isinstance(value, str):
         for name in _PLACEHOLDER.findall(value):
@@ -46,7 +54,7 @@ def fill(value: Any, values: Mapping[str, Any], *, place: str) -> Any:
 
 
 def fill_words(words: Sequence[str], values: Mapping[str, Any], *, place: str) -> list[str]:
-    """A command with its placeholders filled."""
+    """Fill the placeholders of a command."""
     return [str(fill(word, values, place=place)) for word in words]
 
 
@@ -57,7 +65,7 @@ def product_environment(target: Target, values: Mapping[str, Any]) -> dict[str, 
 
 
 def install(target: Target, images: Path, workspace: Path) -> set[str]:
-    """Copy the Watcher's programs into `workspace`; returns what was copied, as relative paths."""
+    """Copy the Watcher's programs into `workspace`; returns the relative paths of the copies."""
     installed: set[str] = set()
     for item in target.workspace.install:
         source, to = images / item.source, workspace / item.to
@@ -79,7 +87,7 @@ def install(target: Target, images: Path, workspace: Path) -> set[str]:
 
 
 def is_cache(name: str) -> bool:
-    """True for a tool's cache among the programs."""
+    """True if the file or folder is a tool's cache, not a program."""
     return name == "__pycache__" or name.endswith(".pyc") or name.startswith(".")
 
 
@@ -88,7 +96,7 @@ def _caches(_folder: str, names: list[str]) -> list[str]:
 
 
 def merge_policies(target: Target, workspace: Path, values: Mapping[str, Any]) -> None:
-    """Set the profile's dotted keys in the Watcher's policies file; the rest stays as it is."""
+    """Set the target's dotted keys in the Watcher's policies file; other keys stay."""
     policies = target.policies
     if not policies.values:
         return
@@ -115,8 +123,8 @@ def merge_policies(target: Target, workspace: Path, values: Mapping[str, Any]) -
 def collect(workspace: Path, destination: Path, installed: set[str]) -> None:
     """Copy the Watcher's data (not its programs) into `destination`.
 
-    Regular files only, no link is followed. What was left out is said in `_collected.json`
-    beside the files: {files, bytes, left_out: [...]}, what matters most first.
+    Copies regular files only, and follows no link. `_collected.json` beside the files lists what
+    was left out, the most important first: {files, bytes, left_out: [...]}.
     """
     files = size = 0
     left_out: list[str] = []
@@ -134,7 +142,7 @@ def collect(workspace: Path, destination: Path, installed: set[str]) -> None:
             copied = _copy_regular(
                 workspace / relative, destination / relative, _COLLECT_BYTES_MAX - size
             )
-        except OSError as error:  # vanished or unreadable: said, and the rest is still collected
+        except OSError as error:  # it vanished or is unreadable: go on with the other files
             left_out.append(f"{relative}: {error.strerror}")
             continue
         if copied is None:
@@ -173,7 +181,7 @@ def _copy_regular(source: Path, target: Path, bytes_max: int) -> int | None:
             return None
         target.parent.mkdir(parents=True, exist_ok=True)
         copied = 0
-        # The size at the start bounds the copy: a file that still grows must not hold us.
+        # Copy at most the size at the start: a growing file must not delay the collection.
         limit = min(bytes_max, before.st_size)
         with target.open("wb") as out:
             while copied < limit:

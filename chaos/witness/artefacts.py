@@ -47,7 +47,6 @@ class ArtefactWatcher(SourceBase):
         return cls(history, workspace, [target.predictions.path, target.telemetry.path])
 
     def read(self, values: Values) -> None:
-        """Write an event for each file that has a new version. Adds no values."""
         self._absent.clear()
         for path, full in self._files.items():
             read_at_ns = time.time_ns()

@@ -64,11 +64,9 @@ class SourceBase:
         self._absent: dict[str, str] = {}
 
     def unchanged(self) -> bool:
-        """False: a source that cannot tell without a read must be read."""
-        return False
+        return False  # a source that cannot tell without a read must be read
 
     def absences(self) -> dict[str, str]:
-        """Map each missing part to the reason, as of the last read."""
         return dict(self._absent)
 
     def close(self) -> None:

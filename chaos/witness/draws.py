@@ -41,7 +41,6 @@ class DrawCount(SourceBase):
         self._head_count = 0
 
     def read(self, values: Values) -> None:
-        """Add the count, or state why the file could not be counted."""
         read_at_ns = time.time_ns()
         try:
             key = unchanged_key(stat(self._path), read_at_ns)

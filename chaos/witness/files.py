@@ -58,7 +58,6 @@ class Folders(SourceBase):
         )
 
     def read(self, values: Values) -> None:
-        """Add one count per folder that exists."""
         self._absent.clear()
         for key, folder in self.folders.items():
             try:
@@ -90,7 +89,6 @@ class Decisions(SourceBase):
         self._lines = self._done = self._fallbacks = self._unreadable = 0
 
     def read(self, values: Values) -> None:
-        """Add the counts; nothing while there is no log."""
         self._absent.clear()
         try:
             lines, is_new = self._tail.new_lines()
@@ -122,7 +120,6 @@ class Decisions(SourceBase):
             self._fallbacks += 1
 
     def close(self) -> None:
-        """Close the log."""
         self._tail.close()
 
 
@@ -134,7 +131,6 @@ class Disk(SourceBase):
         self._path = str(workspace)
 
     def read(self, values: Values) -> None:
-        """Add the two keys, in bytes."""
         volume = os.statvfs(self._path)
         values["disk.workspace_used_bytes"] = (volume.f_blocks - volume.f_bfree) * volume.f_frsize
         values["disk.workspace_free_bytes"] = volume.f_bavail * volume.f_frsize
@@ -158,7 +154,6 @@ class Logs(SourceBase):
         self._past_bytes = self._errors = self._tracebacks = 0
 
     def read(self, values: Values) -> None:
-        """Add the three keys; nothing while there is no log file."""
         self._absent.clear()
         for tail in self._tails.values():
             self._scan(tail)
@@ -226,7 +221,6 @@ class Logs(SourceBase):
             self._errors += any(needle in line for needle in self._error_needles)
 
     def close(self) -> None:
-        """Close the log files."""
         for tail in self._tails.values():
             tail.close()
         self._tails.clear()

@@ -79,7 +79,6 @@ class GPUs(SourceBase):
             self._write_event("gpu_units", owner="infrastructure", uuids=uuids)
 
     def read(self, values: Values) -> None:
-        """Add the keys of each unit. A GPU that no longer answers has no keys."""
         if not self._tried:
             self._open()
         for unit in self._units:
@@ -136,7 +135,6 @@ class GPUs(SourceBase):
             self._write_event("gpu_back", owner="infrastructure", **detail)
 
     def close(self) -> None:
-        """Shut the driver library down. Idempotent."""
         if self._nvml is not None:
             self._nvml.nvmlShutdown()
             self._nvml, self._units = None, []

@@ -6,17 +6,17 @@ has a device node of the driver open; otherwise the owners are unknown. Knows no
 library.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from chaos.base.proc import Identity
+from chaos.stack.proctree import ancestors
 from chaos.witness.base import stat
-from chaos.witness.lives import start_ticks
 
 OTHER = "other"
 _PROC = Path("/proc")
 # Kernel: include/linux/proc_ns.h, PROC_PID_INIT_INO
 _FIRST_NAMESPACE = 0xEFFFFFFC
-_ANCESTORS_MAX = 64
 
 
 def in_host_pid_namespace() -> bool:
@@ -44,7 +44,7 @@ class Owners:
         self._pids_are_ours = (
             in_host_pid_namespace() if driver_pids_are_ours is None else driver_pids_are_ours
         )
-        self._known: dict[tuple[int, int], str] = {}  # (pid, start) -> owner
+        self._known: dict[Identity, str] = {}  # process -> owner
 
     def of(self, pids: list[int]) -> dict[int, str] | None:
         """PID -> service name, or `other`; None if the owner of one of them is unknown."""
@@ -52,23 +52,23 @@ class Owners:
         service_of = {
             pid: name for name, pid_of in self._services.items() if (pid := pid_of() or 0) > 1
         }
-        known: dict[tuple[int, int], str] = {}
+        known: dict[Identity, str] = {}
         owners: dict[int, str] = {}
         for pid in pids:
-            start = start_ticks(pid)
-            if start is None:
+            process = Identity.of(pid)
+            if process is None:
                 if not self._pids_are_ours:
                     return None
                 owners[pid] = OTHER  # it ended just now or is hidden, so it is not ours
                 continue
-            owner = self._known.get((pid, start))
+            owner = self._known.get(process)
             if owner is None:
                 if not self._pids_are_ours and not self._uses_driver(pid):
                     return None
                 owner = next(
-                    (service_of[each] for each in _with_ancestors(pid) if each in service_of), OTHER
+                    (service_of[each] for each in ancestors(pid) if each in service_of), OTHER
                 )
-            known[pid, start] = owners[pid] = owner
+            known[process] = owners[pid] = owner
         self._known = known
         return owners
 
@@ -80,16 +80,3 @@ class Owners:
             )
         except OSError:
             return False  # it ended or belongs to another user
-
-
-def _with_ancestors(pid: int) -> Iterator[int]:
-    """The PIDs of the process and its ancestors, nearest first."""
-    for _ in range(_ANCESTORS_MAX):
-        if pid <= 0:
-            return
-        yield pid
-        try:
-            text = (_PROC / str(pid) / "stat").read_bytes()
-        except OSError:
-            return
-        pid = int(text.rpartition(b")")[2].split(None, 2)[1])

@@ -5,8 +5,11 @@ Only measures. `watch.py` ends the run.
 
 import os
 import resource
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
+
+import psutil
 
 from chaos.plan.experiment import Guardrails
 from chaos.witness.process import descriptors
@@ -44,25 +47,27 @@ class Guard:
         if now_s > limits.run_budget_s:
             return Tripped("run_budget_s", round(now_s, 1), limits.run_budget_s)
         for name, measured, limit in (
-            ("host_memory_available_mb_min", _memory_mb(), limits.host_memory_available_mb_min),
-            ("host_disk_free_mb_min", self._disk_mb(), limits.host_disk_free_mb_min),
+            (
+                "host_memory_available_mb_min",
+                memory_available_mb(),
+                limits.host_memory_available_mb_min,
+            ),
+            ("host_disk_free_mb_min", disk_free_mb(self._run_path), limits.host_disk_free_mb_min),
             ("free_descriptors_min", _free_descriptors(), limits.free_descriptors_min),
         ):
             if measured < limit:
                 return Tripped(name, round(measured, 1), limit)
         return None
 
-    def _disk_mb(self) -> float:
-        volume = os.statvfs(self._run_path)
-        return volume.f_bavail * volume.f_frsize / _MB
+
+def disk_free_mb(path: Path) -> float:
+    """Free disk space for this user at `path`, in MB (10^6 bytes)."""
+    return shutil.disk_usage(path).free / _MB
 
 
-def _memory_mb() -> float:
-    with Path("/proc/meminfo").open("rb") as stream:
-        for line in stream:
-            if line.startswith(b"MemAvailable:"):
-                return int(line.split()[1]) * 1024 / _MB
-    raise OSError("no MemAvailable in /proc/meminfo")
+def memory_available_mb() -> float:
+    """Memory that programs can still get on this host, in MB (10^6 bytes)."""
+    return psutil.virtual_memory().available / _MB
 
 
 def _free_descriptors() -> float:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from chaos.base.files import tail_of
 from chaos.record.request_file import defect
 from chaos.record.target import Target
 from chaos.witness import processes
@@ -195,14 +196,12 @@ class _Inspection:
         try:
             with path.open("rb") as stream:
                 size = stream.seek(0, os.SEEK_END)
-                start = max(0, size - self._bounds.tail_bytes)
-                stream.seek(start)
-                content = stream.read(self._bounds.tail_bytes)
+                content = tail_of(stream, self._bounds.tail_bytes)
         except OSError as error:
             self._note_cut(f"{path.name}: {error.strerror}")
             return []
         lines = content.decode("utf-8", errors="replace").splitlines()
-        return lines[1:] if start else lines  # the first line is cut in half
+        return lines[1:] if size > len(content) else lines  # the first line is cut in half
 
     def volume(self) -> dict[str, Any]:
         """Size and free space of the working directory's volume."""

@@ -4,10 +4,10 @@ A PID may be reused, so a process is identified by its PID and its start time. M
 ended the previous process.
 """
 
-import os
 from collections.abc import Callable
 
-from chaos.witness.base import SourceBase, Values, open_file
+from chaos.base.proc import Identity
+from chaos.witness.base import SourceBase, Values
 
 _PERIOD_S = 0.5
 _START = 19  # field 22 of /proc/PID/stat: its index among the fields after the name
@@ -36,14 +36,8 @@ def parse_start_ticks(stat_text: bytes) -> int | None:
 
 def start_ticks(pid: int) -> int | None:
     """Start time of a process in clock ticks since boot; None if it has ended or is a zombie."""
-    try:
-        descriptor = open_file(f"/proc/{pid}/stat")
-        try:
-            return parse_start_ticks(os.pread(descriptor, 2048, 0))
-        finally:
-            os.close(descriptor)
-    except (FileNotFoundError, ProcessLookupError):
-        return None
+    process = Identity.of(pid)
+    return process.start_ticks if process is not None else None
 
 
 class ServiceLife(SourceBase):
@@ -55,12 +49,11 @@ class ServiceLife(SourceBase):
         self._lives = Lives()
 
     def read(self, values: Values) -> None:
-        """Add the two keys; nothing while the service does not run."""
         self._absent.clear()
         pid = self._pid()
-        start = start_ticks(pid) if pid is not None else None
-        if pid is None or start is None:
+        process = Identity.of(pid)
+        if process is None:
             self._absent[self.name] = "not running" if pid is None else f"process {pid} has ended"
             return
-        values[f"{self.name}.pid"] = pid
-        values[f"{self.name}.generation"] = self._lives.of((pid, start))
+        values[f"{self.name}.pid"] = process.pid
+        values[f"{self.name}.generation"] = self._lives.of(process)

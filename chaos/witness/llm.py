@@ -12,8 +12,7 @@ import time
 from pathlib import Path
 from typing import Literal
 
-import msgspec
-
+from chaos.base.files import json_object
 from chaos.stack.base import Endpoint
 from chaos.witness.base import PathTail, SourceBase, Values
 from chaos.witness.lives import Lives
@@ -133,7 +132,6 @@ class LLMHealth(SourceBase):
         self._state: Health | None = None
 
     def read(self, values: Values) -> None:
-        """Add `llm.health`."""
         self._absent.clear()
         now_s = time.monotonic()
         try:
@@ -164,7 +162,6 @@ class LLMHealth(SourceBase):
         self._probe.send(now_s)
 
     def close(self) -> None:
-        """Close the connection."""
         self._probe.drop()
 
 
@@ -186,7 +183,6 @@ class LLMGauges(SourceBase):
         self._absent["llm.metrics"] = "no answer yet"
 
     def read(self, values: Values) -> None:
-        """Add the two keys, if the server reports them."""
         now_s = time.monotonic()
         try:
             sent_at_s = self._probe.sent_at_s
@@ -224,7 +220,6 @@ class LLMGauges(SourceBase):
         self._absent["llm.metrics"] = why
 
     def close(self) -> None:
-        """Close the connection."""
         self._probe.drop()
 
 
@@ -246,7 +241,6 @@ class LLMProcess(SourceBase):
         return self._pid
 
     def read(self, values: Values) -> None:
-        """Add the two keys."""
         self._absent.clear()
         with contextlib.suppress(FileNotFoundError):
             lines, is_new = self._tail.new_lines()
@@ -261,12 +255,7 @@ class LLMProcess(SourceBase):
             values["llm.generation"] = self._lives.generation
 
     def _follow(self, line: bytes) -> None:
-        try:
-            entry = msgspec.json.decode(line)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return
-        if not isinstance(entry, dict):
-            return
+        entry = json_object(line)
         event, pid = entry.get("event"), entry.get("pid")
         if event in ("start", "ready") and isinstance(pid, int):
             self._starts += event == "start"  # a PID may be reused
@@ -276,5 +265,4 @@ class LLMProcess(SourceBase):
             self._pid = None
 
     def close(self) -> None:
-        """Close the event log."""
         self._tail.close()

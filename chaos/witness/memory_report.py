@@ -4,6 +4,7 @@ Only if the target profile declares both, and only if the process has a handler 
 default action would end it. A missing report is an absence with its reason. Judges nothing.
 """
 
+import errno
 import os
 import signal
 import time
@@ -12,6 +13,8 @@ from typing import Any
 
 import msgspec
 
+from chaos.base.files import file_version
+from chaos.base.proc import Identity, has_bit
 from chaos.record.target import Inspection
 
 _REPORT_BYTES_MAX = 1 << 18
@@ -46,12 +49,12 @@ def ask_memory(inspection: Inspection | None, workspace: Path, pid: int | None) 
     if pid is None:
         return {"absent": "the Watcher does not run"}
     path = workspace / inspection.memory_report
-    before = _stamp(path)
+    before = file_version(path)
     problem = _send_signal(pid, signal.Signals[f"SIG{inspection.memory_signal}"])
     if problem:
         return {"absent": problem}
     until_s = time.monotonic() + inspection.limit_s
-    while _stamp(path) in (None, before):
+    while file_version(path) in (None, before):
         if time.monotonic() > until_s:
             return {"absent": f"no new {inspection.memory_report} within {inspection.limit_s:g} s"}
         time.sleep(_POLL_S)
@@ -59,34 +62,16 @@ def ask_memory(inspection: Inspection | None, workspace: Path, pid: int | None) 
 
 
 def _send_signal(pid: int, number: signal.Signals) -> str:
-    """Send the signal through a pidfd, so that a reused PID is safe; "" or why it was not sent."""
+    """Send the signal to this very process; "" or why it was not sent."""
+    process = Identity.of(pid)
     try:
-        handle = os.pidfd_open(pid)
-    except OSError as error:
-        return f"process {pid} cannot be signalled: {error.strerror}"
-    try:
-        if not _catches(pid, number):
+        if process is not None and not has_bit(pid, "SigCgt", number - 1):
             return f"process {pid} has no handler for {number.name}, which would end it"
-        signal.pidfd_send_signal(handle, number)
+        if process is None or not process.send(number):
+            return f"process {pid} cannot be signalled: {os.strerror(errno.ESRCH)}"
     except OSError as error:
         return f"process {pid} cannot be signalled: {error.strerror}"
-    finally:
-        os.close(handle)
     return ""
-
-
-def _catches(pid: int, number: signal.Signals) -> bool:
-    status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8", errors="replace")
-    mask = next((line for line in status.splitlines() if line.startswith("SigCgt:")), "")
-    return bool(mask) and bool(int(mask.split()[1], 16) >> (number - 1) & 1)
-
-
-def _stamp(path: Path) -> tuple[int, int] | None:
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_mtime_ns, status.st_ino
 
 
 def _read(path: Path, name: str) -> dict[str, Any]:

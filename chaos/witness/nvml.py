@@ -4,7 +4,7 @@ Knows no sample and no service. A missing driver raises `NoDriver`. A single val
 refuses (no permission, not supported) raises an error for that value only.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,9 +87,12 @@ def units(nvml: Any) -> tuple[list[Unit], dict[str, str]]:
         except nvml.NVMLError as error:
             absent[f"gpu{index}"] = str(error)
             continue
-        split = _split(nvml, handle)
-        node, uuid = _node(nvml, handle), _uuid(nvml, handle)
-        opened.append(Unit(f"gpu{index}", index, handle, node, split, uuid))
+        mig_mode = _reported(nvml, nvml.nvmlDeviceGetMigMode, handle)
+        split = mig_mode is not None and mig_mode[0] == _MIG_ENABLED
+        # In a container the first GPU may have another minor number than 0.
+        minor = _reported(nvml, nvml.nvmlDeviceGetMinorNumber, handle)
+        node = None if minor is None else f"{NODES}{minor}"
+        opened.append(Unit(f"gpu{index}", index, handle, node, split, _uuid(nvml, handle)))
         if not split:
             continue
         instances = list(_instances(nvml, handle, index))
@@ -101,41 +104,27 @@ def units(nvml: Any) -> tuple[list[Unit], dict[str, str]]:
     return opened, absent
 
 
-def _split(nvml: Any, handle: Any) -> bool:
+def _reported(nvml: Any, ask: Callable[..., Any], *arguments: Any) -> Any:
+    """What the driver reports; None if it refuses, or if the GPU has no such property."""
     try:
-        return bool(nvml.nvmlDeviceGetMigMode(handle)[0] == _MIG_ENABLED)
-    except nvml.NVMLError:
-        return False  # most GPUs do not support MIG
-
-
-def _node(nvml: Any, handle: Any) -> str | None:
-    """Path of the device node: in a container the first GPU may have another minor number."""
-    try:
-        return f"{NODES}{nvml.nvmlDeviceGetMinorNumber(handle)}"
+        return ask(*arguments)
     except nvml.NVMLError:
         return None
 
 
 def _uuid(nvml: Any, handle: Any) -> str | None:
     """The UUID of a GPU or of a MIG instance; None if the driver does not report it."""
-    try:
-        return str(nvml.nvmlDeviceGetUUID(handle))
-    except nvml.NVMLError:
-        return None
+    uuid = _reported(nvml, nvml.nvmlDeviceGetUUID, handle)
+    return None if uuid is None else str(uuid)
 
 
 def _instances(nvml: Any, handle: Any, index: int) -> Iterator[Unit]:
-    try:
-        count_max = nvml.nvmlDeviceGetMaxMigDeviceCount(handle)
-    except nvml.NVMLError:
-        return
+    count_max = _reported(nvml, nvml.nvmlDeviceGetMaxMigDeviceCount, handle) or 0
     for number in range(count_max):
-        try:
-            instance = nvml.nvmlDeviceGetMigDeviceHandleByIndex(handle, number)
-        except nvml.NVMLError:
-            continue  # the numbers have gaps, and a container may see only some instances
-        name = f"gpu{index}mig{number}"
-        yield Unit(name, index, instance, uuid=_uuid(nvml, instance))
+        instance = _reported(nvml, nvml.nvmlDeviceGetMigDeviceHandleByIndex, handle, number)
+        if instance is not None:  # the numbers have gaps, and a container may see only some
+            uuid = _uuid(nvml, instance)
+            yield Unit(f"gpu{index}mig{number}", index, instance, uuid=uuid)
 
 
 def memory_of(nvml: Any, unit: Unit) -> tuple[int, int]:

@@ -97,7 +97,6 @@ class WatcherProcess(SourceBase):
         return statm, children, stat.rpartition(b")")[2].split(None, 9)[8]
 
     def read(self, values: Values) -> None:
-        """Add the keys `watcher.*`; nothing while the process does not run."""
         # While its files answer, it is the same process. `pid` is asked only when the details are
         # due, in case another process has taken over.
         pid, now_s = self._opened, self._clock()
@@ -186,7 +185,6 @@ class WatcherProcess(SourceBase):
                 self._threads[task] = _open(f"/proc/{pid}/task/{task}/children")
 
     def close(self) -> None:
-        """Close the /proc files. The next read opens those of the current process."""
         while self._files:
             os.close(self._files.popitem()[1])
         while self._threads:
@@ -204,13 +202,11 @@ class Harness(SourceBase):
         self._statm = _open("/proc/self/statm")
 
     def read(self, values: Values) -> None:
-        """Add `harness.rss_bytes` and `harness.cpu_s`."""
         resident = os.pread(self._statm, 128, 0).split(None, 2)[1]
         values["harness.rss_bytes"] = int(resident) * _PAGE_BYTES
         values["harness.cpu_s"] = round(time.process_time(), 6)
 
     def close(self) -> None:
-        """Close the /proc file. Idempotent."""
         if self._statm >= 0:
             os.close(self._statm)
             self._statm = -1
@@ -227,13 +223,11 @@ class Host(SourceBase):
         self._files = [_open("/proc/meminfo"), _open("/proc/loadavg")]
 
     def read(self, values: Values) -> None:
-        """Add `host.mem_available_bytes` and `host.load1` (processes, 1-minute average)."""
         values["host.load1"] = float(os.pread(self._files[1], 64, 0).split(None, 1)[0])
         available_kb = _number_after(os.pread(self._files[0], 256, 0), b"\nMemAvailable:")
         if available_kb is not None:
             values["host.mem_available_bytes"] = available_kb * 1024
 
     def close(self) -> None:
-        """Close the /proc files. Idempotent."""
         while self._files:
             os.close(self._files.pop())

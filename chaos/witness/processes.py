@@ -4,17 +4,22 @@ Only reads. A part that this user may not read holds the reason instead. Knows n
 `inspection.py` decides which processes matter.
 """
 
+import contextlib
+import itertools
 import os
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from chaos.base.proc import command_line, pids, working_folder
+
 _PROC = Path("/proc")
 _DESCRIPTORS_MAX = 4096
 _MAPPINGS_MAX = 4096
 _NET_LINES_MAX = 20_000
 _TOP = 5
+_COMMAND_MAX = 200
 # Kernel: include/net/tcp_states.h
 TCP_STATES = {
     "01": "ESTABLISHED",
@@ -33,24 +38,13 @@ TCP_STATES = {
 
 def working_in(folder: Path) -> list[int]:
     """PIDs of the visible processes whose working directory is `folder`, sorted."""
-    target = str(folder.resolve())
-    return sorted(pid for pid in pids() if _link(_PROC / str(pid) / "cwd") == target)
-
-
-def pids() -> Iterator[int]:
-    """PIDs of all processes in this PID namespace."""
-    for entry in os.scandir(_PROC):
-        if entry.name.isdigit():
-            yield int(entry.name)
+    target = folder.resolve()
+    return sorted(pid for pid in pids() if working_folder(pid) == target)
 
 
 def command_of(pid: int) -> str:
     """The command line, at most 200 characters; "" if the process has ended."""
-    try:
-        argv = (_PROC / str(pid) / "cmdline").read_bytes()
-    except OSError:
-        return ""
-    return argv.replace(b"\0", b" ").decode(errors="replace").strip()[:200]
+    return command_line(pid, _COMMAND_MAX)
 
 
 def snapshot_of(pid: int, role: str, *, deep: bool) -> dict[str, Any] | None:
@@ -81,11 +75,10 @@ def snapshot_of(pid: int, role: str, *, deep: bool) -> dict[str, Any] | None:
 
 def listening(port: int) -> bool:
     """True if a process of this network namespace listens on TCP `port`."""
-    for name in ("tcp", "tcp6"):
-        for fields in _net_lines(_PROC / "net" / name):
-            if fields[3] == "0A" and int(fields[1].rpartition(":")[2], 16) == port:
-                return True
-    return False
+    return any(
+        fields[3] == "0A" and int(fields[1].rpartition(":")[2], 16) == port
+        for fields in tcp_table("self")
+    )
 
 
 def _status(pid: int) -> dict[str, str]:
@@ -129,25 +122,25 @@ def _kind(target: str) -> str:
 
 def _socket_states(pid: int, inodes: set[str]) -> dict[str, int]:
     states: Counter[str] = Counter()
-    for name in ("tcp", "tcp6"):
-        for fields in _net_lines(_PROC / str(pid) / "net" / name):
-            if fields[9] in inodes:
-                states[TCP_STATES.get(fields[3], fields[3])] += 1
+    for fields in tcp_table(pid):
+        if fields[9] in inodes:
+            states[TCP_STATES.get(fields[3], fields[3])] += 1
     return dict(sorted(states.items()))
 
 
-def _net_lines(path: Path) -> Iterator[list[str]]:
-    try:
-        stream = path.open(encoding="ascii", errors="replace")
-    except OSError:
-        return
-    with stream:
-        next(stream, None)
-        for number, line in enumerate(stream):
-            fields = line.split()
-            if number >= _NET_LINES_MAX or len(fields) < 10:
-                return
-            yield fields
+def tcp_table(pid: int | str) -> Iterator[list[str]]:
+    """The TCP sockets in the network namespace of `pid`, each as its fields (proc_net_tcp(5)).
+
+    Works for every namespace. A table that cannot be read (no IPv6, the process has ended) is
+    left out.
+    """
+    for name in ("tcp", "tcp6"):
+        with (
+            contextlib.suppress(OSError),
+            (_PROC / str(pid) / "net" / name).open(encoding="ascii", errors="replace") as stream,
+        ):
+            lines = itertools.islice(stream, 1, _NET_LINES_MAX)
+            yield from (fields for line in lines if len(fields := line.split()) > 9)
 
 
 def _descriptor_limit(pid: int) -> int | None:

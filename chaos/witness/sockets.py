@@ -10,11 +10,11 @@ from collections.abc import Callable
 
 from chaos.witness.base import SourceBase, Values, stat
 from chaos.witness.netlink import connections
+from chaos.witness.processes import tcp_table
 
 _PERIOD_S = 1.0
 # The table of another network namespace is slow to read: use at most this share of one CPU for it.
 _SHARE_MAX = 1 / 1000
-_TABLE_BYTES_MAX = 1 << 20
 _ESTABLISHED, _CLOSE_WAIT = 1, 8
 _KINDS = ("established", "close_wait", "other")
 
@@ -36,7 +36,6 @@ class WatcherSockets(SourceBase):
         self._table_states: dict[int, int] = {}  # inode -> state, of that table
 
     def read(self, values: Values) -> None:
-        """Add the four keys; nothing while the process does not run."""
         self._absent.clear()
         pid = self._pid()
         if pid is None:
@@ -68,7 +67,8 @@ class WatcherSockets(SourceBase):
         now_s = self._clock()
         if now_s >= self._table_next_s or pid != self._table_pid:
             begin_s = time.thread_time()
-            self._table_states, self._table_pid = _read_table(pid), pid
+            self._table_states = {int(f[9]): int(f[3], 16) for f in tcp_table(pid)}
+            self._table_pid = pid
             cost_s = time.thread_time() - begin_s
             self._table_next_s = now_s + max(_PERIOD_S, cost_s / _SHARE_MAX)
         return self._table_states
@@ -107,19 +107,3 @@ def _state(pid: str) -> bytes:
             return stream.read(512).rpartition(b")")[2].split(None, 1)[0]
     except (FileNotFoundError, ProcessLookupError):
         return b""
-
-
-def _read_table(pid: int) -> dict[int, int]:
-    """Inode -> state, from /proc/PID/net, which also works for another network namespace."""
-    states = {}
-    for name in ("tcp", "tcp6"):
-        try:
-            with open(f"/proc/{pid}/net/{name}", "rb") as stream:  # noqa: PTH123
-                lines = stream.read(_TABLE_BYTES_MAX).splitlines()[1:]
-        except FileNotFoundError:
-            continue  # a kernel without IPv6
-        for line in lines:
-            fields = line.split(None, 10)
-            if len(fields) > 9:
-                states[int(fields[9])] = int(fields[3], 16)
-    return states

@@ -40,11 +40,11 @@ class Watch:
         history: HistoryWriter,
         stop: StopSignal,
         *,
-        daemon: bool = True,
-        outages: Outages | None = None,
+        daemon: bool,
+        outages: Outages,
     ) -> None:
         self._stack = stack
-        self._outages = outages or Outages()
+        self._outages = outages
         self._history = history
         self._stop = stop
         self._guard = Guard(plan.guardrails, rundir.path)

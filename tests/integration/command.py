@@ -101,7 +101,7 @@ def chaos(runs: Path, *args: str, env: dict[str, str] | None = None) -> Done:
 
 
 def await_gone(run: RunDir, limit_s: float = GONE_LIMIT_S) -> None:
-    """Wait until no process of the run is left, by nobody's help."""
+    """Wait until no process of the run is left, without a clean-up command."""
     wait_for(
         "every process of the run is gone",
         lambda: not processes_of(run.run_id),

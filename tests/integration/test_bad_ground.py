@@ -58,7 +58,7 @@ def refused(done: Done, *words: str) -> None:
         assert word in done.text, done.text
 
 
-def test_a_taken_port_is_named(tmp_path: Path) -> None:
+def test_taken_port_is_reported(tmp_path: Path) -> None:
     target, ports = own_ports(tmp_path)
     with socket.create_server(("127.0.0.1", ports[0])):
         done = chaos(
@@ -68,28 +68,28 @@ def test_a_taken_port_is_named(tmp_path: Path) -> None:
     assert processes_of(done.run().run_id) == []
 
 
-def test_a_full_disk_is_seen_before_anything_starts(tmp_path: Path) -> None:
+def test_full_disk_is_reported_before_anything_starts(tmp_path: Path) -> None:
     runs = tmp_path / "runs"
     runs.mkdir()
     mount = f"mount -t tmpfs -o size=256k none {shlex.quote(str(runs))}"
     refused(in_namespace(mount, runs, "run", "soak_c", *SHORT), "MB of disk")
 
 
-def test_without_namespaces_the_weaker_way_is_named(tmp_path: Path) -> None:
+def test_without_namespaces_the_error_names_the_weaker_mode(tmp_path: Path) -> None:
     runs = tmp_path / "runs"
     forbid = "echo 0 >/proc/sys/user/max_mnt_namespaces"
     refused(in_namespace(forbid, runs, "run", "soak_c", *SHORT), "--sandbox none")
     assert not runs.exists()
 
 
-def test_without_toxiproxy_the_alternatives_are_named(tmp_path: Path) -> None:
+def test_without_toxiproxy_the_error_names_alternatives(tmp_path: Path) -> None:
     runs = tmp_path / "runs"
     done = chaos(runs, "run", "soak_c", *SHORT, env={"CHAOS_TOXIPROXY": str(tmp_path / "none")})
     refused(done, "CHAOS_TOXIPROXY")
     assert not runs.exists()
 
 
-def test_a_run_without_a_sandbox_works_and_dies_clean(tmp_path: Path) -> None:
+def test_run_without_a_sandbox_leaves_nothing_behind(tmp_path: Path) -> None:
     """The weaker way: same path, and what `kill -9` leaves is ended by `chaos clean`."""
     target, _ = own_ports(tmp_path)
     runs = tmp_path / "runs"

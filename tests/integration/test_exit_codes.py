@@ -18,7 +18,7 @@ SHORT = {
 }
 
 
-def test_2_a_typing_error_costs_nothing(tmp_path: Path) -> None:
+def test_2_typing_error_starts_nothing(tmp_path: Path) -> None:
     done = chaos(tmp_path / "runs", "run", "soak_c", "--fault", "llm_timeuot")
     assert done.exit_code == 2
     assert "llm_timeuot" in done.stderr and "'llm_timeout'" in done.stderr
@@ -26,8 +26,8 @@ def test_2_a_typing_error_costs_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "runs").exists()
 
 
-def test_3_a_fault_too_short_to_be_seen_is_never_a_pass(tmp_path: Path) -> None:
-    """Half a second of hanging cannot be told from a slow answer by a probe of one second."""
+def test_3_fault_without_a_measured_effect_is_never_a_pass(tmp_path: Path) -> None:
+    """A probe of one second cannot distinguish half a second of hanging from a slow answer."""
     done = chaos(
         tmp_path / "runs", "run", "soak_c", "--fault", "llm_timeout:hold=0.5s,count=1",
         *settings(**SHORT),
@@ -36,7 +36,7 @@ def test_3_a_fault_too_short_to_be_seen_is_never_a_pass(tmp_path: Path) -> None:
     assert done.outcome("fault_effect") == "unverified"
 
 
-def test_4_a_model_that_is_none_is_not_the_products_fault(tmp_path: Path) -> None:
+def test_4_corrupt_model_is_an_environment_problem(tmp_path: Path) -> None:
     broken = tmp_path / "broken.gguf"
     broken.write_bytes(b"GGUF but not really" * 100)
     done = chaos(
@@ -47,7 +47,7 @@ def test_4_a_model_that_is_none_is_not_the_products_fault(tmp_path: Path) -> Non
     assert "next" in done.stdout + done.stderr
 
 
-def test_5_a_guardrail_ends_the_run_undone_and_judged(tmp_path: Path) -> None:
+def test_5_guardrail_ends_the_run_which_is_undone_and_judged(tmp_path: Path) -> None:
     done = chaos(
         tmp_path / "runs", "run", "soak_c", "--fault", "llm_timeout:hold=60s,count=1",
         *settings(baseline_s=2, storm_s=80, guardrails__run_budget_s=12),
@@ -97,7 +97,7 @@ class Stuck(Fault):
 '''
 
 
-def test_6_a_fault_that_cannot_be_undone_is_said_and_cleaned_later(tmp_path: Path) -> None:
+def test_6_failed_undo_is_reported_and_cleaned_later(tmp_path: Path) -> None:
     plugin = tmp_path / "plugin"
     info = plugin / "stuck-1.dist-info"
     info.mkdir(parents=True)

@@ -71,7 +71,7 @@ def _under_way(runs: Path) -> list[RunDir]:
 
 
 @pytest.mark.slow(seconds=150)
-def test_a_killed_gate_goes_on_to_its_verdict(tmp_path: Path) -> None:
+def test_killed_gate_can_be_continued_to_its_verdict(tmp_path: Path) -> None:
     runs = tmp_path / "runs"
     gate, first = killed_in_its_first_run(runs, gate_file(tmp_path))
 
@@ -93,7 +93,7 @@ def test_a_killed_gate_goes_on_to_its_verdict(tmp_path: Path) -> None:
     assert "1 fault proven" in entry and "memory " in entry and " processed" in entry
 
 
-def test_a_replay_runs_the_same_and_says_whether_the_verdicts_agree(tmp_path: Path) -> None:
+def test_replay_repeats_the_run_and_compares_the_verdicts(tmp_path: Path) -> None:
     runs = tmp_path / "runs"
     soak_file(tmp_path, storm_s=3)
     first = chaos(runs, "run", str(tmp_path / "soak_c.yaml"), "--fault", "none", "--seed", "5")

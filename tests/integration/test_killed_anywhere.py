@@ -96,7 +96,7 @@ def victims(process: subprocess.Popen[str]) -> Iterator[psutil.Process]:
 
 
 @pytest.mark.parametrize("number", MOMENTS_MARKED)
-def test_killed_at_a_random_moment(number: int, tmp_path: Path) -> None:
+def test_run_killed_at_a_random_moment_leaves_nothing(number: int, tmp_path: Path) -> None:
     chance = random.Random(number)  # the moment is the test's own, the same every time
     kind = KINDS[number % len(KINDS)]
     outside = tmp_path / "outside"

@@ -20,7 +20,7 @@ APPEAR_LIMIT_S = 180.0
 
 
 def await_record(process: subprocess.Popen[str], runs: Path, wanted: str) -> RunDir:
-    """Wait until `wanted` stands in the history of the only run."""
+    """Wait until `wanted` is in the history of the only run."""
 
     def look() -> RunDir | None:
         ended = process.poll() is not None
@@ -41,7 +41,7 @@ def await_record(process: subprocess.Popen[str], runs: Path, wanted: str) -> Run
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("moment", ['"provision"', '"baseline"', '"injected"'])
-def test_a_signal_ends_the_run_undone_and_judged(
+def test_signal_ends_the_run_which_is_undone_and_judged(
     number: signal.Signals, moment: str, tmp_path: Path
 ) -> None:
     runs = tmp_path / "runs"
@@ -67,7 +67,7 @@ def test_a_signal_ends_the_run_undone_and_judged(
 
 
 @pytest.mark.parametrize("moment", ['"provision"', '"ready"', '"injected"'])
-def test_after_kill_nine_nothing_is_left_and_the_rest_can_be_judged(
+def test_after_sigkill_nothing_is_left_and_the_record_can_be_judged(
     moment: str, tmp_path: Path
 ) -> None:
     runs = tmp_path / "runs"
@@ -84,7 +84,7 @@ def test_after_kill_nine_nothing_is_left_and_the_rest_can_be_judged(
 
 
 @pytest.mark.slow(seconds=50)
-def test_two_runs_go_on_side_by_side(tmp_path: Path) -> None:
+def test_two_runs_run_side_by_side(tmp_path: Path) -> None:
     """The same ports, the same paths, at the same time: neither notices the other."""
     both: list[tuple[Path, subprocess.Popen[str]]] = []
     for name in ("one", "two"):

@@ -92,7 +92,7 @@ def test_ctrl_c_ends_the_run_and_leaves_nothing(client: DockerClient, tmp_path: 
     assert [r["name"] for r in history(run) if r["kind"] == "phase"][-1] == "end"
 
 
-def test_ctrl_c_while_the_pod_is_made(client: DockerClient, tmp_path: Path) -> None:
+def test_ctrl_c_while_the_pod_is_made_leaves_nothing(client: DockerClient, tmp_path: Path) -> None:
     """Compose is ended, what it made is removed, and the run is interrupted, not a failure."""
     process = start(tmp_path, "run", "soak_b", *IN_CONTAINERS)
     run = await_text(tmp_path, process, "")
@@ -107,7 +107,9 @@ def test_ctrl_c_while_the_pod_is_made(client: DockerClient, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("number", range(6))
-def test_killed_at_a_random_moment(number: int, client: DockerClient, tmp_path: Path) -> None:
+def test_run_killed_at_a_random_moment_leaves_nothing(
+    number: int, client: DockerClient, tmp_path: Path
+) -> None:
     """SIGKILL of the command: every process of the pod ends by itself, `chaos clean` removes the
     rest, and what is somebody else's stays.
     """
@@ -177,12 +179,12 @@ def await_no_process(client: DockerClient, run: RunDir, limit_s: float = 60.0) -
 
 
 def holder_started_inside(running: list[dict[str, object]]) -> bool:
-    """Whether more than the holder was made: only then somebody inside can end the pod."""
+    """True if more than the holder was made: only then can the harness inside end the pod."""
     return len(running) > 1
 
 
 def test_replay_refuses_other_images(client: DockerClient, tmp_path: Path) -> None:
-    """The stored digests decide; with --force the difference is told."""
+    """The stored digests are compared; with --force the difference is only reported."""
     quick = settings(baseline_s=1, storm_s=4, quiet_s=1)
     done = chaos(
         tmp_path, "run", "soak_b", "--fault", "none", "--seed", "1", *quick[:6], *IN_CONTAINERS
@@ -204,7 +206,7 @@ def test_replay_refuses_other_images(client: DockerClient, tmp_path: Path) -> No
         ({"CHAOS_TOXIPROXY": "builtin"}, "needs a real Toxiproxy"),
     ],
 )
-def test_what_keeps_a_run_from_starting_is_said(
+def test_obstacle_to_the_start_of_a_run_is_reported(
     tmp_path: Path, env: dict[str, str], said: str
 ) -> None:
     """Exit 4, one message with the next step, no traceback, no run directory."""
@@ -215,7 +217,7 @@ def test_what_keeps_a_run_from_starting_is_said(
     assert not list(tmp_path.glob("*/*/config.json"))
 
 
-def test_a_machine_without_nvidia_runtime_is_said(tmp_path: Path, client: DockerClient) -> None:
+def test_machine_without_nvidia_runtime_is_reported(tmp_path: Path, client: DockerClient) -> None:
     if "nvidia" in engine.facts(client).runtimes:
         pytest.skip("this engine can give containers a GPU")
     done = chaos(tmp_path, "run", "soak_b", "--fault", "none", "--gpu", *IN_CONTAINERS)
@@ -223,7 +225,7 @@ def test_a_machine_without_nvidia_runtime_is_said(tmp_path: Path, client: Docker
     assert "no NVIDIA runtime" in done.stderr
 
 
-def test_a_taken_port_is_said(tmp_path: Path, client: DockerClient) -> None:
+def test_taken_port_is_reported(tmp_path: Path, client: DockerClient) -> None:
     """Where the user asks for a certain port and another program has it."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
@@ -241,7 +243,7 @@ def test_a_taken_port_is_said(tmp_path: Path, client: DockerClient) -> None:
     assert left_of(client, done.run()) == []
 
 
-def test_no_compose_is_said(tmp_path: Path) -> None:
+def test_missing_compose_is_reported(tmp_path: Path) -> None:
     """A PATH without docker and docker-compose."""
     tools = tmp_path / "bin"
     tools.mkdir()
@@ -256,7 +258,7 @@ def test_no_compose_is_said(tmp_path: Path) -> None:
     assert "there is no Compose" in done.stderr
 
 
-def test_the_plan_of_a_run_in_containers_is_the_same_schedule(tmp_path: Path) -> None:
+def test_run_in_containers_has_the_same_schedule(tmp_path: Path) -> None:
     """Neither the backend nor the machine decides what happens when."""
     words = ("run", "soak_c", "--faults", "all", "--seed", "9", "--dry-run", "--json")
     here, there = chaos(tmp_path, *words), chaos(tmp_path, *words, *IN_CONTAINERS)

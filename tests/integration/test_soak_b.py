@@ -30,7 +30,7 @@ def passed(done: Done) -> None:
     assert len(archived(done)) == 10
 
 
-def test_clean_watcher_works_off_the_ten_while_its_llm_is_cut(tmp_path: Path) -> None:
+def test_clean_watcher_completes_ten_requests_while_its_llm_is_cut(tmp_path: Path) -> None:
     done = chaos(tmp_path / "runs", "run", "soak_b", *FAULT)
     passed(done)
     records = history(done.run())
@@ -42,7 +42,7 @@ def test_clean_watcher_works_off_the_ten_while_its_llm_is_cut(tmp_path: Path) ->
 
 
 @pytest.mark.slow(seconds=110)
-def test_clean_watcher_works_off_the_ten_without_its_daemon(tmp_path: Path) -> None:
+def test_clean_watcher_completes_ten_requests_without_its_daemon(tmp_path: Path) -> None:
     done = chaos(tmp_path / "runs", "run", "soak_b", "--profile", "batch", *FAULT)
     passed(done)
     records = history(done.run())

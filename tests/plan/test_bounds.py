@@ -56,7 +56,7 @@ MANY = "9" * 400
         ),
     ],
 )
-def test_what_is_too_large_is_said_with_the_bound(
+def test_too_large_value_is_an_error_with_the_limit(
     words: list[str], place: str, bound: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["run", "soak_c", "--dry-run", *words]) == 2
@@ -72,7 +72,9 @@ def test_what_is_too_large_is_said_with_the_bound(
         ("targets/reference.yaml", "limit_s: 600", "limit_s: 1.0e308", "batch.limit_s"),
     ],
 )
-def test_a_length_of_a_file(tmp_path: Path, file: str, old: str, new: str, key: str) -> None:
+def test_too_long_duration_in_a_file_is_an_error(
+    tmp_path: Path, file: str, old: str, new: str, key: str
+) -> None:
     experiments = Path(shutil.copytree(EXPERIMENTS, tmp_path / "experiments"))
     text = (experiments / file).read_text(encoding="utf-8")
     assert old in text
@@ -83,7 +85,7 @@ def test_a_length_of_a_file(tmp_path: Path, file: str, old: str, new: str, key: 
     assert f"{Path(file).name}:{line} {key}" in caught.value.place
 
 
-def test_what_is_just_within_the_bounds_is_drawn() -> None:
+def test_values_at_the_limits_are_accepted() -> None:
     faults = ["llm_timeout:hold=1s,period=19s"]
     overrides = [f"storm_s={19 * OCCURRENCES_MAX}"]
     plan = resolve(Request("soak_c", seed=1, faults=faults, overrides=overrides))

@@ -1,4 +1,4 @@
-"""Resolving: precedence, merging, and every unknown name said with the nearest and the list."""
+"""Resolving a plan: precedence, merging, and errors for unknown names with the nearest name."""
 
 from __future__ import annotations
 
@@ -63,18 +63,18 @@ def test_every_shipped_profile_resolves_with_the_control_and_each_default_fault(
             assert plan.target.target in target_names()
 
 
-def test_the_plan_survives_its_file() -> None:
+def test_plan_read_from_its_file_is_equal() -> None:
     """config.json holds everything: written and read back it is the same plan."""
     plan = resolve(asked(faults=["llm_timeout:hold=3s"], overrides=["storm_s=90"]))
     assert Plan.from_json(json.loads(json.dumps(plan.to_json()))) == plan
 
 
-def test_a_foreign_config_is_refused() -> None:
+def test_config_that_is_not_a_plan_is_refused() -> None:
     with pytest.raises(UsageError, match="not the plan of a run"):
         Plan.from_json({"soak": "x"})
 
 
-def test_command_line_beats_profile_beats_fault() -> None:
+def test_parameters_of_command_line_override_profile_override_fault() -> None:
     by_fault: dict[str, Value] = {"timeout": 0.0}
     shipped = read_soak("soak_c")[1].profiles["quick"].fault_defaults["llm_timeout"]
     by_profile: dict[str, Value] = {"hold": duration_s(shipped["hold"]), "count": shipped["count"]}
@@ -84,18 +84,18 @@ def test_command_line_beats_profile_beats_fault() -> None:
     assert given == by_fault | by_profile | {"hold": 0.5}
 
 
-def test_a_period_replaces_the_profiles_count() -> None:
+def test_period_replaces_the_profiles_count() -> None:
     params = resolve(asked(faults=["llm_timeout:period=40s"])).faults[0].params
     assert params["period"] == 40.0
     assert "count" not in params
 
 
-def test_without_fault_is_a_clean_run_and_none_is_the_control() -> None:
+def test_no_fault_is_a_clean_run_and_none_is_the_control() -> None:
     assert resolve(asked()).faults == ()
     assert resolve(asked(faults=["none"])).faults == (FaultPlan("none", {}, control=True),)
 
 
-def test_a_fault_may_be_repeated_with_other_parameters() -> None:
+def test_fault_can_be_repeated_with_other_parameters() -> None:
     texts = ["llm_timeout:hold=2s,count=1", "llm_timeout:hold=1s,count=1"]
     faults = resolve(asked(faults=texts)).faults
     assert [fault.params["hold"] for fault in faults] == [2.0, 1.0]
@@ -212,7 +212,7 @@ def test_set_changes_one_value(key: str, read: Callable[[Plan], bool]) -> None:
         ),
     ],
 )
-def test_whatever_is_wrong_on_the_command_line_is_said(
+def test_mistake_on_the_command_line_is_an_error_with_its_place(
     changes: dict[str, object], place: str, words: list[str]
 ) -> None:
     error = refused(**changes)
@@ -276,7 +276,7 @@ def test_whatever_is_wrong_on_the_command_line_is_said(
         ),
     ],
 )
-def test_whatever_is_wrong_in_a_file_is_said_with_its_line(
+def test_mistake_in_a_file_is_an_error_with_its_line(
     broken: Callable[[str, str, str], UsageError],
     experiments: Path,
     file: str,
@@ -295,7 +295,7 @@ def test_whatever_is_wrong_in_a_file_is_said_with_its_line(
     assert words in str(error)
 
 
-def test_a_soak_and_a_target_by_path(experiments: Path) -> None:
+def test_soak_and_target_are_found_by_path(experiments: Path) -> None:
     soak = experiments / "soak_c.yaml"
     mine = experiments / "my_soak.yaml"
     mine.write_text(soak.read_text().replace("soak: soak_c", "soak: other_name"))
@@ -306,7 +306,7 @@ def test_a_soak_and_a_target_by_path(experiments: Path) -> None:
     assert f"--target {target}" in plan.reproduce
 
 
-def test_faults_names_many_at_once_and_the_storm_is_made_to_fit() -> None:
+def test_pool_of_faults_makes_the_storm_long_enough() -> None:
     from chaos.faults.registry import fault_kinds
 
     plan = resolve(asked(pool=["all"]))
@@ -317,7 +317,7 @@ def test_faults_names_many_at_once_and_the_storm_is_made_to_fit() -> None:
     assert short.profile.storm_s == resolve(asked()).profile.storm_s, "never made shorter"
 
 
-def test_several_faults_make_the_storm_long_enough_and_the_head_says_so() -> None:
+def test_several_faults_make_the_storm_longer_with_a_note() -> None:
     names = ["llm_timeout", "disk_pressure", "queue_corruption"]
     plan, profile = resolve(asked(faults=names, seed=7)), resolve(asked()).profile
     assert plan.profile.storm_s > profile.storm_s == plan.profile_storm_s
@@ -328,7 +328,7 @@ def test_several_faults_make_the_storm_long_enough_and_the_head_says_so() -> Non
     assert Plan.from_json(plan.to_json()) == plan
 
 
-def test_the_storm_is_not_changed_for_faults_that_fit_or_when_its_length_is_given() -> None:
+def test_storm_keeps_its_length_if_faults_fit_or_it_is_given() -> None:
     fitting = resolve(asked(faults=["llm_timeout:count=1,hold=3s", "disk_pressure:hold=3s"]))
     assert fitting.profile.storm_s == resolve(asked()).profile.storm_s
     assert "profile_storm_s" not in fitting.to_json() and "note" not in head(fitting, draw(fitting))
@@ -337,19 +337,19 @@ def test_the_storm_is_not_changed_for_faults_that_fit_or_when_its_length_is_give
         draw(resolve(asked(faults=names, overrides=["storm_s=85"])))
 
 
-def test_a_group_without_one_of_its_kinds() -> None:
+def test_group_without_one_of_its_kinds_is_resolved() -> None:
     names = [fault.name for fault in resolve(asked(pool=["llm_tcp,-llm_timeout"])).faults]
     assert names and "llm_timeout" not in names
     assert all(name.startswith("llm_") for name in names)
 
 
-def test_a_kind_that_is_named_on_its_own_keeps_its_parameters() -> None:
+def test_kind_of_a_pool_keeps_parameters_given_separately() -> None:
     plan = resolve(asked(faults=["llm_timeout:hold=3s,count=1"], pool=["llm_tcp"]))
     named = [fault for fault in plan.faults if fault.name == "llm_timeout"]
     assert [fault.params["hold"] for fault in named] == [3.0]
 
 
-def test_the_weight_is_not_a_parameter_of_the_occurrence() -> None:
+def test_weight_is_not_a_parameter_of_the_occurrence() -> None:
     (fault,) = resolve(asked(faults=["llm_timeout:weight=3"])).faults
     assert fault.weight == 3 and "weight" not in fault.params
 
@@ -374,7 +374,7 @@ def test_the_weight_is_not_a_parameter_of_the_occurrence() -> None:
         ),
     ],
 )
-def test_what_is_wrong_with_many_faults_is_said(
+def test_mistake_in_a_pool_of_faults_is_an_error(
     request_: dict[str, Any], words: tuple[str, ...]
 ) -> None:
     with pytest.raises(UsageError) as caught:
@@ -383,7 +383,7 @@ def test_what_is_wrong_with_many_faults_is_said(
         assert word in str(caught.value)
 
 
-def test_reproduce_gives_many_faults_again() -> None:
+def test_reproduce_repeats_a_pool_of_faults() -> None:
     plan = resolve(asked(pool=["llm_tcp"], strikes=4, overlap=True, overrides=["quiet_period_s=5"]))
     words = shlex.split(plan.reproduce)
     assert words[words.index("--faults") + 1] == "llm_tcp"

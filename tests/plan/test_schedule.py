@@ -27,7 +27,7 @@ def reseeded(plan: Plan, seed: int) -> Plan:
     return msgspec.structs.replace(plan, seed=seed)
 
 
-def test_golden_schedule() -> None:
+def test_schedule_equals_the_golden_one() -> None:
     """A seed written down today gives these moments in every later version, on every machine."""
     schedule = draw(planned("llm_timeout:hold=14s,count=2"))
     assert [(i.fault_id, i.start_ms, i.hold_ms) for i in schedule.items] == [
@@ -37,7 +37,7 @@ def test_golden_schedule() -> None:
     assert schedule.hash == "8d68792f63db7e27"
 
 
-def test_golden_schedule_by_period() -> None:
+def test_schedule_by_period_equals_the_golden_one() -> None:
     schedule = draw(planned("llm_timeout:period=40s,hold=14s", "llm_timeout:hold=3s,count=1"))
     assert [(i.start_ms, i.hold_ms) for i in schedule.items] == [
         (5986, 14000),
@@ -47,7 +47,7 @@ def test_golden_schedule_by_period() -> None:
     assert schedule.hash == "fe2a179b4c764170"
 
 
-def test_golden_stream() -> None:
+def test_stream_equals_the_golden_one() -> None:
     """The stream is SHA-256 of a counter: checked against the definition, not against itself."""
     import hashlib
 
@@ -58,7 +58,7 @@ def test_golden_stream() -> None:
     assert (stream.below(2**64), stream.below(2**64)) == (first, second)
 
 
-def test_the_stream_is_uniform() -> None:
+def test_stream_is_uniform() -> None:
     """Each of 7 values within 5 standard deviations of its share of 7000."""
     stream = Stream(3)
     counts = Counter(stream.below(7) for _ in range(7000))
@@ -99,14 +99,14 @@ def test_every_seed_keeps_the_rules(faults: tuple[str, ...]) -> None:
             assert one.start_ms + one.hold_ms + schedule.gap_ms <= other.start_ms
 
 
-def test_one_per_period_cell() -> None:
+def test_period_has_one_occurrence_per_cell() -> None:
     plan = planned("llm_timeout:hold=1s,period=20s")
     for seed in SEEDS:
         cells = [item.start_ms // 20_000 for item in draw(reseeded(plan, seed)).items]
         assert cells == [0, 1, 2, 3]
 
 
-def test_the_free_time_is_used_all_over_the_storm() -> None:
+def test_occurrences_use_the_whole_storm() -> None:
     """One short fault lands in each tenth of the room it has, over many seeds."""
     plan = planned("llm_timeout:hold=1s,count=1")
     room_ms = 85_000 - 11_000 - LEAD_MS
@@ -114,14 +114,14 @@ def test_the_free_time_is_used_all_over_the_storm() -> None:
     assert set(start * 10 // (room_ms + 1) for start in starts) == set(range(10))
 
 
-def test_seed_decides_and_nothing_else() -> None:
+def test_schedule_depends_on_the_seed_only() -> None:
     plan = planned("llm_timeout:hold=14s,count=2")
     assert draw(plan) == draw(plan)
     hashes = {draw(reseeded(plan, seed)).hash for seed in SEEDS}
     assert len(hashes) == len(SEEDS)
 
 
-def test_gap_is_as_long_as_after_effects_are_allowed() -> None:
+def test_gap_covers_the_allowance_for_after_effects() -> None:
     """Otherwise a fallback owed to one fault could be taken for another's."""
     scale = ["storm_s=1000", "criteria.heuristic_fallbacks.allowance_s=90"]
     plan = resolve(Request("soak_c", faults=["llm_timeout"], seed=1, overrides=scale))
@@ -129,13 +129,13 @@ def test_gap_is_as_long_as_after_effects_are_allowed() -> None:
 
 
 @pytest.mark.parametrize("faults", [(), ("none",)])
-def test_a_clean_run_and_the_control_schedule_nothing(faults: tuple[str, ...]) -> None:
+def test_clean_run_and_control_schedule_nothing(faults: tuple[str, ...]) -> None:
     schedule = draw(planned(*faults))
     assert schedule.items == ()
     assert schedule.hash
 
 
-def test_what_does_not_fit_is_refused_with_the_arithmetic() -> None:
+def test_faults_that_do_not_fit_are_refused_with_the_arithmetic() -> None:
     with pytest.raises(UsageError) as caught:
         draw(planned("llm_timeout:hold=40s,count=3"))
     text = str(caught.value)
@@ -150,22 +150,22 @@ def test_exact_fit_is_accepted() -> None:
     assert [item.start_ms for item in schedule.items] == [2000, 22_000]
 
 
-def test_a_period_longer_than_the_storm_is_refused() -> None:
+def test_period_longer_than_the_storm_is_refused() -> None:
     with pytest.raises(UsageError, match="no whole period"):
         draw(planned("llm_timeout:period=90s"))
 
 
-def test_a_period_too_short_for_its_fault_is_refused() -> None:
+def test_period_too_short_for_its_fault_is_refused() -> None:
     with pytest.raises(UsageError, match=r"do not fit|no place"):
         draw(planned("llm_timeout:period=15s,hold=14s"))
 
 
-def test_stored_and_read_back_it_is_the_same() -> None:
+def test_schedule_read_from_its_file_is_equal() -> None:
     schedule = draw(planned("llm_timeout:hold=14s,count=2"))
     assert Schedule.from_json(schedule.to_json()) == schedule
 
 
-def test_a_changed_schedule_is_found_out() -> None:
+def test_changed_schedule_is_refused() -> None:
     content = draw(planned("llm_timeout:hold=14s,count=2")).to_json()
     content["items"][0]["start_ms"] += 1
     with pytest.raises(UsageError, match="does not fit"):
@@ -173,7 +173,7 @@ def test_a_changed_schedule_is_found_out() -> None:
 
 
 def several(seed: int = 5, **changes: object) -> Plan:
-    """Four kinds of three groups: a and b may meet, c and d meet nobody."""
+    """Four kinds of three groups: a and b may overlap, c and d may not."""
     kinds = [("a", "disk", ("queue",)), ("b", "queue", ("disk",)), ("c", "x", ()), ("d", "x", ())]
     faults = tuple(
         FaultPlan(name, {"hold": 6.0, "count": 2}, group=group, compatible_groups=groups)
@@ -187,7 +187,7 @@ def quiet(plan: Plan, every_s: float, period_s: float) -> Plan:
     return msgspec.structs.replace(plan, profile=profile)
 
 
-def test_golden_schedule_of_several_kinds() -> None:
+def test_schedule_of_several_kinds_equals_the_golden_one() -> None:
     """Every way of placing: these moments hold in every later version, on every machine."""
     hashes = [
         draw(plan).hash
@@ -210,7 +210,7 @@ GOLDEN_SEVERAL = [
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_only_kinds_that_may_meet_do(seed: int) -> None:
+def test_only_compatible_kinds_overlap(seed: int) -> None:
     schedule = draw(several(seed, overlap=True))
     met = [
         {one.name, other.name}
@@ -221,7 +221,7 @@ def test_only_kinds_that_may_meet_do(seed: int) -> None:
     assert all(pair == {"a", "b"} for pair in met)
 
 
-def test_overlap_lets_kinds_meet_and_its_absence_does_not() -> None:
+def test_kinds_overlap_only_with_the_option() -> None:
     def meetings(overlap: bool) -> int:
         return sum(
             one.start_ms + one.hold_ms > other.start_ms
@@ -235,7 +235,7 @@ def test_overlap_lets_kinds_meet_and_its_absence_does_not() -> None:
 
 @pytest.mark.parametrize("overlap", [False, True])
 @pytest.mark.parametrize("seed", range(20))
-def test_quiet_periods_stay_free(seed: int, overlap: bool) -> None:
+def test_quiet_periods_have_no_faults(seed: int, overlap: bool) -> None:
     plan = quiet(several(seed, overlap=overlap), 70, 20)
     periods = quiet_periods_ms(plan)
     assert periods == [(50_000, 70_000), (120_000, 140_000), (190_000, 200_000)]
@@ -253,7 +253,7 @@ def test_strikes_are_drawn_by_weight() -> None:
     assert min(drawn[name] for name in "bcd") > 0
 
 
-def test_a_storm_made_to_measure_has_room_for_all() -> None:
+def test_storm_of_the_needed_length_fits_all_faults() -> None:
     for plan in (several(), quiet(several(), 60, 20), several(strikes=30)):
         needed_s = storm_needed_s(plan)
         profile = msgspec.structs.replace(plan.profile, storm_s=needed_s)

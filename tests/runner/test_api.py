@@ -26,7 +26,7 @@ def test_stored_run_is_opened_with_verdict_findings_and_sql(tmp_path: Path) -> N
     assert not (path / "verdict.json").exists(), "opening a run writes nothing"
 
 
-def test_run_that_is_not_there_is_a_usage_error(tmp_path: Path) -> None:
+def test_missing_run_is_a_usage_error(tmp_path: Path) -> None:
     with pytest.raises(plugin.UsageError, match="no run"):
         chaos.open_run("soak_c/latest", runs=tmp_path)
 
@@ -37,14 +37,14 @@ def test_wrong_options_are_refused_before_anything_starts(tmp_path: Path) -> Non
     assert not (tmp_path / "runs").exists()
 
 
-def test_everything_of_the_public_face_is_there() -> None:
+def test_public_names_exist() -> None:
     assert all(hasattr(plugin, name) for name in plugin.__all__)
     assert chaos.__version__
 
 
 @pytest.mark.slow(seconds=60)
 @pytest.mark.stack
-def test_run_is_lived_and_opened(tmp_path: Path) -> None:
+def test_run_is_executed_and_opened(tmp_path: Path) -> None:
     lengths = {key: BRIEF[key] for key in ("baseline_s", "storm_s", "quiet_s")}
     overrides = [f"{key}={value}" for key, value in lengths.items()]
     with chaos.run("soak_b", seed=7, runs=tmp_path, overrides=overrides) as run:

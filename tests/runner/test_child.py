@@ -1,4 +1,4 @@
-"""A run as a child: signals reach it once, and it does not outlive whoever started it."""
+"""A run as a child process: each signal reaches it once, and it does not outlive its parent."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def start_parent(tmp_path: Path) -> tuple[subprocess.Popen[bytes], RunDir, Path]
     return subprocess.Popen(argv, start_new_session=True), item.run, noted
 
 
-def test_exit_code_of_the_child_is_passed_on(tmp_path: Path) -> None:
+def test_exit_code_of_the_child_is_returned(tmp_path: Path) -> None:
     item, _ = prepared(tmp_path, "quick")
     with Interrupts() as interrupts:
         assert run_child(item, interrupts, LIMIT_S) == 3
@@ -73,7 +73,7 @@ def test_exit_code_of_the_child_is_passed_on(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("to_group", [True, False])
-def test_a_signal_reaches_the_child_exactly_once(
+def test_signal_reaches_the_child_exactly_once(
     number: signal.Signals, to_group: bool, tmp_path: Path
 ) -> None:
     """Also Ctrl-C, which a terminal sends to the whole foreground group."""
@@ -88,7 +88,7 @@ def test_a_signal_reaches_the_child_exactly_once(
     assert noted.read_text().split() == [str(int(number))]
 
 
-def test_the_child_is_asked_to_end_when_its_parent_is_killed(tmp_path: Path) -> None:
+def test_child_gets_sigterm_when_its_parent_is_killed(tmp_path: Path) -> None:
     parent, run, noted = start_parent(tmp_path)
     wait_for("the guardian takes signals", noted.exists)
     parent.kill()
@@ -97,9 +97,7 @@ def test_the_child_is_asked_to_end_when_its_parent_is_killed(tmp_path: Path) -> 
     assert noted.read_text().split() == [str(int(signal.SIGTERM))]
 
 
-def test_a_child_that_does_not_end_is_killed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_child_that_does_not_end_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(child, "_END_LIMIT_S", 0.2)
     item, noted = prepared(tmp_path, "stubborn")
     with Interrupts() as interrupts:

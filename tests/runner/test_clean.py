@@ -44,7 +44,7 @@ def test_clean_ends_only_processes_with_the_runs_mark(tmp_path: Path) -> None:
             process.wait()
 
 
-def test_clean_leaves_a_living_run_alone(tmp_path: Path) -> None:
+def test_clean_leaves_a_running_run_alone(tmp_path: Path) -> None:
     run = made(tmp_path)
     claim(run)  # this very process
     Ledger(run.ledger).open(Open("f001", "llm_timeout", "stack", {}))
@@ -66,7 +66,7 @@ def test_open_entries_of_a_dead_run_are_closed_once(tmp_path: Path) -> None:
     assert not any("f001" in line for line in said)
 
 
-def test_one_failed_undo_does_not_stop_the_others(tmp_path: Path) -> None:
+def test_failed_undo_does_not_stop_the_others(tmp_path: Path) -> None:
     """A fault whose kind is not known any more cannot be undone; the next one still is."""
     run = made(tmp_path)
     ledger = Ledger(run.ledger)
@@ -77,7 +77,7 @@ def test_one_failed_undo_does_not_stop_the_others(tmp_path: Path) -> None:
     assert [entry.fault_id for entry in ledger.open_entries()] == ["f001"]
 
 
-def test_the_workspace_of_a_run_without_a_sandbox_is_removed(tmp_path: Path) -> None:
+def test_workspace_of_a_run_without_a_sandbox_is_removed(tmp_path: Path) -> None:
     run = made(tmp_path)
     (run.path / "workspace" / "logs").mkdir(parents=True)
     elsewhere = tmp_path / "elsewhere"
@@ -91,7 +91,7 @@ def test_the_workspace_of_a_run_without_a_sandbox_is_removed(tmp_path: Path) -> 
     assert sum("removed" in line for line in said) == 1
 
 
-def test_a_folder_of_runs_that_is_not_there_is_no_clean_one(
+def test_missing_folder_of_runs_is_a_usage_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Only the default one may be missing: there just was no run yet."""
@@ -118,7 +118,7 @@ def test_clean_works_without_the_runs_config(tmp_path: Path) -> None:
     [b'{"a":1}\n', b"\xff\xfe\x00\n", b"\r\r\n", b"[" * 100_000 + b"\n", b"\n", None],
     ids=["foreign", "binary", "returns", "deep", "empty", "folder"],
 )
-def test_a_ledger_that_cannot_be_read_is_said_and_stops_nothing(
+def test_unreadable_ledger_is_reported_and_stops_nothing(
     tmp_path: Path, damage: bytes | None
 ) -> None:
     broken, whole = sorted((made(tmp_path), made(tmp_path)), key=lambda run: run.path)
@@ -168,7 +168,7 @@ def test_clean_reports_and_keeps_a_run_with_an_unreadable_owner(
     assert Ledger(whole.ledger).open_entries() == []
 
 
-def test_a_torn_line_spoils_no_line_after_it(tmp_path: Path) -> None:
+def test_torn_ledger_line_affects_no_later_line(tmp_path: Path) -> None:
     run = made(tmp_path)
     ledger = Ledger(run.ledger)
     ledger.open(Open("f001", "llm_timeout", "stack", {}))

@@ -1,9 +1,9 @@
-"""What every backend promises of the stack that it brings up: one list, lived on each of them.
+"""The contract of every backend: one list of checks, executed on a stack of each backend.
 
-Each promise is a function of a running stack that raises `AssertionError` when it is not kept.
-They run where the harness runs: in the local sandbox, or in the pod (there this file is handed in
-with the run directory, so of the tests it imports tests/waiting.py alone, which is handed in with
-it). `CONFIG` is the run's `contract.json`.
+Each check is a function of a running stack that raises `AssertionError` if it fails. The checks run
+where the harness runs: in the local sandbox, or in the pod. There this file is copied into the run
+directory together with tests/waiting.py, so it imports no other test module. `CONFIG` is the run's
+`contract.json`.
 """
 
 from __future__ import annotations

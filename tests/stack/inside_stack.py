@@ -24,7 +24,7 @@ from chaos.stack.local.backend import LocalBackend
 
 @dataclass
 class Parts:
-    """Stands for `chaos.assets.Assets`."""
+    """Stands in for `chaos.assets.Assets`."""
 
     model: Path
     toxiproxy: Path

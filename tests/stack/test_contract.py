@@ -120,5 +120,5 @@ def test_stack_comes_up_and_leaves_nothing_behind(kept: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize("name", [one.__name__ for one in contract.PROMISES])
-def test_backend_keeps_its_promise(kept: dict[str, str], name: str) -> None:
+def test_backend_fulfils_the_interface(kept: dict[str, str], name: str) -> None:
     assert kept.get(name, "not tried") == ""

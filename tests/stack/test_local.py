@@ -35,7 +35,7 @@ Make = Callable[..., LocalBackend]
 
 
 def quiet(step: str) -> None:
-    """Nobody watches."""
+    """Ignore the steps of the start."""
 
 
 def assert_nothing_left(backend: LocalBackend, run: RunDir) -> None:
@@ -49,7 +49,7 @@ def up(backend: LocalBackend) -> Stack:
     return backend.up(quiet)
 
 
-def test_a_stack_comes_up_works_and_goes_down(backend: Make, run_dir: RunDir) -> None:
+def test_stack_starts_works_and_stops(backend: Make, run_dir: RunDir) -> None:
     """Every service runs, the LLM answers both ways, files are where the profile says, then gone.
 
     The Watcher's worker left its session: taking the stack down must find it even so.
@@ -79,7 +79,7 @@ def test_a_stack_comes_up_works_and_goes_down(backend: Make, run_dir: RunDir) ->
         assert (run_dir.logs / f"{name}.log").exists()
 
 
-def test_a_stack_with_the_wire_proxy_and_without_toxiproxy(
+def test_stack_works_with_the_wire_proxy_and_the_built_in_tcp_proxy(
     backend: Make, assets: Assets, run_dir: RunDir
 ) -> None:
     """The proxy of last resort leads to the wire proxy, and that to the server."""
@@ -101,7 +101,7 @@ def test_a_stack_with_the_wire_proxy_and_without_toxiproxy(
     assert (run_dir.logs / "wire.log").exists()
 
 
-def test_no_fault_needs_it_no_wire_proxy(backend: Make) -> None:
+def test_wire_proxy_is_absent_unless_a_fault_needs_it(backend: Make) -> None:
     """One process less, and one less that can break."""
     stack = up(backend())
     assert stack.wire is None
@@ -109,7 +109,7 @@ def test_no_fault_needs_it_no_wire_proxy(backend: Make) -> None:
         stack.service("wire")
 
 
-def test_a_target_without_a_place_for_the_wire_proxy_is_said(
+def test_target_without_an_address_for_the_wire_proxy_is_an_error(
     backend: Make, tiny_target: Target, run_dir: RunDir
 ) -> None:
     target = replace(tiny_target, llm=replace(tiny_target.llm, wire=""))
@@ -119,7 +119,9 @@ def test_a_target_without_a_place_for_the_wire_proxy_is_said(
     assert_nothing_left(made, run_dir)
 
 
-def test_commands_run_where_the_watcher_runs(backend: Make, run_dir: RunDir) -> None:
+def test_commands_run_in_the_workspace_with_the_targets_environment(
+    backend: Make, run_dir: RunDir
+) -> None:
     """Placeholders, working directory and environment are the Watcher's."""
     stack = up(backend())
     code = "import os; print(os.getcwd(), os.environ['TINY_INTERVAL'])"
@@ -128,7 +130,7 @@ def test_commands_run_where_the_watcher_runs(backend: Make, run_dir: RunDir) -> 
     assert done.output.split() == [str(stack.workspace), "3"]
 
 
-def test_the_llm_service_is_the_server_below_its_supervisor(backend: Make) -> None:
+def test_llm_service_is_the_child_of_its_supervisor(backend: Make) -> None:
     """Its PID changes with each start; stop means gone; a kill is noticed."""
     stack = up(backend())
     llm = stack.service("llm")
@@ -148,7 +150,7 @@ def test_the_llm_service_is_the_server_below_its_supervisor(backend: Make) -> No
     assert stack.service("llm_supervisor").alive()
 
 
-def test_a_paused_llm_server_hangs_and_goes_on(backend: Make) -> None:
+def test_paused_llm_server_hangs_until_it_is_resumed(backend: Make) -> None:
     """Connections are accepted, nothing is answered; afterwards all is well."""
     stack = up(backend())
     llm: Service = stack.service("llm")
@@ -158,7 +160,7 @@ def test_a_paused_llm_server_hangs_and_goes_on(backend: Make) -> None:
     wait_for("it answers again", lambda: completes(stack.proxied_llm, 5.0))
 
 
-def test_what_a_fault_paused_does_not_stay(backend: Make, run_dir: RunDir) -> None:
+def test_down_ends_paused_processes(backend: Make, run_dir: RunDir) -> None:
     """A stack that is taken down in the middle of a fault leaves nothing either."""
     made = backend()
     stack = up(made)
@@ -173,7 +175,7 @@ def test_down_is_idempotent(backend: Make, run_dir: RunDir) -> None:
 
 
 @pytest.mark.parametrize("which", ["endpoint", "upstream", "control", "proxy_api"])
-def test_a_taken_port_is_found_first(
+def test_taken_port_is_reported_before_anything_starts(
     backend: Make, tiny_target: Target, run_dir: RunDir, which: str
 ) -> None:
     """Exit 4, port and holder named, nothing started."""
@@ -187,7 +189,7 @@ def test_a_taken_port_is_found_first(
     assert_nothing_left(made, run_dir)
 
 
-def test_a_corrupt_model_is_told_with_the_log(
+def test_corrupt_model_is_reported_with_the_log(
     backend: Make, tmp_path: Path, assets: Assets, run_dir: RunDir, tiny_target: Target
 ) -> None:
     """Not a wait until the limit: the server's death is seen, and its last words are shown."""
@@ -199,7 +201,7 @@ def test_a_corrupt_model_is_told_with_the_log(
     assert_nothing_left(made, run_dir)
 
 
-def test_a_missing_proxy_binary_is_said(backend: Make, assets: Assets, run_dir: RunDir) -> None:
+def test_missing_proxy_binary_is_reported(backend: Make, assets: Assets, run_dir: RunDir) -> None:
     """Exit 4, with its path."""
     made = backend(assets=replace_dataclass(assets, toxiproxy=Path("/nowhere/toxiproxy")))
     with pytest.raises(EnvironmentProblem, match="/nowhere/toxiproxy"):
@@ -214,10 +216,10 @@ def test_a_missing_proxy_binary_is_said(backend: Make, assets: Assets, run_dir: 
         ({"dies": True}, "watcher ended with exit code 7"),
     ],
 )
-def test_a_watcher_that_does_not_start_is_said(
+def test_watcher_that_does_not_start_is_reported_with_its_log(
     backend: Make, tiny_images: Path, run_dir: RunDir, wanted: dict[str, object], expected: str
 ) -> None:
-    """What it said last, where its log is; everything else is taken down again."""
+    """The error has the end of the log and its path; everything else is stopped again."""
     (tiny_images / "tiny" / "tiny.json").write_text(json.dumps(wanted))
     made = backend()
     with pytest.raises(EnvironmentProblem, match=expected):
@@ -225,7 +227,7 @@ def test_a_watcher_that_does_not_start_is_said(
     assert_nothing_left(made, run_dir)
 
 
-def test_an_interrupt_while_coming_up_ends_it(
+def test_interrupt_during_the_start_ends_the_stack(
     backend: Make, tiny_images: Path, run_dir: RunDir
 ) -> None:
     """Ctrl-C does not wait for a Watcher that never gets ready."""
@@ -242,7 +244,7 @@ def test_an_interrupt_while_coming_up_ends_it(
     assert_nothing_left(made, run_dir)
 
 
-def test_a_stubborn_watcher_is_killed(backend: Make, run_dir: RunDir) -> None:
+def test_watcher_that_ignores_the_stop_signal_is_killed(backend: Make, run_dir: RunDir) -> None:
     """One that cannot obey does not keep the stack up: here its handler never runs."""
     made = backend()
     stack = up(made)

@@ -46,7 +46,7 @@ def start(folder: Path, repo: Path, assets: Assets) -> tuple[RunDir, subprocess.
 
 @pytest.mark.stack
 @pytest.mark.slow
-def test_two_reference_stacks_side_by_side(tmp_path: Path, repo: Path, assets: Assets) -> None:
+def test_two_reference_stacks_run_side_by_side(tmp_path: Path, repo: Path, assets: Assets) -> None:
     """Same ports, same paths, no conflict; each diagnoses a draw; a full disk stays inside."""
     both = [start(tmp_path / name, repo, assets) for name in ("a", "b")]
     for run, process in both:

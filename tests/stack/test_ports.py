@@ -14,13 +14,13 @@ from tests.stack.conftest import free_ports
 
 
 def test_free_ports_pass() -> None:
-    """Nothing is said, and they are still free afterwards."""
+    """Nothing is raised, and the ports are still free afterwards."""
     endpoints = [Endpoint("127.0.0.1", port) for port in free_ports(2)]
     require_free(endpoints)
     require_free(endpoints)
 
 
-def test_a_taken_port_is_named_with_its_holder() -> None:
+def test_taken_port_is_reported_with_its_holder() -> None:
     """Which port, which process, what to do."""
     with socket.create_server(("127.0.0.1", 0)) as holder:
         port = holder.getsockname()[1]

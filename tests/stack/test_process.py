@@ -69,7 +69,7 @@ def states(pids: list[int]) -> set[str]:
     return {Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] for pid in pids}
 
 
-def test_start_returns_when_ready(make: Make, tmp_path: Path) -> None:
+def test_start_returns_when_the_ready_file_is_written(make: Make, tmp_path: Path) -> None:
     """The ready file of this start is there; pid and tree are known; output is in the log."""
     service = make()
     service.start()
@@ -81,7 +81,7 @@ def test_start_returns_when_ready(make: Make, tmp_path: Path) -> None:
     assert tail(service.log) == "said something"
 
 
-def test_an_old_ready_file_does_not_count(make: Make, tmp_path: Path) -> None:
+def test_old_ready_file_does_not_count(make: Make, tmp_path: Path) -> None:
     """Left by an earlier start, it proves nothing."""
     (tmp_path / "ready.json").write_text("[]")
     service = make(program="import time; time.sleep(600)", ready_limit_s=0.3)
@@ -89,7 +89,7 @@ def test_an_old_ready_file_does_not_count(make: Make, tmp_path: Path) -> None:
         service.start()
 
 
-def test_a_second_start_changes_nothing(make: Make) -> None:
+def test_second_start_changes_nothing(make: Make) -> None:
     """Never two processes of one service."""
     service = make()
     service.start()
@@ -98,7 +98,7 @@ def test_a_second_start_changes_nothing(make: Make) -> None:
     assert service.pid() == first
 
 
-def test_death_at_the_start_is_told_with_the_log(make: Make) -> None:
+def test_death_at_the_start_is_reported_with_the_log(make: Make) -> None:
     """At once, not after the time limit."""
     service = make(program="import sys; sys.exit('no such thing')")
     with pytest.raises(EnvironmentProblem, match=r"exit code 1.*\n.*no such thing"):
@@ -115,7 +115,9 @@ def test_waiting_for_ready_can_be_cancelled(make: Make) -> None:
 
 
 @pytest.mark.parametrize("where", ["same", "session"])
-def test_stop_asks_first_and_leaves_no_child(make: Make, tmp_path: Path, where: str) -> None:
+def test_stop_sends_the_stop_signal_first_and_leaves_no_child(
+    make: Make, tmp_path: Path, where: str
+) -> None:
     """The exit code is the program's own; children are gone too, also in other sessions."""
     service = make(where)
     service.start()
@@ -130,7 +132,7 @@ def test_stop_asks_first_and_leaves_no_child(make: Make, tmp_path: Path, where: 
         os.kill(pid, signal.SIGKILL)
 
 
-def test_stop_kills_what_does_not_obey(make: Make) -> None:
+def test_stop_kills_a_service_that_ignores_its_signal(make: Make) -> None:
     """And says so."""
     service = make("stubborn")
     service.start()
@@ -141,7 +143,7 @@ def test_stop_kills_what_does_not_obey(make: Make) -> None:
     assert await_gone(pids, 0.0) == []
 
 
-def test_a_paused_service_can_be_stopped(make: Make) -> None:
+def test_paused_service_can_be_stopped(make: Make) -> None:
     """It is woken, so that it can end in its own way."""
     service = make()
     service.start()
@@ -149,7 +151,7 @@ def test_a_paused_service_can_be_stopped(make: Make) -> None:
     assert service.stop(10.0).exit_code == 3
 
 
-def test_stopping_what_never_ran_is_nothing(make: Make) -> None:
+def test_stop_of_a_service_that_never_ran_does_nothing(make: Make) -> None:
     """No process, no exit code."""
     service = make()
     assert service.stop(1.0).exit_code is None
@@ -157,7 +159,7 @@ def test_stopping_what_never_ran_is_nothing(make: Make) -> None:
     assert service.pids() == []
 
 
-def test_kill_takes_the_whole_tree(make: Make) -> None:
+def test_kill_ends_the_whole_tree(make: Make) -> None:
     """SIGKILL, also for a child with a session of its own."""
     service = make("session")
     service.start()
@@ -177,7 +179,7 @@ def test_pause_and_resume_reach_the_whole_tree(make: Make) -> None:
     wait_for("all go on", lambda: "T" not in states(service.pids()))
 
 
-def test_a_service_started_by_a_thread_outlives_the_thread(make: Make) -> None:
+def test_service_outlives_the_thread_that_started_it(make: Make) -> None:
     """The kernel sends the parent-death signal when the *thread* that forked ends."""
     service = make()
     thread = threading.Thread(target=service.start)
@@ -187,13 +189,13 @@ def test_a_service_started_by_a_thread_outlives_the_thread(make: Make) -> None:
     assert service.alive()
 
 
-def test_an_unknown_program_is_said(tmp_path: Path) -> None:
+def test_unknown_program_is_an_error(tmp_path: Path) -> None:
     """Not a traceback from the depths of subprocess."""
     with pytest.raises(EnvironmentProblem, match="no program 'no-such-program'"):
         run_command(["no-such-program"], Surroundings(tmp_path, dict(os.environ)), 1.0)
 
 
-def test_a_command_is_run_to_its_end(tmp_path: Path) -> None:
+def test_command_runs_to_its_end(tmp_path: Path) -> None:
     """Exit code, both outputs, the last 4 kB."""
     code = "import sys; print('x' * 9000); print('end', file=sys.stderr); sys.exit(5)"
     where = Surroundings(tmp_path, dict(os.environ))
@@ -203,7 +205,7 @@ def test_a_command_is_run_to_its_end(tmp_path: Path) -> None:
     assert "end" in done.output
 
 
-def test_a_command_past_its_limit_is_killed_with_its_children(tmp_path: Path) -> None:
+def test_command_that_exceeds_its_limit_is_killed_with_its_children(tmp_path: Path) -> None:
     """Exit code None; nothing is left of it."""
     mark = f"sleep-{os.getpid()}-{tmp_path.name}"
     code = (

@@ -13,7 +13,7 @@ from chaos.stack.programs import programs_sha256
 from chaos.stack.workspace import install
 
 
-def test_the_same_programs_elsewhere_are_the_same(
+def test_hash_does_not_depend_on_the_folder(
     tiny_target: Target, tiny_images: Path, tmp_path: Path
 ) -> None:
     before = programs_sha256(tiny_target, tiny_images)
@@ -24,7 +24,7 @@ def test_the_same_programs_elsewhere_are_the_same(
 
 
 @pytest.mark.parametrize("name", ["tiny/tiny_watcher.py", "tiny/policies.json", "tiny/new.py"])
-def test_an_edited_or_added_file_is_another_watcher(
+def test_edited_or_added_file_changes_the_hash(
     tiny_target: Target, tiny_images: Path, name: str
 ) -> None:
     before = programs_sha256(tiny_target, tiny_images)
@@ -33,10 +33,10 @@ def test_an_edited_or_added_file_is_another_watcher(
     assert programs_sha256(tiny_target, tiny_images) != before
 
 
-def test_every_installed_file_counts(
+def test_hash_covers_every_installed_file(
     tiny_target: Target, tiny_images: Path, tmp_path: Path
 ) -> None:
-    """What `install` copies and what is hashed must not drift apart."""
+    """The hash must cover the same files that `install` copies."""
     copied = tmp_path / "w"
     install(tiny_target, tiny_images, copied)
     names = sorted(str(p.relative_to(copied)) for p in copied.rglob("*") if p.is_file())
@@ -47,10 +47,10 @@ def test_every_installed_file_counts(
         assert programs_sha256(tiny_target, tiny_images) != before, name
 
 
-def test_a_program_that_is_named_and_not_installed_counts(
+def test_hash_covers_programs_that_commands_name(
     tiny_target: Target, tiny_images: Path, tmp_path: Path
 ) -> None:
-    """A Watcher of somebody's own may lie anywhere."""
+    """A user's own Watcher may be in any folder."""
     own = tmp_path / "own.py"
     own.write_text("1")
     for word, path in ((str(own), own), ("{programs}/tiny/own.py", tiny_images / "tiny/own.py")):
@@ -62,7 +62,5 @@ def test_a_program_that_is_named_and_not_installed_counts(
         assert programs_sha256(target, tiny_images) != before
 
 
-def test_a_program_that_is_missing_is_left_to_the_installation(
-    tiny_target: Target, tmp_path: Path
-) -> None:
+def test_missing_program_does_not_raise(tiny_target: Target, tmp_path: Path) -> None:
     assert len(programs_sha256(tiny_target, tmp_path / "nowhere")) == 64

@@ -45,13 +45,15 @@ def endpoints() -> tuple[Endpoint, Endpoint]:
 
 
 @pytest.mark.stack
-def test_version(client: ToxiproxyClient) -> None:
+def test_version_is_reported(client: ToxiproxyClient) -> None:
     """As the server reports it."""
     assert client.version().startswith(("2.", "builtin "))
 
 
 @pytest.mark.stack
-def test_toxics_come_and_go(client: ToxiproxyClient, endpoints: tuple[Endpoint, Endpoint]) -> None:
+def test_toxics_are_added_and_removed(
+    client: ToxiproxyClient, endpoints: tuple[Endpoint, Endpoint]
+) -> None:
     """Adding is visible, removing is idempotent, reset removes all."""
     client.create(*endpoints)
     client.add_toxic("one", "timeout", {"timeout": 0})
@@ -65,7 +67,7 @@ def test_toxics_come_and_go(client: ToxiproxyClient, endpoints: tuple[Endpoint, 
 
 
 @pytest.mark.stack
-def test_create_makes_it_anew(
+def test_create_replaces_an_old_proxy(
     client: ToxiproxyClient, endpoints: tuple[Endpoint, Endpoint]
 ) -> None:
     """What an earlier one carried is gone."""
@@ -77,7 +79,7 @@ def test_create_makes_it_anew(
 
 @pytest.mark.stack
 @pytest.mark.parametrize("kind", ["no_such_kind", "twice"])
-def test_a_refusal_is_an_error(
+def test_refused_call_is_an_error(
     client: ToxiproxyClient, endpoints: tuple[Endpoint, Endpoint], kind: str
 ) -> None:
     """The library alone would take some refusals for success."""
@@ -90,7 +92,7 @@ def test_a_refusal_is_an_error(
 
 
 @pytest.mark.stack
-def test_a_taken_listen_port_is_an_error(client: ToxiproxyClient) -> None:
+def test_taken_listen_port_is_an_error(client: ToxiproxyClient) -> None:
     """A proxy that listens nowhere is no proxy."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         listen = Endpoint("127.0.0.1", taken.getsockname()[1])
@@ -99,7 +101,7 @@ def test_a_taken_listen_port_is_an_error(client: ToxiproxyClient) -> None:
 
 
 @pytest.mark.stack
-def test_two_clients_do_not_mix_their_servers(
+def test_two_clients_use_their_own_servers(
     client: ToxiproxyClient, endpoints: tuple[Endpoint, Endpoint]
 ) -> None:
     """The library has one address per process; each call must go to its own client's server."""
@@ -112,7 +114,7 @@ def test_two_clients_do_not_mix_their_servers(
 
 
 @pytest.mark.stack
-def test_a_proxy_variable_in_the_environment_is_ignored(
+def test_proxy_variables_of_the_environment_are_ignored(
     client: ToxiproxyClient, endpoints: tuple[Endpoint, Endpoint], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Calls to our own loopback must not leave through a company's proxy."""
@@ -132,8 +134,8 @@ CALLS = {
 
 
 @pytest.mark.parametrize("call", CALLS)
-def test_a_hung_api_ends_in_an_error(call: str) -> None:
-    """Connections are accepted, no answer ever comes: a socket stands in for a hung Toxiproxy."""
+def test_hung_api_is_an_error(call: str) -> None:
+    """A socket that accepts connections and never answers stands in for a hung Toxiproxy."""
     with socket.create_server(("127.0.0.1", 0)) as hung:
         client = ToxiproxyClient(Endpoint("127.0.0.1", hung.getsockname()[1]), limit_s=0.2)
         with pytest.raises(ProxyProblem, match="does not answer in time"):
@@ -168,7 +170,7 @@ def answering(status: str, body: bytes) -> Iterator[int]:
         ("200 OK", b"[]", "makes no sense"),
     ],
 )
-def test_a_wrong_answer_is_an_error(status: str, body: bytes, expected: str) -> None:
+def test_malformed_answer_is_an_error(status: str, body: bytes, expected: str) -> None:
     """A scripted server stands in for a broken one."""
     for port in answering(status, body):
         client = ToxiproxyClient(Endpoint("127.0.0.1", port), limit_s=5.0)
@@ -176,12 +178,12 @@ def test_a_wrong_answer_is_an_error(status: str, body: bytes, expected: str) -> 
             client.version()
 
 
-def test_a_proxy_problem_is_infrastructure() -> None:
+def test_proxy_problem_is_an_environment_problem() -> None:
     """Never held against the product: exit 4."""
     assert issubclass(ProxyProblem, EnvironmentProblem)
 
 
-def test_nothing_else_that_uses_requests_is_changed() -> None:
+def test_requests_outside_the_library_are_not_changed() -> None:
     """Only the library's own name is replaced."""
     (nowhere,) = free_ports(1)
     with pytest.raises(ProxyProblem):
@@ -190,7 +192,7 @@ def test_nothing_else_that_uses_requests_is_changed() -> None:
 
 
 @pytest.mark.stack
-def test_calls_from_many_threads(
+def test_client_is_thread_safe(
     client: ToxiproxyClient, endpoints: tuple[Endpoint, Endpoint]
 ) -> None:
     """Faults and probes share one client."""

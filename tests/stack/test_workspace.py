@@ -16,18 +16,18 @@ from chaos.stack import workspace
 from chaos.stack.workspace import collect, fill, fill_words, install, merge_policies
 
 
-def test_a_lone_placeholder_keeps_its_type() -> None:
+def test_lone_placeholder_keeps_its_type() -> None:
     """A number in the settings is a number in the policies."""
     filled = fill({"a": "{n}", "b": ["{n} s", True]}, {"n": 3}, place="x")
     assert filled == {"a": 3, "b": ["3 s", True]}
 
 
-def test_words_are_texts_and_braces_without_a_name_stay() -> None:
+def test_command_words_become_text_and_other_braces_stay() -> None:
     """A shell or JSON fragment in a command is left alone."""
     assert fill_words(["{n}", '{"k": 1}', "{}"], {"n": 3}, place="x") == ["3", '{"k": 1}', "{}"]
 
 
-def test_an_unknown_placeholder_is_named_with_the_nearest() -> None:
+def test_unknown_placeholder_is_an_error_with_the_nearest_name() -> None:
     """With the place of the profile."""
     with pytest.raises(UsageError, match="unknown placeholder 'pyton'") as caught:
         fill("{pyton}", {"python": "p", "workspace": "w"}, place="target tiny")
@@ -46,7 +46,7 @@ def test_install_copies_programs_without_compiled_ones(
     assert not (target_folder / "__pycache__").exists()
 
 
-def test_a_missing_source_is_named(tiny_target: Target, tiny_images: Path, tmp_path: Path) -> None:
+def test_missing_source_is_an_error(tiny_target: Target, tiny_images: Path, tmp_path: Path) -> None:
     """With the key of the profile."""
     wrong = replace(
         tiny_target, workspace=Workspace(size_mb=16, install=[Install(source="nope", to=".")])
@@ -63,14 +63,14 @@ def test_policies_are_merged_not_replaced(tiny_target: Target, tmp_path: Path) -
     assert json.loads(path.read_text()) == {"llm": {"attempts": 2, "timeout": 4}, "other": 1}
 
 
-def test_policies_are_made_where_there_are_none(tiny_target: Target, tmp_path: Path) -> None:
+def test_missing_policies_file_is_created(tiny_target: Target, tmp_path: Path) -> None:
     """A Watcher may come without."""
     merge_policies(tiny_target, tmp_path, {"llm_timeout_s": 4})
     assert json.loads((tmp_path / "policies.json").read_text()) == {"llm": {"timeout": 4}}
 
 
 @pytest.mark.parametrize("content", ["{not json", '{"llm": 5}'])
-def test_unusable_policies_are_an_error(tiny_target: Target, tmp_path: Path, content: str) -> None:
+def test_malformed_policies_are_an_error(tiny_target: Target, tmp_path: Path, content: str) -> None:
     """Neither guessed at nor overwritten."""
     (tmp_path / "policies.json").write_text(content)
     with pytest.raises(EnvironmentProblem, match="policies"):
@@ -78,7 +78,7 @@ def test_unusable_policies_are_an_error(tiny_target: Target, tmp_path: Path, con
     assert (tmp_path / "policies.json").read_text() == content
 
 
-def test_merging_nothing_touches_nothing(tiny_target: Target, tmp_path: Path) -> None:
+def test_target_without_policies_changes_no_file(tiny_target: Target, tmp_path: Path) -> None:
     """A profile without policies."""
     merge_policies(replace(tiny_target, policies=PolicyFile(path="p.json")), tmp_path, {})
     assert list(tmp_path.iterdir()) == []
@@ -106,7 +106,7 @@ def note(destination: Path) -> dict[str, object]:
     return loaded
 
 
-def test_data_is_collected_and_programs_are_not(tmp_path: Path) -> None:
+def test_collect_copies_data_but_no_programs(tmp_path: Path) -> None:
     """An installed file that is no program may have been changed: it is data."""
     destination = tmp_path / "a"
     destination.mkdir()
@@ -115,8 +115,8 @@ def test_data_is_collected_and_programs_are_not(tmp_path: Path) -> None:
     assert note(destination)["left_out"] == []
 
 
-def test_no_link_is_followed_and_no_pipe_is_opened(tmp_path: Path) -> None:
-    """A link could lead to the host's files, a pipe could hold us for ever. Both are said."""
+def test_collect_follows_no_link_and_opens_no_pipe(tmp_path: Path) -> None:
+    """A link could lead to host files, and a pipe could block. Both are listed as left out."""
     root, destination = filled_workspace(tmp_path), tmp_path / "a"
     destination.mkdir()
     secret = tmp_path / "secret"
@@ -132,7 +132,9 @@ def test_no_link_is_followed_and_no_pipe_is_opened(tmp_path: Path) -> None:
     ]
 
 
-def test_collection_is_bounded_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_collection_is_limited_and_lists_what_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A flooded workspace must not flood the run directory."""
     root, destination = tmp_path / "w", tmp_path / "a"
     root.mkdir()
@@ -157,7 +159,7 @@ def test_collection_is_bounded_and_says_so(tmp_path: Path, monkeypatch: pytest.M
     assert collected(other) == {"f0", "f1"}
 
 
-def test_what_cannot_be_read_is_said_before_what_is_no_file(
+def test_unreadable_files_are_listed_before_irregular_ones(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A folder of pipes must not push the losses out of the note."""

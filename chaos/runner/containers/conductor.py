@@ -6,13 +6,13 @@ Started as `python -m chaos.runner.containers.conductor RUNDIR`.
 
     conductor (this)                       the PID that `chaos run` had; talks to the engine
       docker exec, its streams a channel
-        chaos.runner.containers.inside RUNDIR   in the pod: lives the run
+        chaos.runner.containers.inside RUNDIR   in the pod: executes the run
           Watcher, LLM server, Toxiproxy   containers that share its process table and loopback
 
-It makes the pod, starts the harness in it, does for it what only the engine can do, shows the
-history as it grows, removes everything that carries the run's label, and has the run judged. When
-it is killed, the harness inside reads the end of the channel, heals its faults and ends the pod;
-what then is left in the engine carries the label, and `chaos clean` removes it.
+It makes the pod, starts the harness in it, performs the operations that need the engine, shows the
+history as it grows, removes everything with the run's label, and judges the run. When it is killed,
+the harness inside reads the end of the channel, recovers its faults and ends the pod. The objects
+that are left in the engine have the label, and `chaos clean` removes them.
 """
 
 import argparse
@@ -73,10 +73,12 @@ class Conductor:
         self.left: list[str] = []  # what could not be removed
 
     def conduct(self) -> None:
-        """Live the run, and remove what it made. Raises `ChaosError`."""
+        """Execute the run, and remove what it made. Raises `ChaosError`."""
         for number in _SIGNALS:
             signal.signal(number, self._on_signal)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)  # held back for us until now
+        signal.pthread_sigmask(
+            signal.SIG_UNBLOCK, _SIGNALS
+        )  # blocked until now: see `Prepared.hold_signals`
         try:
             self._up()
             self._serve()
@@ -90,11 +92,11 @@ class Conductor:
             if not self.left:
                 self._settings.after_removal().write(self._run)
         finally:
-            self._settings.take_back(self._run)  # the pod's user wrote there
+            self._settings.take_back(self._run)  # files of the pod's user
             self._client.close()
 
     def interrupted(self) -> bool:
-        """True if the user asked for the end."""
+        """True if the user sent a signal."""
         return bool(self._signals)
 
     def _up(self) -> None:
@@ -106,20 +108,22 @@ class Conductor:
                 self._plan,
                 self._run,
                 only,
-                cancelled=self._enough,
+                cancelled=self._cancelled,
                 hurried=self._hurried,
             )
         )
 
-    def _enough(self) -> bool:
-        """True if compose shall end; what goes on until then is shown, once."""
+    def _cancelled(self) -> bool:
+        """True if compose must end; shows once what is waited for."""
         if self._signals and not self._waits_for_compose:
             self._waits_for_compose = True
-            self._view.step("interrupted: compose ends what it has begun (twice more: at once)")
+            self._view.step(
+                "interrupted: compose finishes its step (two more signals end it at once)"
+            )
         return bool(self._signals)
 
     def _serve(self) -> None:
-        """Until the harness inside has ended."""
+        """Answer the harness inside until it ends."""
         if self._signals:
             return
         argv = self._settings.inside_argv(self._run)
@@ -135,27 +139,27 @@ class Conductor:
             _tell(f"chaos: the harness in the pod ended {how}" + (f":\n{said}" if said else ""))
 
     def _note_engine_lost(self) -> None:
-        """Beside the history: the harness inside, which does not know it, goes on writing there."""
+        """A file of its own: the harness inside is still writing the history."""
         content = {"engine": self._settings.engine, "wall_epoch_s": time.time()}
         self._run.write_json(self._run.engine_lost, content)
 
     def _hurried(self) -> bool:
-        """True if it is time to end the pod, ready or not."""
+        """True if the pod must be killed now."""
         since_s = self._hurry_from_s
         return since_s is not None and time.monotonic() - since_s > _END_LIMIT_S
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
-        # Only noted: `serve` hands it on. A signal handler may interrupt anything.
+        # `serve` forwards it: a signal handler may interrupt anything, so it only stores the name.
         self._signals.append(signal.Signals(number).name)
         if self._hurry_from_s is None:
             self._hurry_from_s = time.monotonic()
-        if len(self._signals) >= _SIGNALS_BEFORE_KILL:  # an impatient user wins
+        if len(self._signals) >= _SIGNALS_BEFORE_KILL:  # kill at once
             self._hurry_from_s = -math.inf
 
 
 @contextlib.contextmanager
 def shown(run: RunDir, display: Mode, *, no_color: bool) -> Iterator[LiveView]:
-    """The view of the run, fed from its history as the harness inside writes it."""
+    """Show the run from its history, which the harness inside writes."""
     plan = Plan.from_json(run.read_json(run.config))
     schedule = Schedule.from_json(run.read_json(run.schedule))
     view = LiveView(plan, schedule, display, no_color=no_color)
@@ -170,7 +174,7 @@ def shown(run: RunDir, display: Mode, *, no_color: bool) -> Iterator[LiveView]:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Live and judge the run prepared in RUNDIR; returns the exit code of `chaos run`."""
+    """Execute and judge the run in RUNDIR; returns the exit code of `chaos run`."""
     parser = argparse.ArgumentParser(prog="chaos.runner.containers.conductor", description=__doc__)
     parser.add_argument("rundir", type=Path)
     parser.add_argument("--display", choices=("live", "lines", "quiet", "json"), default="lines")
@@ -192,9 +196,9 @@ def main(argv: list[str] | None = None) -> int:
                 left, interrupted = conductor.left, conductor.interrupted()
     except ChaosError as error:
         problem = str(error)
-        if not interrupted:  # what was cut off by the user is no error
+        if not interrupted:  # an error after the user's signal is expected
             _tell(f"chaos: error: {error}")
-    except Exception as error:  # a defect of ours must not exit with 1, which blames the Watcher
+    except Exception as error:  # a defect of chaos: exit code 1 would blame the Watcher
         _tell_defect(error, run)
         defect, problem = True, repr(error)
     try:
@@ -223,7 +227,7 @@ def _record_provenance(run: RunDir) -> None:
 
 
 def _note_failure(run: RunDir, message: str, owner: Owner, *, interrupted: bool) -> None:
-    """A run that never began is recorded as such, so that it can be judged like any other."""
+    """Record that the run never began, so that it can be judged like any other."""
     history = HistoryWriter(run.history, run.run_id)
     if not interrupted:
         history.event("problem", severity="error", owner=owner, message=message)
@@ -255,6 +259,6 @@ def _tell(text: str) -> None:
 if __name__ == "__main__":
     adopt()
     code = settled(main())
-    if threading.active_count() > 1:  # a log that is still followed must not keep us
+    if threading.active_count() > 1:  # do not wait for a thread that still follows a log
         os._exit(code)
     sys.exit(code)

@@ -1,9 +1,9 @@
 """The harness inside the pod: `python -m chaos.runner.containers.inside RUNDIR REPO`.
 
-Lives the run that was prepared in RUNDIR; judging and showing are the conductor's, outside. It is
-started by the conductor through `docker exec`, whose standard streams are the channel between the
-two; what is printed goes to standard error. When the conductor is gone, by whatever signal, the
-run heals its faults, records how far it came, and ends the pod.
+Executes the run that was prepared in RUNDIR; the conductor outside judges and shows it. The
+conductor starts this program by `docker exec`, whose standard streams are the channel between them;
+what is printed goes to standard error. When the conductor ends, even by SIGKILL, the run recovers
+its faults, records its end, and ends the pod.
 """
 
 import os
@@ -27,12 +27,12 @@ _POD_INIT = 1
 
 
 def main(argv: list[str]) -> int:
-    """Live the run; 0 when it was lived to whatever end, and recorded."""
+    """Execute the run; 0 if its end was recorded, whatever it was."""
     rundir, repo = RunDir(Path(argv[0])), Path(argv[1])
     logger.remove()
     logger.add(rundir.logs / "harness.log", rotation="10 MB", retention=3, enqueue=False)
     stop = StopSignal()
-    # The channel has standard output for itself: a stray print must not break it.
+    # Standard output is the channel: redirect stray prints to standard error.
     writer = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     outside = Outside(
@@ -54,7 +54,7 @@ def main(argv: list[str]) -> int:
         needs=plan.needs,
     )
     try:
-        Run(plan, schedule, rundir, backend, history, stop).live()
+        Run(plan, schedule, rundir, backend, history, stop).execute()
     finally:
         history.close()
         if outside.gone.is_set():

@@ -1,6 +1,6 @@
-"""What runs in containers left in the engine, found by their label and removed: for `chaos clean`.
+"""Remove what runs in containers left in the engine, by label: for `chaos clean`.
 
-Knows which engine a run used; nothing of how runs are lived.
+Knows which engine a run used; nothing of how runs are executed.
 """
 
 from collections.abc import Callable
@@ -19,25 +19,25 @@ from chaos.stack.docker.pod import SERVICES
 
 _CONTENT_LABEL = "io.chaos-gate.content"  # of what was built for a run
 _TITLE_LABEL = "org.opencontainers.image.title"  # of every finished image, not of a stage
-# Of the stages that packages are installed in: they stay behind without a name, as large as the
-# images, so that the next build is quick.
+# Of the build stages that install packages: they stay, without a name and as large as the images,
+# so that the next build is quick.
 _STAGE_LABEL = "io.chaos-gate=image"
 
 
 def remove(run: RunDir, say: Callable[[str], None]) -> list[str]:
-    """Remove what carries the run's label; what could not be removed, for people. Idempotent.
+    """Remove what has the run's label; returns what could not be removed, as texts. Idempotent.
 
-    A pod that is not whole may have been in the making when its run was killed.
+    An incomplete pod was perhaps still being made when its run was killed.
     """
     try:
         settings = Settings.read(run)
-        if settings.removed:  # nothing is left, and the engine may be gone by now
+        if settings.removed:  # nothing is left, and the engine may no longer exist
             return []
         with closing(engine.connect(settings.engine)) as client:
             whole = set(SERVICES) <= objects.services(client, run.run_id)
             left = objects.remove_all(client, run.run_id, say, unanswered=not whole)
         if not left:
-            with suppress(OSError):  # a folder that cannot be written to is looked at again
+            with suppress(OSError):  # then the next `chaos clean` looks again
                 settings.after_removal().write(run)
         settings.take_back(run)
     except ChaosError as problem:
@@ -48,11 +48,11 @@ def remove(run: RunDir, say: Callable[[str], None]) -> list[str]:
 def remove_images(
     say: Callable[[str], None], *, repository: str = REPOSITORY, stage_label: str = _STAGE_LABEL
 ) -> list[str]:
-    """Remove the images that were built for runs; what could not be removed, for people.
+    """Remove the images that were built for runs; returns those that could not be removed.
 
-    Each change of the programs makes new ones. One that a container uses stays, and is said. What
-    others have built on ours has our labels too, and keeps its name: names are removed, and with
-    its last one an image goes.
+    Each change of the programs makes new images. An image that a container uses stays, with a
+    message. Images that others built on ours also have our labels, so only our names are removed;
+    the engine removes an image with its last name.
     """
     left: list[str] = []
     with closing(engine.connect()) as client, engine.problems_of("looking for images"):
@@ -67,7 +67,7 @@ def remove_images(
 
 
 def _own_names(image: Image, repository: str) -> list[str]:
-    """Those that this project gives: a later image that has our labels has another name."""
+    """The names of the image that this project gives. An image built on ours has other names."""
     content = image.labels[_CONTENT_LABEL][:TAG_LENGTH]
     tags = {content, "local", "local-cuda"}
     return [

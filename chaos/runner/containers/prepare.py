@@ -1,6 +1,6 @@
-"""Everything a run in containers needs before its directory is written: engine, compose, images.
+"""Prepare a run in containers, before its directory is written: engine, compose, images.
 
-Nothing is started here. Knows the plan only as far as its target's addresses.
+Starts nothing. Of the plan it knows only the target's addresses.
 """
 
 import os
@@ -22,7 +22,7 @@ OWN_WATCHER = "CHAOS_WATCHER_IMAGE"
 
 
 def prepare(plan: Plan, assets: Assets, say: Callable[[str], None]) -> Settings:
-    """Raises `ChaosError` for whatever is missing, with the next step."""
+    """The settings of the run. Raises `ChaosError` with the next step if something is missing."""
     check_target(plan)
     if assets.toxiproxy is None:
         raise EnvironmentProblem(
@@ -34,14 +34,14 @@ def prepare(plan: Plan, assets: Assets, say: Callable[[str], None]) -> Settings:
         facts = engine.facts(client)
         if plan.gpu:
             engine.require_gpu(facts)
-        found = images.ensure(
+        built = images.ensure(
             client,
             variant="cuda" if plan.gpu else "cpu",
             base_image=os.environ.get("CHAOS_BASE_IMAGE"),
             say=say,
         )
-        references = {name: image.reference for name, image in found.items()}
-        digests = {name: image.id for name, image in found.items()}
+        references = {name: image.reference for name, image in built.items()}
+        digests = {name: image.id for name, image in built.items()}
         own = os.environ.get(OWN_WATCHER)
         if own:
             references["watcher"] = own
@@ -65,7 +65,7 @@ def prepare(plan: Plan, assets: Assets, say: Callable[[str], None]) -> Settings:
 
 
 def _check_readable(model: Path, user_id: int) -> None:
-    """A model that the pod's user cannot read would show as a server that never gets ready."""
+    """Without this check, a model that the pod's user cannot read looks like a hung server."""
     status = model.stat()
     if user_id in (0, os.geteuid(), status.st_uid) or status.st_mode & 0o004:
         return

@@ -1,7 +1,7 @@
-"""What one run in containers is made of: engine, compose, images, user. Kept in `containers.json`.
+"""The settings of one run in containers: engine, compose, images, user. See `containers.json`.
 
-Decided before the run directory is written (`prepared`), read by the conductor, by `chaos clean`
-and by `chaos replay`. The GPU overlay is used when the run asked for it.
+Decided before the run directory is written (prepare.py); read by the conductor, by `chaos clean`
+and by `chaos replay`. The GPU overlay is used if the run has --gpu.
 """
 
 import os
@@ -20,18 +20,18 @@ from chaos.record.owner import RUN_ID_VARIABLE
 from chaos.record.rundir import CONTAINERS, RunDir
 from chaos.soaks import workload_kind
 from chaos.stack.docker import compose
-from chaos.stack.docker.backend import PYTHON, values_for
+from chaos.stack.docker.backend import PYTHON, WORKSPACE
 from chaos.stack.docker.service import SERVICE_VARIABLE
-from chaos.stack.workspace import fill_words, product_environment
+from chaos.stack.workspace import fill_words, placeholder_values, product_environment
 
 IN_IMAGE = Path("/opt/chaos")  # the harness in the injector's image
 FILE = CONTAINERS
 _RUNS_IN_POD = Path("/runs")
-USER_ID = 10001  # in the containers, when root starts the run: nothing in them is root
+USER_ID = 10001  # in the containers if root starts the run, so that nothing in them is root
 _HOLD_SLACK_S = 3600.0
-_MODEL_MOUNT = "model"  # an empty folder of the run directory; the model's file is mounted into it
+_MODEL_MOUNT = "model"  # a folder of the run directory into which the model's file is mounted
 _GPU_DEFAULT = "0"  # as in docker-compose.gpu.yml
-_DECIDED = {  # by the run, or only when images are built
+_DECIDED = {  # by the run, or used only to build images
     *("CHAOS_PROJECT", "CHAOS_UID", "CHAOS_GID", "CHAOS_WORKSPACE_SIZE"),
     *("CHAOS_MODELS", "CHAOS_MODEL_FILE", "CHAOS_SAMPLED_GPU_IDS"),
     *("CHAOS_LLM_PORT", "CHAOS_PROXY_API_PORT"),
@@ -44,9 +44,9 @@ _EVENTS = "logs/llm_events.jsonl"
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """`images`: reference by service. `engine_facts`, `digests`: provenance.
 
-    `knobs`: settings of the compose files that the environment had (CHAOS_LLM_CONTEXT...).
-    `started_by_root`: the pod's user is another than who started the run. `removed`: nothing of
-    the run is left in the engine, so that it need not be asked again.
+    `knobs`: settings of the compose files from the environment (CHAOS_LLM_CONTEXT...).
+    `started_by_root`: the pod's user is not the user who started the run. `removed`: nothing of the
+    run is left in the engine.
     """
 
     engine: str
@@ -70,7 +70,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def read(cls, run: RunDir) -> Self:
-        """What `write` wrote. Raises `ChaosError` when it is not there or not whole."""
+        """Read what `write` wrote. Raises `ChaosError` if it is missing or malformed."""
         content = run.read_json(run.path / FILE)
         try:
             return msgspec.convert(content, cls)
@@ -78,28 +78,28 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             raise EnvironmentProblem(str(error), place=str(run.path / FILE)) from error
 
     def after_removal(self) -> Self:
-        """The settings as they are once all objects of the run are removed from the engine."""
+        """The settings after all objects of the run were removed from the engine."""
         return msgspec.structs.replace(self, removed=True)
 
     def hand_over(self, run: RunDir) -> None:
-        """The pod's user must be able to write into the run directory."""
+        """Let the pod's user write into the run directory."""
         if self.started_by_root:
             _chown(run.path, self.user_id, self.group_id)
 
     def take_back(self, run: RunDir) -> None:
-        """Undo `hand_over` and `_place_for`. An ordinary user's run is never made root's."""
+        """Undo `hand_over` and `_make_mount_point`. Never gives another user's run to root."""
         shutil.rmtree(run.path / _MODEL_MOUNT, ignore_errors=True)
         if self.started_by_root and os.geteuid() == 0:
             _chown(run.path, 0, 0)
 
     def inside_argv(self, run: RunDir) -> list[str]:
-        """The command that lives the run in the pod."""
+        """The command that executes the run in the pod."""
         return [PYTHON, "-m", "chaos.runner.containers.inside", str(in_pod(run)), str(IN_IMAGE)]
 
     def variables(self, plan: Plan, run: RunDir) -> dict[str, str]:
-        """What the compose files ask for: what the run decides, and the knobs."""
+        """The variables of the compose files: those that the run decides, and the knobs."""
         ports = {
-            name: os.environ.get(name, "0")  # 0: any free one, so that runs do not meet
+            name: os.environ.get(name, "0")  # 0: any free port, so that runs do not collide
             for name in ("CHAOS_LLM_PORT", "CHAOS_PROXY_API_PORT")
         }
         images = {f"CHAOS_{name.upper()}": image for name, image in self.images.items()}
@@ -114,7 +114,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "CHAOS_WORKSPACE_SIZE": f"{plan.target.workspace.size_mb}m",
             "CHAOS_MODELS": str(run.path / _MODEL_MOUNT),
             "CHAOS_MODEL_FILE": Path(self.model).name,
-            "CHAOS_SAMPLED_GPU_IDS": _united(
+            "CHAOS_SAMPLED_GPU_IDS": _union(
                 self.knobs.get(name, _GPU_DEFAULT)
                 for name in ("CHAOS_GPU_IDS", "CHAOS_WATCHER_GPU_IDS")
             ),
@@ -122,43 +122,42 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def knobs(*, gpu: bool) -> dict[str, str]:
-    """The settings of the compose files that the environment has, without what a run decides.
+    """The settings of the compose files that the environment sets and the run does not.
 
-    Only the environment counts: a `.env` in the checkout belongs to who starts the files by hand,
-    and must not change a run unseen.
+    A `.env` in the checkout is for a start by hand, and must not change a run, so it is ignored.
     """
-    asked = compose.settings_of(compose.own_files(REPO, gpu=gpu))
+    known = compose.settings_of(compose.own_files(REPO, gpu=gpu))
     return {
         name: os.environ[name]
-        for name in sorted(asked - _DECIDED)
+        for name in sorted(known - _DECIDED)
         if name in os.environ and not name.endswith("_IMAGE")
     }
 
 
-def _united(lists: Iterable[str]) -> str:
-    """GPUs that any of the lists names: what samples their memory must see them all."""
-    ids = [one.strip() for text in lists for one in text.split(",") if one.strip()]
+def _union(lists: Iterable[str]) -> str:
+    """The GPUs of all lists: the sampler of their memory must see each of them."""
+    ids = [word.strip() for text in lists for word in text.split(",") if word.strip()]
     return "all" if "all" in ids else ",".join(dict.fromkeys(ids))
 
 
 def in_pod(run: RunDir) -> Path:
     """The run directory as the pod sees it.
 
-    Not at its own path: a folder of that name that the image has (/root, say) may be closed to
-    the pod's user.
+    Its path is not the one on the host: the image may have a folder there that the pod's user
+    cannot read (for example /root).
     """
     return _RUNS_IN_POD / run.path.parent.name / run.path.name
 
 
 def user() -> tuple[int, int]:
-    """The user of the containers: ours, so that files and processes are; for root another."""
+    """(user, group) of the containers: ours, so that we own files and processes; never root."""
     if os.geteuid() == 0:
         return USER_ID, USER_ID
     return os.getuid(), os.getgid()
 
 
 def check_target(plan: Plan) -> None:
-    """Raises `UsageError` for a target whose addresses the images do not serve."""
+    """Raises `UsageError` if the target has other addresses than the images."""
     llm = plan.target.llm
     for name, served in _LLM.items():
         if getattr(llm, name) != served:
@@ -184,8 +183,8 @@ def make_project(
     cancelled: Callable[[], bool] = lambda: False,
     hurried: Callable[[], bool] = lambda: False,
 ) -> None:
-    """Make the containers of a run, not started. Raises `EnvironmentProblem`."""
-    _place_for(Path(settings.model), run)
+    """Make (not start) the containers of a run. Raises `EnvironmentProblem`."""
+    _make_mount_point(Path(settings.model), run)
     project = compose.Project(
         name=compose.project_of(run.run_id),
         run_id=run.run_id,
@@ -198,16 +197,18 @@ def make_project(
     compose.make(command, project, run, settings.engine, only, cancelled=cancelled, hurried=hurried)
 
 
-def _place_for(model: Path, run: RunDir) -> None:
-    """Where the model's file is mounted: of its folder nothing else is for the pod to read."""
+def _make_mount_point(model: Path, run: RunDir) -> None:
+    """Make the file over which the model is mounted: the pod must not see the model's folder."""
     folder = run.path / _MODEL_MOUNT
     folder.mkdir(exist_ok=True)
     (folder / model.name).touch()
 
 
 def _services(settings: Settings, plan: Plan, run: RunDir) -> Mapping[str, Mapping[str, Any]]:
-    """What the run adds to each service of the compose files."""
-    values = values_for(plan.profile.settings, IN_IMAGE / "images")
+    """The additions of the run to each service of the compose files."""
+    values = placeholder_values(
+        plan.profile.settings, python=PYTHON, workspace=WORKSPACE, programs=IN_IMAGE / "images"
+    )
     daemon = workload_kind(plan.workload).daemon
     batch = plan.target.batch
     words = plan.target.watcher.start if daemon or batch is None else batch.command
@@ -218,10 +219,10 @@ def _services(settings: Settings, plan: Plan, run: RunDir) -> Mapping[str, Mappi
     def marked(name: str, own: Mapping[str, str] | None = None) -> dict[str, str]:
         return {**(own or {}), SERVICE_VARIABLE: name, RUN_ID_VARIABLE: run.run_id}
 
-    # The health checks are for a start by hand: in a run they would probe the LLM
-    # server while a fault is measured there, and the harness looks better.
+    # The health checks are for a start by hand. In a run they would probe the LLM server while a
+    # fault is measured there, and the harness has better probes.
     unprobed = {"healthcheck": {"disable": True}}
-    # Where the files themselves have a check, compose 1.29 refuses to disable it.
+    # Compose 1.29 refuses to disable a check that the files themselves define.
     hardly_probed = {"healthcheck": {"interval": "24h"}}
     return {
         "injector": {

@@ -1,9 +1,9 @@
-"""The docker backend as the harness inside the pod sees it.
+"""The docker backend, as the harness inside the pod sees it.
 
-The pod is up (conductor.py): its holder, in which this runs, with the workspace, a size-limited
-volume of the pod's own, mounted. Watcher, LLM server and Toxiproxy are containers that share its
-process table, its loopback and that volume; the injector and the wire proxy are plain processes
-beside us. So every fault, sampler and probe works as it does in the local sandbox.
+The conductor has made the pod. This module runs in the pod's holder, where the workspace, a volume
+of limited size, is mounted. Watcher, LLM server and Toxiproxy are containers that share the pod's
+process table, loopback and volume. The injector and the wire proxy are child processes. So every
+fault, sampler and probe works as in the local sandbox.
 """
 
 import os
@@ -16,7 +16,6 @@ from typing import Any
 
 from chaos.base.errors import EnvironmentProblem
 from chaos.base.proc import command_line, processes
-from chaos.record.owner import RUN_ID_VARIABLE
 from chaos.record.rundir import RunDir
 from chaos.record.target import ServiceSpec, Target
 from chaos.stack.base import CommandResult, Service
@@ -24,12 +23,12 @@ from chaos.stack.builder import StackBuilder
 from chaos.stack.clock import WatcherClock
 from chaos.stack.docker.channel import ConductorDefect, Outside
 from chaos.stack.docker.service import ContainerService, run_outside
-from chaos.stack.process import ReadyFile, Surroundings
+from chaos.stack.process import ReadyFile
 from chaos.stack.proctree import ancestors
-from chaos.stack.workspace import fill_words, product_environment
+from chaos.stack.workspace import fill_words
 
 WORKSPACE = Path("/workspace")
-PYTHON = "/opt/venv/bin/python"  # of each image, its own
+PYTHON = "/opt/venv/bin/python"  # in each image
 _LLM_LOG = "logs/llm_server.log"  # in the workspace: images/llm/Dockerfile
 SECOND = "watcher_second"
 _SIZE_SLACK = 1.05
@@ -38,7 +37,7 @@ _LEFTOVERS_LIMIT_S = 2.0
 
 
 class DockerBackend(StackBuilder):
-    """`repo`: where the harness and the programs of the stack are in the image."""
+    """`repo`: the folder of the harness and of the stack's programs in the image."""
 
     name = "docker"
 
@@ -53,27 +52,26 @@ class DockerBackend(StackBuilder):
         cancel: threading.Event,
         needs: frozenset[str] = frozenset(),
     ) -> None:
-        images = repo / "images"
-        values = values_for(settings, images)
-        marked = {**_inherited(), RUN_ID_VARIABLE: run.run_id, "PYTHONUNBUFFERED": "1"}
+        skipped = ("PYTHON", "CHAOS")
         super().__init__(
             target,
-            values,
+            settings,
             run,
-            images,
-            where=Surroundings(WORKSPACE, {**marked, **product_environment(target, values)}),
-            # Our own interpreter has what the harness needs; a target's has what it declares.
-            ours=Surroundings(run.path, {**marked, "PYTHONPATH": str(repo)}),
+            repo / "images",
+            python=PYTHON,
+            workspace=WORKSPACE,
+            repo=repo,
+            inherited={k: v for k, v in os.environ.items() if not k.startswith(skipped)},
             sandboxed=True,
             cancel=cancel,
             needs=needs,
         )
         self._outside = outside
 
-    # The place it lives in
+    # The workspace
 
     def _make_workspace(self) -> None:
-        """It is there; a volume on the host's disk instead would be filled by the disk faults."""
+        """Check the volume: disk faults would fill one on the host's disk."""
         volume = os.statvfs(WORKSPACE)
         size_mb = volume.f_blocks * volume.f_frsize / (1 << 20)
         own = WORKSPACE.stat().st_dev != WORKSPACE.parent.stat().st_dev
@@ -98,17 +96,17 @@ class DockerBackend(StackBuilder):
         return left
 
     def _sweep(self) -> list[str]:
-        """What is left in the pod beside us and its init, then the containers themselves."""
+        """Kill everything in the pod except its init, its holder and us; remove the containers."""
         ours = {1, *ancestors()} | {p.pid for p in processes() if _holds(p.pid)}
         left = self._kill({p.pid for p in processes()} - ours, _LEFTOVERS_LIMIT_S)
         try:
             answer = self._outside.call("down", _DOWN_LIMIT_S)
         except (EnvironmentProblem, ConductorDefect) as problem:
-            # The pod is still taken down, or `chaos clean` does it.
+            # The conductor still removes the pod, or `chaos clean` does.
             return [*left, f"containers of the run: {problem}"]
         return left + [str(item) for item in answer["left"]]
 
-    # What is started, and how
+    # The services
 
     def _supervisor(self) -> Service:
         return self._container("llm_supervisor", "llm")
@@ -126,9 +124,9 @@ class DockerBackend(StackBuilder):
 
     def _program(self, name: str, spec: ServiceSpec, clock: WatcherClock | None) -> Service:
         if name == "injector":
-            return self._local(name, spec, self._where)
+            return self._local(name, spec, self._for_watcher)
         argv = fill_words(spec.start, self._values, place=f"target {self._target.target}, {name}")
-        how_to_look = "see also `docker logs`; its command: " + " ".join(argv)
+        next_step = "see also `docker logs`; its command: " + " ".join(argv)
         ready = WORKSPACE / spec.ready_file if spec.ready_file else None
         return ContainerService(
             name,
@@ -136,7 +134,7 @@ class DockerBackend(StackBuilder):
             self._outside,
             self._log(name),
             stop_signal=signal.Signals[f"SIG{spec.stop_signal}"],
-            ready=ReadyFile(ready, spec.ready_limit_s, how_to_look) if ready else None,
+            ready=ReadyFile(ready, spec.ready_limit_s, next_step) if ready else None,
             cancel=self._cancel,
         )
 
@@ -155,17 +153,7 @@ class DockerBackend(StackBuilder):
         return run_outside(self._outside, argv, limit_s)
 
     def _watcher_clock(self) -> WatcherClock | None:
-        return None  # its library would have to be built for the Watcher's image
-
-
-def values_for(settings: Mapping[str, Any], images: Path) -> dict[str, Any]:
-    """What the placeholders of a target stand for in the pod."""
-    return {**settings, "python": PYTHON, "workspace": str(WORKSPACE), "programs": str(images)}
-
-
-def _inherited() -> dict[str, str]:
-    """Our environment without our Python set-up."""
-    return {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "CHAOS"))}
+        return None  # the library would have to be built for the Watcher's image
 
 
 def _holds(pid: int) -> bool:

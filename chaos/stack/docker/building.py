@@ -1,6 +1,6 @@
-"""One build by the engine: the base found or pulled, the steps told, failures made clear.
+"""Build one image with the engine: find or pull its base, show progress, explain failures.
 
-Knows nothing of which images there are.
+Knows no particular image.
 """
 
 import os
@@ -15,14 +15,14 @@ from docker.errors import APIError, ImageNotFound
 from chaos.base.errors import EnvironmentProblem
 
 NETWORK_VARIABLE = "CHAOS_BUILD_NETWORK"  # `host` where only the host reaches the network
-_SILENCE_LIMIT_S = 900.0  # a step that says nothing for so long is taken for dead
+_SILENCE_LIMIT_S = 900.0  # a step without output for so long has failed
 _SAY_EVERY_S = 5.0
 _LAST_LINES = 12
 _NO_SPACE = "no space left on device"
 
 
 def is_there(engine: docker.DockerClient, reference: str) -> bool:
-    """True if the engine has it, without asking anybody else."""
+    """True if the engine has the image; asks no registry."""
     try:
         engine.images.get(reference)
     except ImageNotFound:
@@ -33,7 +33,7 @@ def is_there(engine: docker.DockerClient, reference: str) -> bool:
 def base_id(
     engine: docker.DockerClient, reference: str, variable: str, say: Callable[[str], None]
 ) -> str:
-    """The id of a base image, pulled where it is not there; `variable` is what names another."""
+    """The id of a base image; pulls it if needed. `variable` can name another base."""
     if not is_there(engine, reference):
         say(f"base image {reference}: pulling")
         try:
@@ -49,7 +49,7 @@ def base_id(
 
 
 def _split(reference: str) -> tuple[str, str | None]:
-    """Name and tag: without one the engine would pull every tag there is."""
+    """(name, tag): without a tag the engine would pull all tags."""
     if "@" in reference:
         return reference, None
     name, colon, tag = reference.rpartition(":")
@@ -90,7 +90,7 @@ def build(
 
 
 class BuildProgress:
-    """What the engine says during a build, and the little of it that is passed on."""
+    """Shows some of the engine's messages during a build, and keeps the last ones."""
 
     def __init__(self, name: str, say: Callable[[str], None]) -> None:
         self._name = name
@@ -99,7 +99,7 @@ class BuildProgress:
         self._lines: deque[str] = deque(maxlen=_LAST_LINES)
 
     def take(self, message: dict[str, Any]) -> None:
-        """Raises `EnvironmentProblem` for the message that ends a failed build."""
+        """Handle one message. Raises `EnvironmentProblem` if it reports a failed build."""
         if "error" in message:
             said = "\n".join([*self._lines, str(message["error"]).strip()])
             raise problem_of(f"image {self._name} cannot be built", said)
@@ -114,7 +114,7 @@ class BuildProgress:
 
 
 def problem_of(what: str, said: str) -> EnvironmentProblem:
-    """`what` failed, and the engine `said` so."""
+    """The error for a failed `what`, with the engine's output `said`."""
     if _NO_SPACE in said.lower():
         return EnvironmentProblem(
             f"{what}: the engine has no disk space left",

@@ -1,7 +1,7 @@
-"""`scripts/images`: the images under fixed names, for those who start the stack by hand.
+"""`scripts/images`: build the images under fixed names, for a start of the stack by hand.
 
-Prints the settings that docker-compose.yml is to be started with; what it does goes to standard
-error. Knows nothing of runs.
+Prints the settings for docker-compose.yml to standard output, and its progress to standard error.
+Knows nothing of runs.
 """
 
 import argparse
@@ -25,7 +25,7 @@ def say(text: str) -> None:
 
 
 def collect(variant: context.Variant, server: Path, root: Path = REPO) -> None:
-    """Fill build/ with the wheels and the Toxiproxy server that the Dockerfiles take from there."""
+    """Fill build/ with the wheels and the Toxiproxy server for the Dockerfiles."""
     with cache.translated("fill build/"):
         target = root / context.TOXIPROXY_AT
         target.parent.mkdir(exist_ok=True)
@@ -44,7 +44,7 @@ def collect(variant: context.Variant, server: Path, root: Path = REPO) -> None:
 
 
 def build(variant: context.Variant) -> dict[str, str]:
-    """Make the images, give them their fixed names; name -> reference."""
+    """Build the images and tag them with their fixed names; returns name -> reference."""
     with closing(engine.connect()) as client:
         named = {}
         for name, image in images.ensure(client, variant=variant, say=say).items():
@@ -58,7 +58,7 @@ def build(variant: context.Variant) -> dict[str, str]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; the exit code."""
+    """Run the command line; returns the exit code."""
     parser = argparse.ArgumentParser(
         prog="scripts/images", description="Make the images for a start by hand."
     )
@@ -69,22 +69,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
     variant: context.Variant = "cuda" if options.cuda else "cpu"
     try:
-        found = assets.ensure(progress.progress_for())
-        if found.toxiproxy is None:
+        ready = assets.ensure(progress.progress_for())
+        if ready.toxiproxy is None:
             raise EnvironmentProblem(
-                f"there is no Toxiproxy server to make an image of: {found.toxiproxy_reason}",
+                f"there is no Toxiproxy server to make an image of: {ready.toxiproxy_reason}",
                 next_step="set CHAOS_TOXIPROXY=/path/to/toxiproxy-server",
             )
         if options.collect:
-            collect(variant, found.toxiproxy)
+            collect(variant, ready.toxiproxy)
             return 0
         named = build(variant)
     except ChaosError as error:
         print(f"scripts/images: {error}", file=sys.stderr)
         return error.exit_code
     print(f"CHAOS_TOXIPROXY_IMAGE={named['toxiproxy']}")
-    if not options.cuda:  # the model for GPUs is the user's own
-        print(f"CHAOS_MODELS={found.model.parent}\nCHAOS_MODEL_FILE={found.model.name}")
+    if not options.cuda:  # with GPUs the user brings the model
+        print(f"CHAOS_MODELS={ready.model.parent}\nCHAOS_MODEL_FILE={ready.model.name}")
     return 0
 
 

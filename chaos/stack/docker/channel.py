@@ -1,8 +1,7 @@
-"""What the harness inside the pod and the conductor outside say to each other.
+"""The protocol between the harness inside the pod and the conductor outside.
 
-JSON lines over the standard streams of one `docker exec`, so that it works wherever the engine
-does and needs no port, no socket of the engine in the pod, and no clean-up: when either side dies,
-the other reads the end of its stream.
+JSON lines over the standard streams of one `docker exec`. That needs no port, no socket of the
+engine in the pod, and no clean-up: when either side dies, the other reads the end of its stream.
 
     inside -> outside   {"id": 7, "op": "start", "args": {"service": "watcher"}}
     outside -> inside   {"id": 7, "result": {...}}    or    {"id": 7, "error": {...}}
@@ -16,6 +15,8 @@ import itertools
 import json
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
 from typing import Any, BinaryIO
 
 from loguru import logger
@@ -31,9 +32,9 @@ class ConductorDefect(Exception):
 
 
 class Outside:
-    """The inside end: asks the conductor, from any thread.
+    """The inside end: calls the conductor. Thread-safe.
 
-    `on_signal` gets the name of a signal that the user sent; `on_gone` is called once when the
+    `on_signal` gets the name of a signal that the user sent. `on_gone` is called once when the
     conductor is gone. Both run in the reading thread.
     """
 
@@ -51,34 +52,35 @@ class Outside:
         self._on_gone = on_gone
         self._ids = itertools.count(1)
         self._lock = threading.Lock()
-        self._waiting: dict[int, _Answer] = {}
+        self._waiting: dict[int, Future[dict[str, Any]]] = {}
         self.gone = threading.Event()
         threading.Thread(target=self._read, name="outside", daemon=True).start()
 
     def call(self, op: str, limit_s: float, **args: Any) -> dict[str, Any]:
-        """The result of `op`.
+        """The result of operation `op`.
 
-        Raises `EnvironmentProblem` for its failure or for no answer, `ConductorDefect`.
+        Raises `EnvironmentProblem` if the operation failed, if no answer came, or if the conductor
+        is gone; `ConductorDefect` if the conductor itself failed.
         """
-        answer = _Answer()
+        answer: Future[dict[str, Any]] = Future()
         with self._lock:
             number = next(self._ids)
             self._waiting[number] = answer
         try:
             self._send({"id": number, "op": op, "args": args})
-            if self.gone.is_set() or not answer.there.wait(limit_s + _ANSWER_SLACK_S):
-                what = "is gone" if self.gone.is_set() else f"gave no answer in {limit_s:g} s"
-                raise EnvironmentProblem(f"the conductor outside the pod {what}", place=op)
+            if self.gone.is_set():  # perhaps before the answer was registered
+                raise _Gone
+            return answer.result(limit_s + _ANSWER_SLACK_S)
+        except _Gone:
+            raise EnvironmentProblem("the conductor outside the pod is gone", place=op) from None
+        except TimeoutError:
+            text = f"the conductor outside the pod gave no answer in {limit_s:g} s"
+            raise EnvironmentProblem(text, place=op) from None
+        except ConductorDefect as defect:
+            raise ConductorDefect(f"{op}: {defect}") from None
         finally:
             with self._lock:
                 self._waiting.pop(number, None)
-        if answer.defect is not None:
-            raise ConductorDefect(f"{op}: {answer.defect}")
-        if answer.error is not None:
-            raise EnvironmentProblem(**answer.error)
-        if answer.result is None:
-            raise EnvironmentProblem("the conductor outside the pod is gone", place=op)
-        return answer.result
 
     def _send(self, message: dict[str, Any]) -> None:
         line = json.dumps(message).encode() + b"\n"
@@ -86,16 +88,16 @@ class Outside:
             with self._lock:
                 self._writer.write(line)
                 self._writer.flush()
-        except (OSError, ValueError):  # nobody reads any more
+        except (OSError, ValueError):  # the conductor has closed its end
             self._end()
 
     def _read(self) -> None:
         try:
-            # A line without an end is what a conductor that was killed has left.
+            # A conductor that was killed may leave a line without its end.
             while (line := self._reader.readline(LINE_BYTES_MAX)).endswith(b"\n"):
                 self._take(json.loads(line))
         except (OSError, ValueError, TypeError, KeyError):
-            logger.exception("what the conductor says cannot be read")
+            logger.exception("the conductor sent an unreadable message")
         finally:
             self._end()
 
@@ -105,10 +107,15 @@ class Outside:
             return
         with self._lock:
             answer = self._waiting.get(message["id"])
-        if answer is not None:
-            answer.result, answer.error = message.get("result"), message.get("error")
-            answer.defect = message.get("defect")
-            answer.there.set()
+        if answer is None:
+            return
+        with suppress(InvalidStateError):  # it was answered already
+            if message.get("defect") is not None:
+                answer.set_exception(ConductorDefect(message["defect"]))
+            elif message.get("error") is not None:
+                answer.set_exception(EnvironmentProblem(**message["error"]))
+            else:
+                answer.set_result(message["result"])
 
     def _end(self) -> None:
         with self._lock:
@@ -116,21 +123,18 @@ class Outside:
             self.gone.set()
             waiting = list(self._waiting.values())
         for answer in waiting:
-            answer.there.set()
+            with suppress(InvalidStateError):  # it was answered just before the end
+                answer.set_exception(_Gone())
         if first:
             self._on_gone()
 
 
-class _Answer:
-    def __init__(self) -> None:
-        self.there = threading.Event()
-        self.result: dict[str, Any] | None = None
-        self.error: dict[str, str] | None = None
-        self.defect: str | None = None
+class _Gone(Exception):
+    """The conductor ended before it answered."""
 
 
 def answer_to(number: int, act: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """The conductor's message for what `act` gives, or for the problem that it raises."""
+    """The conductor's message: the result of `act`, or the problem that it raises."""
     try:
         return {"id": number, "result": act()}
     except EnvironmentProblem as problem:
@@ -140,19 +144,19 @@ def answer_to(number: int, act: Callable[[], dict[str, Any]]) -> dict[str, Any]:
             "next_step": problem.next_step,
         }
         return {"id": number, "error": problem_fields}
-    except Exception as error:  # a defect of the conductor: the caller must not wait in vain
+    except Exception as error:  # a defect of the conductor: the caller must get an answer
         logger.exception("the conductor failed")
         return {"id": number, "defect": f"a defect of the conductor: {error!r}"}
 
 
 class Lines:
-    """Whole lines out of pieces of a stream; a line longer than the limit is cut there."""
+    """Assembles whole lines from the pieces of a stream. A line is cut at the size limit."""
 
     def __init__(self) -> None:
         self._rest = b""
 
     def feed(self, piece: bytes) -> list[bytes]:
-        """The lines that `piece` completes, without their ends."""
+        """The lines that `piece` completes, without their newlines."""
         *whole, self._rest = (self._rest + piece).split(b"\n")
         if len(self._rest) > LINE_BYTES_MAX:
             whole, self._rest = [*whole, self._rest], b""

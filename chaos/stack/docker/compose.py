@@ -1,9 +1,9 @@
-"""The compose files, applied to one run: the project, its variables, and what only a run adds.
+"""Apply the compose files to one run: the project, its variables, and the additions of the run.
 
-The same files that a user starts by hand (docker-compose.yml, docker-compose.gpu.yml), with an
-override written into the run directory. Compose only makes the objects; they are started, stopped
-and removed by the docker SDK. Compose v2 (`docker compose`) and v1 (`docker-compose` 1.29) both
-serve. Source: the Compose specification.
+The files are those for a start by hand (docker-compose.yml, docker-compose.gpu.yml), with an
+override in the run directory. Compose only makes the objects; the docker SDK starts, stops and
+removes them. Supports Compose v2 (`docker compose`) and v1 (`docker-compose` 1.29). Source: the
+Compose specification.
 """
 
 import json
@@ -11,7 +11,6 @@ import math
 import os
 import re
 import shutil
-import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from chaos.base.errors import EnvironmentProblem
+from chaos.base.proc import dying_with_us, end
 from chaos.record.owner import RUN_ID_VARIABLE
 from chaos.record.rundir import RunDir, write_atomic
 from chaos.stack.docker.objects import Unanswered
@@ -28,7 +28,7 @@ from chaos.stack.docker.objects import Unanswered
 _VERSION_LIMIT_S = 20.0
 _MAKE_LIMIT_S = 120.0
 _END_LIMIT_S = 5.0
-_GRACE_S = 20.0  # for what compose has begun, when the user wants the end
+_GRACE_S = 20.0  # for compose to finish its step after the user's signal
 _LOOK_S = 0.1
 _INTERRUPTED = "interrupted while compose made the containers"
 _V1_OLDEST = (1, 29)
@@ -40,14 +40,14 @@ _PROJECT_VARIABLES = (
 
 @dataclass(frozen=True)
 class Compose:
-    """The compose command that this machine has."""
+    """The compose command of this machine."""
 
     argv: tuple[str, ...]
     version: str
 
 
 def find() -> Compose:
-    """Compose v2, else v1. Raises `EnvironmentProblem` when there is neither."""
+    """Compose v2, else v1. Raises `EnvironmentProblem` if there is neither."""
     tried = []
     for argv in (("docker", "compose"), ("docker-compose",)):
         program = shutil.which(argv[0])
@@ -79,8 +79,8 @@ def _version(command: Sequence[str]) -> str | None:
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
-    found = re.search(r"\d+\.\d+\S*", done.stdout)
-    return found[0] if done.returncode == 0 and found else None
+    match = re.search(r"\d+\.\d+\S*", done.stdout)
+    return match[0] if done.returncode == 0 and match else None
 
 
 def _numbers(version: str) -> tuple[int, ...]:
@@ -88,13 +88,13 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 
 def settings_of(files: Iterable[Path]) -> set[str]:
-    """The names of the settings that compose files ask the environment for."""
+    """The names of the environment variables that compose files use."""
     texts = (path.read_text(encoding="utf-8") for path in files)
     return {name for text in texts for name in re.findall(r"\$\{(CHAOS_[A-Z_]+)", text)}
 
 
 def project_of(run_id: str) -> str:
-    """The compose project of a run: one each, so that runs never meet."""
+    """The compose project of a run; each run has its own."""
     return "chaos-" + re.sub(r"[^a-z0-9_-]", "-", run_id.lower())
 
 
@@ -106,9 +106,9 @@ def own_files(repo: Path, *, gpu: bool) -> list[Path]:
 
 @dataclass(frozen=True)
 class Project:
-    """Everything that compose is told for one run.
+    """The input of compose for one run.
 
-    `services` has, by service, what the run adds to the files: command, environment, volumes.
+    `services`: the additions of the run by service: command, environment, volumes.
     """
 
     name: str
@@ -119,15 +119,15 @@ class Project:
     services: Mapping[str, Mapping[str, Any]]
 
     def override(self) -> dict[str, Any]:
-        """The third compose file: what the run adds to the services.
+        """The third compose file: the additions of the run to the services.
 
-        Nothing about the network and the volume, whose description compose 1.29 would replace:
-        the files themselves give every object the label of its project.
+        It does not mention the network and the volume, because compose 1.29 would replace their
+        descriptions. The files themselves give every object the label of its project.
         """
         return {"services": {name: dict(added) for name, added in self.services.items()}}
 
     def files(self, override: Path) -> list[Path]:
-        """In the order in which they are merged."""
+        """All compose files, in the order in which they are merged."""
         return [*own_files(self.repo, gpu=self.gpu), override]
 
 
@@ -143,31 +143,31 @@ def make(
 ) -> None:
     """Make (not start) the containers, the network and the volume; `only` those services.
 
-    What shares a pod must be made while its holder runs: compose 1.29 does not see it otherwise.
-    Raises `EnvironmentProblem` with what compose said, or for `cancelled`, which is asked again
-    and again; what it made by then carries the label. Cancelled, compose may end what it has begun:
-    cut off, it leaves requests to the engine of which nobody hears any more (`Unanswered`). It is
-    cut off when it takes long, and for `hurried`.
+    Containers that share a pod must be made while its holder runs: compose 1.29 does not find it
+    otherwise. Raises `EnvironmentProblem` with the output of compose if it fails, and when
+    `cancelled` returns True; it is called repeatedly. Objects that were made have the label.
+
+    After a cancel, compose may finish its step, because killing it leaves requests in the engine
+    whose outcome is unknown (`Unanswered`). It is killed if that takes long, and when `hurried`
+    returns True.
     """
     if cancelled():
         raise EnvironmentProblem(_INTERRUPTED)
     override = run.path / "compose.override.json"
     write_atomic(override, json.dumps(project.override(), indent=2) + "\n")
-    # A compose that outlives its harness would make objects that nothing removes: it dies
-    # with us, and carries the run's mark, by which `chaos clean` ends what it started.
-    setpriv = shutil.which("setpriv")
-    argv = [setpriv, "--pdeathsig", "KILL", "--"] if setpriv else []
-    argv += [*compose.argv, "--project-name", project.name]
+    # A compose that outlives its harness would make objects that nothing removes. So it dies with
+    # us, and has the run's mark, by which `chaos clean` ends its children.
+    argv = [*dying_with_us(), *compose.argv, "--project-name", project.name]
     for path in project.files(override):
         argv += ["--file", str(path)]
-    # What decides a run is told here and recorded, not read from a `.env` that lies about. An empty
-    # file of ours, for compose 1.29 takes no device.
-    none = run.path / "compose.env"
-    write_atomic(none, "")
-    argv += ["--env-file", str(none), "up", "--no-start", "--no-build", *only]
+    # A `.env` in the checkout must not change the run, so compose gets an empty file. (Compose 1.29
+    # does not accept /dev/null.)
+    empty = run.path / "compose.env"
+    write_atomic(empty, "")
+    argv += ["--env-file", str(empty), "up", "--no-start", "--no-build", *only]
     with (run.logs / "compose.log").open("a+", encoding="utf-8", errors="replace") as log:
         begin = log.seek(0, os.SEEK_END)
-        code = _lived(argv, project, engine, log, cancelled, hurried)
+        code = _run(argv, project, engine, log, cancelled, hurried)
         log.seek(begin)
         said = [line.strip() for line in log.read().splitlines() if line.strip()]
     if cancelled():
@@ -180,7 +180,7 @@ def make(
         )
 
 
-def _lived(
+def _run(
     argv: Sequence[str],
     project: Project,
     engine: str,
@@ -188,9 +188,9 @@ def _lived(
     cancelled: Callable[[], bool],
     hurried: Callable[[], bool],
 ) -> int:
-    """The exit code of compose; it is ended when it takes too long, or the user has enough."""
+    """Run compose; returns its exit code. Ends it after a time limit, or as `make` describes."""
     program = " ".join(argv[:8])
-    # In a session of its own: Ctrl-C in the terminal is for us, and we end it in our own way.
+    # In a session of its own, so that Ctrl-C in the terminal does not reach it.
     process = subprocess.Popen(
         argv,
         cwd=project.repo,
@@ -218,22 +218,11 @@ def _lived(
                     next_step="look whether the engine answers (docker info), then start again",
                 )
     finally:
-        _end(process)
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """It and what it started, unless it has ended."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        if process.poll() is not None:
-            return
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, number)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(_END_LIMIT_S)
+        end(process, _END_LIMIT_S, group=True)
 
 
 def _environment(project: Project, engine: str) -> dict[str, str]:
-    """Ours without what would change the project: that has all settings that count."""
+    """Our environment without variables that change the project, and with those of the run."""
     kept = {
         name: value
         for name, value in os.environ.items()

@@ -1,7 +1,7 @@
-"""What an image is built from: its files, one deterministic tar, and the digest of both.
+"""The build context of an image: its files, a deterministic tar of them, and their digest.
 
-The same files give the same bytes on every machine, so that the digest can name the image. Knows
-nothing of engines.
+The same files give the same bytes on every machine, so the digest can name the image. Knows nothing
+of engines.
 """
 
 import hashlib
@@ -28,7 +28,7 @@ _TREES = {
 
 @dataclass(frozen=True)
 class Recipe:
-    """How one image is built: the files of its context by their name there, and its Dockerfile."""
+    """One image to build: the files of its context by their name there, and its Dockerfile."""
 
     name: str
     variant: Variant
@@ -40,12 +40,12 @@ class Recipe:
 
     @property
     def lock(self) -> Path | None:
-        """The file that pins its packages; None for an image without any."""
+        """The file that pins the image's packages; None for an image without packages."""
         return self.files.get(f"images/{self.name}/requirements{self._suffix}.lock")
 
     @property
     def wheels_at(self) -> str:
-        """The folder of the context that its Dockerfile takes wheels from."""
+        """The folder of wheels in the context."""
         return f"build/wheels/{self.name}{self._suffix}"
 
     @property
@@ -54,7 +54,7 @@ class Recipe:
 
 
 def recipe(root: Path, name: str, variant: Variant, extra: Mapping[str, Path]) -> Recipe:
-    """The image `name` of the checkout `root`; `extra` are files that lie elsewhere.
+    """The recipe of image `name` in the checkout `root`; `extra`: files from elsewhere.
 
     An image that needs no GPU is the same in both variants.
     """
@@ -66,7 +66,7 @@ def recipe(root: Path, name: str, variant: Variant, extra: Mapping[str, Path]) -
 
 
 def _below(tree: Path) -> Iterable[Path]:
-    """Every file, without what tools leave behind."""
+    """Every file, without caches of tools."""
     if tree.is_file():
         return [tree]
     return [
@@ -79,21 +79,21 @@ def _below(tree: Path) -> Iterable[Path]:
 
 
 def digest(planned: Recipe, arguments: Mapping[str, str], base_id: str) -> str:
-    """SHA-256 (hex) over all that decides what the image holds.
+    """SHA-256 (hex) over everything that determines the content of the image.
 
-    The wheels are not read: the lock, which is, pins their content.
+    Instead of the wheels it covers the lock, which pins their content.
     """
-    seen = hashlib.sha256()
+    sha256 = hashlib.sha256()
     with io.BytesIO() as stream:
         write_tar(stream, planned.files)
-        seen.update(stream.getbuffer())
+        sha256.update(stream.getbuffer())
     head = {"dockerfile": planned.dockerfile, "arguments": dict(arguments), "base": base_id}
-    seen.update(json.dumps(head, sort_keys=True).encode())
-    return seen.hexdigest()
+    sha256.update(json.dumps(head, sort_keys=True).encode())
+    return sha256.hexdigest()
 
 
 def write_tar(stream: IO[bytes], files: Mapping[str, Path]) -> None:
-    """Write `files` (name -> path) so that only names, contents and the execute bit matter."""
+    """Write `files` (name -> path) as a tar of only names, contents and the execute bit."""
     with tarfile.open(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT) as archive:
         for name in sorted(files):
             path = files[name]

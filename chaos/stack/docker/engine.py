@@ -1,4 +1,4 @@
-"""The container engine: how it is reached, and what it is. Errors name the next step.
+"""The container engine: its address, a connection, and its properties. Errors have a next step.
 
 Knows nothing of stacks or runs.
 """
@@ -25,7 +25,7 @@ _DEFAULT_SOCKET = "unix:///var/run/docker.sock"
 
 @dataclass(frozen=True)
 class EngineFacts:
-    """What provenance records of the engine, and what decides whether a run can have a GPU."""
+    """The properties of the engine for provenance, and for the check for a GPU."""
 
     address: str
     version: str
@@ -41,34 +41,34 @@ class EngineFacts:
 
 
 def address() -> str:
-    """Where the user's own `docker` command would go.
+    """The address that the user's `docker` command uses.
 
-    DOCKER_HOST, DOCKER_CONTEXT, the current context, the default. Raises `EnvironmentProblem` for
-    a context that does not exist.
+    The first of DOCKER_HOST, DOCKER_CONTEXT, the current context, the default. Raises
+    `EnvironmentProblem` for a context that does not exist.
     """
     host = os.environ.get("DOCKER_HOST")
     if host:
         return host
-    name = os.environ.get("DOCKER_CONTEXT")  # which the SDK does not look at
+    name = os.environ.get("DOCKER_CONTEXT")  # the SDK ignores it
     try:
         context = ContextAPI.get_context(name) if name else ContextAPI.get_current_context()
-        found = context.Host if context is not None else None
-    except Exception:  # a bare one for a file that it cannot read
-        found = None
-    if name and not found:
+        host = context.Host if context is not None else None
+    except Exception:  # the SDK raises a plain `Exception` for an unreadable file
+        host = None
+    if name and not host:
         raise EnvironmentProblem(
             f"the docker context {name!r} cannot be found",
             place="DOCKER_CONTEXT",
             next_step="`docker context ls` lists them; or set DOCKER_HOST to where it leads",
         )
-    return found or _DEFAULT_SOCKET
+    return host or _DEFAULT_SOCKET
 
 
 def connect(at: str | None = None) -> DockerClient:
-    """A client of the engine at `at` (default: `address`) that has answered.
+    """A client of the engine at `at` (default: `address`), after a first answer.
 
-    Every call has a time limit of `CALL_LIMIT_S`. Raises `EnvironmentProblem` for no daemon, no
-    permission and an engine that is too old.
+    Each call is limited to `CALL_LIMIT_S`. Raises `EnvironmentProblem` if the engine does not
+    answer, if the user has no permission, and if the engine is too old.
     """
     where = at or address()
     try:
@@ -109,7 +109,7 @@ def _short(text: str, length_max: int = 200) -> str:
 
 
 def facts(client: DockerClient) -> EngineFacts:
-    """What the engine says of itself. Raises `EnvironmentProblem` when it stops answering."""
+    """The engine's properties. Raises `EnvironmentProblem` if it does not answer."""
     try:
         version, info = client.version(), client.info()
     except ERRORS as error:
@@ -138,7 +138,7 @@ def require_gpu(engine: EngineFacts) -> None:
 
 
 def problem_of(error: Exception, what: str, *, place: str = "") -> EnvironmentProblem:
-    """An error of the SDK as one of ours: `what` was tried."""
+    """Turn an error of the SDK into an `EnvironmentProblem`; `what` was attempted."""
     text = getattr(error, "explanation", None) or str(error)
     next_step = "see what the engine says (docker info, docker events)"
     lowered = str(text).lower()
@@ -155,7 +155,7 @@ def problem_of(error: Exception, what: str, *, place: str = "") -> EnvironmentPr
 
 @contextmanager
 def problems_of(what: str) -> Iterator[None]:
-    """Raise an error of the SDK in the block as one of ours: `what` was tried."""
+    """Raise an error of the SDK in the block as an `EnvironmentProblem`; see `problem_of`."""
     try:
         yield
     except ERRORS as error:
@@ -163,7 +163,7 @@ def problems_of(what: str) -> Iterator[None]:
 
 
 def answers(at: str | None = None) -> bool:
-    """True if an engine can be used just now; for tests and for the doctor."""
+    """True if an engine can be used now; for tests and for the doctor."""
     try:
         with closing(connect(at)):
             return True

@@ -1,4 +1,4 @@
-"""The outside end of the channel: one `docker exec` in the pod, its streams, and who answers.
+"""The outside end of the channel: one `docker exec` in the pod, its streams, and the answers.
 
 The engine sends standard output and standard error of an exec in frames over one connection
 (Docker Engine API, "Attach to a container", stream format). Knows the channel and the pod.
@@ -20,7 +20,7 @@ from docker.utils.socket import SocketError, next_frame_header, read_exactly
 
 from chaos.stack.docker.channel import Lines, answer_to
 from chaos.stack.docker.engine import ERRORS, problems_of
-from chaos.stack.docker.pod import Pod, operations
+from chaos.stack.docker.pod import OPERATIONS, Pod
 
 _STDOUT = 1
 _LOOK_S = 0.2
@@ -28,7 +28,7 @@ _SAID_BYTES_MAX = 4000
 _SEND_LIMIT_S = 10.0
 _KILL_AGAIN_S = 5.0
 _EXIT_LIMIT_S = 10.0
-_KILLED_END_LIMIT_S = 30.0  # then the stream is left, though the engine has not ended it
+_KILLED_END_LIMIT_S = 30.0  # after a kill, leave the stream even if the engine has not ended it
 
 
 class ExecStream:
@@ -40,10 +40,10 @@ class ExecStream:
             made = client.api.exec_create(container, list(argv), stdin=True)
             self._id = made["Id"]
             opened = client.api.exec_start(self._id, socket=True)
-        # A plain connection is wrapped for reading; what can be written to is below it.
+        # A plain connection is wrapped for reading; the socket for writing is inside.
         self._file = opened
         self._socket = cast("socket.socket", getattr(opened, "_sock", opened))
-        self._socket.settimeout(_SEND_LIMIT_S)  # reading waits for data beforehand
+        self._socket.settimeout(_SEND_LIMIT_S)  # for sending: a read follows a `select`
         self._lock = threading.Lock()
         self._said = bytearray()
 
@@ -55,24 +55,29 @@ class ExecStream:
         signals: Sequence[str] = (),
         hurried: Callable[[], bool] = lambda: False,
     ) -> None:
-        """Answer what the harness asks until it ends, or the engine does.
+        """Answer the calls of the harness until it or the engine ends.
 
-        `signals`: those that the user sent, a list that grows; each is handed on once. `hurried`
-        tells when to end the pod.
+        `signals`: names of the signals that the user sent, a list that grows; each is forwarded
+        once. `hurried`: True as soon as the pod must be killed.
         """
-        can = operations(pod)
         lines = Lines()
 
         def handle(line: bytes) -> None:
-            asked = json.loads(line)
-            act = can[asked["op"]]
-            self._send(answer_to(asked["id"], lambda: act(asked["args"])))
+            call = json.loads(line)
+
+            def act() -> dict[str, Any]:
+                if call["op"] not in OPERATIONS:
+                    raise ValueError(f"unknown operation {call['op']!r}")
+                result: dict[str, Any] = getattr(pod, call["op"])(**call["args"])
+                return result
+
+            self._send(answer_to(call["id"], act))
 
         signals_sent = 0
-        end = _End(pod)
-        while not end.over():
+        kill = _Kill(pod)
+        while not kill.given_up():
             if hurried():
-                end.hasten()
+                kill.attempt()
             for name in signals[signals_sent:]:
                 self._send({"signal": name})
                 signals_sent += 1
@@ -89,12 +94,13 @@ class ExecStream:
                 for line in lines.feed(piece):
                     workers.submit(handle, line)
             else:
-                self._hear(piece)
+                self._said.extend(piece)
+                del self._said[:-_SAID_BYTES_MAX]
 
     def exit_code(self) -> int | None:
-        """How the harness ended; None where the engine cannot tell.
+        """Exit code of the harness; None if the engine does not report it.
 
-        Its streams end first, and the engine may learn of its end a moment later.
+        The streams end first; the engine may notice the exit a moment later.
         """
         deadline_s = time.monotonic() + _EXIT_LIMIT_S
         while True:
@@ -109,33 +115,29 @@ class ExecStream:
             time.sleep(_LOOK_S)
 
     def said(self) -> str:
-        """The end of what it wrote to standard error."""
+        """The end of the harness's standard error."""
         return self._said.decode(errors="replace").strip()
 
-    def _hear(self, piece: bytes) -> None:
-        self._said.extend(piece)
-        del self._said[:-_SAID_BYTES_MAX]
-
     def _send(self, message: dict[str, Any]) -> None:
-        with suppress(OSError), self._lock:  # nobody reads any more: `serve` sees the end
+        with suppress(OSError), self._lock:  # after the end, which `serve` notices
             self._socket.sendall(json.dumps(message).encode() + b"\n")
 
 
-class _End:
-    """The pod ended by force, again and again until it is, for a limited time."""
+class _Kill:
+    """Kills the pod, repeatedly until it ends, for a limited time."""
 
     def __init__(self, pod: Pod) -> None:
         self._pod = pod
-        self._over_s = math.inf
+        self._give_up_s = math.inf
         self._next_s = 0.0
 
-    def hasten(self) -> None:
-        """Kill it now, unless that was just tried."""
+    def attempt(self) -> None:
+        """Kill the pod now, unless that was just tried."""
         now_s = time.monotonic()
-        self._over_s = min(self._over_s, now_s + _KILLED_END_LIMIT_S)
+        self._give_up_s = min(self._give_up_s, now_s + _KILLED_END_LIMIT_S)
         if now_s >= self._next_s:
             self._pod.kill()
             self._next_s = time.monotonic() + _KILL_AGAIN_S
 
-    def over(self) -> bool:
-        return time.monotonic() > self._over_s
+    def given_up(self) -> bool:
+        return time.monotonic() > self._give_up_s

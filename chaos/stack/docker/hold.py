@@ -1,8 +1,8 @@
-"""Holds the pod: the first program of its PID namespace below the init, ending when asked.
+"""The program that holds the pod: the first one of its PID namespace below the init.
 
-When it ends the kernel ends every process of the pod. It ends on SIGTERM, and by itself after
-LIMIT_S, so that a pod whose harness was killed before it could start anything does not stay.
-Standard library only: run as a script with `python -S -E`.
+When it ends, the kernel ends every process of the pod. It ends on SIGTERM, and after LIMIT_S, so
+that a pod does not stay if its harness was killed at once. Standard library only: run as a script
+with `python -S -E`.
 """
 
 import signal
@@ -12,10 +12,10 @@ import threading
 
 def main(argv: list[str]) -> int:
     """`hold.py LIMIT_S`."""
-    asked = threading.Event()
+    ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: asked.set())
-    asked.wait(float(argv[0]))
+        signal.signal(number, lambda *_: ended.set())
+    ended.wait(float(argv[0]))
     return 0
 
 

@@ -1,7 +1,7 @@
-"""The images of the stack: reused when their content is known to the engine, built otherwise.
+"""The images of the stack: build those that the engine does not have.
 
-An image's tag is the digest of all that it is made of, so a tag that exists is the right image,
-and any change makes a new one. Knows nothing of containers.
+The tag of an image is the digest of its content. So an image with the right tag is reused, and any
+change makes a new one. Knows nothing of containers.
 """
 
 import os
@@ -34,7 +34,7 @@ _LLM_CUDA_BASE_DEFAULT = "ghcr.io/ggml-org/llama.cpp:server-cuda"
 
 @dataclass(frozen=True)
 class Image:
-    """One image in the engine. `built`: it was not there before, and took `seconds`."""
+    """One image in the engine. `built`: it was built now, in `seconds`."""
 
     name: str
     reference: str
@@ -54,43 +54,43 @@ def ensure(
     """Every image of the stack, by name (injector, llm, toxiproxy, watcher).
 
     `base_image`: default $CHAOS_BASE_IMAGE. `say` gets a line for each image that is built and for
-    its long steps, nothing when all are there. Raises `EnvironmentProblem` for a base that cannot
-    be had, for packages that cannot be collected, and for a build that fails.
+    its long steps. Raises `EnvironmentProblem` if a base cannot be pulled, packages cannot be
+    downloaded, or a build fails.
     """
     try:
         bases = {"": base(engine, base_image, say)}
         if variant == "cuda":
             llm_base = os.environ.get(LLM_CUDA_BASE_VARIABLE) or _LLM_CUDA_BASE_DEFAULT
             bases["llm"] = building.base_id(engine, llm_base, LLM_CUDA_BASE_VARIABLE, say)
-        found: dict[str, Image] = {}
+        made: dict[str, Image] = {}
         for name in NAMES:
             extra = {TOXIPROXY_AT: _toxiproxy()} if name == "toxiproxy" else {}
             planned = context.recipe(root, name, variant, extra)
-            found[name] = _one(engine, planned, bases.get(name, bases[""]), say)
-        if any(image.built for image in found.values()):
-            _tell_earlier(engine, found, say)
-        return found
+            made[name] = _ensure_one(engine, planned, bases.get(name, bases[""]), say)
+        if any(image.built for image in made.values()):
+            _report_older(engine, made, say)
+        return made
     except (DockerException, RequestException) as error:
         raise building.problem_of("an image cannot be made", str(error)) from error
 
 
-def _tell_earlier(
-    engine: docker.DockerClient, found: Mapping[str, Image], say: Callable[[str], None]
+def _report_older(
+    engine: docker.DockerClient, made: Mapping[str, Image], say: Callable[[str], None]
 ) -> None:
-    """What other versions have left: not removed, for another checkout may need it."""
-    now = {image.id for image in found.values()}
+    """Report images of other versions. They stay, because another checkout may need them."""
+    now = {image.id for image in made.values()}
     labelled = engine.images.list(filters={"label": f"{LABEL}.content"})
-    earlier = {str(image.id) for image in labelled} - now
-    if earlier:
-        plural = "s" if len(earlier) > 1 else ""
+    older = {str(image.id) for image in labelled} - now
+    if older:
+        plural = "s" if len(older) > 1 else ""
         say(
-            f"{len(earlier)} image{plural} of other versions or variants in the engine; "
+            f"{len(older)} image{plural} of other versions or variants in the engine; "
             "`chaos clean --images` removes all that no container uses"
         )
 
 
 def base(engine: docker.DockerClient, chosen: str | None, say: Callable[[str], None]) -> str:
-    """The id of the base: the chosen one, else the default, else the one of scripts/base-image."""
+    """The id of the base: `chosen`, else the default one, else that of scripts/base-image."""
     chosen = chosen or os.environ.get(BASE_VARIABLE)
     default = building.is_there(engine, _BASE_DEFAULT)
     if not chosen and not default and building.is_there(engine, _BASE_OF_OUR_OWN):
@@ -99,20 +99,20 @@ def base(engine: docker.DockerClient, chosen: str | None, say: Callable[[str], N
 
 
 def _toxiproxy() -> Path:
-    found = toxiproxy.find()
-    if found is None or found.path is None:
+    server = toxiproxy.find()
+    if server is None or server.path is None:
         raise EnvironmentProblem(
             "there is no Toxiproxy server to make an image of",
             place=str(toxiproxy.cached_path()),
             next_step=f"run `chaos setup`; or {toxiproxy.alternatives()}",
         )
-    return found.path
+    return server.path
 
 
-def _one(
+def _ensure_one(
     engine: docker.DockerClient, planned: Recipe, base_id: str, say: Callable[[str], None]
 ) -> Image:
-    """The image `planned` on the base with the id `base_id`."""
+    """Find or build the image `planned` on the base with the id `base_id`."""
     arguments = {"BASE_IMAGE": base_id, "VERSION": __version__}
     content = context.digest(planned, arguments, base_id)
     reference = f"{REPOSITORY}/{planned.name}:{content[:TAG_LENGTH]}"
@@ -140,7 +140,7 @@ def _one(
             name=planned.name,
             reference=reference,
             dockerfile=planned.dockerfile,
-            # The revision is told, but does not decide: the same content stays the same image.
+            # The revision is recorded, but is not part of the digest.
             arguments={**arguments, "REVISION": revision(REPO) or "unknown"},
             labels={LABEL: "image", f"{LABEL}.image": planned.name, f"{LABEL}.content": content},
             say=say,

@@ -1,12 +1,12 @@
-"""What a run has made in the engine, found by its label alone, and removed.
+"""Find and remove the objects of a run in the engine, by their label alone.
 
-Label `io.chaos-gate.project` = the run's id, on every container, network and volume. Nothing is
-ever found by its name: a foreign object may be called anything. Knows nothing of what the objects
-are for.
+Each container, network and volume of a run has the label `io.chaos-gate.project` with the run's id.
+Objects are never looked up by name, because a foreign object may have any name. Knows nothing of
+what the objects are for.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -16,15 +16,15 @@ from docker import APIClient, DockerClient
 from chaos.base.errors import EnvironmentProblem
 from chaos.stack.docker.engine import ERRORS, problem_of, problems_of
 
-RUN_LABEL = "io.chaos-gate.project"  # which the compose files fill in from CHAOS_PROJECT
+RUN_LABEL = "io.chaos-gate.project"  # the compose files set it from CHAOS_PROJECT
 
 _ROUNDS_MAX = 5
-_SETTLE_S = 5.0  # the engine answers what it was asked in about one
+_SETTLE_S = 5.0  # the engine answers a request within about a second
 _LOOK_S = 0.25
 
 
 class Unanswered(EnvironmentProblem):
-    """Who made the objects was cut off: the engine may still be making what it was asked for."""
+    """Compose was cut off: the engine may still be making the objects that were requested."""
 
 
 def labelled(run_id: str) -> dict[str, str]:
@@ -33,20 +33,16 @@ def labelled(run_id: str) -> dict[str, str]:
 
 
 def names(client: DockerClient, run_id: str) -> list[str]:
-    """What there is of a run, as texts for people. Raises `EnvironmentProblem`."""
-    only = labelled(run_id)
+    """The objects of a run, as texts for people. Raises `EnvironmentProblem`."""
     with problems_of("looking for what the run has made"):
-        found = [f"container {one['Names'][0].lstrip('/')}" for one in _containers(client, only)]
-        found += [f"network {one['Name']}" for one in client.api.networks(filters=only)]
-        found += [f"volume {one['Name']}" for one in client.api.volumes(only)["Volumes"] or ()]
-    return found
+        return [what for what, _ in _objects(client.api, labelled(run_id))]
 
 
 def services(client: DockerClient, run_id: str) -> set[str]:
     """The services that have a container of a run. Raises `EnvironmentProblem`."""
     with problems_of("looking for what the run has made"):
-        found = _containers(client, labelled(run_id))
-    return {one["Labels"].get("com.docker.compose.service", "") for one in found}
+        containers = client.api.containers(all=True, filters=labelled(run_id))
+    return {_service_of(container) for container in containers}
 
 
 def remove(
@@ -56,26 +52,22 @@ def remove(
     *,
     spare: str = "",
 ) -> list[str]:
-    """Remove all objects of a run; what could not be removed. Idempotent.
+    """Remove all objects of a run, and return what could not be removed. Idempotent.
 
-    Containers first: networks and volumes are held by them. One failure does not stop the rest;
-    an engine that is gone is one, too. `spare`: the id of a container that stays, with what it
-    holds.
+    A failed removal does not stop the others. `spare`: the id of a container that stays, together
+    with the networks and volumes.
     """
     left: list[str] = []
-
-    def attempt(what: str, act: Callable[[], Any]) -> None:
-        try:
-            act()
-        except docker.errors.NotFound:
-            return
-        except ERRORS as error:
-            left.append(f"{what}: {error}")
-        else:
-            say(f"{what} removed")
-
     try:
-        _remove_each(client.api, labelled(run_id), attempt, spare)
+        for what, act in _objects(client.api, labelled(run_id), spare):
+            try:
+                act()
+            except docker.errors.NotFound:
+                continue
+            except ERRORS as error:
+                left.append(f"{what}: {error}")
+            else:
+                say(f"{what} removed")
     except ERRORS as error:
         left.append(problem_of(error, "what the run has made in the engine").message)
     return left
@@ -88,11 +80,10 @@ def remove_all(
     *,
     unanswered: bool = False,
 ) -> list[str]:
-    """Remove all objects of a run until a look finds none; what could not be removed.
+    """Remove the objects of a run until none is listed; return what could not be removed.
 
-    `unanswered`: the engine may still be making some. It goes on with a request whose sender is
-    dead, shows nothing of it before it is done, and has no way to ask: so the looks go on for
-    some seconds.
+    `unanswered`: the engine may still be making some. It finishes a request whose sender is dead,
+    and lists the object only when it is made. So the search then goes on for some seconds.
     """
     if unanswered:
         say(f"looking for {_SETTLE_S:g} s at what the engine may still be making")
@@ -104,39 +95,36 @@ def remove_all(
             return left
         rounds += 1
         try:
-            found = names(client, run_id)
+            existing = names(client, run_id)
         except EnvironmentProblem as gone:
             return [gone.message]
-        if not found and time.monotonic() >= deadline_s:
+        if not existing and time.monotonic() >= deadline_s:
             return []
-        if found and rounds >= _ROUNDS_MAX and time.monotonic() >= deadline_s:
-            return found
+        if existing and rounds >= _ROUNDS_MAX and time.monotonic() >= deadline_s:
+            return existing
         time.sleep(_LOOK_S)
 
 
-def _remove_each(
-    api: APIClient,
-    only: dict[str, str],
-    attempt: Callable[[str, Callable[[], Any]], None],
-    spare: str,
-) -> None:
-    # The pod's holder last: ending it ends the others, and they would race with their removal.
-    for one in sorted(api.containers(all=True, filters=only), key=_holds_the_pod):
-        if one["Id"] != spare:
-            what = f"container {one['Names'][0].lstrip('/')}"
-            attempt(what, partial(api.remove_container, one["Id"], force=True, v=True))
+def _objects(
+    api: APIClient, filters: dict[str, str], spare: str = ""
+) -> Iterator[tuple[str, Callable[[], Any]]]:
+    """(text for people, removal) of each object, in the order in which they can be removed.
+
+    Containers come first, because they hold networks and volumes. The pod's holder is the last of
+    them: its end also ends the others, which would race with their removal.
+    """
+    containers = api.containers(all=True, filters=filters)
+    for container in sorted(containers, key=lambda each: _service_of(each) == "injector"):
+        if container["Id"] != spare:
+            what = f"container {container['Names'][0].lstrip('/')}"
+            yield what, partial(api.remove_container, container["Id"], force=True, v=True)
     if spare:
         return
-    for one in api.networks(filters=only):
-        attempt(f"network {one['Name']}", partial(api.remove_network, one["Id"]))
-    for one in api.volumes(only)["Volumes"] or ():
-        attempt(f"volume {one['Name']}", partial(api.remove_volume, one["Name"], force=True))
+    for network in api.networks(filters=filters):
+        yield f"network {network['Name']}", partial(api.remove_network, network["Id"])
+    for volume in api.volumes(filters)["Volumes"] or ():
+        yield f"volume {volume['Name']}", partial(api.remove_volume, volume["Name"], force=True)
 
 
-def _containers(client: DockerClient, only: dict[str, str]) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = client.api.containers(all=True, filters=only)
-    return found
-
-
-def _holds_the_pod(container: dict[str, Any]) -> bool:
-    return bool(container["Labels"].get("com.docker.compose.service") == "injector")
+def _service_of(container: dict[str, Any]) -> str:
+    return str(container["Labels"].get("com.docker.compose.service", ""))

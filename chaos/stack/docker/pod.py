@@ -1,7 +1,7 @@
-"""The pod of one run, seen from outside: its containers started, asked, cloned, removed.
+"""The pod of one run, seen from outside: starts, queries, clones and removes its containers.
 
-Knows the engine and the run's label; nothing of faults or soaks. Every call is bounded by the
-client's time limit. Errors are `EnvironmentProblem`s.
+Knows the engine and the run's label; nothing of faults or soaks. The client limits the time of each
+call. Errors are `EnvironmentProblem`s.
 """
 
 import math
@@ -22,11 +22,10 @@ from chaos.stack.docker.service import SERVICE_VARIABLE
 
 HOLDER = "injector"
 SERVICES = (HOLDER, "llm", "toxiproxy", "watcher")
-LOG_NAMES = {
-    HOLDER: "pod",
-    "llm": "llm_supervisor",
-    "toxiproxy": "proxy",
-}  # as the local backend names them
+# The same names as in the local backend.
+LOG_NAMES = {HOLDER: "pod", "llm": "llm_supervisor", "toxiproxy": "proxy"}
+# What the harness inside may call, by name, with its arguments by name.
+OPERATIONS = ("start", "state", "exit_code", "run", "clone", "down")
 _OUTPUT_BYTES = 4096
 _EXIT_LIMIT_S = 20.0
 _LOOK_S = 0.02
@@ -34,9 +33,9 @@ _JOIN_LIMIT_S = 5.0
 
 
 class Pod:
-    """The containers of one run, by their compose service or a clone's name.
+    """The containers of one run, by their compose service or a clone's name. Thread-safe.
 
-    Several threads may call. `logs`: folder that gets `<service>.log` of each container.
+    `logs`: the folder that gets `<service>.log` of each container.
     """
 
     def __init__(self, client: DockerClient, run_id: str, logs: Path) -> None:
@@ -50,7 +49,7 @@ class Pod:
         self._lock = threading.Lock()
 
     def make(self, compose: Callable[[Sequence[str]], None]) -> None:
-        """Have `compose` make the holder, start it, then have it make the rest. Blocks."""
+        """Make the holder with `compose`, start it, then make the other containers. Blocks."""
         try:
             compose([HOLDER])
             self._find([HOLDER])
@@ -62,10 +61,14 @@ class Pod:
             raise
 
     def _find(self, services: Sequence[str]) -> None:
-        """Look up what compose has made. Raises when one of `services` has no container."""
+        """List the containers of the run. Raises when one of `services` has none."""
         with problems_of("looking for the containers"):
-            found = self._client.api.containers(all=True, filters=objects.labelled(self._run_id))
-        self._ids = {one["Labels"]["com.docker.compose.service"]: one["Id"] for one in found}
+            containers = self._client.api.containers(
+                all=True, filters=objects.labelled(self._run_id)
+            )
+        self._ids = {
+            each["Labels"]["com.docker.compose.service"]: each["Id"] for each in containers
+        }
         missing = [service for service in services if service not in self._ids]
         if missing:
             raise EnvironmentProblem(
@@ -74,17 +77,17 @@ class Pod:
             )
 
     def id_of(self, service: str) -> str:
-        """The container's id; `EnvironmentProblem` for one that is not there."""
+        """The container's id. Raises `EnvironmentProblem` if there is no such container."""
         try:
             return self._ids[service]
         except KeyError:
             raise EnvironmentProblem(f"the pod has no container {service}") from None
 
     def start(self, service: str) -> dict[str, Any]:
-        """Start it; its output goes to its log from now on."""
+        """Start the container; its output goes to its log from now on."""
         container = self.id_of(service)
-        # Its process has ended, which the engine may not have noticed yet: a start would be
-        # answered "already started", and do nothing.
+        # If the engine has not noticed yet that the last process ended, it answers "already
+        # started", and starts nothing. So wait for that first.
         if self.exit_code(service)["running"]:
             raise EnvironmentProblem(
                 f"the engine takes the container {service} for running, and its process is gone",
@@ -102,7 +105,7 @@ class Pod:
         return {}
 
     def state(self, service: str) -> dict[str, Any]:
-        """If it runs, and its exit code if it does not."""
+        """Whether the container runs, its exit code if not, and whether memory ran out."""
         with problems_of(f"looking at the container {service}"):
             state = self._client.api.inspect_container(self.id_of(service))["State"]
         running = state["Status"] in ("running", "restarting", "paused")
@@ -113,7 +116,7 @@ class Pod:
         }
 
     def exit_code(self, service: str) -> dict[str, Any]:
-        """Its exit code, once the engine has noticed its end; None if it does not in time."""
+        """The state once the engine has noticed the end, or after `_EXIT_LIMIT_S`."""
         deadline_s = time.monotonic() + _EXIT_LIMIT_S
         while True:
             state = self.state(service)
@@ -121,8 +124,10 @@ class Pod:
                 return state
             time.sleep(_LOOK_S)
 
-    def clone(self, service: str, name: str, command: Sequence[str] | None = None) -> str:
-        """A container like `service`'s with a name of its own, made anew, not started."""
+    def clone(
+        self, service: str, name: str, command: Sequence[str] | None = None
+    ) -> dict[str, Any]:
+        """Make (not start) a container like `service`'s, called `name`. Replaces an older one."""
         with problems_of(f"making a container like {service}"):
             description = self._client.api.inspect_container(self.id_of(service))
             old = self._ids.pop(name, None)
@@ -131,15 +136,15 @@ class Pod:
             config = _config_of(description, name, command)
             made = self._client.api.create_container_from_config(config)  # type: ignore[no-untyped-call]
         self._ids[name] = str(made["Id"])
-        return self._ids[name]
+        return {}
 
-    def run(self, argv: Sequence[str], limit_s: float) -> dict[str, Any]:
-        """A command in the Watcher's container, or in one like it while that does not run."""
+    def run(self, argv: Sequence[str], within_s: float) -> dict[str, Any]:
+        """Run a command in the Watcher's container, or in a clone while that does not run."""
         start_s = time.monotonic()
         if self.state("watcher")["running"]:
-            code, output = self._exec(argv, limit_s)
+            code, output = self._exec(argv, within_s)
         else:
-            code, output = self._run_aside(argv, limit_s)
+            code, output = self._run_in_clone(argv, within_s)
         took_s = time.monotonic() - start_s
         return {"exit_code": code, "output": output[-_OUTPUT_BYTES:], "took_s": took_s}
 
@@ -153,16 +158,16 @@ class Pod:
             reader.start()
             reader.join(limit_s)
             state = api.exec_inspect(made["Id"])
-        # One that passed its limit stays in the Watcher's container, and ends with it.
+        # A command that exceeds its limit stays in the Watcher's container, and ends with it.
         code = None if state["Running"] else int(state["ExitCode"])
         return code, output.decode(errors="replace")
 
-    def _run_aside(self, argv: Sequence[str], limit_s: float) -> tuple[int | None, str]:
+    def _run_in_clone(self, argv: Sequence[str], limit_s: float) -> tuple[int | None, str]:
         with self._lock:
             self._commands += 1
             name = f"command_{self._commands}"
-        container = self.clone("watcher", name, argv)
-        api = self._client.api
+        self.clone("watcher", name, argv)
+        container, api = self.id_of(name), self._client.api
         with problems_of(f"running {argv[0]}"):
             try:
                 api.start(container)
@@ -174,20 +179,20 @@ class Pod:
         return code, bytes(output).decode(errors="replace")
 
     def _waited(self, container: str, limit_s: float) -> int | None:
-        # A run that is being interrupted asks with nothing left of its time, which the SDK refuses.
+        # An interrupted run asks with 0 s left, and the SDK refuses a timeout of 0.
         whole_s = max(1, math.ceil(limit_s))
         try:
             return int(self._client.api.wait(container, timeout=whole_s)["StatusCode"])
-        except (requests.ReadTimeout, requests.ConnectionError):  # as the SDK tells a time-out
+        except (requests.ReadTimeout, requests.ConnectionError):  # how the SDK reports a timeout
             return None
 
     def down(self) -> dict[str, Any]:
-        """Remove every container but the holder's; what could not be removed."""
+        """Remove every container but the holder; the answer has what could not be removed."""
         left = objects.remove(self._client, self._run_id, spare=self.id_of(HOLDER))
         return {"left": left}
 
     def remove(self) -> list[str]:
-        """Remove everything of the run; what could not be removed."""
+        """Remove everything of the run; returns what could not be removed."""
         left = objects.remove_all(self._client, self._run_id, unanswered=self._unanswered)
         for follower in self._followers:
             follower.join(_JOIN_LIMIT_S)
@@ -220,9 +225,9 @@ def _drain(stream: Iterator[bytes], output: bytearray) -> None:
 def _config_of(
     description: Mapping[str, Any], name: str, command: Sequence[str] | None
 ) -> dict[str, Any]:
-    """The engine's own description of a container as a request for another like it."""
+    """Turn the engine's description of a container into a request for another one like it."""
     config = dict(description["Config"])
-    for refused in ("Hostname", "ExposedPorts"):  # together with the network of another container
+    for refused in ("Hostname", "ExposedPorts"):  # not allowed with another container's network
         config.pop(refused, None)
     config["HostConfig"] = description["HostConfig"]
     environment = [e for e in config["Env"] or () if not e.startswith(f"{SERVICE_VARIABLE}=")]
@@ -233,23 +238,3 @@ def _config_of(
     if command is not None:
         config["Cmd"] = list(command)
     return config
-
-
-Answer = Callable[[Mapping[str, Any]], dict[str, Any]]
-
-
-def operations(pod: Pod) -> dict[str, Answer]:
-    """What the harness inside may ask for, by name."""
-
-    def clone(args: Mapping[str, Any]) -> dict[str, Any]:
-        pod.clone(args["service"], args["name"])
-        return {}
-
-    return {
-        "start": lambda args: pod.start(args["service"]),
-        "state": lambda args: pod.state(args["service"]),
-        "exit_code": lambda args: pod.exit_code(args["service"]),
-        "run": lambda args: pod.run(args["argv"], float(args["within_s"])),
-        "clone": clone,
-        "down": lambda args: pod.down(),
-    }

@@ -1,9 +1,9 @@
 """A program of the stack in a container of the pod, seen from inside the pod.
 
-The pod shares one process table, so everything but starting is done as for a plain process: the
-same signals, the same proof that it ended. Starting it, and the exit code, are the engine's, asked
-for through the conductor. A container's processes are known by their environment
-(`CHAOS_SERVICE`), its main process as the one of them without a parent in the pod.
+The pod shares one process table, so signals and the proof of an end work as for a plain process.
+Only the engine can start the container and report its exit code, through the conductor. The
+processes of a container are identified by their environment (`CHAOS_SERVICE`); its main process is
+the one without a parent in the pod.
 """
 
 import signal
@@ -27,7 +27,7 @@ _LOOK_S = 0.01
 
 
 class ContainerService(StartedService):
-    """`container`: a service of the compose files, or a clone. The conductor writes `log`."""
+    """`container`: a service of the compose files or a clone. The conductor writes `log`."""
 
     def __init__(
         self,
@@ -71,20 +71,20 @@ class ContainerService(StartedService):
         if self._exit_code is None:
             state = self._outside.call("exit_code", _ENGINE_LIMIT_S, service=self._container)
             code = state["exit_code"]
-            # The engine says 128 + n for a program that signal n has ended.
+            # The engine reports 128 + n for a program that signal n ended.
             self._exit_code = 128 - code if code is not None and code > 128 else code
         return self._exit_code
 
     def _await_main(self) -> int:
         deadline = Deadline(_APPEAR_LIMIT_S, self._cancel)
         while True:
-            known = set(marked(self._container))
+            pids = set(marked(self._container))
             for process in processes():
-                if process.pid in known and process.parent == 0:
+                if process.pid in pids and process.parent == 0:
                     return process.pid
             state = self._outside.call("state", _ENGINE_LIMIT_S, service=self._container)
             if not state["running"]:
-                # Over before it was seen: a program may do its work that quickly.
+                # A quick program may end before its process is found.
                 self._exit_code = state["exit_code"]
                 return _NO_PID
             if not deadline.wait(_LOOK_S):
@@ -95,15 +95,15 @@ class ContainerService(StartedService):
                 )
 
 
-_NO_PID = (1 << 31) - 1  # beyond every pid_max: a process that is never alive
+_NO_PID = (1 << 31) - 1  # larger than every pid_max: a process that is never alive
 
 
 def marked(container: str) -> list[int]:
-    """The processes of a container, by the mark in their environment."""
+    """PIDs of a container's processes, by the mark in their environment."""
     return [pid for pid in pids() if in_environment(pid, SERVICE_VARIABLE, container)]
 
 
 def run_outside(outside: Outside, argv: Sequence[str], limit_s: float) -> CommandResult:
-    """A command in the Watcher's container (or in one like it while that does not run)."""
+    """Run a command in the Watcher's container, or in a clone while that does not run."""
     done = outside.call("run", limit_s + _ENGINE_LIMIT_S, argv=list(argv), within_s=limit_s)
     return CommandResult(tuple(argv), done["exit_code"], done["output"], done["took_s"])

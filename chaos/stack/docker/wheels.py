@@ -1,14 +1,12 @@
-"""The wheels that an image is made of: collected once into the user's cache, checked by hash.
+"""Download the wheels for an image once into the user's cache, and check them by hash.
 
-Collected with the pip of the harness, so that whatever reaches an index here (a mirror, a proxy,
-a private certificate authority) reaches it for the images too, and a build needs no network.
-Knows nothing of engines.
+The pip of the harness downloads them, so its configuration (a mirror, a proxy, a private
+certificate authority) also holds for the images, and a build needs no network. Knows no engine.
 """
 
 import hashlib
 import re
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,9 +20,9 @@ _LEGACY_TAGS = ("manylinux1", "manylinux2010", "manylinux2014")
 
 
 def collected(name: str, lock: Path, architecture: str, say: Callable[[str], None]) -> list[Path]:
-    """The wheels of `lock` for the image `name`, fetched first where they are not complete.
+    """The wheels of `lock` for the image `name`; downloads them if they are not complete.
 
-    `architecture` as the kernel calls it (x86_64, aarch64). Raises `EnvironmentProblem`.
+    `architecture`: the kernel's name for it (x86_64, aarch64). Raises `EnvironmentProblem`.
     """
     text = lock.read_text(encoding="utf-8")
     stamp = hashlib.sha256(text.encode()).hexdigest()[:12]
@@ -57,32 +55,24 @@ def _wheels(folder: Path) -> list[Path]:
 
 
 def _complete(folder: Path, wanted: list[set[str]]) -> bool:
-    """True if each package has its wheel, unchanged, and nothing else lies there."""
+    """True if the folder has exactly one unchanged wheel for each package."""
     with cache.translated("read the collected wheels"):
-        found = {cache.known_sha256(path) or cache.compute_sha256(path) for path in _wheels(folder)}
-    return len(found) == len(wanted) and all(found & allowed for allowed in wanted)
+        digests = {
+            cache.known_sha256(path) or cache.compute_sha256(path) for path in _wheels(folder)
+        }
+    return len(digests) == len(wanted) and all(digests & allowed for allowed in wanted)
 
 
 def _fetch(name: str, lock: Path, architecture: str, work: Path) -> Path:
     target = work / "wheels"
-    target.mkdir()
     tags = [f"manylinux_2_{minor}" for minor in range(_GLIBC_MINOR_MAX, 4, -1)]
-    outcome = command.run_tool(
-        [
-            *(sys.executable, "-m", "pip", "download", "--disable-pip-version-check"),
-            *("--no-input", "--no-cache-dir", "--no-deps", "--only-binary", ":all:"),
-            *("--progress-bar", "off", "--retries", "2", "--require-hashes"),
-            *("--python-version", PYTHON, "--implementation", "cp", "--abi", "cp311"),
-            *(f"--platform={tag}_{architecture}" for tag in (*tags, *_LEGACY_TAGS)),
-            *("--requirement", str(lock.absolute()), "--dest", str(target)),
-        ],
-        work=work,
-        step=Quiet(),
-        limit_s=command.DOWNLOAD_LIMIT_S,
-    )
+    options = [
+        *("--python-version", PYTHON, "--implementation", "cp", "--abi", "cp311"),
+        *(f"--platform={tag}_{architecture}" for tag in (*tags, *_LEGACY_TAGS)),
+    ]
+    outcome = command.pip_download(lock, target, work=work, step=Quiet(), options=options)
     if outcome.exit_code != 0:
-        wrong = "DO NOT MATCH THE HASHES" in outcome.log  # pip's words
-        raise (command.WrongChecksum if wrong else EnvironmentProblem)(
+        raise command.download_problem(outcome)(
             f"the packages of image {name} cannot be collected: {outcome.complaint()}",
             place=str(lock),
             next_step="check the network or pip's configuration (a mirror, PIP_FIND_LINKS=DIR); "
@@ -92,7 +82,7 @@ def _fetch(name: str, lock: Path, architecture: str, work: Path) -> Path:
 
 
 def _keep(fetched: Path, final: Path) -> None:
-    """Move the folder into place as a whole; an incomplete one that stood there goes."""
+    """Move the folder into place as a whole, instead of an incomplete one."""
     with cache.translated("keep the collected wheels"):
         final.parent.mkdir(parents=True, exist_ok=True)
         if final.exists():

@@ -1,5 +1,5 @@
-"""The wire: an HTTP proxy that breaks answers by rule, and a TCP proxy of last resort.
+"""The wire proxy, which breaks HTTP answers by rule, and the built-in TCP proxy.
 
-Both are processes of their own beside the LLM server (`python -m chaos.stack.http_proxy`,
+Both run as processes of their own (`python -m chaos.stack.http_proxy`,
 `python -m chaos.stack.http_proxy.tcp`). They know nothing of runs, faults or stacks.
 """

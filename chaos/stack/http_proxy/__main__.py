@@ -10,7 +10,7 @@ from chaos.stack.http_proxy.control import Control
 from chaos.stack.http_proxy.json_api import JsonApi
 from chaos.stack.http_proxy.proxy import WireProxy
 from chaos.stack.http_proxy.rules import RuleBook
-from chaos.stack.http_proxy.serving import address, listen, run, until_told_to_end
+from chaos.stack.http_proxy.serving import address, listen, run, until_signal
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -28,9 +28,9 @@ def main(argv: list[str] | None = None) -> int:
         rules = RuleBook()
         proxy = WireProxy(args.upstream, rules)
         servers = [await listen(args.listen, proxy.serve)]
-        # Last: who gets an answer here knows that the proxy listens, too.
+        # Last, so that an answer here means that the proxy listens, too.
         servers.append(await listen(args.control, JsonApi(Control(rules, proxy).route).serve))
-        await until_told_to_end()
+        await until_signal()
         rules.clear()
         for server in servers:
             server.close()

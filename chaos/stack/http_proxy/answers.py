@@ -1,7 +1,7 @@
-"""What the wire proxy says in the server's place, in the server's own form. Pure functions.
+"""Answers that the wire proxy sends instead of the server, in the server's format. Pure functions.
 
-The error objects are those of llama.cpp's server (`code`, `message`, `type`); it has no 429 of
-its own, so that one is in the same form.
+The error objects are those of llama.cpp's server (`code`, `message`, `type`). It has no 429, so
+that one only has the same format.
 """
 
 import json
@@ -40,10 +40,9 @@ def error_answer(params: Params) -> tuple[list[tuple[str, str]], bytes]:
 
 
 def rewritten(rule: Rule, request: bytes, answer: bytes, *, streamed: bool) -> bytes | None:
-    """`answer` with another content in it, or None when this answer cannot be changed so.
+    """`answer` with another content, or None if it cannot be changed like that.
 
-    Everything but the content stays as the server said it: whoever looks at the form only
-    sees a good answer.
+    Everything but the content stays as the server sent it, so the format is valid.
     """
     try:
         events = _events(answer) if streamed else [json.loads(answer)]
@@ -71,7 +70,7 @@ def _events(answer: bytes) -> list[dict[str, Any]]:
 
 
 def _content(rule: Rule, request: bytes, given: str) -> str:
-    """Raises ValueError, KeyError or TypeError when the request does not allow one."""
+    """The new content. Raises ValueError, KeyError or TypeError if the request allows none."""
     if rule.kind == "prose":
         return rule.params.content or PROSE
     grammar = json.loads(request)["grammar"]

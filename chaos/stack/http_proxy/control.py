@@ -1,9 +1,9 @@
 """The control API of the wire proxy.
 
-| call | what it does |
+| call | effect |
 |---|---|
 | `PUT /rule` | sets a rule; its id is the key |
-| `DELETE /rule/ID` | removes it and releases what it holds; 200 also when there is none |
+| `DELETE /rule/ID` | removes it and releases the answers it holds; 200 also if there is none |
 | `GET /rules` | the rules in force with their counters |
 | `GET /stats` | counters of the proxy |
 """

@@ -1,7 +1,7 @@
-"""All texts that a small GBNF grammar allows, so that another allowed answer can be chosen.
+"""List all texts that a small GBNF grammar allows, to choose another valid answer.
 
-Reads what a decision needs: literals, `|`, groups and names of other rules. Repetition and
-character classes allow more texts than can be listed: such a grammar is refused.
+Supports literals, `|`, groups and names of other rules. Repetition and character classes are
+refused, because they allow too many texts.
 """
 
 import json
@@ -16,7 +16,7 @@ _TOKEN = re.compile(r'\s*("(?:[^"\\]|\\.)*"|[A-Za-z][\w-]*|[|()])')
 
 
 class NotListable(ValueError):
-    """The grammar allows more than can be listed, or is not understood."""
+    """The grammar allows too many texts, or has unsupported syntax."""
 
 
 def allowed_texts(grammar: str) -> list[str]:
@@ -40,7 +40,7 @@ def another_answer(grammar: str, given: str, *, wanted: str = "") -> str:
 
 
 class _Reader:
-    """Recursive descent; every step is limited in depth and in number of texts."""
+    """A recursive-descent parser with limits of depth and of the number of texts."""
 
     def __init__(self, rules: dict[str, str]) -> None:
         self._rules = rules
@@ -58,7 +58,9 @@ class _Reader:
         texts, rest = self._sequence(tokens, depth)
         while rest and rest[0] == "|":
             more, rest = self._sequence(rest[1:], depth)
-            texts = _limited([*texts, *more])
+            texts = [*texts, *more]
+            if len(texts) > TEXTS_MAX:
+                raise NotListable(f"more than {TEXTS_MAX} texts")
         return texts, rest
 
     def _sequence(self, tokens: list[str], depth: int) -> tuple[list[str], list[str]]:
@@ -68,34 +70,28 @@ class _Reader:
             if head == "(":
                 if depth > _DEPTH_MAX:
                     raise NotListable("groups are nested too deep")
-                found, tokens = self._choice(tokens, depth + 1)
+                allowed, tokens = self._choice(tokens, depth + 1)
                 if not tokens or tokens[0] != ")":
                     raise NotListable("a group is not closed")
                 tokens = tokens[1:]
             elif head.startswith('"'):
-                found = [_literal(head)]
+                allowed = [_literal(head)]
             else:
-                found = self.rule(head, depth + 1)
-            if len(texts) * len(found) > TEXTS_MAX:
+                allowed = self.rule(head, depth + 1)
+            if len(texts) * len(allowed) > TEXTS_MAX:
                 raise NotListable(f"more than {TEXTS_MAX} texts")
-            texts = ["".join(pair) for pair in product(texts, found)]
+            texts = ["".join(pair) for pair in product(texts, allowed)]
         return texts, tokens
-
-
-def _limited(texts: list[str]) -> list[str]:
-    if len(texts) > TEXTS_MAX:
-        raise NotListable(f"more than {TEXTS_MAX} texts")
-    return texts
 
 
 def _tokens(body: str) -> list[str]:
     tokens, offset, body = [], 0, body.strip()
     while offset < len(body):
-        found = _TOKEN.match(body, offset)
-        if found is None:
+        match = _TOKEN.match(body, offset)
+        if match is None:
             raise NotListable(f"{body[offset : offset + 20]!r} is not understood")
-        tokens.append(found[1])
-        offset = found.end()
+        tokens.append(match[1])
+        offset = match.end()
     return tokens
 
 

@@ -1,6 +1,6 @@
 """A small JSON API on a port of its own: one function answers every request.
 
-For a handful of local callers. Everything is limited: head, body, time, connections.
+For a few local clients. Head, body, time and connections are limited.
 """
 
 import asyncio
@@ -17,12 +17,12 @@ REQUEST_LIMIT_S = 10.0
 IDLE_LIMIT_S = 30.0
 CONNECTIONS_MAX = 64
 
-# (method, path, decoded JSON body or None) -> (status, what is encoded as JSON; None: no body)
+# (method, path, decoded JSON body or None) -> (status, JSON value; None: no body)
 Route = Callable[[str, str, Any], Awaitable[tuple[int, Any]]]
 
 
 class BadBody(ValueError):
-    """The body is no JSON, or is too long."""
+    """The body is not JSON."""
 
 
 class JsonApi:
@@ -36,15 +36,16 @@ class JsonApi:
         peer = Peer(h11.SERVER, reader, writer)
         self._open += 1
         try:
-            while self._open <= CONNECTIONS_MAX and await self._one(peer):
-                peer.h11.start_next_cycle()
+            while self._open <= CONNECTIONS_MAX and await self._answer(peer):
+                pass
         except Gone:
             pass
         finally:
             self._open -= 1
             await peer.close()
 
-    async def _one(self, peer: Peer) -> bool:
+    async def _answer(self, peer: Peer) -> bool:
+        """Answer one request; True if the connection can carry another one."""
         request = await peer.next_event(IDLE_LIMIT_S)
         if not isinstance(request, h11.Request):
             return False
@@ -60,18 +61,15 @@ class JsonApi:
             ("Content-Type", "application/json"),
             *([] if status == 204 else [("Content-Length", str(len(content)))]),
         ]
-        await peer.send(h11.Response(status_code=status, headers=headers))
-        if content:
-            await peer.send(h11.Data(data=content))
-        await peer.send(h11.EndOfMessage())
-        return bool(peer.h11.our_state is h11.DONE and peer.h11.their_state is h11.DONE)
+        await peer.respond(status, headers, content)
+        return peer.next_cycle()
 
 
 async def _json_body(peer: Peer) -> Any:
     body = b""
     while not isinstance(event := await peer.next_event(REQUEST_LIMIT_S), h11.EndOfMessage):
         if not isinstance(event, h11.Data):
-            raise Gone("the caller broke its request off")
+            raise Gone("the client aborted its request")
         body += event.data
         if len(body) > BODY_BYTES_MAX:
             raise Gone(f"a body of more than {BODY_BYTES_MAX} bytes")

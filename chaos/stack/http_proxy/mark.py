@@ -1,6 +1,6 @@
-"""Where in a body a rule acts: after so many bytes, or after so many events of a stream.
+"""The place in a body where a rule acts: after a number of bytes, or of events of a stream.
 
-Fed chunk by chunk; holds a few bytes, whatever the size of the body.
+Gets the body in chunks, and keeps only a few bytes of it.
 """
 
 from typing import Protocol
@@ -14,9 +14,9 @@ class Mark(Protocol):
     """Finds one place in a body."""
 
     def before(self, chunk: bytes) -> int | None:
-        """How many bytes of `chunk` lie before the mark; None: the mark is not in it.
+        """The number of bytes of `chunk` before the mark; None: the mark is not in it.
 
-        The mark is only ever found before a byte: a body that ends there has nothing to lose.
+        There is always a byte after the mark: a body that ends at the mark is left alone.
         """
 
 

@@ -1,4 +1,4 @@
-"""One HTTP/1.1 connection (h11) over asyncio streams, with a limit on everything.
+"""One HTTP/1.1 connection (h11) over asyncio streams, with limits of time and size.
 
 Knows nothing of rules.
 """
@@ -11,7 +11,7 @@ import h11
 
 CHUNK_BYTES = 65_536
 HEAD_BYTES_MAX = 65_536
-WRITE_LIMIT_S = 600.0  # as long as the LLM server itself waits for a client that does not read
+WRITE_LIMIT_S = 600.0  # the LLM server's own limit for a client that does not read
 
 _HOP_BY_HOP = frozenset(
     b"connection keep-alive proxy-connection te trailer transfer-encoding upgrade expect".split()
@@ -25,7 +25,7 @@ class Gone(Exception):
 
 
 def passed_on(headers: Any) -> Headers:
-    """What a proxy passes on: all but what concerns one connection only."""
+    """The headers that a proxy forwards: all but the hop-by-hop ones (RFC 9110, 7.6.1)."""
     return [(name, value) for name, value in headers.raw_items() if name.lower() not in _HOP_BY_HOP]
 
 
@@ -35,7 +35,7 @@ def header(headers: Any, name: bytes) -> bytes:
 
 
 class Peer:
-    """`role` is ours: h11.SERVER towards a client, h11.CLIENT towards a server."""
+    """`role`: our side, h11.SERVER towards a client or h11.CLIENT towards a server."""
 
     def __init__(
         self, role: Any, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -67,11 +67,25 @@ class Peer:
         except (OSError, TimeoutError, h11.LocalProtocolError) as error:
             raise Gone(repr(error)) from error
 
-    async def wait_gone(self) -> None:
-        """Return once the other side has closed; only between complete events.
+    async def respond(self, status: int, headers: Any, body: bytes) -> None:
+        """Send a whole response."""
+        await self.send(h11.Response(status_code=status, headers=headers))
+        if body:
+            await self.send(h11.Data(data=body))
+        await self.send(h11.EndOfMessage())
 
-        A client that closes its sending half counts as gone, as it does for the LLM server.
-        What it sends meanwhile (its next request) is kept, and then it is not watched any more.
+    def next_cycle(self) -> bool:
+        """Prepare for the next request; False if the connection cannot carry another one."""
+        if self.h11.our_state is not h11.DONE or self.h11.their_state is not h11.DONE:
+            return False
+        self.h11.start_next_cycle()
+        return True
+
+    async def wait_gone(self) -> None:
+        """Return when the other side has closed. Call it only between complete events.
+
+        A client that closes its sending half counts as gone, as for the LLM server. If it sends
+        its next request meanwhile, that is kept, and the end is no longer noticed.
         """
         try:
             data = await self._reader.read(CHUNK_BYTES)
@@ -82,7 +96,7 @@ class Peer:
             await asyncio.Event().wait()
 
     async def close(self, *, hard: bool = False) -> None:
-        """Close the connection; `hard` drops what was not sent yet."""
+        """Close the connection; `hard` drops unsent data."""
         if hard:
             self._writer.transport.abort()
         self._writer.close()

@@ -1,7 +1,7 @@
-"""The wire proxy: passes HTTP on byte by byte, and strikes the answers that a rule is due for.
+"""The wire proxy: forwards HTTP byte by byte, and breaks ("strikes") the answers that a rule names.
 
-Bodies stream through and are not collected, except up to `COLLECT_BYTES_MAX` where a rule must
-rewrite one. An LLM server that is not there is passed on as what it is: a closed connection.
+Bodies are streamed. Only a body that a rule rewrites is collected, up to `COLLECT_BYTES_MAX`. If
+the LLM server is unreachable, the client gets a closed connection.
 """
 
 import asyncio
@@ -18,13 +18,13 @@ from chaos.stack.http_proxy.rules import Rule, RuleBook
 CONNECTIONS_MAX = 256
 COLLECT_BYTES_MAX = 1 << 20
 REQUEST_BYTES_MAX = 64 << 20
-IDLE_LIMIT_S = 60.0  # for a client between two requests, and in the middle of one
-ANSWER_LIMIT_S = 900.0  # silence of the server; its own limit is 600 s
+IDLE_LIMIT_S = 60.0  # for a client between two requests, and within one
+ANSWER_LIMIT_S = 900.0  # without data from the server; its own limit is 600 s
 CONNECT_LIMIT_S = 5.0
 
 
 class WireProxy:
-    """Serves connections; `counts` says how often what happened. For one event loop."""
+    """Serves connections; `counts` has the number of each kind of event. For one event loop."""
 
     def __init__(self, upstream: tuple[str, int], rules: RuleBook) -> None:
         self._upstream = upstream
@@ -45,8 +45,8 @@ class WireProxy:
             return
         self._open.add(task)
         try:
-            while await self._one(client):
-                client.h11.start_next_cycle()
+            while await self._exchange(client):
+                pass
         except Gone:
             pass
         finally:
@@ -58,8 +58,8 @@ class WireProxy:
             task.cancel()
         await asyncio.gather(*self._open, return_exceptions=True)
 
-    async def _one(self, client: Peer) -> bool:
-        """One request and its answer; whether the connection can carry another."""
+    async def _exchange(self, client: Peer) -> bool:
+        """One request and its answer; True if the connection can carry another request."""
         event = await client.next_event(IDLE_LIMIT_S)
         if not isinstance(event, h11.Request):
             return False
@@ -68,19 +68,17 @@ class WireProxy:
         if rule is not None and rule.kind == "status":
             await self._answer_with_error(client, rule)
         else:
-            await self._pass(client, event, rule)
-        return bool(client.h11.our_state is h11.DONE and client.h11.their_state is h11.DONE)
+            await self._forward(client, event, rule)
+        return client.next_cycle()
 
     async def _answer_with_error(self, client: Peer, rule: Rule) -> None:
         await _forward_body(client, None, 0)
         headers, body = error_answer(rule.params)
         rule.strike()
         self.counts["struck"] += 1
-        await client.send(h11.Response(status_code=rule.params.status, headers=headers))
-        await client.send(h11.Data(data=body))
-        await client.send(h11.EndOfMessage())
+        await client.respond(rule.params.status, headers, body)
 
-    async def _pass(self, client: Peer, request: h11.Request, rule: Rule | None) -> None:
+    async def _forward(self, client: Peer, request: h11.Request, rule: Rule | None) -> None:
         try:
             async with asyncio.timeout(CONNECT_LIMIT_S):
                 reader, writer = await asyncio.open_connection(*self._upstream)
@@ -101,7 +99,7 @@ class WireProxy:
 
 
 class Exchange:
-    """One request passed on to the server, and its answer on the way back."""
+    """One request forwarded to the server, and its answer."""
 
     def __init__(self, client: Peer, server: Peer, request: h11.Request, rule: Rule | None) -> None:
         self._client = client
@@ -112,10 +110,10 @@ class Exchange:
         self.struck = False
 
     async def send_request(self) -> None:
-        """Head and body, as they come from the client."""
+        """Forward head and body as they arrive."""
         rule = self._rule
         headers = passed_on(self._request.headers)
-        if rule is not None:  # a rule that looks into the body must be able to read it
+        if rule is not None:  # a rule can only read an uncompressed body
             headers = [
                 (name, value) for name, value in headers if name.lower() != b"accept-encoding"
             ]
@@ -129,7 +127,7 @@ class Exchange:
         self._request_body = await _forward_body(self._client, self._server, keep)
 
     async def send_answer(self) -> None:
-        """The server's answer, struck by the rule if there is one that is due."""
+        """Forward the server's answer, changed by the rule if there is one."""
         response = await self._server.next_event(ANSWER_LIMIT_S)
         while isinstance(response, h11.InformationalResponse):
             response = await self._server.next_event(ANSWER_LIMIT_S)
@@ -141,9 +139,9 @@ class Exchange:
             await self._head(response, passed_on(response.headers))
             await self._rest()
         elif rule.kind == "delay":
-            await self._delayed(response, rule)
+            await self._stalled(response, rule, rule.params.delay_s)
         elif rule.kind == "stall":
-            await self._stalled(response, rule)
+            await self._stalled(response, rule, rule.params.stall_s)
         elif rule.kind == "truncate":
             await self._truncated(response, rule)
         else:
@@ -165,25 +163,15 @@ class Exchange:
             return bytes(event.data)
         if isinstance(event, h11.EndOfMessage):
             return None
-        raise Gone("the server broke its answer off")
+        raise Gone("the server aborted its answer")
 
     async def _rest(self) -> None:
         while (chunk := await self._chunk()) is not None:
             await self._client.send(h11.Data(data=chunk))
         await self._client.send(h11.EndOfMessage())
 
-    async def _delayed(self, response: h11.Response, rule: Rule) -> None:
-        await self._head(response, passed_on(response.headers))
-        first = await self._chunk()
-        if first is not None:
-            self._strike(rule)
-            await _held(rule, rule.params.delay_s)
-            await self._client.send(h11.Data(data=first))
-            await self._rest()
-        else:
-            await self._client.send(h11.EndOfMessage())
-
-    async def _stalled(self, response: h11.Response, rule: Rule) -> None:
+    async def _stalled(self, response: h11.Response, rule: Rule, stall_s: float) -> None:
+        """Pause at the mark; a delay has it before the first byte of the body."""
         await self._head(response, passed_on(response.headers))
         mark = mark_of(rule.params)
         while (chunk := await self._chunk()) is not None:
@@ -194,7 +182,7 @@ class Exchange:
             if place:
                 await self._client.send(h11.Data(data=chunk[:place]))
             self._strike(rule)
-            await _held(rule, rule.params.stall_s)
+            await _held(rule, stall_s)
             await self._client.send(h11.Data(data=chunk[place:]))
             break
         else:
@@ -203,7 +191,7 @@ class Exchange:
         await self._rest()
 
     async def _truncated(self, response: h11.Response, rule: Rule) -> None:
-        """Cut at the mark: with the length announced before, or as if it ended there."""
+        """Cut at the mark: with the original length in the head, or with the matching one."""
         headers = passed_on(response.headers)
         declared = header(response.headers, b"content-length")
         honest_end = rule.params.length == "rewritten"
@@ -252,11 +240,11 @@ def _without_length(headers: Headers) -> Headers:
 
 
 async def _forward_body(client: Peer, server: Peer | None, keep_bytes: int) -> bytes:
-    """Pass the request's body on (None: drop it); its first `keep_bytes` bytes are returned."""
+    """Forward the request's body (None: drop it); returns its first `keep_bytes` bytes."""
     kept, size = b"", 0
     while not isinstance(event := await client.next_event(IDLE_LIMIT_S), h11.EndOfMessage):
         if not isinstance(event, h11.Data):
-            raise Gone("the client broke its request off")
+            raise Gone("the client aborted its request")
         size += len(event.data)
         if size > REQUEST_BYTES_MAX:
             raise Gone(f"a request of more than {REQUEST_BYTES_MAX} bytes")
@@ -269,7 +257,7 @@ async def _forward_body(client: Peer, server: Peer | None, keep_bytes: int) -> b
 
 
 async def _held(rule: Rule, limit_s: float) -> None:
-    """Until the rule is removed, or `limit_s` is over (0: only the removal ends it)."""
+    """Wait until the rule is removed, at most `limit_s` (0: without a limit)."""
     try:
         async with asyncio.timeout(limit_s or None):
             await rule.released.wait()
@@ -278,7 +266,7 @@ async def _held(rule: Rule, limit_s: float) -> None:
 
 
 async def _while_there(client: Peer, work: Any) -> None:
-    """Do `work`, but only for as long as the client is there: its slot must become free."""
+    """Do `work` while the client is connected. Raises `Gone` when it leaves, to free the slot."""
     answering = asyncio.ensure_future(work)
     leaving = asyncio.ensure_future(client.wait_gone())
     try:

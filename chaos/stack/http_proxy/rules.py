@@ -1,9 +1,9 @@
-"""Rules of the wire proxy: what is done to which answer, and how often it was done.
+"""Rules of the wire proxy: the answers to break, how, and how often that was done.
 
     {"id": "f003", "kind": "truncate", "params": {"at_byte": 40}, "match": {"every": 2}}
 
-A rule counts the requests on its path since it was set, so where it strikes depends on nothing
-but the order of requests. Knows nothing of connections.
+A rule counts the requests on its path since it was set, so the answers that it strikes depend only
+on the order of requests. Knows nothing of connections.
 """
 
 import asyncio
@@ -34,16 +34,16 @@ _NEEDS: dict[Kind, str] = {"status": "status", "delay": "delay_s"}
 
 
 class BadRule(ValueError):
-    """The rule cannot be taken; the message says what is wrong with it."""
+    """The rule is not valid; the message says why."""
 
 
 class Params(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The parameters of a rule's kind; what a kind does not take stays at its default.
+    """The parameters of a rule. Those that its kind does not take have their defaults.
 
-    `at_byte`: this many bytes of the body pass; `at_token`: this many events of a streamed
-    answer (an answer that is not streamed is then left alone). `stall_s` 0: until the rule is
-    removed. `content`: of a wrong decision only where the request's grammar allows it; empty: the
-    kind chooses one itself.
+    `at_byte`: the number of bytes of the body before the fault. `at_token`: the number of events of
+    a streamed answer before it; other answers are then left alone. `stall_s` 0: until the rule is
+    removed. `content`: the new content, for a wrong decision only if the request's grammar allows
+    it; empty: the proxy chooses one.
     """
 
     status: Literal[0, 400, 429, 500, 503] = 0
@@ -57,7 +57,7 @@ class Params(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Match(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which requests: by path (`*`: any), and the `nth` of them (0: no such limit) or `every`."""
+    """The requests to strike: by path (`*`: any), and only the `nth` (0: unused) or `every` nth."""
 
     path: Annotated[str, Meta(pattern=r"^(\*$|/)")] = "/completion"
     nth: OneOrMore = 0
@@ -79,7 +79,7 @@ class _Written(msgspec.Struct, forbid_unknown_fields=True):
 
 @dataclass
 class Rule:
-    """One rule in force, with its counters. `released` is set once it is in force no more."""
+    """One rule in force, with its counters. `released` is set when it is removed."""
 
     id: str
     kind: Kind
@@ -113,7 +113,7 @@ class RuleBook:
         self._rules: dict[str, Rule] = {}
 
     def put(self, raw: Any) -> Rule:
-        """Set a rule; one with the same id is replaced and releases what it holds.
+        """Set a rule; it replaces one with the same id, whose held answers are released.
 
         Raises `BadRule`.
         """
@@ -125,7 +125,7 @@ class RuleBook:
         return rule
 
     def remove(self, rule_id: str) -> bool:
-        """Take a rule away and release what it holds; False when there was none."""
+        """Remove a rule and release the answers that it holds; False if there was none."""
         rule = self._rules.pop(rule_id, None)
         if rule is not None:
             rule.released.set()
@@ -136,7 +136,7 @@ class RuleBook:
             self.remove(rule_id)
 
     def due(self, path: str) -> Rule | None:
-        """Count a request on `path` for every rule; the first rule that is due for it."""
+        """Count a request on `path` for every rule; returns the first rule that strikes it."""
         chosen = None
         for rule in self._rules.values():
             if rule.match.path not in ("*", path):

@@ -1,7 +1,7 @@
 """The local backend: the stack as processes, in the private sandbox or (weaker) without one.
 
-How a stack comes up and goes down stands in builder.py; here is what its programs are started
-with, and the workspace. It knows nothing of faults, soaks or checks.
+Defines how the programs are started, and the workspace; the rest is in builder.py. Knows nothing of
+faults, soaks or checks.
 """
 
 import os
@@ -20,14 +20,13 @@ from chaos.base.shipped import REPO
 from chaos.record.rundir import RunDir
 from chaos.record.target import ServiceSpec, Target
 from chaos.sandbox.enter import mount_tmpfs, unmount
-from chaos.sandbox.guardian import RUN_ID_VARIABLE, marked_pids
+from chaos.sandbox.guardian import marked_pids
 from chaos.stack.base import CommandResult, Endpoint, Service
 from chaos.stack.builder import LLM_STOP_LIMIT_S, StackBuilder
 from chaos.stack.clock import WatcherClock, compiler
 from chaos.stack.process import LocalService, Surroundings, run_command
 from chaos.stack.proctree import ancestors
 from chaos.stack.proxies import proxy_argv
-from chaos.stack.workspace import product_environment
 
 # In the sandbox /tmp is private, so the path may be the same for every run.
 _SANDBOX_WORKSPACE = Path("/tmp/chaos/workspace")
@@ -36,7 +35,7 @@ _LEFTOVERS_LIMIT_S = 1.0
 
 
 class LocalBackend(StackBuilder):
-    """`sandboxed`: this process is inside the namespaces that `enter` prepared."""
+    """`sandboxed`: this process is inside the namespaces that `chaos.sandbox.enter` prepared."""
 
     name = "local"
     shares_mounts = True
@@ -53,52 +52,41 @@ class LocalBackend(StackBuilder):
         cancel: threading.Event | None = None,
         needs: frozenset[str] = frozenset(),
     ) -> None:
-        workspace = _SANDBOX_WORKSPACE if sandboxed else run.path / "workspace"
-        values = {
-            **settings,
-            "python": sys.executable,
-            "workspace": str(workspace),
-            "programs": str(images),
-        }
-        # What every program gets: our own environment without our Python set-up, and the mark.
-        marked = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
-        marked |= {RUN_ID_VARIABLE: run.run_id, "PYTHONUNBUFFERED": "1"}
         super().__init__(
             target,
-            values,
+            settings,
             run,
             images,
-            where=Surroundings(workspace, {**marked, **product_environment(target, values)}),
-            # Our own modules must be importable wherever the run was started from.
-            ours=Surroundings(run.path, {**marked, "PYTHONPATH": str(REPO)}),
+            python=sys.executable,
+            workspace=_SANDBOX_WORKSPACE if sandboxed else run.path / "workspace",
+            repo=REPO,
+            inherited={k: v for k, v in os.environ.items() if not k.startswith("PYTHON")},
             sandboxed=sandboxed,
             cancel=cancel,
             needs=needs,
         )
         self._assets = assets
-        self._aside = Surroundings(run.path, marked)  # for what is not the product
         self._mounted = False
 
-    # What is started, and how
+    # The services
 
     def _watcher_clock(self) -> WatcherClock | None:
-        """Where a fault needs it and it can be built; the fault says so where it cannot."""
         if "clock" not in self._needs or compiler() is None:
             return None
         return WatcherClock.build(self._workspace.parent / _CLOCK_FOLDER)
 
     def _program(self, name: str, spec: ServiceSpec, clock: WatcherClock | None) -> Service:
-        where = self._where
+        where = self._for_watcher
         if clock is not None:
             where = Surroundings(where.cwd, clock.environment(where.env))
         return self._local(name, spec, where)
 
     def _second_watcher(self, watcher: Service) -> Service:
         spec = msgspec.structs.replace(self._target.watcher, ready_file="")
-        return self._local("watcher_second", spec, self._where)
+        return self._local("watcher_second", spec, self._for_watcher)
 
     def _run_command(self, argv: Sequence[str], limit_s: float) -> CommandResult:
-        return run_command(argv, self._where, limit_s)
+        return run_command(argv, self._for_watcher, limit_s)
 
     def _supervisor(self) -> Service:
         llm = self._target.llm
@@ -115,14 +103,14 @@ class LocalBackend(StackBuilder):
             *("--stop-limit-s", str(LLM_STOP_LIMIT_S)),
             "--autostart",
         ]
-        return LocalService("llm_supervisor", argv, self._aside, self._log("llm_supervisor"))
+        return LocalService("llm_supervisor", argv, self._for_tools, self._log("llm_supervisor"))
 
     def _proxy_service(self) -> Service:
         argv = proxy_argv(self._assets.toxiproxy, Endpoint.parse(self._target.llm.proxy_api))
-        where = Surroundings(self._run_dir.path, {**self._ours.env, "LOG_LEVEL": "info"})
+        where = Surroundings(self._run_dir.path, {**self._for_chaos.env, "LOG_LEVEL": "info"})
         return LocalService("proxy", argv, where, self._log("proxy"))
 
-    # The place it lives in
+    # The workspace
 
     def _make_workspace(self) -> None:
         self._workspace.mkdir(parents=True, exist_ok=True)
@@ -143,13 +131,12 @@ class LocalBackend(StackBuilder):
         return []
 
     def _sweep(self) -> list[str]:
-        """Kill what the services left behind; returns what is there even so.
+        """In the sandbox every process except our ancestors and us belongs to the stack.
 
-        In the sandbox everything but ourselves and what is above us belongs to the stack;
-        outside it, what carries the run's mark.
+        Outside it, those with the run's id in their environment do.
         """
         if self._sandboxed:
-            found = {p.pid for p in processes()}
+            pids = {p.pid for p in processes()}
         else:
-            found = set(marked_pids(self._run_dir.run_id))
-        return self._kill(found - set(ancestors()), _LEFTOVERS_LIMIT_S)
+            pids = set(marked_pids(self._run_dir.run_id))
+        return self._kill(pids - set(ancestors()), _LEFTOVERS_LIMIT_S)

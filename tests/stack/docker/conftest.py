@@ -34,7 +34,7 @@ def client(docker_engine: str) -> Iterator[DockerClient]:
 
 @pytest.fixture(scope="session")
 def built(client: DockerClient, assets: Assets) -> dict[str, Image]:
-    """The images, named by content: whoever builds one first has built it for all."""
+    """The images, named by content, so that all tests share them."""
     assert assets.toxiproxy is not None, assets.toxiproxy_reason
     return images.ensure(client, say=lambda line: print(line, file=sys.stderr))
 

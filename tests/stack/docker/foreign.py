@@ -1,4 +1,4 @@
-"""Objects in the engine that are nobody's business: whatever is cleaned, they must stay."""
+"""Foreign objects in the engine, which must survive every clean-up."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from chaos.stack.docker.objects import RUN_LABEL
 
 @contextmanager
 def planted(client: DockerClient, image: str) -> Iterator[list[str]]:
-    """A container, a network and a volume of somebody else's, twice: with no label of ours, and
-    with the label of another run. Gives out their names; removes them afterwards.
+    """Foreign containers, networks and volumes: without our label, and with that of another run.
+
+    Yields their names, and removes them afterwards.
     """
     mark = uuid.uuid4().hex[:12]
     made: list[str] = []

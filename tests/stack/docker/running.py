@@ -1,4 +1,4 @@
-"""A container under test: asked inside, awaited with a limit."""
+"""A container under test: run commands in it, wait for it with a limit."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Running:
         return int(done.exit_code), bytes(done.output).decode(errors="replace").strip()
 
     def http(self, method: str, url: str, body: Any = None) -> dict[str, Any]:
-        """A JSON question asked from inside, where the addresses are."""
+        """Send an HTTP request from inside the container, and return the JSON answer."""
         program = (
             "import sys, urllib.request as u\n"
             "data = sys.argv[3].encode() or None\n"

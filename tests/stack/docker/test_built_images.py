@@ -30,7 +30,7 @@ _ENGINES = re.compile(r"(\.dockerenv|dev/|etc/(hosts|hostname|resolv\.conf|mtab)
 
 @pytest.mark.docker
 @pytest.mark.slow
-def test_what_is_there_is_not_built_again(client: DockerClient, built: dict[str, Image]) -> None:
+def test_existing_image_is_not_built_again(client: DockerClient, built: dict[str, Image]) -> None:
     said: list[str] = []
     again = images.ensure(client, say=said.append)
     assert said == []
@@ -40,7 +40,7 @@ def test_what_is_there_is_not_built_again(client: DockerClient, built: dict[str,
 
 @pytest.mark.docker
 @pytest.mark.slow
-def test_who_makes_new_images_hears_of_the_old_ones(
+def test_build_reports_images_of_other_versions(
     client: DockerClient, built: dict[str, Image], repo: Path, tmp_path: Path
 ) -> None:
     """Each change of the programs makes new images: they must not pile up unseen."""
@@ -66,7 +66,7 @@ def test_who_makes_new_images_hears_of_the_old_ones(
 @pytest.mark.docker
 @pytest.mark.slow
 @pytest.mark.parametrize("name", context.NAMES)
-def test_an_image_is_labelled_and_runs_as_nobody_of_the_host(
+def test_image_has_labels_and_runs_as_no_user_of_the_host(
     name: str, client: DockerClient, built: dict[str, Image]
 ) -> None:
     image = client.images.get(built[name].reference)
@@ -83,7 +83,7 @@ def test_an_image_is_labelled_and_runs_as_nobody_of_the_host(
 
 @pytest.mark.docker
 @pytest.mark.slow
-def test_the_agent_finds_all_it_imports_in_the_injectors_image(
+def test_injectors_image_has_every_import_of_the_agent(
     start: Callable[..., Running], built: dict[str, Image]
 ) -> None:
     """Every module that lives a run, in a container as closed as those of a run."""
@@ -225,7 +225,7 @@ def build(
 
 @pytest.mark.docker
 @pytest.mark.slow
-def test_the_cuda_image_of_the_llm_runs_the_binary_of_its_base(
+def test_cuda_image_of_the_llm_runs_the_binary_of_its_base(
     client: DockerClient,
     built: dict[str, Image],
     start: Callable[..., Running],
@@ -265,8 +265,8 @@ def test_the_cuda_image_of_the_llm_runs_the_binary_of_its_base(
 
 
 @pytest.mark.docker
-def test_a_base_that_cannot_be_had_is_told_with_the_next_step(client: DockerClient) -> None:
-    """The address is one where nothing listens, so nothing is asked of a real registry."""
+def test_missing_base_image_has_a_next_step(client: DockerClient) -> None:
+    """Nothing listens at the address, so no real registry is used."""
     with pytest.raises(EnvironmentProblem) as caught:
         images.ensure(client, base_image="127.0.0.1:9/none:1", say=lambda _: None)
     assert caught.value.place == "127.0.0.1:9/none:1"
@@ -275,7 +275,7 @@ def test_a_base_that_cannot_be_had_is_told_with_the_next_step(client: DockerClie
 
 
 @pytest.mark.docker
-def test_a_step_that_fails_is_told_with_its_last_lines(
+def test_failed_build_is_reported_with_its_last_lines(
     client: DockerClient, built: dict[str, Image], tmp_path: Path
 ) -> None:
     script = tmp_path / "Dockerfile"
@@ -304,12 +304,12 @@ def test_a_step_that_fails_is_told_with_its_last_lines(
     ("said", "expected"),
     [("write /x: No space left on device", "no disk space left"), ("boom", "boom")],
 )
-def test_a_full_disk_is_named(said: str, expected: str) -> None:
+def test_full_disk_is_reported(said: str, expected: str) -> None:
     assert expected in building.problem_of("it failed", said).message
 
 
 @pytest.mark.parametrize(("every_s", "told"), [(0.0, 2), (1e9, 0)])
-def test_long_steps_are_told_and_short_ones_not(
+def test_only_long_steps_are_reported(
     every_s: float, told: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """At most a line per step, whatever the engine says in between."""

@@ -115,7 +115,7 @@ def left_of(client: DockerClient, project: str) -> list[str]:
 @pytest.mark.docker
 @pytest.mark.stack
 @pytest.mark.slow
-def test_the_stack_by_hand_becomes_healthy_decides_and_has_no_way_out(
+def test_stack_by_hand_becomes_healthy_decides_and_has_no_route_out(
     by_hand: ByHand, client: DockerClient, built: dict[str, Image]
 ) -> None:
     by_hand.call("up", "-d", "--no-build", limit_s=UP_LIMIT_S)
@@ -216,7 +216,7 @@ def listener(client: DockerClient, image: str) -> Iterator[tuple[str, Running]]:
 
 
 def questions_for_names_stay_in_the_pod(watcher: Running) -> None:
-    """The engine's resolver passes them on to the pod's own loopback, and to nobody else."""
+    """The engine's resolver forwards them only to the pod's own loopback."""
     program = (
         "import socket, threading\n"
         "def ask():\n"
@@ -232,7 +232,7 @@ def questions_for_names_stay_in_the_pod(watcher: Running) -> None:
 
 
 @pytest.mark.parametrize("files", [("",), (".gpu",), ("", ".gpu")])
-def test_compose_takes_the_files(
+def test_compose_accepts_the_files(
     files: tuple[str, ...], repo: Path, find_compose: Callable[[], compose.Compose]
 ) -> None:
     """Each alone, and the one laid over the other; needs no engine."""

@@ -56,11 +56,11 @@ def answered(ends: Ends, act: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         return asking.result(10)
 
 
-def test_an_answer_comes_back() -> None:
+def test_answer_is_returned() -> None:
     assert answered(Ends(), lambda: {"running": True}) == {"running": True}
 
 
-def test_answers_find_who_asked_in_whatever_order() -> None:
+def test_answers_in_any_order_reach_their_callers() -> None:
     ends = Ends()
     with ThreadPoolExecutor(2) as pool:
         asking = [pool.submit(ends.outside.call, op, 5.0) for op in ("one", "two")]
@@ -70,7 +70,7 @@ def test_answers_find_who_asked_in_whatever_order() -> None:
         assert [one.result(10)["op"] for one in asking] == ["one", "two"]
 
 
-def test_a_problem_outside_is_raised_inside_whole() -> None:
+def test_problem_outside_is_raised_inside_with_all_its_fields() -> None:
     def refuse() -> dict[str, Any]:
         raise EnvironmentProblem("no such container", place="docker", next_step="look")
 
@@ -79,7 +79,7 @@ def test_a_problem_outside_is_raised_inside_whole() -> None:
     assert (raised.value.place, raised.value.next_step) == ("docker", "look")
 
 
-def test_a_defect_outside_is_told_and_not_waited_for() -> None:
+def test_defect_outside_is_raised_at_once() -> None:
     def fail() -> dict[str, Any]:
         raise KeyError("limit_s")
 
@@ -89,7 +89,7 @@ def test_a_defect_outside_is_told_and_not_waited_for() -> None:
     assert not issubclass(ConductorDefect, ChaosError)
 
 
-def test_the_end_of_the_conductor_ends_every_wait() -> None:
+def test_end_of_the_conductor_ends_every_wait() -> None:
     ends = Ends()
     with ThreadPoolExecutor(1) as pool:
         asking = pool.submit(ends.outside.call, "state", 60.0)
@@ -103,8 +103,8 @@ def test_the_end_of_the_conductor_ends_every_wait() -> None:
 
 
 @pytest.mark.parametrize("rest", [b'{"id": 1, "resu', b"not json\n", b"[1]\n"])
-def test_half_a_line_is_the_end_of_the_conductor(rest: bytes) -> None:
-    """One that is killed while it writes: the run must not go on with nobody outside."""
+def test_malformed_line_is_the_end_of_the_conductor(rest: bytes) -> None:
+    """A conductor may be killed while it writes: the run must not go on without one."""
     ends = Ends()
     with ThreadPoolExecutor(1) as pool:
         asking = pool.submit(ends.outside.call, "state", 60.0)
@@ -116,14 +116,14 @@ def test_half_a_line_is_the_end_of_the_conductor(rest: bytes) -> None:
     assert ends.gone.wait(30)
 
 
-def test_a_signal_arrives_as_its_name() -> None:
+def test_signal_arrives_as_its_name() -> None:
     ends = Ends()
     ends.tell({"signal": "SIGINT"})
     assert answered(ends, dict) == {}  # read after it
     assert ends.signals == ["SIGINT"]
 
 
-def test_lines_are_put_together_and_bounded() -> None:
+def test_lines_are_assembled_and_limited() -> None:
     lines = Lines()
     assert lines.feed(b'{"id"') == []
     assert lines.feed(b": 1}\n{}\n{") == [b'{"id": 1}', b"{}"]

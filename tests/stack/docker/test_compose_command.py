@@ -44,7 +44,7 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def test_version_two_comes_first(path: Path) -> None:
+def test_compose_version_two_is_preferred(path: Path) -> None:
     program(path, "docker", V2)
     program(path, "docker-compose", "echo 1.29.2")
     assert compose.find() == compose.Compose((str(path / "docker"), "compose"), "2.29.7")
@@ -72,7 +72,7 @@ def settings(command: Path) -> Settings:
     return replace(some_settings(), compose_argv=(str(command),))
 
 
-def test_compose_is_told_files_project_and_variables(
+def test_compose_gets_files_project_and_variables(
     path: Path, plan: Plan, run: RunDir, tmp_path: Path
 ) -> None:
     """What the program got: words, variables; nothing of the user's own compose settings."""
@@ -100,9 +100,7 @@ def test_compose_is_told_files_project_and_variables(
     assert told["DOCKER_HOST"] == "unix:///nowhere"
 
 
-def test_the_override_adds_the_run_and_nothing_that_weakens(
-    path: Path, plan: Plan, run: RunDir
-) -> None:
+def test_override_adds_the_run_and_weakens_no_limit(path: Path, plan: Plan, run: RunDir) -> None:
     program(path, "compose", "exit 0")
     make_project(settings(path / "compose"), plan, run)
     override = json.loads((run.path / "compose.override.json").read_text())
@@ -126,7 +124,7 @@ def test_the_override_adds_the_run_and_nothing_that_weakens(
     assert mounted == ["injector", "llm"]
 
 
-def test_every_object_of_the_files_carries_the_label_of_its_project() -> None:
+def test_every_object_has_the_label_of_its_project() -> None:
     """By it alone a run's objects are found and removed."""
     files = yaml.safe_load((REPO / "docker-compose.yml").read_text())
     objects = [
@@ -137,7 +135,7 @@ def test_every_object_of_the_files_carries_the_label_of_its_project() -> None:
     assert {one["labels"][RUN_LABEL] for one in objects} == {"${CHAOS_PROJECT:-by-hand}"}
 
 
-def test_a_failure_of_compose_is_told_with_its_last_words(
+def test_failure_of_compose_is_reported_with_its_last_lines(
     path: Path, plan: Plan, run: RunDir
 ) -> None:
     program(path, "compose", "echo first >&2; echo 'no such image: x' >&2; exit 1")
@@ -147,7 +145,7 @@ def test_a_failure_of_compose_is_told_with_its_last_words(
     assert "no such image" in (run.logs / "compose.log").read_text()
 
 
-def test_a_run_has_the_settings_of_its_record_and_no_others(
+def test_run_uses_only_the_settings_that_are_recorded(
     path: Path, plan: Plan, run: RunDir, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What the environment had when the run was prepared, whatever lies about since."""
@@ -177,7 +175,7 @@ def test_a_run_has_the_settings_of_its_record_and_no_others(
     ("llm", "watcher", "sampled"),
     [("", "", "0"), ("0,1", "1", "0,1"), ("0", "1", "0,1"), ("all", "1", "all")],
 )
-def test_the_gpus_of_both_services_are_sampled(
+def test_gpus_of_both_services_are_sampled(
     llm: str, watcher: str, sampled: str, plan: Plan, run: RunDir
 ) -> None:
     known = {"CHAOS_GPU_IDS": llm, "CHAOS_WATCHER_GPU_IDS": watcher}
@@ -186,7 +184,7 @@ def test_the_gpus_of_both_services_are_sampled(
 
 
 @pytest.mark.parametrize("how", ["third Ctrl-C", "grace is over"])
-def test_compose_is_cut_off_when_the_user_cannot_wait(
+def test_compose_is_killed_when_hurried(
     how: str, path: Path, plan: Plan, run: RunDir, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And what it started with it, as the plugin below `docker`."""
@@ -207,11 +205,12 @@ def test_compose_is_cut_off_when_the_user_cannot_wait(
 
 
 @pytest.mark.parametrize("code", [0, 1])
-def test_compose_may_end_what_it_has_begun(
+def test_compose_may_finish_its_step_after_a_cancel(
     code: int, path: Path, plan: Plan, run: RunDir, tmp_path: Path
 ) -> None:
-    """Ctrl-C once: nothing is asked of the engine that nobody hears the answer of. A compose that
-    fails then may have given up an answer.
+    """After one Ctrl-C compose finishes, so no request to the engine is left without its outcome.
+
+    If compose fails then, the outcome of a request may be unknown (`Unanswered`).
     """
     body = f": > {tmp_path}/begun; /bin/sleep 1; : > {tmp_path}/done; exit {code}"
     program(path, "compose", body)
@@ -221,7 +220,7 @@ def test_compose_may_end_what_it_has_begun(
     assert isinstance(raised.value, Unanswered) == (code != 0)
 
 
-def test_compose_is_not_begun_after_ctrl_c(
+def test_compose_is_not_started_after_ctrl_c(
     path: Path, plan: Plan, run: RunDir, tmp_path: Path
 ) -> None:
     program(path, "compose", f": > {tmp_path}/begun")
@@ -230,7 +229,7 @@ def test_compose_is_not_begun_after_ctrl_c(
     assert not (tmp_path / "begun").exists()
 
 
-def test_a_model_that_the_containers_cannot_read_is_refused(
+def test_model_that_the_containers_cannot_read_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = tmp_path / "it's a model.gguf"
@@ -244,7 +243,9 @@ def test_a_model_that_the_containers_cannot_read_is_refused(
     prepare._check_readable(model, other)
 
 
-def test_an_ordinary_users_run_stays_theirs(run: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_run_of_an_ordinary_user_keeps_its_owner(
+    run: RunDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Root cleans up after everybody."""
     changed: list[str] = []
     monkeypatch.setattr(os, "chown", lambda path, *_, **__: changed.append(str(path)))
@@ -256,7 +257,7 @@ def test_an_ordinary_users_run_stays_theirs(run: RunDir, monkeypatch: pytest.Mon
     assert str(run.config) in changed
 
 
-def test_a_target_with_other_addresses_is_refused(plan: Plan) -> None:
+def test_target_with_other_addresses_is_refused(plan: Plan) -> None:
     llm = replace(plan.target.llm, upstream="127.0.0.1:9999")
     with pytest.raises(UsageError, match=r"serves 127\.0\.0\.1:8081"):
         check_target(replace(plan, target=replace(plan.target, llm=llm)))
@@ -271,7 +272,7 @@ def test_options_that_exclude_each_other_are_refused(request_: Request) -> None:
         resolve(request_)
 
 
-def test_the_command_that_repeats_a_run_names_its_backend() -> None:
+def test_reproduce_command_names_the_backend() -> None:
     repeat = resolve(
         Request("soak_c", faults=["none"], seed=1, backend="docker", gpu=True)
     ).reproduce

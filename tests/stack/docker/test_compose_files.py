@@ -1,4 +1,4 @@
-"""The compose files as texts: every container is closed, bounded, and told what it is."""
+"""The compose files as texts: every container is confined, limited and labelled."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def overlay(repo: Path) -> dict[str, Any]:
     return loaded(repo, "docker-compose.gpu.yml")
 
 
-def test_the_services_are_the_ones_of_the_design(
+def test_compose_files_have_the_four_services(
     stack: dict[str, Any], overlay: dict[str, Any]
 ) -> None:
     assert set(stack["services"]) == SERVICES
@@ -42,7 +42,7 @@ def test_the_services_are_the_ones_of_the_design(
 
 
 @pytest.mark.parametrize("name", sorted(SERVICES))
-def test_every_container_is_closed_and_bounded(name: str, stack: dict[str, Any]) -> None:
+def test_every_container_is_confined_and_limited(name: str, stack: dict[str, Any]) -> None:
     """A key that goes missing in one service is an open door."""
     service = stack["services"][name]
     assert service["user"] == "${CHAOS_UID:-10001}:${CHAOS_GID:-10001}"
@@ -61,7 +61,7 @@ def test_every_container_is_closed_and_bounded(name: str, stack: dict[str, Any])
 
 
 @pytest.mark.parametrize("file", ["docker-compose.yml", "docker-compose.gpu.yml"])
-def test_nothing_opens_what_is_closed(file: str, repo: Path) -> None:
+def test_no_setting_weakens_the_confinement(file: str, repo: Path) -> None:
     """No privilege, no socket of the engine, nothing of the host but the models and a file."""
     for name, service in loaded(repo, file)["services"].items():
         opened = {"privileged", "cap_add", "devices", "env_file", "secrets", "ipc"} & set(service)
@@ -75,7 +75,7 @@ def test_nothing_opens_what_is_closed(file: str, repo: Path) -> None:
                 assert volume["volume"] == {"nocopy": True}
 
 
-def test_all_share_one_pod_whose_init_reaps(stack: dict[str, Any]) -> None:
+def test_services_share_one_pod_with_an_init(stack: dict[str, Any]) -> None:
     services = stack["services"]
     assert services["injector"]["init"] is True
     for name in SERVICES - {"injector"}:
@@ -91,13 +91,13 @@ def test_ports_are_published_on_loopback_only(stack: dict[str, Any]) -> None:
     ]
 
 
-def test_there_is_no_way_out_and_no_resolver(stack: dict[str, Any]) -> None:
+def test_network_has_no_route_out_and_no_resolver(stack: dict[str, Any]) -> None:
     options = stack["networks"]["pod"]["driver_opts"]
     assert options == {"com.docker.network.bridge.enable_ip_masquerade": "false"}
     assert stack["services"]["injector"]["dns"] == ["127.0.0.1"]
 
 
-def test_the_workspace_is_a_bounded_tmpfs_of_the_containers_user(stack: dict[str, Any]) -> None:
+def test_workspace_is_a_limited_tmpfs_of_the_containers_user(stack: dict[str, Any]) -> None:
     options = stack["volumes"]["workspace"]["driver_opts"]
     assert options["type"] == "tmpfs"
     assert options["o"].split(",") == [
@@ -108,7 +108,7 @@ def test_the_workspace_is_a_bounded_tmpfs_of_the_containers_user(stack: dict[str
     ]
 
 
-def test_toxiproxy_started_by_hand_has_the_proxy_that_runs_make(repo: Path) -> None:
+def test_toxiproxy_by_hand_has_the_same_proxy_as_in_a_run(repo: Path) -> None:
     (proxy,) = json.loads((repo / "images" / "toxiproxy" / "llm.json").read_text())
     assert proxy == {
         "name": "llm",  # of ToxiproxyClient
@@ -118,10 +118,10 @@ def test_toxiproxy_started_by_hand_has_the_proxy_that_runs_make(repo: Path) -> N
     }
 
 
-def test_a_run_names_every_image_that_the_files_ask_for(
+def test_run_sets_every_image_variable_of_the_files(
     stack: dict[str, Any], overlay: dict[str, Any], tmp_path: Path
 ) -> None:
-    """One that it did not name would be whatever somebody has built by hand."""
+    """Without the variable, compose would use an image that the user built by hand."""
     settings = Settings(
         engine="",
         compose_argv=(),
@@ -143,7 +143,7 @@ def test_a_run_names_every_image_that_the_files_ask_for(
             assert variables[asked] == f"made:{name}"
 
 
-def test_who_needs_a_gpu_reserves_one_and_the_injector_only_looks(overlay: dict[str, Any]) -> None:
+def test_gpu_services_reserve_a_gpu_and_the_injector_only_reads(overlay: dict[str, Any]) -> None:
     wanted = {}
     for name, service in overlay["services"].items():
         (device,) = service["deploy"]["resources"]["reservations"]["devices"]
@@ -164,7 +164,7 @@ def test_every_setting_has_a_default_and_is_documented(file: str, repo: Path) ->
     assert {name for name in used if f"`{name}`" not in documented} == set()
 
 
-def test_no_file_has_a_version_that_new_compose_warns_of(
+def test_compose_files_have_no_obsolete_version_key(
     stack: dict[str, Any], overlay: dict[str, Any]
 ) -> None:
     assert "version" not in stack and "version" not in overlay

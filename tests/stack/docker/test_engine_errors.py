@@ -1,6 +1,4 @@
-"""What is said where no engine can be used. The errors of the SDK are planted: a root user is
-refused by no socket.
-"""
+"""Errors without a usable engine. The SDK's errors are simulated: root may use any socket."""
 
 from __future__ import annotations
 
@@ -39,7 +37,7 @@ def test_missing_permission_for_the_engine_is_explained(monkeypatch: pytest.Monk
     assert "group" in raised.value.next_step
 
 
-def test_no_nvidia_runtime(facts: engine.EngineFacts) -> None:
+def test_missing_nvidia_runtime_is_an_error(facts: engine.EngineFacts) -> None:
     with pytest.raises(EnvironmentProblem, match=r"no NVIDIA runtime.*runtimes: runc"):
         engine.require_gpu(facts)
     with_gpu = engine.EngineFacts(**{**facts.to_json(), "runtimes": ("nvidia", "runc")})
@@ -62,7 +60,7 @@ def test_engine_error_has_the_next_step_for_its_cause(said: str, next_step: str)
     assert next_step in problem.next_step
 
 
-def test_the_context_of_the_environment_is_used(
+def test_docker_context_of_the_environment_is_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As the user's own `docker` does; the SDK looks at the configuration file alone."""

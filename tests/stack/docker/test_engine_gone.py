@@ -1,7 +1,7 @@
-"""An engine that stops answering in the middle: told with the next step, never a traceback.
+"""An engine that stops answering during a run: an error with a next step, never a traceback.
 
-The engine here is a stand-in: a client whose every call fails as the SDK's do then, or one end of
-a socket pair for the stream of an exec.
+The engine is a stand-in: a client whose calls fail like those of the SDK, or one end of a socket
+pair for the stream of an exec.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from tests.stack.docker.running import some_settings
 
 
 class Gone:
-    """Every attribute is a call that finds no engine."""
+    """Every attribute is a call that fails because the engine is gone."""
 
     def __getattr__(self, _name: str) -> Any:
         def call(*_: object, **__: object) -> None:
@@ -56,7 +56,9 @@ def settings(engine: str) -> Settings:
     return replace(some_settings(), engine=engine)
 
 
-def test_what_cannot_be_removed_then_is_left(client: DockerClient, tmp_path: Path) -> None:
+def test_remove_without_an_engine_reports_what_is_left(
+    client: DockerClient, tmp_path: Path
+) -> None:
     left = objects.remove(client, "run")
     assert len(left) == 1 and "what the run has made in the engine" in left[0]
     assert Pod(client, "run", tmp_path).remove() == left
@@ -64,10 +66,10 @@ def test_what_cannot_be_removed_then_is_left(client: DockerClient, tmp_path: Pat
         objects.names(client, "run")
 
 
-def test_clean_says_so_and_a_finished_run_needs_no_engine(
+def test_clean_reports_a_missing_engine_only_for_unfinished_runs(
     run: RunDir, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Docker was removed since: the runs that were cleaned then are still clean."""
+    """If Docker was uninstalled, runs that were cleaned before are still clean."""
     unfinished = settings(f"unix://{tmp_path}/no.sock")
     unfinished.write(run)
     assert clean(None, tmp_path / "runs") == ExitCode.CLEANUP_INCOMPLETE
@@ -77,13 +79,13 @@ def test_clean_says_so_and_a_finished_run_needs_no_engine(
     assert leftovers.remove(run, print) == []
 
 
-def test_a_run_that_was_interrupted_before_it_began_is_judged_so(run: RunDir) -> None:
-    """Ctrl-C while compose makes the pod is no problem of the machine."""
+def test_run_interrupted_before_it_began_is_judged_interrupted(run: RunDir) -> None:
+    """Ctrl-C while compose makes the pod is not a problem of the machine."""
     conductor._note_failure(run, "cut off", "infrastructure", interrupted=True)
     assert judge(run).exit_code == ExitCode.INTERRUPTED
 
 
-def test_a_run_that_could_not_begin_is_invalid(run: RunDir) -> None:
+def test_run_that_could_not_begin_is_invalid(run: RunDir) -> None:
     conductor._note_failure(run, "no space", "infrastructure", interrupted=False)
     assert judge(run).exit_code == ExitCode.INVALID
 
@@ -91,7 +93,7 @@ def test_a_run_that_could_not_begin_is_invalid(run: RunDir) -> None:
 @pytest.mark.parametrize(
     ("code", "hurried", "lost"), [(None, False, True), (None, True, False), (0, False, False)]
 )
-def test_an_engine_that_cannot_tell_the_end_is_noted(
+def test_missing_exit_code_is_recorded_as_a_lost_engine(
     code: int | None,
     hurried: bool,
     lost: bool,
@@ -100,7 +102,7 @@ def test_an_engine_that_cannot_tell_the_end_is_noted(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """A harness that ended, and one whose pod the user had killed, are none of the engine's."""
+    """If the harness ended, or the user killed the pod, the engine is not reported as lost."""
 
     class Ended:
         def __init__(self, *_: object) -> None: ...
@@ -124,7 +126,7 @@ def test_an_engine_that_cannot_tell_the_end_is_noted(
 
 
 class Exec:
-    """Stands for the engine's end of the stream of an exec."""
+    """Stands in for the engine's end of the stream of an exec."""
 
     def __init__(self) -> None:
         self.theirs, self.ours = socket.socketpair()
@@ -183,7 +185,7 @@ def served(exec_: Exec, **more: Any) -> threading.Thread:
 
 
 @pytest.mark.parametrize("said", [b"", b"\1\0\0", struct.pack(">BxxxL", 1, 100) + b"half"])
-def test_the_stream_ends_with_the_engine(said: bytes, exec_: Exec) -> None:
+def test_stream_ends_with_the_engine(said: bytes, exec_: Exec) -> None:
     """Also in the middle of a frame."""
     thread = served(exec_)
     exec_.theirs.sendall(said)
@@ -195,17 +197,17 @@ def test_the_stream_ends_with_the_engine(said: bytes, exec_: Exec) -> None:
 @pytest.mark.parametrize(
     ("seen", "code"), [([0], 0), ([None, None, 3], 3), ([None, "gone"], None), ([None] * 9, None)]
 )
-def test_the_exit_code_comes_a_moment_after_the_stream_has_ended(
+def test_exit_code_is_awaited_after_the_end_of_the_stream(
     seen: list[Any], code: int | None, exec_: Exec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An engine that has not noticed the end yet is not one that went away."""
-    asked = iter(seen)
+    """An engine that has not noticed the end yet is not reported as lost."""
+    codes = iter(seen)
 
     def exec_inspect(_exec: str) -> dict[str, Any]:
-        told = next(asked)
-        if told == "gone":
+        code = next(codes)
+        if code == "gone":
             raise requests.ConnectionError("Connection aborted")
-        return {"ExitCode": told}
+        return {"ExitCode": code}
 
     monkeypatch.setattr(exec_stream, "_LOOK_S", 0.01)
     monkeypatch.setattr(exec_stream, "_EXIT_LIMIT_S", 0.05 if len(seen) > 3 else 10.0)
@@ -215,7 +217,7 @@ def test_the_exit_code_comes_a_moment_after_the_stream_has_ended(
     assert stream.exit_code() == code
 
 
-def test_each_signal_is_handed_on_once(exec_: Exec) -> None:
+def test_each_signal_is_forwarded_once(exec_: Exec) -> None:
     signals = ["SIGINT"]
     thread = served(exec_, signals=signals)
     assert exec_.heard() == {"signal": "SIGINT"}
@@ -226,10 +228,10 @@ def test_each_signal_is_handed_on_once(exec_: Exec) -> None:
     assert not thread.is_alive()
 
 
-def test_a_pod_that_does_not_end_is_killed_again_and_then_left(
+def test_pod_that_does_not_end_is_killed_again_for_a_limited_time(
     exec_: Exec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The engine may not have taken the first one."""
+    """The engine may have ignored the first kill."""
     monkeypatch.setattr("chaos.stack.docker.exec_stream._KILL_AGAIN_S", 0.3)
     monkeypatch.setattr("chaos.stack.docker.exec_stream._KILLED_END_LIMIT_S", 1.5)
     thread = served(exec_, hurried=lambda: True)
@@ -239,10 +241,10 @@ def test_a_pod_that_does_not_end_is_killed_again_and_then_left(
 
 
 @pytest.mark.parametrize("where", ["conduct", "judge"])
-def test_a_defect_of_ours_is_not_the_watchers(
+def test_defect_of_chaos_exits_with_4(
     where: str, run: RunDir, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Exit code 4, with the place of the log; 1 would say that the Watcher failed."""
+    """Exit code 4, with the path of the log; 1 would mean that the Watcher failed."""
 
     def fail(*_: object, **__: object) -> None:
         raise KeyError("planted")
@@ -254,6 +256,6 @@ def test_a_defect_of_ours_is_not_the_watchers(
     settings("unix:///nowhere").write(run)
     assert conductor.main([str(run.path), "--display", "quiet"]) == ExitCode.INVALID
     logger.remove()  # its file is the test's
-    told = capsys.readouterr().err
-    assert "a defect of chaos itself (KeyError('planted'))" in told
-    assert "conductor.log" in told and "Traceback" not in told
+    output = capsys.readouterr().err
+    assert "a defect of chaos itself (KeyError('planted'))" in output
+    assert "conductor.log" in output and "Traceback" not in output

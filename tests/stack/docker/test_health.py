@@ -45,7 +45,7 @@ def supervised(
 
 @pytest.mark.docker
 @pytest.mark.slow
-def test_the_llm_is_healthy_when_it_generates_and_when_it_was_stopped_on_request(
+def test_llm_is_healthy_when_it_generates_or_was_stopped_on_request(
     start: Callable[..., Running], built: dict[str, Image], repo: Path
 ) -> None:
     """But not when it ended by itself."""
@@ -63,7 +63,7 @@ def test_the_llm_is_healthy_when_it_generates_and_when_it_was_stopped_on_request
 
 @pytest.mark.docker
 @pytest.mark.slow
-def test_an_llm_whose_port_is_open_but_which_completes_nothing_is_unhealthy(
+def test_llm_with_an_open_port_but_no_completion_is_unhealthy(
     start: Callable[..., Running], built: dict[str, Image], repo: Path
 ) -> None:
     """`/health` answers 200 all the time: what a check of the port would call healthy."""
@@ -76,7 +76,7 @@ def test_an_llm_whose_port_is_open_but_which_completes_nothing_is_unhealthy(
 
 
 @pytest.mark.docker
-def test_toxiproxy_is_healthy_with_the_proxy_enabled_only(
+def test_toxiproxy_is_healthy_only_with_the_proxy_enabled(
     start: Callable[..., Running], built: dict[str, Image]
 ) -> None:
     proxy = start(built["toxiproxy"].reference)
@@ -96,7 +96,7 @@ def program(repo: Path) -> Callable[[str], dict[str, Any]]:
     return lambda image: runpy.run_path(str(repo / "images" / image / "container" / "health.py"))
 
 
-def test_the_injector_is_healthy_while_draws_come(
+def test_injector_is_healthy_while_draws_arrive(
     program: Callable[[str], dict[str, Any]], tmp_path: Path
 ) -> None:
     complaint, status = program("injector")["complaint"], tmp_path / "status.json"
@@ -110,7 +110,7 @@ def test_the_injector_is_healthy_while_draws_come(
     assert "has gone" in complaint(status, now_s)
 
 
-def test_the_watcher_is_healthy_while_it_makes_progress(
+def test_watcher_is_healthy_while_it_makes_progress(
     program: Callable[[str], dict[str, Any]], tmp_path: Path
 ) -> None:
     complaint = program("watcher")["complaint"]

@@ -33,9 +33,7 @@ def locks(repo: Path) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", DOCKERFILES)
-def test_a_dockerfile_ends_without_root_with_labels_and_a_health_check(
-    name: str, repo: Path
-) -> None:
+def test_dockerfile_ends_with_a_user_labels_and_a_health_check(name: str, repo: Path) -> None:
     text = (repo / "images" / name).read_text(encoding="utf-8")
     last = text[text.rindex("\nFROM ") :]
     assert re.findall(r"(?m)^USER (\S+)$", last)[-1] == "10001:10001"
@@ -47,14 +45,14 @@ def test_a_dockerfile_ends_without_root_with_labels_and_a_health_check(
     assert not re.search(r"https?://|--privileged|chmod 777|\bADD\b", text)
 
 
-def test_every_dockerfile_is_looked_at(repo: Path) -> None:
+def test_every_dockerfile_is_tested(repo: Path) -> None:
     found = (repo / "images").glob("*/Dockerfile*")
     assert sorted(str(path.relative_to(repo / "images")) for path in found) == DOCKERFILES
 
 
 @pytest.mark.parametrize("name", DOCKERFILES)
-def test_packages_come_by_hash_only(name: str, repo: Path) -> None:
-    """There is one place that installs, and it cannot install what is not locked."""
+def test_dockerfiles_install_packages_by_hash_only(name: str, repo: Path) -> None:
+    """Only one script installs packages, and it installs only locked ones."""
     text = (repo / "images" / name).read_text(encoding="utf-8")
     assert "pip install" not in text
     script = (repo / "images" / "venv.sh").read_text(encoding="utf-8")
@@ -62,7 +60,9 @@ def test_packages_come_by_hash_only(name: str, repo: Path) -> None:
     assert {"--require-hashes", "--no-deps", "--no-compile"} <= set(command.split())
 
 
-def test_the_locks_of_the_images_are_the_projects(repo: Path, locks: dict[str, Any]) -> None:
+def test_locks_of_the_images_agree_with_the_projects_lock(
+    repo: Path, locks: dict[str, Any]
+) -> None:
     """Otherwise a run in containers would judge other versions than one without."""
     locked = (repo / "requirements.lock").read_text(encoding="utf-8")
     for image in locks["IMAGES"]:
@@ -70,7 +70,7 @@ def test_the_locks_of_the_images_are_the_projects(repo: Path, locks: dict[str, A
         assert lock == locks["lock_of"](image, locked), "run scripts/lock"
 
 
-def test_the_cuda_lock_agrees_where_the_project_locks_the_same(repo: Path) -> None:
+def test_cuda_lock_agrees_with_the_projects_lock_in_common_packages(repo: Path) -> None:
     def pinned(path: str) -> dict[str, set[str]]:
         found: dict[str, set[str]] = {}
         for name, version in re.findall(r"(?m)^([\w.-]+)==(\S+)", (repo / path).read_text()):
@@ -102,9 +102,7 @@ def digest_of(root: Path, name: str, *, version: str = "1", base: str = "sha256:
 
 
 @pytest.mark.parametrize("name", context.NAMES)
-def test_a_context_is_the_same_bytes_whatever_the_clock_and_the_umask(
-    name: str, repo: Path, checkout: Path
-) -> None:
+def test_context_does_not_depend_on_clock_or_umask(name: str, repo: Path, checkout: Path) -> None:
     for path in checkout.rglob("*"):
         os.utime(path, (1, 1))
         if path.is_file():
@@ -119,9 +117,7 @@ def test_a_context_is_the_same_bytes_whatever_the_clock_and_the_umask(
     "changed",
     ["images/watcher/agents/daemon.py", "images/watcher/requirements.lock", "images/venv.sh"],
 )
-def test_a_changed_file_changes_the_digest_of_the_images_that_have_it(
-    changed: str, checkout: Path
-) -> None:
+def test_changed_file_changes_the_digest_of_only_its_images(changed: str, checkout: Path) -> None:
     before = {name: digest_of(checkout, name) for name in context.NAMES}
     with (checkout / changed).open("a") as stream:
         stream.write("# x\n")
@@ -131,7 +127,7 @@ def test_a_changed_file_changes_the_digest_of_the_images_that_have_it(
     assert before["toxiproxy"] == after["toxiproxy"]
 
 
-def test_the_digest_sees_base_arguments_execute_bit_and_nothing_else(checkout: Path) -> None:
+def test_digest_covers_base_arguments_and_execute_bit_only(checkout: Path) -> None:
     first = digest_of(checkout, "toxiproxy")
     assert first == digest_of(checkout, "toxiproxy")
     assert first != digest_of(checkout, "toxiproxy", base="sha256:c")
@@ -141,7 +137,7 @@ def test_the_digest_sees_base_arguments_execute_bit_and_nothing_else(checkout: P
 
 
 @pytest.mark.parametrize("name", DOCKERFILES)
-def test_every_file_that_a_dockerfile_copies_is_in_the_context(name: str, repo: Path) -> None:
+def test_context_has_every_file_that_a_dockerfile_copies(name: str, repo: Path) -> None:
     """Both in the one that `chaos` sends and in the one that compose sends (.dockerignore)."""
     image, _, file = name.partition("/")
     planned = context.recipe(repo, image, "cuda" if file.endswith(".cuda") else "cpu", {})
@@ -159,9 +155,7 @@ def test_every_file_that_a_dockerfile_copies_is_in_the_context(name: str, repo: 
                 assert any(pattern.match(known) for known in planned.files), source
 
 
-def test_the_watchers_image_holds_every_program_that_a_run_installs(
-    repo: Path, tmp_path: Path
-) -> None:
+def test_watchers_image_has_every_program_that_a_run_installs(repo: Path, tmp_path: Path) -> None:
     """A new module beside the others must not be forgotten in its Dockerfile."""
     _, target = read_target("reference", repo / "experiments")
     installed = install(target, repo / "images", tmp_path)
@@ -174,7 +168,7 @@ def test_the_watchers_image_holds_every_program_that_a_run_installs(
     assert "COPY images/watcher/*.py /opt/watcher/" in text
 
 
-def test_the_tar_holds_no_name_of_a_user(repo: Path) -> None:
+def test_tar_has_no_user_names(repo: Path) -> None:
     with tarfile.open(fileobj=io.BytesIO(tar_of(repo, "watcher"))) as archive:
         owners = {(m.uid, m.gid, m.uname, m.gname, m.mtime) for m in archive.getmembers()}
     assert owners == {(0, 0, "", "", 0)}

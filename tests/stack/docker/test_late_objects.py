@@ -1,7 +1,7 @@
-"""What the engine makes after its asker was cut off is removed all the same.
+"""Objects that the engine makes after compose was killed are removed, too.
 
-The engine is a stand-in that shows a network only at a later look, as a real one does that had been
-asked for it by a compose which was killed then.
+The engine is a stand-in that lists a network only after some requests. A real engine does so when
+compose was killed after its request.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tests.stack.docker.running import some_settings
 
 
 class Engine:
-    """One that has `services`, and a network from the look numbered `late` on."""
+    """An engine with `services`, and with a network from the listing numbered `late` on."""
 
     def __init__(self, late: int | None = None, services: tuple[str, ...] = ()) -> None:
         self.api = self
@@ -62,7 +62,7 @@ def cut_off(_only: object) -> None:
     raise objects.Unanswered("cut off")
 
 
-def test_a_network_that_comes_late_is_removed(tmp_path: Path) -> None:
+def test_network_that_appears_late_is_removed(tmp_path: Path) -> None:
     late = Engine(late=8)
     pod = Pod(client(late), "run", tmp_path)
     with pytest.raises(objects.Unanswered):
@@ -74,17 +74,15 @@ def test_a_network_that_comes_late_is_removed(tmp_path: Path) -> None:
     assert late.networks() == [] and late.looks > 8
 
 
-def test_nobody_waits_for_what_was_answered(tmp_path: Path) -> None:
+def test_removal_does_not_wait_if_compose_finished(tmp_path: Path) -> None:
     whole = Engine(services=SERVICES)
     pod = Pod(client(whole), "run", tmp_path)
     assert pod.remove() == []
     assert whole.looks == 2  # one to remove, one to see that nothing is left
 
 
-def test_clean_waits_for_a_pod_that_was_in_the_making(
-    run: RunDir, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """And notes that nothing is left: the next one asks no engine."""
+def test_clean_waits_for_an_incomplete_pod(run: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It also records that nothing is left, so the next `clean` uses no engine."""
     late = Engine(late=8, services=SERVICES[:1])
     monkeypatch.setattr(engine, "connect", lambda *_: client(late))
     some_settings().write(run)
@@ -95,7 +93,9 @@ def test_clean_waits_for_a_pod_that_was_in_the_making(
     assert leftovers.remove(run, print) == [] and late.looks == looks
 
 
-def test_clean_does_not_wait_for_a_whole_pod(run: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_clean_does_not_wait_for_a_complete_pod(
+    run: RunDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
     whole = Engine(services=(*SERVICES, "a_clone"))
     monkeypatch.setattr(engine, "connect", lambda *_: client(whole))
     some_settings().write(run)
@@ -103,6 +103,6 @@ def test_clean_does_not_wait_for_a_whole_pod(run: RunDir, monkeypatch: pytest.Mo
     assert whole.looks == 2
 
 
-def test_a_removed_run_asks_no_engine(run: RunDir) -> None:
+def test_clean_of_a_removed_run_uses_no_engine(run: RunDir) -> None:
     replace(some_settings(), engine="unix:///nowhere/docker.sock", removed=True).write(run)
     assert leftovers.remove(run, print) == []

@@ -108,7 +108,7 @@ def from_within(client: DockerClient, image: str, address: str, options: dict[st
 
 @pytest.mark.docker
 @pytest.mark.slow
-def test_a_pod_reaches_nothing_outside_the_host(
+def test_pod_reaches_nothing_outside_the_host(
     client: DockerClient, built: dict[str, Image], outside: str, repo: Path
 ) -> None:
     """With a control: an ordinary network of the same engine does reach it."""

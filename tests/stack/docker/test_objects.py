@@ -38,7 +38,7 @@ def image(client: DockerClient) -> str:
     return str(found[0].id)
 
 
-def test_all_of_a_run_and_nothing_else_is_removed(client: DockerClient, image: str) -> None:
+def test_only_the_objects_of_the_run_are_removed(client: DockerClient, image: str) -> None:
     run_id = f"objects-{uuid.uuid4().hex[:12]}"
     labels = {objects.RUN_LABEL: run_id}
     name = f"mine-{uuid.uuid4().hex[:12]}"
@@ -56,10 +56,8 @@ def test_all_of_a_run_and_nothing_else_is_removed(client: DockerClient, image: s
             assert present(client, other) == EVERYTHING
 
 
-def test_what_cannot_be_removed_is_told_and_the_rest_is_removed(
-    client: DockerClient, image: str
-) -> None:
-    """A volume of the run that somebody else's container holds."""
+def test_failed_removal_is_reported_and_the_others_go_on(client: DockerClient, image: str) -> None:
+    """A volume of the run that a foreign container uses cannot be removed."""
     run_id = f"objects-{uuid.uuid4().hex[:12]}"
     labels = {objects.RUN_LABEL: run_id}
     name = f"held-{uuid.uuid4().hex[:12]}"
@@ -75,8 +73,8 @@ def test_what_cannot_be_removed_is_told_and_the_rest_is_removed(
     assert objects.remove(client, run_id) == []
 
 
-def test_images_of_ours_are_removed_unless_used(client: DockerClient, image: str) -> None:
-    """By name: what somebody has built on ours has our labels, and is theirs."""
+def test_own_images_are_removed_unless_used(client: DockerClient, image: str) -> None:
+    """By name: an image that users built on ours has our labels, and must stay."""
     mark = uuid.uuid4().hex[:12]
     ours = f"chaos-test-{mark}"
     source = client.containers.create(image, ["true"])

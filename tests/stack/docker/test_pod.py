@@ -15,7 +15,7 @@ from chaos.stack.docker.pod import Pod, _config_of
 
 
 @pytest.mark.parametrize(("limit_s", "asked_s"), [(-1.0, 1), (0.0, 1), (0.2, 1), (7.1, 8)])
-def test_a_wait_without_time_left_is_a_short_one(
+def test_wait_without_time_left_uses_the_shortest_timeout(
     limit_s: float, asked_s: int, tmp_path: Path
 ) -> None:
     """A run interrupted before its first command has none left. The client is a stand-in that
@@ -40,12 +40,12 @@ def test_a_wait_without_time_left_is_a_short_one(
 
 @pytest.mark.docker
 @pytest.mark.slow
-def test_a_container_of_an_image_with_ports_can_be_cloned(
+def test_container_of_an_image_with_ports_can_be_cloned(
     client: DockerClient, built: dict[str, Image]
 ) -> None:
-    """The engine tells an image's ports with the container's, and takes none in a shared network.
+    """A container's description has the ports of its image, which a shared network does not allow.
 
-    A Watcher of one's own (CHAOS_WATCHER_IMAGE) may have an EXPOSE.
+    A user's own Watcher image (CHAOS_WATCHER_IMAGE) may have an EXPOSE.
     """
     image = built["toxiproxy"].reference
     assert client.images.get(image).attrs["Config"]["ExposedPorts"]

@@ -13,7 +13,7 @@ from chaos.stack.docker import by_hand, engine, wheels
 from chaos.stack.docker.images import Image
 
 
-def test_what_is_collected_lies_where_the_dockerfiles_look(
+def test_collected_files_are_where_the_dockerfiles_expect_them(
     repo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And what lay there before does not stay: an old wheel would be offered to pip."""
@@ -56,7 +56,7 @@ def base_image(repo: Path, *words: str, host: str) -> subprocess.CompletedProces
     )
 
 
-def test_base_image_without_an_engine_says_the_next_step(
+def test_base_image_without_an_engine_has_a_next_step(
     docker_command: str, repo: Path, tmp_path: Path
 ) -> None:
     done = base_image(repo, host=f"unix://{tmp_path}/none.sock")
@@ -65,7 +65,7 @@ def test_base_image_without_an_engine_says_the_next_step(
 
 
 @pytest.mark.docker
-def test_base_image_makes_nothing_that_is_there(
+def test_base_image_is_not_made_again(
     docker_command: str, built: dict[str, Image], repo: Path
 ) -> None:
     """It prints the reference, alone, so that it can be handed on."""

@@ -1,4 +1,4 @@
-"""Wheels for the images: collected once, by hash only, whole or not at all. No index is asked."""
+"""Wheels for the images: downloaded once, by hash only, all or none. Without a network."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def made_wheel(folder: Path, name: str, content: str = "x = 1\n") -> str:
 
 @pytest.fixture
 def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where pip is told to look, and nowhere else."""
+    """The only folder in which pip looks for wheels."""
     monkeypatch.setenv("CHAOS_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "shelf"))
@@ -46,7 +46,7 @@ def locked(folder: Path, *sha256: str) -> Path:
     return lock
 
 
-def test_a_wheel_is_collected_once_and_kept(shelf: Path, tmp_path: Path) -> None:
+def test_wheel_is_downloaded_once_and_kept(shelf: Path, tmp_path: Path) -> None:
     lock = locked(tmp_path, made_wheel(shelf, PURE))
     said: list[str] = []
     (first,) = wheels.collected("x", lock, "x86_64", said.append)
@@ -56,22 +56,20 @@ def test_a_wheel_is_collected_once_and_kept(shelf: Path, tmp_path: Path) -> None
     assert len(said) == 1
 
 
-def test_the_wheel_is_the_one_for_the_images_python_and_platform(
-    shelf: Path, tmp_path: Path
-) -> None:
+def test_wheel_is_for_the_images_python_and_platform(shelf: Path, tmp_path: Path) -> None:
     """Whatever Python and machine the harness runs on."""
     lock = locked(tmp_path, made_wheel(shelf, FOREIGN), made_wheel(shelf, NATIVE))
     (found,) = wheels.collected("x", lock, "x86_64", print)
     assert found.name == NATIVE
 
 
-def test_a_wheel_with_another_hash_is_refused(shelf: Path, tmp_path: Path) -> None:
+def test_wheel_with_another_hash_is_refused(shelf: Path, tmp_path: Path) -> None:
     made_wheel(shelf, PURE)
     with pytest.raises(WrongChecksum):
         wheels.collected("x", locked(tmp_path, "0" * 64), "x86_64", print)
 
 
-def test_a_wheel_that_changed_in_the_cache_is_fetched_anew(shelf: Path, tmp_path: Path) -> None:
+def test_changed_wheel_in_the_cache_is_downloaded_again(shelf: Path, tmp_path: Path) -> None:
     lock = locked(tmp_path, made_wheel(shelf, PURE))
     (kept,) = wheels.collected("x", lock, "x86_64", print)
     right = kept.read_bytes()
@@ -80,7 +78,7 @@ def test_a_wheel_that_changed_in_the_cache_is_fetched_anew(shelf: Path, tmp_path
     assert again.read_bytes() == right
 
 
-def test_what_cannot_be_collected_is_told_with_the_next_step(shelf: Path, tmp_path: Path) -> None:
+def test_failed_download_has_a_next_step(shelf: Path, tmp_path: Path) -> None:
     shelf.mkdir()
     with pytest.raises(EnvironmentProblem) as caught:
         wheels.collected("x", locked(tmp_path, "0" * 64), "x86_64", print)

@@ -9,21 +9,21 @@ from chaos.stack.http_proxy.grammar import NotListable, allowed_texts, another_a
 PLAN = 'root ::= "{\\"effort\\":\\"" ("light" | "normal" | "thorough") "\\"}"'
 
 
-def test_a_decision_has_its_answers_in_order() -> None:
+def test_alternatives_are_listed_in_order() -> None:
     assert allowed_texts(PLAN) == [f'{{"effort":"{x}"}}' for x in ("light", "normal", "thorough")]
 
 
-def test_other_rules_are_followed() -> None:
+def test_references_to_other_rules_are_resolved() -> None:
     assert allowed_texts('# two\nroot ::= a b\na ::= "x" | "y"\nb ::= "!"') == ["x!", "y!"]
 
 
-def test_another_answer_is_never_the_given_one() -> None:
+def test_another_answer_differs_from_the_given_one() -> None:
     for given in (*allowed_texts(PLAN), "what?"):
         other = another_answer(PLAN, given)
         assert other != given and other in allowed_texts(PLAN)
 
 
-def test_a_wish_is_granted_where_it_is_allowed_and_another_answer() -> None:
+def test_wanted_answer_is_used_if_it_is_allowed_and_different() -> None:
     light, normal, thorough = allowed_texts(PLAN)
     assert another_answer(PLAN, light, wanted=thorough) == thorough
     assert another_answer(PLAN, light, wanted=light) == normal
@@ -47,6 +47,6 @@ def test_a_wish_is_granted_where_it_is_allowed_and_another_answer() -> None:
         "x" * 100_000,
     ],
 )
-def test_what_cannot_be_listed_is_refused(grammar: str) -> None:
+def test_grammar_that_cannot_be_listed_is_refused(grammar: str) -> None:
     with pytest.raises(NotListable):
         another_answer(grammar, "only")

@@ -27,12 +27,12 @@ def place(mark: Mark, body: bytes, size: int) -> int | None:
 
 @pytest.mark.parametrize("size", [1, 2, 3, 5, 8, 13, 1000])
 @pytest.mark.parametrize("count", range(5))
-def test_events_are_split_at_the_mark(size: int, count: int) -> None:
+def test_event_mark_is_after_its_events(size: int, count: int) -> None:
     assert place(EventMark(count), STREAM, size) == PLACES[count]
 
 
 @pytest.mark.parametrize("size", [1, 3, 1000])
-def test_bytes(size: int) -> None:
+def test_byte_mark_is_after_its_bytes(size: int) -> None:
     assert place(ByteMark(0), b"abcdef", size) == 0
     assert place(ByteMark(4), b"abcdef", size) == 4
     assert place(ByteMark(6), b"abcdef", size) is None

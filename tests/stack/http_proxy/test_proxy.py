@@ -26,7 +26,7 @@ GRAMMAR = json.dumps({"grammar": 'root ::= "{\\"verdict\\":\\"" ("promote" | "ho
 # Untouched
 
 
-def test_without_a_rule_everything_passes_byte_for_byte(wire: Wire, server: Upstream) -> None:
+def test_without_a_rule_answers_pass_byte_for_byte(wire: Wire, server: Upstream) -> None:
     body = NOISE[::-1]
     seen = ask(wire.port, "/echo?x=1", body, headers="X-Mine: 7\r\n")
     assert (seen.status, seen.body) == (200, body)
@@ -42,7 +42,7 @@ def test_without_a_rule_everything_passes_byte_for_byte(wire: Wire, server: Upst
     assert ask(wire.port, "/noise", b"", method="HEAD").headers["content-length"] == str(len(NOISE))
 
 
-def test_a_request_in_chunks_and_one_that_waits_for_100_pass(wire: Wire, server: Upstream) -> None:
+def test_chunked_and_expect_continue_requests_pass(wire: Wire, server: Upstream) -> None:
     """The server behind reads lengths only, so what arrives there is refused or complete."""
     with socket.create_connection(("127.0.0.1", wire.port), timeout=60) as link:
         link.sendall(
@@ -54,14 +54,14 @@ def test_a_request_in_chunks_and_one_that_waits_for_100_pass(wire: Wire, server:
     assert server.requests[0][2] == b"abc"
 
 
-def test_a_connection_carries_many_requests(wire: Wire) -> None:
+def test_connection_carries_many_requests(wire: Wire) -> None:
     with socket.create_connection(("127.0.0.1", wire.port), timeout=60) as link:
         for _ in range(3):
             link.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
             assert read_answer(link, 20).body == b'{"status":"ok"}'
 
 
-def test_a_server_that_is_not_there_is_a_closed_connection(
+def test_unreachable_server_closes_the_connection(
     make_wire: Callable[[int], Wire],
 ) -> None:
     (nowhere,) = free_ports(1)
@@ -70,7 +70,7 @@ def test_a_server_that_is_not_there_is_a_closed_connection(
     assert wire.stats()["upstream_unreachable"] == 1
 
 
-def test_a_stream_passes_while_it_is_made(wire: Wire, server: Upstream) -> None:
+def test_stream_is_forwarded_without_delay(wire: Wire, server: Upstream) -> None:
     """Two events arrive while the server still holds the third: nothing is collected."""
     server.gate.clear()
     with socket.create_connection(("127.0.0.1", wire.port), timeout=60) as link:
@@ -81,8 +81,8 @@ def test_a_stream_passes_while_it_is_made(wire: Wire, server: Upstream) -> None:
         assert events()[2] not in raw
 
 
-def test_a_client_that_leaves_leaves_the_server_too(wire: Wire, server: Upstream) -> None:
-    """Otherwise the LLM server would go on for nobody."""
+def test_leaving_client_closes_the_servers_connection(wire: Wire, server: Upstream) -> None:
+    """Otherwise the LLM server would generate an answer without a reader."""
     with socket.create_connection(("127.0.0.1", wire.port), timeout=60) as link:
         link.sendall(b"POST /silent HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
         wait_for("the request arrived", lambda: server.requests)
@@ -90,7 +90,7 @@ def test_a_client_that_leaves_leaves_the_server_too(wire: Wire, server: Upstream
     wait_for("the connection is forgotten", lambda: wire.stats()["connections"] == 0)
 
 
-def test_memory_stays_flat_while_much_passes(wire: Wire) -> None:
+def test_memory_stays_flat_with_large_bodies(wire: Wire) -> None:
     ask(wire.port, "/noise")
     before = _rss_kb(wire)
     for _ in range(60):  # 18 MB of answers, 18 MB of requests
@@ -113,7 +113,7 @@ def _rss_kb(wire: Wire) -> int:
         b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nabcdef",
     ],
 )
-def test_what_is_no_http_is_closed_and_harms_nobody(wire: Wire, sent: bytes) -> None:
+def test_connection_without_http_is_closed_alone(wire: Wire, sent: bytes) -> None:
     with socket.create_connection(("127.0.0.1", wire.port), timeout=60) as link:
         try:
             link.sendall(sent)
@@ -151,7 +151,7 @@ def test_connections_are_limited(wire: Wire) -> None:
         (400, "exceed_context_size_error"),
     ],
 )
-def test_an_error_answer_is_in_the_servers_words(
+def test_error_answer_has_the_servers_format(
     wire: Wire, server: Upstream, status: int, kind: str
 ) -> None:
     wire.rule("status", status=status, retry_after_s=7)
@@ -169,7 +169,7 @@ def test_an_error_answer_is_in_the_servers_words(
     assert wire.counters() == (1, 1)
 
 
-def test_every_nth_and_the_kth_request_are_struck(wire: Wire) -> None:
+def test_every_and_nth_select_the_struck_requests(wire: Wire) -> None:
     def statuses() -> list[int]:
         return [ask(wire.port, "/completion").status for _ in range(6)]
 
@@ -182,7 +182,7 @@ def test_every_nth_and_the_kth_request_are_struck(wire: Wire) -> None:
     assert ask(wire.port, "/health", b"", method="GET").status == 500
 
 
-def test_a_removed_rule_strikes_no_more_and_removing_is_idempotent(wire: Wire) -> None:
+def test_removed_rule_strikes_no_more_and_removal_is_idempotent(wire: Wire) -> None:
     wire.rule("status", status=500)
     assert wire.control("DELETE", "/rule/r") == (200, {"removed": True})
     assert wire.control("DELETE", "/rule/r") == (200, {"removed": False})
@@ -190,7 +190,7 @@ def test_a_removed_rule_strikes_no_more_and_removing_is_idempotent(wire: Wire) -
     assert wire.control("GET", "/rules")[1] == {"rules": []}
 
 
-def test_a_truncated_body_is_seen_as_cut(wire: Wire) -> None:
+def test_client_detects_a_truncated_body(wire: Wire) -> None:
     """The length is the original one, so an honest client sees an incomplete read."""
     wire.rule("truncate", at_byte=10)
     seen = ask(wire.port, "/completion")
@@ -198,7 +198,7 @@ def test_a_truncated_body_is_seen_as_cut(wire: Wire) -> None:
     assert seen.headers["content-length"] == str(len(completion_bytes()))
 
 
-def test_a_truncated_body_with_a_matching_length_is_valid_http(wire: Wire) -> None:
+def test_truncated_body_with_a_matching_length_is_valid_http(wire: Wire) -> None:
     wire.rule("truncate", at_byte=10, length="rewritten")
     seen = ask(wire.port, "/completion")
     assert (seen.body, seen.ended) == (completion_bytes()[:10], "complete")
@@ -206,7 +206,7 @@ def test_a_truncated_body_with_a_matching_length_is_valid_http(wire: Wire) -> No
 
 
 @pytest.mark.parametrize("length", ["original", "rewritten"])
-def test_a_body_that_ends_at_the_mark_is_not_struck(wire: Wire, length: str) -> None:
+def test_body_that_ends_at_the_mark_is_not_struck(wire: Wire, length: str) -> None:
     """Nothing was taken from it, so nothing may be counted."""
     wire.rule("truncate", at_byte=len(completion_bytes()), length=length)
     seen = ask(wire.port, "/completion")
@@ -215,7 +215,7 @@ def test_a_body_that_ends_at_the_mark_is_not_struck(wire: Wire, length: str) -> 
 
 
 @pytest.mark.parametrize(("length", "ended"), [("original", "closed"), ("rewritten", "complete")])
-def test_a_stream_is_cut_after_a_token(wire: Wire, length: str, ended: str) -> None:
+def test_stream_is_cut_after_a_token(wire: Wire, length: str, ended: str) -> None:
     wire.rule("truncate", at_token=3, length=length, match={"path": "*"})
     seen = ask(wire.port, "/stream")
     assert (seen.body, seen.ended) == (b"".join(events()[:3]), ended)
@@ -223,7 +223,7 @@ def test_a_stream_is_cut_after_a_token(wire: Wire, length: str, ended: str) -> N
     assert wire.counters() == (2, 1)
 
 
-def test_a_stall_keeps_the_socket_open_until_the_rule_is_removed(wire: Wire) -> None:
+def test_stall_keeps_the_socket_open_until_the_rule_is_removed(wire: Wire) -> None:
     wire.rule("stall", at_token=2, match={"path": "/stream"})
     with socket.create_connection(("127.0.0.1", wire.port), timeout=60) as link:
         link.sendall(b"POST /stream HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
@@ -237,19 +237,19 @@ def test_a_stall_keeps_the_socket_open_until_the_rule_is_removed(wire: Wire) -> 
     assert all(block in rest for block in events()[2:])
 
 
-def test_a_stall_ends_after_its_time(wire: Wire) -> None:
+def test_stall_ends_after_its_time(wire: Wire) -> None:
     wire.rule("stall", at_byte=5, stall_s=0.2)
     assert ask(wire.port, "/completion").body == completion_bytes()
     assert wire.counters() == (1, 1)
 
 
-def test_a_client_that_gives_up_ends_the_stall(wire: Wire) -> None:
+def test_leaving_client_ends_the_stall(wire: Wire) -> None:
     wire.rule("stall", at_byte=5)
     assert ask(wire.port, "/completion", silence_s=0.2).body == completion_bytes()[:5]
     wait_for("nothing is held", lambda: wire.stats()["connections"] == 0)
 
 
-def test_the_head_comes_at_once_and_the_first_byte_late(wire: Wire) -> None:
+def test_delay_sends_the_head_at_once_and_the_body_late(wire: Wire) -> None:
     wire.rule("delay", delay_s=60)
     seen = ask(wire.port, "/completion", silence_s=0.3)
     assert (seen.status, seen.body, seen.ended) == (200, b"", "silent")
@@ -257,14 +257,14 @@ def test_the_head_comes_at_once_and_the_first_byte_late(wire: Wire) -> None:
     assert ask(wire.port, "/completion").body == completion_bytes()
 
 
-def test_prose_is_a_good_answer_with_the_wrong_content(wire: Wire) -> None:
+def test_prose_changes_only_the_content(wire: Wire) -> None:
     wire.rule("prose")
     answer = json.loads(ask(wire.port, "/completion").body)
     assert "{" not in answer["content"]
     assert {**answer, "content": ""} == {**COMPLETION, "content": ""}
 
 
-def test_a_wrong_decision_is_allowed_by_the_grammar_and_not_the_models(wire: Wire) -> None:
+def test_wrong_decision_is_allowed_by_the_grammar_and_differs_from_the_models(wire: Wire) -> None:
     wire.rule("wrong_decision")
     seen = ask(wire.port, "/completion", GRAMMAR.encode())
     assert json.loads(seen.body)["content"] == '{"verdict":"hold"}'
@@ -276,14 +276,14 @@ def test_a_wrong_decision_is_allowed_by_the_grammar_and_not_the_models(wire: Wir
     assert content == '{"verdict":"hold"}'
 
 
-def test_a_streamed_answer_is_rewritten_event_by_event(wire: Wire) -> None:
+def test_streamed_answer_is_rewritten_event_by_event(wire: Wire) -> None:
     wire.rule("prose", content="Hm.", match={"path": "/stream"})
     blocks = ask(wire.port, "/stream").body.split(b"\n\n")[:-1]
     contents = [json.loads(block.removeprefix(b"data: "))["content"] for block in blocks]
     assert contents == ["Hm.", "", "", "", ""]
 
 
-def test_what_cannot_be_rewritten_passes_whole(wire: Wire) -> None:
+def test_answer_that_cannot_be_rewritten_passes_unchanged(wire: Wire) -> None:
     """Not JSON, not a completion, or larger than may be collected."""
     wire.rule("prose", match={"path": "*"})
     assert ask(wire.port, "/noise").body == NOISE
@@ -316,20 +316,20 @@ def test_what_cannot_be_rewritten_passes_whole(wire: Wire) -> None:
         ({"id": "x", "kind": "truncate", "params": {"length": "long"}}, "length"),
     ],
 )
-def test_a_bad_rule_is_refused_with_its_key(wire: Wire, rule: Any, named: str) -> None:
+def test_malformed_rule_is_refused_with_its_key(wire: Wire, rule: Any, named: str) -> None:
     status, answer = wire.control("PUT", "/rule", rule)
     assert status == 400
     assert named in answer["error"]
     assert wire.control("GET", "/rules")[1] == {"rules": []}
 
 
-def test_rules_are_limited_and_unknown_calls_are_named(wire: Wire) -> None:
+def test_rules_are_limited_and_unknown_calls_are_refused(wire: Wire) -> None:
     answers = [wire.control("PUT", "/rule", {"id": f"r{n}", "kind": "stall"})[0] for n in range(65)]
     assert answers == [200] * 64 + [400]
     assert wire.control("GET", "/rule")[0] == 404
 
 
-def test_a_taken_port_is_one_line(wire: Wire) -> None:
+def test_taken_port_gives_one_line(wire: Wire) -> None:
     ports = free_ports(2)
     done = subprocess.run(
         [

@@ -31,7 +31,7 @@ def completion(port: int, **changes: object) -> Seen:
     return ask(port, "/completion", json.dumps({**QUESTION, **changes}).encode())
 
 
-def test_the_real_server_answers_through_it_and_is_struck(
+def test_real_server_answers_through_the_proxy_and_is_struck(
     supervise: Callable[..., Supervisor], make_wire: Callable[[int], Wire], model_path: Path
 ) -> None:
     server = supervise(model_path, "--autostart")
@@ -59,7 +59,7 @@ def test_the_real_server_answers_through_it_and_is_struck(
     assert wire.counters() == (2, 2)
 
 
-def test_a_context_overflow_has_the_words_of_the_real_one(
+def test_context_overflow_has_the_real_servers_message(
     supervise: Callable[..., Supervisor], model_path: Path
 ) -> None:
     server = supervise(model_path, "--autostart")

@@ -147,7 +147,7 @@ def silent(link: socket.socket, seconds: float = 0.4) -> bool:
         link.settimeout(LIMIT_S)
 
 
-def test_without_toxics_everything_passes(lab: Lab) -> None:
+def test_without_toxics_all_data_passes(lab: Lab) -> None:
     """Much data in both directions, and an end that is passed on."""
     data = bytes(range(256)) * 8000
     with lab.connect() as link:
@@ -193,7 +193,7 @@ def test_slow_close_delays_the_end_only(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize("stream", ["upstream", "downstream"])
-def test_timeout_zero_holds_until_it_is_removed_and_then_closes(lab: Lab, stream: str) -> None:
+def test_timeout_0_blocks_until_it_is_removed_and_then_closes(lab: Lab, stream: str) -> None:
     with lab.connect() as before:
         before.sendall(b"abc")
         assert received(before, 3) == b"abc"
@@ -209,7 +209,7 @@ def test_timeout_zero_holds_until_it_is_removed_and_then_closes(lab: Lab, stream
         assert received(link, 3) == b"abc"
 
 
-def test_timeout_is_counted_anew_from_every_chunk(lab: Lab) -> None:
+def test_timeout_restarts_with_every_chunk(lab: Lab) -> None:
     lab.client.add_toxic("one", "timeout", {"timeout": 1000}, stream="upstream")
     with lab.connect() as link:
         start_s = time.monotonic()
@@ -220,7 +220,7 @@ def test_timeout_is_counted_anew_from_every_chunk(lab: Lab) -> None:
         assert time.monotonic() - start_s >= 0.9 + 1.0
 
 
-def test_reset_peer_resets(lab: Lab) -> None:
+def test_reset_peer_sends_a_reset(lab: Lab) -> None:
     lab.client.add_toxic("one", "reset_peer", {"timeout": 200})
     with lab.connect() as link:
         start_s = time.monotonic()
@@ -230,7 +230,7 @@ def test_reset_peer_resets(lab: Lab) -> None:
         assert time.monotonic() - start_s >= 0.15
 
 
-def test_slicer_cuts_into_pieces_and_loses_nothing(lab: Lab) -> None:
+def test_slicer_splits_the_data_and_loses_nothing(lab: Lab) -> None:
     lab.client.add_toxic(
         "one", "slicer", {"average_size": 100, "size_variation": 20, "delay": 20_000}
     )
@@ -242,7 +242,7 @@ def test_slicer_cuts_into_pieces_and_loses_nothing(lab: Lab) -> None:
         assert time.monotonic() - start_s >= 15 * 0.02
 
 
-def test_limit_data_closes_after_so_many_bytes(lab: Lab) -> None:
+def test_limit_data_closes_after_its_bytes(lab: Lab) -> None:
     lab.client.add_toxic("one", "limit_data", {"bytes": 10})
     with lab.connect() as link:
         link.sendall(b"abc")
@@ -251,7 +251,7 @@ def test_limit_data_closes_after_so_many_bytes(lab: Lab) -> None:
         assert received(link, 100) == b"defghij"
 
 
-def test_a_disabled_proxy_refuses_and_breaks_off(lab: Lab) -> None:
+def test_disabled_proxy_refuses_and_aborts_connections(lab: Lab) -> None:
     with lab.connect() as link:
         link.sendall(b"abc")
         assert received(link, 3) == b"abc"
@@ -266,14 +266,14 @@ def test_a_disabled_proxy_refuses_and_breaks_off(lab: Lab) -> None:
         assert received(link, 3) == b"abc"
 
 
-def test_a_server_that_is_not_there_is_a_closed_connection(lab: Lab) -> None:
+def test_unreachable_server_closes_the_connection(lab: Lab) -> None:
     (nowhere,) = free_ports(1)
     lab.client.create(lab.listen, Endpoint("127.0.0.1", nowhere))
     with lab.connect() as link, suppress(ConnectionResetError):
         assert link.recv(1) == b""
 
 
-def test_toxics_may_come_and_go_on_one_connection(lab: Lab) -> None:
+def test_toxics_can_be_added_and_removed_on_an_open_connection(lab: Lab) -> None:
     """Nothing is lost or swapped on the way."""
     with lab.connect() as link:
         for number in range(10):
@@ -303,11 +303,11 @@ def test_toxics_may_come_and_go_on_one_connection(lab: Lab) -> None:
         (("PUT", "/proxies/llm/toxics", None), 405),
     ],
 )
-def test_a_bad_call_is_refused(builtin: Lab, call: tuple[str, str, Any], status: int) -> None:
+def test_malformed_call_is_refused(builtin: Lab, call: tuple[str, str, Any], status: int) -> None:
     assert builtin.call(*call) == status
 
 
-def test_it_ends_when_it_is_told_to_while_connections_are_held(builtin: Lab) -> None:
+def test_sigterm_ends_the_proxy_with_open_connections(builtin: Lab) -> None:
     builtin.client.add_toxic("one", "timeout", {"timeout": 0})
     with builtin.connect() as link:
         link.sendall(b"abc")
@@ -315,7 +315,7 @@ def test_it_ends_when_it_is_told_to_while_connections_are_held(builtin: Lab) -> 
         assert builtin.process.wait(30) == 0
 
 
-def test_bad_arguments_are_one_message() -> None:
+def test_wrong_arguments_give_one_message() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "chaos.stack.http_proxy.tcp", "--api", "here"],
         capture_output=True,

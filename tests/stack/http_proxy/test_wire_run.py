@@ -15,8 +15,8 @@ from tests.integration.test_lifecycle import await_record
 pytestmark = [pytest.mark.stack, pytest.mark.slow]
 
 
-def test_a_wire_proxy_that_dies_by_itself_is_infrastructure(tmp_path: Path) -> None:
-    """Exit 4, never held against the Watcher; and the built-in TCP proxy is told and recorded."""
+def test_death_of_the_wire_proxy_is_a_problem_of_the_infrastructure(tmp_path: Path) -> None:
+    """Exit code 4, never a failure of the Watcher; the built-in TCP proxy is shown and recorded."""
     runs = tmp_path / "runs"
     process = start(
         runs,

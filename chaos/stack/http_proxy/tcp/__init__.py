@@ -1,4 +1,4 @@
-"""The TCP proxy of last resort: the part of Toxiproxy that the harness uses, where none can be had.
+"""The built-in TCP proxy: the part of Toxiproxy that the harness uses, if there is no Toxiproxy.
 
-Same HTTP API, same toxics with the same meaning; it is told apart by its version, `builtin ...`.
+It has the same HTTP API and the same toxics. Its version is `builtin ...`.
 """

@@ -1,10 +1,10 @@
-"""The TCP proxy of last resort as a process: `python -m chaos.stack.http_proxy.tcp --api H:P`."""
+"""The built-in TCP proxy as a process: `python -m chaos.stack.http_proxy.tcp --api H:P`."""
 
 import argparse
 import sys
 
 from chaos.stack.http_proxy.json_api import JsonApi
-from chaos.stack.http_proxy.serving import address, listen, run, until_told_to_end
+from chaos.stack.http_proxy.serving import address, listen, run, until_signal
 from chaos.stack.http_proxy.tcp.api import Api
 
 
@@ -19,7 +19,7 @@ def main(argv: list[str] | None = None) -> int:
     async def serve() -> None:
         api = Api()
         server = await listen(args.api, JsonApi(api.route).serve)
-        await until_told_to_end()
+        await until_signal()
         server.close()
         await api.end()
 

@@ -1,4 +1,4 @@
-"""The part of Toxiproxy's HTTP API that its clients need: proxies, their toxics, version, reset."""
+"""The part of Toxiproxy's HTTP API that the harness uses: proxies, toxics, version, reset."""
 
 import argparse
 from typing import Any
@@ -15,30 +15,38 @@ Answer = tuple[int, Any]
 
 
 class Api:
-    """A `Route` whose errors have Toxiproxy's form: `error` and `status`."""
+    """A `Route` whose errors have Toxiproxy's keys: `error` and `status`."""
 
     def __init__(self) -> None:
         self._proxies: dict[str, TcpProxy] = {}
 
     async def route(self, method: str, path: str, body: Any) -> Answer:
+        try:
+            return await self._route(method, path, body)
+        except (BadToxic, argparse.ArgumentTypeError) as error:
+            return _error(400, str(error))
+        except CannotListen as error:
+            return _error(500, str(error))
+
+    async def _route(self, method: str, path: str, body: Any) -> Answer:
         parts = path.strip("/").split("/")
         if (method, parts) == ("GET", ["version"]):
             return 200, {"version": VERSION}
         if (method, parts) == ("POST", ["reset"]):
             return await self._reset()
         if parts == ["proxies"]:
-            return await self._all(method, body)
+            return await self._proxies_call(method, body)
         if len(parts) < 2 or parts[0] != "proxies":
             return _error(404, "no such call")
         proxy = self._proxies.get(parts[1])
         if proxy is None:
             return _error(404, "proxy not found")
         if len(parts) == 2:
-            return await self._one(method, proxy, body)
+            return await self._proxy_call(method, proxy, body)
         if parts[2] == "toxics" and len(parts) == 3:
-            return self._toxics(method, proxy, body)
+            return self._toxics_call(method, proxy, body)
         if parts[2] == "toxics" and len(parts) == 4:
-            return await self._toxic(method, proxy, parts[3])
+            return await self._toxic_call(method, proxy, parts[3])
         return _error(404, "no such call")
 
     async def end(self) -> None:
@@ -49,13 +57,10 @@ class Api:
         for proxy in self._proxies.values():
             for name in list(proxy.toxics):
                 await proxy.remove(name)
-            try:
-                await proxy.enable()
-            except CannotListen as error:
-                return _error(500, str(error))
+            await proxy.enable()
         return 204, None
 
-    async def _all(self, method: str, body: Any) -> Answer:
+    async def _proxies_call(self, method: str, body: Any) -> Answer:
         if method == "GET":
             return 200, {name: proxy.to_json() for name, proxy in self._proxies.items()}
         if method != "POST":
@@ -69,18 +74,13 @@ class Api:
             return _error(409, "proxy already exists")
         if len(self._proxies) >= PROXIES_MAX:
             return _error(400, f"there are {PROXIES_MAX} proxies already")
-        try:
-            proxy = TcpProxy(body["name"], body["listen"], body["upstream"])
-            if body.get("enabled", True):
-                await proxy.enable()
-        except argparse.ArgumentTypeError as error:
-            return _error(400, str(error))
-        except CannotListen as error:
-            return _error(500, str(error))
+        proxy = TcpProxy(body["name"], body["listen"], body["upstream"])
+        if body.get("enabled", True):
+            await proxy.enable()
         self._proxies[proxy.name] = proxy
         return 201, proxy.to_json()
 
-    async def _one(self, method: str, proxy: TcpProxy, body: Any) -> Answer:
+    async def _proxy_call(self, method: str, proxy: TcpProxy, body: Any) -> Answer:
         if method == "DELETE":
             del self._proxies[proxy.name]
             await proxy.disable()
@@ -89,21 +89,15 @@ class Api:
             enabled = body.get("enabled") if isinstance(body, dict) else None
             if not isinstance(enabled, bool):
                 return _error(400, "only `enabled` can be changed here, to true or false")
-            try:
-                await (proxy.enable() if enabled else proxy.disable())
-            except CannotListen as error:
-                return _error(500, str(error))
+            await (proxy.enable() if enabled else proxy.disable())
         return 200, proxy.to_json()
 
-    def _toxics(self, method: str, proxy: TcpProxy, body: Any) -> Answer:
+    def _toxics_call(self, method: str, proxy: TcpProxy, body: Any) -> Answer:
         if method == "GET":
             return 200, [toxic.to_json() for toxic in proxy.toxics.values()]
         if method != "POST":
             return _error(405, "GET or POST is needed")
-        try:
-            toxic = parse_toxic(body)
-        except BadToxic as error:
-            return _error(400, str(error))
+        toxic = parse_toxic(body)
         if toxic.name in proxy.toxics:
             return _error(409, "toxic already exists")
         if len(proxy.toxics) >= TOXICS_MAX:
@@ -111,7 +105,7 @@ class Api:
         proxy.add(toxic)
         return 200, toxic.to_json()
 
-    async def _toxic(self, method: str, proxy: TcpProxy, name: str) -> Answer:
+    async def _toxic_call(self, method: str, proxy: TcpProxy, name: str) -> Answer:
         if name not in proxy.toxics:
             return _error(404, "toxic not found")
         if method == "DELETE":

@@ -1,4 +1,4 @@
-"""A named TCP proxy: where it listens, where it leads, its toxics, its open connections."""
+"""A named TCP proxy: its address, its upstream, its toxics, its open connections."""
 
 import asyncio
 from typing import Any
@@ -13,10 +13,10 @@ CONNECT_LIMIT_S = 5.0
 
 
 class TcpProxy:
-    """For one event loop. `enable` and `disable` may be called in any state."""
+    """For one event loop. `enable` and `disable` are idempotent."""
 
     def __init__(self, name: str, listen_at: str, upstream: str) -> None:
-        """Raises `argparse.ArgumentTypeError` for an address that is none."""
+        """Raises `argparse.ArgumentTypeError` for a malformed address."""
         self.name = name
         self.listen_at = listen_at
         self.upstream = upstream
@@ -41,7 +41,7 @@ class TcpProxy:
             self._server = await listen(self._listen_address, self._serve)
 
     async def disable(self) -> None:
-        """Listen no more, and break all connections off: who connects now is refused."""
+        """Stop listening, so that new connections are refused, and abort the open ones."""
         server, self._server = self._server, None
         if server is not None:
             server.close()
@@ -56,13 +56,11 @@ class TcpProxy:
             if tunnel is not None:
                 tunnel.add(toxic)
 
-    async def remove(self, name: str) -> bool:
-        toxic = self.toxics.pop(name, None)
-        if toxic is None:
-            return False
+    async def remove(self, name: str) -> None:
+        """Remove the toxic `name`, which must be there."""
+        toxic = self.toxics.pop(name)
         tunnels = [tunnel for tunnel in self._tunnels.values() if tunnel is not None]
         await asyncio.gather(*(tunnel.remove(toxic) for tunnel in tunnels))
-        return True
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()

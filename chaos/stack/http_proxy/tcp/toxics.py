@@ -1,7 +1,8 @@
-"""The toxics: what each does to the chunks of one direction of one connection.
+"""The toxics: the effect of each on the chunks of one direction of one connection.
 
-Names, attributes and meaning are Toxiproxy's (its README, "Toxics"): times in ms (the slicer's
-`delay` in µs), rate in kB/s. Toxicity is always 1: chance belongs into a seeded schedule.
+Names, attributes and meaning are those of Toxiproxy (its README, "Toxics"): times in ms (the
+slicer's `delay` in µs), rate in kB/s. Toxicity is always 1, because only the seeded schedule may be
+random.
 """
 
 import asyncio
@@ -10,7 +11,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-CHUNKS_MAX = 64  # waiting before one toxic; then the sender waits
+CHUNKS_MAX = 64  # waiting before one toxic; more make the sender wait
 _VALUE_MAX = 10**12
 _BANDWIDTH_SLICE_MS = 100
 
@@ -26,12 +27,12 @@ ATTRIBUTES: dict[str, tuple[str, ...]] = {
 
 
 class BadToxic(ValueError):
-    """The toxic cannot be taken; the message says why."""
+    """The toxic is not valid; the message says why."""
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """Bytes on their way; `read_s` is when they came in (monotonic)."""
+    """Bytes in transit; `read_s` is when they were read (monotonic)."""
 
     data: bytes
     read_s: float
@@ -43,7 +44,7 @@ Chunks = asyncio.Queue[Chunk | None]
 
 @dataclass(frozen=True)
 class Toxic:
-    """One toxic as it was asked for."""
+    """One toxic as the client requested it."""
 
     name: str
     type: str
@@ -86,22 +87,22 @@ def parse_toxic(raw: Any) -> Toxic:
 
 
 class Stage:
-    """One toxic at work in one direction of one connection: takes from `input`, gives to `output`.
+    """Applies one toxic in one direction of one connection: takes from `input`, gives to `output`.
 
-    Once the toxic is removed the stage hands everything on untouched.
+    After the toxic is removed, the stage forwards everything unchanged.
     """
 
     def __init__(self, toxic: Toxic, output: Chunks) -> None:
         self.toxic: Toxic | None = toxic
         self.input: Chunks = asyncio.Queue(CHUNKS_MAX)
         self._output = output
-        self._held: list[Chunk | None] = []  # taken and not yet given: a removal must not lose it
+        self._held: list[Chunk | None] = []  # taken but not given yet: a removal must not lose it
         self._passed_bytes = 0
         self._ended = False
         self._task = asyncio.ensure_future(self._work(toxic))
 
     async def remove(self) -> None:
-        """Take the toxic away; one that held the connection silent closes it."""
+        """Remove the toxic; a removed `timeout` closes the connection."""
         toxic, self.toxic = self.toxic, None
         await self._stop()
         if toxic is not None and toxic.type == "timeout":
@@ -133,16 +134,7 @@ class Stage:
             await self._take()
 
     async def _work(self, toxic: Toxic) -> None:
-        work = {
-            "latency": self._latency,
-            "bandwidth": self._bandwidth,
-            "slow_close": self._slow_close,
-            "timeout": self._timeout,
-            "reset_peer": self._reset_peer,
-            "slicer": self._slicer,
-            "limit_data": self._limit_data,
-        }[toxic.type]
-        await work(toxic.attributes)
+        await getattr(self, f"_{toxic.type}")(toxic.attributes)  # one method for each type
 
     async def _latency(self, of: dict[str, int]) -> None:
         while True:
@@ -155,7 +147,7 @@ class Stage:
             await self._give(chunk)
 
     async def _bandwidth(self, of: dict[str, int]) -> None:
-        """In slices of what 100 ms may carry; a rate of 0 carries nothing."""
+        """Send slices of the size allowed in 100 ms; a rate of 0 sends nothing."""
         while True:
             chunk = await self._take()
             while chunk is not None and not of["rate"]:
@@ -178,7 +170,7 @@ class Stage:
             await self._give(chunk)
 
     async def _timeout(self, of: dict[str, int]) -> None:
-        """Drops all data; closes once none came for so long (0: never), or at the end."""
+        """Drop all data; close after so long without any (0: never), or at the end."""
         while True:
             try:
                 async with asyncio.timeout(of["timeout"] / 1000 or None):
@@ -190,7 +182,7 @@ class Stage:
                 return
 
     async def _reset_peer(self, of: dict[str, int]) -> None:
-        """After the first data; the connection closes by a reset (see `Tunnel`)."""
+        """Close some time after the first data; by a reset (see `Tunnel`)."""
         await self.input.get()
         await asyncio.sleep(of["timeout"] / 1000)
         await self._give(None)

@@ -1,7 +1,7 @@
 """One connection through the TCP proxy: two directions, each with its chain of toxics.
 
-As in Toxiproxy, the end of one direction closes the connection it writes to, and that ends the
-other direction in turn.
+As in Toxiproxy, the end of one direction closes the connection that it writes to, which then ends
+the other direction.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from chaos.stack.http_proxy.tcp.toxics import CHUNKS_MAX, Chunk, Chunks, Stage, Toxic
 
 _CHUNK_BYTES = 32_768
-_STAGES_MAX = 64  # toxics come and go on a long connection; then it is closed
+_STAGES_MAX = 64  # stages of added toxics per connection; more close it
 _FLUSH_LIMIT_S = 60.0
 _LINGER_NONE = struct.pack("ii", 1, 0)  # closing sends a reset
 
@@ -34,7 +34,7 @@ class Link:
             self.add(toxic)
 
     def add(self, toxic: Toxic) -> None:
-        """Put a toxic before the others: what is read from now on goes through it."""
+        """Put a toxic before the others, for the data that is read from now on."""
         if self._over:
             return
         head = self._stages[-1].input if self._stages else self._tail
@@ -46,7 +46,7 @@ class Link:
                 await stage.remove()
 
     async def carry(self) -> None:
-        """Until the end of the stream, or of what it is written to; then `dest` is closed."""
+        """Forward until the end of the source or of the destination; then close the latter."""
         reading = asyncio.ensure_future(self._read())
         try:
             await self._write()
@@ -77,7 +77,7 @@ class Link:
 
 
 class Tunnel:
-    """A client's connection and the one to the server behind."""
+    """A client's connection and the one to the server."""
 
     def __init__(
         self,
@@ -101,7 +101,7 @@ class Tunnel:
         await self._links[toxic.stream].remove(toxic.name)
 
     async def carry(self) -> None:
-        """Until both directions have ended and what they had to say is sent."""
+        """Forward until both directions have ended and everything is sent."""
         try:
             await asyncio.gather(*(link.carry() for link in self._links.values()))
             with contextlib.suppress(OSError, TimeoutError):

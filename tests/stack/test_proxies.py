@@ -23,8 +23,8 @@ CALLS: dict[str, Callable[[WireControl], object]] = {
 
 
 @pytest.mark.parametrize("call", CALLS)
-def test_a_hung_control_api_ends_in_an_error(call: str) -> None:
-    """Connections are accepted, no answer ever comes: a socket stands in for a hung proxy."""
+def test_hung_control_api_is_an_error(call: str) -> None:
+    """A socket that accepts connections and never answers stands in for a hung proxy."""
     with socket.create_server(("127.0.0.1", 0)) as hung:
         wire = WireControl(Endpoint("127.0.0.1", hung.getsockname()[1]), limit_s=0.2)
         with pytest.raises(WireProblem, match="does not answer in time"):
@@ -32,7 +32,7 @@ def test_a_hung_control_api_ends_in_an_error(call: str) -> None:
 
 
 @pytest.mark.parametrize("call", CALLS)
-def test_one_that_is_gone_is_infrastructure(call: str) -> None:
+def test_unreachable_wire_proxy_is_an_environment_problem(call: str) -> None:
     (nowhere,) = free_ports(1)
     with pytest.raises(EnvironmentProblem, match="is not there"):
         CALLS[call](WireControl(Endpoint("127.0.0.1", nowhere)))
@@ -69,6 +69,6 @@ def answering(status: str, body: bytes) -> Iterator[WireControl]:
         ("200 OK", b'{"rules":[{"id":"r","seen":"x","struck":1}]}', "makes no sense"),
     ],
 )
-def test_a_wrong_answer_is_an_error(status: str, body: bytes, expected: str) -> None:
+def test_malformed_answer_is_an_error(status: str, body: bytes, expected: str) -> None:
     with answering(status, body) as wire, pytest.raises(WireProblem, match=expected):
         wire.rules()
