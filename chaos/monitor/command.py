@@ -9,7 +9,6 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
@@ -22,6 +21,7 @@ from chaos.monitor.alerts import Rule, parse_rules
 from chaos.monitor.display import JsonLines, Rows, Table
 from chaos.monitor.instance import FixedProcess, OwnFile, instance_of, start_ticks
 from chaos.monitor.loop import STRETCH, Display, Monitor
+from chaos.monitor.options import MonitorOptions
 from chaos.monitor.stall import Stall
 from chaos.record.target import Target
 from chaos.runner.resolve import read_target
@@ -57,25 +57,9 @@ _KNOWN = frozenset(
 _NUMBERED = ("gpu", "watcher.sockets_")
 
 
-@dataclass(frozen=True)
-class Options:
-    """The options of the command line. `count` None: until it is ended."""
-
-    target: str = "reference"
-    workspace: Path | None = None
-    pid: int | None = None
-    llm: str | None = None
-    interval: str = "5s"
-    count: int | None = None
-    jsonl: bool = False
-    alerts: Sequence[str] = ()
-    until_alert: bool = False
-    no_color: bool = False
-
-
-def monitor(options: Options) -> int:
+def monitor(options: MonitorOptions) -> int:
     """Watch until the end. Returns the exit code. Raises `ChaosError`."""
-    rules = parse_rules(options.alerts)
+    rules = parse_rules(options.alert)
     period_s = duration_s(options.interval, place="--interval")
     if period_s < PERIOD_MIN_S:
         raise UsageError(
@@ -112,7 +96,7 @@ def monitor(options: Options) -> int:
     return int(ExitCode.GUARDRAIL if summary.raised else ExitCode.PASS)
 
 
-def _workspace(options: Options) -> Path:
+def _workspace(options: MonitorOptions) -> Path:
     """The workspace option, else the process's working directory, else the current folder."""
     if options.pid is not None and start_ticks(options.pid) is None:
         raise EnvironmentProblem(
@@ -135,7 +119,7 @@ def _workspace(options: Options) -> Path:
 
 
 def _sources(
-    target: Target, workspace: Path, options: Options, pid: Callable[[], int | None]
+    target: Target, workspace: Path, options: MonitorOptions, pid: Callable[[], int | None]
 ) -> list[Source]:
     endpoint = endpoint_of(options.llm or target.llm.endpoint)
     sources = build_sources(
@@ -196,7 +180,7 @@ def _refuse_unknown(rules: Sequence[Rule], sources: Sequence[Source]) -> None:
             raise unknown_name("signal", rule.key, known, place=f"--alert {rule.text}")
 
 
-def _display(options: Options, title: str) -> Display:
+def _display(options: MonitorOptions, title: str) -> Display:
     if options.jsonl:
         return JsonLines(sys.stdout.buffer)
     if sys.stdout.isatty():

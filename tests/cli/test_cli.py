@@ -171,10 +171,13 @@ def test_help_teaches_by_example_and_lists_every_exit_code(
 
 def test_every_example_in_the_help_is_valid(capsys: pytest.CaptureFixture[str]) -> None:
     """Examples that name shipped files resolve; a typo in them would teach wrongly."""
-    from chaos.cli.main import _EXAMPLES, _RUN_EXAMPLES
+    from chaos.cli.main import _EXAMPLES
+    from chaos.cli.options import RunOptions
 
     commands = re.findall(r"^  chaos (run soak_\S+[^|\n]*?)(?:  .*|\|.*)?$", _EXAMPLES, re.M)
-    commands += re.findall(r"^  chaos (run soak_\S+[^|\n]*?)(?:  .*|\|.*)?$", _RUN_EXAMPLES, re.M)
+    commands += re.findall(
+        r"^  chaos (run soak_\S+[^|\n]*?)(?:  .*|\|.*)?$", RunOptions.EPILOG, re.M
+    )
     assert len(commands) >= 6
     for command in commands:
         assert main([*command.split(), "--dry-run"]) == ExitCode.PASS, command

@@ -1,11 +1,19 @@
 """The options of `chaos monitor`. Standard library only: every `chaos --help` imports this."""
 
-import argparse
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
-TEXT = "monitor a running Watcher: all signals, and alerts on thresholds"
+from chaos.base.arguments import Options, argument
+from chaos.runner.common_options import (
+    NoColor,
+)
 
-EPILOG = """\
+
+class MonitorOptions(Options):
+    """Monitor a running Watcher: all signals, and alerts on thresholds."""
+
+    EPILOG = """\
 examples:
   chaos monitor --workspace ~/watcher --interval 30s
   chaos monitor --jsonl --interval 100ms > signals.jsonl
@@ -35,33 +43,26 @@ exit codes:
   5  an alert was raised: a threshold was crossed
 """
 
-
-def add(parser: argparse.ArgumentParser) -> None:
-    """Add the options to `parser`."""
-    option = parser.add_argument
-    option("--target", metavar="NAME", default="reference", help="a target's name or its file")
-    option(
-        "--workspace",
-        metavar="DIR",
-        type=Path,
-        help="the Watcher's working directory (default: that of --pid, else the current folder)",
-    )
-    option(
-        "--pid",
-        metavar="N",
-        type=int,
-        help="the Watcher's process, instead of the one in its PID file",
-    )
-    option("--llm", metavar="HOST:PORT", help="the LLM server (default: the target's endpoint)")
-    option("--interval", metavar="S", default="5s", help="between samples, e.g. 100ms, 30s")
-    option("--count", metavar="N", type=int, help="end after so many samples")
-    option("--jsonl", action="store_true", help="JSON lines, one object each, for machines")
-    option(
-        "--alert",
-        metavar="RULE",
-        action="append",
-        default=[],
-        help="add an alert; may be repeated; `none` removes the default ones",
-    )
-    option("--until-alert", action="store_true", help="end at the first alert")
-    option("--no-color", action="store_true", help="no colours (also NO_COLOR)")
+    target: Annotated[str, argument("a target's name or its file", "NAME")] = "reference"
+    workspace: Annotated[
+        Path | None,
+        argument(
+            "the Watcher's working directory (default: that of --pid, else the current folder)",
+            "DIR",
+        ),
+    ] = None
+    pid: Annotated[
+        int | None, argument("the Watcher's process, instead of the one in its PID file", "N")
+    ] = None
+    llm: Annotated[
+        str | None, argument("the LLM server (default: the target's endpoint)", "HOST:PORT")
+    ] = None
+    interval: Annotated[str, argument("between samples, e.g. 100ms, 30s", "S")] = "5s"
+    count: Annotated[int | None, argument("end after so many samples", "N")] = None
+    jsonl: Annotated[bool, argument("JSON lines, one object each, for machines")] = False
+    alert: Annotated[
+        Sequence[str],
+        argument("add an alert; may be repeated; `none` removes the default ones", "RULE"),
+    ] = ()
+    until_alert: Annotated[bool, argument("end at the first alert")] = False
+    no_color: NoColor = False
