@@ -17,7 +17,6 @@ import argparse
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import (
-    Annotated,
     Any,
     ClassVar,
     Literal,
@@ -85,11 +84,11 @@ def add_arguments(parser: argparse.ArgumentParser, options: type[Options]) -> No
             add(*words, action="store_true", help=declared.help)
             continue
         details: dict[str, Any] = {}
-        origin: Any = get_origin(kind)
-        listed = origin is Sequence
         if type(None) in get_args(kind):
             kind = get_args(kind)[0]
-        if get_origin(kind) is Literal:
+        origin: Any = get_origin(kind)
+        listed = origin is Sequence
+        if origin is Literal:
             details["choices"] = get_args(kind)
         elif not listed and kind is not str:
             details["type"] = {int: _whole, float: float, Path: _path}[kind]
@@ -103,9 +102,9 @@ def add_arguments(parser: argparse.ArgumentParser, options: type[Options]) -> No
 def _arguments(options: type[Options]) -> Iterator[tuple[str, Any, Argument]]:
     """(name, type, declaration) of each field that is an argument, in order."""
     for name, hint in options.__annotations__.items():
-        if get_origin(hint) is Annotated:
-            kind, declared = get_args(hint)
-            yield name, kind, declared
+        parts = get_args(hint)
+        if parts and isinstance(parts[-1], Argument):
+            yield name, parts[0], parts[-1]
 
 
 def _whole(text: str) -> int:
