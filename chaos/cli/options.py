@@ -5,23 +5,10 @@ Standard library only: every `chaos --help` imports this.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-from chaos.base.arguments import Options, argument
-from chaos.runner.common_options import (
-    EXIT_CODES,
-    FAULT,
-    RUNS,
-    Backend,
-    Gpu,
-    NoColor,
-    PrintJson,
-    Quiet,
-    Run,
-    Runs,
-    VerdictJson,
-    Watcher,
-)
+from chaos.base.arguments import Options, option
+from chaos.runner import common_options as common
 
 Sandbox = Literal["namespaces", "none"]
 
@@ -42,80 +29,64 @@ examples:
 A run without --fault is a clean run. --fault none is the same, marked as the control.
 --set changes profile fields (storm_s), settings.NAME, criteria.CHECK.NAME, guardrails.NAME.
 
-{EXIT_CODES}"""
+{common.EXIT_CODES}"""
 
-    soak: Annotated[
-        str | None, argument("name of a soak, or the path of its file", "SOAK", positional=True)
-    ] = None
-    fault: Annotated[
-        Sequence[str],
-        argument(
-            "break this; may be repeated (the storm is then made long enough); `none` is the "
-            "control",
-            FAULT,
-        ),
-    ] = ()
-    faults: Annotated[
-        Sequence[str],
-        argument(
-            "break all these: kinds, groups or `all`, comma-separated, -NAME leaves one out "
-            "(--faults=-gpu where it begins so); the storm is made long enough",
-            "WHICH",
-        ),
-    ] = ()
-    strikes: Annotated[int | None, argument("draw N strikes from the faults, by weight=", "N")] = (
-        None
+    soak: str | None = option("name of a soak, or the path of its file", "SOAK", positional=True)
+    fault: Sequence[str] = option(
+        "break this; may be repeated (the storm is then made long enough); `none` is the control",
+        common.FAULT,
     )
-    overlap: Annotated[bool, argument("faults that allow it may be in force together")] = False
-    profile: Annotated[
-        str | None, argument("scale of the soak (default: the soak's own)", "NAME")
-    ] = None
-    target: Watcher = None
-    seed: Annotated[int | None, argument("of the schedule (default: random, printed)", "N")] = None
-    set: Annotated[Sequence[str], argument("change one setting", "KEY=VALUE")] = ()
-    sandbox: Annotated[
-        Sandbox, argument("`none`: plain processes; names what is then not available")
-    ] = "namespaces"
-    backend: Backend = None
-    gpu: Gpu = False
-    runs: Runs = RUNS
-    dry_run: Annotated[bool, argument("print the plan and the schedule, start nothing")] = False
-    json: VerdictJson = False
-    no_color: NoColor = False
-    quiet: Quiet = False
+    faults: Sequence[str] = option(
+        "break all these: kinds, groups or `all`, comma-separated, -NAME leaves one out "
+        "(--faults=-gpu where it begins so); the storm is made long enough",
+        "WHICH",
+    )
+    strikes: int | None = option("draw N strikes from the faults, by weight=", "N")
+    overlap: bool = option("faults that allow it may be in force together")
+    profile: str | None = option("scale of the soak (default: the soak's own)", "NAME")
+    target: str | None = common.WATCHER
+    seed: int | None = option("of the schedule (default: random, printed)", "N")
+    set: Sequence[str] = option("change one setting", "KEY=VALUE")
+    sandbox: Sandbox = option(
+        "`none`: plain processes; names what is then not available", default="namespaces"
+    )
+    backend: Literal["local", "docker"] | None = common.BACKEND
+    gpu: bool = common.GPU
+    runs: Path = common.RUNS
+    dry_run: bool = option("print the plan and the schedule, start nothing")
+    json: bool = common.VERDICT_JSON
+    no_color: bool = common.NO_COLOR
+    quiet: bool = common.QUIET
     command_line: str = ""  # the whole command, for the provenance
 
 
 class SetupOptions(Options):
     """Fetch what a run needs: LLM model, Toxiproxy."""
 
-    verify: Annotated[bool, argument("check every checksum again")] = False
-    quiet: Annotated[bool, argument("print nothing but errors", short="-q")] = False
+    verify: bool = option("check every checksum again")
+    quiet: bool = option("print nothing but errors", short="-q")
 
 
 class CheckOptions(Options):
     """Judge a stored run again."""
 
-    run: Run
-    reports: Annotated[bool, argument("write every report, the page too")] = False
-    runs: Runs = RUNS
-    json: VerdictJson = False
-    no_color: NoColor = False
-    quiet: Quiet = False
+    run: str = common.RUN
+    reports: bool = option("write every report, the page too")
+    runs: Path = common.RUNS
+    json: bool = common.VERDICT_JSON
+    no_color: bool = common.NO_COLOR
+    quiet: bool = common.QUIET
 
 
 class ReportOptions(Options):
     """Write the reports of a stored run."""
 
-    run: Run
-    format: Annotated[
-        Literal["html", "junit", "markdown", "json", "github", "metrics", "all"],
-        argument("default: all, into the run directory"),
-    ] = "all"
-    out: Annotated[
-        Path | None, argument("this file (`-`: stdout); for all: this folder", "PATH")
-    ] = None
-    runs: Runs = RUNS
+    run: str = common.RUN
+    format: Literal["html", "junit", "markdown", "json", "github", "metrics", "all"] = option(
+        "default: all, into the run directory", default="all"
+    )
+    out: Path | None = option("this file (`-`: stdout); for all: this folder", "PATH")
+    runs: Path = common.RUNS
 
 
 class SqlOptions(Options):
@@ -132,71 +103,53 @@ The run is opened as tables and never changed: one select statement, nothing out
 """
     EXCLUSIVE = ("json", "csv", "markdown")
 
-    run: Annotated[
-        str | None, argument("run directory, SOAK/latest or latest", "RUN", positional=True)
-    ] = None
-    query: Annotated[
-        str | None, argument("a select statement; - reads stdin", "QUERY", positional=True)
-    ] = None
-    tables: Annotated[bool, argument("list tables and columns, and stop")] = False
-    json: Annotated[bool, argument("a JSON list of records")] = False
-    csv: Annotated[bool, argument("comma-separated values with a header")] = False
-    markdown: Annotated[bool, argument("with --tables: docs/tables.md")] = False
-    limit_s: Annotated[float, argument("stop the query after S seconds (30)", "S")] = 30.0
-    runs: Runs = RUNS
+    run: str | None = option("run directory, SOAK/latest or latest", "RUN", positional=True)
+    query: str | None = option("a select statement; - reads stdin", "QUERY", positional=True)
+    tables: bool = option("list tables and columns, and stop")
+    json: bool = option("a JSON list of records")
+    csv: bool = option("comma-separated values with a header")
+    markdown: bool = option("with --tables: docs/tables.md")
+    limit_s: float = option("stop the query after S seconds (30)", "S", default=30.0)
+    runs: Path = common.RUNS
 
 
 class TriageOptions(Options):
     """Lead from findings to a named cause."""
 
-    run: Annotated[
-        str,
-        argument(
-            "a run (as for check), or the folder that a Watcher works in",
-            "RUN|DIR",
-            positional=True,
-        ),
-    ]
-    target: Annotated[
-        str,
-        argument(
-            "of the folder: a target's name or the path of its file (default: reference)", "NAME"
-        ),
-    ] = "reference"
-    deep: Annotated[
-        bool, argument("look longer and at more: all stuck requests, memory mappings")
-    ] = False
-    json: PrintJson = False
-    runs: Runs = RUNS
+    run: str = option(
+        "a run (as for check), or the folder that a Watcher works in", "RUN|DIR", positional=True
+    )
+    target: str = option(
+        "of the folder: a target's name or the path of its file (default: reference)",
+        "NAME",
+        default="reference",
+    )
+    deep: bool = option("look longer and at more: all stuck requests, memory mappings")
+    json: bool = common.PRINT_JSON
+    runs: Path = common.RUNS
 
 
 class CleanOptions(Options):
     """Undo what a run left behind."""
 
-    run: Annotated[
-        str | None, argument("default: every run under --runs", "RUN", positional=True)
-    ] = None
-    images: Annotated[
-        bool,
-        argument("also the images that `--backend docker` has built, unless a container uses them"),
-    ] = False
-    runs: Runs = RUNS
+    run: str | None = option("default: every run under --runs", "RUN", positional=True)
+    images: bool = option(
+        "also the images that `--backend docker` has built, unless a container uses them"
+    )
+    runs: Path = common.RUNS
 
 
 class ReplayOptions(Options):
     """Run the identical schedule of a stored run again, and compare the verdicts."""
 
-    EPILOG = EXIT_CODES
+    EPILOG = common.EXIT_CODES
 
-    run: Run
-    force: Annotated[
-        bool,
-        argument("although model, LLM server or Toxiproxy differ; what differs is recorded"),
-    ] = False
-    runs: Runs = RUNS
-    json: VerdictJson = False
-    no_color: NoColor = False
-    quiet: Quiet = False
+    run: str = common.RUN
+    force: bool = option("although model, LLM server or Toxiproxy differ; what differs is recorded")
+    runs: Path = common.RUNS
+    json: bool = common.VERDICT_JSON
+    no_color: bool = common.NO_COLOR
+    quiet: bool = common.QUIET
 
 
 class CanaryOptions(Options):
@@ -209,29 +162,27 @@ exit codes:
   130  interrupted
 """
 
-    seed: Annotated[int | None, argument("of the schedule", "N")] = None
-    sandbox: Annotated[Sandbox, argument()] = "namespaces"
-    backend: Annotated[Literal["local", "docker"], argument()] = "local"
-    runs: Runs = RUNS
-    json: VerdictJson = False
-    no_color: NoColor = False
-    quiet: Quiet = False
+    seed: int | None = option("of the schedule", "N")
+    sandbox: Sandbox = option(default="namespaces")
+    backend: Literal["local", "docker"] = option(default="local")
+    runs: Path = common.RUNS
+    json: bool = common.VERDICT_JSON
+    no_color: bool = common.NO_COLOR
+    quiet: bool = common.QUIET
 
 
 class FaultsOptions(Options):
     """List what can be broken; tell a fault's details."""
 
-    name: Annotated[
-        Sequence[str], argument("everything about these faults", "NAME", positional=True)
-    ] = ()
-    markdown: Annotated[bool, argument("the catalogue as a document")] = False
-    json: PrintJson = False
+    name: Sequence[str] = option("everything about these faults", "NAME", positional=True)
+    markdown: bool = option("the catalogue as a document")
+    json: bool = common.PRINT_JSON
 
 
 class SoaksOptions(Options):
     """List the soaks, their profiles and the targets."""
 
-    json: PrintJson = False
+    json: bool = common.PRINT_JSON
 
 
 class VersionOptions(Options):

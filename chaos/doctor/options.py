@@ -1,12 +1,9 @@
 """The options of `chaos doctor`. Standard library only: every `chaos --help` imports this."""
 
 from pathlib import Path
-from typing import Annotated
 
-from chaos.base.arguments import Options, argument
-from chaos.runner.common_options import (
-    NoColor,
-)
+from chaos.base.arguments import Options, option
+from chaos.runner import common_options as common
 
 
 class DoctorOptions(Options):
@@ -29,16 +26,11 @@ exit codes:
   4  there are problems: a run here would be invalid
 """
 
-    target: Annotated[str, argument("a target's name or its file", "NAME")] = "reference"
-    workspace: Annotated[
-        Path,
-        argument("the Watcher's working directory (default: the current folder)", "DIR"),
-    ] = Path()
-    llm: Annotated[
-        str | None, argument("the LLM server (default: the target's endpoint)", "HOST:PORT")
-    ] = None
-    fix: Annotated[bool, argument("make missing files, remove dead locks, print each change")] = (
-        False
+    target: str = common.TARGET
+    workspace: Path = option(
+        "the Watcher's working directory (default: the current folder)", "DIR", default=Path()
     )
-    json: Annotated[bool, argument("one JSON object on stdout")] = False
-    no_color: NoColor = False
+    llm: str | None = common.LLM
+    fix: bool = option("make missing files, remove dead locks, print each change")
+    json: bool = option("one JSON object on stdout")
+    no_color: bool = common.NO_COLOR

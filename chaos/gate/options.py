@@ -2,21 +2,10 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-from chaos.base.arguments import Options, argument
-from chaos.runner.common_options import (
-    EXIT_CODES,
-    FAULT,
-    RUNS,
-    Backend,
-    Gpu,
-    NoColor,
-    Quiet,
-    Runs,
-    VerdictJson,
-    Watcher,
-)
+from chaos.base.arguments import Options, option
+from chaos.runner import common_options as common
 
 
 class GateOptions(Options):
@@ -29,32 +18,23 @@ examples:
   chaos gate --soaks c --fault llm_timeout:hold=10s,count=1
   chaos gate --resume latest                  go on after an interruption, a crash, a reboot
 
-{EXIT_CODES}"""
+{common.EXIT_CODES}"""
 
-    profile: Annotated[
-        str | None, argument("scale of every soak (default: the gate file's)", "NAME")
-    ] = None
-    soaks: Annotated[
-        str | None, argument("only these; a part is never PRODUCTION-READY", "A,B,C")
-    ] = None
-    fault: Annotated[
-        Sequence[str],
-        argument("of the runs under faults; may be repeated (default: the gate file's)", FAULT),
-    ] = ()
-    target: Watcher = None
-    seed: Annotated[int | None, argument("of every schedule (default: random, printed)", "N")] = (
-        None
+    profile: str | None = option("scale of every soak (default: the gate file's)", "NAME")
+    soaks: str | None = option("only these; a part is never PRODUCTION-READY", "A,B,C")
+    fault: Sequence[str] = option(
+        "of the runs under faults; may be repeated (default: the gate file's)", common.FAULT
     )
-    config: Annotated[Path | None, argument("default: experiments/gate.yaml", "FILE")] = None
-    resume: Annotated[
-        str | None, argument("go on with a gate: its folder, its name, or latest", "DIR")
-    ] = None
-    fail_fast: Annotated[bool, argument("stop at the first failure of the Watcher")] = False
-    sandbox: Annotated[Literal["namespaces", "none"] | None, argument("as for chaos run")] = None
-    backend: Backend = None
-    gpu: Gpu = False
-    runs: Runs = RUNS
-    dry_run: Annotated[bool, argument("print the runs with their lengths, start nothing")] = False
-    json: VerdictJson = False
-    no_color: NoColor = False
-    quiet: Quiet = False
+    target: str | None = common.WATCHER
+    seed: int | None = option("of every schedule (default: random, printed)", "N")
+    config: Path | None = option("default: experiments/gate.yaml", "FILE")
+    resume: str | None = option("go on with a gate: its folder, its name, or latest", "DIR")
+    fail_fast: bool = option("stop at the first failure of the Watcher")
+    sandbox: Literal["namespaces", "none"] | None = option("as for chaos run")
+    backend: Literal["local", "docker"] | None = common.BACKEND
+    gpu: bool = common.GPU
+    runs: Path = common.RUNS
+    dry_run: bool = option("print the runs with their lengths, start nothing")
+    json: bool = common.VERDICT_JSON
+    no_color: bool = common.NO_COLOR
+    quiet: bool = common.QUIET

@@ -2,12 +2,9 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
 
-from chaos.base.arguments import Options, argument
-from chaos.runner.common_options import (
-    NoColor,
-)
+from chaos.base.arguments import Options, option
+from chaos.runner import common_options as common
 
 
 class MonitorOptions(Options):
@@ -43,26 +40,17 @@ exit codes:
   5  an alert was raised: a threshold was crossed
 """
 
-    target: Annotated[str, argument("a target's name or its file", "NAME")] = "reference"
-    workspace: Annotated[
-        Path | None,
-        argument(
-            "the Watcher's working directory (default: that of --pid, else the current folder)",
-            "DIR",
-        ),
-    ] = None
-    pid: Annotated[
-        int | None, argument("the Watcher's process, instead of the one in its PID file", "N")
-    ] = None
-    llm: Annotated[
-        str | None, argument("the LLM server (default: the target's endpoint)", "HOST:PORT")
-    ] = None
-    interval: Annotated[str, argument("between samples, e.g. 100ms, 30s", "S")] = "5s"
-    count: Annotated[int | None, argument("end after so many samples", "N")] = None
-    jsonl: Annotated[bool, argument("JSON lines, one object each, for machines")] = False
-    alert: Annotated[
-        Sequence[str],
-        argument("add an alert; may be repeated; `none` removes the default ones", "RULE"),
-    ] = ()
-    until_alert: Annotated[bool, argument("end at the first alert")] = False
-    no_color: NoColor = False
+    target: str = common.TARGET
+    workspace: Path | None = option(
+        "the Watcher's working directory (default: that of --pid, else the current folder)", "DIR"
+    )
+    pid: int | None = option("the Watcher's process, instead of the one in its PID file", "N")
+    llm: str | None = common.LLM
+    interval: str = option("between samples, e.g. 100ms, 30s", "S", default="5s")
+    count: int | None = option("end after so many samples", "N")
+    jsonl: bool = option("JSON lines, one object each, for machines")
+    alert: Sequence[str] = option(
+        "add an alert; may be repeated; `none` removes the default ones", "RULE"
+    )
+    until_alert: bool = option("end at the first alert")
+    no_color: bool = common.NO_COLOR

@@ -1,29 +1,24 @@
 """Options that several commands have, declared once. Standard library only (`chaos --help`)."""
 
 from pathlib import Path
-from typing import Annotated, Literal
 
-from chaos.base.arguments import argument
+from chaos.base.arguments import option
 
-Run = Annotated[str, argument("a run directory, SOAK/latest or latest", "RUN", positional=True)]
-Runs = Annotated[Path, argument("where runs are stored", "DIR")]
-RUNS = Path("runs")
 FAULT = "NAME[:KEY=VALUE,...]"
-Watcher = Annotated[
-    str | None, argument("the Watcher: a target's name or the path of its file", "NAME")
-]
-Backend = Annotated[
-    Literal["local", "docker"] | None,
-    argument(
-        "local: processes in a private sandbox (the default); docker: containers, from "
-        "docker-compose.yml"
-    ),
-]
-Gpu = Annotated[bool, argument("give the containers the NVIDIA GPUs (adds docker-compose.gpu.yml)")]
-VerdictJson = Annotated[bool, argument("the verdict as JSON on stdout")]
-PrintJson = Annotated[bool, argument("print JSON")]
-NoColor = Annotated[bool, argument("no colours (also NO_COLOR)")]
-Quiet = Annotated[bool, argument("only the result, on one line", short="-q")]
+RUN = option("a run directory, SOAK/latest or latest", "RUN", positional=True)
+RUNS = option("where runs are stored", "DIR", default=Path("runs"))
+WATCHER = option("the Watcher: a target's name or the path of its file", "NAME")
+TARGET = option("a target's name or its file", "NAME", default="reference")
+LLM = option("the LLM server (default: the target's endpoint)", "HOST:PORT")
+BACKEND = option(
+    "local: processes in a private sandbox (the default); docker: containers, from "
+    "docker-compose.yml"
+)
+GPU = option("give the containers the NVIDIA GPUs (adds docker-compose.gpu.yml)")
+VERDICT_JSON = option("the verdict as JSON on stdout")
+PRINT_JSON = option("print JSON")
+NO_COLOR = option("no colours (also NO_COLOR)")
+QUIET = option("only the result, on one line", short="-q")
 
 EXIT_CODES = """\
 exit codes:
