@@ -266,8 +266,8 @@ def test_lines_of_a_log_of_many_blocks_keep_their_numbers(planted: PlantedRun) -
     """The log is read in blocks; the last words are found, with the line that they stand on."""
     usual = "INFO nothing to see here, and it is said at some length\n" * 60_000
     planted.files[WATCHER_LOG] = f"{usual}MemoryError: a\n{usual}CRITICAL: b\n"
-    words = facts_of(OpenRun(planted.write()), []).process.last_words
-    assert [(one.ref, one.text) for one in words] == [
+    errors = facts_of(OpenRun(planted.write()), []).process.last_errors
+    assert [(error.ref, error.text) for error in errors] == [
         (f"{WATCHER_LOG}:60001", "MemoryError: a"),
         (f"{WATCHER_LOG}:120002", "CRITICAL: b"),
     ]
