@@ -15,7 +15,7 @@ from chaos.base.yamlfile import shown
 from chaos.gate import state as states
 from chaos.gate.changelog import entry_text
 from chaos.gate.junit import gate_junit
-from chaos.gate.loop import ChildRunner, End, GateLoop, Runner
+from chaos.gate.loop import End, GateLoop, Runner
 from chaos.gate.options import GateOptions
 from chaos.gate.outcome import gate_verdict
 from chaos.gate.run_numbers import numbers_of
@@ -136,7 +136,7 @@ def _run(
 
     say(_plan_text(plan))
     say(f"gate: {shown(folder.path)}\n")
-    runner = runner or ChildRunner(
+    runner = runner or Runner(
         Display(json=options.json, quiet=options.quiet, no_color=options.no_color)
     )
     runner.ready()

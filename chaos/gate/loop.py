@@ -1,14 +1,13 @@
 """Runs the steps of a gate one by one, and writes `gate.json` before and after each run.
 
 Starting and resuming are the same: the loop continues from the content of `gate.json`. It must not
-know how a run is started (`Runner`), nor how the runs decide the verdict (outcome.py).
+know how a run is started (`Runner` does), nor how the runs decide the verdict (outcome.py).
 """
 
 import hashlib
 import shlex
 from collections.abc import Callable
 from enum import Enum
-from typing import Protocol
 
 import msgspec
 
@@ -43,37 +42,30 @@ class End(Enum):
     STOPPED = "stopped"  # at the first failure, with --fail-fast
 
 
-class Runner(Protocol):
-    """Starts runs."""
-
-    def ready(self) -> None:
-        """Provide the assets that every run needs. Raises `ChaosError` if one is unavailable."""
-
-    def prepare(self, step: Step, gate: GateDir) -> Prepared:
-        """Write the run directory of `step` in the gate's folder; start nothing."""
-
-    def run(self, prepared: Prepared, limit_s: float, interrupts: Interrupts) -> int:
-        """Make the run, for at most `limit_s`, and return its exit code."""
-
-
-class ChildRunner:
+class Runner:
     """Makes each run in a child process with its own guardian."""
 
     def __init__(self, display: Display) -> None:
         self._display = display
 
     def ready(self) -> None:
-        """Provision the assets before `Interrupts` handles signals, so that Ctrl-C stops it."""
+        """Provision the assets before `Interrupts` handles signals, so that Ctrl-C stops it.
+
+        Raises `ChaosError` if an asset is unavailable.
+        """
         ensure(progress_for(quiet=self._display.quiet))
 
     def prepare(self, step: Step, gate: GateDir) -> Prepared:
-        """Write the run directory, and return the command line of its guardian."""
+        """Write the run directory of `step` in the gate's folder; start nothing."""
         prepared = prepare(step.plan, step.schedule, gate.path, self._display)
         prepared.env["CHAOS_COMMAND_LINE"] = step.plan.reproduce
         return prepared
 
     def run(self, prepared: Prepared, limit_s: float, interrupts: Interrupts) -> int:
-        """Make the run; it prints to stdout as a single run does, except with --json or --quiet."""
+        """Make the run, for at most `limit_s`, and return its exit code.
+
+        It prints to stdout as a single run does, except with --json or --quiet.
+        """
         silent = self._display.json or self._display.quiet
         return run_child(prepared, interrupts, limit_s, silent=silent)
 

@@ -23,6 +23,7 @@ from chaos.monitor.instance import FixedProcess, OwnFile, instance_of, start_tic
 from chaos.monitor.loop import STRETCH, Display, Monitor
 from chaos.monitor.options import MonitorOptions
 from chaos.monitor.stall import Stall
+from chaos.record.signals import GPU_SIGNAL, SIGNALS
 from chaos.record.target import Target
 from chaos.runner.resolve import read_target
 from chaos.stack.base import Endpoint
@@ -34,27 +35,8 @@ from chaos.witness.process import DETAILS_PERIOD_S
 PERIOD_MIN_S = 0.02
 _NETWORK_SOURCES = ("llm.health", "llm.metrics")
 
-# Signals that may be absent from the first sample, but can come later.
-_KNOWN = frozenset(
-    {
-        f"watcher.{n}"
-        for n in ("pid", "generation", "rss_anon_bytes", "swap_bytes", "fds", "threads", "cpu_s")
-    }
-    | {
-        "watcher.children",
-        "watcher.children_faults",
-        "llm.pid",
-        "llm.generation",
-        "llm.health",
-        "llm.requests_processing",
-    }
-    | {"llm.requests_deferred", "draws.count", "candidates.count", "queue.stalled_s"}
-    | {f"queue.{n}" for n in ("pending", "claimed", "archived", "quarantined")}
-    | {f"decisions.{n}" for n in ("lines", "completed", "fallbacks", "unreadable")}
-    | {f"log.{n}" for n in ("bytes", "errors", "tracebacks")}
-    | {"gpu0.used_bytes", "watcher.zombies", "watcher.sockets_close_wait", "workspace.temp_files"}
-)
-_NUMBERED = ("gpu", "watcher.sockets_")
+# Declared signals that no source of the monitor reads.
+_ONLY_IN_RUNS = ("injector.", "harness.")
 
 
 def monitor(options: MonitorOptions) -> int:
@@ -79,7 +61,7 @@ def monitor(options: MonitorOptions) -> int:
     else:
         instance = FixedProcess(options.pid)
     sources = _sources(target, workspace, options, instance)
-    _refuse_unknown(rules, sources)
+    _refuse_unknown(rules)
     watched = Monitor(sources, rules, instance)
     display = _display(options, f"{target.title} in {workspace}")
     # With a known end, the exit code is useful even if nobody reads the output.
@@ -166,17 +148,11 @@ class _OtherNetwork(SourceBase):
         }
 
 
-def _refuse_unknown(rules: Sequence[Rule], sources: Sequence[Source]) -> None:
+def _refuse_unknown(rules: Sequence[Rule]) -> None:
     """Raise `UsageError` for an alert on an unknown signal, because it could never be raised."""
-    values: Values = {}
-    for source in sources:
-        try:
-            source.read(values)
-        except OSError:
-            continue  # absent for now; `_KNOWN` has its signals
-    known = _KNOWN | values.keys()
+    known = [name for name in SIGNALS if not name.startswith(_ONLY_IN_RUNS)]
     for rule in rules:
-        if rule.key not in known and not rule.key.startswith(_NUMBERED):
+        if rule.key not in known and not GPU_SIGNAL.fullmatch(rule.key):
             raise unknown_name("signal", rule.key, known, place=f"--alert {rule.text}")
 
 

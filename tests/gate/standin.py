@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from chaos.gate.command import gate
+from chaos.gate.loop import Runner
 from chaos.gate.options import GateOptions
 from chaos.gate.state import GateDir, GateState
 from chaos.gate.steps import Step
@@ -73,7 +74,7 @@ def verdict_json(run: RunDir, step: Step, word: str, stopped: str, code: int) ->
     }
 
 
-class ScriptedRunner:
+class ScriptedRunner(Runner):
     """A runner with scripted verdicts.
 
     `words` maps a step's name to its verdict; other steps pass. `codes` and `provenance` do the

@@ -191,7 +191,7 @@ def test_json_output_is_only_the_state(
     bench: Bench, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runner = ScriptedRunner()
-    monkeypatch.setattr("chaos.gate.command.ChildRunner", lambda _display: runner)
+    monkeypatch.setattr("chaos.gate.command.Runner", lambda _display: runner)
     words = ["gate", "--config", str(bench.file), "--runs", str(bench.runs), "--json"]
     assert main(words) == ExitCode.PASS
     out, err = capsys.readouterr()
