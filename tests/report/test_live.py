@@ -256,7 +256,7 @@ def test_fault_texts_through_its_life() -> None:
         progress.take(fault(40.0, "f001", state))  # type: ignore[arg-type]
         assert words in progress.fault_text(41.0)
     progress.take(fault(40.0, "f002", "unavailable", reason="no proxy"))
-    assert progress.fault_text(41.0) == "all over"
+    assert progress.fault_text(41.0) == "all finished"
     assert progress.events[-1].endswith("f002 llm_timeout: cannot be injected here (no proxy)")
 
 
@@ -312,7 +312,7 @@ def test_what_ended_is_no_longer_shown_as_running_or_coming() -> None:
         progress.take(record)
     progress.take(fault(44.0, "f001", "closed"))
     progress.take(Phase(t_s=45.0, name="collect"))
-    assert progress.fault_text(45.0) == "never reached from f002 on"
+    assert progress.fault_text(45.0) == "not injected: f002 and those after it"
     assert progress.watcher_text() == "not running"
     assert progress.llm_text() == "-"
     assert progress.queue_text() == "2 pending, 1 claimed, 14 archived"
