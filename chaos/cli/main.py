@@ -1,4 +1,4 @@
-"""The command line: parse, call, exit code. Nothing else is decided here.
+"""The command line: parse it, call the command, return its exit code.
 
 Only the standard library is imported at the top; each command imports what it needs, so that
 `chaos --help` answers at once.
@@ -53,7 +53,7 @@ _PATH_SHOWN = 200  # characters of a path that is too long
 
 
 class _Parser(argparse.ArgumentParser):
-    """Reports through `UsageError`, as everything else does."""
+    """Raises `UsageError` for an invalid command line."""
 
     def error(self, message: str) -> NoReturn:
         step = f"{self.prog} --help"
@@ -63,7 +63,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The whole command line, with help that teaches."""
+    """The parser of the whole command line."""
     parser = _Parser(
         prog="chaos",
         description="May this autonomous, LLM-driven daemon go to production? Runs it with its "
@@ -110,8 +110,9 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def _refuse_empty(argv: Sequence[str], active: argparse.ArgumentParser) -> None:
-    """An empty word is a variable that nobody has set, and never means the default: it would
-    judge another Watcher than the one meant, or clean more than one run.
+    """Refuse an empty word, which is mostly a shell variable that is not set.
+
+    The default in its place would judge another Watcher, or clean more than one run.
     """
     for before, word in zip(["", *argv], argv, strict=False):
         name, equals, value = word.partition("=")
@@ -126,7 +127,7 @@ def _refuse_empty(argv: Sequence[str], active: argparse.ArgumentParser) -> None:
 
 
 def _report(error: ChaosError, argv: Sequence[str]) -> int:
-    """The error for people on stderr; with --json also as an object on stdout."""
+    """Print the error to stderr; with --json also as an object to stdout."""
     from chaos.base.printable import printable
 
     print(printable(f"chaos: error: {error}"), file=sys.stderr)
@@ -137,7 +138,7 @@ def _report(error: ChaosError, argv: Sequence[str]) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; returns its exit code. Never a traceback for what a user can meet."""
+    """Run one command and return its exit code. Only a defect of chaos prints a traceback."""
     words = list(sys.argv[1:] if argv is None else argv)
     try:
         parsed = _parse(words)
@@ -165,12 +166,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("chaos: interrupted", file=sys.stderr)
         return ExitCode.INTERRUPTED
-    except Exception:  # a defect of ours must not exit with 1, which blames the Watcher
+    except Exception:  # Python's exit code 1 would mean a failure of the Watcher
         return _defect()
 
 
 def _defect() -> int:
-    """Of ours, in the exception that is handled now."""
+    """Report the current exception as a defect of chaos."""
     import traceback
 
     traceback.print_exc()

@@ -60,7 +60,7 @@ def healthy(tmp_path: Path) -> Stored:
     return judged(run)
 
 
-def test_a_healthy_run_is_one_green_suite_with_its_identity(healthy: Stored) -> None:
+def test_a_healthy_run_is_one_passed_suite_with_its_identity(healthy: Stored) -> None:
     root = parsed(healthy)
     (suite,) = root
     assert (suite.get("failures"), suite.get("errors")) == ("0", "0")
@@ -97,7 +97,7 @@ def test_several_runs_are_several_suites(healthy: Stored, tmp_path: Path) -> Non
         ('id="1"', 'id="0"'),
     ],
 )
-def test_the_schema_refuses_what_is_no_report(here: str, instead: str, healthy: Stored) -> None:
+def test_the_schema_rejects_an_invalid_report(here: str, instead: str, healthy: Stored) -> None:
     """Each planted defect is seen in a document that is valid without it."""
     failed = Finding(outcome="fail", summary="s", check="c", title="T")
     document = junit_text([with_findings(healthy, [failed], 1), healthy])
@@ -133,7 +133,7 @@ def test_only_a_proven_failure_of_the_product_is_a_failure(
 @pytest.mark.parametrize(
     ("exit_code", "tag"), [(1, "failure"), (3, "error"), (5, "error"), (6, "error"), (130, "error")]
 )
-def test_an_exit_code_other_than_0_is_never_green(
+def test_an_exit_code_other_than_0_is_never_a_passed_suite(
     healthy: Stored, exit_code: int, tag: str
 ) -> None:
     """Also when every finding passes: a guardrail, an interruption, something left behind."""

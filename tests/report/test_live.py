@@ -93,7 +93,7 @@ def drawn(made: LiveView, width: int) -> list[str]:
     return plain.splitlines()
 
 
-def test_the_drawn_view_says_all_that_matters_in_80_columns() -> None:
+def test_the_live_view_fits_80_columns() -> None:
     clock = Clock()
     made = view("live", io.StringIO(), clock)
     clock.now_s += 2.0  # run time 43 s: 68 s of the storm are left, and 30 s of quiet
@@ -148,7 +148,7 @@ def test_a_terminal_is_redrawn_and_left_usable() -> None:
     assert output.rindex("\x1b[?25h") > output.rindex("\x1b[?25l")
 
 
-def test_lines_tell_phases_faults_and_notable_events_once_each() -> None:
+def test_phases_faults_and_notable_events_are_one_line_each() -> None:
     stream = io.StringIO()
     made = view("lines", stream)
     made.start()
@@ -167,7 +167,7 @@ def test_lines_tell_phases_faults_and_notable_events_once_each() -> None:
     ]
 
 
-def test_a_heartbeat_comes_when_nothing_else_was_said_and_not_sooner() -> None:
+def test_a_heartbeat_is_printed_only_after_a_silent_period() -> None:
     clock = Clock()
     stream = io.StringIO()
     made = view("lines", stream, clock)
@@ -217,7 +217,7 @@ class Stuck(io.StringIO):
         return super().write(text)
 
 
-def test_a_stuck_stream_holds_nobody_up() -> None:
+def test_a_blocked_stream_delays_neither_records_nor_stop() -> None:
     """Recording goes on, and `stop` returns, while the stream takes nothing."""
     stream = Stuck()
     made = LiveView(PLAN, SCHEDULE, "lines", stream=stream)
@@ -305,7 +305,7 @@ def test_absent_values_are_absent_not_zero() -> None:
     assert "0" not in progress.llm_text()
 
 
-def test_what_ended_is_no_longer_shown_as_running_or_coming() -> None:
+def test_ended_processes_and_faults_are_not_shown_as_current() -> None:
     """After an early end no fault is announced any more, and no process is shown as alive."""
     progress = Progress(PLAN, SCHEDULE)
     for record in course():

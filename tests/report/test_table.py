@@ -57,7 +57,7 @@ def test_the_table_has_colour_on_a_terminal_unless_told_otherwise(
     assert "\x1b[3" not in _printed(failed, Terminal())
 
 
-def test_an_output_that_knows_only_ascii_gets_words_it_can_show(failed: PlantedRun) -> None:
+def test_an_ascii_output_gets_ascii_symbols(failed: PlantedRun) -> None:
     raw = io.BytesIO()
     stream = io.TextIOWrapper(raw, encoding="ascii")
     verdict = judge(failed.write())
@@ -104,7 +104,7 @@ def test_text_from_logs_cannot_break_a_table(failed: PlantedRun) -> None:
 
 
 @pytest.mark.parametrize(("display", "lines"), [("quiet", 1), ("lines", 20)])
-def test_the_end_of_a_run_is_told_as_asked(
+def test_the_end_of_a_run_is_printed_in_the_chosen_display(
     failed: PlantedRun, capsys: pytest.CaptureFixture[str], display: str, lines: int
 ) -> None:
     verdict = judge(failed.write())

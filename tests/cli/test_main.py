@@ -149,7 +149,7 @@ def test_a_random_seed_is_printed_so_that_the_run_can_be_repeated(
     assert capsys.readouterr().out == first
 
 
-def test_a_clean_run_says_that_it_is_one(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_dry_run_of_a_clean_run_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", "soak_c", "--dry-run"]) == ExitCode.PASS
     assert "a clean run" in capsys.readouterr().out
     assert main(["run", "soak_c", "--fault", "none", "--dry-run"]) == ExitCode.PASS
@@ -157,7 +157,7 @@ def test_a_clean_run_says_that_it_is_one(capsys: pytest.CaptureFixture[str]) -> 
 
 
 @pytest.mark.parametrize("words", [["--help"], ["run", "--help"]])
-def test_help_teaches_by_example_and_lists_every_exit_code(
+def test_help_has_examples_and_lists_every_exit_code(
     words: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as caught:
@@ -324,7 +324,7 @@ def test_a_full_disk_while_preparing_is_the_infrastructures_fault(
         (Display(json=True, quiet=True), True, "xterm", "", "json"),
     ],
 )
-def test_how_a_run_is_shown(
+def test_the_display_mode_depends_on_options_and_terminal(
     display: Display,
     terminal: bool,
     term: str,
@@ -354,7 +354,7 @@ def test_how_a_run_is_shown(
         (["check", ""], "chaos check"),
     ],
 )
-def test_an_empty_word_never_means_the_default(
+def test_an_empty_argument_is_refused(
     words: list[str], place: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """`--target "$UNSET"` in CI would judge another Watcher, `clean "$UNSET"` clean every run."""

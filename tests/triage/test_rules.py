@@ -128,7 +128,7 @@ def test_a_healthy_run_has_nothing_to_explain_and_shows_its_paths(planted: Plant
     ]
 
 
-def test_a_leak_names_the_top_allocators_of_the_last_look_that_has_them(
+def test_a_memory_leak_names_the_top_allocators_of_the_last_inspection_with_any(
     planted: PlantedRun,
 ) -> None:
     leak(planted)
@@ -231,7 +231,7 @@ def test_next_steps_can_be_pasted_and_name_files_that_exist(
     assert named
 
 
-def test_the_report_has_the_section_and_the_same_record_gives_the_same_bytes(
+def test_the_report_has_the_triage_section_and_is_reproducible(
     planted: PlantedRun,
 ) -> None:
     corrupt_and_stuck(planted)
@@ -243,14 +243,14 @@ def test_the_report_has_the_section_and_the_same_record_gives_the_same_bytes(
     assert run.report.read_text(encoding="utf-8") == first
 
 
-def test_what_a_log_says_cannot_become_markup(planted: PlantedRun) -> None:
+def test_log_text_is_escaped_in_markdown(planted: PlantedRun) -> None:
     watcher_killed(planted)
     text = markdown(triaged(planted))
     outside = re.sub(r"(?ms)^```.*?^```$", "", text)
     assert "MemoryError: \\<b\\>\\|\\`x\\`" in outside and "<b>" not in outside
 
 
-def test_a_look_during_the_run_is_shown(planted: PlantedRun) -> None:
+def test_an_inspection_during_the_run_is_shown(planted: PlantedRun) -> None:
     """What was seen while the stack was up is in the triage of the stored run."""
     corrupt_and_stuck(planted)
     process = {"pid": 20, "role": "watcher", "state": "S (sleeping)", "threads": 3,
