@@ -127,9 +127,7 @@ class OwnFile:
     def __call__(self) -> int | None:
         """The Watcher's current PID, or None."""
         if self._instance is None:
-            self.absence_reason = (
-                "the target profile names no file that tells the process (instance.pid_file)"
-            )
+            self.absence_reason = "the target profile names no PID file (instance.pid_file)"
             return None
         read_at_ns = time.time_ns()
         try:
