@@ -1,4 +1,4 @@
-"""The command line: help that teaches, listings, dry runs, exit codes, no traceback ever."""
+"""The command line: help, listings, dry runs, exit codes, and no tracebacks."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_bad_input_is_explained_and_exits_2(
     ids=lambda value: " ".join(value)[:40],
 )
 def test_bad_input_as_a_process(words: list[str], said: list[str], tmp_path: Path) -> None:
-    """The same through a real process: the exit code gets out, and no traceback."""
+    """The same in a real process: its exit code is 2, and there is no traceback."""
     done = chaos(*words, cwd=tmp_path)
     assert done.returncode == 2
     assert done.stdout == ""
@@ -139,7 +139,7 @@ def test_dry_run_for_machines(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_random_seed_is_printed_so_that_the_run_can_be_repeated(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """The hash shown with a drawn seed is the hash of giving that seed."""
+    """The printed random seed gives the same schedule hash again."""
     words = ["run", "soak_c", "--fault", "llm_timeout", "--dry-run"]
     assert main(words) == ExitCode.PASS
     first = capsys.readouterr().out
@@ -170,7 +170,7 @@ def test_help_has_examples_and_lists_every_exit_code(
 
 
 def test_every_example_in_the_help_is_valid(capsys: pytest.CaptureFixture[str]) -> None:
-    """Examples that name shipped files resolve; a typo in them would teach wrongly."""
+    """Each example that names shipped files resolves."""
     from chaos.cli.main import _EXAMPLES
     from chaos.cli.options import RunOptions
 
@@ -217,7 +217,7 @@ def test_version(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_listings_agree_with_their_json(capsys: pytest.CaptureFixture[str]) -> None:
-    """Everything listed for machines is also there for people."""
+    """The text lists everything that the JSON lists."""
     assert main(["faults", "--json"]) == ExitCode.PASS
     faults = json.loads(capsys.readouterr().out)
     assert main(["faults"]) == ExitCode.PASS

@@ -1,4 +1,4 @@
-"""`chaos sql`: answers as table, JSON and CSV, and usage errors with a next step."""
+"""`chaos sql`: results as table, JSON and CSV, and usage errors with a next step."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The exit code of a run is its verdict's, whoever reads what is printed; a defect of ours is 4."""
+"""The exit code of a run is that of its verdict, also with a closed reader; a defect gives 4."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def failing(folder: Path) -> RunDir:
 
 
 def ended(command: list[str], *, read: bool) -> tuple[int, str]:
-    """(exit code, stderr) of a command whose stdout has a reader, or has none any more."""
+    """(exit code, stderr) of a command whose stdout has an open or a closed reader."""
     out, write = os.pipe()
     if not read:
         os.close(out)

@@ -1,4 +1,4 @@
-"""A history that somebody else writes, read as it grows."""
+"""A history is read while another process writes it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from chaos.report.follow import Follower
 
 
 def test_every_complete_line_is_passed_on_once_in_order(tmp_path: Path) -> None:
-    """Also one that is written in two pieces, and one that is no record."""
+    """Includes a line that is written in two parts, and a line that is no record."""
     path = tmp_path / "history.jsonl"
     told: list[Record] = []
     seen = threading.Event()

@@ -1,4 +1,4 @@
-"""On GitHub: a summary and annotations inside the limits, and nothing that a log could command."""
+"""On GitHub, summary and annotations stay within the limits, and log text is no command."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page: one file that asks for nothing, obeys nothing foreign, and says all of the verdict."""
+"""The page is one file, makes no request, escapes foreign text, and shows the whole verdict."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ LINKING = {"href", "src", "srcset", "data", "action", "poster", "xlink:href", "s
 
 
 class Page(HTMLParser):
-    """Every element with its attributes, every id, and the text that is shown."""
+    """Collects all elements with their attributes, all ids, and the visible text."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -100,7 +100,7 @@ def test_ids_are_unique_and_every_link_inside_leads_somewhere(page: Page) -> Non
 
 
 def test_the_page_makes_no_request(hostile: Stored, page: Page) -> None:
-    """No script, no handler, no reference but to the page itself; and it says so to the browser."""
+    """No script, no handler, no reference to another file; and the content policy forbids them."""
     tags = {tag for tag, _ in page.tags}
     assert not tags & {"script", "iframe", "object", "embed", "img", "base", "form"}
     assert not [k for _, attributes in page.tags for k in attributes if k.startswith("on")]
@@ -157,7 +157,7 @@ def test_a_failure_to_write_the_page_is_printed(tmp_path: Path) -> None:
 
 
 def test_the_harness_does_not_import_matplotlib(hostile: Stored) -> None:
-    """Drawing costs more memory than a watching harness may have: it is another process's."""
+    """Drawing needs more memory than the harness may have, so another process draws."""
     code = (
         "import sys, chaos.runner.inner, chaos.runner.assembly, chaos.runner.judge\n"
         "import chaos.report.write as w\n"
@@ -196,7 +196,7 @@ def test_a_curve_is_bounded_and_keeps_every_peak_and_trough(run: OpenRun) -> Non
 
 @pytest.mark.parametrize("period_s", [0.25, 30.0])
 def test_a_gap_in_the_samples_is_a_gap_in_the_curve(run: OpenRun, period_s: float) -> None:
-    """However rarely samples were taken; and where there is none, no line is invented."""
+    """At any sampling period; no line is drawn across a gap."""
     points = (
         f"select (n * {period_s})::double as t_s, 1.0::double as value "
         f"from range({int(600 / period_s)}) as numbers(n) where not t_s between 200 and 499.9"
@@ -251,7 +251,7 @@ needs_browser = pytest.mark.skipif(BROWSER is None, reason="no Chromium on this 
 
 
 def browse(page: Path, folder: Path) -> tuple[str, list[str], list[str]]:
-    """(the document after loading, what its console said, what it asked other places for)."""
+    """(the document after loading, its console messages, its requests to other addresses)."""
     assert BROWSER is not None
     log = folder / "net.json"
     command = [
@@ -296,7 +296,7 @@ def test_a_browser_shows_the_page_without_a_request(hostile: Stored, tmp_path: P
 @needs_browser
 @pytest.mark.chromium
 def test_the_browser_test_detects_a_request_and_an_error(tmp_path: Path) -> None:
-    """The control: a page that does what ours must not do is caught doing it."""
+    """The control: the test fails on a page with a request and an error."""
     path = tmp_path / "bad.html"
     path.write_text(
         f"<img src='http://{ELSEWHERE}/x.png'><script>throw new Error('seen')</script>",

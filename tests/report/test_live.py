@@ -1,4 +1,4 @@
-"""The live view: true to the records, quick for those who record, harmless when it is not read."""
+"""The live view shows the records, never blocks the recording threads, and survives its stream."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def test_no_line_is_wider_than_the_terminal(width: int) -> None:
 
 
 def test_a_terminal_is_redrawn_and_left_usable() -> None:
-    """On a real terminal: drawn, and the cursor shown again at the end."""
+    """On a real terminal: the view is drawn, and the cursor is visible at the end."""
     master, slave = os.openpty()
     read: list[bytes] = []
 
@@ -206,7 +206,7 @@ def test_json_keeps_stdout_clean(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 class Stuck(io.StringIO):
-    """Stands in for a terminal that takes nothing (Ctrl-S, a full pipe)."""
+    """Stands for a terminal that blocks writes (Ctrl-S, a full pipe)."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -218,7 +218,7 @@ class Stuck(io.StringIO):
 
 
 def test_a_blocked_stream_delays_neither_records_nor_stop() -> None:
-    """Recording goes on, and `stop` returns, while the stream takes nothing."""
+    """Recording continues, and `stop` returns, while the stream blocks."""
     stream = Stuck()
     made = LiveView(PLAN, SCHEDULE, "lines", stream=stream)
     made.start()
@@ -241,7 +241,7 @@ def test_a_closed_stream_ends_the_view_only() -> None:
 
 
 def test_fault_texts_through_its_life() -> None:
-    """Each state as a person would say it, from the record alone."""
+    """The text of the current fault in each of its states."""
     progress = Progress(PLAN, SCHEDULE)
     assert progress.fault_text(0.0) == "next f001 llm_timeout"
     progress.take(Phase(t_s=STORM_S, name="storm"))
@@ -306,7 +306,7 @@ def test_absent_values_are_absent_not_zero() -> None:
 
 
 def test_ended_processes_and_faults_are_not_shown_as_current() -> None:
-    """After an early end no fault is announced any more, and no process is shown as alive."""
+    """After an early end, no fault is announced and no process is shown as running."""
     progress = Progress(PLAN, SCHEDULE)
     for record in course():
         progress.take(record)

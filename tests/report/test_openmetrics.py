@@ -1,4 +1,4 @@
-"""The metrics file is read by the reference parser and says what the verdict says."""
+"""The reference parser reads the metrics file, and its values are those of the verdict."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a fault brought about on purpose is no cause, in the words of triage as in the verdict."""
+"""The intended effects of a fault are no causes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def why_not(found: Triage, name: str) -> str:
 
 
 def restarted(run: PlantedRun, exit_s: float) -> None:
-    """A fault ends the Watcher, which has another process number afterwards."""
+    """A fault ends the Watcher, which has another PID afterwards."""
     add(run, "watcher_killed", ends=("watcher",))
     run.add_event(exit_s, "watcher_exit", owner="product", severity="error", exit_code=-9)
     run.signals["watcher.pid"] = lambda t_s, done: 20 if t_s < exit_s else 21
@@ -46,7 +46,7 @@ def test_a_watcher_that_did_not_come_back_after_the_fault_has_died(control: Plan
 
 
 def timeless(run: PlantedRun, shift_s: float) -> None:
-    """Failed calls of fallbacks tell no times; the decisions lie so far after the windows."""
+    """Failed calls of fallbacks without times; the decisions are `shift_s` after the windows."""
     for decision in run.decisions:
         if not decision.get("heuristic_fallback"):
             continue

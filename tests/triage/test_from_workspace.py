@@ -1,4 +1,4 @@
-"""A look at a Watcher's folder: read-only, bounded, and led to the cause that it shows."""
+"""An inspection of a Watcher's folder changes nothing, is bounded, and leads to the cause."""
 
 from __future__ import annotations
 
@@ -250,7 +250,7 @@ def test_the_command_prints_json_for_machines(
 
 
 def commands(found: Triage) -> list[list[str]]:
-    """The commands of `chaos` among the next steps, as a shell takes them apart."""
+    """The words of each `chaos` command among the next steps, split like in a shell."""
     steps = [step for one in (*found.causes, *found.undecided) for step in one.steps]
     words = [shlex.split(step.command) for step in steps]
     return [command for command in words if command[0] == "chaos"]
@@ -259,7 +259,7 @@ def commands(found: Triage) -> list[list[str]]:
 def test_next_steps_name_the_same_watcher(
     workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The profile was named by a path from where triage was called; steps are pasted anywhere."""
+    """A relative path of the profile becomes absolute, because steps are pasted in any folder."""
     own = tmp_path / "its own.yaml"
     text = (EXPERIMENTS / "targets" / "reference.yaml").read_text()
     own.write_text(text.replace("target: reference", "target: its_own"))

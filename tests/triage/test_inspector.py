@@ -1,4 +1,4 @@
-"""Looks during a run: few, once for each stall, and in the record."""
+"""Inspections during a run: one per stall, limited in number, and recorded."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from chaos.witness.inspector import Inspector
 
 
 class Bench:
-    """A collector over a folder, with this process standing for the Watcher."""
+    """An inspector of a folder, with this process in place of the Watcher."""
 
     def __init__(self, folder: Path) -> None:
         self.workspace = folder / "workspace"
@@ -88,7 +88,7 @@ def test_no_memory_report_is_requested_from_a_dead_watcher(bench: Bench) -> None
 
 
 def test_a_pipe_or_a_link_in_the_queue_does_not_block_the_inspection(bench: Bench) -> None:
-    """Whoever opens a named pipe that nobody writes to waits for ever."""
+    """Opening a named pipe without a writer would block for ever."""
     folder = bench.workspace / "watcher_requests"
     os.mkfifo(folder / "pipe.json")
     (folder / "link.json").symlink_to(folder / "pipe.json")

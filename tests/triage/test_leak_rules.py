@@ -1,5 +1,5 @@
-"""What is taken and never given back leads to a cause of its own; what does not grow is ruled out,
-and what the record does not decide stays unknown."""
+"""Each growing resource leads to its own cause; a resource that does not grow is ruled out, and one
+without enough evidence stays unknown."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ LEAKS = {"socket_leak", "descriptor_leak", "thread_leak", "children_left", "temp
 
 @pytest.fixture
 def watched(planted: PlantedRun) -> PlantedRun:
-    """A healthy run that is asked for everything that may be held."""
+    """A healthy run with all checks of held resources."""
     planted.config["criteria"] |= {"file_descriptors": {"tolerance": 5}, "resource_growth": {}}
     return planted
 
@@ -145,7 +145,7 @@ def test_a_single_step_up_is_undecided_and_no_leak(watched: PlantedRun) -> None:
 
 
 def test_a_failure_that_no_signal_shows_stays_unknown(watched: PlantedRun) -> None:
-    """The finding is there, and the samples that would name the cause are not."""
+    """The finding exists, but not the samples that would name the cause."""
     for key in list(watched.signals):
         if key.startswith("watcher.") or key == "workspace.temp_files":
             del watched.signals[key]

@@ -1,5 +1,5 @@
-"""Each cause from a run planted with it, and from no other; thin or contradictory evidence leads
-to `unknown`, never to a guess."""
+"""Each planted defect leads to its cause and to no other; too little or contradictory evidence
+leads to `unknown`."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def causes(found: Triage) -> list[str]:
 
 
 def without_answer(run: PlantedRun) -> None:
-    """Every call fails after the first fault, although the LLM is there again."""
+    """Every call fails after the first fault, although the LLM has recovered."""
     for decision in run.decisions[-8:]:
         decision["heuristic_fallback"] = True
         for call in decision["llm_calls"]:
@@ -251,7 +251,7 @@ def test_log_text_is_escaped_in_markdown(planted: PlantedRun) -> None:
 
 
 def test_an_inspection_during_the_run_is_shown(planted: PlantedRun) -> None:
-    """What was seen while the stack was up is in the triage of the stored run."""
+    """The triage of a stored run shows its inspections."""
     corrupt_and_stuck(planted)
     process = {"pid": 20, "role": "watcher", "state": "S (sleeping)", "threads": 3,
                "descriptors": {"file": 4, "socket": 2}, "sockets": {"CLOSE_WAIT": 2},
@@ -263,7 +263,7 @@ def test_an_inspection_during_the_run_is_shown(planted: PlantedRun) -> None:
 
 
 def test_lines_of_a_log_of_many_blocks_keep_their_numbers(planted: PlantedRun) -> None:
-    """The log is read in blocks; the last words are found, with the line that they stand on."""
+    """The log is read in blocks; the last errors have the right line numbers."""
     usual = "INFO nothing to see here, and it is said at some length\n" * 60_000
     planted.files[WATCHER_LOG] = f"{usual}MemoryError: a\n{usual}CRITICAL: b\n"
     errors = facts_of(OpenRun(planted.write()), []).process.last_errors
