@@ -1,27 +1,40 @@
-"""What each command calls: options in, exit code out. Imports what it needs when it is called.
+"""One function per command: from its options to its exit code.
 
-The command line itself (words, help, errors) stands in cli.py.
+Each function imports what it needs when it is called, so that `chaos --help` stays fast. Parsing,
+help and the printing of errors are in main.py.
 """
 
-import argparse
+from __future__ import annotations
+
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from chaos.base.errors import ChaosError, UsageError
 from chaos.base.exitcode import ExitCode
 
+if TYPE_CHECKING:
+    from chaos.cli import options as opt
+    from chaos.doctor.options import DoctorOptions
+    from chaos.gate.options import GateOptions
+    from chaos.monitor.options import MonitorOptions
+    from chaos.runner.launch import Display
+
 
 def print_json(content: Any) -> None:
-    """Print JSON the way every command does."""
+    """Print `content` as JSON, in the form that all commands use."""
     import json
 
     print(json.dumps(content, indent=2, sort_keys=True))
 
 
-def run(options: argparse.Namespace) -> int:
-    """`chaos run`: prepare the run and become its guardian; returns for --dry-run only."""
-    import shlex
+def _display(options: opt.RunOptions | opt.ReplayOptions | opt.CanaryOptions) -> Display:
+    from chaos.runner.launch import Display
 
+    return Display(json=options.json, quiet=options.quiet, no_color=options.no_color)
+
+
+def run(options: opt.RunOptions) -> int:
+    """`chaos run`: prepare the run and become its guardian; returns for --dry-run only."""
     from chaos.plan import describe, schedule
     from chaos.runner import launch, resolve
 
@@ -55,20 +68,19 @@ def run(options: argparse.Namespace) -> int:
         else:
             print((describe.line if options.quiet else describe.full)(plan, drawn))
         return ExitCode.PASS
-    display = launch.Display(json=options.json, quiet=options.quiet, no_color=options.no_color)
-    os.environ["CHAOS_COMMAND_LINE"] = shlex.join(["chaos", *options.words])
-    launch.start(plan, drawn, options.runs, display)
+    os.environ["CHAOS_COMMAND_LINE"] = options.command_line
+    launch.start(plan, drawn, options.runs, _display(options))
 
 
-def setup(options: argparse.Namespace) -> int:
+def setup(options: opt.SetupOptions) -> int:
     """`chaos setup`: provision model and proxy."""
     from chaos.assets.setup import run_setup
 
     return run_setup(verify=options.verify, quiet=options.quiet)
 
 
-def check(options: argparse.Namespace) -> int:
-    """`chaos check`: judge a stored run again; also one that cannot be written, an archive."""
+def check(options: opt.CheckOptions) -> int:
+    """`chaos check`: judge a stored run again, also a run in a read-only folder."""
     import sys
 
     from chaos.base.printable import printable
@@ -84,22 +96,22 @@ def check(options: argparse.Namespace) -> int:
         judgement = judgement_of(opened)
     verdict = judgement.verdict
     display = "json" if options.json else "quiet" if options.quiet else "lines"
-    before = run.verdict.read_bytes() if run.verdict.is_file() else b""
-    changed = verdict_text(verdict).encode() != before
+    stored = run.verdict.read_bytes() if run.verdict.is_file() else b""
+    changed = verdict_text(verdict).encode() != stored
     reports = None if options.reports else lambda: refresh(run, changed=changed)
     try:
-        kept = store(run, judgement)
-        if kept:
-            print(printable(f"chaos: {kept}"), file=sys.stderr, flush=True)
-            reports = None  # they show the verdict that stays
+        reason = store(run, judgement)
+        if reason:
+            print(printable(f"chaos: {reason}"), file=sys.stderr, flush=True)
+            reports = None  # they show the stored verdict, which was not replaced
     except ChaosError as error:
         text = printable(f"chaos: {error}")
         reports = lambda: print(text, file=sys.stderr, flush=True)  # noqa: E731
     return conclude(verdict, run, display, no_color=options.no_color, reports=reports)
 
 
-def sql(options: argparse.Namespace) -> int:
-    """`chaos sql`: ask a stored run."""
+def sql(options: opt.SqlOptions) -> int:
+    """`chaos sql`: query a stored run."""
     import sys
 
     from chaos.cli.sql import ask, tables_markdown, tables_text
@@ -126,52 +138,36 @@ def sql(options: argparse.Namespace) -> int:
     return ExitCode.PASS
 
 
-def gate(options: argparse.Namespace) -> int:
+def gate(options: GateOptions) -> int:
     """`chaos gate`: all soaks, one verdict."""
-    from chaos.gate.command import Asked, gate
-    from chaos.runner.launch import Display
+    from chaos.gate.command import gate
 
-    asked = Asked(
-        runs=options.runs,
-        file=options.config,
-        profile=options.profile,
-        soaks=options.soaks,
-        faults=tuple(options.fault),
-        seed=options.seed,
-        target=options.target,
-        sandbox=options.sandbox,
-        backend=options.backend,
-        gpu=options.gpu,
-        resume=options.resume,
-        fail_fast=options.fail_fast,
-        dry_run=options.dry_run,
-    )
-    display = Display(json=options.json, quiet=options.quiet, no_color=options.no_color)
-    return gate(asked, display)
+    return gate(options)
 
 
-def canary(options: argparse.Namespace) -> int:
+def canary(options: opt.CanaryOptions) -> int:
     """`chaos canary`: a run that must fail."""
     from chaos.gate.canary import canary
-    from chaos.runner.launch import Display
 
-    display = Display(json=options.json, quiet=options.quiet, no_color=options.no_color)
     return canary(
-        options.runs, display, seed=options.seed, sandbox=options.sandbox, backend=options.backend
+        options.runs,
+        _display(options),
+        seed=options.seed,
+        sandbox=options.sandbox,
+        backend=options.backend,
     )
 
 
-def replay(options: argparse.Namespace) -> int:
+def replay(options: opt.ReplayOptions) -> int:
     """`chaos replay`: the identical schedule again."""
     from chaos.compare.replay import replay
     from chaos.record.rundir import find
-    from chaos.runner.launch import Display
 
-    display = Display(json=options.json, quiet=options.quiet, no_color=options.no_color)
-    return replay(find(options.run, options.runs), options.runs, display, force=options.force)
+    run = find(options.run, options.runs)
+    return replay(run, options.runs, _display(options), force=options.force)
 
 
-def report(options: argparse.Namespace) -> int:
+def report(options: opt.ReportOptions) -> int:
     """`chaos report`: write the reports of a stored run."""
     from chaos.record.rundir import find
     from chaos.report.write import report
@@ -184,21 +180,21 @@ def report(options: argparse.Namespace) -> int:
     return ExitCode.PASS
 
 
-def triage(options: argparse.Namespace) -> int:
+def triage(options: opt.TriageOptions) -> int:
     """`chaos triage`: from findings to named causes."""
     from chaos.base.printable import printable
     from chaos.cli.triage import explain
     from chaos.triage.text import plain
 
-    found = explain(options.run, options.runs, target=options.target, deep=options.deep)
+    result = explain(options.run, options.runs, target=options.target, deep=options.deep)
     if options.json:
-        print_json(found.to_json())
+        print_json(result.to_json())
     else:
-        print(printable(plain(found)))
+        print(printable(plain(result)))
     return ExitCode.PASS
 
 
-def clean(options: argparse.Namespace) -> int:
+def clean(options: opt.CleanOptions) -> int:
     """`chaos clean`: undo what runs left behind."""
     from chaos.runner.clean import clean
 
@@ -211,7 +207,7 @@ def clean(options: argparse.Namespace) -> int:
     return code
 
 
-def faults(options: argparse.Namespace) -> int:
+def faults(options: opt.FaultsOptions) -> int:
     """`chaos faults`: what can be broken."""
     from chaos.cli import listing
     from chaos.faults.registry import fault_kind, fault_kinds
@@ -230,7 +226,7 @@ def faults(options: argparse.Namespace) -> int:
     return ExitCode.PASS
 
 
-def soaks(options: argparse.Namespace) -> int:
+def soaks(options: opt.SoaksOptions) -> int:
     """`chaos soaks`: what can be run."""
     from chaos.cli.listing import soaks_json, soaks_text
 
@@ -241,43 +237,21 @@ def soaks(options: argparse.Namespace) -> int:
     return ExitCode.PASS
 
 
-def doctor(options: argparse.Namespace) -> int:
+def doctor(options: DoctorOptions) -> int:
     """`chaos doctor`: is a Watcher ready to run?"""
-    from chaos.doctor.command import Options, doctor
+    from chaos.doctor.command import doctor
 
-    return doctor(
-        Options(
-            target=options.target,
-            workspace=options.workspace,
-            llm=options.llm,
-            fix=options.fix,
-            json=options.json,
-            no_color=options.no_color,
-        )
-    )
+    return doctor(options)
 
 
-def monitor(options: argparse.Namespace) -> int:
+def monitor(options: MonitorOptions) -> int:
     """`chaos monitor`: how is a running Watcher?"""
-    from chaos.monitor.command import Options, monitor
+    from chaos.monitor.command import monitor
 
-    return monitor(
-        Options(
-            target=options.target,
-            workspace=options.workspace,
-            pid=options.pid,
-            llm=options.llm,
-            interval=options.interval,
-            count=options.count,
-            jsonl=options.jsonl,
-            alerts=options.alert,
-            until_alert=options.until_alert,
-            no_color=options.no_color,
-        )
-    )
+    return monitor(options)
 
 
-def version(options: argparse.Namespace) -> int:
+def version(_options: opt.VersionOptions) -> int:
     """`chaos version`."""
     from chaos.base.version import __version__
 

@@ -1,4 +1,4 @@
-"""What there is to choose from: faults with their parameters, soaks, targets. Text and JSON."""
+"""Lists of faults with their parameters, of soaks and of targets, as text and JSON."""
 
 import textwrap
 from collections.abc import Mapping
@@ -31,23 +31,19 @@ def _default(param: Param) -> str:
 def _param_text(param: Param) -> str:
     head = f"    {param.name:<9} {param.kind:<9} {_default(param):<8}"
     choices = f" ({', '.join(param.choices)})" if param.choices else ""
-    return textwrap.fill(
-        param.help + choices, 80, initial_indent=head, subsequent_indent=" " * len(head)
-    )
+    return _folded(head, param.help + choices)
 
 
 def by_group(kinds: Mapping[str, type[Fault]]) -> dict[str, list[type[Fault]]]:
     """Kinds by group, in the order of the groups, sorted by name in each."""
-    found: dict[str, list[type[Fault]]] = {group: [] for group in GROUPS}
+    members: dict[str, list[type[Fault]]] = {group: [] for group in GROUPS}
     for _, kind in sorted(kinds.items()):
-        found[kind.group].append(kind)
-    return {group: members for group, members in found.items() if members}
+        members[kind.group].append(kind)
+    return {group: kinds_of for group, kinds_of in members.items() if kinds_of}
 
 
 def faults_text(kinds: Mapping[str, type[Fault]]) -> str:
-    """One line for each kind, by group, with the reason where it cannot be had on this machine;
-    every line fits 80 columns.
-    """
+    """A line per kind, by group, with the reason if it is unavailable here. 80 columns wide."""
     width = max((len(name) for name in kinds), default=0) + 2
     blocks = []
     for group, members in by_group(kinds).items():
@@ -74,7 +70,7 @@ def _folded(head: str, text: str) -> str:
 
 
 def fault_text(kind: type[Fault]) -> str:
-    """Everything about one kind; every line fits 80 columns."""
+    """All details of one kind. 80 columns wide."""
     reason = kind.available_here()
     lines = [
         kind.name,
@@ -114,7 +110,7 @@ def faults_markdown(kinds: Mapping[str, type[Fault]]) -> str:
 
 
 def faults_json(kinds: Mapping[str, type[Fault]]) -> list[dict[str, Any]]:
-    """The faults as JSON; durations in seconds. `unavailable`: why not here, or null."""
+    """The faults as JSON; durations in seconds. `unavailable`: the reason, or null."""
     return [
         {
             "name": name,
@@ -125,21 +121,15 @@ def faults_json(kinds: Mapping[str, type[Fault]]) -> list[dict[str, Any]]:
             "reconnection_path": kind.reconnection_path,
             "compatible_groups": sorted(kind.compatible_groups),
             "unavailable": kind.available_here(),
-            "params": [
-                {
-                    "name": param.name,
-                    "kind": param.kind,
-                    "default": param.default,
-                    "min": param.min,
-                    "max": param.max,
-                    "choices": list(param.choices),
-                    "help": param.help,
-                }
-                for param in declared(kind.Params)
-            ],
+            "params": [_param_json(param) for param in declared(kind.Params)],
         }
         for name, kind in sorted(kinds.items())
     ]
+
+
+def _param_json(param: Param) -> dict[str, Any]:
+    keys = ("name", "kind", "default", "min", "max", "choices", "help")
+    return {key: getattr(param, key) for key in keys}
 
 
 def soaks_json() -> dict[str, Any]:
@@ -164,7 +154,7 @@ def soaks_json() -> dict[str, Any]:
 
 
 def soaks_text() -> str:
-    """The text for people."""
+    """The same as text."""
     content = soaks_json()
     lines = []
     for soak in content["soaks"]:

@@ -1,4 +1,4 @@
-"""`chaos sql RUN QUERY`: ask a stored run; `--tables` lists what can be asked."""
+"""`chaos sql RUN QUERY`: query a stored run; `--tables` lists its tables."""
 
 import csv
 import json
@@ -18,7 +18,7 @@ _CELL_MAX = 60
 
 
 def ask(reference: str, runs: Path, query: str, output: str, *, limit_s: float) -> None:
-    """Print the answer as `output`: table, json or csv.
+    """Print the result as `output`: table, json or csv.
 
     Raises `UsageError` for a query that is wrong, forbidden, too long or too large.
     """

@@ -1,8 +1,7 @@
-"""`chaos triage RUN|DIR`: puts together who looks and who judges. Changes nothing; with --deep a
-live Watcher is asked for its top allocators, where its target declares how.
+"""`chaos triage RUN|DIR`: triage of a stored run, or of the working directory of a Watcher.
 
-A run is explained by its record. Any other folder is taken for the working directory of a
-Watcher, live or dead, and is looked at first.
+Changes nothing. A working directory is inspected first. With --deep, a live Watcher is requested to
+report its top allocators, if its target declares how.
 """
 
 from pathlib import Path
@@ -14,13 +13,13 @@ from chaos.record.rundir import RunDir, find, is_file
 from chaos.record.target import Target
 from chaos.triage.result import Triage
 
-DEFAULT_TARGET = "reference"  # of every command that looks at a folder
+DEFAULT_TARGET = "reference"  # of every command with --target
 
 
 def explain(reference: str, runs: Path, *, target: str, deep: bool) -> Triage:
     """Triage of the run or the folder called `reference`.
 
-    Raises `UsageError` when it is neither, `ChaosError` for a run without its config.
+    Raises `UsageError` if it is neither, and `ChaosError` for a run without its config.
     """
     folder = Path(reference)
     if not is_file(folder / "config.json") and folder.is_dir() and not _is_run(folder, runs):
@@ -29,7 +28,7 @@ def explain(reference: str, runs: Path, *, target: str, deep: bool) -> Triage:
 
 
 def _is_run(folder: Path, runs: Path) -> bool:
-    """Whether the name of a folder that is there names a run as well (`soak_c/latest`)."""
+    """True if the path of an existing folder is also the name of a run (`soak_c/latest`)."""
     try:
         find(str(folder), runs)
     except UsageError:
@@ -70,7 +69,7 @@ def _workspace(folder: Path, name: str, *, deep: bool) -> Triage:
         ask=deep,
         watcher=OwnFile(instance_of(target), place)() if deep else None,
     )
-    # A path as an absolute one: next steps are pasted wherever somebody is.
+    # Next steps can be pasted in any folder, so a path becomes absolute.
     word = str(Path(name).resolve()) if is_path(name) else name
     named = "" if name == DEFAULT_TARGET else word
     return triage_workspace(target, place, msgspec.to_builtins(snapshot), named=named)

@@ -196,24 +196,27 @@ def containers_now(plan: Plan, display: Display) -> Settings:
 
 def image_differences(provenance: Mapping[str, Any], now: Mapping[str, str]) -> list[str]:
     """Return a text for each image whose digest differs or was not recorded."""
-    then = provenance.get("containers")
-    digests = then.get("digests", {}) if isinstance(then, Mapping) else {}
+    then = _recorded_containers(provenance, "digests")
     return [
-        f"image {name}: then {str(digests.get(name, 'not recorded'))[:19]}, now {digest[:19]}"
+        f"image {name}: then {str(then.get(name, 'not recorded'))[:19]}, now {digest[:19]}"
         for name, digest in sorted(now.items())
-        if digests.get(name) != digest
+        if then.get(name) != digest
     ]
 
 
 def knob_differences(provenance: Mapping[str, Any], now: Mapping[str, str]) -> list[str]:
     """Return a text for each variable of the compose files whose value differs."""
-    recorded = provenance.get("containers")
-    then = recorded.get("knobs", {}) if isinstance(recorded, Mapping) else {}
+    then = _recorded_containers(provenance, "knobs")
     return [
         f"setting {name}: then {then.get(name, 'not set')}, now {now.get(name, 'not set')}"
         for name in sorted(then.keys() | now.keys())
         if then.get(name) != now.get(name)
     ]
+
+
+def _recorded_containers(provenance: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    containers = provenance.get("containers")
+    return containers.get(key, {}) if isinstance(containers, Mapping) else {}
 
 
 def comparison(before: Verdict, after: Verdict) -> Comparison:

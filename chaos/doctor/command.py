@@ -9,8 +9,7 @@ import sys
 import textwrap
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import asdict
 from typing import Any
 
 from rich.console import Console
@@ -22,6 +21,7 @@ from chaos.doctor.item import Item, State, Subject
 from chaos.doctor.llm import examine_llm
 from chaos.doctor.locks import examine_locks
 from chaos.doctor.machine import examine_machine
+from chaos.doctor.options import DoctorOptions
 from chaos.doctor.repair import Change, check_commands, repair
 from chaos.doctor.workspace import (
     examine_artefacts,
@@ -43,18 +43,6 @@ _TITLE_WIDTH = 15
 _INDENT = " " * (9 + _TITLE_WIDTH)
 
 
-@dataclass(frozen=True)
-class Options:
-    """The options of the command line."""
-
-    target: str = "reference"
-    workspace: Path = Path()
-    llm: str | None = None
-    fix: bool = False
-    json: bool = False
-    no_color: bool = False
-
-
 def examine(subject: Subject) -> Iterator[Item]:
     """Run all examinations, and yield their items."""
     place = examine_place(subject)
@@ -73,7 +61,7 @@ def examine(subject: Subject) -> Iterator[Item]:
     yield from examine_machine()
 
 
-def doctor(options: Options) -> int:
+def doctor(options: DoctorOptions) -> int:
     """Repair if `fix` is set, then examine, and print the items. Returns the exit code."""
     target = read_target(options.target, place="--target")[1]
     check_commands(target)
@@ -124,7 +112,7 @@ def _print_change(console: Console, change: Change) -> None:
     console.print(text, soft_wrap=True)
 
 
-def _ending(items: list[Item], options: Options) -> str:
+def _ending(items: list[Item], options: DoctorOptions) -> str:
     counts = Counter(item.state for item in items)
     text = f"{counts['problem']} problem(s), {counts['warn']} warning(s)."
     if any(item.fixable for item in items) and not options.fix:

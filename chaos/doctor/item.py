@@ -4,6 +4,7 @@ Examines nothing itself.
 """
 
 import os
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -76,15 +77,11 @@ def size_text(count: int) -> str:
 
 def command_text(words: list[str], python: str) -> str:
     """A command of the profile as shell text, with `python` for the interpreter."""
-    import shlex
-
     return shlex.join([python if word == "{python}" else word for word in words])
 
 
 def removal_text(path: Path) -> str:
     """The shell command that removes `path`, from any folder. Removes a link, not its target."""
-    import shlex
-
     return shlex.join(["rm", "--", str(path.parent.resolve() / path.name)])
 
 

@@ -7,6 +7,7 @@ not start or stop the server.
 
 import time
 from collections.abc import Iterator
+from functools import partial
 
 from chaos.base.errors import EnvironmentProblem
 from chaos.doctor.item import Item, Subject, short
@@ -22,26 +23,22 @@ _COMPLETION_LIMIT_S = 30.0
 def examine_llm(subject: Subject) -> Iterator[Item]:
     """Yield up to three items; the next one only if the previous one is in order."""
     state, seen = _health(subject.llm)
-    start = subject.target.prerequisites.start_llm
-    next_step = f"start it in the workspace: {start}" if start else "start the LLM server"
-    if state == "loading":
-        yield Item("llm_health", "LLM health", "problem", seen, "wait until it has loaded")
-        return
     if state != "ok":
-        hint = f"{next_step}; another address: --llm HOST:PORT"
+        start = subject.target.prerequisites.start_llm
+        hint = f"start it in the workspace: {start}" if start else "start the LLM server"
+        hint = f"{hint}; another address: --llm HOST:PORT"
+        if state == "loading":
+            hint = "wait until it has loaded"
         yield Item("llm_health", "LLM health", "problem", seen, hint)
         return
     yield Item("llm_health", "LLM health", "ok", seen)
+    item = partial(Item, "llm_completion", "LLM completion")
     began_s = time.monotonic()
     if not completes(subject.llm, _COMPLETION_LIMIT_S):
-        yield Item(
-            "llm_completion", "LLM completion", "problem",
-            f"no completion of one token within {_COMPLETION_LIMIT_S:g} s, although healthy",
-            "restart the LLM server and read its log",
-        )  # fmt: skip
+        seen = f"no completion of one token within {_COMPLETION_LIMIT_S:g} s, although healthy"
+        yield item("problem", seen, "restart the LLM server and read its log")
         return
-    took_s = time.monotonic() - began_s
-    yield Item("llm_completion", "LLM completion", "ok", f"one token in {took_s:.2f} s")
+    yield item("ok", f"one token in {time.monotonic() - began_s:.2f} s")
     yield _grammar(subject.llm)
 
 
@@ -63,14 +60,13 @@ def _health(endpoint: Endpoint) -> tuple[str, str]:
 
 
 def _grammar(endpoint: Endpoint) -> Item:
-    name, title = "llm_grammar", "LLM grammar"
+    item = partial(Item, "llm_grammar", "LLM grammar")
     try:
         answer = constrained_completion(endpoint, _COMPLETION_LIMIT_S)
     except EnvironmentProblem as problem:
-        return Item(name, title, "problem", problem.message, "read the LLM server's log")
+        return item("problem", problem.message, "read the LLM server's log")
     if answer not in ("yes", "no"):
-        return Item(
-            name, title, "problem", f"asked for yes or no under a grammar, it said {answer!r}",
-            "try another model or build: its decisions would not be of the agreed form",
-        )  # fmt: skip
-    return Item(name, title, "ok", f"obeyed: asked for yes or no, it said {answer!r}")
+        seen = f"asked for yes or no under a grammar, it said {answer!r}"
+        hint = "try another model or build: its decisions would not be of the agreed form"
+        return item("problem", seen, hint)
+    return item("ok", f"obeyed: asked for yes or no, it said {answer!r}")

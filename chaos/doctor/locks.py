@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -86,17 +87,12 @@ def _locked_inodes() -> set[int]:
     Devices are not compared, because a layered file system reports another one than `stat`. A free
     lock may therefore look held, which is the safe error.
     """
-    inodes = set()
     try:
         text = Path("/proc/locks").read_text(encoding="ascii", errors="replace")
     except OSError:
         return set()
-    for line in text.splitlines():
-        for word in line.split():
-            parts = word.split(":")
-            if len(parts) == 3 and parts[2].isdecimal():
-                inodes.add(int(parts[2]))
-    return inodes
+    devices = [word.split(":") for word in text.split()]  # major:minor:inode
+    return {int(parts[2]) for parts in devices if len(parts) == 3 and parts[2].isdecimal()}
 
 
 def _holder(
@@ -189,18 +185,13 @@ def examine_locks(subject: Subject) -> list[Item]:
 
 
 def _stale_item(subject: Subject, lock: Lock, alive: str) -> Item:
+    item = partial(Item, "locks", "locks")
     seen = f"{lock.path}: {lock.seen}"
     remove = removal_text(subject.workspace / lock.path)
     if lock.stale and not alive:
-        return Item("locks", "locks", "problem", seen, f"{remove} (or --fix)", fixable=True)
+        return item("problem", seen, f"{remove} (or --fix)", fixable=True)
     doubt = f" ({alive}: not provably stale)" if alive else " (not provably stale)"
-    return Item(
-        "locks",
-        "locks",
-        "warn",
-        seen + doubt,
-        f"if you are sure that no process needs it: {remove}",
-    )
+    return item("warn", seen + doubt, f"if you are sure that no process needs it: {remove}")
 
 
 def remove_stale(subject: Subject) -> list[str]:

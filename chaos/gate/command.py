@@ -3,7 +3,6 @@
 import json
 import secrets
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -16,56 +15,37 @@ from chaos.base.yamlfile import shown
 from chaos.gate import state as states
 from chaos.gate.changelog import entry_text
 from chaos.gate.junit import gate_junit
-from chaos.gate.loop import ChildRunner, End, GateLoop, Runner
+from chaos.gate.loop import End, GateLoop, Runner
+from chaos.gate.options import GateOptions
 from chaos.gate.outcome import gate_verdict
 from chaos.gate.run_numbers import numbers_of
 from chaos.gate.settings import absolute, default_path, read_settings
 from chaos.gate.state import GateDir, GateState, GateVerdict
 from chaos.gate.steps import GatePlan, GateRequest, chosen_soaks, plan_gate
-from chaos.plan.plan import Backend, Sandbox
 from chaos.record.rundir import write_atomic
 from chaos.report.stored import load
 from chaos.runner.child import Interrupts
 from chaos.runner.launch import Display
 
 
-@dataclass(frozen=True)
-class Asked:
-    """The options of the command line; None for an option that is not given."""
-
-    runs: Path
-    file: Path | None = None
-    profile: str | None = None
-    soaks: str | None = None
-    faults: tuple[str, ...] = ()
-    seed: int | None = None
-    target: str | None = None
-    sandbox: Sandbox | None = None
-    backend: Backend | None = None
-    gpu: bool = False
-    resume: str | None = None
-    fail_fast: bool = False
-    dry_run: bool = False
-
-
-def gate(asked: Asked, display: Display, runner: Runner | None = None) -> int:
+def gate(options: GateOptions, runner: Runner | None = None) -> int:
     """Run or resume a gate, and return the exit code.
 
     `runner` None starts real runs. Raises `ChaosError` if the request is wrong, or if a run cannot
     start.
     """
-    if asked.resume is not None:
-        return _resume(asked, display, runner)
-    plan = plan_gate(_request(asked))
-    if asked.dry_run:
-        return _dry_run(plan, display)
-    folder, state = states.begin(plan, asked.runs)
+    if options.resume is not None:
+        return _resume(options, runner)
+    plan = plan_gate(_request(options))
+    if options.dry_run:
+        return _dry_run(plan, options)
+    folder, state = states.begin(plan, options.runs)
     with folder.locked():
-        return _run(plan, folder, state, asked, display, runner)
+        return _run(plan, folder, state, options, runner)
 
 
-def _dry_run(plan: GatePlan, display: Display) -> int:
-    if display.json:
+def _dry_run(plan: GatePlan, options: GateOptions) -> int:
+    if options.json:
         content = {
             "request": msgspec.to_builtins(plan.request),
             "planned_s": plan.planned_s,
@@ -85,50 +65,50 @@ def _dry_run(plan: GatePlan, display: Display) -> int:
     return ExitCode.PASS
 
 
-def _request(asked: Asked) -> GateRequest:
-    path = (asked.file or default_path()).resolve()
+def _request(options: GateOptions) -> GateRequest:
+    path = (options.config or default_path()).resolve()
     settings = read_settings(path)
     return GateRequest(
         file=str(path),
-        profile=asked.profile or settings.default_profile,
-        soaks=chosen_soaks(asked.soaks, settings),
-        faults=asked.faults or tuple(settings.faults),
-        seed=secrets.randbits(32) if asked.seed is None else asked.seed,
-        target=absolute(asked.target) if asked.target else None,
-        sandbox=asked.sandbox or "namespaces",
-        backend=asked.backend or "local",
-        gpu=asked.gpu,
+        profile=options.profile or settings.default_profile,
+        soaks=chosen_soaks(options.soaks, settings),
+        faults=tuple(options.fault) or tuple(settings.faults),
+        seed=secrets.randbits(32) if options.seed is None else options.seed,
+        target=absolute(options.target) if options.target else None,
+        sandbox=options.sandbox or "namespaces",
+        backend=options.backend or "local",
+        gpu=options.gpu,
     )
 
 
-def _resume(asked: Asked, display: Display, runner: Runner | None) -> int:
-    folder = states.find_gate(asked.resume or "latest", asked.runs)
+def _resume(options: GateOptions, runner: Runner | None) -> int:
+    folder = states.find_gate(options.resume or "latest", options.runs)
     with folder.locked():
         state = folder.read()
-        _check_options_unchanged(asked, state, folder)
+        _check_options_unchanged(options, state, folder)
         plan = plan_gate(state.request)
         states.check_plan_unchanged(plan, state, folder)
-        if asked.dry_run:
-            return _dry_run(plan, display)
-        return _run(plan, folder, state, asked, display, runner)
+        if options.dry_run:
+            return _dry_run(plan, options)
+        return _run(plan, folder, state, options, runner)
 
 
-def _check_options_unchanged(asked: Asked, state: GateState, folder: GateDir) -> None:
+def _check_options_unchanged(options: GateOptions, state: GateState, folder: GateDir) -> None:
     """Raise `UsageError` for an option that differs from the stored request of the gate."""
     request = state.request
     soaks = None
-    if asked.soaks is not None:
-        soaks = chosen_soaks(asked.soaks, read_settings(Path(request.file)))
+    if options.soaks is not None:
+        soaks = chosen_soaks(options.soaks, read_settings(Path(request.file)))
     for option, wanted, stored in (
-        ("--config", str(asked.file.resolve()) if asked.file else None, request.file),
-        ("--profile", asked.profile, request.profile),
+        ("--config", str(options.config.resolve()) if options.config else None, request.file),
+        ("--profile", options.profile, request.profile),
         ("--soaks", soaks, request.soaks),
-        ("--fault", asked.faults or None, request.faults),
-        ("--seed", asked.seed, request.seed),
-        ("--target", absolute(asked.target) if asked.target else None, request.target),
-        ("--sandbox", asked.sandbox, request.sandbox),
-        ("--backend", asked.backend, request.backend),
-        ("--gpu", asked.gpu or None, request.gpu),
+        ("--fault", tuple(options.fault) or None, request.faults),
+        ("--seed", options.seed, request.seed),
+        ("--target", absolute(options.target) if options.target else None, request.target),
+        ("--sandbox", options.sandbox, request.sandbox),
+        ("--backend", options.backend, request.backend),
+        ("--gpu", options.gpu or None, request.gpu),
     ):
         if wanted is not None and wanted != stored:
             raise UsageError(
@@ -146,21 +126,22 @@ def _run(
     plan: GatePlan,
     folder: GateDir,
     state: GateState,
-    asked: Asked,
-    display: Display,
+    options: GateOptions,
     runner: Runner | None,
 ) -> int:
     def say(text: str) -> None:
-        if not display.quiet:
-            out = sys.stderr if display.json else sys.stdout
+        if not options.quiet:
+            out = sys.stderr if options.json else sys.stdout
             output.say(lambda: print(text, file=out, flush=True))
 
     say(_plan_text(plan))
     say(f"gate: {shown(folder.path)}\n")
-    runner = runner or ChildRunner(display)
+    runner = runner or Runner(
+        Display(json=options.json, quiet=options.quiet, no_color=options.no_color)
+    )
     runner.ready()
     with Interrupts() as interrupts:
-        loop = GateLoop(plan, folder, state, runner, interrupts, say, fail_fast=asked.fail_fast)
+        loop = GateLoop(plan, folder, state, runner, interrupts, say, fail_fast=options.fail_fast)
         try:
             end = loop.run()
         except ChaosError:
@@ -172,13 +153,13 @@ def _run(
             f"chaos: interrupted; go on with: chaos gate --resume {shown(folder.path)}",
             file=sys.stderr,
         )
-        if display.json:
+        if options.json:
             _print_json(state)
         return ExitCode.INTERRUPTED
-    return _conclude(plan, folder, state, display)
+    return _conclude(plan, folder, state, options)
 
 
-def _conclude(plan: GatePlan, folder: GateDir, state: GateState, display: Display) -> int:
+def _conclude(plan: GatePlan, folder: GateDir, state: GateState, options: GateOptions) -> int:
     """Judge the gate, write its reports, and print the verdict. Returns the exit code."""
     runs = {
         step.name: load(run)
@@ -198,11 +179,11 @@ def _conclude(plan: GatePlan, folder: GateDir, state: GateState, display: Displa
             place=str(folder.path),
             next_step=f"free some space, then: chaos gate --resume {folder.path}",
         ) from error
-    if display.json:
+    if options.json:
         output.say(lambda: _print_json(state))
     else:
         line = f"{verdict.verdict}: {verdict.reason} | {folder.path}"
-        text = line if display.quiet else _final_text(folder, state, verdict)
+        text = line if options.quiet else _final_text(folder, state, verdict)
         output.say(lambda: print(text, flush=True))
     return verdict.exit_code
 

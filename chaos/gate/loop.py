@@ -1,14 +1,14 @@
 """Runs the steps of a gate one by one, and writes `gate.json` before and after each run.
 
 Starting and resuming are the same: the loop continues from the content of `gate.json`. It must not
-know how a run is started (`Runner`), nor how the runs decide the verdict (outcome.py).
+know how a run is started (`Runner` does), nor how the runs decide the verdict (outcome.py).
 """
 
 import hashlib
 import shlex
 from collections.abc import Callable
+from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol
 
 import msgspec
 
@@ -26,8 +26,6 @@ from chaos.runner.child import Interrupts, run_child
 from chaos.runner.judge import judge
 from chaos.runner.launch import Display, Prepared, prepare
 
-Say = Callable[[str], None]
-
 
 class LeftoversRemain(ChaosError):
     """Leftovers of a run cannot be removed, so the next run must not start (exit 6)."""
@@ -43,101 +41,84 @@ class End(Enum):
     STOPPED = "stopped"  # at the first failure, with --fail-fast
 
 
-class Runner(Protocol):
-    """Starts runs."""
-
-    def ready(self) -> None:
-        """Provide the assets that every run needs. Raises `ChaosError` if one is unavailable."""
-
-    def prepare(self, step: Step, gate: GateDir) -> Prepared:
-        """Write the run directory of `step` in the gate's folder; start nothing."""
-
-    def run(self, prepared: Prepared, limit_s: float, interrupts: Interrupts) -> int:
-        """Make the run, for at most `limit_s`, and return its exit code."""
-
-
-class ChildRunner:
+class Runner:
     """Makes each run in a child process with its own guardian."""
 
     def __init__(self, display: Display) -> None:
         self._display = display
 
     def ready(self) -> None:
-        """Provision the assets before `Interrupts` handles signals, so that Ctrl-C stops it."""
+        """Provision the assets before `Interrupts` handles signals, so that Ctrl-C stops it.
+
+        Raises `ChaosError` if an asset is unavailable.
+        """
         ensure(progress_for(quiet=self._display.quiet))
 
     def prepare(self, step: Step, gate: GateDir) -> Prepared:
-        """Write the run directory, and return the command line of its guardian."""
+        """Write the run directory of `step` in the gate's folder; start nothing."""
         prepared = prepare(step.plan, step.schedule, gate.path, self._display)
         prepared.env["CHAOS_COMMAND_LINE"] = step.plan.reproduce
         return prepared
 
     def run(self, prepared: Prepared, limit_s: float, interrupts: Interrupts) -> int:
-        """Make the run; it prints to stdout as a single run does, except with --json or --quiet."""
+        """Make the run, for at most `limit_s`, and return its exit code.
+
+        It prints to stdout as a single run does, except with --json or --quiet.
+        """
         silent = self._display.json or self._display.quiet
         return run_child(prepared, interrupts, limit_s, silent=silent)
 
 
+@dataclass
 class GateLoop:
     """Runs the unfinished steps of one gate."""
 
-    def __init__(
-        self,
-        plan: GatePlan,
-        gate: GateDir,
-        state: GateState,
-        runner: Runner,
-        interrupts: Interrupts,
-        say: Say,
-        *,
-        fail_fast: bool = False,
-    ) -> None:
-        self._plan = plan
-        self._gate = gate
-        self._state = state
-        self._runner = runner
-        self._interrupts = interrupts
-        self._say = say
-        self._fail_fast = fail_fast
+    plan: GatePlan
+    gate: GateDir
+    state: GateState
+    runner: Runner
+    interrupts: Interrupts
+    say: Callable[[str], None]
+    fail_fast: bool = False
 
     def run(self) -> End:
         """Make every unfinished run.
 
         Raises `ChaosError` if a run cannot start, or if its leftovers cannot be removed.
         """
-        self._state.state = "running"
-        self._state.dirty = []
-        self._state.verdict = None
+        self.state.state = "running"
+        self.state.dirty = []
+        self.state.verdict = None
         try:
-            for entry in self._state.steps:
+            for entry in self.state.steps:
                 self._recheck(entry)
-            if not any(entry.state == "done" for entry in self._state.steps):
-                self._state.gpu_before = leftovers.gpu_used()
+            if not any(entry.state == "done" for entry in self.state.steps):
+                self.state.gpu_before = leftovers.gpu_used()
             self._save()
             end = self._run_steps()
         except ChaosError:
-            self._state.state = "interrupted"
+            self.state.state = "interrupted"
             self._save()
             raise
-        self._state.state = end.value
+        self.state.state = end.value
         self._save()
         return end
 
     def _run_steps(self) -> End:
-        total = len(self._state.steps)
-        pairs = zip(self._plan.steps, self._state.steps, strict=True)
+        total = len(self.state.steps)
+        pairs = zip(self.plan.steps, self.state.steps, strict=True)
         for number, (step, entry) in enumerate(pairs, start=1):
             if entry.state != "done":
-                if self._interrupts.event.is_set():
+                if self.interrupts.event.is_set():
                     return End.INTERRUPTED
-                self._say(f"gate {number}/{total}: {step.name}, about {self._remaining()} left")
+                self.say(f"gate {number}/{total}: {step.name}, about {self._remaining()} left")
                 if not self._run_step(step, entry):
                     return End.INTERRUPTED
-                self._say(f"gate {number}/{total}: {step.name}: {result_text(entry)}\n")
-                if number < total and self._interrupts.event.wait(self._plan.cooldown_s):
+                self.say(f"gate {number}/{total}: {step.name}: {result_text(entry)}\n")
+                if number < total and self.interrupts.event.wait(self.plan.cooldown_s):
                     return End.INTERRUPTED
-            unfinished = any(other.state != "done" for other in self._state.steps)
-            if self._fail_fast and entry.verdict == "fail" and unfinished:
+            unfinished = any(other.state != "done" for other in self.state.steps)
+            if self.fail_fast and entry.verdict == "fail" and unfinished:
                 return End.STOPPED
         return End.COMPLETE
 
@@ -146,37 +127,37 @@ class GateLoop:
 
         Each run is expected to exceed its plan by the mean excess of the finished runs.
         """
-        pairs = list(zip(self._plan.steps, self._state.steps, strict=True))
+        pairs = list(zip(self.plan.steps, self.state.steps, strict=True))
         excess_s = [
             entry.lasted_s - step.planned_s for step, entry in pairs if entry.lasted_s is not None
         ]
         mean_excess_s = sum(excess_s) / len(excess_s) if excess_s else 0.0
         unfinished = [step for step, entry in pairs if entry.state != "done"]
         remaining_s = sum(max(0.0, step.planned_s + mean_excess_s) for step in unfinished)
-        remaining_s += self._plan.cooldown_s * (len(unfinished) - 1)
+        remaining_s += self.plan.cooldown_s * (len(unfinished) - 1)
         return duration_text(remaining_s)
 
     # -- one run ------------------------------------------------------------------------------
 
     def _run_step(self, step: Step, entry: StepState) -> bool:
         """Make the run of one step. False if it was interrupted and must be repeated."""
-        prepared = self._runner.prepare(step, self._gate)
+        prepared = self.runner.prepare(step, self.gate)
         entry.state = "running"
-        entry.run = self._gate.relative(prepared.run)
+        entry.run = self.gate.relative(prepared.run)
         entry.attempts.append(entry.run)
         self._save()  # before the start, so that --resume knows the run after any crash
-        code = self._runner.run(prepared, step.limit_s, self._interrupts)
+        code = self.runner.run(prepared, step.limit_s, self.interrupts)
         self._remove_leftovers(prepared.run, entry)
         verdict = self._verdict(prepared.run)
         if verdict is None:
-            if self._interrupts.event.is_set():
+            if self.interrupts.event.is_set():
                 return False
             raise EnvironmentProblem(
                 f"{step.name} ended with exit code {code} and left nothing to judge",
                 place=str(prepared.run.path),
-                next_step=f"see what it printed, then: chaos gate --resume {self._gate.path}",
+                next_step=f"see what it printed, then: chaos gate --resume {self.gate.path}",
             )
-        interrupted = self._interrupts.event.is_set() and verdict.stopped != "complete"
+        interrupted = self.interrupts.event.is_set() and verdict.stopped != "complete"
         if verdict.stopped == "interrupt" or interrupted:
             return False
         self._finish(entry, prepared.run, verdict, code)
@@ -184,31 +165,31 @@ class GateLoop:
 
     def _finish(self, entry: StepState, run: RunDir, verdict: Verdict, code: int) -> None:
         entry.state = "done"
-        entry.run = self._gate.relative(run)
+        entry.run = self.gate.relative(run)
         entry.verdict = verdict.verdict
         entry.exit_code = code
         entry.lasted_s = verdict.lasted_s
         entry.verdict_sha256 = _sha256(run)
-        entry.notes += leftovers.gpu_growth(self._state.gpu_before, leftovers.gpu_used())
+        entry.notes += leftovers.gpu_growth(self.state.gpu_before, leftovers.gpu_used())
         self._save()
 
     def _remove_leftovers(self, run: RunDir, entry: StepState) -> None:
         before, remaining = leftovers.remove(run)
         entry.left += before
         if remaining:
-            self._state.dirty += remaining
+            self.state.dirty += remaining
             raise LeftoversRemain(
                 f"cannot remove what {entry.name} left behind: {', '.join(remaining)}",
                 place=str(run.path),
                 next_step=f"chaos clean {shlex.quote(str(run.path))}, then: "
-                f"chaos gate --resume {shlex.quote(str(self._gate.path))}",
+                f"chaos gate --resume {shlex.quote(str(self.gate.path))}",
             )
 
     # -- resuming -----------------------------------------------------------------------------
 
     def _recheck(self, entry: StepState) -> None:
         """Check the earlier run of a step, if any: keep it, finish it, or mark it as pending."""
-        run = self._gate.run(entry)
+        run = self.gate.run(entry)
         if entry.state == "pending" or run is None:
             return
         if not leftovers.await_owner_gone(run):
@@ -225,17 +206,17 @@ class GateLoop:
             # The run was complete when the gate ended, but `gate.json` was not written yet.
             self._finish(entry, run, verdict, verdict.exit_code)
         else:
-            self._say(f"{entry.name} was cut off, it is made again")
+            self.say(f"{entry.name} was cut off, it is made again")
             self._discard(entry, "cut off, made again")
 
     def _keep(self, entry: StepState, run: RunDir, verdict: Verdict | None) -> None:
         """Keep a finished run. Judge it again if `verdict.json` was changed since."""
         if verdict is None:
-            self._say(f"{entry.name}: its record is gone or is not its own, it is made again")
+            self.say(f"{entry.name}: its record is gone or is not its own, it is made again")
             self._discard(entry, "its record was gone, made again")
             return
         if _sha256(run) != entry.verdict_sha256:
-            self._say(f"{entry.name}: verdict.json was changed, the run is judged again")
+            self.say(f"{entry.name}: verdict.json was changed, the run is judged again")
             verdict = judge(run)
             entry.notes.append("judged again: verdict.json had been changed")
             self._finish(entry, run, verdict, verdict.exit_code)
@@ -267,7 +248,7 @@ class GateLoop:
             return None
 
     def _save(self) -> None:
-        self._gate.write(self._state)
+        self.gate.write(self.state)
 
 
 def read_verdict(run: RunDir) -> Verdict | None:

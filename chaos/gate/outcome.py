@@ -4,6 +4,7 @@ Must not read or write files.
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from chaos.base.exitcode import ExitCode
@@ -42,31 +43,19 @@ def gate_verdict(
     notes += [
         f"{step.name} had left {leftover}, removed" for step in done for leftover in step.left
     ]
-    failed = [step for step in done if step.verdict == "fail"]
-    if failed:
-        return GateVerdict(
-            verdict="NEEDS FIXES",
-            exit_code=ExitCode.FAIL,
-            reason=f"failed: {', '.join(step.name for step in failed)}",
-            notes=notes,
-        )
+    verdict = partial(GateVerdict, notes=notes)
+    if failed := [step.name for step in done if step.verdict == "fail"]:
+        reason = f"failed: {', '.join(failed)}"
+        return verdict(verdict="NEEDS FIXES", exit_code=ExitCode.FAIL, reason=reason)
     undecided = [step for step in done if step.verdict != "pass" or step.exit_code != 0]
     gaps = _gaps(state, required, provenance)
     if undecided or not_run or gaps:
         reasons = [f"{step.name} is {step.verdict} (exit {step.exit_code})" for step in undecided]
         reasons += [f"not run: {', '.join(not_run)}"] if not_run else []
-        return GateVerdict(
-            verdict="NOT PROVEN",
-            exit_code=_exit_code(undecided),
-            reason="; ".join([*reasons, *gaps]),
-            notes=notes,
-        )
-    return GateVerdict(
-        verdict="PRODUCTION-READY",
-        exit_code=ExitCode.PASS,
-        reason=f"all {len(done)} runs pass at the scale {state.request.profile!r}",
-        notes=notes,
-    )
+        reason = "; ".join([*reasons, *gaps])
+        return verdict(verdict="NOT PROVEN", exit_code=_exit_code(undecided), reason=reason)
+    reason = f"all {len(done)} runs pass at the scale {state.request.profile!r}"
+    return verdict(verdict="PRODUCTION-READY", exit_code=ExitCode.PASS, reason=reason)
 
 
 def _gaps(

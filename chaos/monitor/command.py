@@ -9,7 +9,6 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
@@ -22,7 +21,9 @@ from chaos.monitor.alerts import Rule, parse_rules
 from chaos.monitor.display import JsonLines, Rows, Table
 from chaos.monitor.instance import FixedProcess, OwnFile, instance_of, start_ticks
 from chaos.monitor.loop import STRETCH, Display, Monitor
+from chaos.monitor.options import MonitorOptions
 from chaos.monitor.stall import Stall
+from chaos.record.signals import GPU_SIGNAL, SIGNALS
 from chaos.record.target import Target
 from chaos.runner.resolve import read_target
 from chaos.stack.base import Endpoint
@@ -34,48 +35,13 @@ from chaos.witness.process import DETAILS_PERIOD_S
 PERIOD_MIN_S = 0.02
 _NETWORK_SOURCES = ("llm.health", "llm.metrics")
 
-# Signals that may be absent from the first sample, but can come later.
-_KNOWN = frozenset(
-    {
-        f"watcher.{n}"
-        for n in ("pid", "generation", "rss_anon_bytes", "swap_bytes", "fds", "threads", "cpu_s")
-    }
-    | {
-        "watcher.children",
-        "watcher.children_faults",
-        "llm.pid",
-        "llm.generation",
-        "llm.health",
-        "llm.requests_processing",
-    }
-    | {"llm.requests_deferred", "draws.count", "candidates.count", "queue.stalled_s"}
-    | {f"queue.{n}" for n in ("pending", "claimed", "archived", "quarantined")}
-    | {f"decisions.{n}" for n in ("lines", "completed", "fallbacks", "unreadable")}
-    | {f"log.{n}" for n in ("bytes", "errors", "tracebacks")}
-    | {"gpu0.used_bytes", "watcher.zombies", "watcher.sockets_close_wait", "workspace.temp_files"}
-)
-_NUMBERED = ("gpu", "watcher.sockets_")
+# Declared signals that no source of the monitor reads.
+_ONLY_IN_RUNS = ("injector.", "harness.")
 
 
-@dataclass(frozen=True)
-class Options:
-    """The options of the command line. `count` None: until it is ended."""
-
-    target: str = "reference"
-    workspace: Path | None = None
-    pid: int | None = None
-    llm: str | None = None
-    interval: str = "5s"
-    count: int | None = None
-    jsonl: bool = False
-    alerts: Sequence[str] = ()
-    until_alert: bool = False
-    no_color: bool = False
-
-
-def monitor(options: Options) -> int:
+def monitor(options: MonitorOptions) -> int:
     """Watch until the end. Returns the exit code. Raises `ChaosError`."""
-    rules = parse_rules(options.alerts)
+    rules = parse_rules(options.alert)
     period_s = duration_s(options.interval, place="--interval")
     if period_s < PERIOD_MIN_S:
         raise UsageError(
@@ -95,7 +61,7 @@ def monitor(options: Options) -> int:
     else:
         instance = FixedProcess(options.pid)
     sources = _sources(target, workspace, options, instance)
-    _refuse_unknown(rules, sources)
+    _refuse_unknown(rules)
     watched = Monitor(sources, rules, instance)
     display = _display(options, f"{target.title} in {workspace}")
     # With a known end, the exit code is useful even if nobody reads the output.
@@ -112,7 +78,7 @@ def monitor(options: Options) -> int:
     return int(ExitCode.GUARDRAIL if summary.raised else ExitCode.PASS)
 
 
-def _workspace(options: Options) -> Path:
+def _workspace(options: MonitorOptions) -> Path:
     """The workspace option, else the process's working directory, else the current folder."""
     if options.pid is not None and start_ticks(options.pid) is None:
         raise EnvironmentProblem(
@@ -135,7 +101,7 @@ def _workspace(options: Options) -> Path:
 
 
 def _sources(
-    target: Target, workspace: Path, options: Options, pid: Callable[[], int | None]
+    target: Target, workspace: Path, options: MonitorOptions, pid: Callable[[], int | None]
 ) -> list[Source]:
     endpoint = endpoint_of(options.llm or target.llm.endpoint)
     sources = build_sources(
@@ -182,21 +148,15 @@ class _OtherNetwork(SourceBase):
         }
 
 
-def _refuse_unknown(rules: Sequence[Rule], sources: Sequence[Source]) -> None:
+def _refuse_unknown(rules: Sequence[Rule]) -> None:
     """Raise `UsageError` for an alert on an unknown signal, because it could never be raised."""
-    values: Values = {}
-    for source in sources:
-        try:
-            source.read(values)
-        except OSError:
-            continue  # absent for now; `_KNOWN` has its signals
-    known = _KNOWN | values.keys()
+    known = [name for name in SIGNALS if not name.startswith(_ONLY_IN_RUNS)]
     for rule in rules:
-        if rule.key not in known and not rule.key.startswith(_NUMBERED):
+        if rule.key not in known and not GPU_SIGNAL.fullmatch(rule.key):
             raise unknown_name("signal", rule.key, known, place=f"--alert {rule.text}")
 
 
-def _display(options: Options, title: str) -> Display:
+def _display(options: MonitorOptions, title: str) -> Display:
     if options.jsonl:
         return JsonLines(sys.stdout.buffer)
     if sys.stdout.isatty():

@@ -22,16 +22,25 @@ _FILE_BYTES_MAX = 64 * 1024
 _CLOCK_SLACK_S = 2.0
 
 
-def read_object(path: Path) -> dict[str, Any]:
-    """Read a JSON object of at most 64 kB. Raises `OSError`, or `ValueError` with the reason."""
+def read_json(path: Path, bytes_max: int = _FILE_BYTES_MAX) -> Any:
+    """Read a JSON file of at most `bytes_max`. Raises `OSError`, or `ValueError` with a reason."""
+    if path.exists() and not path.is_file():
+        raise ValueError("not a file")
     with path.open("rb") as stream:
-        raw = stream.read(_FILE_BYTES_MAX + 1)
+        raw = stream.read(bytes_max + 1)
     if not raw.strip():
         raise ValueError("empty")
+    if len(raw) > bytes_max:
+        raise ValueError(f"larger than {bytes_max / 1e6:.1f} MB")
     try:
-        content = msgspec.json.decode(raw[:_FILE_BYTES_MAX])
+        return msgspec.json.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"not JSON: {error}") from error
+
+
+def read_object(path: Path, bytes_max: int = _FILE_BYTES_MAX) -> dict[str, Any]:
+    """Like `read_json`, for a JSON object. Raises `OSError`, or `ValueError` with the reason."""
+    content = read_json(path, bytes_max)
     if not isinstance(content, dict):
         raise ValueError("not a JSON object")
     return content
@@ -118,9 +127,7 @@ class OwnFile:
     def __call__(self) -> int | None:
         """The Watcher's current PID, or None."""
         if self._instance is None:
-            self.absence_reason = (
-                "the target profile names no file that tells the process (instance.pid_file)"
-            )
+            self.absence_reason = "the target profile names no PID file (instance.pid_file)"
             return None
         read_at_ns = time.time_ns()
         try:

@@ -1,4 +1,4 @@
-"""What a run says at its end, in the display that was asked for, and the exit code it ends with."""
+"""The end of a run: write its reports, print its verdict, and return its exit code."""
 
 import sys
 from collections.abc import Callable
@@ -17,10 +17,10 @@ def conclude(
     no_color: bool = False,
     reports: Callable[[], None] | None = None,
 ) -> int:
-    """Write the reports of the judged `run`, announce `verdict`; returns its exit code.
+    """Write the reports of the judged `run`, print `verdict`, and return its exit code.
 
-    The exit code is the verdict's also when nobody reads what is printed. `reports` writes other
-    reports than those of a run that has just ended.
+    A closed reader (EPIPE) does not change the exit code. `reports` replaces `report_run`, which
+    writes the reports of a run that has just ended.
     """
     from chaos.report.write import report_run
 
@@ -32,7 +32,9 @@ def conclude(
 
 
 def announce(verdict: Verdict, run: RunDir, display: str, *, no_color: bool = False) -> None:
-    """json: `verdict.json` on stdout and nothing else; quiet: one line; else the whole table."""
+    """Print the verdict. `display`: `json` (the text of `verdict.json`), `quiet` (one line), or any
+    other for the table.
+    """
     if display == "json":
         sys.stdout.write(verdict_text(verdict))
         sys.stdout.flush()

@@ -1,6 +1,6 @@
-"""The course of a run, gathered for drawing: curves and lanes, each of bounded size.
+"""The course of a run as data for plots: curves and lanes, each of bounded size.
 
-Everything is asked of the opened run. Knows nothing of drawing.
+All data comes from the opened run. Must not know how it is drawn.
 """
 
 from dataclasses import dataclass, field
@@ -17,16 +17,16 @@ _NOTABLE_MAX = 40
 
 @dataclass(frozen=True)
 class Signal:
-    """A sampled value: its name in a legend, the key of the sample, and the factor to its unit."""
+    """A sampled value: its name in the legend, its signals, and the factor to its unit."""
 
     name: str
-    keys: tuple[str, ...]  # added up; absent ones count nothing, but one must be there
+    keys: tuple[str, ...]  # their sum; an absent signal counts as 0, unless all are absent
     factor: float = 1.0
 
 
 @dataclass(frozen=True)
 class PanelKind:
-    """One plot: `source` is the name under which the record states the absence."""
+    """One plot. `source` is the source of its signals, which the record names if it is absent."""
 
     key: str
     title: str
@@ -112,7 +112,7 @@ PANELS = (
 )
 
 
-# Lanes of the timeline by name: stretches of time as SQL.
+# Lanes of the timeline: name -> query of time spans.
 _TIMES = "coalesce(start_s, end_s) as start_s, end_s"
 _HOLDS = """
 select t_s as start_s, coalesce(next_s, t_s) as end_s from (
@@ -139,7 +139,7 @@ _DECIDED = "select end_s from decisions where end_s is not null order by end_s"
 
 @dataclass
 class Course:
-    """Everything that is drawn. Times in run seconds."""
+    """All data of the plots. Times in run seconds."""
 
     end_s: float
     windows: list[tuple[str, float, float]]  # fault, start, end
@@ -147,10 +147,10 @@ class Course:
     answered: Curve  # latency in seconds of each LLM call, at its beginning
     unanswered: Curve
     phases: list[tuple[str, float, float]]  # name, start, end
-    lanes: dict[str, list[Span]]  # name -> (start, length) of each stretch
+    lanes: dict[str, list[Span]]  # name -> (start, length) of each span
     marks: dict[str, list[float]] = field(default_factory=dict)
     notable: list[tuple[int, Event]] = field(default_factory=list)  # warnings and errors
-    absent: dict[str, str] = field(default_factory=dict)  # source -> why it was not there
+    absent: dict[str, str] = field(default_factory=dict)  # source -> the reason
 
 
 def course_of(run: OpenRun, verdict: Verdict) -> Course:
@@ -158,11 +158,11 @@ def course_of(run: OpenRun, verdict: Verdict) -> Course:
     end_s = max(verdict.lasted_s, 1e-3)
     decided = [t_s for (t_s,) in run.sql(_DECIDED)]
     marks = {name: [t_s for (t_s,) in run.sql(q)[:_MARKS_MAX]] for name, q in _MARKS.items()}
-    if len(decided) <= _MARKS_MAX:  # more could not be told apart
+    if len(decided) <= _MARKS_MAX:  # more would overlap
         marks["decided"] = decided
     absent: dict[str, str] = {}
     for _, event in run.named("source_absent"):
-        reason = str(event.detail.get("reason", "not there"))
+        reason = str(event.detail.get("reason", "absent"))
         absent.setdefault(str(event.detail.get("source", "")), reason)
     return Course(
         end_s=end_s,
@@ -184,19 +184,18 @@ def course_of(run: OpenRun, verdict: Verdict) -> Course:
         phases=run.sql("select name, begin_s, end_s from phases order by line"),
         lanes={name: stretches(run, query, end_s) for name, query in _LANES.items()},
         marks=marks,
-        notable=[one for one in run.events if one[1].severity != "info"][:_NOTABLE_MAX],
+        notable=[pair for pair in run.events if pair[1].severity != "info"][:_NOTABLE_MAX],
         absent=absent,
     )
 
 
 def _points(run: OpenRun, signal: Signal) -> str:
-    """The sum of a signal's keys at each moment as SQL; null where none of them is there."""
+    """The query of the sum of a signal's keys per sample; null if all of them are absent."""
     names = [declared_signal(key).name for key in signal.keys]
     known = [f'"{name}"::double' for name in names if run.has_column(name)]
     if not known:
         return "select null::double as t_s, null::double as value"
     total = " + ".join(f"coalesce({column}, 0)" for column in known)
-    there = f"coalesce({', '.join(known)})"
-    return (
-        f"select t_s, if({there} is null, null, ({total}) * {signal.factor}) as value from moments"
-    )
+    present = f"coalesce({', '.join(known)})"
+    value = f"if({present} is null, null, ({total}) * {signal.factor})"
+    return f"select t_s, {value} as value from moments"

@@ -1,4 +1,4 @@
-"""The lines that evidence points to, read from the run directory: bounded, one pass a file."""
+"""The lines that evidence refers to, read from the run directory in one pass per file."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -14,49 +14,49 @@ _SEARCH_LINES_MAX = 5_000_000
 
 
 def split_ref(ref: str) -> tuple[str, int | None]:
-    """'history.jsonl:12' -> ('history.jsonl', 12); a reference to a whole file has no line."""
+    """'history.jsonl:12' -> ('history.jsonl', 12). The line is None in a reference to a file."""
     path, _, line = ref.rpartition(":")
     return (path, int(line)) if path and line.isascii() and line.isdigit() else (ref, None)
 
 
 def excerpts(root: Path, refs: Iterable[str]) -> dict[str, str]:
-    """Reference -> the line it points to, made printable; missing ones are left out.
+    """Reference -> its line as printable text, without references to missing lines.
 
-    Nothing outside `root` is read, whatever a reference says.
+    Files outside `root` are never read.
     """
     wanted: dict[str, dict[int, str]] = defaultdict(dict)
     for ref in list(dict.fromkeys(refs))[:_EXCERPTS_MAX]:
         path, line = split_ref(ref)
         if line is not None:
             wanted[path][line] = ref
-    found: dict[str, str] = {}
+    texts: dict[str, str] = {}
     base = root.resolve()
     for path, lines in wanted.items():
         full = (root / path).resolve()
         if full.is_relative_to(base) and full.is_file():
-            found |= _lines(full, lines)
-    return found
+            texts |= _lines(full, lines)
+    return texts
 
 
 def _lines(path: Path, wanted: dict[int, str]) -> dict[str, str]:
-    found: dict[str, str] = {}
+    texts: dict[str, str] = {}
     last = min(max(wanted), _SEARCH_LINES_MAX)
     try:
         stream = path.open("rb")
     except OSError:
-        return found
+        return texts
     with stream:
         for number, line in enumerate(_beginnings(stream), start=1):
             if number in wanted:
                 text = line[: 4 * LINE_CHARACTERS_MAX].decode("utf-8", "replace").rstrip("\r\n")
-                found[wanted[number]] = bounded(printable(text), LINE_CHARACTERS_MAX)
+                texts[wanted[number]] = bounded(printable(text), LINE_CHARACTERS_MAX)
             if number >= last:
                 break
-    return found
+    return texts
 
 
 def _beginnings(stream: BinaryIO) -> Iterator[bytes]:
-    """Each line; of an overlong one only its beginning."""
+    """Each line; of an overlong line only its beginning."""
     beginning = True
     while line := stream.readline(_LINE_BYTES_MAX):
         if beginning:

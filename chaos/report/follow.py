@@ -1,6 +1,6 @@
-"""Reads a history while somebody else writes it: each whole line once, in order.
+"""Reads a history while another process writes it: each complete line once, in order.
 
-For a view of a run that is lived by another process. Knows nothing of views.
+For a view of a run in another process. Must not know about views.
 """
 
 import threading
@@ -10,13 +10,13 @@ from typing import BinaryIO
 
 from chaos.record.history import UNREADABLE, Record, decoded
 
-_LOOK_S = 0.1
+_POLL_PERIOD_S = 0.1
 _STOP_LIMIT_S = 5.0
-_PIECE_BYTES = 1 << 18
+_CHUNK_BYTES = 1 << 18
 
 
 class Follower:
-    """Calls `listener` with each record of `path`, which need not exist yet, from one thread."""
+    """Calls `listener` in a thread with each record of `path`, which may not exist yet."""
 
     def __init__(self, path: Path, listener: Callable[[Record], None]) -> None:
         self._path = path
@@ -26,11 +26,11 @@ class Follower:
         self._rest = b""
 
     def start(self) -> None:
-        """Begin to read."""
+        """Start to read."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Read what is there by now, then end."""
+        """Read to the current end of the file, then end the thread."""
         self._end.set()
         self._thread.join(_STOP_LIMIT_S)
 
@@ -39,21 +39,21 @@ class Follower:
         try:
             ended = False
             while not ended:
-                ended = self._end.wait(_LOOK_S)
+                ended = self._end.wait(_POLL_PERIOD_S)
                 if stream is None and self._path.exists():
                     stream = self._path.open("rb")
                 if stream is not None:
-                    self._take(stream)
+                    self._read(stream)
         finally:
             if stream is not None:
                 stream.close()
 
-    def _take(self, stream: BinaryIO) -> None:
-        while piece := stream.read(_PIECE_BYTES):
-            *lines, self._rest = (self._rest + piece).split(b"\n")
+    def _read(self, stream: BinaryIO) -> None:
+        while chunk := stream.read(_CHUNK_BYTES):
+            *lines, self._rest = (self._rest + chunk).split(b"\n")
             for line in lines:
                 try:
                     record = decoded(line)
                 except UNREADABLE:
-                    continue  # judged later, and said there with its line; a view only skips it
+                    continue  # the judgement reports it with its line number
                 self._listener(record)

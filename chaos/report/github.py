@@ -1,6 +1,6 @@
-"""GitHub Actions: the job summary and annotations, inside the platform's limits.
+"""GitHub Actions: the job summary and annotations, within the limits of the platform.
 
-Pure text, but for `announce_on_github`, which writes it where the environment says.
+Only `announce_on_github` writes; the rest makes text.
 """
 
 import os
@@ -14,14 +14,14 @@ from chaos.checks.finding import Finding
 from chaos.checks.verdict import Verdict
 from chaos.report.stored import Stored, markdown_of
 
-SUMMARY_BYTES_MAX = 1 << 20  # of one step, all writers together
+SUMMARY_BYTES_MAX = 1 << 20  # of one step, by all writers
 ANNOTATIONS_MAX = 10  # of each kind in one step
 _MESSAGE_MAX = 2000
 _CUT = "\n\n*Cut here: a job summary holds at most 1 MiB. The whole is in the run directory.*\n"
 
 
 def summary_text(stored: Stored, room_bytes: int = SUMMARY_BYTES_MAX) -> str:
-    """The Markdown report in at most `room_bytes`, cut at the end of a line; "" without room."""
+    """The Markdown report, cut at the end of a line to `room_bytes`; "" if that is too small."""
     text = printable(markdown_of(stored))
     raw = text.encode()
     if len(raw) <= room_bytes:
@@ -33,7 +33,7 @@ def summary_text(stored: Stored, room_bytes: int = SUMMARY_BYTES_MAX) -> str:
 
 
 def annotation_lines(verdict: Verdict) -> list[str]:
-    """Workflow commands: an error for what keeps the gate shut, a warning for what is open."""
+    """Workflow commands: errors for failed and invalid findings, warnings for undecided ones."""
     errors = [f for f in verdict.findings if f.outcome in ("fail", "invalid")]
     warnings = [f for f in verdict.findings if f.outcome in ("inconclusive", "unverified")]
     lines = [*_commands("error", errors), *_commands("warning", warnings)]
@@ -59,23 +59,23 @@ def _command(kind: str, title: str, message: str) -> str:
 
 
 def _data(text: str) -> str:
-    # A carriage return has been written out by `printable` already.
+    # `printable` has already replaced carriage returns.
     return printable(text).replace("%", "%25").replace("\n", "%0A")
 
 
 def announce_on_github(
     stored: Stored, environ: Mapping[str, str], *, stream: TextIO | None = None
 ) -> None:
-    """Append the summary and print the annotations, where `environ` says that GitHub listens.
+    """Append the summary and print the annotations, if `environ` is that of a GitHub step.
 
-    A summary that cannot be written is told on stderr: it must not change the verdict.
+    A failure to write the summary is printed to stderr, and does not change the verdict.
     """
     if path := environ.get("GITHUB_STEP_SUMMARY"):
         try:
             append_summary(stored, Path(path))
         except OSError as error:
-            told = f"chaos: the job summary could not be written: {error}"
-            print(told, file=sys.stderr, flush=True)
+            text = f"chaos: the job summary could not be written: {error}"
+            print(text, file=sys.stderr, flush=True)
     if environ.get("GITHUB_ACTIONS") == "true":
         out = stream or sys.stdout
         out.write("".join(f"{line}\n" for line in annotation_lines(stored.verdict)))
@@ -83,13 +83,13 @@ def announce_on_github(
 
 
 def outputs(environ: Mapping[str, str]) -> list[Path]:
-    """The files that `announce_on_github` will write to: a sandbox must leave them in reach."""
+    """The files that `announce_on_github` will write, which a sandbox must keep visible."""
     path = environ.get("GITHUB_STEP_SUMMARY")
     return [Path(path)] if path else []
 
 
 def append_summary(stored: Stored, path: Path) -> None:
-    """Append to the step's summary file what still has room in it."""
+    """Append to the summary file of the step, up to its size limit."""
     with path.open("ab") as summary:
         room = SUMMARY_BYTES_MAX - summary.seek(0, os.SEEK_END)
         summary.write(summary_text(stored, room).encode())

@@ -1,8 +1,8 @@
-"""`report.html`: one file that needs nothing else, for people. `python -m chaos.report.html`.
+"""`report.html`: one self-contained file for people. `python -m chaos.report.html RUNDIR OUT`.
 
-Written by a process of its own (`chaos/report/write.py` starts it), because drawing takes memory
-that a watching harness must not have. Everything foreign is escaped by the template engine, and
-the page forbids itself every request and every script.
+Written by a separate process (`chaos/report/write.py` starts it), because drawing takes memory that
+must not be counted as memory of the harness. The template engine escapes all foreign text, and the
+page's policy forbids requests and scripts.
 """
 
 import sys
@@ -29,7 +29,7 @@ from chaos.triage.from_run import triage_run
 from chaos.triage.result import TITLES, Triage
 
 _CELL_MAX = 2000
-# Worst first: what a reader came for must not hide below what went well.
+# Worst first.
 _ORDER = ("fail", "invalid", "unverified", "inconclusive", "skipped", "pass")
 
 
@@ -77,17 +77,17 @@ def html_text(stored: Stored) -> str:
 
 
 def _triage(run: OpenRun, verdict: Verdict) -> tuple[Triage | None, str]:
-    """(triage, "") or (None, why there is none)."""
+    """(triage, ""), or (None, the error)."""
     try:
         return triage_run(run, verdict), ""
     except ChaosError as error:
         return None, str(error)
-    except Exception as error:  # a defect of triage must not cost the reader the rest of the page
+    except Exception as error:  # a defect of triage must not prevent the rest of the page
         return None, f"the triage itself failed: {type(error).__name__}: {error}"
 
 
 def _shown(value: Any) -> Any:
-    """What is put into the page: foreign text without characters that a page may not hold."""
+    """A value of the template as printable text of bounded length; "" for None."""
     if isinstance(value, str) and not isinstance(value, Markup):
         return bounded(printable(value), _CELL_MAX)
     return "" if value is None else value
@@ -100,26 +100,28 @@ def _ordered(verdict: Verdict) -> list[tuple[str, Finding]]:
 
 
 def _counts(findings: list[Finding]) -> list[tuple[str, int]]:
-    counted = [(word, sum(f.outcome == word for f in findings)) for word in _ORDER]
-    return [(word, count) for word, count in counted if count]
+    counts = [(word, sum(f.outcome == word for f in findings)) for word in _ORDER]
+    return [(word, count) for word, count in counts if count]
 
 
 def _fault(fault: FaultOutcome) -> tuple[FaultOutcome, str]:
-    """The fault, and what became of it in words."""
+    """The fault, and its result in words."""
     if fault.proven_s is None:
         return fault, "effect not proven"
     return fault, "recovered" if fault.recovered_s is not None else "recovery not proven"
 
 
 def _plots(course: Course) -> list[tuple[str, str, Markup, str]]:
-    """(key, title, drawing or "", why there is none)."""
+    """(key, title, drawing or "", the reason for no drawing)."""
     shown = []
     for kind in PANELS:
         svg = panel_svg(course, kind)
-        reason = "" if svg else course.absent.get(kind.source, "no sample of this run has it")
+        reason = (
+            "" if svg else course.absent.get(kind.source, "no sample of this run has this signal")
+        )
         shown.append((kind.key, kind.title, Markup(svg), reason))
     svg = latency_svg(course)
-    reason = "" if svg else "no decision tells of an LLM call with its times"
+    reason = "" if svg else "no decision records an LLM call with its times"
     shown.append(("latency", "LLM latency", Markup(svg), reason))
     return shown
 

@@ -1,12 +1,11 @@
-"""JUnit XML: one test suite a run, one test case a finding, and one for the run as a whole.
+"""JUnit XML: a test suite per run, with a test case per finding and one for the whole run.
 
-What CI shows as failed is a failure of the product; whatever else keeps a run from being a pass
-is an error, so that no reader of the file can be green where the exit code is not. Has the
-elements and attributes that both common schemas know, in the order that the stricter one asks
-for. Knows nothing of where it is written.
+A failure of the product is a `failure`. Any other reason for which a run did not pass is an
+`error`, so the file never shows success where the exit code does not. Elements, attributes and
+their order follow the stricter of the two common schemas. Must not know where the text is written.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from xml.etree import ElementTree as ET
 
@@ -20,51 +19,82 @@ _TEXT_MAX = 20_000  # characters of the text of one case
 
 
 def junit_text(runs: Sequence[Stored]) -> str:
-    """The document over `runs`, one suite each, in their order."""
+    """The document of `runs`, a suite each."""
+    return document([suite(stored, number) for number, stored in enumerate(runs)])
+
+
+def document(suites: Sequence[ET.Element]) -> str:
+    """The text of a document with these suites."""
     root = ET.Element("testsuites")
-    for number, stored in enumerate(runs):
-        root.append(suite(stored, number))
+    root.extend(suites)
     ET.indent(root)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, "unicode") + "\n"
 
 
 def suite(stored: Stored, number: int = 0) -> ET.Element:
-    """The suite of one run; `number` counts the suites of a document from 0."""
+    """The suite of one run. `number` counts the suites of a document from 0."""
     verdict = stored.verdict
-    cases = [_case(verdict, finding) for finding in verdict.findings]
-    cases.append(_whole(verdict))
     began = datetime.fromtimestamp(stored.began_epoch_s or 0.0, UTC)
+    return suite_element(
+        f"{verdict.soak} {verdict.profile}".strip(),
+        number,
+        [*(_case(verdict, finding) for finding in verdict.findings), _whole(verdict)],
+        timestamp=began.strftime("%Y-%m-%dT%H:%M:%S"),
+        lasted_s=verdict.lasted_s,
+        properties=identity(stored),
+        notes=[f"reproduce: {verdict.reproduce}", *verdict.notes],
+    )
+
+
+def suite_element(
+    name: str,
+    number: int,
+    cases: Sequence[ET.Element],
+    *,
+    timestamp: str,
+    lasted_s: float,
+    properties: Mapping[str, str],
+    notes: Sequence[str],
+) -> ET.Element:
+    """A suite of `cases`, with the counts of their outcomes. `timestamp`: UTC, without a zone."""
+    counts = {
+        tag: str(sum(case.find(tag) is not None for case in cases))
+        for tag in ("failure", "error", "skipped")
+    }
     element = ET.Element(
         "testsuite",
         {
-            "name": printable(f"{verdict.soak} {verdict.profile}".strip()),
+            "name": printable(name),
             "id": str(number),
             "package": "chaos",
-            "timestamp": began.strftime("%Y-%m-%dT%H:%M:%S"),
-            "hostname": "localhost",  # a machine's name is nobody's business
+            "timestamp": timestamp,
+            "hostname": "localhost",  # the name of the machine stays private
             "tests": str(len(cases)),
-            "failures": str(_count(cases, "failure")),
-            "errors": str(_count(cases, "error")),
-            "skipped": str(_count(cases, "skipped")),
-            "time": f"{verdict.lasted_s:.3f}",
+            "failures": counts["failure"],
+            "errors": counts["error"],
+            "skipped": counts["skipped"],
+            "time": f"{lasted_s:.3f}",
         },
     )
-    properties = ET.SubElement(element, "properties")
-    for name, value in identity(stored).items():
-        ET.SubElement(properties, "property", {"name": name, "value": printable(value)})
+    parent = ET.SubElement(element, "properties")
+    for key, value in properties.items():
+        ET.SubElement(parent, "property", {"name": key, "value": printable(value)})
     element.extend(cases)
-    notes = [f"reproduce: {verdict.reproduce}", *verdict.notes]
     ET.SubElement(element, "system-out").text = printable("\n".join(notes))
     ET.SubElement(element, "system-err")
     return element
 
 
-def _count(cases: Sequence[ET.Element], tag: str) -> int:
-    return sum(case.find(tag) is not None for case in cases)
+def case_element(name: str, classname: str, lasted_s: float = 0.0) -> ET.Element:
+    """A test case that has passed; a child element says otherwise."""
+    return ET.Element(
+        "testcase",
+        {"name": printable(name), "classname": printable(classname), "time": f"{lasted_s:.3f}"},
+    )
 
 
 def _element_of(finding: Finding) -> str:
-    """The element that says how a case ended; "" for a pass."""
+    """The element for the outcome of a case; "" for a pass."""
     match finding.outcome:
         case "pass":
             return ""
@@ -76,19 +106,13 @@ def _element_of(finding: Finding) -> str:
 
 
 def _case(verdict: Verdict, finding: Finding) -> ET.Element:
-    case = ET.Element(
-        "testcase",
-        {
-            "name": printable(finding.title or finding.check),
-            "classname": printable(f"chaos.{verdict.soak}.{finding.check}"),
-            "time": "0.000",
-        },
-    )
+    classname = f"chaos.{verdict.soak}.{finding.check}"
+    case = case_element(finding.title or finding.check, classname)
     if tag := _element_of(finding):
-        told = ET.SubElement(case, tag, {"message": printable(finding.summary)})
+        outcome = ET.SubElement(case, tag, {"message": printable(finding.summary)})
         if tag != "skipped":
-            told.set("type", f"{finding.owner}.{finding.outcome}")
-        told.text = printable(_details(finding))[:_TEXT_MAX]
+            outcome.set("type", f"{finding.owner}.{finding.outcome}")
+        outcome.text = printable(_details(finding))[:_TEXT_MAX]
     return case
 
 
@@ -104,19 +128,12 @@ def _details(finding: Finding) -> str:
 
 
 def _whole(verdict: Verdict) -> ET.Element:
-    """The run as a whole: not a pass unless its exit code is 0, whatever the findings say."""
-    case = ET.Element(
-        "testcase",
-        {
-            "name": "Verdict",
-            "classname": printable(f"chaos.{verdict.soak}.verdict"),
-            "time": f"{verdict.lasted_s:.3f}",
-        },
-    )
+    """The case of the whole run: it passes only if the exit code is 0."""
+    case = case_element("Verdict", f"chaos.{verdict.soak}.verdict", verdict.lasted_s)
     if verdict.exit_code != 0:
         message = f"{MEANING[verdict.verdict]}: {verdict.reason} (exit code {verdict.exit_code})"
         tag = "failure" if verdict.exit_code == 1 else "error"
-        told = ET.SubElement(case, tag, {"message": printable(message)})
-        told.set("type", f"verdict.{verdict.verdict}")
-        told.text = printable("\n".join([f"ended: {verdict.stopped}", *verdict.notes]))
+        outcome = ET.SubElement(case, tag, {"message": printable(message)})
+        outcome.set("type", f"verdict.{verdict.verdict}")
+        outcome.text = printable("\n".join([f"ended: {verdict.stopped}", *verdict.notes]))
     return case

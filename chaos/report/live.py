@@ -1,7 +1,7 @@
 """The view of a run while it goes on: redrawn on a terminal, plain lines elsewhere.
 
-`on_record` only stores: it is called by the threads that inject faults and take samples, which a
-slow terminal must not hold up. A thread of the view's own draws, at most twice a second.
+`on_record` only stores, because the threads that inject faults and take samples call it, and a slow
+terminal must not delay them. A separate thread draws, at most twice a second.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ LINES_PERIOD_S = 0.25
 HEARTBEAT_S = 10.0
 LONG_HEARTBEAT_S = 60.0
 LONG_RUN_S = 900.0
-_BACKLOG_MAX = 1000  # lines; a stream that is not read loses the oldest
+_BACKLOG_MAX = 1000  # lines; if the stream is not read, the oldest are lost
 _STOP_LIMIT_S = 2.0
 _BAR_WIDTH = 30
 
@@ -38,7 +38,7 @@ _BAR_WIDTH = 30
 class LiveView:
     """Shows one run. `json` is `lines` on stderr; `quiet` shows nothing.
 
-    A stream that cannot be written any more ends the view, never the run.
+    An error of the stream ends the view, never the run.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class LiveView:
         self._clock = clock
         self._lock = threading.Lock()
         self._progress = Progress(plan, schedule)
-        self._anchor = (clock(), 0.0)  # our clock, and the run time then
+        self._anchor = (clock(), 0.0)  # (time of `clock`, run time) at the last record
         self._lines: deque[str] = deque(maxlen=_BACKLOG_MAX)
         self._end = threading.Event()
         self._thread: threading.Thread | None = None
@@ -69,7 +69,7 @@ class LiveView:
         self._last_line_s = clock()
 
     def start(self) -> None:
-        """Begin to show; a second call does nothing."""
+        """Start the drawing thread. Idempotent."""
         if self._mode == "quiet" or self._thread is not None:
             return
         draw = self._draw_loop if self._mode == "live" else self._lines_loop
@@ -77,14 +77,14 @@ class LiveView:
         self._thread.start()
 
     def stop(self) -> None:
-        """Show what is left, then end. Returns within two seconds whatever the stream does."""
+        """Show the rest and end. Returns within two seconds, even if the stream blocks."""
         self._end.set()
         if self._thread is not None:
             self._thread.join(_STOP_LIMIT_S)
             self._thread = None
 
     def on_record(self, record: Record) -> None:
-        """Take note of a record; from any thread, at once."""
+        """Store a record. Thread-safe; does not block."""
         with self._lock:
             self._anchor = (self._clock(), record.t_s)
             line = self._progress.take(record)
@@ -92,7 +92,7 @@ class LiveView:
                 self._lines.append(f"[{record.t_s:8.1f} s] {line}")
 
     def step(self, text: str) -> None:
-        """Tell what goes on outside the history."""
+        """Show a text that is not in the history."""
         with self._lock:
             now_s = self._now_s()
             self._progress.events.append(f"{now_s:7.1f} s  {text}")
@@ -100,8 +100,8 @@ class LiveView:
                 self._lines.append(f"[{now_s:8.1f} s] {text}")
 
     def _now_s(self) -> float:
-        seen, run_s = self._anchor
-        return run_s + self._clock() - seen
+        clock_s, run_s = self._anchor
+        return run_s + self._clock() - clock_s
 
     def _lines_loop(self) -> None:
         ended = False
@@ -109,7 +109,7 @@ class LiveView:
             ended = self._end.wait(LINES_PERIOD_S)
             try:
                 self._print_lines(heartbeat=not ended)
-            except (OSError, ValueError):  # the reader has gone, or the stream was closed
+            except (OSError, ValueError):  # the reader has ended, or the stream is closed
                 return
 
     def _print_lines(self, *, heartbeat: bool) -> None:
@@ -142,11 +142,11 @@ class LiveView:
                     shown.update(self.render(console), refresh=True)
                     ended = self._end.wait(DRAW_PERIOD_S)
                 shown.update(self.render(console), refresh=True)
-        except (OSError, ValueError):  # the terminal has gone
+        except (OSError, ValueError):  # the terminal is closed
             return
 
     def render(self, console: Console) -> Text:
-        """The whole view as one text, a row a line, cut to the console's width."""
+        """The whole view as one text; each line is cut to the width of the console."""
         from rich.text import Text
 
         with self._lock:
@@ -184,7 +184,7 @@ class LiveView:
 
 
 def _bar(share: float, *, unicode: bool) -> Text:
-    """How far the phase has come."""
+    """The progress of the phase as a bar."""
     from rich.text import Text
 
     full, empty = ("━", "─") if unicode else ("#", "-")

@@ -1,9 +1,10 @@
-"""`report.md`: the verdict first, then what it rests on. Pure text from a verdict."""
+"""`report.md`: the verdict, then its findings and their evidence. Pure text from a verdict."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from chaos.base.markup import block, code, inline
+from chaos.base.printable import value_text
 from chaos.base.units import duration_text
 from chaos.checks.finding import Finding
 from chaos.checks.verdict import Verdict
@@ -11,7 +12,7 @@ from chaos.report.words import GLYPHS, MEANING, measured_text, seconds_text
 
 
 def report_text(verdict: Verdict, provenance: Mapping[str, Any], triage: str = "") -> str:
-    """The whole report; ends in a newline. `triage` is a section of its own, ready made."""
+    """The whole report. `triage` is the finished section of the triage."""
     parts = [
         _head(verdict),
         _findings_table(verdict.findings),
@@ -47,18 +48,12 @@ def _sentence(text: str) -> str:
 def _findings_table(findings: list[Finding]) -> str:
     rows = [
         f"| {GLYPHS[f.outcome]} {f.outcome} | {inline(f.title)} | {inline(f.summary)} "
-        f"| {inline(_value(f.measured))} | {inline(_value(f.limit))} | {f.owner} "
+        f"| {inline(value_text(f.measured))} | {inline(value_text(f.limit))} | {f.owner} "
         f"| {inline(f.origin)} |"
         for f in findings
     ]
-    head = "| outcome | finding | what was seen | measured | limit | owner | asked by |"
+    head = "| outcome | finding | summary | measured | limit | owner | asked by |"
     return "\n".join(["## Findings", "", head, "|---|---|---|---|---|---|---|", *rows])
-
-
-def _value(value: float | int | str | None) -> str:
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    return "" if value is None else str(value)
 
 
 def _evidence(findings: list[Finding]) -> str:
@@ -109,7 +104,7 @@ def _reproduce(verdict: Verdict) -> str:
 
 def _provenance(provenance: Mapping[str, Any]) -> str:
     if not provenance:
-        return "## Provenance\n\nWas not recorded: the run ended before it was gathered."
+        return "## Provenance\n\nNot recorded: the run ended before the provenance was collected."
     rows = [
         f"| {inline(str(key))} | {inline(_provenance_value(value))} |"
         for key, value in sorted(provenance.items())

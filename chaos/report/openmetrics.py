@@ -1,7 +1,7 @@
-"""OpenMetrics text: the verdict as numbers that a monitoring system can keep and compare.
+"""OpenMetrics text: the verdict as numbers for a monitoring system.
 
-Gauges only, so that readers of the older Prometheus text format understand it too. Knows nothing
-of where it is written.
+Gauges only, so that readers of the older Prometheus text format understand it, too. Must not know
+where the text is written.
 """
 
 import math
@@ -24,21 +24,14 @@ def openmetrics_text(stored: Stored) -> str:
     named = identity(stored)
     labels = of_run | {key: named.get(key, "") for key in (*_INFO, *_VERSIONS)}
     families = [
-        _family("chaos_run_about", "", "What ran; always 1.", [(labels, 1)]),
-        _family(
-            "chaos_run_start_time_seconds",
-            "seconds",
-            "When the run began, as Unix time.",
-            [(of_run, stored.began_epoch_s)],
-        ),
-        _family(
-            "chaos_run_duration_seconds",
-            "seconds",
-            "How long the run lasted.",
-            [(of_run, verdict.lasted_s)],
-        ),
-        _family(
-            "chaos_run_exit_code", "", "Exit code; 0 is a pass.", [(of_run, verdict.exit_code)]
+        _family("chaos_run_about", "What ran; always 1.", [(labels, 1)]),
+        *(
+            _family(f"chaos_run_{name}", text, [(of_run, value)])
+            for name, text, value in (
+                ("start_time_seconds", "When the run began, as Unix time.", stored.began_epoch_s),
+                ("duration_seconds", "How long the run lasted.", verdict.lasted_s),
+                ("exit_code", "Exit code; 0 is a pass.", verdict.exit_code),
+            )
         ),
         *_findings(verdict, of_run),
         *_faults(verdict.faults, of_run),
@@ -47,21 +40,21 @@ def openmetrics_text(stored: Stored) -> str:
 
 
 def _findings(verdict: Verdict, of_run: Mapping[str, str]) -> list[str]:
-    seen: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     outcomes: list[Sample] = []
     measured: list[Sample] = []
     limits: list[Sample] = []
     for finding in verdict.findings:
-        seen[finding.check] += 1  # a check may have several findings
-        labels = {**of_run, "check": finding.check, "number": str(seen[finding.check])}
-        told = {**labels, "outcome": finding.outcome, "owner": finding.owner}
-        outcomes.append((told | {"title": finding.title}, 1))
+        counts[finding.check] += 1  # a check may have several findings
+        labels = {**of_run, "check": finding.check, "number": str(counts[finding.check])}
+        outcome = {"outcome": finding.outcome, "owner": finding.owner, "title": finding.title}
+        outcomes.append((labels | outcome, 1))
         measured.append((labels, _number(finding.measured)))
         limits.append((labels, _number(finding.limit)))
     return [
-        _family("chaos_finding_outcome", "", "One sample a judged criterion.", outcomes),
-        _family("chaos_finding_measured", "", "What the criterion measured.", measured),
-        _family("chaos_finding_limit", "", "What the criterion allows or asks for.", limits),
+        _family("chaos_finding_outcome", "One sample per judged criterion.", outcomes),
+        _family("chaos_finding_measured", "What the criterion measured.", measured),
+        _family("chaos_finding_limit", "The limit of the criterion.", limits),
     ]
 
 
@@ -76,21 +69,16 @@ def _faults(faults: Iterable[FaultOutcome], of_run: Mapping[str, str]) -> list[s
         if fault.injected_s is not None and fault.recovered_s is not None:
             held.append((labels, round(fault.recovered_s - fault.injected_s, 6)))
     return [
-        _family("chaos_fault_effect_proven", "", "1 if the fault was seen to act.", proven),
-        _family("chaos_fault_recovery_proven", "", "1 if its undoing was seen.", recovered),
-        _family(
-            "chaos_fault_duration_seconds",
-            "seconds",
-            "From the injection to the proven recovery.",
-            held,
-        ),
+        _family("chaos_fault_effect_proven", "1 if the effect of the fault was proven.", proven),
+        _family("chaos_fault_recovery_proven", "1 if its recovery was proven.", recovered),
+        _family("chaos_fault_duration_seconds", "From injection to recovery.", held),
     ]
 
 
-def _family(name: str, unit: str, text: str, samples: Iterable[Sample]) -> str:
+def _family(name: str, text: str, samples: Iterable[Sample]) -> str:
     lines = [f"# TYPE {name} gauge"]
-    if unit:
-        lines.append(f"# UNIT {name} {unit}")
+    if name.endswith("_seconds"):
+        lines.append(f"# UNIT {name} seconds")
     lines.append(f"# HELP {name} {text}")
     lines += [
         f"{name}{{{_labels(labels)}}} {_value(value)}"

@@ -1,10 +1,10 @@
-"""What is known of a run while it goes on, from its records alone, and how each is said.
+"""The state of a run while it goes on, from its records, and its texts for the live view.
 
-Pure: no clock (the caller gives the run time), no output. `live.py` draws with it.
+Pure: no clock (the caller gives the run time) and no output. `live.py` draws with it.
 """
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from chaos.base.units import bytes_text, duration_text
@@ -28,26 +28,17 @@ _STATE_TEXT: dict[FaultState, str] = {
 _ACTIVE: frozenset[FaultState] = frozenset(
     {"injected", "effect_proven", "effect_unproven", "recovering"}
 )
-_UNTOLD_STATES: frozenset[FaultState] = frozenset({"armed", "recovering", "closed"})
+_SILENT_STATES: frozenset[FaultState] = frozenset({"armed", "recovering", "closed"})
 _AFTER_STORM = frozenset({"quiet", "halt", "collect", "end"})
-_LIVING = ("watcher.", "llm.")  # values that mean nothing once the stack is down
-_TOLD_EVENTS = frozenset(
-    {
-        "provisioning",
-        "ready",
-        "injector_started",
-        "injector_stopped",
-        "drained",
-        "halted",
-        "guardrail",
-        "stopped",
-        "cleanup",
-    }
-)
+_OF_STACK = ("watcher.", "llm.")  # signals without a meaning once the stack is down
+_SHOWN_EVENTS = (
+    "provisioning", "ready", "injector_started", "injector_stopped", "drained", "halted",
+    "guardrail", "stopped", "cleanup",
+)  # fmt: skip
 
 
 class Progress:
-    """The state of one run. Feed it with every record; ask it for texts."""
+    """The state of one run. `take` gets every record; the other methods return texts."""
 
     def __init__(self, plan: Plan, schedule: Schedule) -> None:
         self._lengths_s = {
@@ -61,50 +52,50 @@ class Progress:
         self.storm_since_s: float | None = None
         self.values: Mapping[str, Any] = {}
         self.states: dict[str, tuple[FaultState, float]] = {}
-        self._draws_before = 0  # those of the bootstrap
+        self._draws_before = 0  # the draws of the bootstrap history
         self.events: deque[str] = deque(maxlen=EVENTS_MAX)
 
     def take(self, record: Record) -> str | None:
-        """Note `record`; the line that tells of it, if it is worth one."""
+        """Update the state. Returns the line to show for this record, if any."""
         if isinstance(record, Sample):
             self.values = record.values
             return None
         if isinstance(record, (Header, Op)):
             return None
-        line = self._told(record)
+        line = self._line(record)
         if line is not None:
             self.events.append(f"{record.t_s:7.1f} s  {line}")
         return line
 
-    def _told(self, record: Phase | FaultRecord | Event) -> str | None:
+    def _line(self, record: Phase | FaultRecord | Event) -> str | None:
         if isinstance(record, Phase):
             self.phase, self.phase_since_s = record.name, record.t_s
             if record.name == "storm":
                 self.storm_since_s = record.t_s
-            if record.name in ("collect", "end"):  # what ran has been stopped
-                self.values = {k: v for k, v in self.values.items() if not k.startswith(_LIVING)}
+            if record.name in ("collect", "end"):  # the stack has been stopped
+                self.values = {k: v for k, v in self.values.items() if not k.startswith(_OF_STACK)}
             length_s = self._lengths_s.get(record.name)
             return f"{record.name}{f', {duration_text(length_s)}' if length_s else ''}"
         if isinstance(record, FaultRecord):
             self.states[record.fault_id] = (record.state, record.t_s)
-            if record.state in _UNTOLD_STATES:
+            if record.state in _SILENT_STATES:
                 return None
             reason = record.evidence.get("reason") or record.evidence.get("error")
             text = f"{record.fault_id} {record.name}: {_STATE_TEXT[record.state]}"
             return f"{text} ({reason})" if reason else text
         if record.name == "baseline_files":
             self._draws_before = int(record.detail.get("draws", 0))
-        if record.severity == "info" and record.name not in _TOLD_EVENTS:
+        if record.severity == "info" and record.name not in _SHOWN_EVENTS:
             return None
         return event_text(record)
 
     def phase_left_s(self, now_s: float) -> float | None:
-        """Until the phase's planned end; None where its length is not planned."""
+        """Seconds until the planned end of the phase; None if its length is not planned."""
         length_s = self._lengths_s.get(self.phase)
         return None if length_s is None else max(0.0, self.phase_since_s + length_s - now_s)
 
     def left_s(self, now_s: float) -> float | None:
-        """Until the end of the quiet phase; None once that is over (draining, halting...)."""
+        """Seconds until the end of the quiet phase; None after it (draining, halting...)."""
         if self.phase in ("preparing", "preflight", "provision"):
             return self.total_s()
         names = list(self._lengths_s)
@@ -116,11 +107,11 @@ class Progress:
         return left_s + sum(self._lengths_s[n] for n in names[names.index(self.phase) + 1 :])
 
     def total_s(self) -> float:
-        """Planned length of all phases together."""
+        """The planned length of all phases, in seconds."""
         return sum(self._lengths_s.values())
 
     def share(self, now_s: float) -> float:
-        """How much of the phase is over, 0 to 1; 0 where its length is not planned."""
+        """The finished part of the phase, from 0 to 1; 0 if its length is not planned."""
         length_s = self._lengths_s.get(self.phase)
         return min(1.0, (now_s - self.phase_since_s) / length_s) if length_s else 0.0
 
@@ -130,16 +121,19 @@ class Progress:
         if left_s is None:
             return self.phase
         if self.phase == "quiet" and left_s == 0.0:
-            return f"quiet, draining since {duration_text(now_s - self._end_s())}"
+            end_s = self.phase_since_s + self._lengths_s["quiet"]
+            return f"quiet, draining since {duration_text(now_s - end_s)}"
         return f"{self.phase}, {duration_text(left_s)} left"
 
-    def _end_s(self) -> float:
-        return self.phase_since_s + self._lengths_s[self.phase]
-
     def current(self) -> ScheduledFault | None:
-        """The fault that is in the stack now."""
+        """The fault that is in force now."""
+        return self._first_in(_ACTIVE)
+
+    def _first_in(self, states: Collection[FaultState | None]) -> ScheduledFault | None:
+        """The first scheduled fault in one of `states`; None stands for no record of it."""
         for item in self._schedule.items:
-            if self.states.get(item.fault_id, ("closed", 0.0))[0] in _ACTIVE:
+            state, _ = self.states.get(item.fault_id, (None, 0.0))
+            if state in states:
                 return item
         return None
 
@@ -153,9 +147,9 @@ class Progress:
             if state != "recovering":
                 text += f", heals in {duration_text(max(0.0, ends_s - now_s))}"
             parts.append(text)
-        following = self._next()
+        following = self._first_in((None, "armed"))
         if following is not None and self.phase in _AFTER_STORM:
-            parts.append(f"never reached from {following.fault_id} on")
+            parts.append(f"not injected: {following.fault_id} and those after it")
         elif following is not None:
             if self.storm_since_s is None:
                 parts.append(f"next {following.fault_id} {following.name}")
@@ -164,19 +158,12 @@ class Progress:
                 parts.append(f"next {following.fault_id} in {duration_text(in_s)}")
         if parts:
             return "; ".join(parts)
-        return "all over" if self._schedule.items else "none scheduled"
+        return "all finished" if self._schedule.items else "none scheduled"
 
     def _start_s(self, item: ScheduledFault, otherwise_s: float) -> float:
         if self.storm_since_s is None:
             return otherwise_s
         return self.storm_since_s + item.start_ms / 1000
-
-    def _next(self) -> ScheduledFault | None:
-        untouched = (None, "armed")
-        for item in self._schedule.items:
-            if self.states.get(item.fault_id, (None, 0.0))[0] in untouched:
-                return item
-        return None
 
     def queue_text(self) -> str:
         """'2 pending, 1 claimed, 14 archived'."""
@@ -210,14 +197,13 @@ class Progress:
         parts = [f"pid {values['watcher.pid']}"]
         if any(part is not None for part in memory):
             parts.append(bytes_text(sum(float(part) for part in memory if part is not None)))
-        for key, one, many in (
+        for key, noun, nouns in (
             ("fds", "descriptor", "descriptors"),
             ("threads", "thread", "threads"),
             ("children", "child", "children"),
         ):
-            count = values.get(f"watcher.{key}")
-            if count:
-                parts.append(f"{count} {one if count == 1 else many}")
+            if count := values.get(f"watcher.{key}"):
+                parts.append(f"{count} {noun if count == 1 else nouns}")
         return ", ".join(parts)
 
     def llm_text(self) -> str:
@@ -234,7 +220,7 @@ class Progress:
         return ", ".join(parts)
 
     def heartbeat(self, now_s: float) -> str:
-        """Everything on one line."""
+        """The whole state on one line."""
         memory = self.values.get("watcher.rss_anon_bytes")
         parts = [
             self.phase_text(now_s),
@@ -248,55 +234,33 @@ class Progress:
 
 
 def event_text(event: Event) -> str:
-    """An event in words; those not known here as name and detail, shortened."""
+    """An event as a sentence; one without a sentence as its name and detail, shortened."""
     detail = event.detail
-    told = _KNOWN.get(event.name)
-    if told is not None:
-        return told(detail)
+    took = duration_text(float(detail.get("took_s", 0.0)))
+    match event.name:
+        case "provisioning":
+            return str(detail.get("step", ""))
+        case "ready":
+            return f"stack ready in {took}"
+        case "drained" if detail.get("in_time"):
+            return f"queue drained in {took}"
+        case "drained":
+            return f"queue NOT drained after {took}: {detail.get('pending')} waiting"
+        case "halted":
+            return f"Watcher {'did NOT halt' if detail.get('killed') else 'halted'} in {took}"
+        case "stopped" if detail.get("reason") == "complete":
+            return "complete"
+        case "stopped":
+            return f"stopped early ({detail.get('reason')}): {detail.get('message', '')}"
+        case "cleanup" if detail.get("complete"):
+            return "clean-up complete"
+        case "cleanup":
+            return f"CLEAN-UP INCOMPLETE: {', '.join(map(str, detail.get('left', [])))}"
+        case "guardrail":
+            measured, limit = detail.get("measured"), detail.get("limit")
+            return f"guardrail {detail.get('name')}: {measured}, limit {limit}"
+        case "problem":
+            return f"problem: {detail.get('message', '')}"
     pairs = ", ".join(f"{key}={value}" for key, value in detail.items())
     text = f"{event.name.replace('_', ' ')}: {pairs}" if pairs else event.name.replace("_", " ")
     return text if len(text) <= 160 else f"{text[:157]}..."
-
-
-def _ready(detail: Mapping[str, Any]) -> str:
-    return f"stack ready in {duration_text(float(detail.get('took_s', 0.0)))}"
-
-
-def _drained(detail: Mapping[str, Any]) -> str:
-    took = duration_text(float(detail.get("took_s", 0.0)))
-    if detail.get("in_time"):
-        return f"queue drained in {took}"
-    return f"queue NOT drained after {took}: {detail.get('pending')} waiting"
-
-
-def _halted(detail: Mapping[str, Any]) -> str:
-    took = duration_text(float(detail.get("took_s", 0.0)))
-    return (
-        f"Watcher did NOT halt in {took}" if detail.get("killed") else f"Watcher halted in {took}"
-    )
-
-
-def _stopped(detail: Mapping[str, Any]) -> str:
-    if detail.get("reason") == "complete":
-        return "complete"
-    return f"stopped early ({detail.get('reason')}): {detail.get('message', '')}"
-
-
-def _cleanup(detail: Mapping[str, Any]) -> str:
-    if detail.get("complete"):
-        return "clean-up complete"
-    return f"CLEAN-UP INCOMPLETE: {', '.join(map(str, detail.get('left', [])))}"
-
-
-_KNOWN: dict[str, Callable[[Mapping[str, Any]], str]] = {
-    "provisioning": lambda detail: str(detail.get("step", "")),
-    "ready": _ready,
-    "drained": _drained,
-    "halted": _halted,
-    "stopped": _stopped,
-    "cleanup": _cleanup,
-    "guardrail": lambda detail: (
-        f"guardrail {detail.get('name')}: {detail.get('measured')}, limit {detail.get('limit')}"
-    ),
-    "problem": lambda detail: f"problem: {detail.get('message', '')}",
-}

@@ -1,7 +1,7 @@
-"""Curves and stretches made small enough to draw, by queries over an opened run.
+"""Curves and time spans, reduced by queries over an opened run to a size that can be drawn.
 
-A fixed number of buckets, so that a run of days costs no more memory than one of minutes. Every
-peak and trough is kept. Knows nothing of drawing.
+The number of buckets is fixed, so a run of days needs no more memory than one of minutes. Every
+peak and trough is kept. Must not know how they are drawn.
 """
 
 import math
@@ -32,9 +32,9 @@ from ({spans}) where start_s is not null and end_s is not null group by 1 order 
 
 
 class Curve:
-    """The points of a curve in the order of time: of each bucket the least and the greatest.
+    """The points of a curve in order of time: the lowest and the highest of each bucket.
 
-    `count` is how many points there were before.
+    `count` is the number of points before the reduction.
     """
 
     def __init__(self, points: Iterable[Point] = (), count: int = 0) -> None:
@@ -46,7 +46,7 @@ class Curve:
         return self._points
 
     def line(self) -> list[Point]:
-        """The kept points with a NaN in each gap, where measuring had stopped for a while."""
+        """The kept points, with a NaN in each gap without measurements."""
         points = self._points
         gaps_s = [b - a for (a, _), (b, _) in pairwise(points)]
         limit_s = max(_GAP_S_MIN, _GAP_FACTOR * median(gaps_s)) if gaps_s else 0.0
@@ -71,8 +71,7 @@ def curve(run: OpenRun, points: str, span_s: float) -> Curve:
 def stretches(run: OpenRun, spans: str, span_s: float) -> list[Span]:
     """(start, length) of the stretches of the query `spans` (columns start_s, end_s), in seconds.
 
-    Rounded to the buckets of a drawing and joined where they touch; however short, each stays
-    visible.
+    Rounded to buckets and joined where they touch. A short one covers at least one bucket.
     """
     width_s = max(span_s, 1e-9) / _LANE_BUCKETS
     rows = run.sql(_MARKED.format(spans=spans), {"width_s": width_s, "last": _LANE_BUCKETS - 1})
@@ -80,7 +79,7 @@ def stretches(run: OpenRun, spans: str, span_s: float) -> list[Span]:
 
 
 def _joined(marked: Sequence[tuple[int, int]], width_s: float) -> Iterator[Span]:
-    """Ranges of buckets, ordered by their first -> stretches."""
+    """Convert ranges of buckets, sorted by their start, to (start, length) in seconds."""
     begin, end = -1, -1
     for first, last in marked:
         if begin >= 0 and first > end + 1:
@@ -92,6 +91,6 @@ def _joined(marked: Sequence[tuple[int, int]], width_s: float) -> Iterator[Span]
 
 
 def peak(curves: Iterable[Sequence[Point]]) -> float:
-    """The greatest finite value of all curves, 0 without any."""
+    """The highest finite value of all curves; 0 if there is none."""
     values = [value for points in curves for _, value in points if math.isfinite(value)]
     return max(values, default=0.0)

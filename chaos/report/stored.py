@@ -1,4 +1,4 @@
-"""What every report is made of, read from a judged run directory. Knows no format."""
+"""The content of every report, read from a judged run directory. Knows no format."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +14,7 @@ from chaos.report.markdown import report_text
 
 @dataclass(frozen=True)
 class Stored:
-    """A judged run: `began_epoch_s` is its start as Unix seconds, None when not recorded."""
+    """A judged run. `began_epoch_s`: its start (Unix time), None if it was not recorded."""
 
     run: RunDir
     verdict: Verdict
@@ -23,7 +23,7 @@ class Stored:
 
 
 def load(run: RunDir) -> Stored:
-    """The stored judgement of `run`; `ChaosError` when it was not judged yet."""
+    """Read the stored judgement of `run`. Raises `ChaosError` if it was not judged yet."""
     try:
         verdict = msgspec.convert(run.read_json(run.verdict), Verdict)
     except msgspec.ValidationError as error:
@@ -53,7 +53,7 @@ def markdown_of(stored: Stored) -> str:
 
 
 def identity(stored: Stored) -> dict[str, str]:
-    """What names this run and makes it repeatable: seed, hashes, versions; stable names."""
+    """The values that identify this run and make it repeatable: seed, hashes, versions."""
     verdict, provenance = stored.verdict, stored.provenance
     named = {
         "run_id": verdict.run_id,
@@ -79,5 +79,5 @@ def identity(stored: Stored) -> dict[str, str]:
 
 
 def _inner(provenance: dict[str, Any], group: str, key: str) -> Any:
-    found = provenance.get(group)
-    return found.get(key) if isinstance(found, dict) else None
+    values = provenance.get(group)
+    return values.get(key) if isinstance(values, dict) else None

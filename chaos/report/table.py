@@ -1,7 +1,7 @@
-"""The verdict on the console: findings with evidence, the verdict, where to look, what to repeat.
+"""The verdict on the console: findings with evidence, faults, verdict, paths, and the command.
 
-Fits 80 columns; without colour, and in plain ASCII where the output cannot show more, it says the
-same.
+Fits 80 columns. Without colours, and in ASCII if the output has no other characters, the content is
+the same.
 """
 
 import io
@@ -31,7 +31,7 @@ def verdict_console(*, no_color: bool = False, stream: TextIO | None = None) -> 
     """A console for the final table: colour on a terminal only, 80 columns elsewhere."""
     out = stream or sys.stdout
     if isinstance(out, io.TextIOWrapper):
-        out.reconfigure(errors="replace")  # a log line must not break the report of it
+        out.reconfigure(errors="replace")  # a log line may have any character
     terminal = out.isatty()
     plain = no_color or not terminal or bool(os.environ.get("NO_COLOR"))
     console = Console(
@@ -48,7 +48,7 @@ def verdict_console(*, no_color: bool = False, stream: TextIO | None = None) -> 
 
 def print_verdict(console: Console, verdict: Verdict, run: RunDir) -> None:
     """Print `verdict` of `run`: table, faults, verdict line, paths, how to reproduce."""
-    verdict = each_text(verdict, printable)  # a terminal would obey what a stored run says
+    verdict = each_text(verdict, printable)  # a stored run may contain terminal control codes
     console.print()
     console.print(_findings(console, verdict.findings))
     if verdict.faults:
@@ -59,7 +59,7 @@ def print_verdict(console: Console, verdict: Verdict, run: RunDir) -> None:
         console.print(Text(note))
     console.print()
     console.print(_verdict_line(console, verdict))
-    # Paths and commands are printed whole, to be copied: never wrapped or cut.
+    # Paths and commands are never wrapped or cut, so that they can be copied.
     page = "report.html, " if (run.path / "report.html").is_file() else ""
     reports = f"{page}{run.report.name}, {run.verdict.name}"
     lines = [f"  run        {run.path}", f"  report     {reports}"]
@@ -88,20 +88,20 @@ def _findings(console: Console, findings: list[Finding]) -> Table:
     for finding in findings:
         style = COLOURS[finding.outcome]
         word = Text(f"{_glyph(console, finding.outcome)} {finding.outcome}", style=style)
-        table.add_row(word, Text(finding.title), _seen(finding))
+        table.add_row(word, Text(finding.title), _summary(finding))
     return table
 
 
-def _seen(finding: Finding) -> Text:
-    """The summary; below it, where a failure can be looked up."""
+def _summary(finding: Finding) -> Text:
+    """The summary; below it, the evidence of a finding that did not pass."""
     text = Text(finding.summary)
     if finding.outcome in ("pass", "skipped"):
         return text
     if finding.owner != "product":
         text.append(f" [{finding.owner}]", style="dim")
-    for piece in finding.evidence[:_EVIDENCE_SHOWN]:
-        text.append(f"\n{piece.ref}", style="cyan")
-        text.append(f" {piece.text}", style="dim")
+    for item in finding.evidence[:_EVIDENCE_SHOWN]:
+        text.append(f"\n{item.ref}", style="cyan")
+        text.append(f" {item.text}", style="dim")
     more = finding.evidence_count - _EVIDENCE_SHOWN
     if more > 0:
         text.append(f"\nand {more} more in the report", style="dim")

@@ -1,4 +1,4 @@
-"""Words and signs for outcomes, the same in every report. Knows no format."""
+"""Words and symbols for outcomes, the same in every report. Knows no format."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -19,12 +19,12 @@ COLOURS = {
     "skipped": "dim",
     "invalid": "magenta",
 }
-# What the reader may conclude, for each verdict.
+# The meaning of each verdict for the reader.
 MEANING = {
-    "pass": "the Watcher stood this",
-    "fail": "the Watcher did not stand this",
+    "pass": "the Watcher withstood this",
+    "fail": "the Watcher did not withstand this",
     "inconclusive": "too little evidence to say",
-    "unverified": "what was scheduled was not proven to have happened",
+    "unverified": "something scheduled was not proven to have happened",
     "invalid": "the run says nothing about the Watcher",
 }
 

@@ -1,7 +1,7 @@
-"""Writes the reports of a judged run: which formats there are, and where each one goes.
+"""Writes the reports of a judged run: the formats, and the file of each.
 
-The page is written by a process of its own, so that drawing never counts as memory of a harness
-that watches. A report that cannot be written is told, and never changes a verdict.
+The page is written by a separate process, so that the memory for drawing is not counted as memory
+of the harness. A failure to write a report is printed, and never changes a verdict.
 """
 
 import os
@@ -46,27 +46,27 @@ FORMATS = {
     "github": Format("github.md", summary_text),
     "metrics": Format("metrics.prom", openmetrics_text),
 }
-_CHEAP = ("junit", "metrics")  # the judgement itself writes Markdown and JSON
+_CHEAP = ("junit", "metrics")  # the judgement has already written Markdown and JSON
 
 
 def report_run(run: RunDir, *, stream: TextIO | None = None) -> None:
-    """All reports of a run that has just ended; on GitHub also its summary and annotations.
+    """Write all reports of a run that has just ended; on GitHub also summary and annotations.
 
-    `stream` is where annotations go, stdout if not given. What fails is told on stderr.
+    `stream` gets the annotations (default: stdout). An error is printed to stderr.
     """
     try:
         stored = _write_cheap(run)
         write_page(run, run.path / FORMATS["html"].file)
     except (ChaosError, OSError) as error:
-        _tell(run, error)
+        _print_error(run, error)
         return
     announce_on_github(stored, os.environ, stream=stream)
 
 
 def refresh(run: RunDir, *, changed: bool) -> None:
-    """The reports of a run that was judged again; its page only if there is one and it is stale.
+    """Write the reports of a run that was judged again; the page only if it exists and is stale.
 
-    A page of a long run takes longer than its judgement: `chaos report` is there to ask for one.
+    The page of a long run takes longer than its judgement, so `chaos report` makes a new one.
     """
     page = run.path / FORMATS["html"].file
     try:
@@ -74,7 +74,7 @@ def refresh(run: RunDir, *, changed: bool) -> None:
         if changed and page.exists():
             write_page(run, page)
     except (ChaosError, OSError) as error:
-        _tell(run, error)
+        _print_error(run, error)
 
 
 def _write_cheap(run: RunDir) -> Stored:
@@ -84,17 +84,17 @@ def _write_cheap(run: RunDir) -> Stored:
     return stored
 
 
-def _tell(run: RunDir, error: Exception) -> None:
+def _print_error(run: RunDir, error: Exception) -> None:
     step = f"chaos report {shlex.quote(str(run.path))}"
     if isinstance(error, ChaosError) and error.next_step:
         step = f"{error.next_step}; then: {step}"
         error = ChaosError(error.message, place=error.place)
-    told = f"chaos: a report could not be written: {error}\n  next: {step}"
-    print(printable(told), file=sys.stderr, flush=True)
+    text = f"chaos: a report could not be written: {error}\n  next: {step}"
+    print(printable(text), file=sys.stderr, flush=True)
 
 
 def write_page(run: RunDir, out: Path) -> None:
-    """`report.html` by another process; `ChaosError` when that fails or takes too long."""
+    """Write the page in another process. Raises `ChaosError` if that fails or takes too long."""
     command = [sys.executable, "-m", "chaos.report.html", str(run.path), str(out)]
     try:
         done = subprocess.run(
@@ -110,10 +110,10 @@ def write_page(run: RunDir, out: Path) -> None:
 
 
 def report(run: RunDir, name: str, out: Path | None, environ: Mapping[str, str]) -> None:
-    """`chaos report`: one format, or `all`; tells which files were written.
+    """`chaos report`: write one format or `all`, and print the names of the files.
 
-    `out` is a file for one format (`-` is stdout), a folder for `all`; without it the reports go
-    into the run directory, and GitHub's to where `environ` says that GitHub listens.
+    `out` is a file for one format (`-`: stdout), and a folder for `all`. Without it, reports are
+    written into the run directory, and that for GitHub to the files that `environ` names.
     """
     stored = load(run)
     if out == Path("-") or (name == "github" and out is None):
@@ -127,7 +127,7 @@ def report(run: RunDir, name: str, out: Path | None, environ: Mapping[str, str])
 def _to_standard_output(stored: Stored, name: str, environ: Mapping[str, str]) -> None:
     if name == "all":
         raise UsageError(
-            "all formats at once do not fit on one output",
+            "all formats cannot be written to one output",
             place="chaos report",
             next_step="name one with --format, or a folder with --out",
         )
@@ -144,13 +144,13 @@ def _places(run: RunDir, name: str, out: Path | None) -> Iterator[tuple[Path, Fo
         return
     for key, kind in FORMATS.items():
         path = (run.path if out is None else out) / kind.file
-        # GitHub's is report.md again; the stored verdict is what all of them are made from.
+        # The text for GitHub is that of report.md; all formats are made from the stored verdict.
         if key != "github" and path.resolve() != run.verdict.resolve():
             yield path, kind
 
 
 def _write(path: Path, text: str) -> None:
-    """A file is replaced; a pipe, a device or what a link leads to is written into."""
+    """Replace a file atomically; write into a pipe, a device or the target of a link."""
     try:
         if path.is_dir():
             raise UsageError(
@@ -172,7 +172,7 @@ def _write(path: Path, text: str) -> None:
 
 
 def _write_into(path: Path, text: str) -> None:
-    # Not blocking: a pipe that nobody reads is refused, and not waited for.
+    # Without O_NONBLOCK, opening a pipe without a reader would block.
     flags = os.O_WRONLY | os.O_TRUNC | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
     descriptor = os.open(path, flags)
     os.set_blocking(descriptor, True)

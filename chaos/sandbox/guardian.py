@@ -38,7 +38,7 @@ _UNJUDGED_CODES = (2, _INVALID, _CLEANUP_INCOMPLETE, _INTERRUPTED)
 _GONE_LIMIT_S = 5.0
 _ON_CRASH_LIMIT_S = 120.0
 _SIGNALS_BEFORE_KILL = 3
-_NAMESPACES = ("--mount", "--pid", "--net", "--ipc", "--fork", "--kill-child", "--mount-proc")
+NAMESPACES = ("--mount", "--pid", "--net", "--ipc", "--fork", "--kill-child", "--mount-proc")
 
 
 class Options:
@@ -163,7 +163,7 @@ class Guardian:
             return []
         user = ["--user", "--map-root-user"] if self._options.user_namespace else []
         # Both belong to util-linux. setpriv sets the parent-death signal, then execs unshare.
-        return ["setpriv", "--pdeathsig", "KILL", "--", "unshare", *user, *_NAMESPACES]
+        return ["setpriv", "--pdeathsig", "KILL", "--", "unshare", *user, *NAMESPACES]
 
     def _init(self) -> list[str]:
         init = os.path.abspath(__file__).removesuffix("guardian.py") + "init.py"  # noqa: PTH100

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chaos.base.errors import EnvironmentProblem
+from chaos.sandbox.guardian import NAMESPACES
 
 _LIMIT_S = 5.0
-_NAMESPACES = ("--mount", "--pid", "--net", "--ipc", "--fork", "--kill-child", "--mount-proc")
 # enter.py needs to mount. Some systems grant a user namespace without that right.
 _TRIAL = ("mount", "-t", "tmpfs", "-o", "size=64k", "chaos-probe", "/tmp")
 
@@ -70,7 +70,7 @@ def _attempt(*, user: bool) -> str:
     flags = ["--user", "--map-root-user"] if user else []
     try:
         completed = subprocess.run(
-            ["unshare", *flags, *_NAMESPACES, *_TRIAL],
+            ["unshare", *flags, *NAMESPACES, *_TRIAL],
             capture_output=True,
             text=True,
             timeout=_LIMIT_S,

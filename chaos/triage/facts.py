@@ -1,6 +1,6 @@
-"""The evidence that rules decide by, whether it comes from a run or from a look at a workspace.
+"""The facts that the rules decide by, from a stored run or from a snapshot of a workspace.
 
-None and an empty tuple differ: None means that nobody looked, or that it could not be seen.
+None and an empty tuple differ: None means that the fact was not examined, or is not visible.
 """
 
 from dataclasses import dataclass, field
@@ -14,20 +14,20 @@ from chaos.triage.held import HeldFacts
 
 @dataclass(frozen=True)
 class LLMFacts:
-    """How the Watcher fared with its LLM."""
+    """The Watcher's calls to its LLM, and the LLM server."""
 
     failed_outside: tuple[Evidence, ...] = ()  # fallbacks with failed calls, no fault at the time
-    failed_count: int = 0  # how many of them there were in all
+    failed_count: int = 0  # of all such fallbacks
     contradicting: tuple[Evidence, ...] = ()  # fallbacks although every call was answered
-    answered_last: Evidence | None = None  # the last answer, when no fallback came after it
-    server_lost: tuple[Evidence, ...] = ()  # the server died, or nobody listens
-    reachable: str = ""  # what shows that the server itself was there
-    watched: bool = False  # whether there were decisions to tell by
+    answered_last: Evidence | None = None  # the last answer, if no fallback came after it
+    server_lost: tuple[Evidence, ...] = ()  # the server died, or no process listens
+    reachable: str = ""  # the proof that the server was reachable
+    watched: bool = False  # True if there are decisions
 
 
 @dataclass(frozen=True)
 class BadRequest:
-    """A request that cannot be read: `path` as it can be opened, and what is wrong with it."""
+    """A request that cannot be read. `path` can be opened, `ref` is how evidence names it."""
 
     path: Path
     ref: str
@@ -37,7 +37,7 @@ class BadRequest:
 
 @dataclass(frozen=True)
 class QueueFacts:
-    """What is left in the queue."""
+    """The requests that are left in the queue."""
 
     pending: int = 0
     claimed: int = 0
@@ -51,49 +51,49 @@ class DiskFacts:
 
     full: Evidence | None = None  # when it was full
     free_text: str = ""  # what was measured
-    errors: tuple[Evidence, ...] = ()  # log lines that say so
+    errors: tuple[Evidence, ...] = ()  # log lines about a full volume
     measured: bool = False
 
 
 @dataclass(frozen=True)
 class ProcessFacts:
-    """The Watcher's process. `alive` None: cannot be told."""
+    """The Watcher's process. `alive` None: unknown."""
 
     died: tuple[Evidence, ...] = ()
     alive: bool | None = None
-    last_words: tuple[Evidence, ...] = ()  # error lines of its logs
+    last_errors: tuple[Evidence, ...] = ()  # of its logs
     contradiction: str = ""
-    told_to_stop: str = ""
+    halted: str = ""  # why its end, or its life, is as intended
 
 
 @dataclass(frozen=True)
 class GPUFacts:
-    """GPU memory. `absent` says why there is nothing to see."""
+    """GPU memory. `absent`: why none is visible."""
 
     absent: str = ""
-    kept: tuple[Evidence, ...] = ()  # memory held by whom it should not be
-    freed: bool = False  # it was watched, and came back
+    kept: tuple[Evidence, ...] = ()  # memory that a process holds although it must not
+    freed: bool = False  # it was sampled, and was released
 
 
 @dataclass(frozen=True)
 class MemoryFacts:
-    """What the Watcher's memory is made of, or why that is not known; () when nobody asked."""
+    """The top allocators of the Watcher, or why they are unknown; () if they were not requested."""
 
     allocators: tuple[Evidence, ...] = ()
 
 
 @dataclass(frozen=True)
 class ProgressFacts:
-    """Whether work went on."""
+    """Progress of the requests."""
 
-    stuck: tuple[Evidence, ...] = ()  # work waited and nothing was done
-    went_on: bool = False  # decisions to the end
+    stuck: tuple[Evidence, ...] = ()  # requests waited, and there was no progress
+    went_on: bool = False  # there was progress to the end
     halt_flag: Path | None = None
 
 
 @dataclass(frozen=True)
 class Facts:
-    """Everything a rule may decide by. `files` holds the Watcher's files."""
+    """All facts. `place` is the run directory or the workspace, `files` has the Watcher's files."""
 
     place: Path
     files: Path
@@ -103,8 +103,8 @@ class Facts:
     trouble: tuple[Finding, ...] = ()  # of the harness and the infrastructure
     outcomes: dict[str, str] = field(default_factory=dict)  # check -> its worst outcome
     planted: dict[str, str] = field(default_factory=dict)  # triage path -> fault that exercised it
-    problems: tuple[Evidence, ...] = ()  # events of trouble with their owner in the text
-    infrastructure: bool = False  # whether any of them is not of the harness itself
+    problems: tuple[Evidence, ...] = ()  # events of the harness and the infrastructure
+    infrastructure: bool = False  # True if any of them is of the infrastructure
     llm: LLMFacts = LLMFacts()
     queue: QueueFacts = QueueFacts()
     disk: DiskFacts = DiskFacts()
@@ -114,16 +114,18 @@ class Facts:
     held: HeldFacts = field(default_factory=HeldFacts)
     progress: ProgressFacts = ProgressFacts()
     reproduce: str = ""
-    named: str = ""  # what --target needs to say to mean `target`; empty: it needs not be said
+    named: str = ""  # the value of --target for `target`; "" if it is the default target
 
     def failed_of(self, *checks: str) -> list[Finding]:
         """The failed findings of the product by any of `checks`."""
         return [finding for finding in self.failed if finding.check in checks]
 
+    def failing(self, *checks: str) -> list[str]:
+        """Those of `checks` that have failed for the product, in their order."""
+        failed = {finding.check for finding in self.failed}
+        return [check for check in checks if check in failed]
+
     def ref_path(self, ref: str) -> Path:
         """The file that a reference names."""
-        return self.place / ref.rpartition(":")[0] if _numbered(ref) else self.place / ref
-
-
-def _numbered(ref: str) -> bool:
-    return ref.rpartition(":")[2].isdigit()
+        path, _, line = ref.rpartition(":")
+        return self.place / (path if line.isdigit() else ref)

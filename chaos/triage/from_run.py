@@ -1,6 +1,6 @@
-"""The facts of a stored run: from its findings, its history, and the Watcher's files.
+"""The facts of a stored run, from its findings, its history and the Watcher's files.
 
-Reads the run directory and nothing else.
+Reads only the run directory.
 """
 
 import signal
@@ -23,13 +23,13 @@ from chaos.triage.facts import (
     BadRequest,
     DiskFacts,
     Facts,
+    GPUFacts,
     LLMFacts,
     MemoryFacts,
     ProcessFacts,
     ProgressFacts,
     QueueFacts,
 )
-from chaos.triage.gpu_facts import gpu_facts
 from chaos.triage.held import held_in_run
 from chaos.triage.result import Triage
 from chaos.triage.snapshot import allocator_lines, seen_lines
@@ -40,7 +40,7 @@ _KEPT_MAX = 8
 _PARSED_MAX = 200
 _REQUEST_BYTES_MAX = 1 << 20
 _NO_SPACE = (b"No space left on device", b"Errno 28", b"ENOSPC")
-_LAST_WORDS = (b"Traceback (most recent call last)", b"MemoryError", b"CRITICAL", b"Error:")
+_ERRORS = (b"Traceback (most recent call last)", b"MemoryError", b"CRITICAL", b"Error:")
 _TROUBLE = ("problem", "service_exit", "fault_step_failed", "guardrail", "storm_stuck")
 _ALLOWANCE_S = 10.0
 
@@ -48,18 +48,17 @@ _ALLOWANCE_S = 10.0
 def triage_run(run: OpenRun, verdict: Verdict) -> Triage:
     """Triage of a judged run."""
     facts = facts_of(run, verdict.findings)
-    looks = _inspections(run)
-    notes = [f"looked at closely: {look.get('why', '?')} ({ref})" for ref, look in looks]
+    inspections = _inspections(run)
     return triage(
         facts,
         paths=paths_of(run),
-        seen=seen_lines(looks[-1][1]) if looks else [],
-        notes=notes,
+        seen=seen_lines(inspections[-1][1]) if inspections else [],
+        notes=[f"inspected: {snapshot.get('why', '?')} ({ref})" for ref, snapshot in inspections],
     )
 
 
 def facts_of(run: OpenRun, findings: Sequence[Finding]) -> Facts:
-    """Everything that the rules may decide by."""
+    """All facts of a run with these findings."""
     outcomes: dict[str, str] = {}
     for finding in findings:
         if outcomes.get(finding.check, "pass") in ("pass", "skipped"):
@@ -85,7 +84,7 @@ def facts_of(run: OpenRun, findings: Sequence[Finding]) -> Facts:
         queue=queue,
         disk=_disk(run),
         process=_process(run),
-        gpu=gpu_facts(run, findings),
+        gpu=_gpu(run, findings),
         memory=_memory(run),
         held=held_in_run(run, findings, _inspections(run)),
         progress=_progress(run, findings, queue),
@@ -106,17 +105,17 @@ def _planted(run: OpenRun) -> dict[str, str]:
 
 
 def _problems(run: OpenRun) -> tuple[tuple[Evidence, ...], bool]:
-    """(events of trouble that is not the Watcher's, whether any is of the infrastructure)."""
-    found = [(line, e) for line, e in run.events if e.name in _TROUBLE and e.owner != "product"]
-    found = sorted(found + own_losses(run), key=lambda one: one[0])
-    told = tuple(
-        run.evidence(line, f"{event.name} at {event.t_s:.1f} s: {_said(event.detail)}")
-        for line, event in found
+    """(events of the harness and the infrastructure, True if any is of the infrastructure)."""
+    events = [(line, e) for line, e in run.events if e.name in _TROUBLE and e.owner != "product"]
+    events = sorted(events + own_losses(run), key=lambda pair: pair[0])
+    problems = tuple(
+        run.evidence(line, f"{event.name} at {event.t_s:.1f} s: {_detail_text(event.detail)}")
+        for line, event in events[:_KEPT_MAX]
     )
-    return told[:_KEPT_MAX], any(event.owner == "infrastructure" for _, event in found)
+    return problems, any(event.owner == "infrastructure" for _, event in events)
 
 
-def _said(detail: dict[str, Any]) -> str:
+def _detail_text(detail: dict[str, Any]) -> str:
     return str(detail.get("message") or ", ".join(f"{k} {v}" for k, v in detail.items()))[:300]
 
 
@@ -125,12 +124,33 @@ def _inspections(run: OpenRun) -> list[tuple[str, dict[str, Any]]]:
 
 
 def _memory(run: OpenRun) -> MemoryFacts:
-    """By the last look at which the Watcher answered, or the last one's reason for silence."""
-    looks = _inspections(run)
-    answered = [one for one in looks if "types" in (one[1].get("memory") or {})]
-    for ref, look in (answered or looks)[-1:]:
-        return MemoryFacts(tuple(Evidence(ref, line) for line in allocator_lines(look)))
+    """From the last inspection that the Watcher answered, else the last one's reason for none."""
+    inspections = _inspections(run)
+    answered = [pair for pair in inspections if "types" in (pair[1].get("memory") or {})]
+    for ref, snapshot in (answered or inspections)[-1:]:
+        return MemoryFacts(tuple(Evidence(ref, line) for line in allocator_lines(snapshot)))
     return MemoryFacts()
+
+
+def _gpu(run: OpenRun, findings: Sequence[Finding]) -> GPUFacts:
+    """From the findings of the checks of GPU memory."""
+    if not run.gpu_signals:
+        absences = [
+            str(event.detail.get("reason", "no reason given"))
+            for _, event in run.named("source_absent")
+            if str(event.detail.get("source")).startswith("gpu")
+        ]
+        return GPUFacts(absent=absences[-1] if absences else "none was sampled")
+    judged = [f for f in findings if f.check in ("gpu_memory", "llm_lifecycle")]
+    kept = [
+        Evidence(evidence.ref, f"{finding.summary}: {evidence.text}")
+        for finding in judged
+        if finding.outcome == "fail"
+        for evidence in finding.evidence
+        if finding.check == "gpu_memory" or "GPU memory" in evidence.text
+    ]
+    freed = bool(judged) and all(f.outcome == "pass" for f in judged)
+    return GPUFacts(kept=tuple(kept), freed=freed)
 
 
 # -- LLM --------------------------------------------------------------------------------------
@@ -138,7 +158,7 @@ def _memory(run: OpenRun) -> MemoryFacts:
 
 _TEXT = "coalesce(id, '') || ' ' || coalesce(request, '') || ': ' || $text as text"
 _LOST_CALL = "exists (select 1 from calls c where c.line = d.line and not c.ok)"
-# By the rule of the check: a cause that no finding counts would be a guess.
+# The same rule as in the check: without a finding, the cause would be a guess.
 _FAILED_OUTSIDE = f"""
 select decision_ref(line) as ref, {_TEXT} from ({OUTSIDE}) d
 where {_LOST_CALL} or coalesce(calls, 0) = 0 order by line
@@ -147,7 +167,7 @@ _CONTRADICTING = f"""
 select decision_ref(line) as ref, {_TEXT} from decisions d
 where fallback and calls > 0 and not {_LOST_CALL} order by line
 """
-# The last answer of the LLM, unless the daemon did without it afterwards.
+# The last answer of the LLM, unless a fallback came after it.
 _ANSWERED_LAST = f"""
 select decision_ref(line) as ref, {_TEXT} from decisions d
 where not fallback and exists (select 1 from calls c where c.line = d.line and c.ok)
@@ -169,10 +189,9 @@ def _llm(run: OpenRun) -> LLMFacts:
     failed = evidence_of(
         run, _FAILED_OUTSIDE, {"allowance_s": allowance_s, "text": "without the LLM"}
     )
-    text = "says fallback, and every call was answered"
+    text = "marked as a fallback, but every call was answered"
     contradicting = evidence_of(run, _CONTRADICTING, {"text": text})
-    text = "the LLM answered, the last time"
-    answered = evidence_of(run, _ANSWERED_LAST, {"text": text}).shown
+    answered = evidence_of(run, _ANSWERED_LAST, {"text": "the last answer of the LLM"}).shown
     exits = [
         run.evidence(line, f"{event.detail.get('service')} ended by itself")
         for line, event in run.named("service_exit")
@@ -190,10 +209,10 @@ def _llm(run: OpenRun) -> LLMFacts:
 
 
 def _reachable(run: OpenRun) -> str:
-    """What shows that the LLM was there: the fault's own proof that it was over."""
-    healed = [w for w in run.faults if w.affects_llm and w.end_s is not None]
-    if healed:
-        return f"the LLM was proven to answer again ({healed[-1].ref('recovered')})"
+    """The proof that the LLM was reachable: that of the last fault's recovery, if there is one."""
+    recovered = [w for w in run.faults if w.affects_llm and w.end_s is not None]
+    if recovered:
+        return f"the LLM was proven to answer again ({recovered[-1].ref('recovered')})"
     return "its server never died"
 
 
@@ -213,9 +232,9 @@ def _queue(run: OpenRun) -> QueueFacts:
         if counts[part] > _PARSED_MAX:
             continue
         ref = f"artefacts/{path}"
-        wrong = _defect_of(run.files / path, run.target.queue.type_field)
-        if wrong:
-            bad.append(BadRequest(run.files / path, ref, part, wrong))
+        problem = _defect_of(run.files / path, run.target.queue.type_field)
+        if problem:
+            bad.append(BadRequest(run.files / path, ref, part, problem))
         elif part != "quarantined":
             sound.append(Evidence(ref, f"{part}, can be read"))
     return QueueFacts(counts["pending"], counts["claimed"], tuple(bad), tuple(sound))
@@ -233,7 +252,7 @@ def _defect_of(path: Path, key: str) -> str:
 
 
 def _in_logs(run: OpenRun, words: tuple[bytes, ...]) -> tuple[Evidence, ...]:
-    """The last lines of the daemon's logs in which any of `words` stands."""
+    """The last lines with any of `words` in the daemon's logs."""
     kept: deque[Evidence] = deque(maxlen=_KEPT_MAX)
     output, *own = watcher_logs(run) or [("", Path())]
     for name, path in [*own, output]:
@@ -260,7 +279,7 @@ def _disk(run: OpenRun) -> DiskFacts:
     return DiskFacts(full=evidence, free_text=text, errors=errors, measured=True)
 
 
-# Whether the process that was there before an exit was sampled more than a second after it.
+# Samples of the process that has exited, from more than a second after its exit.
 _SAMPLED_AFTER = """
 with old as (select "watcher.pid" as pid from moments where "watcher.pid" is not null
     and t_s <= $exit_s order by line desc limit 1)
@@ -283,11 +302,11 @@ def _process(run: OpenRun) -> ProcessFacts:
         contradiction = "its exit was recorded, and the same process was sampled afterwards"
     halted = run.last("halted")
     alive = None if run.last("ready") is None else not died
-    told = ""
+    why = ""
     if halted and not died:
-        meant = run.named("watcher_exit")
-        told = "it ran until it was halted" + (", but for what faults ended" if meant else "")
-    return ProcessFacts(died, alive, _in_logs(run, _LAST_WORDS), contradiction, told)
+        by_faults = run.named("watcher_exit")
+        why = "it ran until it was halted" + (", except when faults ended it" if by_faults else "")
+    return ProcessFacts(died, alive, _in_logs(run, _ERRORS), contradiction, why)
 
 
 def _ending(code: Any) -> str:
@@ -299,7 +318,7 @@ def _ending(code: Any) -> str:
             name = signal.Signals(-code).name
         except ValueError:
             name = f"signal {-code}"
-        killed = ": killed from outside, or for want of memory" if name == "SIGKILL" else ""
+        killed = ": killed from outside, or out of memory" if name == "SIGKILL" else ""
         return f"{name}{killed}"
     return f"exit code {code}"
 
@@ -308,9 +327,9 @@ def _ending(code: Any) -> str:
 
 
 def _progress(run: OpenRun, findings: Sequence[Finding], queue: QueueFacts) -> ProgressFacts:
-    """Stuck: requests are left after the time to drain, or a check for it has failed."""
+    """Requests are stuck if any are left after the time to drain, or if a check for it failed."""
     stuck: list[Evidence] = [
-        Evidence(evidence.ref, f"{finding.summary}")
+        Evidence(evidence.ref, finding.summary)
         for finding in findings
         if finding.check == "stall" and finding.outcome == "fail"
         for evidence in finding.evidence[:2]
@@ -326,7 +345,7 @@ def _progress(run: OpenRun, findings: Sequence[Finding], queue: QueueFacts) -> P
     if drained is not None and not drained[1].detail.get("in_time", False):
         pending = drained[1].detail.get("pending", "?")
         took_s = drained[1].detail.get("took_s", "?")
-        text = f"{pending} requests were not worked within {took_s} s after the last one came"
+        text = f"{pending} requests were not finished {took_s} s after the last one arrived"
         stuck.append(run.evidence(drained[0], text))
     elif run.ran_to_end and queue.pending:
         count = plural(queue.pending, "request")

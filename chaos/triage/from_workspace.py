@@ -1,15 +1,15 @@
-"""The facts of a Watcher's working directory, from one snapshot of it (no run, no history).
+"""The facts of a Watcher's working directory, from one snapshot of it, without run and history.
 
-A snapshot shows one moment: what needs a course of time (growth, say) stays open here.
+A snapshot shows one moment, so causes that need a course of time, such as growth, stay undecided.
 """
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from chaos.base.proc import is_alive
 from chaos.checks.finding import Evidence, plural
 from chaos.record.target import Target
 from chaos.triage.facts import (
@@ -37,21 +37,21 @@ _STOPPED = ("stopped", "halted", "exited")
 def triage_workspace(
     target: Target, workspace: Path, snapshot: dict[str, Any], *, named: str = ""
 ) -> Triage:
-    """Triage of a live or dead Watcher by a snapshot of its folder.
+    """Triage of a running or ended Watcher, from a snapshot of its folder.
 
-    `named`: the word for `target` in the commands of next steps, "" where none is needed.
+    `named`: the value of --target in the commands of next steps; "" for the default target.
     """
     return triage(
         facts_of(target, workspace, snapshot, named=named),
         seen=seen_lines(snapshot),
-        notes=["a look at one moment: what needs time to show stays open"],
+        notes=["one snapshot: causes that need time to show stay open"],
     )
 
 
 def facts_of(
     target: Target, workspace: Path, snapshot: dict[str, Any], *, named: str = ""
 ) -> Facts:
-    """Everything that the rules may decide by."""
+    """All facts of a snapshot."""
     decisions = _decisions(snapshot)
     queue = _queue(workspace, snapshot)
     process = _process(target, snapshot)
@@ -72,41 +72,41 @@ def facts_of(
 
 
 def _decisions(snapshot: dict[str, Any]) -> list[dict[str, Any]]:
-    """The last decisions as plain data; a torn line is left out."""
-    found = []
+    """The last decisions as JSON objects, without unreadable lines."""
+    decisions = []
     for line in snapshot.get("decisions", {}).get("tail", []):
         try:
             entry = msgspec.json.decode(str(line).encode())
         except (msgspec.MsgspecError, RecursionError):
             continue
         if isinstance(entry, dict):
-            found.append(entry)
-    return found
+            decisions.append(entry)
+    return decisions
 
 
 def _llm(
     target: Target, decisions: list[dict[str, Any]], snapshot: dict[str, Any], *, alive: bool
 ) -> LLMFacts:
-    """Judged by the decisions at the end of the log: a fallback that was followed by an answer
-    is over.
-    """
-    of = target.decisions
+    """From the fallbacks at the end of the log: one that an answer follows is over."""
+    fields = target.decisions
     trailing: list[Evidence] = []
     for entry in reversed(decisions):
-        if not entry.get(of.fallback):
+        if not entry.get(fields.fallback):
             break
-        trailing.append(Evidence(of.path, f"{entry.get(of.id, '?')}: without the LLM"))
+        trailing.append(Evidence(fields.path, f"{entry.get(fields.id, '?')}: without the LLM"))
     listening = snapshot.get("listening", {})
     lost: tuple[Evidence, ...] = ()
     if trailing and alive and listening.get("endpoint") is False:
-        lost = (Evidence(".", f"nobody listens on {target.llm.endpoint}"),)
-    last = Evidence(of.path, "the last decision was made with the LLM")
+        lost = (Evidence(".", f"no process listens on {target.llm.endpoint}"),)
+    last = Evidence(fields.path, "the last decision was made with the LLM")
     return LLMFacts(
         failed_outside=tuple(reversed(trailing)),
         failed_count=len(trailing),
         answered_last=last if decisions and not trailing else None,
         server_lost=lost,
-        reachable=f"somebody listens on {target.llm.endpoint}" if listening.get("endpoint") else "",
+        reachable=f"a process listens on {target.llm.endpoint}"
+        if listening.get("endpoint")
+        else "",
         watched=bool(decisions),
     )
 
@@ -137,33 +137,32 @@ def _disk(snapshot: dict[str, Any]) -> DiskFacts:
     text = f"{free / 1e6:.1f} MB of {total / 1e6:.0f} MB are free"
     full = free < total * (1 - _FULL_PART)
     if volume.get("free_inodes") == 0 and not full:
-        full, text = True, f"{text}, but no file can be made any more"
+        full, text = True, f"{text}, but no inodes"
     return DiskFacts(Evidence(".", text) if full else None, text, errors, True)
 
 
 def _process(target: Target, snapshot: dict[str, Any]) -> ProcessFacts:
-    """Alive by the process table; died when it left a status of work and no process."""
+    """From the process table. It died if its status says that it works, and there is no process."""
     running = [p for p in snapshot.get("processes", []) if p.get("role") == "watcher"]
     errors = snapshot.get("errors", [])
     last = tuple(Evidence(str(e["path"]), str(e["text"])) for e in errors[-4:])
     if running:
-        pids = ", ".join(str(one["pid"]) for one in running)
-        return ProcessFacts(alive=True, last_words=last, told_to_stop=f"it runs, process {pids}")
+        pids = ", ".join(str(process["pid"]) for process in running)
+        return ProcessFacts(alive=True, last_errors=last, halted=f"it runs, process {pids}")
     if snapshot.get("halt_flag"):
-        return ProcessFacts(
-            alive=False, last_words=last, told_to_stop=f"it was told to end: {target.halt.flag}"
-        )
+        why = f"it was told to end: {target.halt.flag}"
+        return ProcessFacts(alive=False, last_errors=last, halted=why)
     state, pid = _status(str(snapshot.get("status", "")))
     if state in _STOPPED:
-        return ProcessFacts(alive=False, told_to_stop=f"it says itself that it {state}")
+        return ProcessFacts(alive=False, halted=f"its own status says that it {state}")
     if pid is None:
-        return ProcessFacts(alive=None, last_words=last)
-    if _exists(pid):
+        return ProcessFacts(last_errors=last)
+    if is_alive(pid):
         text = f"its status names process {pid}, which exists and does not work in this folder"
-        return ProcessFacts(alive=None, last_words=last, contradiction=text)
-    told = f"its status says {state!r} as process {pid}, and there is no such process"
-    died = (Evidence(target.watcher.ready_file, told),)
-    return ProcessFacts(died=died, alive=False, last_words=last)
+        return ProcessFacts(last_errors=last, contradiction=text)
+    text = f"its status says {state!r} as process {pid}, and there is no such process"
+    died = (Evidence(target.watcher.ready_file, text),)
+    return ProcessFacts(died=died, alive=False, last_errors=last)
 
 
 def _status(text: str) -> tuple[str, int | None]:
@@ -177,24 +176,12 @@ def _status(text: str) -> tuple[str, int | None]:
     return str(content.get("state", "")), pid if isinstance(pid, int) else None
 
 
-def _exists(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except (PermissionError, OverflowError):
-        return True
-    return True
-
-
 def _gpu(snapshot: dict[str, Any]) -> GPUFacts:
-    """Held memory counts against the Watcher when a process of its folder holds it while nobody
-    serves the LLM.
-    """
+    """Memory counts as kept if a process of the folder holds it while no LLM server listens."""
     gpu = snapshot.get("gpu", {})
     if "absent" in gpu:
         return GPUFacts(absent=str(gpu["absent"]))
-    ours = {one["pid"]: one["role"] for one in snapshot.get("processes", [])}
+    roles = {process["pid"]: process["role"] for process in snapshot.get("processes", [])}
     serving = snapshot.get("listening", {}).get("upstream") is True
     holders = [
         (device["index"], holder)
@@ -202,10 +189,10 @@ def _gpu(snapshot: dict[str, Any]) -> GPUFacts:
         for holder in device.get("holders", [])
     ]
     kept = tuple(
-        Evidence(".", f"process {holder['pid']} ({ours[holder['pid']]}) holds memory of GPU "
+        Evidence(".", f"process {holder['pid']} ({roles[holder['pid']]}) holds memory of GPU "
                  f"{index} while no LLM server listens")
         for index, holder in holders
-        if holder["pid"] in ours and not serving
+        if holder["pid"] in roles and not serving
     )  # fmt: skip
     blind = any("unseen" in device for device in gpu.get("gpus", []))
     return GPUFacts(kept=kept, freed=not holders and not blind)
@@ -214,7 +201,7 @@ def _gpu(snapshot: dict[str, Any]) -> GPUFacts:
 def _progress(
     target: Target, workspace: Path, snapshot: dict[str, Any], queue: QueueFacts
 ) -> ProgressFacts:
-    """Stuck: sound requests have waited long, and no decision came in that time."""
+    """Stuck if readable requests have waited long, and no decision came in that time."""
     flag = workspace / target.halt.flag if snapshot.get("halt_flag") else None
     waiting = [
         request

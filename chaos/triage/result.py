@@ -1,4 +1,4 @@
-"""What triage says: causes, what was ruled out, what stays open, and the next steps. Only data."""
+"""The result of triage: causes, excluded causes, undecided causes, and next steps. Only data."""
 
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -45,14 +45,14 @@ TITLES: dict[Name, str] = {
 
 
 class Step(msgspec.Struct, frozen=True):
-    """What to do next; `command` can be pasted into a shell as it is."""
+    """A next step. `command` can be pasted into a shell."""
 
     text: str
     command: str
 
 
 class Cause(msgspec.Struct, frozen=True, kw_only=True):
-    """A cause that the evidence names. `explains` are the checks whose findings it explains."""
+    """A cause with evidence for it. `explains`: the failed checks that it explains."""
 
     name: Name
     owner: Owner
@@ -63,7 +63,7 @@ class Cause(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RuledOut(msgspec.Struct, frozen=True, kw_only=True):
-    """A cause that the evidence excludes, and why."""
+    """A cause with evidence against it, and the reason."""
 
     name: Name
     why: str
@@ -71,7 +71,7 @@ class RuledOut(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Undecided(msgspec.Struct, frozen=True, kw_only=True):
-    """A cause that the evidence neither names nor excludes, and what would decide it."""
+    """A cause with evidence neither for nor against it, and which evidence would decide."""
 
     name: Name
     why: str
@@ -82,8 +82,36 @@ class Undecided(msgspec.Struct, frozen=True, kw_only=True):
 Ruling = Cause | RuledOut | Undecided
 
 
+_EVIDENCE_MAX = 8
+
+
+def cause(
+    name: Name,
+    summary: str,
+    evidence: Sequence[Evidence],
+    explains: Sequence[str],
+    *steps: Step | None,
+    owner: Owner = "product",
+) -> Cause:
+    """A cause with at most eight different pieces of evidence, and the steps that are not None."""
+    return Cause(
+        name=name,
+        owner=owner,
+        summary=summary,
+        evidence=list(dict.fromkeys(evidence))[:_EVIDENCE_MAX],
+        explains=explains,
+        steps=[step for step in steps if step is not None],
+    )
+
+
+def undecided(name: Name, why: str, would_decide: str, *steps: Step | None) -> Undecided:
+    """An undecided cause, with the steps that are not None."""
+    present = [step for step in steps if step is not None]
+    return Undecided(name=name, why=why, would_decide=would_decide, steps=present)
+
+
 class Triage(msgspec.Struct, frozen=True, kw_only=True):
-    """The whole answer. `subject` is the folder it is about, `sentence` the answer in one line."""
+    """The whole result. `subject` is the examined folder, `sentence` the result in one line."""
 
     subject: str
     kind: Literal["run", "workspace"]
@@ -92,10 +120,10 @@ class Triage(msgspec.Struct, frozen=True, kw_only=True):
     ruled_out: list[RuledOut]
     undecided: list[Undecided]
     paths: list[PathTaken]
-    seen: list[str]  # what a closer look showed, one line each
+    seen: list[str]  # the lines of the last inspection
     notes: list[str]
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data."""
+        """The content of `chaos triage --json`."""
         content: dict[str, Any] = msgspec.to_builtins(self)
         return content

@@ -1,4 +1,4 @@
-"""Next steps as commands that can be pasted: real paths, quoted; only files that exist."""
+"""Next steps as commands that can be pasted: real paths, quoted, and only of files that exist."""
 
 import shlex
 from collections.abc import Iterable
@@ -21,18 +21,13 @@ def piped(*commands: str) -> str:
     return " | ".join(commands)
 
 
-def present(*steps: Step | None) -> list[Step]:
-    """The steps that there are."""
-    return [step for step in steps if step is not None]
-
-
 def tail(path: Path, text: str, lines: int = 50) -> Step | None:
-    """The end of a file, if it is there."""
+    """The end of a file; None if it does not exist."""
     return Step(text, quoted("tail", "-n", str(lines), path)) if path.is_file() else None
 
 
 def grep(path: Path, words: Iterable[str], text: str, last: int = 20) -> Step | None:
-    """The last lines of a file, or of the files of a folder, with any of `words`."""
+    """The last lines with any of `words`, of a file or of all files in a folder."""
     patterns = [part for word in words for part in ("-e", word)]
     if path.is_dir():
         return Step(text, piped(quoted("grep", "-rnFI", *patterns, "--", path), f"tail -n {last}"))
@@ -57,14 +52,14 @@ def at(facts: Facts, evidence: Evidence) -> Step | None:
 
 
 def parse(path: Path) -> Step | None:
-    """Parse one JSON file and see where it breaks."""
+    """Parse a JSON file, to see where it is damaged."""
     if not path.is_file():
         return None
     return Step(f"parse {path.name}", quoted("python3", "-m", "json.tool", path))
 
 
 def raw(path: Path) -> Step | None:
-    """The first bytes of a file as they are."""
+    """The first bytes of a file."""
     if not path.is_file():
         return None
     dump = quoted("od", "-A", "d", "-c", "-N", "256", path)
@@ -72,11 +67,11 @@ def raw(path: Path) -> Step | None:
 
 
 def largest(folder: Path) -> Step | None:
-    """What takes the room below a folder."""
+    """The largest files and folders below a folder."""
     if not folder.is_dir():
         return None
     return Step(
-        f"what takes the room in {folder.name}",
+        f"what takes the space in {folder.name}",
         piped(quoted("du", "-ak", "--", folder), "sort -rn", "head -n 20"),
     )
 
@@ -89,35 +84,36 @@ def again(facts: Facts) -> Step | None:
 
 
 def signal_of(facts: Facts, key: str, text: str) -> Step | None:
-    """The course of one sampled signal."""
+    """The last values of a sampled signal."""
     history = facts.place / "history.jsonl"
     if not facts.is_run or not history.is_file():
         return None
     return Step(text, piped(quoted("grep", "-o", f'"{key}":[0-9.]*', history), "tail -n 40"))
 
 
-def looked_at(facts: Facts) -> Step | None:
-    """What the run itself saw when it looked closely at the stack."""
-    text = "descriptors, sockets, memory and files, as the run looked at them"
+def inspected(facts: Facts) -> Step | None:
+    """The last inspection of the stack that the run recorded."""
+    text = "descriptors, sockets, memory and files, as the run recorded them"
     history = facts.place / "history.jsonl"
-    found = grep(history, ['"name":"inspection"'], text, last=1)
-    return found if facts.is_run and history.is_file() else None
+    if not facts.is_run or not history.is_file():
+        return None
+    return grep(history, ['"name":"inspection"'], text, last=1)
 
 
 def gpu_holders() -> Step:
-    """Who holds GPU memory now."""
+    """The processes that hold GPU memory."""
     return Step(
-        "who holds GPU memory now",
+        "which processes hold GPU memory now",
         quoted("nvidia-smi", "--query-compute-apps=pid,name,used_memory", "--format=csv"),
     )
 
 
 def closer(facts: Facts) -> Step | None:
-    """Look again, deeper."""
+    """A deeper inspection of the same folder."""
     command = quoted("chaos", "triage", facts.place, *target_words(facts), "--deep")
     return Step("look closer", command)
 
 
 def target_words(facts: Facts) -> list[str]:
-    """What makes a command look at this Watcher, and not at the one that it takes by itself."""
+    """The option that names the target; [] for the default target."""
     return ["--target", facts.named] if facts.named else []

@@ -11,18 +11,18 @@ _WIDTH = 96
 
 
 def plain(triage: Triage) -> str:
-    """The whole triage as text; commands stand on lines of their own, ready to be pasted."""
+    """The whole triage as text. Each command is on a line of its own, ready to be pasted."""
     blocks = [_wrapped("", triage.sentence[:1].upper() + triage.sentence[1:])]
     blocks += [_cause(cause) for cause in triage.causes]
     if triage.ruled_out:
-        lines = [_wrapped(f"  {TITLES[one.name]}: ", one.why) for one in triage.ruled_out]
+        lines = [_wrapped(f"  {TITLES[ruling.name]}: ", ruling.why) for ruling in triage.ruled_out]
         blocks.append("\n".join(["ruled out", *lines]))
     if triage.undecided:
         lines = []
-        for one in triage.undecided:
-            said = f"{one.why}; would decide: {one.would_decide}"
-            lines.append(_wrapped(f"  {TITLES[one.name]}: ", said))
-            lines += [f"    $ {step.command}" for step in one.steps[:1]]
+        for ruling in triage.undecided:
+            text = f"{ruling.why}; would decide: {ruling.would_decide}"
+            lines.append(_wrapped(f"  {TITLES[ruling.name]}: ", text))
+            lines += [f"    $ {step.command}" for step in ruling.steps[:1]]
         blocks.append("\n".join(["open", *lines]))
     if triage.paths:
         lines = [
@@ -43,7 +43,7 @@ def _cause(cause: Cause) -> str:
         lines.append(_wrapped("  explains: ", ", ".join(cause.explains)))
     if cause.evidence:
         lines.append("  decided by")
-        lines += [_wrapped(f"    {one.ref}: ", one.text) for one in cause.evidence]
+        lines += [_wrapped(f"    {item.ref}: ", item.text) for item in cause.evidence]
     if cause.steps:
         lines.append("  next")
         for step in cause.steps:
@@ -64,7 +64,7 @@ def _wrapped(head: str, text: str, indent: str | None = None) -> str:
 
 
 def markdown(triage: Triage) -> str:
-    """The section of the Markdown report, from its heading on; no newline at the end."""
+    """The section of the Markdown report, with its heading, without a newline at the end."""
     parts = ["## Triage", "", inline(triage.sentence[:1].upper() + triage.sentence[1:])]
     for cause in triage.causes:
         parts += ["", f"### {TITLES[cause.name]} (owner: {cause.owner})", ""]
@@ -73,19 +73,20 @@ def markdown(triage: Triage) -> str:
             parts += ["", f"Explains: {', '.join(cause.explains)}. Decided by:", ""]
         elif cause.evidence:
             parts += ["", "Decided by:", ""]
-        parts += [f"- {code(one.ref)} {inline(one.text)}" for one in cause.evidence]
+        parts += [f"- {code(item.ref)} {inline(item.text)}" for item in cause.evidence]
         if cause.steps:
-            told = [(f"# {' '.join(step.text.split())}", step.command) for step in cause.steps]
-            lines = [printable(line) for pair in told for line in pair]
+            pairs = [(f"# {' '.join(step.text.split())}", step.command) for step in cause.steps]
+            lines = [printable(line) for pair in pairs for line in pair]
             parts += ["", "Next:", "", block(lines, "sh")]
     if triage.causes and triage.ruled_out:
         parts += ["", "Ruled out:", ""]
-        parts += [f"- {TITLES[one.name]}: {inline(one.why)}" for one in triage.ruled_out]
+        parts += [f"- {TITLES[ruling.name]}: {inline(ruling.why)}" for ruling in triage.ruled_out]
     if triage.causes and triage.undecided:
         parts += ["", "Open:", ""]
         parts += [
-            f"- {TITLES[one.name]}: {inline(one.why)}; would decide: {inline(one.would_decide)}"
-            for one in triage.undecided
+            f"- {TITLES[ruling.name]}: {inline(ruling.why)}; would decide: "
+            f"{inline(ruling.would_decide)}"
+            for ruling in triage.undecided
         ]
     if triage.paths:
         parts += ["", "Paths that the faults exist to exercise:", ""]

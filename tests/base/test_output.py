@@ -17,7 +17,7 @@ import pytest
 from chaos.base.exitcode import ExitCode
 from chaos.record.rundir import RunDir
 from tests.checks.history_builder import PlantedRun
-from tests.report.test_conclude import inner
+from tests.report.test_announce import inner
 
 REPO = Path(__file__).resolve().parents[2]
 ALERT = ["--alert", "none", "--alert", "watcher.pid=absent"]

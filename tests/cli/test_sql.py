@@ -1,4 +1,4 @@
-"""`chaos sql`: answers as table, JSON and CSV, and usage errors with a next step."""
+"""`chaos sql`: results as table, JSON and CSV, and usage errors with a next step."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def run(tmp_path: Path) -> str:
     return str(PlantedRun(tmp_path / "run").write().path)
 
 
-def test_answer_is_a_table_json_or_csv(run: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_result_is_a_table_json_or_csv(run: str, capsys: pytest.CaptureFixture[str]) -> None:
     query = "select fault_id, state, effect from faults order by fault_id"
     assert main(["sql", run, query]) == 0
     table = capsys.readouterr().out.splitlines()
@@ -31,7 +31,9 @@ def test_answer_is_a_table_json_or_csv(run: str, capsys: pytest.CaptureFixture[s
     assert rows[0] == ["fault_id", "state", "effect"] and len(rows) == 3
 
 
-def test_no_row_is_an_empty_answer(run: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_query_without_rows_gives_an_empty_result(
+    run: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["sql", run, "select * from damaged", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == []
 
@@ -55,7 +57,7 @@ def test_tables_are_listed_without_a_run(capsys: pytest.CaptureFixture[str]) -> 
         (["nowhere", "select 1"], "no run"),
     ],
 )
-def test_wrong_use_is_exit_2_with_a_next_step(
+def test_wrong_usage_exits_2_with_a_next_step(
     run: str, words: list[str], said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["sql", *(word.format(run=run) for word in words)]) == 2

@@ -11,12 +11,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from chaos.gate.command import Asked, gate
+from chaos.gate.command import gate
+from chaos.gate.loop import Runner
+from chaos.gate.options import GateOptions
 from chaos.gate.state import GateDir, GateState
 from chaos.gate.steps import Step
 from chaos.record.rundir import RunDir, create
 from chaos.runner.child import Interrupts
-from chaos.runner.launch import Display, Prepared
+from chaos.runner.launch import Prepared
 
 GATE_FILE = """\
 soaks: [soak_b, soak_c]
@@ -72,7 +74,7 @@ def verdict_json(run: RunDir, step: Step, word: str, stopped: str, code: int) ->
     }
 
 
-class ScriptedRunner:
+class ScriptedRunner(Runner):
     """A runner with scripted verdicts.
 
     `words` maps a step's name to its verdict; other steps pass. `codes` and `provenance` do the
@@ -134,12 +136,12 @@ class Bench:
         self.file = tmp_path / "gate.yaml"
         self.file.write_text(GATE_FILE)
 
-    def begin(self, runner: ScriptedRunner, **asked: Any) -> int:
-        options = {"file": self.file, "seed": 7, **asked}
-        return gate(Asked(runs=self.runs, **options), Display(), runner)
+    def begin(self, runner: ScriptedRunner, **changes: Any) -> int:
+        values = {"config": self.file, "seed": 7, **changes}
+        return gate(GateOptions(runs=self.runs, **values), runner)
 
-    def resume(self, runner: ScriptedRunner, **asked: Any) -> int:
-        return gate(Asked(runs=self.runs, resume="latest", **asked), Display(), runner)
+    def resume(self, runner: ScriptedRunner, **changes: Any) -> int:
+        return gate(GateOptions(runs=self.runs, resume="latest", **changes), runner)
 
     @property
     def folder(self) -> GateDir:

@@ -56,16 +56,16 @@ def test_the_worst_run_decides_the_verdict_and_its_exit_code(
 
 
 @pytest.mark.parametrize(
-    ("asked", "reason"),
+    ("options", "reason"),
     [
         ({"soaks": "c"}, "left out: soak_b"),
-        ({"faults": ("none",)}, "no fault was tried"),
+        ({"fault": ("none",)}, "no fault was tried"),
     ],
 )
 def test_a_partial_gate_is_never_production_ready(
-    asked: dict[str, Any], reason: str, bench: Bench
+    options: dict[str, Any], reason: str, bench: Bench
 ) -> None:
-    assert bench.begin(ScriptedRunner(), **asked) == ExitCode.INCONCLUSIVE
+    assert bench.begin(ScriptedRunner(), **options) == ExitCode.INCONCLUSIVE
     final = bench.state().verdict
     assert final is not None and final.verdict == "NOT PROVEN"
     assert reason in final.reason
@@ -99,9 +99,9 @@ def changed(original: dict[str, Any], path: tuple[str, ...], value: Any = ...) -
     return other
 
 
-def reason_of(bench: Bench, provenance: dict[str, dict[str, Any]], **asked: Any) -> str:
+def reason_of(bench: Bench, provenance: dict[str, dict[str, Any]], **options: Any) -> str:
     """Run a gate whose runs pass. Returns the reason of NOT PROVEN, or "" for PRODUCTION-READY."""
-    code = bench.begin(ScriptedRunner(provenance=provenance), **asked)
+    code = bench.begin(ScriptedRunner(provenance=provenance), **options)
     final = bench.state().verdict
     assert final is not None
     assert (final.verdict, code) in (
@@ -191,7 +191,7 @@ def test_json_output_is_only_the_state(
     bench: Bench, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runner = ScriptedRunner()
-    monkeypatch.setattr("chaos.gate.command.ChildRunner", lambda _display: runner)
+    monkeypatch.setattr("chaos.gate.command.Runner", lambda _display: runner)
     words = ["gate", "--config", str(bench.file), "--runs", str(bench.runs), "--json"]
     assert main(words) == ExitCode.PASS
     out, err = capsys.readouterr()

@@ -16,6 +16,7 @@ from chaos.base.exitcode import ExitCode
 from chaos.base.shipped import EXPERIMENTS
 from chaos.base.units import duration_s
 from chaos.cli.main import build_parser
+from chaos.cli.options import RunOptions
 from chaos.plan.describe import full, head
 from chaos.plan.plan import FaultPlan, Plan, Value
 from chaos.plan.schedule import draw
@@ -130,7 +131,7 @@ def test_reproduce_is_a_command_that_gives_the_same_plan_and_schedule() -> None:
 
     words = shlex.split(first.reproduce)
     assert words[0] == "chaos"
-    options = build_parser().parse_args(words[1:])
+    options = RunOptions.parsed(build_parser().parse_args(words[1:]))
     second = resolve(
         Request(
             soak=options.soak,

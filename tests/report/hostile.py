@@ -1,4 +1,4 @@
-"""A failing run whose logs, names and notes try to break whatever shows them."""
+"""A failing run whose logs, names and notes contain markup and control characters."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LINE = (
 
 
 def hostile_run(path: Path) -> PlantedRun:
-    """Fails by tracebacks; has an outage of ours beside it, so that every outcome is there."""
+    """A run that fails by tracebacks, and an outage of the infrastructure: it has every outcome."""
     run = PlantedRun(path)
     run.files["logs/watcher.log"] = LINE * 2
     run.files["artefacts/logs/watcher_agent.log"] = (LINE * 2).encode() + b"\xff\xfe Traceback\n"
@@ -30,6 +30,6 @@ def hostile_run(path: Path) -> PlantedRun:
 
 
 def judged(run: PlantedRun) -> Stored:
-    """Write, judge, and read what reports are made of."""
+    """Write and judge the run, and load its stored judgement."""
     judge(run.write())
     return load(run.run)

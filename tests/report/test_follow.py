@@ -1,4 +1,4 @@
-"""A history that somebody else writes, read as it grows."""
+"""A history is read while another process writes it."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from chaos.record.history import HistoryWriter, Phase, Record
 from chaos.report.follow import Follower
 
 
-def test_every_whole_line_is_told_once_in_order(tmp_path: Path) -> None:
-    """Also one that is written in two pieces, and one that is no record."""
+def test_every_complete_line_is_passed_on_once_in_order(tmp_path: Path) -> None:
+    """Includes a line that is written in two parts, and a line that is no record."""
     path = tmp_path / "history.jsonl"
     told: list[Record] = []
     seen = threading.Event()
@@ -38,7 +38,7 @@ def test_every_whole_line_is_told_once_in_order(tmp_path: Path) -> None:
     assert names == ["baseline", "storm", "quiet"]
 
 
-def test_a_history_that_never_comes_is_nothing(tmp_path: Path) -> None:
+def test_a_missing_history_ends_without_records(tmp_path: Path) -> None:
     told: list[Record] = []
     follower = Follower(tmp_path / "history.jsonl", told.append)
     follower.start()

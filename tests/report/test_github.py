@@ -1,4 +1,4 @@
-"""On GitHub: a summary and annotations inside the limits, and nothing that a log could command."""
+"""On GitHub, summary and annotations stay within the limits, and log text is no command."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def many(verdict: Verdict, outcome: str, count: int) -> Verdict:
     return msgspec.structs.replace(verdict, findings=findings)
 
 
-def test_failures_are_errors_and_open_questions_are_warnings(failed: Stored) -> None:
+def test_failed_findings_are_errors_and_undecided_ones_warnings(failed: Stored) -> None:
     lines = annotation_lines(failed.verdict)
     assert all(COMMAND.fullmatch(line) for line in lines)
     errors = [f for f in failed.verdict.findings if f.outcome in ("fail", "invalid")]
@@ -68,7 +68,7 @@ def test_text_cannot_end_a_command_and_begin_another(failed: Stored) -> None:
     assert "%0A" in line
 
 
-def test_a_pass_says_nothing_and_an_early_end_says_why(tmp_path: Path) -> None:
+def test_a_pass_has_no_annotation_and_an_early_end_has_its_reason(tmp_path: Path) -> None:
     verdict = judged(PlantedRun(tmp_path / "healthy")).verdict
     assert annotation_lines(verdict) == []
     assert len(annotation_lines(msgspec.structs.replace(verdict, exit_code=130))) == 1
@@ -91,7 +91,7 @@ def test_the_summary_is_appended_and_never_grows_over_the_limit(
     assert "Cut here" in path.read_text(encoding="utf-8")
 
 
-def test_a_cut_falls_between_lines_and_is_said(failed: Stored) -> None:
+def test_a_long_summary_is_cut_at_a_line_end_with_a_note(failed: Stored) -> None:
     whole = summary_text(failed)
     cut = summary_text(failed, 2000)
     assert len(cut.encode()) <= 2000
@@ -101,14 +101,14 @@ def test_a_cut_falls_between_lines_and_is_said(failed: Stored) -> None:
     assert summary_text(failed, 10) == ""
 
 
-def test_a_summary_that_cannot_be_written_is_told_and_no_more(
+def test_a_failure_to_write_the_summary_is_only_printed(
     failed: Stored, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     announce_on_github(failed, {"GITHUB_STEP_SUMMARY": str(tmp_path)})
     assert "job summary" in capsys.readouterr().err
 
 
-def test_away_from_github_nothing_is_written(
+def test_outside_github_nothing_is_written(
     failed: Stored, capsys: pytest.CaptureFixture[str]
 ) -> None:
     announce_on_github(failed, {})

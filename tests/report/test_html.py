@@ -1,4 +1,4 @@
-"""The page: one file that asks for nothing, obeys nothing foreign, and says all of the verdict."""
+"""The page is one file, makes no request, escapes foreign text, and shows the whole verdict."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ LINKING = {"href", "src", "srcset", "data", "action", "poster", "xlink:href", "s
 
 
 class Page(HTMLParser):
-    """Every element with its attributes, every id, and the text that is shown."""
+    """Collects all elements with their attributes, all ids, and the visible text."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -70,7 +70,7 @@ def page(hostile: Stored) -> Page:
     return Page(html_text(hostile))
 
 
-def test_the_page_says_what_the_verdict_says(hostile: Stored, page: Page) -> None:
+def test_the_page_shows_the_verdict(hostile: Stored, page: Page) -> None:
     text = " ".join(page.text.split())
     verdict = hostile.verdict
     assert "FAIL" in text
@@ -99,8 +99,8 @@ def test_ids_are_unique_and_every_link_inside_leads_somewhere(page: Page) -> Non
     assert inside - {""} <= set(page.ids)
 
 
-def test_nothing_in_the_page_asks_for_anything_else(hostile: Stored, page: Page) -> None:
-    """No script, no handler, no reference but to the page itself; and it says so to the browser."""
+def test_the_page_makes_no_request(hostile: Stored, page: Page) -> None:
+    """No script, no handler, no reference to another file; and the content policy forbids them."""
     tags = {tag for tag, _ in page.tags}
     assert not tags & {"script", "iframe", "object", "embed", "img", "base", "form"}
     assert not [k for _, attributes in page.tags for k in attributes if k.startswith("on")]
@@ -150,14 +150,14 @@ def test_another_process_writes_the_same_bytes(hostile: Stored, tmp_path: Path) 
     assert out.read_text(encoding="utf-8") == html_text(hostile)
 
 
-def test_a_page_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+def test_a_failure_to_write_the_page_is_printed(tmp_path: Path) -> None:
     run = PlantedRun(tmp_path / "run").write()
     with pytest.raises(ChaosError, match="page"):
         write_page(run, tmp_path / "page.html")
 
 
-def test_the_harness_does_not_import_what_draws(hostile: Stored) -> None:
-    """Drawing costs more memory than a watching harness may have: it is another process's."""
+def test_the_harness_does_not_import_matplotlib(hostile: Stored) -> None:
+    """Drawing needs more memory than the harness may have, so another process draws."""
     code = (
         "import sys, chaos.runner.inner, chaos.runner.assembly, chaos.runner.judge\n"
         "import chaos.report.write as w\n"
@@ -196,7 +196,7 @@ def test_a_curve_is_bounded_and_keeps_every_peak_and_trough(run: OpenRun) -> Non
 
 @pytest.mark.parametrize("period_s", [0.25, 30.0])
 def test_a_gap_in_the_samples_is_a_gap_in_the_curve(run: OpenRun, period_s: float) -> None:
-    """However rarely samples were taken; and where there is none, no line is invented."""
+    """At any sampling period; no line is drawn across a gap."""
     points = (
         f"select (n * {period_s})::double as t_s, 1.0::double as value "
         f"from range({int(600 / period_s)}) as numbers(n) where not t_s between 200 and 499.9"
@@ -204,7 +204,7 @@ def test_a_gap_in_the_samples_is_a_gap_in_the_curve(run: OpenRun, period_s: floa
     assert sum(math.isnan(value) for _, value in curve(run, points, 600.0).line()) == 1
 
 
-def test_what_is_not_a_number_is_not_drawn(run: OpenRun) -> None:
+def test_values_that_are_not_finite_are_not_drawn(run: OpenRun) -> None:
     points = "select 5.0::double as t_s, unnest(['nan', 'inf', null, '1']::double[]) as value"
     assert curve(run, points, 10.0).points() == [(5.0, 1.0)]
     assert Curve().line() == []
@@ -251,7 +251,7 @@ needs_browser = pytest.mark.skipif(BROWSER is None, reason="no Chromium on this 
 
 
 def browse(page: Path, folder: Path) -> tuple[str, list[str], list[str]]:
-    """(the document after loading, what its console said, what it asked other places for)."""
+    """(the document after loading, its console messages, its requests to other addresses)."""
     assert BROWSER is not None
     log = folder / "net.json"
     command = [
@@ -278,7 +278,7 @@ def browse(page: Path, folder: Path) -> tuple[str, list[str], list[str]]:
 
 @needs_browser
 @pytest.mark.chromium
-def test_a_browser_shows_the_page_and_asks_for_nothing(hostile: Stored, tmp_path: Path) -> None:
+def test_a_browser_shows_the_page_without_a_request(hostile: Stored, tmp_path: Path) -> None:
     path = tmp_path / "report.html"
     path.write_text(html_text(hostile), encoding="utf-8")
     document, console, asked = browse(path, tmp_path)
@@ -295,8 +295,8 @@ def test_a_browser_shows_the_page_and_asks_for_nothing(hostile: Stored, tmp_path
 
 @needs_browser
 @pytest.mark.chromium
-def test_the_test_above_would_see_a_request_and_an_error(tmp_path: Path) -> None:
-    """The control: a page that does what ours must not do is caught doing it."""
+def test_the_browser_test_detects_a_request_and_an_error(tmp_path: Path) -> None:
+    """The control: the test fails on a page with a request and an error."""
     path = tmp_path / "bad.html"
     path.write_text(
         f"<img src='http://{ELSEWHERE}/x.png'><script>throw new Error('seen')</script>",

@@ -1,4 +1,4 @@
-"""The JUnit file is valid by a schema, and red wherever the exit code is not 0."""
+"""The JUnit file is valid by its schema, and has a failure or error if the exit code is not 0."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ def schema() -> xmlschema.XMLSchema:
 
 
 def refusals(document: str) -> list[str]:
-    """What the schema has against `document`."""
+    """The errors that the schema finds in `document`."""
     return [str(error.reason) for error in schema().iter_errors(document)]
 
 
 def parsed(*runs: Stored) -> ET.Element:
-    """The document, once the schema and its own counts allow it."""
+    """The parsed document. Asserts that the schema and its counts are right."""
     document = junit_text(runs)
     assert refusals(document) == []
     root = ET.fromstring(document.encode())
@@ -60,7 +60,7 @@ def healthy(tmp_path: Path) -> Stored:
     return judged(run)
 
 
-def test_a_healthy_run_is_one_green_suite_with_its_identity(healthy: Stored) -> None:
+def test_a_healthy_run_is_one_passed_suite_with_its_identity(healthy: Stored) -> None:
     root = parsed(healthy)
     (suite,) = root
     assert (suite.get("failures"), suite.get("errors")) == ("0", "0")
@@ -97,8 +97,8 @@ def test_several_runs_are_several_suites(healthy: Stored, tmp_path: Path) -> Non
         ('id="1"', 'id="0"'),
     ],
 )
-def test_the_schema_refuses_what_is_no_report(here: str, instead: str, healthy: Stored) -> None:
-    """Each planted defect is seen in a document that is valid without it."""
+def test_the_schema_rejects_an_invalid_report(here: str, instead: str, healthy: Stored) -> None:
+    """The schema finds each planted defect in a document that is valid without it."""
     failed = Finding(outcome="fail", summary="s", check="c", title="T")
     document = junit_text([with_findings(healthy, [failed], 1), healthy])
     assert here in document and refusals(document) == []
@@ -121,7 +121,7 @@ def test_the_schema_refuses_what_is_no_report(here: str, instead: str, healthy: 
 def test_only_a_proven_failure_of_the_product_is_a_failure(
     healthy: Stored, outcome: str, owner: str, tag: str | None
 ) -> None:
-    """What leaves the question open is an error: no reader may take it for a pass."""
+    """An undecided finding is an error, so that no reader takes it for a pass."""
     finding = msgspec.convert(
         {"outcome": outcome, "owner": owner, "summary": "so", "check": "c", "title": "T"}, Finding
     )
@@ -133,10 +133,10 @@ def test_only_a_proven_failure_of_the_product_is_a_failure(
 @pytest.mark.parametrize(
     ("exit_code", "tag"), [(1, "failure"), (3, "error"), (5, "error"), (6, "error"), (130, "error")]
 )
-def test_an_exit_code_other_than_0_is_never_green(
+def test_an_exit_code_other_than_0_is_never_a_passed_suite(
     healthy: Stored, exit_code: int, tag: str
 ) -> None:
-    """Also when every finding passes: a guardrail, an interruption, something left behind."""
+    """Also if every finding passes: a guardrail, an interruption, leftovers."""
     root = parsed(with_findings(healthy, healthy.verdict.findings, exit_code))
     assert len(root[0].findall(f"testcase/{tag}")) == 1
 

@@ -1,4 +1,4 @@
-"""The live view: true to the records, quick for those who record, harmless when it is not read."""
+"""The live view shows the records, never blocks the recording threads, and survives its stream."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def drawn(made: LiveView, width: int) -> list[str]:
     return plain.splitlines()
 
 
-def test_the_drawn_view_says_all_that_matters_in_80_columns() -> None:
+def test_the_live_view_fits_80_columns() -> None:
     clock = Clock()
     made = view("live", io.StringIO(), clock)
     clock.now_s += 2.0  # run time 43 s: 68 s of the storm are left, and 30 s of quiet
@@ -119,7 +119,7 @@ def test_no_line_is_wider_than_the_terminal(width: int) -> None:
 
 
 def test_a_terminal_is_redrawn_and_left_usable() -> None:
-    """On a real terminal: drawn, and the cursor shown again at the end."""
+    """On a real terminal: the view is drawn, and the cursor is visible at the end."""
     master, slave = os.openpty()
     read: list[bytes] = []
 
@@ -148,7 +148,7 @@ def test_a_terminal_is_redrawn_and_left_usable() -> None:
     assert output.rindex("\x1b[?25h") > output.rindex("\x1b[?25l")
 
 
-def test_lines_tell_phases_faults_and_notable_events_once_each() -> None:
+def test_phases_faults_and_notable_events_are_one_line_each() -> None:
     stream = io.StringIO()
     made = view("lines", stream)
     made.start()
@@ -167,7 +167,7 @@ def test_lines_tell_phases_faults_and_notable_events_once_each() -> None:
     ]
 
 
-def test_a_heartbeat_comes_when_nothing_else_was_said_and_not_sooner() -> None:
+def test_a_heartbeat_is_printed_only_after_a_silent_period() -> None:
     clock = Clock()
     stream = io.StringIO()
     made = view("lines", stream, clock)
@@ -206,7 +206,7 @@ def test_json_keeps_stdout_clean(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 class Stuck(io.StringIO):
-    """Stands in for a terminal that takes nothing (Ctrl-S, a full pipe)."""
+    """Stands for a terminal that blocks writes (Ctrl-S, a full pipe)."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -217,8 +217,8 @@ class Stuck(io.StringIO):
         return super().write(text)
 
 
-def test_a_stuck_stream_holds_nobody_up() -> None:
-    """Recording goes on, and `stop` returns, while the stream takes nothing."""
+def test_a_blocked_stream_delays_neither_records_nor_stop() -> None:
+    """Recording continues, and `stop` returns, while the stream blocks."""
     stream = Stuck()
     made = LiveView(PLAN, SCHEDULE, "lines", stream=stream)
     made.start()
@@ -241,7 +241,7 @@ def test_a_closed_stream_ends_the_view_only() -> None:
 
 
 def test_fault_texts_through_its_life() -> None:
-    """Each state as a person would say it, from the record alone."""
+    """The text of the current fault in each of its states."""
     progress = Progress(PLAN, SCHEDULE)
     assert progress.fault_text(0.0) == "next f001 llm_timeout"
     progress.take(Phase(t_s=STORM_S, name="storm"))
@@ -256,7 +256,7 @@ def test_fault_texts_through_its_life() -> None:
         progress.take(fault(40.0, "f001", state))  # type: ignore[arg-type]
         assert words in progress.fault_text(41.0)
     progress.take(fault(40.0, "f002", "unavailable", reason="no proxy"))
-    assert progress.fault_text(41.0) == "all over"
+    assert progress.fault_text(41.0) == "all finished"
     assert progress.events[-1].endswith("f002 llm_timeout: cannot be injected here (no proxy)")
 
 
@@ -305,14 +305,14 @@ def test_absent_values_are_absent_not_zero() -> None:
     assert "0" not in progress.llm_text()
 
 
-def test_what_ended_is_no_longer_shown_as_running_or_coming() -> None:
-    """After an early end no fault is announced any more, and no process is shown as alive."""
+def test_ended_processes_and_faults_are_not_shown_as_current() -> None:
+    """After an early end, no fault is announced and no process is shown as running."""
     progress = Progress(PLAN, SCHEDULE)
     for record in course():
         progress.take(record)
     progress.take(fault(44.0, "f001", "closed"))
     progress.take(Phase(t_s=45.0, name="collect"))
-    assert progress.fault_text(45.0) == "never reached from f002 on"
+    assert progress.fault_text(45.0) == "not injected: f002 and those after it"
     assert progress.watcher_text() == "not running"
     assert progress.llm_text() == "-"
     assert progress.queue_text() == "2 pending, 1 claimed, 14 archived"

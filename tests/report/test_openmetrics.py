@@ -1,4 +1,4 @@
-"""The metrics file is read by the reference parser and says what the verdict says."""
+"""The reference parser reads the metrics file, and its values are those of the verdict."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def healthy(tmp_path: Path) -> Stored:
     return judged(PlantedRun(tmp_path / "healthy"))
 
 
-def test_one_sample_a_finding_with_its_outcome(healthy: Stored) -> None:
+def test_each_finding_has_one_sample_with_its_outcome(healthy: Stored) -> None:
     families = {f.name: f for f in text_string_to_metric_families(openmetrics_text(healthy))}
     outcomes = families["chaos_finding_outcome"].samples
     assert [(s.labels["check"], s.labels["outcome"]) for s in outcomes] == [
@@ -38,7 +38,7 @@ def test_one_sample_a_finding_with_its_outcome(healthy: Stored) -> None:
     assert lasted.value == healthy.verdict.lasted_s
 
 
-def test_faults_tell_whether_they_were_proven_and_how_long_they_held(healthy: Stored) -> None:
+def test_faults_have_samples_for_proof_and_duration(healthy: Stored) -> None:
     families = {f.name: f for f in text_string_to_metric_families(openmetrics_text(healthy))}
     for family in ("chaos_fault_effect_proven", "chaos_fault_recovery_proven"):
         assert [s.value for s in families[family].samples] == [1, 1]

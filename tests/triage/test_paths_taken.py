@@ -24,7 +24,7 @@ def test_taken_paths_pass_with_the_decision_that_shows_it(planted: PlantedRun) -
 
 
 def test_a_path_that_nothing_shows_is_unverified(planted: PlantedRun) -> None:
-    """No call of the Watcher fell into the second fault: it was never felt."""
+    """No call of the Watcher was made during the second fault."""
     start, end = planted.cuts[1]
     planted.decisions = [d for d in planted.decisions if not _touches(d, start - 3, end + 3)]
     verdict = judged(planted)
@@ -35,7 +35,7 @@ def test_a_path_that_nothing_shows_is_unverified(planted: PlantedRun) -> None:
 
 
 def test_an_answer_just_before_the_fault_does_not_count_as_taken(planted: PlantedRun) -> None:
-    """The fault is armed a second ahead: what was answered in that second did not meet it."""
+    """The fault is armed a second early; an answer in that second is not affected by it."""
     start, end = planted.cuts[1]
     planted.decisions = [d for d in planted.decisions if not _touches(d, start, end + 3)]
     found = [p for p in paths_of(OpenRun(planted.write())) if p.fault_id == "f002"]
@@ -43,7 +43,7 @@ def test_an_answer_just_before_the_fault_does_not_count_as_taken(planted: Plante
 
 
 def test_a_connection_never_used_again_is_no_reconnection(planted: PlantedRun) -> None:
-    """Every call after the last fault fails: the way back was not taken."""
+    """Every call after the last fault fails, so the reconnection path was not taken."""
     for decision in planted.decisions:
         if _touches(decision, planted.cuts[1][0], 1e9):
             for call in decision["llm_calls"]:

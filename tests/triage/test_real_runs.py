@@ -1,5 +1,5 @@
-"""The full path: defective Watchers on real parts lead to the right cause, and a look at the
-running stack is in the record."""
+"""Defective Watchers on a real stack lead to the right cause, and the record has an inspection of
+the running stack."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The exit code of a run is its verdict's, whoever reads what is printed; a defect of ours is 4."""
+"""The exit code of a run is that of its verdict, also with a closed reader; a defect gives 4."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def failing(folder: Path) -> RunDir:
 
 
 def ended(command: list[str], *, read: bool) -> tuple[int, str]:
-    """(exit code, stderr) of a command whose stdout has a reader, or has none any more."""
+    """(exit code, stderr) of a command whose stdout has an open or a closed reader."""
     out, write = os.pipe()
     if not read:
         os.close(out)
@@ -76,19 +76,19 @@ def inner(run: RunDir, display: str = "lines", planted: str = "") -> list[str]:
 
 @pytest.mark.parametrize("read", [True, False])
 @pytest.mark.parametrize("display", ["lines", "quiet", "json"])
-def test_a_run_ends_with_its_verdict_whether_or_not_it_is_read(
+def test_a_closed_reader_does_not_change_the_exit_code_of_a_run(
     tmp_path: Path, display: str, read: bool
 ) -> None:
     code, told = ended(inner(healthy(tmp_path), display), read=read)
     assert (code, "Traceback" in told) == (ExitCode.PASS, False), told
 
 
-def test_a_failure_stays_one_without_a_reader(tmp_path: Path) -> None:
+def test_a_failed_verdict_keeps_its_exit_code_with_a_closed_reader(tmp_path: Path) -> None:
     code, told = ended(inner(failing(tmp_path)), read=False)
     assert (code, "Traceback" in told) == (ExitCode.FAIL, False), told
 
 
-def test_a_defect_of_ours_after_the_run_is_never_the_watchers(tmp_path: Path) -> None:
+def test_a_defect_after_the_run_is_invalid_not_a_failure_of_the_watcher(tmp_path: Path) -> None:
     run = healthy(tmp_path)
     code, told = ended(inner(run, planted=CRASH), read=True)
     assert (code, "defect of chaos itself" in told) == (ExitCode.INVALID, True), told

@@ -1,5 +1,5 @@
-"""Each cause from a run planted with it, and from no other; thin or contradictory evidence leads
-to `unknown`, never to a guess."""
+"""Each planted defect leads to its cause and to no other; too little or contradictory evidence
+leads to `unknown`."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def causes(found: Triage) -> list[str]:
 
 
 def without_answer(run: PlantedRun) -> None:
-    """Every call fails after the first fault, although the LLM is there again."""
+    """Every call fails after the first fault, although the LLM has recovered."""
     for decision in run.decisions[-8:]:
         decision["heuristic_fallback"] = True
         for call in decision["llm_calls"]:
@@ -128,7 +128,7 @@ def test_a_healthy_run_has_nothing_to_explain_and_shows_its_paths(planted: Plant
     ]
 
 
-def test_a_leak_names_the_top_allocators_of_the_last_look_that_has_them(
+def test_a_memory_leak_names_the_top_allocators_of_the_last_inspection_with_any(
     planted: PlantedRun,
 ) -> None:
     leak(planted)
@@ -231,7 +231,7 @@ def test_next_steps_can_be_pasted_and_name_files_that_exist(
     assert named
 
 
-def test_the_report_has_the_section_and_the_same_record_gives_the_same_bytes(
+def test_the_report_has_the_triage_section_and_is_reproducible(
     planted: PlantedRun,
 ) -> None:
     corrupt_and_stuck(planted)
@@ -243,15 +243,15 @@ def test_the_report_has_the_section_and_the_same_record_gives_the_same_bytes(
     assert run.report.read_text(encoding="utf-8") == first
 
 
-def test_what_a_log_says_cannot_become_markup(planted: PlantedRun) -> None:
+def test_log_text_is_escaped_in_markdown(planted: PlantedRun) -> None:
     watcher_killed(planted)
     text = markdown(triaged(planted))
     outside = re.sub(r"(?ms)^```.*?^```$", "", text)
     assert "MemoryError: \\<b\\>\\|\\`x\\`" in outside and "<b>" not in outside
 
 
-def test_a_look_during_the_run_is_shown(planted: PlantedRun) -> None:
-    """What was seen while the stack was up is in the triage of the stored run."""
+def test_an_inspection_during_the_run_is_shown(planted: PlantedRun) -> None:
+    """The triage of a stored run shows its inspections."""
     corrupt_and_stuck(planted)
     process = {"pid": 20, "role": "watcher", "state": "S (sleeping)", "threads": 3,
                "descriptors": {"file": 4, "socket": 2}, "sockets": {"CLOSE_WAIT": 2},
@@ -263,11 +263,11 @@ def test_a_look_during_the_run_is_shown(planted: PlantedRun) -> None:
 
 
 def test_lines_of_a_log_of_many_blocks_keep_their_numbers(planted: PlantedRun) -> None:
-    """The log is read in blocks; the last words are found, with the line that they stand on."""
+    """The log is read in blocks; the last errors have the right line numbers."""
     usual = "INFO nothing to see here, and it is said at some length\n" * 60_000
     planted.files[WATCHER_LOG] = f"{usual}MemoryError: a\n{usual}CRITICAL: b\n"
-    words = facts_of(OpenRun(planted.write()), []).process.last_words
-    assert [(one.ref, one.text) for one in words] == [
+    errors = facts_of(OpenRun(planted.write()), []).process.last_errors
+    assert [(error.ref, error.text) for error in errors] == [
         (f"{WATCHER_LOG}:60001", "MemoryError: a"),
         (f"{WATCHER_LOG}:120002", "CRITICAL: b"),
     ]

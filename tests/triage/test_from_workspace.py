@@ -1,4 +1,4 @@
-"""A look at a Watcher's folder: read-only, bounded, and led to the cause that it shows."""
+"""An inspection of a Watcher's folder changes nothing, is bounded, and leads to the cause."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def test_each_kind_of_corruption_is_named(
     assert path.read_bytes() == content
 
 
-def test_looking_changes_nothing(target: Target, workspace: Path, daemon: int) -> None:
+def test_an_inspection_changes_no_file(target: Target, workspace: Path, daemon: int) -> None:
     request(workspace, "bad.json", b"[")
     request(workspace, "good.json", SOUND)
     decide(workspace, False, True)
@@ -140,7 +140,7 @@ def stamps(folder: Path) -> dict[str, tuple[int, int, int]]:
     }
 
 
-def test_a_live_watcher_is_seen_with_descriptors_and_sockets(
+def test_an_inspection_has_descriptors_and_sockets_of_a_live_watcher(
     target: Target, workspace: Path, daemon: int
 ) -> None:
     seen = inspect(target, workspace, why="t", bounds=DEEP)
@@ -164,7 +164,7 @@ def test_sound_requests_that_wait_over_a_live_watcher_are_a_stall(
     assert causes(look(target, workspace)) == ["stall"]
 
 
-def test_the_halt_flag_is_named_as_what_holds_it(
+def test_a_stall_under_a_halt_flag_names_the_flag(
     target: Target, workspace: Path, daemon: int
 ) -> None:
     request(workspace, "good.json", SOUND)
@@ -174,9 +174,7 @@ def test_the_halt_flag_is_named_as_what_holds_it(
     assert cause.name == "stall" and "watcher_halt.flag" in cause.summary
 
 
-def test_requests_that_came_just_now_are_no_stall(
-    target: Target, workspace: Path, daemon: int
-) -> None:
+def test_new_requests_are_no_stall(target: Target, workspace: Path, daemon: int) -> None:
     request(workspace, "good.json", SOUND, age_s=0)
     decide(workspace, False, age_s=OLD_S)
     assert causes(look(target, workspace)) == []
@@ -222,7 +220,7 @@ def test_an_empty_folder_names_no_cause(target: Target, workspace: Path) -> None
     assert all(one.would_decide for one in found.undecided)
 
 
-def test_the_look_stays_within_its_bounds_and_says_what_it_left_out(
+def test_an_inspection_is_bounded_and_names_what_it_left_out(
     target: Target, workspace: Path
 ) -> None:
     for number in range(30):
@@ -252,16 +250,16 @@ def test_the_command_prints_json_for_machines(
 
 
 def commands(found: Triage) -> list[list[str]]:
-    """The commands of `chaos` among the next steps, as a shell takes them apart."""
+    """The words of each `chaos` command among the next steps, split like in a shell."""
     steps = [step for one in (*found.causes, *found.undecided) for step in one.steps]
     words = [shlex.split(step.command) for step in steps]
     return [command for command in words if command[0] == "chaos"]
 
 
-def test_next_steps_look_at_the_same_watcher(
+def test_next_steps_name_the_same_watcher(
     workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The profile was named by a path from where triage was called; steps are pasted anywhere."""
+    """A relative path of the profile becomes absolute, because steps are pasted in any folder."""
     own = tmp_path / "its own.yaml"
     text = (EXPERIMENTS / "targets" / "reference.yaml").read_text()
     own.write_text(text.replace("target: reference", "target: its_own"))
@@ -272,12 +270,12 @@ def test_next_steps_look_at_the_same_watcher(
         assert words[words.index("--target") + 1] == str(own), words
 
 
-def test_next_steps_name_no_target_where_none_was_needed(workspace: Path, tmp_path: Path) -> None:
+def test_next_steps_omit_the_default_target(workspace: Path, tmp_path: Path) -> None:
     found = commands(explain(str(workspace), tmp_path, target="reference", deep=False))
     assert found and not any("--target" in words for words in found)
 
 
-def test_looking_closer_looks_at_the_same_watcher(target: Target, workspace: Path) -> None:
+def test_the_step_look_closer_names_the_same_watcher(target: Target, workspace: Path) -> None:
     for named, words in (("mine", ["--target", "mine"]), ("", [])):
         step = closer(Facts(workspace, workspace, is_run=False, target=target, named=named))
         assert step is not None

@@ -1,11 +1,16 @@
 """The options of `chaos monitor`. Standard library only: every `chaos --help` imports this."""
 
-import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
-TEXT = "monitor a running Watcher: all signals, and alerts on thresholds"
+from chaos.base.arguments import Options, option
+from chaos.runner import common_options as common
 
-EPILOG = """\
+
+class MonitorOptions(Options):
+    """Monitor a running Watcher: all signals, and alerts on thresholds."""
+
+    EPILOG = """\
 examples:
   chaos monitor --workspace ~/watcher --interval 30s
   chaos monitor --jsonl --interval 100ms > signals.jsonl
@@ -35,33 +40,17 @@ exit codes:
   5  an alert was raised: a threshold was crossed
 """
 
-
-def add(parser: argparse.ArgumentParser) -> None:
-    """Add the options to `parser`."""
-    option = parser.add_argument
-    option("--target", metavar="NAME", default="reference", help="a target's name or its file")
-    option(
-        "--workspace",
-        metavar="DIR",
-        type=Path,
-        help="the Watcher's working directory (default: that of --pid, else the current folder)",
+    target: str = common.TARGET
+    workspace: Path | None = option(
+        "the Watcher's working directory (default: that of --pid, else the current folder)", "DIR"
     )
-    option(
-        "--pid",
-        metavar="N",
-        type=int,
-        help="the Watcher's process, instead of the one in its PID file",
+    pid: int | None = option("the Watcher's process, instead of the one in its PID file", "N")
+    llm: str | None = common.LLM
+    interval: str = option("between samples, e.g. 100ms, 30s", "S", default="5s")
+    count: int | None = option("end after so many samples", "N")
+    jsonl: bool = option("JSON lines, one object each, for machines")
+    alert: Sequence[str] = option(
+        "add an alert; may be repeated; `none` removes the default ones", "RULE"
     )
-    option("--llm", metavar="HOST:PORT", help="the LLM server (default: the target's endpoint)")
-    option("--interval", metavar="S", default="5s", help="between samples, e.g. 100ms, 30s")
-    option("--count", metavar="N", type=int, help="end after so many samples")
-    option("--jsonl", action="store_true", help="JSON lines, one object each, for machines")
-    option(
-        "--alert",
-        metavar="RULE",
-        action="append",
-        default=[],
-        help="add an alert; may be repeated; `none` removes the default ones",
-    )
-    option("--until-alert", action="store_true", help="end at the first alert")
-    option("--no-color", action="store_true", help="no colours (also NO_COLOR)")
+    until_alert: bool = option("end at the first alert")
+    no_color: bool = common.NO_COLOR

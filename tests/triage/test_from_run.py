@@ -1,4 +1,4 @@
-"""What a fault brought about on purpose is no cause, in the words of triage as in the verdict."""
+"""The intended effects of a fault are no causes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from chaos.triage.result import Triage
 from tests.checks.history_builder import FAULTS, PlantedRun, finding, iso, judged, not_passed
 from tests.checks.test_process_faults import BACK_S, DOWN_S, add
-from tests.triage.test_causes import causes, triaged
+from tests.triage.test_rules import causes, triaged
 
 ALLOWANCE_S = 10.0
 
@@ -17,22 +17,22 @@ def why_not(found: Triage, name: str) -> str:
 
 
 def restarted(run: PlantedRun, exit_s: float) -> None:
-    """A fault ends the Watcher, which has another process number afterwards."""
+    """A fault ends the Watcher, which has another PID afterwards."""
     add(run, "watcher_killed", ends=("watcher",))
     run.add_event(exit_s, "watcher_exit", owner="product", severity="error", exit_code=-9)
     run.signals["watcher.pid"] = lambda t_s, done: 20 if t_s < exit_s else 21
 
 
-def test_an_exit_that_a_fault_meant_is_no_death(control: PlantedRun) -> None:
+def test_an_exit_by_a_fault_is_no_death(control: PlantedRun) -> None:
     restarted(control, DOWN_S + 0.1)
     assert "watcher_alive" not in not_passed(judged(control))
     found = triaged(control)
     assert "process_died" not in causes(found)
-    assert "but for what faults ended" in why_not(found, "process_died")
+    assert "except when faults ended it" in why_not(found, "process_died")
 
 
 @pytest.mark.parametrize("exit_s", [DOWN_S - 5.0, BACK_S + 5.0])
-def test_an_exit_beside_the_fault_is_one(control: PlantedRun, exit_s: float) -> None:
+def test_an_exit_outside_a_fault_window_is_a_death(control: PlantedRun, exit_s: float) -> None:
     restarted(control, exit_s)
     assert causes(triaged(control)) == ["process_died"]
 
@@ -46,7 +46,7 @@ def test_a_watcher_that_did_not_come_back_after_the_fault_has_died(control: Plan
 
 
 def timeless(run: PlantedRun, shift_s: float) -> None:
-    """Failed calls of fallbacks tell no times; the decisions lie so far after the windows."""
+    """Failed calls of fallbacks without times; the decisions are `shift_s` after the windows."""
     for decision in run.decisions:
         if not decision.get("heuristic_fallback"):
             continue
@@ -64,7 +64,7 @@ def test_calls_without_times_are_judged_by_their_decision(planted: PlantedRun) -
     assert "llm_connection_drop" not in causes(triaged(planted))
 
 
-def test_and_are_a_cause_where_the_decision_met_no_fault(planted: PlantedRun) -> None:
+def test_failed_calls_of_a_decision_outside_a_fault_are_a_cause(planted: PlantedRun) -> None:
     planted.config["criteria"]["heuristic_fallbacks"] = {"allowance_s": ALLOWANCE_S}
     timeless(planted, 5.0)
     assert finding(judged(planted), "heuristic_fallbacks").outcome == "fail"

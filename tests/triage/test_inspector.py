@@ -1,4 +1,4 @@
-"""Looks during a run: few, once for each stall, and in the record."""
+"""Inspections during a run: one per stall, limited in number, and recorded."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from chaos.witness.inspector import Inspector
 
 
 class Bench:
-    """A collector over a folder, with this process standing for the Watcher."""
+    """An inspector of a folder, with this process in place of the Watcher."""
 
     def __init__(self, folder: Path) -> None:
         self.workspace = folder / "workspace"
@@ -45,7 +45,7 @@ def bench(tmp_path: Path) -> Bench:
     return Bench(tmp_path)
 
 
-def test_work_that_waits_too_long_is_looked_at_once(bench: Bench) -> None:
+def test_a_stall_is_inspected_once(bench: Bench) -> None:
     bench.wait()
     for t_s in range(0, 400, 10):
         bench.collector.on_stall(float(t_s))
@@ -54,7 +54,7 @@ def test_work_that_waits_too_long_is_looked_at_once(bench: Bench) -> None:
     assert look["queue"]["stuck"][0]["path"] == "watcher_requests/r.json"
 
 
-def test_a_decision_ends_the_stall_and_the_next_one_is_looked_at_again(bench: Bench) -> None:
+def test_each_new_stall_gets_one_inspection(bench: Bench) -> None:
     bench.wait()
     for t_s in range(0, 400, 10):
         bench.collector.on_stall(float(t_s))
@@ -70,25 +70,25 @@ def test_an_idle_watcher_does_not_stall(bench: Bench) -> None:
     assert bench.looks() == []
 
 
-def test_a_run_is_looked_at_only_so_often(bench: Bench) -> None:
+def test_the_number_of_inspections_of_a_run_is_limited(bench: Bench) -> None:
     for _ in range(20):
         bench.collector.write("again")
     assert len(bench.looks()) == 8
 
 
-def test_a_process_has_the_first_role_it_is_known_by(bench: Bench) -> None:
+def test_a_process_with_several_roles_has_the_first_one(bench: Bench) -> None:
     bench.collector.write("now")
     [process] = bench.looks()[0]["processes"]
     assert (process["pid"], process["role"]) == (os.getppid(), "watcher")
 
 
-def test_a_dead_watcher_is_not_asked_for_its_memory(bench: Bench) -> None:
+def test_no_memory_report_is_requested_from_a_dead_watcher(bench: Bench) -> None:
     bench.collector.write("now")
     assert bench.looks()[0]["memory"] == {"absent": "the Watcher does not run"}
 
 
-def test_a_pipe_or_a_link_in_the_queue_does_not_hold_the_look_up(bench: Bench) -> None:
-    """Whoever opens a named pipe that nobody writes to waits for ever."""
+def test_a_pipe_or_a_link_in_the_queue_does_not_block_the_inspection(bench: Bench) -> None:
+    """Opening a named pipe without a writer would block for ever."""
     folder = bench.workspace / "watcher_requests"
     os.mkfifo(folder / "pipe.json")
     (folder / "link.json").symlink_to(folder / "pipe.json")

@@ -1,4 +1,4 @@
-"""The reports say what the verdict says, to people, on any console."""
+"""The table and the Markdown report show the verdict, on any console."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WIDTH = 80
 
 
 class Terminal(io.StringIO):
-    """Stands for a terminal: an output that says that it is one."""
+    """Stands for a terminal: `isatty` is true."""
 
     encoding = "utf-8"
 
@@ -40,7 +40,7 @@ def _printed(run: PlantedRun, stream: io.StringIO) -> str:
 
 
 def test_the_table_fits_80_columns_without_colour_when_not_a_terminal(failed: PlantedRun) -> None:
-    """Only what is to be copied (paths, commands) may be longer."""
+    """Only paths and commands, which are copied, may be longer."""
     text = _printed(failed, io.StringIO())
     assert "\x1b" not in text
     copied = ("  run ", "  report ", "  seed ", "  reproduce ")
@@ -57,7 +57,7 @@ def test_the_table_has_colour_on_a_terminal_unless_told_otherwise(
     assert "\x1b[3" not in _printed(failed, Terminal())
 
 
-def test_an_output_that_knows_only_ascii_gets_words_it_can_show(failed: PlantedRun) -> None:
+def test_an_ascii_output_gets_ascii_symbols(failed: PlantedRun) -> None:
     raw = io.BytesIO()
     stream = io.TextIOWrapper(raw, encoding="ascii")
     verdict = judge(failed.write())
@@ -95,7 +95,7 @@ def test_the_report_begins_with_the_verdict_and_holds_faults_and_provenance(
 
 
 def test_text_from_logs_cannot_break_a_table(failed: PlantedRun) -> None:
-    """Markup and table signs in evidence are shown, not obeyed."""
+    """Markup and table characters in evidence are escaped."""
     line = "Traceback (most recent call last): [bold]a | b[/bold] [/nonsense]\n"
     failed.files["logs/watcher.log"] = line
     assert "[/nonsense]" in " ".join(_printed(failed, io.StringIO()).split())
@@ -104,7 +104,7 @@ def test_text_from_logs_cannot_break_a_table(failed: PlantedRun) -> None:
 
 
 @pytest.mark.parametrize(("display", "lines"), [("quiet", 1), ("lines", 20)])
-def test_the_end_of_a_run_is_told_as_asked(
+def test_the_end_of_a_run_is_printed_in_the_chosen_display(
     failed: PlantedRun, capsys: pytest.CaptureFixture[str], display: str, lines: int
 ) -> None:
     verdict = judge(failed.write())

@@ -1,4 +1,4 @@
-"""The command line: help that teaches, listings, dry runs, exit codes, no traceback ever."""
+"""The command line: help, listings, dry runs, exit codes, and no tracebacks."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_bad_input_is_explained_and_exits_2(
     ids=lambda value: " ".join(value)[:40],
 )
 def test_bad_input_as_a_process(words: list[str], said: list[str], tmp_path: Path) -> None:
-    """The same through a real process: the exit code gets out, and no traceback."""
+    """The same in a real process: its exit code is 2, and there is no traceback."""
     done = chaos(*words, cwd=tmp_path)
     assert done.returncode == 2
     assert done.stdout == ""
@@ -139,7 +139,7 @@ def test_dry_run_for_machines(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_random_seed_is_printed_so_that_the_run_can_be_repeated(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """The hash shown with a drawn seed is the hash of giving that seed."""
+    """The printed random seed gives the same schedule hash again."""
     words = ["run", "soak_c", "--fault", "llm_timeout", "--dry-run"]
     assert main(words) == ExitCode.PASS
     first = capsys.readouterr().out
@@ -149,7 +149,7 @@ def test_a_random_seed_is_printed_so_that_the_run_can_be_repeated(
     assert capsys.readouterr().out == first
 
 
-def test_a_clean_run_says_that_it_is_one(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_dry_run_of_a_clean_run_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", "soak_c", "--dry-run"]) == ExitCode.PASS
     assert "a clean run" in capsys.readouterr().out
     assert main(["run", "soak_c", "--fault", "none", "--dry-run"]) == ExitCode.PASS
@@ -157,7 +157,7 @@ def test_a_clean_run_says_that_it_is_one(capsys: pytest.CaptureFixture[str]) -> 
 
 
 @pytest.mark.parametrize("words", [["--help"], ["run", "--help"]])
-def test_help_teaches_by_example_and_lists_every_exit_code(
+def test_help_has_examples_and_lists_every_exit_code(
     words: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as caught:
@@ -170,11 +170,14 @@ def test_help_teaches_by_example_and_lists_every_exit_code(
 
 
 def test_every_example_in_the_help_is_valid(capsys: pytest.CaptureFixture[str]) -> None:
-    """Examples that name shipped files resolve; a typo in them would teach wrongly."""
-    from chaos.cli.main import _EXAMPLES, _RUN_EXAMPLES
+    """Each example that names shipped files resolves."""
+    from chaos.cli.main import _EXAMPLES
+    from chaos.cli.options import RunOptions
 
     commands = re.findall(r"^  chaos (run soak_\S+[^|\n]*?)(?:  .*|\|.*)?$", _EXAMPLES, re.M)
-    commands += re.findall(r"^  chaos (run soak_\S+[^|\n]*?)(?:  .*|\|.*)?$", _RUN_EXAMPLES, re.M)
+    commands += re.findall(
+        r"^  chaos (run soak_\S+[^|\n]*?)(?:  .*|\|.*)?$", RunOptions.EPILOG, re.M
+    )
     assert len(commands) >= 6
     for command in commands:
         assert main([*command.split(), "--dry-run"]) == ExitCode.PASS, command
@@ -214,7 +217,7 @@ def test_version(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_listings_agree_with_their_json(capsys: pytest.CaptureFixture[str]) -> None:
-    """Everything listed for machines is also there for people."""
+    """The text lists everything that the JSON lists."""
     assert main(["faults", "--json"]) == ExitCode.PASS
     faults = json.loads(capsys.readouterr().out)
     assert main(["faults"]) == ExitCode.PASS
@@ -321,7 +324,7 @@ def test_a_full_disk_while_preparing_is_the_infrastructures_fault(
         (Display(json=True, quiet=True), True, "xterm", "", "json"),
     ],
 )
-def test_how_a_run_is_shown(
+def test_the_display_mode_depends_on_options_and_terminal(
     display: Display,
     terminal: bool,
     term: str,
@@ -351,7 +354,7 @@ def test_how_a_run_is_shown(
         (["check", ""], "chaos check"),
     ],
 )
-def test_an_empty_word_never_means_the_default(
+def test_an_empty_argument_is_refused(
     words: list[str], place: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """`--target "$UNSET"` in CI would judge another Watcher, `clean "$UNSET"` clean every run."""

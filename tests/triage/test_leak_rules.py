@@ -1,5 +1,5 @@
-"""What is taken and never given back leads to a cause of its own; what does not grow is ruled out,
-and what the record does not decide stays unknown."""
+"""Each growing resource leads to its own cause; a resource that does not grow is ruled out, and one
+without enough evidence stays unknown."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ LEAKS = {"socket_leak", "descriptor_leak", "thread_leak", "children_left", "temp
 
 @pytest.fixture
 def watched(planted: PlantedRun) -> PlantedRun:
-    """A healthy run that is asked for everything that may be held."""
+    """A healthy run with all checks of held resources."""
     planted.config["criteria"] |= {"file_descriptors": {"tolerance": 5}, "resource_growth": {}}
     return planted
 
@@ -122,13 +122,13 @@ def test_each_leak_has_its_cause(
                     assert Path(word).exists(), step.command
 
 
-def test_a_healthy_run_rules_all_of_them_out(watched: PlantedRun) -> None:
+def test_a_healthy_run_rules_out_every_leak(watched: PlantedRun) -> None:
     found = triaged(watched)
     assert found.causes == []
     assert {one.name for one in found.ruled_out} >= LEAKS
 
 
-def test_the_last_look_shows_of_which_kind_the_descriptors_are(watched: PlantedRun) -> None:
+def test_a_leak_shows_the_descriptors_by_kind_of_the_last_inspection(watched: PlantedRun) -> None:
     never_closed(watched)
     process = {"pid": 20, "role": "watcher", "descriptors": {"file": 4, "socket": 40}}
     watched.add_event(142.0, "inspection", why="the end", processes=[process])
@@ -137,7 +137,7 @@ def test_the_last_look_shows_of_which_kind_the_descriptors_are(watched: PlantedR
     assert cause.evidence[-1].ref.startswith("history.jsonl:")
 
 
-def test_a_rise_that_stands_is_open_and_no_leak(watched: PlantedRun) -> None:
+def test_a_single_step_up_is_undecided_and_no_leak(watched: PlantedRun) -> None:
     watched.signals["watcher.threads"] = lambda t_s, done: 1 if t_s < 110 else 9
     found = triaged(watched)
     assert causes(found) == []
@@ -145,7 +145,7 @@ def test_a_rise_that_stands_is_open_and_no_leak(watched: PlantedRun) -> None:
 
 
 def test_a_failure_that_no_signal_shows_stays_unknown(watched: PlantedRun) -> None:
-    """The finding is there, and the samples that would name the cause are not."""
+    """The finding exists, but not the samples that would name the cause."""
     for key in list(watched.signals):
         if key.startswith("watcher.") or key == "workspace.temp_files":
             del watched.signals[key]
@@ -164,7 +164,7 @@ def test_a_failure_that_no_signal_shows_stays_unknown(watched: PlantedRun) -> No
         ({"file": 20, "socket": 20}, []),
     ],
 )
-def test_a_live_watcher_near_its_limit_is_named_by_one_look(
+def test_one_snapshot_shows_a_live_watcher_near_its_descriptor_limit(
     kinds: dict[str, int], expected: list[str], tmp_path: Path
 ) -> None:
     process: dict[str, Any] = {"pid": os.getpid(), "role": "watcher", "state": "S", "threads": 1}
@@ -177,5 +177,5 @@ def test_a_live_watcher_near_its_limit_is_named_by_one_look(
         assert {one.name for one in found.undecided} >= LEAKS
 
 
-def test_the_files_listed_are_those_that_are_counted() -> None:
+def test_the_listed_temp_files_are_those_that_the_sampler_counts() -> None:
     assert TEMP_ENDINGS == temp_files._ENDINGS

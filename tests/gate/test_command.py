@@ -18,31 +18,31 @@ from tests.gate.standin import Bench, ScriptedRunner
 
 
 @pytest.mark.parametrize(
-    ("asked", "message"),
+    ("options", "message"),
     [
         ({"profile": "full"}, "--profile"),
         ({"soaks": "c"}, "--soaks"),
-        ({"faults": ("none",)}, "--fault"),
+        ({"fault": ("none",)}, "--fault"),
         ({"seed": 8}, "--seed"),
         ({"target": "other"}, "--target"),
         ({"sandbox": "none"}, "--sandbox"),
-        ({"file": Path("other.yaml")}, "--config"),
+        ({"config": Path("other.yaml")}, "--config"),
     ],
 )
 def test_resuming_with_another_option_is_rejected(
-    asked: dict[str, Any], message: str, bench: Bench
+    options: dict[str, Any], message: str, bench: Bench
 ) -> None:
     bench.begin(ScriptedRunner())
     runner = ScriptedRunner()
     with pytest.raises(UsageError, match="the gate began with") as caught:
-        bench.resume(runner, **asked)
+        bench.resume(runner, **options)
     assert caught.value.place.startswith(message)
     assert runner.made == []
 
 
 def test_resuming_with_the_same_options_is_accepted(bench: Bench) -> None:
     bench.begin(ScriptedRunner())
-    same: dict[str, Any] = {"profile": "quick", "soaks": "b,c", "seed": 7, "file": bench.file}
+    same: dict[str, Any] = {"profile": "quick", "soaks": "b,c", "seed": 7, "config": bench.file}
     assert bench.resume(ScriptedRunner(), **same) == ExitCode.PASS
 
 

@@ -1,4 +1,4 @@
-"""`chaos report` and `chaos check` write what was asked for, where it was asked for."""
+"""`chaos report` and `chaos check` write the requested formats to the requested places."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ STARTS = {
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunDir:
-    """A healthy stored run that nobody judged yet, away from GitHub."""
+    """A healthy stored run that was not judged yet, outside GitHub."""
     for name in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"):
         monkeypatch.delenv(name, raising=False)
     return PlantedRun(tmp_path / "run").write()
@@ -63,7 +63,7 @@ def test_each_format_goes_to_standard_output_or_to_a_file(
     assert out.read_text(encoding="utf-8") == printed
 
 
-def test_on_github_the_summary_goes_where_github_listens(
+def test_on_github_the_summary_is_appended_to_its_file(
     run: RunDir, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     summary = tmp_path / "summary.md"
@@ -72,7 +72,7 @@ def test_on_github_the_summary_goes_where_github_listens(
     assert summary.read_text(encoding="utf-8").startswith("# ✓ PASS")
 
 
-def test_what_cannot_be_done_is_said_with_a_next_step(
+def test_an_impossible_request_is_an_error_with_a_next_step(
     run: RunDir, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["report", str(run.path), "--out", "-"]) == ExitCode.USAGE
@@ -85,8 +85,8 @@ def test_what_cannot_be_done_is_said_with_a_next_step(
     assert main(["report", str(run.path), "--format", "pdf"]) == ExitCode.USAGE
 
 
-def test_judging_again_brings_the_reports_up_to_date(run: RunDir) -> None:
-    """The page is written again when the verdict changed, and never made unasked."""
+def test_judging_again_updates_the_reports(run: RunDir) -> None:
+    """The page is written again if the verdict changed, and only if it exists."""
     page = run.path / "report.html"
     main(["check", str(run.path), "-q"])
     assert (run.path / "junit.xml").is_file()
@@ -113,10 +113,10 @@ def test_a_report_that_cannot_be_written_changes_no_verdict(
     assert told.out.startswith("pass")
 
 
-def test_a_judgement_may_ask_for_every_report(
+def test_check_with_reports_writes_every_report(
     run: RunDir, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What judges in place of a harness that crashed leaves what the harness would have left."""
+    """The judgement after a crash of the harness writes the same reports as the harness."""
     summary = tmp_path / "summary.md"
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
     main(["check", str(run.path), "-q", "--reports"])
@@ -141,10 +141,10 @@ def test_a_report_goes_into_a_pipe_or_through_a_link_and_replaces_neither(
     assert read == file.read_text() == junit_text([load(run)])
 
 
-def test_a_place_that_takes_no_report_is_said_and_stays_what_it_is(
+def test_an_unwritable_output_is_an_error_and_stays_unchanged(
     run: RunDir, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A folder for one file is a wrong command; a pipe that nobody reads is not waited for."""
+    """A folder in place of a file is a usage error; a pipe without a reader does not block."""
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
     words = ["report", str(run.path), "--format", "junit", "--out"]
@@ -160,7 +160,7 @@ def test_a_place_that_takes_no_report_is_said_and_stays_what_it_is(
 def test_a_verdict_that_cannot_be_stored_is_printed_all_the_same(
     run: RunDir, blocked: str, display: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A folder in the place of the file stands for an archive that is read-only, also for root."""
+    """A folder in place of the file stands for a read-only archive, also for root."""
     (run.path / blocked).mkdir()
     before = {path.name for path in run.path.iterdir()}
     assert main(["check", str(run.path), display]) == ExitCode.PASS

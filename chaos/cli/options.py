@@ -1,0 +1,189 @@
+"""The options of the commands. Those of gate, doctor and monitor are in their own folders.
+
+Standard library only: every `chaos --help` imports this.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from chaos.base.arguments import Options, option
+from chaos.runner import common_options as common
+
+Sandbox = Literal["namespaces", "none"]
+
+
+class RunOptions(Options):
+    """Run a soak, with faults, and judge it."""
+
+    EPILOG = f"""\
+examples:
+  chaos run soak_c --fault llm_timeout
+  chaos run soak_c --fault llm_timeout:hold=10s,count=3 --profile full --seed 7
+  chaos run soak_c --fault llm_timeout:hold=10s,period=30s --set storm_s=2m
+  chaos run soak_c --faults disk,queue --seed 7           every fault of two groups, once each
+  chaos run soak_c --faults all,-gpu --strikes 12 --set quiet_period_s=20
+  chaos run ./my_soak.yaml --target ./my_watcher.yaml --fault none
+  chaos run soak_c --fault llm_timeout --json | jq .verdict
+
+A run without --fault is a clean run. --fault none is the same, marked as the control.
+--set changes profile fields (storm_s), settings.NAME, criteria.CHECK.NAME, guardrails.NAME.
+
+{common.EXIT_CODES}"""
+
+    soak: str | None = option("name of a soak, or the path of its file", "SOAK", positional=True)
+    fault: Sequence[str] = option(
+        "break this; may be repeated (the storm is then made long enough); `none` is the control",
+        common.FAULT,
+    )
+    faults: Sequence[str] = option(
+        "break all these: kinds, groups or `all`, comma-separated, -NAME leaves one out "
+        "(--faults=-gpu where it begins so); the storm is made long enough",
+        "WHICH",
+    )
+    strikes: int | None = option("draw N strikes from the faults, by weight=", "N")
+    overlap: bool = option("faults that allow it may be in force together")
+    profile: str | None = option("scale of the soak (default: the soak's own)", "NAME")
+    target: str | None = common.WATCHER
+    seed: int | None = option("of the schedule (default: random, printed)", "N")
+    set: Sequence[str] = option("change one setting", "KEY=VALUE")
+    sandbox: Sandbox = option(
+        "`none`: plain processes; names what is then not available", default="namespaces"
+    )
+    backend: Literal["local", "docker"] | None = common.BACKEND
+    gpu: bool = common.GPU
+    runs: Path = common.RUNS
+    dry_run: bool = option("print the plan and the schedule, start nothing")
+    json: bool = common.VERDICT_JSON
+    no_color: bool = common.NO_COLOR
+    quiet: bool = common.QUIET
+    command_line: str = ""  # the whole command, for the provenance
+
+
+class SetupOptions(Options):
+    """Fetch what a run needs: LLM model, Toxiproxy."""
+
+    verify: bool = option("check every checksum again")
+    quiet: bool = option("print nothing but errors", short="-q")
+
+
+class CheckOptions(Options):
+    """Judge a stored run again."""
+
+    run: str = common.RUN
+    reports: bool = option("write every report, the page too")
+    runs: Path = common.RUNS
+    json: bool = common.VERDICT_JSON
+    no_color: bool = common.NO_COLOR
+    quiet: bool = common.QUIET
+
+
+class ReportOptions(Options):
+    """Write the reports of a stored run."""
+
+    run: str = common.RUN
+    format: Literal["html", "junit", "markdown", "json", "github", "metrics", "all"] = option(
+        "default: all, into the run directory", default="all"
+    )
+    out: Path | None = option("this file (`-`: stdout); for all: this folder", "PATH")
+    runs: Path = common.RUNS
+
+
+class SqlOptions(Options):
+    """Ask a stored run with SQL."""
+
+    EPILOG = """\
+examples:
+  chaos sql --tables                                       what can be asked
+  chaos sql latest "select name, proven_s, recovered_s from faults"
+  chaos sql latest "select * from decisions where fallback and not in_fault(end_s)" --json
+  chaos sql soak_c/latest - --csv < query.sql
+
+The run is opened as tables and never changed: one select statement, nothing outside the run.
+"""
+    EXCLUSIVE = ("json", "csv", "markdown")
+
+    run: str | None = option("run directory, SOAK/latest or latest", "RUN", positional=True)
+    query: str | None = option("a select statement; - reads stdin", "QUERY", positional=True)
+    tables: bool = option("list tables and columns, and stop")
+    json: bool = option("a JSON list of records")
+    csv: bool = option("comma-separated values with a header")
+    markdown: bool = option("with --tables: docs/tables.md")
+    limit_s: float = option("stop the query after S seconds (30)", "S", default=30.0)
+    runs: Path = common.RUNS
+
+
+class TriageOptions(Options):
+    """Lead from findings to a named cause."""
+
+    run: str = option(
+        "a run (as for check), or the folder that a Watcher works in", "RUN|DIR", positional=True
+    )
+    target: str = option(
+        "of the folder: a target's name or the path of its file (default: reference)",
+        "NAME",
+        default="reference",
+    )
+    deep: bool = option("look longer and at more: all stuck requests, memory mappings")
+    json: bool = common.PRINT_JSON
+    runs: Path = common.RUNS
+
+
+class CleanOptions(Options):
+    """Undo what a run left behind."""
+
+    run: str | None = option("default: every run under --runs", "RUN", positional=True)
+    images: bool = option(
+        "also the images that `--backend docker` has built, unless a container uses them"
+    )
+    runs: Path = common.RUNS
+
+
+class ReplayOptions(Options):
+    """Run the identical schedule of a stored run again, and compare the verdicts."""
+
+    EPILOG = common.EXIT_CODES
+
+    run: str = common.RUN
+    force: bool = option("although model, LLM server or Toxiproxy differ; what differs is recorded")
+    runs: Path = common.RUNS
+    json: bool = common.VERDICT_JSON
+    no_color: bool = common.NO_COLOR
+    quiet: bool = common.QUIET
+
+
+class CanaryOptions(Options):
+    """Run a Watcher that must fail: does the gate still say no? (about a minute)."""
+
+    EPILOG = """\
+exit codes:
+  0    it failed, by the check for its defect
+  4    it did not: trust no verdict of this installation
+  130  interrupted
+"""
+
+    seed: int | None = option("of the schedule", "N")
+    sandbox: Sandbox = option(default="namespaces")
+    backend: Literal["local", "docker"] = option(default="local")
+    runs: Path = common.RUNS
+    json: bool = common.VERDICT_JSON
+    no_color: bool = common.NO_COLOR
+    quiet: bool = common.QUIET
+
+
+class FaultsOptions(Options):
+    """List what can be broken; tell a fault's details."""
+
+    name: Sequence[str] = option("everything about these faults", "NAME", positional=True)
+    markdown: bool = option("the catalogue as a document")
+    json: bool = common.PRINT_JSON
+
+
+class SoaksOptions(Options):
+    """List the soaks, their profiles and the targets."""
+
+    json: bool = common.PRINT_JSON
+
+
+class VersionOptions(Options):
+    """Print the version."""
