@@ -81,6 +81,8 @@ class Fault(ABC):
     - `compatible_groups`: groups of kinds that may be in force at the same time. Two kinds
       overlap only when each allows the other's group, because both probes must still tell the
       truth.
+    - `evidence`: keys of its measurements, each with its meaning, that `EVIDENCE`
+      (chaos/record/evidence_keys.py) does not declare. Any other key raises `UndeclaredName`.
     """
 
     name: ClassVar[str]
@@ -96,6 +98,7 @@ class Fault(ABC):
     affects_llm: ClassVar[bool] = False
     ends: ClassVar[frozenset[str]] = frozenset()
     compatible_groups: ClassVar[frozenset[str]] = frozenset()
+    evidence: ClassVar[dict[str, str]] = {}
     recovery_limit_s: ClassVar[float] = 20.0  # for the proof of recovery, once undone
     params: FaultParams  # a kind that declares `Params` names its own type here
 

@@ -16,6 +16,7 @@ from chaos.base.deadline import Deadline
 from chaos.base.errors import ChaosError
 from chaos.faults.base import Evidence, Fault, may_overlap
 from chaos.faults.ledger import Ledger, Open
+from chaos.record.evidence_keys import check_evidence
 from chaos.record.history import FaultRecord, FaultState, HistoryWriter
 from chaos.stack.base import Stack
 from chaos.stack.outages import Outages
@@ -191,6 +192,8 @@ class Storm:
             self.cancel.wait(left_s)
 
     def _record(self, occurrence: Occurrence, state: FaultState, /, **evidence: Any) -> None:
+        kind = type(occurrence.fault)
+        check_evidence(kind.name, evidence, kind.evidence)
         self.history.write(
             FaultRecord(
                 t_s=self.history.now_s(),

@@ -19,6 +19,7 @@ from chaos.faults.ledger import Ledger
 from chaos.faults.lifecycle import Occurrence, Storm
 from chaos.faults.params import Value
 from chaos.record.history import Event, FaultRecord, HistoryWriter, read_history
+from chaos.record.names import UndeclaredName
 from chaos.stack.base import Stack
 from chaos.stack.outages import Outages
 
@@ -28,6 +29,7 @@ class Scripted(Fault):
 
     name: ClassVar[str] = "scripted"
     summary: ClassVar[str] = "for tests"
+    evidence: ClassVar[dict[str, str]] = {"state": "", "occurrence": "", "self": "", "left_s": ""}
 
     def __init__(self, fault_id: str, values: dict[str, Value]) -> None:
         super().__init__(fault_id, values)
@@ -264,6 +266,14 @@ def test_a_fault_may_give_its_measurements_any_name(lab: Lab) -> None:
     records = [record for _, record in read_history(lab.path)]
     proven = [r for r in records if isinstance(r, FaultRecord) and r.state == "effect_proven"]
     assert proven[0].evidence == named
+
+
+def test_undeclared_evidence_is_a_defect_and_the_fault_is_healed(lab: Lab) -> None:
+    fault = Scripted("f001", {})
+    fault.effect = lambda stack, deadline: Evidence(True, {"tok_ms": 1})  # type: ignore[method-assign]
+    with pytest.raises(UndeclaredName, match="fault 'scripted': undeclared evidence tok_ms"):
+        lab.live(fault)
+    assert lab.states()[-1] == "closed"
 
 
 def test_effect_can_be_proven_when_breaking_has_used_up_the_hold(lab: Lab) -> None:
