@@ -146,6 +146,13 @@ class Fault(ABC):
         return {"group": cls.group, "affects_llm": cls.affects_llm, "ends": sorted(cls.ends)}
 
 
+def cannot_mount(stack: Stack) -> str | None:
+    """Why no file system can be mounted in this stack, or None."""
+    if stack.can_mount:
+        return None
+    return "containers have mounts of their own, without the right to mount: --backend local"
+
+
 def may_overlap(one: type[Fault], other: type[Fault]) -> bool:
     """True if two kinds may be in force at the same time."""
     return one.group in other.compatible_groups and other.group in one.compatible_groups

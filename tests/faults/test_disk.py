@@ -18,7 +18,7 @@ from chaos.faults.disk.disk_pressure import DiskPressure
 from chaos.faults.disk.disk_readonly import DiskReadonly
 from chaos.faults.disk.volume import free_bytes, write_and_sync
 from chaos.faults.lifecycle import Occurrence
-from chaos.faults.llm_tcp.timeout import LLMTimeout
+from chaos.faults.llm_tcp.no_answer import LLMTimeout
 from chaos.faults.registry import fault_kind, kinds_of
 from chaos.record.history import FaultState
 from chaos.runner.run import Run

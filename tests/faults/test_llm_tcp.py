@@ -22,12 +22,8 @@ from chaos.base.deadline import Deadline
 from chaos.base.errors import UsageError
 from chaos.faults.base import Fault, noop_twin, parse_params
 from chaos.faults.exchange import exchange
-from chaos.faults.llm_tcp.bandwidth import LLMBandwidth
-from chaos.faults.llm_tcp.cut import LLMCut
-from chaos.faults.llm_tcp.latency import LLMLatency
-from chaos.faults.llm_tcp.reset import LLMReset
-from chaos.faults.llm_tcp.timeout import LLMTimeout
-from chaos.faults.llm_tcp.trickle import LLMTrickle
+from chaos.faults.llm_tcp.no_answer import LLMCut, LLMReset, LLMTimeout
+from chaos.faults.llm_tcp.slow import LLMBandwidth, LLMLatency, LLMTrickle
 from chaos.faults.params import Value
 from chaos.faults.registry import kinds_of
 from chaos.stack.base import Endpoint, Stack

@@ -1,9 +1,9 @@
-"""disk_full: nothing is left on the Watcher's volume. Every write is refused with ENOSPC.
+"""disk_full: the Watcher's volume is full. Every write fails with ENOSPC.
 
-Done by a ballast of real blocks that takes all that is free, and what others free meanwhile.
-Proven by a write with fsync of 4 KiB: it works before, and gets ENOSPC twice while it holds. On
-a tmpfs the kernel refuses the write itself; renames and removals go on working, and the last page
-of an existing file takes what still fits into it, so a short append may succeed in part.
+A ballast of real blocks takes all free space, and space that others free meanwhile. Proven by a
+write with fsync of 4 KiB: it works before, and fails twice in a row while the fault holds. On a
+tmpfs the write itself fails; renames and removals still work, and a short append may succeed in
+part, because the last page of a file may have room.
 Source: the plan's triage guide, "Disk space exhaustion"; `tmpfs(5)`, `posix_fallocate(3)`.
 """
 

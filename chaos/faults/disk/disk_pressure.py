@@ -1,8 +1,7 @@
 """disk_pressure: the Watcher's volume is nearly full. Small writes work, large ones do not.
 
-Done by a ballast of real blocks that leaves `leave` MB; what others free meanwhile is taken as
-well, what the Watcher uses up of the rest is not given back. Proven by the file system's own
-count, and by two writes: 4 KiB still work, more than what is left gets ENOSPC half-way.
+A ballast of real blocks leaves `leave` MB, and takes space that others free meanwhile. Proven by
+the free space, and by two writes: 4 KiB work, more than what is left fails with ENOSPC.
 Source: the plan's triage guide, "Disk space exhaustion".
 """
 
@@ -32,10 +31,6 @@ class DiskPressure(Filling):
         return int(self.params.leave * MB)
 
     def effect(self, stack: Stack, deadline: Deadline) -> Evidence:
-        """Little is left, a small write works, and one larger than what is left does not.
-
-        The large one is only tried when little is left: it would fill a healthy volume.
-        """
         path = self.probe_path(stack)
 
         def look(measured: dict[str, Any]) -> bool:
@@ -43,6 +38,7 @@ class DiskPressure(Filling):
             measured |= self.held(stack)
             if not self.wrote_before or left > self.leave_bytes() + _LEFT_SLACK_BYTES:
                 return False
+            # Only tried when little is left: the large write would fill a healthy volume.
             small = write_and_sync(path)
             large = write_and_sync(path, left + max(left, _OVER_BYTES_MIN))
             measured |= {"small_write": small.measured(), "large_write": large.measured()}

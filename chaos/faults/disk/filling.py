@@ -1,7 +1,4 @@
-"""What `disk_full` and `disk_pressure` share: a ballast that leaves so much, and the way back.
-
-The kinds differ in how much is left and in what proves it. Knows no schedule.
-"""
+"""What the disk kinds share, and the ballast of `disk_full` and `disk_pressure`."""
 
 from abc import abstractmethod
 from pathlib import Path
@@ -24,17 +21,17 @@ from chaos.record.recovery_paths import DISK_EXHAUSTION, WORK_RESUMES
 from chaos.stack.base import Stack
 
 PROBE_PAUSE_S = 0.2
-_OVERTIME_S = 60.0  # how long after its hold the ballast may be kept full
-_GIVEN_BACK_PART = 0.5
+_OVERTIME_S = 60.0  # how long after its hold the ballast stops taking freed space
+_FREED_PART = 0.5
 
 
 class DiskFault(Fault):
-    """What all kinds share. `at_end` is measured while the fault still holds, before recovery."""
+    """`at_end` is measured just before recovery, while the fault still holds."""
 
     group = "disk"
     triage_path = DISK_EXHAUSTION
     reconnection_path = WORK_RESUMES
-    # Neither touches what the other's probes look at: the wire here, the volume there.
+    # The probes of these groups look at the link to the LLM, which no disk kind touches.
     compatible_groups = frozenset({"llm_tcp", "llm_wire"})
 
     def __init__(self, fault_id: str, values: dict[str, Value]) -> None:
@@ -42,12 +39,12 @@ class DiskFault(Fault):
         self.at_end: dict[str, Any] = {}
 
     def probe_path(self, stack: Stack) -> Path:
-        """The file that the probes write and remove."""
+        """The file that probes write and remove."""
         return stack.workspace / f".chaos_probe_{self.fault_id}"
 
 
 class Filling(DiskFault):
-    """The witness: a write that works before is refused while it holds."""
+    """The volume is filled by a ballast. A kind says how much is left, and what proves it."""
 
     _ballast: Ballast | None = None
     _free_before = 0
@@ -55,19 +52,19 @@ class Filling(DiskFault):
 
     @abstractmethod
     def leave_bytes(self) -> int:
-        """What is left for others."""
+        """Free space that is left to others."""
 
     def available(self, stack: Stack) -> str | None:
         reason = not_own(stack)
         if reason is None and free_bytes(stack.workspace) <= self.leave_bytes():
             reason = (
-                f"{free_mb(stack.workspace):g} MB are free, no more than are to be left; "
+                f"only {free_mb(stack.workspace):g} MB are free, and the fault leaves as much; "
                 "make the workspace larger (workspace.size_mb), or leave less"
             )
         return reason
 
     def undo_record(self, stack: Stack) -> dict[str, Any]:
-        """What the volume took before. The ballast has no name and dies with its holder."""
+        """What was free. The ballast has no name and ends with its process."""
         self._free_before = free_bytes(stack.workspace)
         self._wrote_before = write_and_sync(self.probe_path(stack))
         return {
@@ -83,11 +80,11 @@ class Filling(DiskFault):
 
     @property
     def wrote_before(self) -> bool:
-        """True if a write worked before: without that, its failing proves nothing."""
+        """True if a write worked before; otherwise its failure proves nothing."""
         return self._wrote_before is not None and self._wrote_before.ok
 
     def held(self, stack: Stack) -> dict[str, Any]:
-        """What is taken and left now, by the file system's own count."""
+        """What is taken and free now, by the file system."""
         ballast = self._ballast
         return {
             "free_mb_before": round(self._free_before / MB, 3),
@@ -100,22 +97,19 @@ class Filling(DiskFault):
         if ballast is None:
             return
         if not self.at_end:
-            last = write_and_sync(self.probe_path(stack))
             self.at_end = {
                 "free_mb_at_end": free_mb(stack.workspace),
-                "write_at_end": last.measured(),
+                "write_at_end": write_and_sync(self.probe_path(stack)).measured(),
                 "topped_up_mb": round(ballast.topped_up_bytes / MB, 3),
                 "topping_up_failed": ballast.trouble,
             }
         ballast.release()
 
     def recovered(self, stack: Stack, deadline: Deadline) -> Evidence:
-        """A write works again, and the space has been given back."""
-
         def look(measured: dict[str, Any]) -> bool:
             wrote = write_and_sync(self.probe_path(stack))
             measured |= {"write": wrote.measured(), **self.held(stack)}
-            back = free_bytes(stack.workspace) >= self._free_before * _GIVEN_BACK_PART
+            back = free_bytes(stack.workspace) >= self._free_before * _FREED_PART
             return wrote.ok and back
 
         return probe(look, deadline, PROBE_PAUSE_S, {"attempts": 0, **self.at_end})

@@ -1,7 +1,7 @@
-"""What the kinds share that lower a soft limit of the Watcher: memory, descriptors.
+"""What the kinds of this package share, and those that lower a soft limit of the Watcher.
 
-The limit is put on the Watcher and on what it has started; what it starts later inherits it.
-A kind says how low, and measures what that does.
+The limit is set for the Watcher and its child processes; later ones inherit it. A kind says how low
+the limit is, and measures its effect.
 """
 
 from abc import abstractmethod
@@ -38,7 +38,7 @@ def probe_watcher(
     *,
     look_s: float = 0.0,
 ) -> Evidence:
-    """`probe` by looks at the Watcher's process; while there is none, nothing is proven."""
+    """`probe` by looks at the Watcher's process. Without one, nothing is proven."""
 
     def look_at_watcher(measured: dict[str, Any]) -> bool:
         watcher = watcher_of(stack)
@@ -70,45 +70,41 @@ class LoweredLimit(Fault):
         return None
 
     def undo_record(self, stack: Stack) -> dict[str, Any]:
-        """The limits in force before, by process."""
         self.before = limits.records(stack.service("watcher").pids(), self.resource)
         return {"resource": self.resource, "processes": self.before}
 
     @abstractmethod
     def low(self, stack: Stack, watcher: Identity) -> int:
-        """The soft limit to be put into force."""
+        """The soft limit to set."""
 
     def inject(self, stack: Stack) -> None:
         watcher = watcher_of(stack)
         if watcher is None:
-            return  # it ended since: there is nothing to be proven
+            return  # it has ended: nothing can be proven
         low = self.low(stack, watcher)
         limits.set_soft(watcher, self.resource, low)
-        for pid in stack.service("watcher").pids():  # also what it has started meanwhile
-            process = Identity.of(pid)
-            if process is not None and process != watcher:
-                limits.set_soft(process, self.resource, low)
+        self._set_others(stack, {watcher.pid}, low)
 
     def recover(self, stack: Stack) -> None:
-        if not self.before:
-            return
-        limits.put_back(self.resource, self.before)
-        known = {one["pid"] for one in self.before}
+        if self.before:
+            limits.put_back(self.resource, self.before)
+            known = {record["pid"] for record in self.before}
+            self._set_others(stack, known, self.before[0]["soft"])
+
+    def _set_others(self, stack: Stack, but: set[int], soft: int) -> None:
+        """Set the limit of the Watcher's processes, those that are new included."""
         for pid in stack.service("watcher").pids():
             process = Identity.of(pid)
-            if process is not None and pid not in known:
-                limits.set_soft(process, self.resource, self.before[0]["soft"])
+            if process is not None and pid not in but:
+                limits.set_soft(process, self.resource, soft)
 
     @staticmethod
     def undo(record: dict[str, Any]) -> None:
-        """Undo by the record alone, without the stack."""
         limits.put_back(int(record["resource"]), record["processes"])
 
     def in_force(self, watcher: Identity, measured: dict[str, Any]) -> bool:
-        """True if the Watcher's limit is lower than it was; notes both."""
-        now = limits.told_by_proc(watcher.pid, self.row) if watcher.lives() else None
-        measured["soft_limit"] = now
-        measured["soft_limit_before"] = self.before[0]["soft"] if self.before else None
-        return (
-            now is not None and bool(self.before) and limits.is_lower(now, self.before[0]["soft"])
-        )
+        """True if the Watcher's limit is lower than before. Adds both limits to `measured`."""
+        now = limits.soft_from_proc(watcher.pid, self.row) if watcher.lives() else None
+        before = self.before[0]["soft"] if self.before else None
+        measured |= {"soft_limit": now, "soft_limit_before": before}
+        return now is not None and before is not None and limits.is_lower(now, before)

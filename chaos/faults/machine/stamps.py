@@ -1,7 +1,7 @@
-"""Time stamps that the Watcher writes, beside the true moment of their writing.
+"""Time stamps that the Watcher writes, and when it wrote them.
 
-The moment is the file's own time of change: the kernel keeps it, whatever the Watcher takes the
-time to be. Knows the target's files, and nothing of clocks.
+The time of writing is the modification time of the file, which the kernel sets by the real clock.
+Knows the target's files, and no fault.
 """
 
 from collections.abc import Iterator
@@ -18,19 +18,19 @@ _TAIL_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class Stamp:
-    """A time that the Watcher wrote, and when the file that it stands in was written (Unix s)."""
+    """A time stamp, and the modification time of its file (both Unix s)."""
 
     stamp_s: float
     written_s: float
 
     @property
     def ahead_s(self) -> float:
-        """How far the Watcher's clock is ahead, if the stamp says when it was written."""
+        """How far the Watcher's clock is ahead, if the stamp is the time of writing."""
         return self.stamp_s - self.written_s
 
 
 def stamps(stack: Stack) -> dict[str, Stamp]:
-    """The stamps in the Watcher's ready file, and in the last line of its decision log."""
+    """The time stamps in the Watcher's ready file and in the last line of its decision log."""
     target = stack.target
     names = [name for name in (target.watcher.ready_file, target.decisions.path) if name]
     return {key: stamp for name in names for key, stamp in _in_file(stack.workspace / name)}
@@ -50,7 +50,7 @@ def _in_file(path: Path) -> Iterator[tuple[str, Stamp]]:
 
 
 def _unix_s(value: Any) -> float | None:
-    """An ISO time stamp, in UTC where it names no zone; None for anything else."""
+    """An ISO time stamp (UTC unless it names a zone); None for anything else."""
     if not isinstance(value, str):
         return None
     try:
