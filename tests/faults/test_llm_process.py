@@ -26,7 +26,7 @@ from chaos.faults.base import Fault, noop_twin, parse_params
 from chaos.faults.llm_process.ignores_stop import LLMIgnoresStop, ignores
 from chaos.faults.llm_process.killed import LLMKilled
 from chaos.faults.llm_process.paused import LLMPaused
-from chaos.faults.llm_process.server import Record, why_not
+from chaos.faults.llm_process.server import Record, unavailable
 from chaos.faults.llm_process.slow_load import LLMSlowLoad
 from chaos.faults.registry import kinds_of
 from chaos.stack.base import Endpoint, Stack
@@ -165,12 +165,12 @@ def test_a_server_that_was_stopped_is_not_taken_for_killed(
     assert not killed.effect(stack, Deadline(0.5)).proven
 
 
-def test_without_a_server_at_work_nothing_is_claimed(supervise: Callable[..., SmallStack]) -> None:
+def test_without_a_healthy_server_no_effect_is_proven(supervise: Callable[..., SmallStack]) -> None:
     stack = supervise()
     stack.supervisor.ask("POST", "/stop")
     for kind in (LLMKilled, LLMPaused):
         fault = armed(kind, stack, hold="1s")
-        with pytest.raises(EnvironmentProblem, match="no LLM server was at work"):
+        with pytest.raises(EnvironmentProblem, match="no LLM server was healthy"):
             fault.inject(stack)
         fault.recover(stack)
 
@@ -313,15 +313,17 @@ def test_a_record_is_read_from_its_moment_on_and_survives_half_a_line(tmp_path: 
     assert Record(tmp_path / "none", 0).events() == []
 
 
-def test_a_stack_without_the_supervisor_says_why_not(supervise: Callable[..., SmallStack]) -> None:
+def test_a_stack_without_the_supervisor_says_unavailable(
+    supervise: Callable[..., SmallStack],
+) -> None:
     stack = supervise()
     stack.services["llm"] = SimpleNamespace(pid=lambda: None)  # started by something else
-    assert "no supervisor" in str(why_not(cast(Stack, stack), knobs=True))
+    assert "no supervisor" in str(unavailable(cast(Stack, stack), knobs=True))
     stack.target.llm.events = ""
-    assert "llm.events" in str(why_not(cast(Stack, stack)))
+    assert "llm.events" in str(unavailable(cast(Stack, stack)))
     del stack.services["llm_supervisor"]
     stack.target.llm.events = "events.jsonl"
-    assert "no LLM supervisor" in str(why_not(cast(Stack, stack)))
+    assert "no LLM supervisor" in str(unavailable(cast(Stack, stack)))
 
 
 def test_a_supervisor_that_ended_makes_it_unavailable(
@@ -329,4 +331,4 @@ def test_a_supervisor_that_ended_makes_it_unavailable(
 ) -> None:
     stack = supervise()
     stack.supervisor.end()
-    assert why_not(cast(Stack, stack))
+    assert unavailable(cast(Stack, stack))

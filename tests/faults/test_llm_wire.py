@@ -16,9 +16,8 @@ import pytest
 from chaos.base.deadline import Deadline
 from chaos.faults.base import Fault, noop_twin, parse_params
 from chaos.faults.llm_wire.answer import Answer, ask
-from chaos.faults.llm_wire.late import LLMSlowFirstToken, LLMStall
+from chaos.faults.llm_wire.late import LLMSlowFirstToken, LLMStall, LLMTruncated
 from chaos.faults.llm_wire.status import LLMError
-from chaos.faults.llm_wire.truncated import LLMTruncated
 from chaos.faults.params import Value
 from chaos.faults.registry import fault_kinds, kinds_of
 from chaos.stack.base import Endpoint, Stack

@@ -55,6 +55,7 @@ class LinkFault(Fault):
     affects_llm = True
     compatible_groups = frozenset({"disk"})
     reconnection_path = LLM_CLIENT
+    always_cuts = False
     looks_min = 1  # in a row, for an effect that a busy machine could imitate once
 
     def available(self, stack: Stack) -> str | None:
@@ -70,7 +71,7 @@ class LinkFault(Fault):
 
     def cuts(self) -> bool:
         """True if no usable answer can come through."""
-        return False
+        return self.always_cuts
 
     def path(self) -> str:
         """The path of the requests."""

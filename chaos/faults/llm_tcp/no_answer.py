@@ -51,6 +51,7 @@ class LLMRefused(LinkFault):
     name = "llm_refused"
     summary = "connections to the LLM are refused"
     triage_path = LLM_DROP
+    always_cuts = True
 
     def undo_record(self, stack: Stack) -> dict[str, Any]:
         """The endpoint. The proxy belongs to the run and ends with it."""
@@ -61,9 +62,6 @@ class LLMRefused(LinkFault):
 
     def shows(self, look: Look) -> bool:
         return look.through.outcome == "refused"
-
-    def cuts(self) -> bool:
-        return True
 
     def recover(self, stack: Stack) -> None:
         stack.proxy.set_enabled(True)
@@ -82,6 +80,7 @@ class LLMReset(ToxicFault):
     summary = "connections to the LLM are reset (RST)"
     triage_path = LLM_DROP
     toxic = "reset_peer"
+    always_cuts = True
 
     class Params(FaultParams):
         after: Annotated[float, duration("how long after the answer began", 0.0, 60.0)] = 0.0
@@ -99,9 +98,6 @@ class LLMReset(ToxicFault):
         in_time = through.took_ms >= self.params.after * 900
         return through.outcome == "reset" and through.size_bytes == 0 and in_time
 
-    def cuts(self) -> bool:
-        return True
-
 
 class LLMTimeout(ToxicFault):
     """Toxiproxy's `timeout` toxic on the requests: they vanish, and the server waits for them.
@@ -116,6 +112,7 @@ class LLMTimeout(ToxicFault):
     summary = "the LLM server hangs: requests go in, no answer comes out"
     triage_path = LLM_DROP
     toxic = "timeout"
+    always_cuts = True
     stream = "upstream"
 
     class Params(FaultParams):
@@ -135,6 +132,3 @@ class LLMTimeout(ToxicFault):
         closes = 0 < self.params.timeout < self.look_s()
         in_time = through.took_ms >= self.params.timeout * 900
         return closes and through.outcome == "closed" and in_time
-
-    def cuts(self) -> bool:
-        return True

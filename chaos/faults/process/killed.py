@@ -1,19 +1,19 @@
-"""watcher_killed, injector_killed: SIGKILL, and dead until a service manager starts it again.
+"""watcher_killed, injector_killed: SIGKILL; the service is started again after the hold.
 
-The kernel's out-of-memory killer takes one process, not those that it started: by default the
-Watcher's dispatch child is left alone, as in the field (`children=keep`). Proven by the end of that
-very process (number and start), its exit code, and the standstill of all that it writes; the
-way back by a new process that has become ready and goes on. Source: oom_kill in proc(5),
-systemd.service(5) (Restart=).
+The kernel's out-of-memory killer ends one process, not its children: by default the Watcher's
+dispatch child is left alone (`children=keep`). Proven by the end of the process, its exit code, and
+by the fact that nothing is written any more; recovered by a new process that is ready and works.
+Source: oom_kill in proc(5), systemd.service(5) (Restart=).
 """
 
 import signal
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from chaos.base.deadline import Deadline
 from chaos.base.proc import Identity
 from chaos.faults.base import Evidence
-from chaos.faults.params import FaultParams, Value, duration, text
+from chaos.faults.params import FaultParams, duration, text
 from chaos.faults.process.service import ServiceFault
 from chaos.record.recovery_paths import PROCESS_DIED, WATCHER_RESTART, WORK_RESUMES
 from chaos.stack.base import Stack
@@ -23,13 +23,9 @@ _LOOK_S = 0.005
 
 
 class _Killed(ServiceFault):
-    """The part that both share."""
-
     triage_path = PROCESS_DIED
 
-    def __init__(self, fault_id: str, values: dict[str, Value]) -> None:
-        super().__init__(fault_id, values)
-        self._children: list[Identity] = []
+    _children: Sequence[Identity] = ()
 
     def inject(self, stack: Stack) -> None:
         self._children = self.first.children()
@@ -43,13 +39,13 @@ class _Killed(ServiceFault):
             pass
 
     def effect(self, stack: Stack, deadline: Deadline) -> Evidence:
-        seen = self.gone(stack, deadline)
+        end = self.gone(stack, deadline)
         measured = {
-            **seen.measured,
+            **end.measured,
             "children_then": len(self._children),
             "children_now": sum(child.lives() for child in self._children),
         }
-        proven = seen.proven and measured["exit_code"] == -signal.SIGKILL
+        proven = end.proven and measured["exit_code"] == -signal.SIGKILL
         if proven:
             measured["path_taken"] = f"process {self.first.pid} ended by signal 9"
         return Evidence(proven, measured)
