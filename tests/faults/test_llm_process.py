@@ -149,7 +149,7 @@ def test_a_server_kept_down_cannot_be_started_until_the_end(
     with watcher(stack, "/start"):
         effect = killed.effect(stack, Deadline(LONG_S))
         assert effect.proven and effect.measured["cuts_llm"]
-        assert "in vain" in effect.measured["path_taken"]
+        assert "and denied" in effect.measured["path_taken"]
         assert stack.service("llm").pid() is None
         killed.recover(stack)
         assert killed.recovered(stack, Deadline(LONG_S)).proven

@@ -239,7 +239,7 @@ def test_a_crash_in_mid_dispatch_strikes_while_a_child_works(bench: Bench) -> No
     after = healed(fault, bench)
     assert after.proven, after.measured
     assert after.measured["decisions"] == {"r1.json": 1}
-    assert "finished what the first one had in work" in after.measured["path_taken"]
+    assert "finished the requests of the first one" in after.measured["path_taken"]
     child.send(signal.SIGKILL)
 
 

@@ -18,8 +18,7 @@ from chaos.faults.base import noop_twin
 from chaos.faults.queue import shapes
 from chaos.faults.queue.base import QueueFault, ended_wrong
 from chaos.faults.queue.folder import content_of, was_read
-from chaos.faults.queue.queue_bad_file import QueueZeroLength, reads_everything
-from chaos.faults.queue.queue_corruption import QueueCorruption
+from chaos.faults.queue.queue_bad_file import QueueCorruption, QueueZeroLength, reads_everything
 from chaos.faults.queue.shapes import CORRUPT
 from chaos.faults.registry import kinds_of
 from tests.faults.queue_hand import Hand, effect, hand, made, recovered, stack

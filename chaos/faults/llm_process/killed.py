@@ -108,7 +108,7 @@ class LLMKilled(ProcessFault):
         new = self.record.await_event(next_start, deadline)
         if new is None:
             return {}
-        how = "started" if new.event == "start" else "asked for, and denied"
+        how = "started" if new.event == "start" else "asked for and denied"
         return {"path_taken": f"a new server was {how} {new.time_s - crash.time_s:.1f} s later"}
 
     def recover(self, stack: Stack) -> None:

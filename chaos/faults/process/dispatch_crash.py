@@ -77,7 +77,7 @@ class WatcherDispatchCrash(ServiceFault):
     def effect(self, stack: Stack, deadline: Deadline) -> Evidence:
         measured: dict[str, Any] = {"waited_s": self._waited_s}
         if self._child is None:
-            why = "no dispatch child ran meanwhile: the queue had no work"
+            why = "no dispatch child ran meanwhile; the fault needs work in the queue"
             return Evidence(False, {**measured, "reason": why})
         end = self.gone(stack, deadline)
         decided = [name for name in self._requests if _decisions(stack, name)]

@@ -26,12 +26,14 @@ class _Restarted(ServiceFault):
 
     params: Params
 
+    _end: dict[str, Any] | None = None
+
     def inject(self, stack: Stack) -> None:
         target = stack.target
         spec = target.watcher if self.service == "watcher" else target.injector
         stopped = stack.service(self.service).stop(spec.stop_limit_s)
         by_signal = -signal.Signals[f"SIG{spec.stop_signal}"]
-        self._end: dict[str, Any] = {
+        self._end = {
             "took_s": round(stopped.took_s, 3),
             "limit_s": spec.stop_limit_s,
             "exit_code": stopped.exit_code,
@@ -41,7 +43,7 @@ class _Restarted(ServiceFault):
         self.mark_down()
 
     def effect(self, stack: Stack, deadline: Deadline) -> Evidence:
-        return self.gone(stack, deadline).plus(stop=self._end)
+        return self.gone(stack, deadline).plus(stop=self._end or {})
 
 
 class WatcherRestarted(_Restarted):

@@ -1,4 +1,4 @@
-"""What the Watcher's decision log says of requests, while the stack runs. Reads its end only."""
+"""Decisions on requests, from the end of the Watcher's decision log while the stack runs."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,34 +12,28 @@ _TAIL_BYTES = 4 << 20
 
 @dataclass(frozen=True)
 class Decided:
-    """One line of the log that says that a request had its effect."""
+    """One line of the log that says that a request was dispatched."""
 
     id: str
     request: str  # file name
     status: str
-    completed: bool
 
 
 def tail_of(path: Path) -> bytes:
-    """The end of a file, up to 4 MiB; empty when there is none."""
+    """The last 4 MiB of a file; empty if it cannot be read."""
     return file_tail(path, _TAIL_BYTES)
 
 
 def dispatched(workspace: Path, log: DecisionLog, names: Iterable[str]) -> list[Decided]:
-    """The decisions on these request files that dispatched something, in order.
-
-    Lines that are no decisions are left out: judging them is not the business here.
-    """
+    """The decisions that dispatched these request files, in order. Ignores damaged lines."""
     wanted = set(names)
     kinds = {*log.dispatch_selfplay, *log.dispatch_learning}
-    found = []
+    decided = []
     for line in tail_of(workspace / log.path).splitlines():
         entry = json_object(line)
         if entry.get(log.dispatch) not in kinds:
             continue
         request = str(entry.get(log.request)).rpartition("/")[2]
         if request in wanted:
-            status = str(entry.get(log.status))
-            completed = status in log.completed
-            found.append(Decided(str(entry.get(log.id)), request, status, completed))
-    return found
+            decided.append(Decided(str(entry.get(log.id)), request, str(entry.get(log.status))))
+    return decided

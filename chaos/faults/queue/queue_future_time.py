@@ -1,7 +1,7 @@
-"""queue_future_time: a good request whose modification time and time stamp lie in the future.
+"""queue_future_time: a good request whose modification time and time stamp are in the future.
 
-Proven by the modification time of the file where it is found, against the clock. It must be worked
-off like any other, and a request behind it too. Source: clocks that differ between machines.
+Proven by the modification time of the file against the clock. It must be processed like any other
+request, and so must one behind it. Source: clocks that differ between machines.
 """
 
 import time
@@ -19,9 +19,7 @@ class QueueFutureTime(QueueFault):
     summary = "a good request with its times in the future, and one behind it"
 
     class Params(FaultParams):
-        ahead: Annotated[float, duration("so far in the future", 60.0, 100 * 365 * 86400.0)] = (
-            86400.0
-        )
+        ahead: Annotated[float, duration("so far in the future", 60, 100 * 365 * 86400)] = 86400.0
 
     params: Params
 

@@ -1,8 +1,7 @@
-"""queue_poison_head: bad files at the head of the line, by name and by age, good requests behind.
+"""queue_poison_head: bad files first in the queue, by name and by age, good requests behind them.
 
-Proven by the listing of the queue: a bad one is the first of all that wait (or has been taken
-already). The good ones must be worked off. Source: watchers that stop at the first file that they
-cannot read.
+Proven by the listing of the queue: a bad file is the first that waits, or was already taken. The
+good requests must be processed. Source: Watchers that stop at the first file that they cannot read.
 """
 
 import time
@@ -19,7 +18,7 @@ _OLDER_S = 3600.0  # than anything that the run itself submits
 
 class QueuePoisonHead(QueueFault):
     name = "queue_poison_head"
-    summary = "bad files first in the line, good requests behind them"
+    summary = "bad files first in the queue, good requests behind them"
 
     class Params(FaultParams):
         files: Annotated[int, number("bad files at the head", 1, 1000)] = 3

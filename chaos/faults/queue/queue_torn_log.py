@@ -1,8 +1,8 @@
-"""queue_torn_log: half a line at the end of the decision log, as a dying writer leaves it.
+"""queue_torn_log: half a line at the end of the decision log, as a killed writer leaves it.
 
-It is written while the Watcher makes up its mind about a request that the fault submits with it, so
-that the log is used next. Proven by reading the end of the log back; it was met once the log is
-whole again. Every line behind must be whole. Source: power cuts, full disks, two writers.
+The fault also submits a request, so that the log is written next. Proven by reading the end of the
+log back. The Watcher has met it once the log ends in a whole line again; all later lines must be
+whole. Source: power cuts, full disks, two writers.
 """
 
 from typing import Any

@@ -1,9 +1,9 @@
-"""queue_torn_write: a slow producer that writes a request under its own name, in two parts.
+"""queue_torn_write: a slow producer writes a request under its final name, in two parts.
 
-The second part follows `delay` after the Watcher has read the first one, however long the line is
-ahead of it; at the latest when recovery gives up. Proven by reading the half back, by the Watcher's
-read of it (access time), and by the half being left where it is. It must end as one request that is
-worked off once. Source: scripts that write JSON straight into the folder.
+The second part follows `delay` after the Watcher has read the first one, at the latest when
+recovery gives up. Proven by reading the half back, by the Watcher's read of it (access time), and
+by the half being left in the queue. In the end it must be one request that is processed once.
+Source: scripts that write JSON directly into the folder.
 """
 
 import os
@@ -28,8 +28,7 @@ class QueueTornWrite(QueueFault):
 
     class Params(FaultParams):
         delay: Annotated[
-            float,
-            duration("the rest follows so long after the Watcher has read the half", 0.1, 3600.0),
+            float, duration("from the Watcher's read of the half to the rest", 0.1, 3600.0)
         ] = 2.0
 
     params: Params
@@ -39,7 +38,7 @@ class QueueTornWrite(QueueFault):
 
     def __init__(self, fault_id: str, values: dict[str, Value]) -> None:
         super().__init__(fault_id, values)
-        self._read = threading.Event()  # the half was, while it was one
+        self._read = threading.Event()  # the Watcher has read the half
 
     def plan(self, stack: Stack) -> list[Planted]:
         name = self.name_of("torn_write")

@@ -1,9 +1,9 @@
-"""queue_vanishing: requests that go away, or change their name, while the Watcher looks at them.
+"""queue_vanishing: requests are removed or renamed while the Watcher reads them.
 
-Half a request appears; as soon as the Watcher has read it (its access time moves) it is removed, or
-renamed to the name under which it is then completed. A half is never a request, so that the Watcher
-cannot rightly take it first. Proven by reads that were seen before each removal, and from the names
-being nowhere. Source: producers that clean up after themselves, and people with `mv`.
+Half a request appears. As soon as the Watcher has read it (its access time changes), it is removed,
+or renamed and then completed. Half a request is invalid, so that the Watcher must not claim it
+first. Proven by a read before each removal, and by the names being nowhere afterwards.
+Source: producers that clean up, and people with `mv`.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ from chaos.faults.queue.producer import Producer
 from chaos.stack.base import Stack
 
 _LOOK_S = 0.005
-_LIFE_S = 0.5  # of a file that nobody reads: shorter than what makes a half file suspicious
+_LIFE_S = 0.5  # of a file that nobody reads; a Watcher must not quarantine it so early
 
 
 class QueueVanishing(QueueFault):
@@ -30,10 +30,10 @@ class QueueVanishing(QueueFault):
 
     class Params(FaultParams):
         how: Annotated[
-            Literal["removed", "renamed"], text("what becomes of a file once it was read")
+            Literal["removed", "renamed"], text("what happens to a file once it was read")
         ] = "removed"
-        files: Annotated[int, number("so many files appear at most", 1, 1000)] = 40
-        reads: Annotated[int, number("enough once so many were read", 1, 1000)] = 3
+        files: Annotated[int, number("files at most", 1, 1000)] = 40
+        reads: Annotated[int, number("stop once so many files were read", 1, 1000)] = 3
 
     params: Params
 
@@ -42,8 +42,8 @@ class QueueVanishing(QueueFault):
     def __init__(self, fault_id: str, values: dict[str, Value]) -> None:
         super().__init__(fault_id, values)
         self._renamed = self.params.how == "renamed"
-        self._vanished: list[str] = []  # read by the Watcher, then removed or renamed by us
-        self._last: tuple[str, bytes] = ("", b"")  # the name and content it ends under
+        self._vanished: list[str] = []  # read by the Watcher, then removed or renamed
+        self._last: tuple[str, bytes] = ("", b"")  # final name and content
 
     def plan(self, stack: Stack) -> list[Planted]:
         count = 1 if self._renamed else self.params.files
@@ -76,7 +76,7 @@ class QueueVanishing(QueueFault):
             while not was_read(path) and wait.wait(_LOOK_S):
                 pass
             read = was_read(path)
-            with contextlib.suppress(FileNotFoundError):  # the Watcher was quicker
+            with contextlib.suppress(FileNotFoundError):  # the Watcher was faster
                 path.unlink()
                 if read:
                     self._vanished.append(one.name)
@@ -114,7 +114,7 @@ class QueueVanishing(QueueFault):
         measured = probe(look, deadline, LOOK_PAUSE_S).measured
         whole = measured["renamed_and_whole"]
         if gone:
-            measured["path_taken"] = f"the Watcher read {gone[0]}, and found it gone afterwards"
+            measured["path_taken"] = f"the Watcher read {gone[0]}, which then vanished"
         return Evidence(bool(gone) and (whole or not self._renamed), measured)
 
     def recover(self, stack: Stack) -> None:

@@ -1,4 +1,4 @@
-"""Requests that faults put into the queue: good ones by the target's template, and their parts."""
+"""Good requests for the queue, by the target's template, and their parts."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -14,9 +14,9 @@ _KIND = "selfplay"
 def good(
     queue: Queue, name: str, source: str, sequence: int, *, note: str = "", ahead_s: float = 0.0
 ) -> dict[str, Any]:
-    """A request that a Watcher must work off; `ahead_s` moves its time stamp into the future.
+    """A request that a Watcher must process; its time stamp is `ahead_s` in the future.
 
-    Raises `UsageError` when the target has no template.
+    Raises `UsageError` if the target has no template.
     """
     return body_of(
         template_of(queue, _KIND),
@@ -32,12 +32,12 @@ def good(
 
 
 def numbered(queue: Queue) -> bool:
-    """True if requests carry a number of their producer, so that a double one can be told."""
+    """True if requests have a number, so that duplicates can be recognized."""
     return '"{sequence}"' in json.dumps(template_of(queue, _KIND))
 
 
 def identity(queue: Queue, content: bytes) -> tuple[Any, ...]:
-    """Source and number as they stand in a request; empty for what is none."""
+    """Source and number of a request; empty if it is no JSON object."""
     entry = json_object(content)
     return tuple(_values(template_of(queue, _KIND), entry)) if entry else ()
 
@@ -49,5 +49,5 @@ def _values(template: Any, entry: Any) -> list[Any]:
 
 
 def encoded(body: Any) -> bytes:
-    """As a producer writes it."""
+    """The JSON as a producer writes it."""
     return json.dumps(body, indent=2).encode()
