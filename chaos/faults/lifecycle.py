@@ -1,10 +1,10 @@
-"""The life of every fault, whatever its kind, and the storm that walks a schedule of them.
+"""The life of every fault, whatever its kind, and the storm: a schedule of faults.
 
 *available? -> ledger -> inject -> effect proven -> hold -> recover -> recovery proven -> ledger
-closed.* Each step is a record in the history. What is slow (availability, the ledger's fsync)
-happens before the scheduled moment, so that the injection itself is punctual, and every moment
-is absolute, so that lateness never adds up. Kinds that declare it may be in force together; any
-other waits until the one before it is over, and its lateness is recorded.
+closed.* Each step is a record in the history. Slow steps (availability, the ledger's fsync) come
+before the scheduled moment, so that the injection is punctual. Every moment is absolute, so that
+delays do not add up. A fault waits for earlier ones that may not overlap with it; its delay is
+recorded.
 """
 
 import threading
@@ -22,14 +22,14 @@ from chaos.stack.base import Stack
 from chaos.stack.outages import Outages
 
 ARM_LEAD_S = 1.0
-FAULT_END_LIMIT_S = 90.0  # how long one that may not overlap waits for the one before it
+FAULT_END_LIMIT_S = 90.0  # how long a fault waits for one that may not overlap with it
 PROOF_S = 3.0
 CANCELLED_RECOVERY_LIMIT_S = 2.0
 
 
 @dataclass(frozen=True)
 class Occurrence:
-    """One scheduled fault: when it strikes (run time) and how long it holds, in seconds."""
+    """One scheduled fault: its injection (run seconds) and its hold."""
 
     fault_id: str
     fault: Fault
@@ -38,7 +38,7 @@ class Occurrence:
 
 
 class _Life(threading.Thread):
-    """One occurrence being lived."""
+    """The thread of one occurrence. `failure`: what a defect raised."""
 
     def __init__(self, occurrence: Occurrence, live: Callable[[Occurrence], None]) -> None:
         super().__init__(name=f"fault {occurrence.fault_id}", daemon=True)
@@ -47,7 +47,6 @@ class _Life(threading.Thread):
         self._live = live
 
     def run(self) -> None:
-        """Live it; a defect is kept for the storm."""
         try:
             self._live(self.occurrence)
         except Exception as error:
@@ -56,12 +55,12 @@ class _Life(threading.Thread):
 
 @dataclass
 class Storm:
-    """Walks occurrences by their start; a cancelled storm heals at once and stops.
+    """Runs occurrences in the order of their start. A cancelled storm heals at once and ends.
 
-    `outages` hears which services a fault may end. `on_state` is called after each recorded
-    state (the workload reacts to some of them); it must be quick and must not raise. `proof_s`
-    is how long an effect may take to prove where less of the hold is left: an LLM server that
-    the Watcher has stopped, or a service that stops slowly, shows none meanwhile.
+    `outages` gets the services that a fault may end. `on_state` is called after each recorded state
+    (the workload reacts to some); it must be quick and must not raise. `proof_s` is the least time
+    for the proof of an effect, even after the hold: while the Watcher has stopped the LLM server,
+    or a service stops slowly, nothing can be proven.
     """
 
     stack: Stack
@@ -73,7 +72,7 @@ class Storm:
     proof_s: float = PROOF_S
 
     def run(self, occurrences: Sequence[Occurrence]) -> None:
-        """Live through all occurrences; each in a thread of its own, as they may overlap.
+        """Run all occurrences, each in a thread of its own, as they may overlap.
 
         Raises what a defect in a fault raised, after all others have been healed.
         """
@@ -113,7 +112,7 @@ class Storm:
             self._break(occurrence)
         finally:
             healed = self._heal(occurrence)
-        if healed:  # without proof its services stay excused: the fault is to blame
+        if healed:  # without proof its services may still be down because of it
             self.outages.end(ends)
 
     def _arm(self, occurrence: Occurrence) -> bool:
@@ -131,7 +130,7 @@ class Storm:
         return True
 
     def _break(self, occurrence: Occurrence) -> None:
-        """Inject, prove, hold. Harness trouble is recorded as an unproven effect."""
+        """Inject, prove, hold. An error of the harness is recorded as an unproven effect."""
         start_s = self.history.now_s()
         try:
             occurrence.fault.inject(self.stack)
@@ -157,7 +156,7 @@ class Storm:
         self._wait_until(end_s)
 
     def _heal(self, occurrence: Occurrence) -> bool:
-        """Recover, prove, close. Without proof the entry stays open for whoever cleans up."""
+        """Recover, prove, close; True if proven. Else the ledger entry stays open for clean-up."""
         self._record(occurrence, "recovering")
         cancelled = self.cancel.is_set()
         whole_s = type(occurrence.fault).recovery_limit_s

@@ -18,10 +18,9 @@ from chaos.base.deadline import Deadline
 from chaos.base.errors import EnvironmentProblem
 from chaos.faults.base import Evidence, Fault, noop_twin, parse_params
 from chaos.faults.disk import disk_log_flood
-from chaos.faults.disk.disk_full import DiskFull
 from chaos.faults.disk.disk_log_flood import DiskLogFlood
-from chaos.faults.disk.disk_pressure import DiskPressure
 from chaos.faults.disk.disk_readonly import DiskReadonly
+from chaos.faults.disk.filling import DiskFull, DiskPressure
 from chaos.faults.disk.volume import MB, free_bytes, write_and_sync
 from chaos.faults.params import Value
 from chaos.sandbox.read_only import mounts_on

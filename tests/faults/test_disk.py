@@ -14,8 +14,8 @@ from chaos.base.errors import EnvironmentProblem, UsageError
 from chaos.base.stopping import StopSignal
 from chaos.faults.base import Fault, parse_params
 from chaos.faults.disk.disk_log_flood import DiskLogFlood
-from chaos.faults.disk.disk_pressure import DiskPressure
 from chaos.faults.disk.disk_readonly import DiskReadonly
+from chaos.faults.disk.filling import DiskPressure
 from chaos.faults.disk.volume import free_bytes, write_and_sync
 from chaos.faults.lifecycle import Occurrence
 from chaos.faults.llm_tcp.no_answer import LLMTimeout

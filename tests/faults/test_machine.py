@@ -26,7 +26,8 @@ from chaos.base.errors import UsageError
 from chaos.base.proc import Identity, marked
 from chaos.base.yamlfile import load
 from chaos.faults.base import Fault, noop_twin, parse_params
-from chaos.faults.machine import limits, watcher_clock_jump
+from chaos.faults.machine import watcher_clock_jump
+from chaos.faults.machine.lowered import is_lower
 from chaos.faults.machine.watcher_clock_jump import WatcherClockJump
 from chaos.faults.machine.watcher_cpu_starved import WatcherCpuStarved
 from chaos.faults.machine.watcher_fd_limit import WatcherFdLimit
@@ -215,8 +216,8 @@ def test_log_lines_from_before_the_fault_prove_no_effect(place: Place) -> None:
 
 
 def test_unlimited_is_higher_than_every_limit() -> None:
-    assert limits.is_lower(10, -1) and limits.is_lower(10, 11)
-    assert not limits.is_lower(-1, 10) and not limits.is_lower(-1, -1)
+    assert is_lower(10, -1) and is_lower(10, 11)
+    assert not is_lower(-1, 10) and not is_lower(-1, -1)
 
 
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one processor only")
@@ -243,7 +244,7 @@ def test_undo_ends_only_the_burners_with_its_mark(place: Place) -> None:
 def test_burners_end_with_whoever_started_them(tmp_path: Path) -> None:
     """SIGKILL for the harness leaves none behind."""
     token = f"chaos-burner-{tmp_path.name}-{os.getpid()}"
-    burner = Path(limits.__file__).with_name("burner.py")
+    burner = Path(watcher_clock_jump.__file__).with_name("burner.py")
     code = f"import subprocess, sys; subprocess.run([sys.executable, {str(burner)!r}, '0', '3', '60', {token!r}])"  # noqa: E501
     harness = subprocess.Popen([sys.executable, "-c", code, "harness"], stdout=subprocess.DEVNULL)
     wait_for("all burners", lambda: len(marked(token)) >= 4)

@@ -1,8 +1,14 @@
-"""What the disk kinds share, and the ballast of `disk_full` and `disk_pressure`."""
+"""disk_full, disk_pressure: a ballast of real blocks takes the free space of the Watcher's volume.
+
+It also takes space that others free meanwhile. Proven by writes with fsync that work before and
+fail with ENOSPC while the fault holds. On a tmpfs the write itself fails; renames and removals
+still work, and a short append may succeed in part, because the last page of a file may have room.
+Source: the plan's triage guide, "Disk space exhaustion"; `tmpfs(5)`, `posix_fallocate(3)`.
+"""
 
 from abc import abstractmethod
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from chaos.base.deadline import Deadline
 from chaos.faults.base import Evidence, Fault, probe
@@ -16,13 +22,16 @@ from chaos.faults.disk.volume import (
     require_own,
     write_and_sync,
 )
-from chaos.faults.params import Value
+from chaos.faults.params import FaultParams, Value, number
 from chaos.record.recovery_paths import DISK_EXHAUSTION, WORK_RESUMES
 from chaos.stack.base import Stack
 
 PROBE_PAUSE_S = 0.2
 _OVERTIME_S = 60.0  # how long after its hold the ballast stops taking freed space
 _FREED_PART = 0.5
+_REFUSALS_WANTED = 2  # in a row
+_OVER_BYTES_MIN = 256 * 1024
+_LEFT_SLACK_BYTES = 64 * 1024  # what others may free between two top-ups
 
 
 class DiskFault(Fault):
@@ -113,3 +122,59 @@ class Filling(DiskFault):
             return wrote.ok and back
 
         return probe(look, deadline, PROBE_PAUSE_S, {"attempts": 0, **self.at_end})
+
+
+class DiskFull(Filling):
+    """Every write fails. Proven by 4 KiB, refused twice in a row."""
+
+    name = "disk_full"
+    summary = "the Watcher's volume is full: writes get ENOSPC"
+
+    def leave_bytes(self) -> int:
+        return 0
+
+    def effect(self, stack: Stack, deadline: Deadline) -> Evidence:
+        def look(measured: dict[str, Any]) -> bool:
+            wrote = write_and_sync(self.probe_path(stack))
+            measured["refused"] = measured["refused"] + 1 if wrote.outcome == "ENOSPC" else 0
+            measured |= {"write": wrote.measured(), **self.held(stack)}
+            if not self.wrote_before or measured["refused"] < _REFUSALS_WANTED:
+                return False
+            measured["writes_refused"] = wrote.outcome
+            return True
+
+        return probe(look, deadline, PROBE_PAUSE_S, {"attempts": 0, "refused": 0})
+
+
+class DiskPressure(Filling):
+    """Small writes work, large ones fail. Proven by free space and by two writes."""
+
+    name = "disk_pressure"
+    summary = "the Watcher's volume is nearly full: only small writes still work"
+
+    class Params(FaultParams):
+        leave: Annotated[float, number("MB left free", 0.064, 1000)] = 1.0
+
+    params: Params
+
+    def leave_bytes(self) -> int:
+        return int(self.params.leave * MB)
+
+    def effect(self, stack: Stack, deadline: Deadline) -> Evidence:
+        path = self.probe_path(stack)
+
+        def look(measured: dict[str, Any]) -> bool:
+            left = free_bytes(stack.workspace)
+            measured |= self.held(stack)
+            if not self.wrote_before or left > self.leave_bytes() + _LEFT_SLACK_BYTES:
+                return False
+            # Only tried when little is left: the large write would fill a healthy volume.
+            small = write_and_sync(path)
+            large = write_and_sync(path, left + max(left, _OVER_BYTES_MIN))
+            measured |= {"small_write": small.measured(), "large_write": large.measured()}
+            if not small.ok or large.outcome != "ENOSPC":
+                return False
+            measured["writes_refused"] = large.outcome
+            return True
+
+        return probe(look, deadline, PROBE_PAUSE_S, {"attempts": 0})

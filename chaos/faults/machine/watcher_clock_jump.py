@@ -7,22 +7,39 @@ from it by the offset now. The checks correct such stamps (chaos/record/clock.py
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated, Any
 
 from chaos.base.deadline import Deadline
 from chaos.base.errors import EnvironmentProblem, UsageError
+from chaos.base.files import file_tail, json_object
 from chaos.base.units import duration_s
 from chaos.faults.base import Evidence, Fault, probe
 from chaos.faults.machine.lowered import PROBE_PAUSE_S, not_running, watcher_of
-from chaos.faults.machine.stamps import Stamp, stamps
 from chaos.faults.params import FaultParams, Value, text
 from chaos.record.recovery_paths import WORK_RESUMES
 from chaos.stack.base import Clock, Stack
 from chaos.stack.clock import NO_COMPILER, compiler
 
 _AGREES_S = 2.0  # between a stamp and the time of its file, on a busy machine
+_TAIL_BYTES = 1 << 20
 _OFFSET_S_MIN, _OFFSET_S_MAX = 60.0, 366 * 86400.0
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """A time stamp, and the modification time of its file (both Unix s)."""
+
+    stamp_s: float
+    written_s: float
+
+    @property
+    def ahead_s(self) -> float:
+        """How far the Watcher's clock is ahead, if the stamp is the time of writing."""
+        return self.stamp_s - self.written_s
 
 
 def offset_s(raw: Value, place: str) -> float:
@@ -116,3 +133,34 @@ def _clock(stack: Stack) -> Clock:
     if stack.clock is None:
         raise EnvironmentProblem("the Watcher was started without a clock that can be moved")
     return stack.clock
+
+
+def stamps(stack: Stack) -> dict[str, Stamp]:
+    """The time stamps in the Watcher's ready file and in the last line of its decision log."""
+    target = stack.target
+    names = [name for name in (target.watcher.ready_file, target.decisions.path) if name]
+    return {key: stamp for name in names for key, stamp in _in_file(stack.workspace / name)}
+
+
+def _in_file(path: Path) -> Iterator[tuple[str, Stamp]]:
+    try:
+        written_s = path.stat().st_mtime
+    except OSError:
+        return
+    text = file_tail(path, _TAIL_BYTES)
+    entry = json_object(text) or json_object(text.rstrip().rpartition(b"\n")[2])
+    for key, value in entry.items():
+        stamp_s = _unix_s(value)
+        if stamp_s is not None:
+            yield f"{path.name}:{key}", Stamp(stamp_s, written_s)
+
+
+def _unix_s(value: Any) -> float | None:
+    """An ISO time stamp (UTC unless it names a zone); None for anything else."""
+    if not isinstance(value, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError:
+        return None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

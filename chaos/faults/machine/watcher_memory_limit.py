@@ -14,8 +14,12 @@ from typing import Annotated, Any
 from chaos.base.deadline import Deadline
 from chaos.base.proc import Identity, address_space_bytes
 from chaos.faults.base import Evidence
-from chaos.faults.machine import limits
-from chaos.faults.machine.lowered import LoweredLimit, probe_watcher, watcher_of
+from chaos.faults.machine.lowered import (
+    LoweredLimit,
+    probe_watcher,
+    soft_and_hard,
+    watcher_of,
+)
 from chaos.faults.params import FaultParams, number
 from chaos.faults.program import answer_of
 from chaos.stack.base import Stack
@@ -60,7 +64,7 @@ class WatcherMemoryLimit(LoweredLimit):
 
     def _ask(self, watcher: Identity, measured: dict[str, Any]) -> str:
         """What a process of the Watcher's size and limit gets when it allocates more memory."""
-        now = limits.soft_and_hard(watcher.pid, self.resource) if watcher.lives() else None
+        now = soft_and_hard(watcher.pid, self.resource) if watcher.lives() else None
         if now is None:
             return "the Watcher has ended"
         size_bytes, ask_bytes = address_space_bytes(watcher.pid), self._headroom_bytes + _MORE_BYTES

@@ -17,8 +17,8 @@ from chaos.base.deadline import Deadline
 from chaos.faults.base import Evidence, Fault, probe
 from chaos.faults.params import Value
 from chaos.faults.queue import requests
-from chaos.faults.queue.decided import Decided, dispatched
 from chaos.faults.queue.folder import Place, QueueFolder, content_of, was_read
+from chaos.faults.queue.requests import Decided, dispatched
 from chaos.plan.request_template import template_of
 from chaos.record.recovery_paths import QUEUE_CORRUPTION, WORK_RESUMES
 from chaos.stack.base import Stack

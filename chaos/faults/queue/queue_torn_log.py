@@ -12,7 +12,7 @@ from chaos.base.errors import os_errors_told
 from chaos.base.files import json_object
 from chaos.faults.base import Evidence, probe
 from chaos.faults.queue.base import LOOK_PAUSE_S, Planted, QueueFault
-from chaos.faults.queue.decided import tail_of
+from chaos.faults.queue.requests import tail_of
 from chaos.stack.base import Stack
 
 _LINE_BYTES_MAX = 2000  # of the line that the half is taken from

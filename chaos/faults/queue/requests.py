@@ -1,14 +1,18 @@
-"""Good requests for the queue, by the target's template, and their parts."""
+"""Good requests for the queue, by the target's template, and the decisions on them."""
 
 import json
+from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
-from chaos.base.files import json_object
+from chaos.base.files import file_tail, json_object
 from chaos.plan.request_template import Wanted, body_of, template_of
-from chaos.record.target import Queue
+from chaos.record.target import DecisionLog, Queue
 
 _KIND = "selfplay"
+_TAIL_BYTES = 4 << 20
 
 
 def good(
@@ -51,3 +55,32 @@ def _values(template: Any, entry: Any) -> list[Any]:
 def encoded(body: Any) -> bytes:
     """The JSON as a producer writes it."""
     return json.dumps(body, indent=2).encode()
+
+
+@dataclass(frozen=True)
+class Decided:
+    """One line of the log that says that a request was dispatched."""
+
+    id: str
+    request: str  # file name
+    status: str
+
+
+def tail_of(path: Path) -> bytes:
+    """The last 4 MiB of a file; empty if it cannot be read."""
+    return file_tail(path, _TAIL_BYTES)
+
+
+def dispatched(workspace: Path, log: DecisionLog, names: Iterable[str]) -> list[Decided]:
+    """The decisions that dispatched these request files, in order. Ignores damaged lines."""
+    wanted = set(names)
+    kinds = {*log.dispatch_selfplay, *log.dispatch_learning}
+    decided = []
+    for line in tail_of(workspace / log.path).splitlines():
+        entry = json_object(line)
+        if entry.get(log.dispatch) not in kinds:
+            continue
+        request = str(entry.get(log.request)).rpartition("/")[2]
+        if request in wanted:
+            decided.append(Decided(str(entry.get(log.id)), request, str(entry.get(log.status))))
+    return decided
