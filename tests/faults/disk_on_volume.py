@@ -1,9 +1,9 @@
-"""Run inside `unshare --user --mount`: disk faults on a real tmpfs of 16 MB, each odd case.
+"""Run inside `unshare --user --mount`: the disk kinds on a real tmpfs of 16 MB.
 
     python -m tests.faults.disk_on_volume FOLDER SCENARIO
 
-Exits 0 when everything held. The stack is a stand-in with nothing but its volume and a service
-that holds a lock on it: what is tested is what the kernel does to writers.
+Exits 0 if the scenario passed. The stack is a stand-in: a volume, and a service that holds a file
+open on it.
 """
 
 from __future__ import annotations

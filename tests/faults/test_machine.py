@@ -158,7 +158,7 @@ def test_effect_is_proven_only_when_injected(
     assert seen["proven"], seen
 
 
-def test_without_a_watcher_the_reason_is_given(place: Place) -> None:
+def test_without_a_watcher_the_kinds_are_unavailable(place: Place) -> None:
     for kind in KINDS:
         assert "does not run" in str(fault(kind).available(cast(Stack, place)))
 
@@ -175,7 +175,7 @@ def test_watcher_killed_by_its_limit_is_started_again(place: Place) -> None:
     assert recovered.proven and recovered.measured["watcher"] == "started anew"
 
 
-def test_undo_restores_limits_from_the_record_and_of_no_other_process(place: Place) -> None:
+def test_undo_restores_only_the_limits_in_the_record(place: Place) -> None:
     place.watcher.start()
     pid = place.watcher.pid()
     assert pid is not None
@@ -221,7 +221,7 @@ def test_unlimited_is_higher_than_every_limit() -> None:
 
 
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one processor only")
-def test_undo_ends_only_the_burners_with_its_mark(place: Place) -> None:
+def test_undo_ends_only_burners_with_its_token(place: Place) -> None:
     place.watcher.start()
     pid = place.watcher.pid()
     assert pid is not None
@@ -241,7 +241,7 @@ def test_undo_ends_only_the_burners_with_its_mark(place: Place) -> None:
 
 
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one processor only")
-def test_burners_end_with_whoever_started_them(tmp_path: Path) -> None:
+def test_burners_end_with_their_parent(tmp_path: Path) -> None:
     """SIGKILL for the harness leaves none behind."""
     token = f"chaos-burner-{tmp_path.name}-{os.getpid()}"
     burner = Path(watcher_clock_jump.__file__).with_name("burner.py")
@@ -261,13 +261,13 @@ def test_an_offset_has_a_sign(text: Value, seconds: float) -> None:
 
 
 @pytest.mark.parametrize("text", ["soon", "+10s", "-400000h", "", "+", "--1h"])
-def test_an_offset_that_cannot_be_used_is_refused(text: str) -> None:
+def test_an_invalid_offset_is_refused(text: str) -> None:
     with pytest.raises(UsageError) as raised:
         fault(WatcherClockJump, offset=text)
     assert raised.value.next_step
 
 
-def test_without_a_compiler_the_clock_stays_and_the_reason_is_given(
+def test_without_a_compiler_the_clock_kind_is_unavailable(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place.watcher.start()
@@ -276,7 +276,7 @@ def test_without_a_compiler_the_clock_stays_and_the_reason_is_given(
     assert "apt-get install" in str(fault(WatcherClockJump).available(cast(Stack, place)))
 
 
-def test_containers_have_no_clock_that_can_be_moved(place: Place) -> None:
+def test_the_clock_kind_is_unavailable_in_containers(place: Place) -> None:
     """What a user could install on the host would not help."""
     place.watcher.start()
     place.clock = None
@@ -300,7 +300,7 @@ def test_future_timestamps_of_a_stopped_watcher_prove_no_clock_jump(
 
 
 @pytest.mark.skipif(compiler() is None, reason="no C compiler")
-def test_the_clock_moves_for_children_too_and_sleep_does_not(tmp_path: Path) -> None:
+def test_the_clock_offset_applies_to_children_but_not_to_sleep(tmp_path: Path) -> None:
     clock = WatcherClock.build(tmp_path)
     clock.set_offset(-7200.0)
     code = "import time\nm = time.monotonic()\ntime.sleep(0.01)\nprint(time.time())"

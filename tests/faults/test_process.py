@@ -150,7 +150,7 @@ def test_noop_twin_proves_no_effect(running: Bench, kind: type[Fault]) -> None:
     assert not effect.proven, effect.measured
 
 
-def test_every_kind_is_registered_and_says_what_it_ends() -> None:
+def test_every_kind_is_registered_and_declares_ends() -> None:
     for kind in KINDS:
         assert fault_kind(kind.name) is kind
         assert kind.group == "process"
@@ -163,12 +163,12 @@ def test_every_kind_is_registered_and_says_what_it_ends() -> None:
 
 
 @pytest.mark.parametrize("kind", [InjectorKilled, InjectorPaused, InjectorRestarted])
-def test_without_an_injector_it_is_unavailable(bench: Bench, kind: type[Fault]) -> None:
+def test_without_an_injector_the_kinds_are_unavailable(bench: Bench, kind: type[Fault]) -> None:
     reason = make(kind).available(cast(Stack, bench))
     assert reason == "the injector does not run in this soak; soak C has it"
 
 
-def test_an_injector_that_has_died_is_told_from_one_that_never_ran(running: Bench) -> None:
+def test_the_reason_names_the_exit_code_of_a_dead_injector(running: Bench) -> None:
     running.service("injector").kill()
     reason = make(InjectorKilled).available(cast(Stack, running))
     assert reason == "the injector does not run: it ended with exit code -9"
@@ -218,7 +218,7 @@ def working(bench: Bench, seconds: float) -> Identity:
 
 
 @pytest.mark.parametrize(("children", "left"), [("keep", 1), ("kill", 0)])
-def test_the_child_of_a_killed_watcher_is_kept_or_killed(
+def test_children_of_a_killed_watcher_are_kept_or_killed(
     bench: Bench, children: str, left: int
 ) -> None:
     child = working(bench, 600)
@@ -229,7 +229,7 @@ def test_the_child_of_a_killed_watcher_is_kept_or_killed(
     child.send(signal.SIGKILL)
 
 
-def test_a_crash_in_mid_dispatch_strikes_while_a_child_works(bench: Bench) -> None:
+def test_a_dispatch_crash_kills_the_watcher_while_a_child_runs(bench: Bench) -> None:
     child = working(bench, 1.0)
     fault = make(WatcherDispatchCrash)
     effect = broken(fault, bench)
@@ -243,7 +243,7 @@ def test_a_crash_in_mid_dispatch_strikes_while_a_child_works(bench: Bench) -> No
     child.send(signal.SIGKILL)
 
 
-def test_without_work_no_crash_in_mid_dispatch_is_claimed(running: Bench) -> None:
+def test_without_a_dispatch_no_effect_is_proven(running: Bench) -> None:
     fault = make(WatcherDispatchCrash, hold="4s")
     effect = broken(fault, running)
     assert not effect.proven
@@ -251,7 +251,7 @@ def test_without_work_no_crash_in_mid_dispatch_is_claimed(running: Bench) -> Non
     assert healed(fault, running).proven  # nothing was broken
 
 
-def test_a_request_that_is_lost_in_the_crash_is_no_recovery(bench: Bench) -> None:
+def test_a_lost_request_prevents_the_proof_of_recovery(bench: Bench) -> None:
     child = working(bench, 600)
     fault = make(WatcherDispatchCrash)
     assert broken(fault, bench).proven
@@ -260,7 +260,7 @@ def test_a_request_that_is_lost_in_the_crash_is_no_recovery(bench: Bench) -> Non
     assert not healed(fault, bench, limit_s=3).proven
 
 
-def test_a_watcher_that_ignores_its_stop_signal_is_said(bench: Bench) -> None:
+def test_a_watcher_that_must_be_killed_is_not_a_clean_stop(bench: Bench) -> None:
     bench.put("tiny.json", {"stubborn": True})
     limits = msgspec.structs.replace(bench.target.watcher, stop_limit_s=0.5)
     bench.target = msgspec.structs.replace(bench.target, watcher=limits)
@@ -271,7 +271,7 @@ def test_a_watcher_that_ignores_its_stop_signal_is_said(bench: Bench) -> None:
     assert effect.measured["stop"]["exit_code"] == -9
 
 
-def test_a_watcher_that_does_not_start_again_is_said(running: Bench) -> None:
+def test_a_watcher_that_does_not_start_is_named_in_the_evidence(running: Bench) -> None:
     fault = make(WatcherKilled)
     assert broken(fault, running).proven
     running.put("tiny.json", {"dies": True})
@@ -287,7 +287,7 @@ def test_a_run_that_is_stopped_does_not_wait_for_the_watcher(running: Bench) -> 
     assert not healed(fault, running).proven
 
 
-def test_a_second_watcher_that_works_on_is_no_refusal_and_is_ended(bench: Bench) -> None:
+def test_a_second_watcher_that_works_has_not_refused_and_is_ended(bench: Bench) -> None:
     bench.put("tiny.json", {"no_lock": True})
     bench.service("watcher").start()
     fault = make(WatcherSecond)
@@ -300,7 +300,7 @@ def test_a_second_watcher_that_works_on_is_no_refusal_and_is_ended(bench: Bench)
     assert not any(s.alive() for s in bench.made if s.name == "watcher_second")
 
 
-def test_a_second_watcher_that_refuses_says_why(running: Bench) -> None:
+def test_the_message_of_a_refusing_second_watcher_is_recorded(running: Bench) -> None:
     effect = broken(make(WatcherSecond), running)
     assert effect.measured["refused"] is True
     assert effect.measured["exit_code"] == 4
@@ -308,7 +308,7 @@ def test_a_second_watcher_that_refuses_says_why(running: Bench) -> None:
     assert effect.measured["owner"] == running.service("watcher").pid()
 
 
-def test_no_recovery_is_claimed_while_it_is_paused(running: Bench) -> None:
+def test_recovery_is_unproven_while_the_service_is_paused(running: Bench) -> None:
     for kind in (WatcherPaused, InjectorPaused):
         fault = make(kind)
         assert broken(fault, running).proven
@@ -316,7 +316,7 @@ def test_no_recovery_is_claimed_while_it_is_paused(running: Bench) -> None:
         assert healed(fault, running).proven
 
 
-def test_a_paused_process_goes_on_by_the_record_alone(running: Bench) -> None:
+def test_undo_continues_a_paused_process(running: Bench) -> None:
     fault = make(WatcherPaused)
     record = fault.undo_record(cast(Stack, running))
     fault.inject(cast(Stack, running))
@@ -325,14 +325,14 @@ def test_a_paused_process_goes_on_by_the_record_alone(running: Bench) -> None:
     assert fault.recovered(cast(Stack, running), Deadline(LIMIT_S)).proven
 
 
-def test_missed_draws_are_counted(running: Bench) -> None:
+def test_draws_that_were_due_are_counted(running: Bench) -> None:
     effect = broken(make(InjectorKilled), running)
     before, after = effect.measured["draws"]
     assert before == after
     assert effect.measured["draws_due"] >= 1
 
 
-def test_where_draws_are_rare_their_absence_is_no_proof_and_no_obstacle(running: Bench) -> None:
+def test_rare_draws_are_not_required_as_proof(running: Bench) -> None:
     running.put("watcher_policies.json", {"synthetic_injection": {"interval_seconds": 120}})
     fault = make(InjectorPaused)
     assert broken(fault, running).proven
@@ -341,7 +341,7 @@ def test_where_draws_are_rare_their_absence_is_no_proof_and_no_obstacle(running:
     assert after.measured["draw_due"] is False
 
 
-def test_the_interval_is_read_where_the_target_says(bench: Bench) -> None:
+def test_the_draw_interval_is_read_from_the_policies_file(bench: Bench) -> None:
     stack = cast(Stack, bench)
     assert draw_interval_s(stack) == 0.2
     bench.put("watcher_policies.json", [])
@@ -355,7 +355,7 @@ def test_the_interval_is_read_where_the_target_says(bench: Bench) -> None:
 # -- identity -------------------------------------------------------------------------------------
 
 
-def test_a_later_process_of_the_same_number_is_not_touched() -> None:
+def test_undo_does_not_touch_a_later_process_with_the_same_pid() -> None:
     with subprocess.Popen([sys.executable, "-S", "-c", "input()"], stdin=subprocess.PIPE) as one:
         found = Identity.of(one.pid)
         assert found is not None and found.lives()
@@ -369,6 +369,6 @@ def test_a_later_process_of_the_same_number_is_not_touched() -> None:
     assert (found.states(), found.switches(), found.children()) == ("", 0, [])
 
 
-def test_zombie_counts_as_gone() -> None:
+def test_a_zombie_counts_as_ended() -> None:
     with subprocess.Popen([sys.executable, "-S", "-c", "pass"]) as one:
         wait_for("it has ended", lambda: Identity.of(one.pid) is None)
