@@ -37,18 +37,18 @@ class Occurrence:
     hold_s: float
 
 
-class _Life(threading.Thread):
+class _Thread(threading.Thread):
     """The thread of one occurrence. `failure`: what a defect raised."""
 
-    def __init__(self, occurrence: Occurrence, live: Callable[[Occurrence], None]) -> None:
+    def __init__(self, occurrence: Occurrence, work: Callable[[Occurrence], None]) -> None:
         super().__init__(name=f"fault {occurrence.fault_id}", daemon=True)
         self.occurrence = occurrence
         self.failure: Exception | None = None
-        self._live = live
+        self._work = work
 
     def run(self) -> None:
         try:
-            self._live(self.occurrence)
+            self._work(self.occurrence)
         except Exception as error:
             self.failure = error
 
@@ -76,29 +76,27 @@ class Storm:
 
         Raises what a defect in a fault raised, after all others have been healed.
         """
-        lives: list[_Life] = []
+        threads: list[_Thread] = []
         for occurrence in sorted(occurrences, key=lambda item: item.start_s):
             self._wait_until(occurrence.start_s - ARM_LEAD_S)
-            self._await_incompatible(occurrence, lives)
+            self._await_incompatible(occurrence, threads)
             if self.cancel.is_set():
                 break
-            life = _Life(occurrence, self._live)
-            lives.append(life)
-            life.start()
-        for life in lives:
-            life.join()
-        for life in lives:
-            if life.failure is not None:
-                raise life.failure
+            threads.append(_Thread(occurrence, self._run_one))
+            threads[-1].start()
+        for thread in threads:
+            thread.join()
+        for thread in threads:
+            if thread.failure is not None:
+                raise thread.failure
 
-    def _await_incompatible(self, occurrence: Occurrence, lives: list[_Life]) -> None:
-        for life in lives:
-            if life.is_alive() and not may_overlap(
-                type(life.occurrence.fault), type(occurrence.fault)
-            ):
-                life.join(FAULT_END_LIMIT_S)
+    def _await_incompatible(self, occurrence: Occurrence, threads: list[_Thread]) -> None:
+        kind = type(occurrence.fault)
+        for thread in threads:
+            if thread.is_alive() and not may_overlap(type(thread.occurrence.fault), kind):
+                thread.join(FAULT_END_LIMIT_S)
 
-    def _live(self, occurrence: Occurrence) -> None:
+    def _run_one(self, occurrence: Occurrence) -> None:
         if not self._arm(occurrence):
             return
         self._wait_until(occurrence.start_s)

@@ -101,7 +101,7 @@ class GpuMemoryTaken(GpuFault):
         if holder is None or holder.poll() is not None:
             return ""
         wanted = self._bytes * _SLACK
-        listed = [one for one in gpu["holders"] if one["pid"] == holder.pid]
+        listed = [h for h in gpu["holders"] if h["pid"] == holder.pid]
         if listed and (listed[0]["used_bytes"] or 0) >= wanted:
             return "process"
         before = self._used_before
@@ -120,7 +120,7 @@ class GpuMemoryTaken(GpuFault):
                 return False
             measured["used_mb"] = _mb(gpu["used_bytes"])
             pid = self._holder.pid if self._holder is not None else 0
-            ours = any(one["pid"] == pid for one in gpu["holders"])
+            ours = any(h["pid"] == pid for h in gpu["holders"])
             before = self._used_before or 0
             return not ours and gpu["used_bytes"] <= before + self._bytes / 2
 

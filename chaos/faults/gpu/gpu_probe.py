@@ -35,10 +35,10 @@ def _gpu(library: Any, index: int) -> dict[str, Any]:
         "total_bytes": int(memory.total),
         "holders": [
             {
-                "pid": int(one.pid),
-                "used_bytes": None if one.usedGpuMemory is None else int(one.usedGpuMemory),
+                "pid": int(holder.pid),
+                "used_bytes": None if holder.usedGpuMemory is None else int(holder.usedGpuMemory),
             }
-            for one in holders
+            for holder in holders
         ],
     }
 

@@ -8,8 +8,9 @@ longer than the hold, and recovery waits for it. After the fault a good request 
 
 import hashlib
 from abc import abstractmethod
+from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -44,24 +45,32 @@ class Planted:
 
 
 @dataclass
-class _Seen:
-    """What was measured of one planted file so far."""
+class _Observed:
+    """What the looks at one planted file have shown so far."""
 
     wrong: str = ""
     read: bool = False
     places: list[str] = field(default_factory=list)
 
     @property
-    def there(self) -> bool:
-        return bool(self.wrong)
-
-    @property
     def met(self) -> bool:
         """True if the Watcher has read it, or taken it out of the queue."""
-        return self.there and (self.read or any(place != "pending" for place in self.places))
+        taken = any(place != "pending" for place in self.places)
+        return bool(self.wrong) and (self.read or taken)
 
-    def measured(self) -> dict[str, Any]:
-        return {"wrong": self.wrong, "read": self.read, "places": self.places}
+    def look(self, folder: QueueFolder, file: Planted) -> None:
+        """Find where the file is now, and its defect there."""
+        for place in folder.places(file.name):
+            path = folder.path(file.name, place)
+            if file.content is not None:
+                if content_of(path) != file.content:
+                    continue
+                self.read = self.read or was_read(path)
+            wrong = file.wrong(path)
+            if wrong:
+                self.wrong = wrong
+                if place not in self.places:
+                    self.places.append(place)
 
 
 class QueueFault(Fault):
@@ -120,23 +129,22 @@ class QueueFault(Fault):
     def undo_record(self, stack: Stack) -> dict[str, Any]:
         """What will be planted. It ends with the Watcher's workspace."""
         self.planted = self.plan(stack)
-        digests = {
-            one.name: hashlib.sha256(one.content).hexdigest()
-            for one in self.planted
-            if one.content is not None
-        }
         return {
             "queue": stack.target.queue.submit_dir,
-            "planted": {one.name: one.end for one in self.planted},
-            "sha256": digests,
+            "planted": {file.name: file.end for file in self.planted},
+            "sha256": {
+                file.name: hashlib.sha256(file.content).hexdigest()
+                for file in self.planted
+                if file.content is not None
+            },
         }
 
     def inject(self, stack: Stack) -> None:
         folder = self.folder(stack)
-        for one in self.planted:
+        for file in self.planted:
             self.acted = True  # even if the first file fails
-            one.put(folder)
-            self.note_put(one.name)
+            file.put(folder)
+            self.note_put(file.name)
 
     def note_put(self, name: str) -> None:
         """Record that this file was planted."""
@@ -146,36 +154,29 @@ class QueueFault(Fault):
     def effect(self, stack: Stack, deadline: Deadline) -> Evidence:
         """All planted files were read back; looks until the Watcher has met them all."""
         folder = self.folder(stack)
-        seen = {one.name: _Seen() for one in self.planted}
+        observed = {file.name: _Observed() for file in self.planted}
         in_force = met = False
 
         def look(_: dict[str, Any]) -> bool:
             nonlocal in_force, met
             in_force = in_force or self.in_force(folder)
-            for one in self.planted:
-                _look(folder, one, seen[one.name])
-            met = all(one.met for one in seen.values())
+            for file in self.planted:
+                observed[file.name].look(folder, file)
+            met = all(o.met for o in observed.values())
             return met and in_force
 
         probe(look, deadline, LOOK_PAUSE_S)
         measured: dict[str, Any] = {
-            "files": {name: one.measured() for name, one in [*seen.items()][:_NAMED_MAX]},
-            "planted": len(seen),
-            "there": sum(one.there for one in seen.values()),
-            "met": sum(one.met for one in seen.values()),
+            "files": {name: asdict(o) for name, o in [*observed.items()][:_NAMED_MAX]},
+            "planted": len(observed),
+            "there": sum(bool(o.wrong) for o in observed.values()),
+            "met": sum(o.met for o in observed.values()),
             "waiting": len(folder.pending()),
         }
-        there = in_force and all(one.there for one in seen.values())
+        there = in_force and measured["there"] == len(observed)
         if there and met:
-            measured["path_taken"] = self.path_taken(seen)
+            measured["path_taken"] = _path_taken(*next(iter(observed.items())))
         return Evidence(there, measured)
-
-    def path_taken(self, seen: dict[str, _Seen]) -> str:
-        """How the Watcher met the first planted file."""
-        name, one = next(iter(seen.items()))
-        if one.places and one.places[-1] != "pending":
-            return f"the Watcher took {name} ({one.wrong}): it is {one.places[-1]}"
-        return f"the Watcher read {name} ({one.wrong}) and left it where it was"
 
     def recover(self, stack: Stack) -> None:
         if self.acted and not self._after:
@@ -189,34 +190,32 @@ class QueueFault(Fault):
         if not self.acted:
             return Evidence(True, measured)
         measured["submitted_after"] = self._after
-        amiss: list[str] = []
+        problems: list[str] = []
 
         def look(measured: dict[str, Any]) -> bool:
-            nonlocal amiss
-            amiss = self.amiss(stack) + self._undecided(stack, measured)
+            nonlocal problems
+            problems = self.problems(stack) + self._undecided(stack, measured)
             folder = self.folder(stack)
             measured["ends"] = {name: folder.places(name) for name in self._put[:_NAMED_MAX]}
-            return not amiss
+            return not problems
 
         evidence = probe(look, deadline, 2 * LOOK_PAUSE_S, measured)
-        if amiss:
-            evidence.measured["amiss"] = amiss[:_NAMED_MAX]
-        return evidence
+        return evidence.plus(amiss=problems[:_NAMED_MAX]) if problems else evidence
 
-    def amiss(self, stack: Stack) -> list[str]:
+    def problems(self, stack: Stack) -> list[str]:
         """What is not (yet) as it must be with the planted files."""
         folder = self.folder(stack)
-        planted = [one for one in self.planted if one.name in self._put]
-        decided = dispatched(stack.workspace, stack.target.decisions, [p.name for p in planted])
-        counts = {one.name: sum(d.request == one.name for d in decided) for one in planted}
+        planted = [file for file in self.planted if file.name in self._put]
+        decided = dispatched(stack.workspace, stack.target.decisions, [f.name for f in planted])
+        effects = Counter(decision.request for decision in decided)
         problems = [
             problem
-            for one in planted
-            if (problem := ended_wrong(one.end, folder.places(one.name), counts[one.name]))
+            for file in planted
+            if (problem := ended_wrong(file.end, folder.places(file.name), effects[file.name]))
         ]
-        same = [one.name for one in planted if one.end == "once"]
-        if same and sum(counts[name] for name in same) != 1:
-            problems.append(f"{', '.join(same)} took effect {sum(counts[n] for n in same)} times")
+        same = [file.name for file in planted if file.end == "once"]
+        if same and (count := sum(effects[name] for name in same)) != 1:
+            problems.append(f"{', '.join(same)} took effect {count} times")
         return problems
 
     def _undecided(self, stack: Stack, measured: dict[str, Any]) -> list[str]:
@@ -260,16 +259,8 @@ def whole(
     return Planted(name, end, put, wrong, content)
 
 
-def _look(folder: QueueFolder, one: Planted, seen: _Seen) -> None:
-    """Find where a file is now, and its defect there."""
-    for place in folder.places(one.name):
-        path = folder.path(one.name, place)
-        if one.content is not None:
-            if content_of(path) != one.content:
-                continue
-            seen.read = seen.read or was_read(path)
-        wrong = one.wrong(path)
-        if wrong:
-            seen.wrong = wrong
-            if place not in seen.places:
-                seen.places.append(place)
+def _path_taken(name: str, observed: _Observed) -> str:
+    """How the Watcher met the planted file."""
+    if observed.places and observed.places[-1] != "pending":
+        return f"the Watcher took {name} ({observed.wrong}): it is {observed.places[-1]}"
+    return f"the Watcher read {name} ({observed.wrong}) and left it where it was"

@@ -33,9 +33,11 @@ class Doubled(QueueFault):
         """Two files with one identity; their other content differs unless `same_bytes`."""
         queue, folder = stack.target.queue, self.folder(stack)
         first, second = self.name_of("first"), self.name_of("second")
-        one = two = self.body(stack, first)
+        first_body = second_body = self.body(stack, first)
         if not same_bytes:
-            two = self.body(stack, second, again=True, note="the same number, another request")
+            second_body = self.body(
+                stack, second, again=True, note="the same number, another request"
+            )
 
         def like(other: str) -> Callable[[Path], str]:
             def wrong(path: Path) -> str:
@@ -45,8 +47,8 @@ class Doubled(QueueFault):
             return wrong
 
         return [
-            whole(first, "once", requests.encoded(one), like(second)),
-            whole(second, "once", requests.encoded(two), like(first)),
+            whole(first, "once", requests.encoded(first_body), like(second)),
+            whole(second, "once", requests.encoded(second_body), like(first)),
         ]
 
 

@@ -80,6 +80,6 @@ class QueueFlood(QueueFault):
                     self._taken += 1
         super().recover(stack)
 
-    def amiss(self, stack: Stack) -> list[str]:
+    def problems(self, stack: Stack) -> list[str]:
         taken = [f"the Watcher took {self._taken} leftovers"] if self._taken else []
-        return super().amiss(stack) + taken
+        return super().problems(stack) + taken

@@ -147,14 +147,14 @@ class QueueHaltRace(Revived):
             self._remove(_flag_of(stack))
         super().recover(stack)
 
-    def amiss(self, stack: Stack) -> list[str]:
+    def problems(self, stack: Stack) -> list[str]:
         watcher = stack.service("watcher")
         if not watcher.alive():
             if not self._halts or self._started:
                 self._note_end(stack)
             self._started = self.revive(stack)
         unclean = [halt for halt in self._halts if halt["exit_code"] != 0]
-        return super().amiss(stack) + [
+        return super().problems(stack) + [
             f"halted with exit code {halt['exit_code']}" for halt in unclean
         ]
 

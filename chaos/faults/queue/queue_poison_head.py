@@ -39,9 +39,9 @@ class QueuePoisonHead(QueueFault):
         ]
 
     def in_force(self, folder: QueueFolder) -> bool:
-        bad = [one.name for one in self.planted[: self.params.files]]
+        bad = [file.name for file in self.planted[: self.params.files]]
         waiting = folder.pending()
         head = bool(waiting) and waiting[0] in bad
         taken = any(set(folder.places(name)) - {"pending"} for name in bad)
         good = self.planted[self.params.files :]
-        return (head or taken) and all(folder.places(one.name) for one in good)
+        return (head or taken) and all(folder.places(file.name) for file in good)

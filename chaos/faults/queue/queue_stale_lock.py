@@ -108,10 +108,12 @@ class QueueStaleLock(Revived):
             self.revive(stack)
         super().recover(stack)
 
-    def amiss(self, stack: Stack) -> list[str]:
+    def problems(self, stack: Stack) -> list[str]:
         now = self._lock_now(stack)
         mine = now["names_the_watcher"] and now["watcher"] != self._old_pid
-        return super().amiss(stack) + ([] if mine else ["the lock does not name the new Watcher"])
+        return super().problems(stack) + (
+            [] if mine else ["the lock does not name the new Watcher"]
+        )
 
     def recovered(self, stack: Stack, deadline: Deadline) -> Evidence:
         evidence = super().recovered(stack, deadline)

@@ -56,9 +56,9 @@ class QueueTornLog(QueueFault):
         measured = probe(look, deadline, LOOK_PAUSE_S, untouched).measured
         return Evidence(bool(measured["torn"]), measured)
 
-    def amiss(self, stack: Stack) -> list[str]:
+    def problems(self, stack: Stack) -> list[str]:
         log = tail_of(stack.workspace / stack.target.decisions.path)
         wrong = [line for line in log.split(b"\n")[1:-1] if not json_object(line)]
         torn = [] if log.endswith(b"\n") or not log else ["the log ends in half a line"]
         damaged = [f"{len(wrong)} lines of the log are damaged"] if wrong else []
-        return super().amiss(stack) + torn + damaged
+        return super().problems(stack) + torn + damaged

@@ -59,19 +59,19 @@ class QueueVanishing(QueueFault):
 
     def inject(self, stack: Stack) -> None:
         folder = self.folder(stack)
-        for one in self.planted:
-            self.note_put(one.name)
+        for file in self.planted:
+            self.note_put(file.name)
         work = self._rename if self._renamed else self._remove
         self._producer = Producer(f"producer {self.fault_id}", lambda stop: work(folder, stop))
         self._producer.start()
 
     def _remove(self, folder: QueueFolder, stop: threading.Event) -> None:
         half = self._last[1][: len(self._last[1]) // 2]
-        for one in self.planted:
+        for file in self.planted:
             if stop.is_set() or len(self._vanished) >= self.params.reads:
                 return
-            os.close(folder.begin(one.name, half))
-            path = folder.submit / one.name
+            os.close(folder.begin(file.name, half))
+            path = folder.submit / file.name
             wait = Deadline(_LIFE_S, stop)
             while not was_read(path) and wait.wait(_LOOK_S):
                 pass
@@ -79,7 +79,7 @@ class QueueVanishing(QueueFault):
             with contextlib.suppress(FileNotFoundError):  # the Watcher was faster
                 path.unlink()
                 if read:
-                    self._vanished.append(one.name)
+                    self._vanished.append(file.name)
 
     def _rename(self, folder: QueueFolder, stop: threading.Event) -> None:
         first = self.planted[0].name

@@ -9,7 +9,7 @@ from chaos.stack.base import Stack
 
 
 class Revived(QueueFault):
-    """Starts a Watcher that has ended. If it does not start, that is `amiss`, not our failure."""
+    """Starts a Watcher that has ended. If it does not start, that is a problem of the Watcher."""
 
     triage_path = PROCESS_DIED
     reconnection_path = WATCHER_RESTART
@@ -30,8 +30,8 @@ class Revived(QueueFault):
         self.refused = ""
         return True
 
-    def amiss(self, stack: Stack) -> list[str]:
-        return super().amiss(stack) + ([self.refused] if self.refused else [])
+    def problems(self, stack: Stack) -> list[str]:
+        return super().problems(stack) + ([self.refused] if self.refused else [])
 
     def recovered(self, stack: Stack, deadline: Deadline) -> Evidence:
         pid = stack.service("watcher").pid
