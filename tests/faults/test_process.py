@@ -26,10 +26,14 @@ from chaos.base.yamlfile import load
 from chaos.faults.base import Evidence, Fault, noop_twin, parse_params
 from chaos.faults.params import Value
 from chaos.faults.process.dispatch_crash import WatcherDispatchCrash
-from chaos.faults.process.killed import InjectorKilled, WatcherKilled
+from chaos.faults.process.ended import (
+    InjectorKilled,
+    InjectorRestarted,
+    WatcherKilled,
+    WatcherRestarted,
+)
 from chaos.faults.process.paused import InjectorPaused, WatcherPaused
 from chaos.faults.process.progress import draw_interval_s, draws
-from chaos.faults.process.restarted import InjectorRestarted, WatcherRestarted
 from chaos.faults.process.second import WatcherSecond
 from chaos.faults.process.service import ServiceFault
 from chaos.faults.registry import fault_kind, kinds_of

@@ -13,15 +13,13 @@ import pytest
 
 from chaos.faults.base import Fault
 from chaos.faults.queue.folder import content_of
+from chaos.faults.queue.half_written import QueueTornWrite, QueueVanishing
+from chaos.faults.queue.order import QueueFutureTime, QueuePoisonHead
 from chaos.faults.queue.queue_duplicate import QueueDuplicateFile, QueueDuplicateId
 from chaos.faults.queue.queue_flood import QueueFlood
-from chaos.faults.queue.queue_future_time import QueueFutureTime
 from chaos.faults.queue.queue_halt_race import QueueHaltRace
-from chaos.faults.queue.queue_poison_head import QueuePoisonHead
 from chaos.faults.queue.queue_stale_lock import QueueStaleLock
 from chaos.faults.queue.queue_torn_log import QueueTornLog
-from chaos.faults.queue.queue_torn_write import QueueTornWrite
-from chaos.faults.queue.queue_vanishing import QueueVanishing
 from tests.faults.queue_hand import LIMIT_S, Hand, effect, hand, made, recovered, stack
 from tests.waiting import wait_for
 
