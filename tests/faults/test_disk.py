@@ -58,7 +58,6 @@ def test_disk_fault_on_a_real_volume(tmp_path: Path, repo: Path, scenario: str) 
 def test_a_plain_folder_is_unavailable_and_inject_refuses_it(
     tmp_path: Path, kind: type[Fault]
 ) -> None:
-    """A workspace that is a plain folder: unavailable with the reason, and inject refuses."""
     workspace = tmp_path / "workspace"
     workspace.mkdir()
     stack = cast(Stack, VolumeStack(workspace, size_mb=256))
@@ -81,7 +80,7 @@ def test_read_only_is_unavailable_without_a_mount_namespace(
 
 
 def test_read_only_is_unavailable_in_containers(tmp_path: Path) -> None:
-    """A mount of ours would be seen by nobody else: no effect, so it is not offered."""
+    """A mount in one container has no effect in the others."""
     inside = VolumeStack(tmp_path, size_mb=256)
     inside.can_mount = False
     assert "containers" in str(make(DiskReadonly).available(cast(Stack, inside)))
@@ -112,7 +111,7 @@ def test_the_kinds_are_registered() -> None:
 
 
 def test_a_probe_is_submitted_before_a_disk_fault_and_during_other_faults() -> None:
-    """While the volume is full no request can be submitted: an idle Watcher would meet nothing."""
+    """While the volume is full no request can be submitted, and an idle Watcher shows no effect."""
     asked: list[tuple[str, bool]] = []
 
     class Workload:

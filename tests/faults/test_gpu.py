@@ -63,7 +63,7 @@ def test_held_gpu_memory_is_proven_and_freed(gpu: Path) -> None:
 
 
 def test_effect_is_unproven_without_the_process(gpu: Path) -> None:
-    """Not even when somebody else takes as much meanwhile: init lives, and holds it."""
+    """Also if another process allocates as much meanwhile."""
     twin = taken(cast(type[GpuMemoryTaken], noop_twin(GpuMemoryTaken)), mb=1024)
     twin.undo_record(STACK)
     twin.inject(STACK)

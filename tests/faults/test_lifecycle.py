@@ -201,7 +201,7 @@ def test_compatible_kinds_overlap(lab: Lab) -> None:
 
 
 def test_incompatible_kinds_do_not_overlap(lab: Lab) -> None:
-    """Also where only one of the two would allow it."""
+    """Also if only one of the two allows it."""
     lab.live(Apart("f001", {}), Scripted("f002", {}), hold_s=0.4)
     order = _order(lab)
     assert order.index(("f001", "closed")) < order.index(("f002", "armed"))
@@ -253,7 +253,6 @@ def test_a_defect_is_raised_after_all_faults_are_healed(lab: Lab) -> None:
 
 
 def test_evidence_keys_may_equal_fields_of_the_record(lab: Lab) -> None:
-    """Also the names of what the record itself holds."""
     fault = Scripted("f001", {})
     named = {"state": "T", "occurrence": 3, "self": "x"}
     fault.effect = lambda stack, deadline: Evidence(True, named)  # type: ignore[method-assign]
@@ -273,7 +272,7 @@ def test_undeclared_evidence_is_a_defect_and_the_fault_is_healed(lab: Lab) -> No
 
 
 def test_effect_can_be_proven_if_inject_took_longer_than_the_hold(lab: Lab) -> None:
-    """A Watcher that stops in 7 of its 30 s, under a hold of 5 s, is stopped all the same."""
+    """A Watcher may take 7 s to stop under a hold of 5 s."""
 
     class SlowToBreak(Scripted):
         def inject(self, stack: Stack) -> None:

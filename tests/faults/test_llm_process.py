@@ -1,8 +1,8 @@
 """The kinds on the LLM server's process, on the real supervisor: proven, healed, undone.
 
 Where no model is needed the server is a stand-in (tests/llm/standin_server.py) below the real
-supervisor; the deaf server is the real one. `tests.faults.on_stack` lives all of them on the whole
-stack, where it is the Watcher that brings a killed server back; here the test does in its place.
+supervisor; the one that ignores SIGTERM is real. `tests.faults.on_stack` runs all kinds on a real
+stack, where the Watcher has a killed server started again; here the test does so.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from chaos.faults.llm_process.ended import LLMKilled
+from chaos.faults.llm_process.killed import LLMKilled
 
 from chaos.base.deadline import Deadline
 from chaos.base.errors import EnvironmentProblem
@@ -158,7 +158,7 @@ def test_keep_down_denies_starts_until_recovery(
 def test_a_stopped_server_does_not_prove_a_kill(
     supervise: Callable[..., SmallStack],
 ) -> None:
-    """Also when the supervisor had to kill it: that was asked for."""
+    """Also if the supervisor had to kill it."""
     stack = supervise("ignore-term")
     killed = armed(LLMKilled, stack)
     stack.supervisor.ask("POST", "/stop")
@@ -195,7 +195,7 @@ def test_a_paused_server_continues_as_the_same_process(
 def test_recovery_does_not_touch_a_server_that_replaced_the_paused_one(
     supervise: Callable[..., SmallStack],
 ) -> None:
-    """The supervisor kills it when it is stopped; its heir must not be signalled for it."""
+    """The supervisor kills a paused server that is stopped; its successor must get no signal."""
     stack = supervise()
     paused = armed(LLMPaused, stack)
     paused.inject(stack)
@@ -285,7 +285,7 @@ def test_ignored_sigterm_is_proven_by_a_stop_and_the_server_is_replaced(
 def test_noop_twin_proves_no_effect(
     supervise: Callable[..., SmallStack], kind: type[Fault]
 ) -> None:
-    """While servers are stopped and started as ever."""
+    """While servers are stopped and started."""
     stack = supervise()
     twin = armed(noop_twin(kind), stack)
     twin.inject(stack)

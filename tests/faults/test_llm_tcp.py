@@ -1,7 +1,7 @@
 """The kinds on the TCP link, with the real proxies: proven only when injected.
 
 The LLM server is a stand-in that answers at once: what is proven is the link, not the model.
-`tests.faults.on_stack` lives the same kinds on the whole stack.
+`tests.faults.on_stack` runs the same kinds on the whole stack.
 """
 
 from __future__ import annotations
@@ -174,7 +174,7 @@ def test_a_late_reset_is_proven(healthy: Stack) -> None:
 
 @pytest.mark.parametrize(("size", "cuts"), [(1, True), (100, True), (1500, False)])
 def test_a_cut_is_proven_at_the_exact_byte(healthy: Stack, size: int, cuts: bool) -> None:
-    """Where whole short answers still pass, the LLM is not said to be cut off."""
+    """`cuts_llm` is false if whole short answers still pass."""
     cut = make(LLMCut, bytes=size)
     cut.inject(healthy)
     effect = cut.effect(healthy, Deadline(20))
@@ -190,7 +190,7 @@ def test_a_cut_at_another_byte_does_not_prove_the_fault(healthy: Stack) -> None:
 
 @pytest.mark.parametrize("size", [1, 20, 200])
 def test_a_trickle_of_any_size_is_proven(healthy: Stack, size: int) -> None:
-    """However long the whole answer takes: the pieces that came tell."""
+    """The pieces within the limit are enough, however long the whole answer takes."""
     trickle = make(LLMTrickle, size=size, gap="30ms")
     trickle.inject(healthy)
     effect = trickle.effect(healthy, Deadline(20))

@@ -1,6 +1,4 @@
-"""The wire faults with the real wire proxy and the real LLM server: each proves itself, and only
-itself.
-"""
+"""The wire kinds with the real wire proxy and LLM server: each is proven only by its own effect."""
 
 from __future__ import annotations
 
@@ -114,7 +112,7 @@ def test_noop_twin_proves_no_effect(stack: Stack, kind: type[Fault], raw: dict[s
 
 @pytest.mark.parametrize("other", KINDS)
 def test_each_kind_is_proven_only_by_its_own_effect(stack: Stack, other: type[Fault]) -> None:
-    """Each is asked whether it shows in the answer that `other` gave."""
+    """`shows` of each kind gets the answer under the rule of `other`."""
     make(other, {}).inject(stack)
     limits: dict[str, Any] = {"limit_s": 20.0, "silence_s": 2.0}
     direct = ask(stack.direct_llm, **limits)
@@ -135,7 +133,7 @@ def test_a_failing_server_does_not_prove_the_fault(kind: type[Fault]) -> None:
 
 
 def test_a_failing_path_without_a_struck_rule_proves_nothing(llm: Endpoint) -> None:
-    """Behind the proxy stands a server that says 500 by itself: the counter tells it apart."""
+    """The server behind the proxy answers 500 itself, so the rule's counter does not move."""
     with server("500") as failing, wires(failing, direct=llm) as stack:
         assert not make(LLMError, {}).effect(stack, Deadline(3.5)).proven
 

@@ -1,7 +1,7 @@
-"""Limits of the machine: each is proven on a process that has it, and only then.
+"""The machine kinds: each is proven only if injected.
 
-Most tests put a small Python program in the Watcher's place: the limits are the kernel's and are
-real, only the program is not ours. On the whole stack all kinds are lived at the end.
+A small Python program stands for the Watcher; the limits are the kernel's. test_catalogue.py runs
+all kinds on the whole stack.
 """
 
 from __future__ import annotations
@@ -205,7 +205,7 @@ def test_spare_descriptors_are_counted_below_the_limit(
 
 
 def test_log_lines_from_before_the_fault_prove_no_effect(place: Place) -> None:
-    """The log spoke of descriptors before; the limit is in force, and the Watcher is content."""
+    """The limit is in force, but only old log lines mention descriptors."""
     place.watcher.log.write_text("Too many open files\n")
     place.watcher.start()
     one = fault(WatcherFdLimit, spare=50)
@@ -277,7 +277,7 @@ def test_without_a_compiler_the_clock_kind_is_unavailable(
 
 
 def test_the_clock_kind_is_unavailable_in_containers(place: Place) -> None:
-    """What a user could install on the host would not help."""
+    """The reason names the backend, not a compiler that the user could install."""
     place.watcher.start()
     place.clock = None
     place.sandboxed, place.can_mount = True, False
@@ -288,7 +288,7 @@ def test_the_clock_kind_is_unavailable_in_containers(place: Place) -> None:
 def test_future_timestamps_of_a_stopped_watcher_prove_no_clock_jump(
     place: Place, tmp_path: Path
 ) -> None:
-    """A stamp that is an hour ahead of its file anyway is no measure of a clock."""
+    """A stamp that was ahead of its file before the fault is not used."""
     place.watcher.start()
     place.watcher.end()
     place.watcher.start = lambda: None  # type: ignore[method-assign]

@@ -1,4 +1,4 @@
-"""The process faults on real processes: proven when they happened, and only then.
+"""The process kinds on real processes: proven only if injected.
 
 `Bench` stands for a stack: real services below the real service class, in one folder; what they
 run is `tiny_daemon.py`, except in the last test, which has the real stack.
@@ -50,7 +50,7 @@ LIMIT_S = 30.0  # for whatever must happen; a loaded machine takes its time
 
 
 class Bench:
-    """See the module. Draws come every 0.2 s."""
+    """Stands for a stack. Draws come every 0.2 s."""
 
     def __init__(self, workspace: Path) -> None:
         self.target = load(REPO / "experiments/targets/reference.yaml", Target)
@@ -206,7 +206,7 @@ def test_bad_parameters_are_refused(kind: type[Fault], raw: dict[str, Value]) ->
 
 
 def working(bench: Bench, seconds: float) -> Identity:
-    """The Watcher with a request in work; its child."""
+    """The dispatch child of a Watcher that processes a request."""
     bench.put("tiny.json", {"work": seconds})
     bench.put("watcher_requests/r1.json", {})
     for service in bench.services.values():

@@ -1,7 +1,7 @@
 """Queue faults: what they plant, how it is measured, and what counts as recovered.
 
-On the real stack they are lived by test_catalogue.py; here a hand takes the place of the Watcher,
-so that it can do what a Watcher must not.
+There is no Watcher here (queue_hand.py): the tests do what it does, or must not do.
+test_catalogue.py runs the kinds on the real stack.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ __all__ = ["hand"]  # a fixture
 
 @pytest.mark.parametrize("shape", sorted(CORRUPT))
 def test_each_bad_shape_has_a_defect_and_a_good_request_has_none(hand: Hand, shape: str) -> None:
-    """What is wrong is told from what lies there, not from what was meant to lie there."""
+    """The defect is measured on the file, not taken from the plan."""
     queue = hand.target.queue
     good = {"request_type": "selfplay", "source": "s", "reason": "r"}
     planted = CORRUPT[shape](queue, "bad.json", dict(good))
@@ -66,7 +66,7 @@ def test_reads_everything_follows_the_capabilities_of_the_process() -> None:
 
 
 def test_content_of_keeps_the_access_time_and_a_read_changes_it(hand: Hand) -> None:
-    """Our own looks are never taken for the Watcher's."""
+    """So a look of the fault does not count as a read by the Watcher."""
     hand.folder.put("a.json", b"{}")
     path = hand.folder.submit / "a.json"
     assert content_of(path) == b"{}" and not was_read(path)
@@ -169,7 +169,7 @@ def test_queue_corruption_plants_all_shapes_or_one(hand: Hand) -> None:
 
 
 def test_an_error_of_the_file_system_is_an_environment_problem(hand: Hand) -> None:
-    """What cannot be planted is told as a problem with a place, never as a traceback."""
+    """With the place of the file that cannot be planted."""
     from chaos.base.errors import EnvironmentProblem
 
     fault = made(QueueZeroLength, hand)

@@ -1,5 +1,6 @@
-"""Queue faults that are more than one bad file: what they plant, how it is measured, and what
-counts as recovered. A hand takes the place of the Watcher (queue_hand.py).
+"""Queue faults that are more than one bad file: what they plant, the proofs, and recovery.
+
+There is no Watcher here (queue_hand.py): the tests do what it does, or must not do.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ def test_a_torn_write_is_completed_after_the_watcher_read_it(hand: Hand) -> None
 
 
 def test_a_torn_write_that_nobody_reads_is_completed(hand: Hand) -> None:
-    """Nobody has read the half: the rest is there once recovery has given up, and it is said."""
+    """Nobody has read the half: the rest is written when recovery gives up, with `not_met`."""
     fault = made(QueueTornWrite, hand, delay="30s")
     fault.inject(stack(hand))
     assert "not_met" in effect(fault, hand).measured
@@ -196,7 +197,7 @@ def test_a_stale_lock_is_recovered_when_it_names_a_new_watcher(hand: Hand, how: 
 
 
 def test_a_watcher_that_refuses_a_stale_lock_prevents_recovery(hand: Hand) -> None:
-    """Told as what is amiss with it, not as trouble of the harness."""
+    """The evidence has it in `amiss`; no `EnvironmentProblem` is raised."""
     fault = made(QueueStaleLock, hand)
     fault.inject(stack(hand))
     hand.refuses = 1
@@ -206,7 +207,7 @@ def test_a_watcher_that_refuses_a_stale_lock_prevents_recovery(hand: Hand) -> No
 
 @pytest.mark.parametrize("code", [0, 1])
 def test_a_watcher_halted_while_it_works_is_started_again(hand: Hand, code: int) -> None:
-    """It must have ended cleanly; the flag goes before it starts."""
+    """It must end cleanly, and the flag is removed before it starts again."""
     flag = hand.workspace / hand.target.halt.flag
     fault = made(QueueHaltRace, hand, flag="30s")
     [name] = [one.name for one in fault.planted]
@@ -237,7 +238,7 @@ def test_a_flickering_halt_flag_is_removed(hand: Hand) -> None:
 
 
 def test_a_halt_flag_of_somebody_else_is_not_removed(hand: Hand) -> None:
-    """Somebody else halts the Watcher meanwhile: that flag is not ours to remove."""
+    """Only a flag with the content of the fault is removed."""
     flag = hand.workspace / hand.target.halt.flag
     fault = made(QueueHaltRace, hand)
     fault.inject(stack(hand))
