@@ -18,13 +18,13 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from chaos.faults.llm_process.killed import LLMKilled
 
 from chaos.base.deadline import Deadline
 from chaos.base.errors import EnvironmentProblem
 from chaos.base.proc import Identity
 from chaos.faults.base import Fault, noop_twin, parse_params
 from chaos.faults.llm_process.ignores_stop import LLMIgnoresStop, ignores
+from chaos.faults.llm_process.killed import LLMKilled
 from chaos.faults.llm_process.paused import LLMPaused
 from chaos.faults.llm_process.server import Record, unavailable
 from chaos.faults.llm_process.slow_load import LLMSlowLoad
