@@ -1,8 +1,9 @@
 """The public face for third-party faults, checks and targets: import from here, and only from here.
 
 A fault derives from `Fault`; its package names it in the entry point group `chaos.faults`
-(docs/own-fault.md). A check is SQL in an experiment (docs/tables.md) or, in a test of yours, a
-`Check`. A target is a YAML file; `Target` is its form.
+(docs/own-fault.md). Its class attribute `evidence` declares the keys of what it measures. A check
+is SQL in an experiment (docs/tables.md) or, in a test of yours, a `Check`. A target is a YAML file;
+`Target` is its form.
 """
 
 from chaos.base.deadline import Deadline

@@ -31,6 +31,16 @@ def file_version(path: Path) -> tuple[int, int] | None:
     return status.st_ino, status.st_mtime_ns
 
 
+def file_from(path: Path, offset: int, bytes_max: int) -> bytes:
+    """Up to `bytes_max` bytes of a file from `offset` on; empty when it cannot be read."""
+    try:
+        with path.open("rb") as stream:
+            stream.seek(offset)
+            return stream.read(bytes_max)
+    except OSError:
+        return b""
+
+
 def json_object(content: bytes | None) -> dict[str, Any]:
     """The JSON object in `content`; empty when there is none."""
     try:

@@ -14,7 +14,7 @@ _SHOWN_CHARS = 160
 
 def judge(run: OpenRun, params: Params) -> list[Finding]:
     """One finding for all second Watchers that were started; none in a run without any."""
-    tried = [w for w in run.faults if "refused" in w.evidence("effect_proven")]
+    tried = [w for w in run.faults if "first_lives" in w.evidence("effect_proven")]
     if not tried:
         return []
     wrong = [found for window in tried if (found := _wrong(window)) is not None]

@@ -9,6 +9,7 @@ from typing import Any
 
 from chaos.base.printable import printable
 from chaos.record.events import EVENTS
+from chaos.record.evidence_keys import EVIDENCE
 from chaos.record.open_run import OpenRun
 from chaos.record.rundir import find
 from chaos.record.tables import MACROS, TABLES, Table
@@ -131,4 +132,16 @@ def tables_markdown() -> str:
     for event in EVENTS.values():
         keys = ", ".join(f"`{key}`" for key in event.keys) + (", others" * event.open_detail)
         lines.append(f"| `{event.name}` | {event.meaning} | {keys} |")
+    lines += [
+        "",
+        "## Evidence of faults",
+        "",
+        "Keys of `effect` and `recovery` in the table `faults`, and of `evidence` in the fault "
+        "records of `history.jsonl`. The unit is the suffix of the name. A kind of another package "
+        "may declare more.",
+        "",
+        "| key | meaning |",
+        "|---|---|",
+    ]
+    lines += [f"| `{key.name}` | {key.meaning} |" for key in EVIDENCE.values()]
     return "\n".join(lines) + "\n"

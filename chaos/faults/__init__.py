@@ -1,1 +1,1 @@
-"""Faults: one file per kind, one life cycle for all, one ledger that can undo each."""
+"""Faults: their kinds by group, one life cycle for all, and the ledger of undo records."""

@@ -1,7 +1,7 @@
 """What a fault is: parameters, and the six steps of its life. Knows no particular kind.
 
 *available? -> ledger -> inject -> effect proven -> hold -> recover -> recovery proven -> ledger
-closed*: `lifecycle.py` walks these steps; a kind only says how each is done on a stack.
+closed*: `lifecycle.py` takes these steps; a kind only says how each is done on a stack.
 """
 
 from abc import ABC, abstractmethod
@@ -41,12 +41,11 @@ def probe(
     *,
     look_s: float = 0.0,
 ) -> Evidence:
-    """Look until the claim is proven or the deadline is over; the evidence is what was seen last.
+    """Call `look` until it returns True (proven) or the deadline is over.
 
-    `look` notes its measurements in the dictionary that it is given, `measured` at first, and
-    returns whether they prove the claim. It looks once at least, unless a look takes `look_s`:
-    then none is begun that could not end in time. Where `measured` has `attempts`, looks are
-    counted there.
+    `look` adds its measurements to the dictionary that it gets, at first `measured`; they are the
+    evidence. It is called at least once, unless it takes `look_s`: then only if that is left. If
+    `measured` has `attempts`, calls are counted there.
     """
     measured = {} if measured is None else measured
     while deadline.left_s() >= look_s:
@@ -62,68 +61,69 @@ def probe(
 class Fault(ABC):
     """One scheduled occurrence of a kind, with its parameters. Derive a kind from this.
 
-    `available` returns the reason why it cannot be injected here, or None. `undo_record` is
-    written to the ledger before `inject`, and is the moment to measure what `effect` will compare
-    with: `inject` must do nothing but break, because the negative control (`noop_twin`) is the
-    same fault without it. `undo` needs nothing but that record, may be called twice, and touches
-    only what the record names. Both probes look for their evidence until they have it or the
-    deadline is over.
+    `available` returns the reason why it cannot be injected here, or None. The result of
+    `undo_record` is written to the ledger before `inject`. There a kind also measures what `effect`
+    compares with: `inject` must do nothing but break, because the negative control (`noop_twin`) is
+    the same fault without it. `undo` needs only that record, is idempotent, and touches only what
+    the record names. `effect` and `recovered` look until they have proof or the deadline is over.
 
-    What a kind says of itself:
+    Class attributes:
 
-    - `scope`: a break of scope `stack` is gone when the stack is gone; one of scope `host`
-      outlives it until it is undone.
-    - `needs`: parts that the backend brings up only for kinds that ask for them (`wire`: the
-      HTTP proxy; `clock`: the Watcher's clock can be moved).
+    - `scope`: a fault of scope `stack` ends with the stack; one of scope `host` outlives it until
+      it is undone.
+    - `needs`: parts that the backend starts only for kinds that need them (`wire`: the HTTP proxy;
+      `clock`: the Watcher's clock can be changed).
     - `affects_llm`: while it lasts, and for the reconnection allowance after it, a decision
       without the LLM is legal.
-    - `ends`: services that it ends or restarts, so that their absence is not an accident.
-    - `compatible_groups`: groups of kinds that may be in force at the same time. Two kinds
-      overlap only when each allows the other's group, because both probes must still tell the
-      truth.
+    - `ends`: services that it ends or restarts, so that their absence is expected.
+    - `compatible_groups`: groups of kinds that may be in force at the same time. Two kinds overlap
+      only if each names the other's group, because the probes of both must stay valid.
+    - `evidence`: keys of its measurements, each with its meaning, that `EVIDENCE`
+      (chaos/record/evidence_keys.py) does not declare. Any other key raises `UndeclaredName`.
     """
 
     name: ClassVar[str]
     summary: ClassVar[str]
     group: ClassVar[Group] = "other"
     scope: ClassVar[Literal["stack", "host"]] = "stack"
-    triage_path: ClassVar[str] = NO_PATH  # the path of the triage guide that it exercises
-    reconnection_path: ClassVar[str] = (
-        NO_PATH  # how the Watcher comes back (chaos/record/recovery_paths.py)
-    )
+    # The path of the triage guide that it exercises, and how the Watcher recovers
+    # (chaos/record/recovery_paths.py).
+    triage_path: ClassVar[str] = NO_PATH
+    reconnection_path: ClassVar[str] = NO_PATH
     Params: ClassVar[type[FaultParams]] = FaultParams
     needs: ClassVar[frozenset[str]] = frozenset()
     affects_llm: ClassVar[bool] = False
     ends: ClassVar[frozenset[str]] = frozenset()
     compatible_groups: ClassVar[frozenset[str]] = frozenset()
-    recovery_limit_s: ClassVar[float] = 20.0  # for the proof of recovery, once undone
-    params: FaultParams  # a kind that declares `Params` names its own type here
+    evidence: ClassVar[dict[str, str]] = {}
+    recovery_limit_s: ClassVar[float] = 20.0  # for `recovered`
+    params: FaultParams  # a kind that declares `Params` sets this type, too
 
     def __init__(self, fault_id: str, values: dict[str, Value]) -> None:
-        """`values` as `parse_params` gives them, or a schedule stores them."""
+        """`values` are those of `parse_params` or of a stored schedule."""
         self.fault_id = fault_id
         self.params = self.Params(**values)  # type: ignore[arg-type]
 
     @abstractmethod
     def available(self, stack: Stack) -> str | None:
-        """Why it cannot be injected into this stack just now, or None."""
+        """Why it cannot be injected into this stack now, or None."""
 
     @classmethod
     def available_here(cls) -> str | None:
-        """Why it can never be injected on this machine, or None; for lists. Starts nothing."""
+        """Why it cannot be injected on this machine, or None. Starts no process."""
         return None
 
     @abstractmethod
     def undo_record(self, stack: Stack) -> dict[str, Any]:
-        """What `undo` will need (plain data). Files that it will plant: see `planted`."""
+        """What `undo` needs, as JSON data. `planted`: see `chaos.record.fault_window`."""
 
     @abstractmethod
     def inject(self, stack: Stack) -> None:
-        """Break the stack; returns once the break is in force."""
+        """Break the stack. Returns when the break is in force."""
 
     @abstractmethod
     def effect(self, stack: Stack, deadline: Deadline) -> Evidence:
-        """Measure that the break is really felt."""
+        """Prove by measurement that the break has its effect."""
 
     @abstractmethod
     def recover(self, stack: Stack) -> None:
@@ -131,16 +131,23 @@ class Fault(ABC):
 
     @abstractmethod
     def recovered(self, stack: Stack, deadline: Deadline) -> Evidence:
-        """Measure that the break is over."""
+        """Prove by measurement that the break is over."""
 
     @staticmethod  # noqa: B027
     def undo(record: dict[str, Any]) -> None:
-        """Heal by the record alone, when the run that broke it is gone. Here: nothing to do."""
+        """Heal by the record alone, after the end of the run. Default: do nothing."""
 
     @classmethod
     def traits(cls) -> dict[str, Any]:
-        """What a judge needs to know of the kind; recorded with each occurrence."""
+        """What checks need to know of the kind. Recorded with each occurrence."""
         return {"group": cls.group, "affects_llm": cls.affects_llm, "ends": sorted(cls.ends)}
+
+
+def cannot_mount(stack: Stack) -> str | None:
+    """Why no file system can be mounted in this stack, or None."""
+    if stack.can_mount:
+        return None
+    return "containers have mounts of their own, without the right to mount: --backend local"
 
 
 def may_overlap(one: type[Fault], other: type[Fault]) -> bool:
@@ -149,14 +156,9 @@ def may_overlap(one: type[Fault], other: type[Fault]) -> bool:
 
 
 def noop_twin(kind: type[Fault]) -> type[Fault]:
-    """The negative control of `kind`: the same fault, except that it breaks and heals nothing.
-
-    Its probe must not claim an effect: a probe that does would claim one for anything.
-    """
+    """The negative control: `kind` without its `inject` and `recover`. It must prove no effect."""
 
     class Twin(kind):  # type: ignore[valid-type, misc]
-        """Breaks nothing."""
-
         def inject(self, stack: Stack) -> None:
             """Nothing."""
 
@@ -168,7 +170,7 @@ def noop_twin(kind: type[Fault]) -> type[Fault]:
 
 
 def parse_params(kind: type[Fault], raw: dict[str, Value], *, place: str) -> dict[str, Value]:
-    """Check and convert the parameters written for `kind`; defaults fill what is not given.
+    """Check and convert the parameters given for `kind`, and add defaults.
 
     Raises `UsageError` for an unknown name (with the nearest), a bad value, or `count` and
     `period` together.

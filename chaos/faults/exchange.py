@@ -1,8 +1,8 @@
 """One HTTP GET over a raw socket: each piece of the answer, when it came, and how it ended.
 
-A client library would fold a hang, a close, a reset and a refusal into one exception; a fault is
-proven by telling them apart. Each exchange opens its own connection, asks the server to close it,
-and ends within its limit. `http_get` reads only as far as the status line.
+A client library raises one exception for a hang, a close, a reset and a refusal, which faults must
+distinguish. Each exchange opens its own connection, asks the server to close it, and ends within
+its limit. `http_get` reads only as far as the status line.
 """
 
 import re
@@ -16,8 +16,8 @@ from typing import Any, Literal
 
 from chaos.stack.base import Endpoint
 
-# answered: all that the head promised, then the end. cut: an end after only a part of it. closed:
-# an end without a byte. timeout: no end within the limit, whatever came before.
+# answered: the whole answer, then the end. cut: the end after a part of it. closed: the end without
+# a byte. timeout: no end within the limit.
 Ending = Literal["answered", "cut", "closed", "reset", "timeout", "refused"]
 
 _ANSWER_BYTES_MAX = 1 << 20
@@ -27,7 +27,7 @@ _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Piece:
-    """What one read of the socket gave; `at_ms` since the begin of the exchange."""
+    """The result of one read of the socket; `at_ms` since the start of the exchange."""
 
     at_ms: float
     size_bytes: int
@@ -35,7 +35,7 @@ class Piece:
 
 @dataclass(frozen=True)
 class Exchange:
-    """What one exchange was. `status`: of the answer, as far as it came."""
+    """The outcome of one exchange. `status`: None if no status line came."""
 
     outcome: Ending
     status: int | None
@@ -44,17 +44,17 @@ class Exchange:
 
     @property
     def ok(self) -> bool:
-        """A whole answer with status 200."""
+        """True for a whole answer with status 200."""
         return self.outcome == "answered" and self.status == 200
 
     @cached_property
     def size_bytes(self) -> int:
-        """All that came, the head included."""
+        """Size of the answer, the head included."""
         return sum(piece.size_bytes for piece in self.pieces)
 
     @property
     def last_byte_ms(self) -> float:
-        """When the last piece had come; 0 without any."""
+        """When the last piece came; 0 without any."""
         return self.pieces[-1].at_ms if self.pieces else 0.0
 
     @property
@@ -64,27 +64,27 @@ class Exchange:
 
     @property
     def rate_kbyte_s(self) -> float:
-        """1000 bytes per second, from the begin to the last piece."""
+        """1000 bytes per second, from the start to the last piece."""
         return self.size_bytes / self.last_byte_ms if self.last_byte_ms else 0.0
 
     @property
     def median_gap_ms(self) -> float:
-        """Between one piece and the next; 0 with fewer than two."""
+        """Median time between two pieces; 0 with fewer than two."""
         moments = [piece.at_ms for piece in self.pieces]
         gaps = [later - earlier for earlier, later in pairwise(moments)]
         return statistics.median(gaps) if gaps else 0.0
 
     @property
     def median_piece_bytes(self) -> float:
-        """The usual size of a piece; 0 without any."""
+        """Median size of a piece; 0 without any."""
         return statistics.median(p.size_bytes for p in self.pieces) if self.pieces else 0.0
 
     def brief(self) -> dict[str, Any]:
-        """As written into the history for a probe that reads no more than the status."""
+        """For the evidence of a probe that reads only the status."""
         return {"outcome": self.outcome, "status": self.status, "took_ms": round(self.took_ms, 1)}
 
     def measured(self) -> dict[str, Any]:
-        """As written into the history."""
+        """For the evidence."""
         return self.brief() | {"bytes": self.size_bytes, "pieces": len(self.pieces)}
 
 
@@ -94,7 +94,7 @@ def http_get(endpoint: Endpoint, path: str, limit_s: float) -> Exchange:
 
 
 def exchange(endpoint: Endpoint, path: str, limit_s: float, *, head_only: bool = False) -> Exchange:
-    """GET `path` and read up to the end of the connection; `limit_s` bounds the whole of it."""
+    """GET `path` and read up to the end of the connection, for `limit_s` at most."""
     start_s = time.monotonic()
     pieces: list[Piece] = []
     answer = b""
@@ -122,9 +122,9 @@ def exchange(endpoint: Endpoint, path: str, limit_s: float, *, head_only: bool =
         return over("refused")
     except ConnectionResetError:
         return over("reset")
-    except OSError:  # broken pipe, unreachable: it ended without an answer
+    except OSError:  # broken pipe, unreachable
         return over("closed")
-    return over("timeout")  # an answer without end: not waited for
+    return over("timeout")  # an endless answer
 
 
 def _end_of(answer: bytes) -> Ending:

@@ -1,8 +1,7 @@
 """The ledger: the undo record of every fault, on disk before the fault acts.
 
-One JSON object per line, each fsynced. An entry is open from before `inject` until the recovery
-is proven (or its undo succeeded), so that after a crash at any moment the open entries are just
-what may still be broken::
+One JSON object per line, each fsynced. An entry is open from before `inject` until recovery is
+proven or `undo` has succeeded. So after a crash the open entries are what may still be broken::
 
     {"entry":"open","fault_id":"f001","name":"llm_timeout","scope":"stack","undo":{...}}
     {"entry":"closed","fault_id":"f001","why":"recovery proven"}
@@ -19,7 +18,7 @@ from chaos.base.errors import ChaosError
 
 
 class Open(msgspec.Struct, tag_field="entry", tag="open", frozen=True):
-    """A fault that may be in force. `scope`: where it lives (`chaos.faults.base.Fault`)."""
+    """A fault that may be in force. `scope`: see `chaos.faults.base.Fault`."""
 
     fault_id: str
     name: str
@@ -28,26 +27,26 @@ class Open(msgspec.Struct, tag_field="entry", tag="open", frozen=True):
 
 
 class Closed(msgspec.Struct, tag_field="entry", tag="closed", frozen=True):
-    """A fault that is not in force any more, and how that is known."""
+    """A fault that is not in force any more, and why that is known."""
 
     fault_id: str
     why: str
 
 
-NEXT_STEP = "undo by hand what the line tells, if anything, and remove it"
+NEXT_STEP = "undo by hand what the line says, if anything, and remove it"
 
 _decoder: msgspec.json.Decoder[Open | Closed] = msgspec.json.Decoder(Open | Closed)
 
 
 class Ledger:
-    """Appends to the ledger of one run. Opening it a second time goes on where it ended."""
+    """Appends to the ledger of one run, also to an existing one. Thread-safe."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lock = threading.Lock()
 
     def open(self, entry: Open) -> None:
-        """Write the undo record and force it to disk; only then may the fault act."""
+        """Write the undo record to disk. Only then may the fault act."""
         self._append(entry)
 
     def close(self, fault_id: str, why: str) -> None:
@@ -55,9 +54,7 @@ class Ledger:
         self._append(Closed(fault_id, why))
 
     def open_entries(self) -> list[Open]:
-        """Entries without a close, oldest first. Raises `ChaosError` where a line cannot be read:
-        what it says may still be broken.
-        """
+        """Open entries, oldest first. Raises `ChaosError` if a line cannot be read."""
         entries, damage = self.read()
         if damage:
             raise ChaosError(
@@ -66,9 +63,9 @@ class Ledger:
         return entries
 
     def read(self) -> tuple[list[Open], list[str]]:
-        """Entries without a close, oldest first, and what cannot be read, each with its place.
+        """(open entries, oldest first; unreadable lines, each with its place and error).
 
-        A torn last line was never acted upon, and is neither.
+        A torn last line is ignored: its fault never acted.
         """
         entries: dict[str, Open] = {}
         damage: list[str] = []
@@ -101,7 +98,7 @@ class Ledger:
                 os.fsync(fd)
             finally:
                 os.close(fd)
-            if is_new:  # the file's name must survive a crash as well as its content
+            if is_new:  # the directory entry must survive a crash, too
                 folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
                 try:
                     os.fsync(folder)
@@ -110,7 +107,7 @@ class Ledger:
 
 
 def _drop_torn_line(fd: int) -> None:
-    """What a crash left of a last line would spoil the one that follows it."""
+    """Remove an incomplete last line, which would damage the next one."""
     size = os.fstat(fd).st_size
     content = os.pread(fd, size, 0)
     if not content.endswith(b"\n"):

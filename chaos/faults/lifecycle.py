@@ -1,10 +1,10 @@
-"""The life of every fault, whatever its kind, and the storm that walks a schedule of them.
+"""The life of every fault, whatever its kind, and the storm: a schedule of faults.
 
 *available? -> ledger -> inject -> effect proven -> hold -> recover -> recovery proven -> ledger
-closed.* Each step is a record in the history. What is slow (availability, the ledger's fsync)
-happens before the scheduled moment, so that the injection itself is punctual, and every moment
-is absolute, so that lateness never adds up. Kinds that declare it may be in force together; any
-other waits until the one before it is over, and its lateness is recorded.
+closed.* Each step is a record in the history. Slow steps (availability, the ledger's fsync) come
+before the scheduled moment, so that the injection is punctual. Every moment is absolute, so that
+delays do not add up. A fault waits for earlier ones that may not overlap with it; its delay is
+recorded.
 """
 
 import threading
@@ -16,19 +16,20 @@ from chaos.base.deadline import Deadline
 from chaos.base.errors import ChaosError
 from chaos.faults.base import Evidence, Fault, may_overlap
 from chaos.faults.ledger import Ledger, Open
+from chaos.record.evidence_keys import check_evidence
 from chaos.record.history import FaultRecord, FaultState, HistoryWriter
 from chaos.stack.base import Stack
 from chaos.stack.outages import Outages
 
 ARM_LEAD_S = 1.0
-FAULT_END_LIMIT_S = 90.0  # how long one that may not overlap waits for the one before it
+FAULT_END_LIMIT_S = 90.0  # how long a fault waits for one that may not overlap with it
 PROOF_S = 3.0
 CANCELLED_RECOVERY_LIMIT_S = 2.0
 
 
 @dataclass(frozen=True)
 class Occurrence:
-    """One scheduled fault: when it strikes (run time) and how long it holds, in seconds."""
+    """One scheduled fault: its injection (run seconds) and its hold."""
 
     fault_id: str
     fault: Fault
@@ -36,31 +37,30 @@ class Occurrence:
     hold_s: float
 
 
-class _Life(threading.Thread):
-    """One occurrence being lived."""
+class _Thread(threading.Thread):
+    """The thread of one occurrence. `failure`: what a defect raised."""
 
-    def __init__(self, occurrence: Occurrence, live: Callable[[Occurrence], None]) -> None:
+    def __init__(self, occurrence: Occurrence, work: Callable[[Occurrence], None]) -> None:
         super().__init__(name=f"fault {occurrence.fault_id}", daemon=True)
         self.occurrence = occurrence
         self.failure: Exception | None = None
-        self._live = live
+        self._work = work
 
     def run(self) -> None:
-        """Live it; a defect is kept for the storm."""
         try:
-            self._live(self.occurrence)
+            self._work(self.occurrence)
         except Exception as error:
             self.failure = error
 
 
 @dataclass
 class Storm:
-    """Walks occurrences by their start; a cancelled storm heals at once and stops.
+    """Runs occurrences in the order of their start. A cancelled storm heals at once and ends.
 
-    `outages` hears which services a fault may end. `on_state` is called after each recorded
-    state (the workload reacts to some of them); it must be quick and must not raise. `proof_s`
-    is how long an effect may take to prove where less of the hold is left: an LLM server that
-    the Watcher has stopped, or a service that stops slowly, shows none meanwhile.
+    `outages` gets the services that a fault may end. `on_state` is called after each recorded state
+    (the workload reacts to some); it must be quick and must not raise. `proof_s` is the least time
+    for the proof of an effect, even after the hold: while the Watcher has stopped the LLM server,
+    or a service stops slowly, nothing can be proven.
     """
 
     stack: Stack
@@ -72,33 +72,31 @@ class Storm:
     proof_s: float = PROOF_S
 
     def run(self, occurrences: Sequence[Occurrence]) -> None:
-        """Live through all occurrences; each in a thread of its own, as they may overlap.
+        """Run all occurrences, each in a thread of its own, as they may overlap.
 
         Raises what a defect in a fault raised, after all others have been healed.
         """
-        lives: list[_Life] = []
+        threads: list[_Thread] = []
         for occurrence in sorted(occurrences, key=lambda item: item.start_s):
             self._wait_until(occurrence.start_s - ARM_LEAD_S)
-            self._await_incompatible(occurrence, lives)
+            self._await_incompatible(occurrence, threads)
             if self.cancel.is_set():
                 break
-            life = _Life(occurrence, self._live)
-            lives.append(life)
-            life.start()
-        for life in lives:
-            life.join()
-        for life in lives:
-            if life.failure is not None:
-                raise life.failure
+            threads.append(_Thread(occurrence, self._run_one))
+            threads[-1].start()
+        for thread in threads:
+            thread.join()
+        for thread in threads:
+            if thread.failure is not None:
+                raise thread.failure
 
-    def _await_incompatible(self, occurrence: Occurrence, lives: list[_Life]) -> None:
-        for life in lives:
-            if life.is_alive() and not may_overlap(
-                type(life.occurrence.fault), type(occurrence.fault)
-            ):
-                life.join(FAULT_END_LIMIT_S)
+    def _await_incompatible(self, occurrence: Occurrence, threads: list[_Thread]) -> None:
+        kind = type(occurrence.fault)
+        for thread in threads:
+            if thread.is_alive() and not may_overlap(type(thread.occurrence.fault), kind):
+                thread.join(FAULT_END_LIMIT_S)
 
-    def _live(self, occurrence: Occurrence) -> None:
+    def _run_one(self, occurrence: Occurrence) -> None:
         if not self._arm(occurrence):
             return
         self._wait_until(occurrence.start_s)
@@ -112,7 +110,7 @@ class Storm:
             self._break(occurrence)
         finally:
             healed = self._heal(occurrence)
-        if healed:  # without proof its services stay excused: the fault is to blame
+        if healed:  # without proof its services may still be down because of it
             self.outages.end(ends)
 
     def _arm(self, occurrence: Occurrence) -> bool:
@@ -130,7 +128,7 @@ class Storm:
         return True
 
     def _break(self, occurrence: Occurrence) -> None:
-        """Inject, prove, hold. Harness trouble is recorded as an unproven effect."""
+        """Inject, prove, hold. An error of the harness is recorded as an unproven effect."""
         start_s = self.history.now_s()
         try:
             occurrence.fault.inject(self.stack)
@@ -156,7 +154,7 @@ class Storm:
         self._wait_until(end_s)
 
     def _heal(self, occurrence: Occurrence) -> bool:
-        """Recover, prove, close. Without proof the entry stays open for whoever cleans up."""
+        """Recover, prove, close; True if proven. Else the ledger entry stays open for clean-up."""
         self._record(occurrence, "recovering")
         cancelled = self.cancel.is_set()
         whole_s = type(occurrence.fault).recovery_limit_s
@@ -191,6 +189,8 @@ class Storm:
             self.cancel.wait(left_s)
 
     def _record(self, occurrence: Occurrence, state: FaultState, /, **evidence: Any) -> None:
+        kind = type(occurrence.fault)
+        check_evidence(kind.name, evidence, kind.evidence)
         self.history.write(
             FaultRecord(
                 t_s=self.history.now_s(),

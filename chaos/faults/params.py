@@ -7,8 +7,8 @@ A kind declares its own in a nested struct, beside those that every kind has::
 
     params: Params
 
-The annotation has what a person needs to know (the meaning, the bounds); the default is the
-field's own, None for a parameter that is not set.
+The annotation has the meaning and the bounds. The default is the field's, None for a parameter
+that is not set.
 """
 
 import math
@@ -23,30 +23,30 @@ import msgspec
 from chaos.base.errors import UsageError, unknown_name
 from chaos.base.units import LENGTH_MAX_S, duration_s
 
-_SHOWN_MAX = 1e15  # longer numbers would fill the message
+_SHOWN_MAX = 1e15  # larger numbers would fill the message
 
 Value = float | int | str
-Parse = Callable[[Value, str], Value]  # (what was written, its place); raises `UsageError`
+Parse = Callable[[Value, str], Value]  # (raw value, its place) -> value; raises `UsageError`
 
 
 def duration(meaning: str, least_s: float, most_s: float = LENGTH_MAX_S) -> msgspec.Meta:
-    """Written with any unit (`500ms`, `2m`), kept in seconds."""
+    """A duration with a unit (`500ms`, `2m`), converted to seconds."""
     return msgspec.Meta(description=meaning, ge=least_s, le=most_s, extra={"kind": "duration"})
 
 
 def number(meaning: str, least: float, most: float) -> msgspec.Meta:
-    """A whole number where the field is an `int`; else it may have a fraction."""
+    """A number; a whole one if the field is an `int`."""
     return msgspec.Meta(description=meaning, ge=least, le=most)
 
 
 def text(meaning: str, *choices: str, parse: Parse | None = None) -> msgspec.Meta:
-    """One of `choices`, or of the field's own `Literal`; with `parse`, what that makes of it."""
+    """A text: one of `choices` or of the field's `Literal`. `parse` converts it."""
     return msgspec.Meta(description=meaning, extra={"choices": choices, "parse": parse})
 
 
 @dataclass(frozen=True)
 class Param:
-    """One parameter as it is listed, and parsed from `hold=10s`."""
+    """One parameter, for lists and for parsing `hold=10s`."""
 
     name: str
     kind: Literal["duration", "int", "number", "text"]
@@ -58,7 +58,7 @@ class Param:
     own_parse: Parse | None = None
 
     def parse(self, raw: Value, *, place: str) -> Value:
-        """`raw` as this parameter's value; `UsageError` with what was expected."""
+        """Convert `raw`. Raises `UsageError` with what was expected."""
         where = f"{place} {self.name}".strip()
         if self.own_parse is not None:
             return self.own_parse(raw, where)
@@ -90,7 +90,7 @@ class Param:
 
 
 class FaultParams(msgspec.Struct):
-    """What every kind can be told."""
+    """The parameters of every kind."""
 
     hold: Annotated[float, duration("how long the fault is held", 0.5, 86400)] = 10.0
     count: Annotated[

@@ -1,10 +1,12 @@
-"""Starts the small programs that lie beside the kinds. Knows none of them."""
+"""Start, end and ask the small programs that lie beside the kinds. Knows none of them."""
 
+import contextlib
 import subprocess
 import sys
 from pathlib import Path
 
-_ISOLATED = ("-I", "-S")  # without site packages: quick to start, and nothing of the user's
+_ISOLATED = ("-I", "-S")  # without site packages: starts fast, and ignores the user's settings
+_END_LIMIT_S = 5.0
 
 
 def argv_of(program: Path, *words: object, options: tuple[str, ...] = _ISOLATED) -> list[str]:
@@ -13,7 +15,7 @@ def argv_of(program: Path, *words: object, options: tuple[str, ...] = _ISOLATED)
 
 
 def start(program: Path, *words: object) -> subprocess.Popen[bytes]:
-    """Start it in a session of its own, its output going nowhere."""
+    """Start it in a session of its own, without input and output."""
     return subprocess.Popen(
         argv_of(program, *words),
         stdin=subprocess.DEVNULL,
@@ -23,10 +25,20 @@ def start(program: Path, *words: object) -> subprocess.Popen[bytes]:
     )
 
 
+def end(process: subprocess.Popen[bytes]) -> None:
+    """SIGKILL, then wait 5 s at most. Idempotent."""
+    process.kill()
+    for stream in (process.stdin, process.stdout):
+        if stream is not None:
+            stream.close()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(_END_LIMIT_S)
+
+
 def answer_of(
     program: Path, *words: object, limit_s: float, options: tuple[str, ...] = _ISOLATED
 ) -> str:
-    """What it printed until its end; why there is nothing, when there is nothing."""
+    """What it printed until it ended; instead, why there is no output."""
     argv = argv_of(program, *words, options=options)
     try:
         done = subprocess.run(argv, capture_output=True, text=True, timeout=limit_s, check=False)

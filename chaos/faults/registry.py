@@ -1,6 +1,6 @@
-"""Fault kinds by name: ours, and those that third parties register by entry point.
+"""Fault kinds by name: ours, and those that other packages register by entry point.
 
-Ours are found in the folders of the groups: every class there that has a `name` is a kind.
+Every class with a `name` in the folders of the groups is a kind.
 """
 
 import inspect
@@ -54,7 +54,7 @@ def _others() -> dict[str, type[Fault]]:
     for entry in entry_points(group=ENTRY_POINT_GROUP):
         try:
             kind = entry.load()
-        except Exception as error:  # another party's code: whatever it raises
+        except Exception as error:  # code of another package may raise anything
             raise _unusable(entry.name, entry.value, f"cannot be loaded: {error!r}") from error
         if not (isinstance(kind, type) and issubclass(kind, Fault)):
             raise _unusable(entry.name, entry.value, "is not a subclass of chaos.faults.base.Fault")
@@ -80,7 +80,7 @@ def paths_of(kind: type[Fault]) -> dict[str, str]:
 
 
 def fault_kind(name: str, *, place: str = "") -> type[Fault]:
-    """The kind called `name`; `UsageError` with the nearest valid name and the list."""
+    """The kind called `name`. Raises `UsageError` with the nearest valid name and the list."""
     kinds = fault_kinds()
     if name not in kinds:
         raise unknown_name("fault", name, [*kinds, "none"], place=place)

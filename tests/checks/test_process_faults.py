@@ -132,6 +132,11 @@ def test_a_second_watcher_that_does_harm_fails(planted: PlantedRun, change: dict
     assert wrong_in(judged(planted)) == {"single_watcher": "fail"}
 
 
+def test_refused_writes_are_no_second_watcher(planted: PlantedRun) -> None:
+    add(planted, "disk_full", effect={"refused": 2})
+    assert "single_watcher" not in {f.check for f in judged(planted).findings}
+
+
 def test_without_a_second_watcher_there_is_nothing_to_say(planted: PlantedRun) -> None:
     assert "single_watcher" not in {f.check for f in judged(planted).findings}
 

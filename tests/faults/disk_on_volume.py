@@ -1,9 +1,9 @@
-"""Run inside `unshare --user --mount`: disk faults on a real tmpfs of 16 MB, each odd case.
+"""Run inside `unshare --user --mount`: the disk kinds on a real tmpfs of 16 MB.
 
     python -m tests.faults.disk_on_volume FOLDER SCENARIO
 
-Exits 0 when everything held. The stack is a stand-in with nothing but its volume and a service
-that holds a lock on it: what is tested is what the kernel does to writers.
+Exits 0 if the scenario passed. The stack is a stand-in: a volume, and a service that holds a file
+open on it.
 """
 
 from __future__ import annotations
@@ -18,10 +18,9 @@ from chaos.base.deadline import Deadline
 from chaos.base.errors import EnvironmentProblem
 from chaos.faults.base import Evidence, Fault, noop_twin, parse_params
 from chaos.faults.disk import disk_log_flood
-from chaos.faults.disk.disk_full import DiskFull
 from chaos.faults.disk.disk_log_flood import DiskLogFlood
-from chaos.faults.disk.disk_pressure import DiskPressure
 from chaos.faults.disk.disk_readonly import DiskReadonly
+from chaos.faults.disk.filling import DiskFull, DiskPressure
 from chaos.faults.disk.volume import MB, free_bytes, write_and_sync
 from chaos.faults.params import Value
 from chaos.sandbox.read_only import mounts_on

@@ -1,11 +1,11 @@
-"""Lives fault kinds on one real stack in the sandbox: each as it is, and as its no-op twin.
+"""Run fault kinds on one real stack in the sandbox: each as it is, and as its no-op twin.
 
     python -m tests.faults.on_stack disk_full:hold=3s llm_timeout:hold=4s
 
-Each word is what `--fault` takes. The twins go first, all at the same time: they break nothing, so
-on a stack that is whole each must prove nothing. Then come the faults, one after the other: effect
-and recovery must be proven. Work goes on meanwhile: draws arrive, and a request is submitted when
-a fault comes into force (the queue's kinds bring their own). Exit code 1 when any kind disappoints.
+Each argument is what `--fault` takes. The twins come first, all at the same time: they break
+nothing, so none may prove an effect. Then come the faults, one after the other: effect and recovery
+must be proven. Meanwhile draws arrive, and a request is submitted when a fault is in force (the
+queue's kinds submit their own). Exit code 1 if any kind fails.
 """
 
 from __future__ import annotations
@@ -46,18 +46,18 @@ from chaos.stack.outages import Outages
 
 REPO = Path(__file__).resolve().parents[2]
 TARGET = REPO / "experiments" / "targets" / "reference.yaml"
-# Few draws: each costs seconds of processor time, and it is the requests that a kind must strike.
+# Few draws: each costs seconds of processor time, and the requests are enough.
 SETTINGS = {"draw_interval_s": 40, "llm_timeout_s": 3, "llm_attempts": 2}
 OFTEN = {"draw_interval_s": 5}  # for the kinds that are proven by draws
-TWIN_HOLD_S = 6.0  # long enough for a probe that is easily convinced
+TWIN_HOLD_S = 6.0  # long enough for a probe that proves too easily
 PROOF_LIMIT_S = 60.0  # a busy machine takes long to stop a server and to load a model
 LIMIT_S = 550
-_SETTLE_LIMIT_S = 240.0  # a busy machine works slowly, and slow is not stuck
+_SETTLE_LIMIT_S = 240.0  # a busy machine works slowly
 
 
 @dataclass(frozen=True)
-class Lived:
-    """What became of one fault and of its twin: state -> evidence, and who disappointed."""
+class Outcome:
+    """The states of one fault and of its twin, with their evidence."""
 
     fault: str
     states: dict[str, dict[str, Any]]
@@ -70,7 +70,7 @@ class Lived:
 
     @property
     def problems(self) -> list[str]:
-        """Empty when the fault proved itself and its twin did not."""
+        """Empty if the fault was proven and its twin was not."""
         if self.unavailable:
             return []
         wanted = ("injected", "effect_proven", "recovered", "closed")
@@ -78,8 +78,8 @@ class Lived:
         return missing + (["the twin claims an effect"] if "effect_proven" in self.twin else [])
 
 
-def live(faults: Sequence[str]) -> list[Lived]:
-    """Live `faults` one after the other on one stack. Raises `RuntimeError` with the output."""
+def run_faults(faults: Sequence[str]) -> list[Outcome]:
+    """Run `faults` one after the other on one stack. Raises `RuntimeError` with the output."""
     settings = OFTEN if any(text.startswith("injector_") for text in faults) else {}
     with tempfile.TemporaryDirectory(prefix="chaos-faults-") as folder:
         run = RunDir(Path(folder) / uuid.uuid4().hex)
@@ -103,10 +103,10 @@ def live(faults: Sequence[str]) -> list[Lived]:
                 for path in sorted(run.logs.glob("*.log"))
             )
             raise RuntimeError(f"exit code {done.returncode}\n{done.stdout}{done.stderr}\n{logs}")
-        return [Lived(**one) for one in json.loads((run.path / "lived.json").read_text())]
+        return [Outcome(**raw) for raw in json.loads((run.path / "outcomes.json").read_text())]
 
 
-# Kinds that strike a dispatch under way: the draws alone may ask for none just then.
+# Kinds that need a dispatch while they are armed: the draws alone may cause none.
 STRIKES_WORK = frozenset({"watcher_dispatch_crash"})
 _WORK = 4
 
@@ -142,14 +142,14 @@ def _inside(run: RunDir) -> int:
     stack = backend.up(lambda step: None)
     try:
         stack.service("injector").start()
-        lives = _Lives(stack, history, run)
-        lives.all_twins(asked["faults"])
+        runner = _Runner(stack, history, run)
+        runner.run_twins(asked["faults"])
         for number, text in enumerate(asked["faults"], start=1):
-            lives.live(_occurrence(text, f"f{number:03d}", twin=False))
+            runner.run(_occurrence(text, f"f{number:03d}", twin=False))
     finally:
         left = backend.down()
         history.close()
-    lived = [
+    outcomes = [
         {
             "fault": text,
             "states": _states(run, f"f{number:03d}"),
@@ -157,41 +157,41 @@ def _inside(run: RunDir) -> int:
         }
         for number, text in enumerate(asked["faults"], start=1)
     ]
-    (run.path / "lived.json").write_text(json.dumps(lived))
+    (run.path / "outcomes.json").write_text(json.dumps(outcomes))
     if left:
         print(f"left behind: {left}", file=sys.stderr)
     return 1 if left else 0
 
 
-class _Lives:
-    """Lives occurrences on one stack, and asks it for work meanwhile."""
+class _Runner:
+    """Runs occurrences on one stack, and submits requests meanwhile."""
 
     def __init__(self, stack: Stack, history: HistoryWriter, run: RunDir) -> None:
         self._stack, self._history = stack, history
         self._ledger = Ledger(run.ledger)
         self._submitter = RequestSubmitter(stack.workspace, stack.target.queue, history)
 
-    def all_twins(self, texts: Sequence[str]) -> None:
-        """Each in a storm of its own, since kinds that may not overlap would wait for each other.
+    def run_twins(self, texts: Sequence[str]) -> None:
+        """Run each in a storm of its own, since incompatible kinds would wait for each other.
 
-        One of them asks for work for all, and those that watch a dispatch for themselves.
+        The first one submits requests for all; kinds that need a dispatch submit their own.
         """
         twins = [_occurrence(text, f"t{n:03d}", twin=True) for n, text in enumerate(texts, start=1)]
         with ThreadPoolExecutor(len(twins)) as threads:
-            lives = [
+            futures = [
                 threads.submit(
-                    self.live,
+                    self.run,
                     one,
                     ask=one is twins[0] or one.fault.name in STRIKES_WORK,
                     proof_s=0.0,
                 )
                 for one in twins
             ]
-        for life in lives:
-            life.result()
+        for future in futures:
+            future.result()
 
-    def live(self, one: Occurrence, *, ask: bool = True, proof_s: float = PROOF_LIMIT_S) -> None:
-        """Live it, and wait for the work: the next kind shall not meet this one's aftermath."""
+    def run(self, one: Occurrence, *, ask: bool = True, proof_s: float = PROOF_LIMIT_S) -> None:
+        """Run it, and wait until the queue is empty, so that it does not affect the next one."""
         storm = Storm(
             self._stack,
             self._history,
@@ -210,11 +210,11 @@ class _Lives:
     def _ask(self, occurrence: Occurrence, state: FaultState) -> None:
         fault = occurrence.fault
         if fault.group == "queue":
-            return  # it brings its own requests, and is proven by them
+            return  # it submits its own requests
         if state == "injected" or (state == "effect_proven" and not fault.group.startswith("llm_")):
             self._submitter.probe(f"{occurrence.fault_id} {state}")
         elif state == "armed" and fault.name in STRIKES_WORK:
-            for count in range(_WORK):  # one alone may be done before the strike
+            for count in range(_WORK):  # one alone may be finished too early
                 self._submitter.probe(f"{occurrence.fault_id} {state} {count}")
 
 
@@ -228,15 +228,14 @@ def _states(run: RunDir, fault_id: str) -> dict[str, dict[str, Any]]:
 
 
 def main(argv: list[str]) -> int:
-    """See the module."""
     if argv[:1] == ["--inside"]:
         return _inside(RunDir(Path(argv[1])))
     try:
-        lived = live(argv)
+        outcomes = run_faults(argv)
     except (RuntimeError, ChaosError) as error:
         print(error, file=sys.stderr)
         return 1
-    for one in lived:
+    for one in outcomes:
         verdict = "; ".join(one.problems) or (
             f"unavailable: {one.unavailable}" if one.unavailable else "ok"
         )
@@ -244,7 +243,7 @@ def main(argv: list[str]) -> int:
         for title, states in (("fault", one.states), ("twin", one.twin)):
             for state, evidence in states.items():
                 print(f"    {title:<6}{state:<18}{json.dumps(evidence)[:400]}")
-    return 1 if any(one.problems for one in lived) else 0
+    return 1 if any(one.problems for one in outcomes) else 0
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A queue whose Watcher is moved by hand, so that it can do what a Watcher must not."""
+"""A queue without a Watcher: the test does what a Watcher does, or must not do."""
 
 from __future__ import annotations
 
@@ -23,9 +23,7 @@ FEW_S, LIMIT_S = 0.3, 60.0
 
 
 class Hand:
-    """Stands for a stack whose Watcher is moved by hand: a workspace, and a process that can be
-    killed and started again (`sleep`, which leaves the queue alone).
-    """
+    """Stands for a stack: a workspace, and a process in the Watcher's place (`sleep`)."""
 
     def __init__(self, workspace: Path) -> None:
         self.target = load(REPO / "experiments" / "targets" / "reference.yaml", Target)

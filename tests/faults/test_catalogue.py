@@ -1,6 +1,6 @@
-"""Every kind of the catalogue on the real stack: it proves itself, and its no-op twin does not.
+"""Every kind of the catalogue on the real stack: proven, and its no-op twin is not.
 
-Nobody has to remember to add a kind here: what is registered is lived.
+All registered kinds are tested; none has to be added here.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from chaos.faults.base import GROUPS, Fault, may_overlap, noop_twin
 from chaos.faults.params import declared
 from chaos.faults.registry import our_kinds
 from chaos.record import recovery_paths as paths
-from tests.faults.on_stack import live
+from tests.faults.on_stack import run_faults
 
 KINDS = our_kinds()
-# How long a kind is held here: as long as its probe needs to see it on a busy machine.
+# How long a kind is held here: long enough for its proof on a busy machine.
 HOLD_S = {"llm_tcp": 8, "llm_wire": 12, "llm_process": 15, "machine": 8}
 HOLD_S_BY_NAME = {
     "disk_log_flood": 8,
@@ -31,7 +31,7 @@ BATCH = 5  # one stack for so many
 
 
 def asked(name: str) -> str:
-    """As on the command line."""
+    """The value of `--fault`."""
     hold_s = HOLD_S_BY_NAME.get(name, HOLD_S.get(KINDS[name].group, 4))
     return f"{name}:hold={hold_s}s"
 
@@ -49,12 +49,14 @@ BATCHES = [DRAWS, *(OTHERS[first::STRIDE] for first in range(STRIDE))]
 @pytest.mark.slow(seconds=100)
 @pytest.mark.parametrize("faults", BATCHES, ids=" ".join)
 def test_effect_of_each_kind_is_proven_and_its_noop_twin_proves_none(faults: list[str]) -> None:
-    for one in live(faults):
+    for one in run_faults(faults):
         name = one.fault.partition(":")[0]
         assert one.problems == [], f"{one.fault}: {one.problems}\n{one.states}\n{one.twin}"
         here = KINDS[name].available_here()
         assert not one.unavailable or here, f"{name} is listed as available, and was not: {one}"
-        assert not (here and not one.unavailable), f"{name} is listed as unavailable, and was lived"
+        assert not (here and not one.unavailable), (
+            f"{name} is listed as unavailable, and was injected"
+        )
 
 
 @pytest.mark.parametrize("name", sorted(KINDS))

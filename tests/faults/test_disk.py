@@ -1,4 +1,4 @@
-"""Disk faults: proven where they act, not where they do not, and never on the host's disk."""
+"""The disk kinds: proven only where they act, and never on the host's disk."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from chaos.base.errors import EnvironmentProblem, UsageError
 from chaos.base.stopping import StopSignal
 from chaos.faults.base import Fault, parse_params
 from chaos.faults.disk.disk_log_flood import DiskLogFlood
-from chaos.faults.disk.disk_pressure import DiskPressure
 from chaos.faults.disk.disk_readonly import DiskReadonly
+from chaos.faults.disk.filling import DiskPressure
 from chaos.faults.disk.volume import free_bytes, write_and_sync
 from chaos.faults.lifecycle import Occurrence
-from chaos.faults.llm_tcp.timeout import LLMTimeout
+from chaos.faults.llm_tcp.no_answer import LLMTimeout
 from chaos.faults.registry import fault_kind, kinds_of
 from chaos.record.history import FaultState
 from chaos.runner.run import Run
@@ -55,8 +55,9 @@ def test_disk_fault_on_a_real_volume(tmp_path: Path, repo: Path, scenario: str) 
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
-def test_the_hosts_disk_is_never_touched(tmp_path: Path, kind: type[Fault]) -> None:
-    """A workspace that is a plain folder: unavailable with the reason, and inject refuses."""
+def test_a_plain_folder_is_unavailable_and_inject_refuses_it(
+    tmp_path: Path, kind: type[Fault]
+) -> None:
     workspace = tmp_path / "workspace"
     workspace.mkdir()
     stack = cast(Stack, VolumeStack(workspace, size_mb=256))
@@ -68,7 +69,9 @@ def test_the_hosts_disk_is_never_touched(tmp_path: Path, kind: type[Fault]) -> N
     assert not list(workspace.iterdir())
 
 
-def test_read_only_needs_mounts_of_our_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_read_only_is_unavailable_without_a_mount_namespace(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv(MODE_VARIABLE, raising=False)
     stack = cast(Stack, VolumeStack(tmp_path, size_mb=256, sandboxed=False))
     assert "no mount namespace" in str(make(DiskReadonly).available(stack))
@@ -76,14 +79,14 @@ def test_read_only_needs_mounts_of_our_own(tmp_path: Path, monkeypatch: pytest.M
         cover(tmp_path)
 
 
-def test_read_only_is_not_for_containers(tmp_path: Path) -> None:
-    """A mount of ours would be seen by nobody else: no effect, so it is not offered."""
+def test_read_only_is_unavailable_in_containers(tmp_path: Path) -> None:
+    """A mount in one container has no effect in the others."""
     inside = VolumeStack(tmp_path, size_mb=256)
     inside.can_mount = False
     assert "containers" in str(make(DiskReadonly).available(cast(Stack, inside)))
 
 
-def test_probe_write_reports_the_error_it_met(tmp_path: Path) -> None:
+def test_a_failed_write_reports_the_error(tmp_path: Path) -> None:
     done = write_and_sync(tmp_path / "probe", 100_000)
     assert done.ok and done.asked_bytes == 100_000
     assert write_and_sync(tmp_path / "nowhere" / "probe").outcome == "ENOENT"
@@ -95,20 +98,20 @@ def test_probe_write_reports_the_error_it_met(tmp_path: Path) -> None:
     ("kind", "raw"),
     [(DiskPressure, {"leave": 0}), (DiskPressure, {"leave": "much"}), (DiskLogFlood, {"rate": 0})],
 )
-def test_parameters_that_make_no_sense_are_refused(kind: type[Fault], raw: dict[str, str]) -> None:
+def test_invalid_parameters_are_refused(kind: type[Fault], raw: dict[str, str]) -> None:
     with pytest.raises(UsageError):
         parse_params(kind, dict(raw), place="--fault")
 
 
-def test_the_kinds_are_known_by_name() -> None:
+def test_the_kinds_are_registered() -> None:
     for kind in KINDS:
         assert fault_kind(kind.name) is kind
         assert kind.name.startswith("disk_")
         assert kind.group == "disk"
 
 
-def test_the_watcher_is_given_work_before_the_disk_takes_no_request() -> None:
-    """While the volume is full no request can be submitted: an idle Watcher would meet nothing."""
+def test_a_probe_is_submitted_before_a_disk_fault_and_during_other_faults() -> None:
+    """While the volume is full no request can be submitted, and an idle Watcher shows no effect."""
     asked: list[tuple[str, bool]] = []
 
     class Workload:

@@ -1,4 +1,4 @@
-"""The witness of whole answers tells how they arrived and how they ended."""
+"""The outcome of an exchange, and how the answer arrived."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from chaos.faults.exchange import exchange
+from chaos.faults.exchange import exchange, http_get
 from chaos.stack.base import Endpoint
 from tests.faults.standins import CLOSE, GARBAGE, HANG, server
 
@@ -60,13 +60,31 @@ def trickle(link: socket.socket) -> None:
         (CLOSE, "closed", None),
     ],
 )
-def test_each_end_has_its_name(behaviour: str, outcome: str, status: int | None) -> None:
+def test_the_outcome_of_an_exchange_is_named(
+    behaviour: str, outcome: str, status: int | None
+) -> None:
     with server(behaviour) as endpoint:
         seen = exchange(endpoint, "/health", limit_s=1.0 if behaviour == HANG else 20)
     assert (seen.outcome, seen.status, seen.ok) == (outcome, status, status == 200)
 
 
-def test_nonsense_has_no_status() -> None:
+@pytest.mark.parametrize(
+    ("behaviour", "outcome", "status"),
+    [
+        ("200", "answered", 200),
+        ("503", "answered", 503),
+        (HANG, "timeout", None),
+        (CLOSE, "closed", None),
+        (GARBAGE, "closed", None),
+    ],
+)
+def test_the_outcome_of_http_get_is_named(behaviour: str, outcome: str, status: int | None) -> None:
+    with server(behaviour) as endpoint:
+        seen = http_get(endpoint, "/health", limit_s=0.3)
+    assert (seen.outcome, seen.status, seen.ok) == (outcome, status, status == 200)
+
+
+def test_an_answer_that_is_no_http_has_no_status() -> None:
     with server(GARBAGE) as endpoint:
         seen = exchange(endpoint, "/health", limit_s=20)
     assert seen.status is None
@@ -77,20 +95,21 @@ def test_a_closed_port_is_refused() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         endpoint = Endpoint("127.0.0.1", listener.getsockname()[1])
     assert exchange(endpoint, "/health", limit_s=20).outcome == "refused"
+    assert http_get(endpoint, "/health", limit_s=0.3).outcome == "refused"
 
 
-def test_a_reset_is_no_plain_close() -> None:
+def test_a_reset_is_not_reported_as_a_close() -> None:
     with scripted(reset) as endpoint:
         assert exchange(endpoint, "/", limit_s=20).outcome == "reset"
 
 
-def test_an_answer_that_promised_more_is_cut() -> None:
+def test_an_answer_shorter_than_announced_is_cut() -> None:
     with scripted(cut) as endpoint:
         seen = exchange(endpoint, "/", limit_s=20)
     assert (seen.outcome, seen.status) == ("cut", 200)
 
 
-def test_pieces_and_gaps_are_those_on_the_wire() -> None:
+def test_pieces_and_gaps_are_measured() -> None:
     with scripted(trickle) as endpoint:
         seen = exchange(endpoint, "/", limit_s=20)
     assert seen.ok

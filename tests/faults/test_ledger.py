@@ -1,4 +1,4 @@
-"""The ledger says, after a crash at any moment, just what may still be broken."""
+"""After a crash at any moment, the open entries of the ledger are what may still be broken."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_an_entry_is_open_until_it_is_closed(tmp_path: Path) -> None:
     assert [e.fault_id for e in Ledger(ledger.path).open_entries()] == ["f002"]
 
 
-def test_closing_twice_changes_nothing(tmp_path: Path) -> None:
+def test_closing_an_entry_is_idempotent(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "ledger.jsonl")
     ledger.open(entry("f001"))
     ledger.close("f001", "once")
@@ -28,7 +28,7 @@ def test_closing_twice_changes_nothing(tmp_path: Path) -> None:
     assert ledger.open_entries() == []
 
 
-def test_a_line_torn_by_a_crash_was_never_acted_upon(tmp_path: Path) -> None:
+def test_a_torn_last_line_is_ignored(tmp_path: Path) -> None:
     """The fault acts only after its whole line is on disk, so a torn line is no fault."""
     ledger = Ledger(tmp_path / "ledger.jsonl")
     ledger.open(entry("f001"))

@@ -1,8 +1,4 @@
-"""Every fault lives through the same steps, in order, whatever happens on the way.
-
-The stack is a stand-in (None): these tests are about the mechanism, and the faults in them
-touch nothing. The real ones are in test_llm_timeout.py and tests/integration.
-"""
+"""The steps of a fault and of a storm. The faults here are scripted, and the stack is None."""
 
 from __future__ import annotations
 
@@ -19,15 +15,17 @@ from chaos.faults.ledger import Ledger
 from chaos.faults.lifecycle import Occurrence, Storm
 from chaos.faults.params import Value
 from chaos.record.history import Event, FaultRecord, HistoryWriter, read_history
+from chaos.record.names import UndeclaredName
 from chaos.stack.base import Stack
 from chaos.stack.outages import Outages
 
 
 class Scripted(Fault):
-    """A fault that does as told and notes what was asked of it."""
+    """A fault with scripted results, which records the calls."""
 
     name: ClassVar[str] = "scripted"
     summary: ClassVar[str] = "for tests"
+    evidence: ClassVar[dict[str, str]] = {"state": "", "occurrence": "", "self": "", "left_s": ""}
 
     def __init__(self, fault_id: str, values: dict[str, Value]) -> None:
         super().__init__(fault_id, values)
@@ -105,7 +103,7 @@ def lab(tmp_path: Path) -> Lab:
     return Lab(tmp_path)
 
 
-def test_the_steps_come_in_order_and_the_ledger_is_open_before_the_fault_acts(lab: Lab) -> None:
+def test_states_are_recorded_in_order_and_the_ledger_is_open_before_inject(lab: Lab) -> None:
     fault = Scripted("f001", {})
     fault.ledger = lab.ledger
     lab.live(fault)
@@ -116,7 +114,7 @@ def test_the_steps_come_in_order_and_the_ledger_is_open_before_the_fault_acts(la
     assert lab.ledger.open_entries() == []
 
 
-def test_an_unavailable_fault_touches_nothing_and_says_why(lab: Lab) -> None:
+def test_an_unavailable_fault_is_recorded_and_not_injected(lab: Lab) -> None:
     fault = Scripted("f001", {})
     fault.reason = "no such device"
     lab.live(fault)
@@ -125,7 +123,7 @@ def test_an_unavailable_fault_touches_nothing_and_says_why(lab: Lab) -> None:
     assert not lab.ledger.path.exists()
 
 
-def test_an_unproven_effect_is_recorded_as_such_and_still_healed(lab: Lab) -> None:
+def test_a_fault_with_an_unproven_effect_is_healed(lab: Lab) -> None:
     fault = Scripted("f001", {})
     fault.proven = False
     lab.live(fault)
@@ -134,7 +132,7 @@ def test_an_unproven_effect_is_recorded_as_such_and_still_healed(lab: Lab) -> No
     ]  # fmt: skip
 
 
-def test_without_proof_of_recovery_the_ledger_stays_open(lab: Lab) -> None:
+def test_without_proof_of_recovery_the_ledger_entry_stays_open(lab: Lab) -> None:
     fault = Scripted("f001", {})
     fault.heals = False
     lab.live(fault)
@@ -143,7 +141,7 @@ def test_without_proof_of_recovery_the_ledger_stays_open(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize("step", ["inject", "effect", "recover", "recovered"])
-def test_a_failing_step_is_infrastructure_and_the_next_fault_still_lives(
+def test_a_failed_step_is_owned_by_infrastructure_and_the_next_fault_runs(
     lab: Lab, step: str
 ) -> None:
     bad, good = Scripted("f001", {}), Scripted("f002", {})
@@ -155,7 +153,7 @@ def test_a_failing_step_is_infrastructure_and_the_next_fault_still_lives(
     assert ("effect_proven" in lab.states()) == (step in ("recover", "recovered"))
 
 
-def test_a_cancelled_storm_heals_what_it_broke_and_breaks_nothing_more(lab: Lab) -> None:
+def test_a_cancelled_storm_heals_and_injects_nothing_more(lab: Lab) -> None:
     first, second = Scripted("f001", {}), Scripted("f002", {})
     timer = threading.Timer(0.2, lab.cancel.set)
     timer.start()
@@ -166,7 +164,7 @@ def test_a_cancelled_storm_heals_what_it_broke_and_breaks_nothing_more(lab: Lab)
     assert lab.ledger.open_entries() == []
 
 
-def test_a_storm_cancelled_between_arming_and_striking_closes_the_entry(lab: Lab) -> None:
+def test_a_storm_cancelled_after_arming_closes_the_ledger_entry(lab: Lab) -> None:
     fault = Scripted("f001", {})
     now_s = lab.history.now_s()
     timer = threading.Timer(0.1, lab.cancel.set)
@@ -195,21 +193,21 @@ def _order(lab: Lab) -> list[tuple[str, str]]:
     return [(r.fault_id, r.state) for r in records if isinstance(r, FaultRecord)]
 
 
-def test_kinds_that_declare_it_are_in_force_together(lab: Lab) -> None:
+def test_compatible_kinds_overlap(lab: Lab) -> None:
     lab.live(Apart("f001", {}), Beside("f002", {}), hold_s=0.4)
     order = _order(lab)
     assert order.index(("f002", "injected")) < order.index(("f001", "recovering"))
     assert lab.ledger.open_entries() == []
 
 
-def test_any_others_wait_for_each_other(lab: Lab) -> None:
-    """Also where only one of the two would allow it."""
+def test_incompatible_kinds_do_not_overlap(lab: Lab) -> None:
+    """Also if only one of the two allows it."""
     lab.live(Apart("f001", {}), Scripted("f002", {}), hold_s=0.4)
     order = _order(lab)
     assert order.index(("f001", "closed")) < order.index(("f002", "armed"))
 
 
-def test_an_outage_lasts_from_the_break_to_the_proof_of_recovery(lab: Lab) -> None:
+def test_an_outage_lasts_from_the_injection_to_the_proof_of_recovery(lab: Lab) -> None:
     outages = Outages()
     seen: list[tuple[str, bool]] = []
     storm = Storm(
@@ -233,7 +231,7 @@ def test_an_outage_lasts_from_the_break_to_the_proof_of_recovery(lab: Lab) -> No
     assert outages.expects("watcher"), "what is not proven to be back may still be down"
 
 
-def test_the_noop_twin_breaks_and_heals_nothing_and_is_otherwise_the_same(lab: Lab) -> None:
+def test_a_noop_twin_skips_only_inject_and_recover(lab: Lab) -> None:
     twin = noop_twin(Beside)("f001", {})
     assert isinstance(twin, Beside)
     lab.live(twin)
@@ -242,7 +240,7 @@ def test_the_noop_twin_breaks_and_heals_nothing_and_is_otherwise_the_same(lab: L
     assert type(twin).traits() == Beside.traits()
 
 
-def test_a_defect_in_a_fault_is_raised_after_the_others_were_healed(lab: Lab) -> None:
+def test_a_defect_is_raised_after_all_faults_are_healed(lab: Lab) -> None:
     bad, good = Apart("f001", {}), Beside("f002", {})
 
     def defect(stack: Stack, deadline: Deadline) -> Evidence:
@@ -254,8 +252,7 @@ def test_a_defect_in_a_fault_is_raised_after_the_others_were_healed(lab: Lab) ->
     assert lab.states("f002")[-1] == "closed"
 
 
-def test_a_fault_may_give_its_measurements_any_name(lab: Lab) -> None:
-    """Also the names of what the record itself holds."""
+def test_evidence_keys_may_equal_fields_of_the_record(lab: Lab) -> None:
     fault = Scripted("f001", {})
     named = {"state": "T", "occurrence": 3, "self": "x"}
     fault.effect = lambda stack, deadline: Evidence(True, named)  # type: ignore[method-assign]
@@ -266,8 +263,16 @@ def test_a_fault_may_give_its_measurements_any_name(lab: Lab) -> None:
     assert proven[0].evidence == named
 
 
-def test_effect_can_be_proven_when_breaking_has_used_up_the_hold(lab: Lab) -> None:
-    """A Watcher that stops in 7 of its 30 s, under a hold of 5 s, is stopped all the same."""
+def test_undeclared_evidence_is_a_defect_and_the_fault_is_healed(lab: Lab) -> None:
+    fault = Scripted("f001", {})
+    fault.effect = lambda stack, deadline: Evidence(True, {"tok_ms": 1})  # type: ignore[method-assign]
+    with pytest.raises(UndeclaredName, match="fault 'scripted': undeclared evidence tok_ms"):
+        lab.live(fault)
+    assert lab.states()[-1] == "closed"
+
+
+def test_effect_can_be_proven_if_inject_took_longer_than_the_hold(lab: Lab) -> None:
+    """A Watcher may take 7 s to stop under a hold of 5 s."""
 
     class SlowToBreak(Scripted):
         def inject(self, stack: Stack) -> None:

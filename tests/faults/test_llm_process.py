@@ -1,8 +1,8 @@
 """The kinds on the LLM server's process, on the real supervisor: proven, healed, undone.
 
 Where no model is needed the server is a stand-in (tests/llm/standin_server.py) below the real
-supervisor; the deaf server is the real one. `tests.faults.on_stack` lives all of them on the whole
-stack, where it is the Watcher that brings a killed server back; here the test does in its place.
+supervisor; the one that ignores SIGTERM is real. `tests.faults.on_stack` runs all kinds on a real
+stack, where the Watcher has a killed server started again; here the test does so.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from chaos.faults.base import Fault, noop_twin, parse_params
 from chaos.faults.llm_process.ignores_stop import LLMIgnoresStop, ignores
 from chaos.faults.llm_process.killed import LLMKilled
 from chaos.faults.llm_process.paused import LLMPaused
-from chaos.faults.llm_process.server import Record, why_not
+from chaos.faults.llm_process.server import Record, unavailable
 from chaos.faults.llm_process.slow_load import LLMSlowLoad
 from chaos.faults.registry import kinds_of
 from chaos.stack.base import Endpoint, Stack
@@ -140,7 +140,7 @@ def test_kill_is_proven_when_another_party_restarts_the_service(
     assert healed.measured["new_pid"] != before
 
 
-def test_a_server_kept_down_cannot_be_started_until_the_end(
+def test_keep_down_denies_starts_until_recovery(
     supervise: Callable[..., SmallStack],
 ) -> None:
     stack = supervise()
@@ -149,33 +149,33 @@ def test_a_server_kept_down_cannot_be_started_until_the_end(
     with watcher(stack, "/start"):
         effect = killed.effect(stack, Deadline(LONG_S))
         assert effect.proven and effect.measured["cuts_llm"]
-        assert "in vain" in effect.measured["path_taken"]
+        assert "and denied" in effect.measured["path_taken"]
         assert stack.service("llm").pid() is None
         killed.recover(stack)
         assert killed.recovered(stack, Deadline(LONG_S)).proven
 
 
-def test_a_server_that_was_stopped_is_not_taken_for_killed(
+def test_a_stopped_server_does_not_prove_a_kill(
     supervise: Callable[..., SmallStack],
 ) -> None:
-    """Also when the supervisor had to kill it: that was asked for."""
+    """Also if the supervisor had to kill it."""
     stack = supervise("ignore-term")
     killed = armed(LLMKilled, stack)
     stack.supervisor.ask("POST", "/stop")
     assert not killed.effect(stack, Deadline(0.5)).proven
 
 
-def test_without_a_server_at_work_nothing_is_claimed(supervise: Callable[..., SmallStack]) -> None:
+def test_without_a_healthy_server_no_effect_is_proven(supervise: Callable[..., SmallStack]) -> None:
     stack = supervise()
     stack.supervisor.ask("POST", "/stop")
     for kind in (LLMKilled, LLMPaused):
         fault = armed(kind, stack, hold="1s")
-        with pytest.raises(EnvironmentProblem, match="no LLM server was at work"):
+        with pytest.raises(EnvironmentProblem, match="no LLM server was healthy"):
             fault.inject(stack)
         fault.recover(stack)
 
 
-def test_a_pause_is_proven_and_ends_with_the_same_process(
+def test_a_paused_server_continues_as_the_same_process(
     supervise: Callable[..., SmallStack],
 ) -> None:
     stack = supervise()
@@ -192,10 +192,10 @@ def test_a_pause_is_proven_and_ends_with_the_same_process(
     assert stack.service("llm").pid() == pid
 
 
-def test_a_paused_server_that_was_replaced_is_left_alone(
+def test_recovery_does_not_touch_a_server_that_replaced_the_paused_one(
     supervise: Callable[..., SmallStack],
 ) -> None:
-    """The supervisor kills it when it is stopped; its heir must not be signalled for it."""
+    """The supervisor kills a paused server that is stopped; its successor must get no signal."""
     stack = supervise()
     paused = armed(LLMPaused, stack)
     paused.inject(stack)
@@ -207,7 +207,7 @@ def test_a_paused_server_that_was_replaced_is_left_alone(
     assert stack.supervisor.events().count("crashed") == 0
 
 
-def test_a_paused_server_is_let_go_by_the_record_alone(
+def test_undo_continues_a_paused_server(
     supervise: Callable[..., SmallStack],
 ) -> None:
     stack = supervise()
@@ -222,7 +222,7 @@ def test_a_paused_server_is_let_go_by_the_record_alone(
 
 
 @pytest.mark.parametrize("started_by", ["the Watcher", "the fault"])
-def test_a_slow_load_is_proven_whoever_starts_the_server(
+def test_a_slow_load_is_proven_if_the_watcher_or_the_fault_starts_the_server(
     supervise: Callable[..., SmallStack], started_by: str
 ) -> None:
     stack = supervise()
@@ -248,7 +248,7 @@ def test_a_slow_load_is_proven_whoever_starts_the_server(
     }
 
 
-def test_a_second_server_asked_for_during_the_load_is_counted(
+def test_refused_starts_during_the_load_are_counted(
     supervise: Callable[..., SmallStack],
 ) -> None:
     stack = supervise()
@@ -263,7 +263,7 @@ def test_a_second_server_asked_for_during_the_load_is_counted(
 
 @pytest.mark.stack
 @pytest.mark.slow
-def test_a_deaf_server_is_proven_when_it_is_stopped_and_replaced_at_the_end(
+def test_ignored_sigterm_is_proven_by_a_stop_and_the_server_is_replaced(
     supervise: Callable[..., SmallStack], model_path: Path
 ) -> None:
     stack = supervise(None, model_path)
@@ -285,7 +285,7 @@ def test_a_deaf_server_is_proven_when_it_is_stopped_and_replaced_at_the_end(
 def test_noop_twin_proves_no_effect(
     supervise: Callable[..., SmallStack], kind: type[Fault]
 ) -> None:
-    """While servers are stopped and started as ever."""
+    """While servers are stopped and started."""
     stack = supervise()
     twin = armed(noop_twin(kind), stack)
     twin.inject(stack)
@@ -302,7 +302,7 @@ def test_ignored_signals_are_read_from_the_kernel() -> None:
         signal.signal(signal.SIGUSR2, before)
 
 
-def test_a_record_is_read_from_its_moment_on_and_survives_half_a_line(tmp_path: Path) -> None:
+def test_a_record_has_only_later_events_and_ignores_an_incomplete_line(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
     path.write_text('{"time_s": 1, "event": "start", "pid": 1}\n')
     record = Record(path, path.stat().st_size)
@@ -313,20 +313,22 @@ def test_a_record_is_read_from_its_moment_on_and_survives_half_a_line(tmp_path: 
     assert Record(tmp_path / "none", 0).events() == []
 
 
-def test_a_stack_without_the_supervisor_says_why_not(supervise: Callable[..., SmallStack]) -> None:
+def test_without_a_supervisor_the_kinds_are_unavailable(
+    supervise: Callable[..., SmallStack],
+) -> None:
     stack = supervise()
     stack.services["llm"] = SimpleNamespace(pid=lambda: None)  # started by something else
-    assert "no supervisor" in str(why_not(cast(Stack, stack), knobs=True))
+    assert "no supervisor" in str(unavailable(cast(Stack, stack), knobs=True))
     stack.target.llm.events = ""
-    assert "llm.events" in str(why_not(cast(Stack, stack)))
+    assert "llm.events" in str(unavailable(cast(Stack, stack)))
     del stack.services["llm_supervisor"]
     stack.target.llm.events = "events.jsonl"
-    assert "no LLM supervisor" in str(why_not(cast(Stack, stack)))
+    assert "no LLM supervisor" in str(unavailable(cast(Stack, stack)))
 
 
-def test_a_supervisor_that_ended_makes_it_unavailable(
+def test_after_the_end_of_the_supervisor_the_kinds_are_unavailable(
     supervise: Callable[..., SmallStack],
 ) -> None:
     stack = supervise()
     stack.supervisor.end()
-    assert why_not(cast(Stack, stack))
+    assert unavailable(cast(Stack, stack))

@@ -1,7 +1,7 @@
-"""The kinds on the TCP link, on the real proxies: proven when they are there, and only then.
+"""The kinds on the TCP link, with the real proxies: proven only when injected.
 
 The LLM server is a stand-in that answers at once: what is proven is the link, not the model.
-`tests.faults.on_stack` lives the same kinds on the whole stack.
+`tests.faults.on_stack` runs the same kinds on the whole stack.
 """
 
 from __future__ import annotations
@@ -22,12 +22,8 @@ from chaos.base.deadline import Deadline
 from chaos.base.errors import UsageError
 from chaos.faults.base import Fault, noop_twin, parse_params
 from chaos.faults.exchange import exchange
-from chaos.faults.llm_tcp.bandwidth import LLMBandwidth
-from chaos.faults.llm_tcp.cut import LLMCut
-from chaos.faults.llm_tcp.latency import LLMLatency
-from chaos.faults.llm_tcp.reset import LLMReset
-from chaos.faults.llm_tcp.timeout import LLMTimeout
-from chaos.faults.llm_tcp.trickle import LLMTrickle
+from chaos.faults.llm_tcp.no_answer import LLMCut, LLMReset, LLMTimeout
+from chaos.faults.llm_tcp.slow import LLMBandwidth, LLMLatency, LLMTrickle
 from chaos.faults.params import Value
 from chaos.faults.registry import kinds_of
 from chaos.stack.base import Endpoint, Stack
@@ -122,7 +118,7 @@ def quick(kind: type[Fault]) -> Fault:
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
-def test_a_kind_proves_itself_and_its_healing(healthy: Stack, kind: type[Fault]) -> None:
+def test_effect_and_recovery_are_proven(healthy: Stack, kind: type[Fault]) -> None:
     fault = quick(kind)
     assert fault.available(healthy) is None
     assert fault.undo_record(healthy)
@@ -149,7 +145,7 @@ def test_noop_twin_proves_no_effect(healthy: Stack, kind: type[Fault]) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
-def test_a_server_that_hangs_by_itself_is_not_taken_for_the_fault(
+def test_a_hanging_server_does_not_prove_the_fault(
     toxiproxy_binary: Path, kind: type[Fault]
 ) -> None:
     with server(HANG) as upstream, wires(toxiproxy_binary, upstream) as stack:
@@ -168,7 +164,7 @@ def test_a_timeout_closes_the_hung_connection_after_its_time(healthy: Stack) -> 
     assert hang.effect(healthy, Deadline(20)).proven
 
 
-def test_a_reset_may_come_later(healthy: Stack) -> None:
+def test_a_late_reset_is_proven(healthy: Stack) -> None:
     late = make(LLMReset, after="300ms")
     late.inject(healthy)
     effect = late.effect(healthy, Deadline(20))
@@ -177,8 +173,8 @@ def test_a_reset_may_come_later(healthy: Stack) -> None:
 
 
 @pytest.mark.parametrize(("size", "cuts"), [(1, True), (100, True), (1500, False)])
-def test_a_cut_is_proven_at_its_very_byte(healthy: Stack, size: int, cuts: bool) -> None:
-    """Where whole short answers still pass, the LLM is not said to be cut off."""
+def test_a_cut_is_proven_at_the_exact_byte(healthy: Stack, size: int, cuts: bool) -> None:
+    """`cuts_llm` is false if whole short answers still pass."""
     cut = make(LLMCut, bytes=size)
     cut.inject(healthy)
     effect = cut.effect(healthy, Deadline(20))
@@ -187,14 +183,14 @@ def test_a_cut_is_proven_at_its_very_byte(healthy: Stack, size: int, cuts: bool)
     assert effect.measured["cuts_llm"] is cuts
 
 
-def test_another_cut_is_not_taken_for_ours(healthy: Stack) -> None:
+def test_a_cut_at_another_byte_does_not_prove_the_fault(healthy: Stack) -> None:
     healthy.proxy.add_toxic("someone", "limit_data", {"bytes": 90})
     assert not make(LLMCut, bytes=100).effect(healthy, Deadline(2)).proven
 
 
 @pytest.mark.parametrize("size", [1, 20, 200])
 def test_a_trickle_of_any_size_is_proven(healthy: Stack, size: int) -> None:
-    """However long the whole answer takes: the pieces that came tell."""
+    """The pieces within the limit are enough, however long the whole answer takes."""
     trickle = make(LLMTrickle, size=size, gap="30ms")
     trickle.inject(healthy)
     effect = trickle.effect(healthy, Deadline(20))
@@ -224,7 +220,7 @@ def test_hold_shorter_than_one_probe_proves_no_effect(healthy: Stack) -> None:
         (LLMCut, {"bytes": 0}),
     ],
 )
-def test_what_could_not_be_proven_cannot_be_asked_for(
+def test_parameters_whose_effect_cannot_be_proven_are_refused(
     kind: type[Fault], raw: dict[str, Value]
 ) -> None:
     with pytest.raises(UsageError, match="out of range"):

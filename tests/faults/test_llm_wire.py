@@ -1,6 +1,4 @@
-"""The wire faults with the real wire proxy and the real LLM server: each proves itself, and only
-itself.
-"""
+"""The wire kinds with the real wire proxy and LLM server: each is proven only by its own effect."""
 
 from __future__ import annotations
 
@@ -16,9 +14,8 @@ import pytest
 from chaos.base.deadline import Deadline
 from chaos.faults.base import Fault, noop_twin, parse_params
 from chaos.faults.llm_wire.answer import Answer, ask
-from chaos.faults.llm_wire.late import LLMSlowFirstToken, LLMStall
+from chaos.faults.llm_wire.late import LLMSlowFirstToken, LLMStall, LLMTruncated
 from chaos.faults.llm_wire.status import LLMError
-from chaos.faults.llm_wire.truncated import LLMTruncated
 from chaos.faults.params import Value
 from chaos.faults.registry import fault_kinds, kinds_of
 from chaos.stack.base import Endpoint, Stack
@@ -114,8 +111,8 @@ def test_noop_twin_proves_no_effect(stack: Stack, kind: type[Fault], raw: dict[s
 
 
 @pytest.mark.parametrize("other", KINDS)
-def test_each_kind_recognises_only_its_own_effect(stack: Stack, other: type[Fault]) -> None:
-    """Each is asked whether it shows in the answer that `other` gave."""
+def test_each_kind_is_proven_only_by_its_own_effect(stack: Stack, other: type[Fault]) -> None:
+    """`shows` of each kind gets the answer under the rule of `other`."""
     make(other, {}).inject(stack)
     limits: dict[str, Any] = {"limit_s": 20.0, "silence_s": 2.0}
     direct = ask(stack.direct_llm, **limits)
@@ -126,7 +123,7 @@ def test_each_kind_recognises_only_its_own_effect(stack: Stack, other: type[Faul
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_server_that_fails_by_itself_is_not_taken_for_the_fault(kind: type[Fault]) -> None:
+def test_a_failing_server_does_not_prove_the_fault(kind: type[Fault]) -> None:
     """A stand-in that hangs, and one that says 500 to everything."""
     for behaviour in (HANG, "500"):
         with server(behaviour) as upstream, wires(upstream) as stack:
@@ -135,14 +132,14 @@ def test_a_server_that_fails_by_itself_is_not_taken_for_the_fault(kind: type[Fau
             assert not fault.effect(stack, Deadline(2.5)).proven
 
 
-def test_a_failing_path_that_no_rule_struck_proves_nothing(llm: Endpoint) -> None:
-    """Behind the proxy stands a server that says 500 by itself: the counter tells it apart."""
+def test_a_failing_path_without_a_struck_rule_proves_nothing(llm: Endpoint) -> None:
+    """The server behind the proxy answers 500 itself, so the rule's counter does not move."""
     with server("500") as failing, wires(failing, direct=llm) as stack:
         assert not make(LLMError, {}).effect(stack, Deadline(3.5)).proven
 
 
 @pytest.mark.slow
-def test_only_what_lets_no_answer_pass_says_that_it_cuts_the_llm(stack: Stack) -> None:
+def test_cuts_llm_is_true_only_if_no_answer_can_pass(stack: Stack) -> None:
     def cuts(kind: type[Fault], **raw: Value) -> bool:
         fault = make(kind, raw)
         fault.inject(stack)
@@ -157,27 +154,27 @@ def test_only_what_lets_no_answer_pass_says_that_it_cuts_the_llm(stack: Stack) -
     assert not cuts(LLMTruncated, at_token=2)
 
 
-def test_a_stack_without_a_wire_proxy_cannot_have_it() -> None:
+def test_without_a_wire_proxy_the_kinds_are_unavailable() -> None:
     nowhere = Endpoint("127.0.0.1", 9)
     stack = cast(Stack, Wires(nowhere, nowhere, None))
     reason = make(LLMError, {}).available(stack)
     assert reason is not None and "wire" in reason
 
 
-def test_a_wire_proxy_that_is_gone_is_infrastructure() -> None:
+def test_a_missing_wire_proxy_raises_an_infrastructure_error() -> None:
     (port,) = free_ports(1)
     nowhere = Endpoint("127.0.0.1", port)
     with pytest.raises(WireProblem, match="is not there"):
         make(LLMError, {}).available(cast(Stack, Wires(nowhere, nowhere, WireControl(nowhere))))
 
 
-def test_the_kinds_are_registered_and_ask_for_the_wire_proxy() -> None:
+def test_the_kinds_are_registered_and_need_the_wire_proxy() -> None:
     for kind in KINDS:
         assert fault_kinds()[kind.name] is kind
         assert kind.needs == {"wire"} and kind.group == "llm_wire"
 
 
-def test_an_answer_that_is_none_is_not_usable() -> None:
+def test_an_invalid_answer_is_not_usable() -> None:
     assert not Answer("complete", 200, b"[]").usable
     assert not Answer("complete", 200, b'{"content":7}').usable
     assert not Answer("closed", 200, b'{"content":"no"}').usable

@@ -1,7 +1,7 @@
-"""Limits of the machine: each is proven on a process that has it, and only then.
+"""The machine kinds: each is proven only if injected.
 
-Most tests put a small Python program in the Watcher's place: the limits are the kernel's and are
-real, only the program is not ours. On the whole stack all kinds are lived at the end.
+A small Python program stands for the Watcher; the limits are the kernel's. test_catalogue.py runs
+all kinds on the whole stack.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ from chaos.base.errors import UsageError
 from chaos.base.proc import Identity, marked
 from chaos.base.yamlfile import load
 from chaos.faults.base import Fault, noop_twin, parse_params
-from chaos.faults.machine import limits, watcher_clock_jump
+from chaos.faults.machine import watcher_clock_jump
+from chaos.faults.machine.lowered import is_lower
 from chaos.faults.machine.watcher_clock_jump import WatcherClockJump
 from chaos.faults.machine.watcher_cpu_starved import WatcherCpuStarved
 from chaos.faults.machine.watcher_fd_limit import WatcherFdLimit
@@ -157,7 +158,7 @@ def test_effect_is_proven_only_when_injected(
     assert seen["proven"], seen
 
 
-def test_without_a_watcher_the_reason_is_given(place: Place) -> None:
+def test_without_a_watcher_the_kinds_are_unavailable(place: Place) -> None:
     for kind in KINDS:
         assert "does not run" in str(fault(kind).available(cast(Stack, place)))
 
@@ -174,7 +175,7 @@ def test_watcher_killed_by_its_limit_is_started_again(place: Place) -> None:
     assert recovered.proven and recovered.measured["watcher"] == "started anew"
 
 
-def test_undo_restores_limits_from_the_record_and_of_no_other_process(place: Place) -> None:
+def test_undo_restores_only_the_limits_in_the_record(place: Place) -> None:
     place.watcher.start()
     pid = place.watcher.pid()
     assert pid is not None
@@ -204,7 +205,7 @@ def test_spare_descriptors_are_counted_below_the_limit(
 
 
 def test_log_lines_from_before_the_fault_prove_no_effect(place: Place) -> None:
-    """The log spoke of descriptors before; the limit is in force, and the Watcher is content."""
+    """The limit is in force, but only old log lines mention descriptors."""
     place.watcher.log.write_text("Too many open files\n")
     place.watcher.start()
     one = fault(WatcherFdLimit, spare=50)
@@ -215,12 +216,12 @@ def test_log_lines_from_before_the_fault_prove_no_effect(place: Place) -> None:
 
 
 def test_unlimited_is_higher_than_every_limit() -> None:
-    assert limits.is_lower(10, -1) and limits.is_lower(10, 11)
-    assert not limits.is_lower(-1, 10) and not limits.is_lower(-1, -1)
+    assert is_lower(10, -1) and is_lower(10, 11)
+    assert not is_lower(-1, 10) and not is_lower(-1, -1)
 
 
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one processor only")
-def test_undo_ends_only_the_burners_with_its_mark(place: Place) -> None:
+def test_undo_ends_only_burners_with_its_token(place: Place) -> None:
     place.watcher.start()
     pid = place.watcher.pid()
     assert pid is not None
@@ -240,10 +241,10 @@ def test_undo_ends_only_the_burners_with_its_mark(place: Place) -> None:
 
 
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one processor only")
-def test_burners_end_with_whoever_started_them(tmp_path: Path) -> None:
+def test_burners_end_with_their_parent(tmp_path: Path) -> None:
     """SIGKILL for the harness leaves none behind."""
     token = f"chaos-burner-{tmp_path.name}-{os.getpid()}"
-    burner = Path(limits.__file__).with_name("burner.py")
+    burner = Path(watcher_clock_jump.__file__).with_name("burner.py")
     code = f"import subprocess, sys; subprocess.run([sys.executable, {str(burner)!r}, '0', '3', '60', {token!r}])"  # noqa: E501
     harness = subprocess.Popen([sys.executable, "-c", code, "harness"], stdout=subprocess.DEVNULL)
     wait_for("all burners", lambda: len(marked(token)) >= 4)
@@ -260,13 +261,13 @@ def test_an_offset_has_a_sign(text: Value, seconds: float) -> None:
 
 
 @pytest.mark.parametrize("text", ["soon", "+10s", "-400000h", "", "+", "--1h"])
-def test_an_offset_that_cannot_be_used_is_refused(text: str) -> None:
+def test_an_invalid_offset_is_refused(text: str) -> None:
     with pytest.raises(UsageError) as raised:
         fault(WatcherClockJump, offset=text)
     assert raised.value.next_step
 
 
-def test_without_a_compiler_the_clock_stays_and_the_reason_is_given(
+def test_without_a_compiler_the_clock_kind_is_unavailable(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place.watcher.start()
@@ -275,8 +276,8 @@ def test_without_a_compiler_the_clock_stays_and_the_reason_is_given(
     assert "apt-get install" in str(fault(WatcherClockJump).available(cast(Stack, place)))
 
 
-def test_containers_have_no_clock_that_can_be_moved(place: Place) -> None:
-    """What a user could install on the host would not help."""
+def test_the_clock_kind_is_unavailable_in_containers(place: Place) -> None:
+    """The reason names the backend, not a compiler that the user could install."""
     place.watcher.start()
     place.clock = None
     place.sandboxed, place.can_mount = True, False
@@ -287,7 +288,7 @@ def test_containers_have_no_clock_that_can_be_moved(place: Place) -> None:
 def test_future_timestamps_of_a_stopped_watcher_prove_no_clock_jump(
     place: Place, tmp_path: Path
 ) -> None:
-    """A stamp that is an hour ahead of its file anyway is no measure of a clock."""
+    """A stamp that was ahead of its file before the fault is not used."""
     place.watcher.start()
     place.watcher.end()
     place.watcher.start = lambda: None  # type: ignore[method-assign]
@@ -299,7 +300,7 @@ def test_future_timestamps_of_a_stopped_watcher_prove_no_clock_jump(
 
 
 @pytest.mark.skipif(compiler() is None, reason="no C compiler")
-def test_the_clock_moves_for_children_too_and_sleep_does_not(tmp_path: Path) -> None:
+def test_the_clock_offset_applies_to_children_but_not_to_sleep(tmp_path: Path) -> None:
     clock = WatcherClock.build(tmp_path)
     clock.set_offset(-7200.0)
     code = "import time\nm = time.monotonic()\ntime.sleep(0.01)\nprint(time.time())"

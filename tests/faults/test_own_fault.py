@@ -1,4 +1,4 @@
-"""The example of the docs works: registered by its entry point, lived on the real stack."""
+"""The example of docs/own-fault.md: registered by its entry point, run on the real stack."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def run(env: dict[str, str], *words: str) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
-def test_it_is_listed_with_its_steps(tmp_path: Path) -> None:
+def test_the_example_is_listed(tmp_path: Path) -> None:
     done = run(installed(tmp_path), "-m", "chaos", "faults", "policies_gone")
     assert done.returncode == 0, done.stderr
     assert "group: other" in done.stdout and "Work resumes" in done.stdout
@@ -43,7 +43,7 @@ def test_it_is_listed_with_its_steps(tmp_path: Path) -> None:
 
 @pytest.mark.stack
 @pytest.mark.slow
-def test_it_proves_itself_on_the_real_stack_and_its_twin_does_not(tmp_path: Path) -> None:
+def test_the_example_is_proven_on_the_real_stack_and_its_twin_is_not(tmp_path: Path) -> None:
     env = installed(tmp_path)
     done = run(env, "-m", "tests.faults.on_stack", "policies_gone:hold=3s")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -59,7 +59,7 @@ def test_it_proves_itself_on_the_real_stack_and_its_twin_does_not(tmp_path: Path
         ("chaos.faults.base:Fault", "lacks"),
     ],
 )
-def test_an_entry_point_that_is_no_fault_is_refused(tmp_path: Path, entry: str, why: str) -> None:
+def test_an_invalid_entry_point_is_refused(tmp_path: Path, entry: str, why: str) -> None:
     done = run(installed(tmp_path, entry=entry), "-m", "chaos", "faults")
     assert done.returncode == 2, done.stdout + done.stderr
     assert why in done.stderr and "policies_gone" in done.stderr

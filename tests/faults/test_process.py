@@ -1,4 +1,4 @@
-"""The process faults on real processes: proven when they happened, and only then.
+"""The process kinds on real processes: proven only if injected.
 
 `Bench` stands for a stack: real services below the real service class, in one folder; what they
 run is `tiny_daemon.py`, except in the last test, which has the real stack.
@@ -26,10 +26,14 @@ from chaos.base.yamlfile import load
 from chaos.faults.base import Evidence, Fault, noop_twin, parse_params
 from chaos.faults.params import Value
 from chaos.faults.process.dispatch_crash import WatcherDispatchCrash
-from chaos.faults.process.killed import InjectorKilled, WatcherKilled
+from chaos.faults.process.ended import (
+    InjectorKilled,
+    InjectorRestarted,
+    WatcherKilled,
+    WatcherRestarted,
+)
 from chaos.faults.process.paused import InjectorPaused, WatcherPaused
 from chaos.faults.process.progress import draw_interval_s, draws
-from chaos.faults.process.restarted import InjectorRestarted, WatcherRestarted
 from chaos.faults.process.second import WatcherSecond
 from chaos.faults.process.service import ServiceFault
 from chaos.faults.registry import fault_kind, kinds_of
@@ -46,7 +50,7 @@ LIMIT_S = 30.0  # for whatever must happen; a loaded machine takes its time
 
 
 class Bench:
-    """See the module. Draws come every 0.2 s."""
+    """Stands for a stack. Draws come every 0.2 s."""
 
     def __init__(self, workspace: Path) -> None:
         self.target = load(REPO / "experiments/targets/reference.yaml", Target)
@@ -150,7 +154,7 @@ def test_noop_twin_proves_no_effect(running: Bench, kind: type[Fault]) -> None:
     assert not effect.proven, effect.measured
 
 
-def test_every_kind_is_registered_and_says_what_it_ends() -> None:
+def test_every_kind_is_registered_and_declares_ends() -> None:
     for kind in KINDS:
         assert fault_kind(kind.name) is kind
         assert kind.group == "process"
@@ -163,12 +167,12 @@ def test_every_kind_is_registered_and_says_what_it_ends() -> None:
 
 
 @pytest.mark.parametrize("kind", [InjectorKilled, InjectorPaused, InjectorRestarted])
-def test_without_an_injector_it_is_unavailable(bench: Bench, kind: type[Fault]) -> None:
+def test_without_an_injector_the_kinds_are_unavailable(bench: Bench, kind: type[Fault]) -> None:
     reason = make(kind).available(cast(Stack, bench))
     assert reason == "the injector does not run in this soak; soak C has it"
 
 
-def test_an_injector_that_has_died_is_told_from_one_that_never_ran(running: Bench) -> None:
+def test_the_reason_names_the_exit_code_of_a_dead_injector(running: Bench) -> None:
     running.service("injector").kill()
     reason = make(InjectorKilled).available(cast(Stack, running))
     assert reason == "the injector does not run: it ended with exit code -9"
@@ -202,7 +206,7 @@ def test_bad_parameters_are_refused(kind: type[Fault], raw: dict[str, Value]) ->
 
 
 def working(bench: Bench, seconds: float) -> Identity:
-    """The Watcher with a request in work; its child."""
+    """The dispatch child of a Watcher that processes a request."""
     bench.put("tiny.json", {"work": seconds})
     bench.put("watcher_requests/r1.json", {})
     for service in bench.services.values():
@@ -218,7 +222,7 @@ def working(bench: Bench, seconds: float) -> Identity:
 
 
 @pytest.mark.parametrize(("children", "left"), [("keep", 1), ("kill", 0)])
-def test_the_child_of_a_killed_watcher_is_kept_or_killed(
+def test_children_of_a_killed_watcher_are_kept_or_killed(
     bench: Bench, children: str, left: int
 ) -> None:
     child = working(bench, 600)
@@ -229,7 +233,7 @@ def test_the_child_of_a_killed_watcher_is_kept_or_killed(
     child.send(signal.SIGKILL)
 
 
-def test_a_crash_in_mid_dispatch_strikes_while_a_child_works(bench: Bench) -> None:
+def test_a_dispatch_crash_kills_the_watcher_while_a_child_runs(bench: Bench) -> None:
     child = working(bench, 1.0)
     fault = make(WatcherDispatchCrash)
     effect = broken(fault, bench)
@@ -239,11 +243,11 @@ def test_a_crash_in_mid_dispatch_strikes_while_a_child_works(bench: Bench) -> No
     after = healed(fault, bench)
     assert after.proven, after.measured
     assert after.measured["decisions"] == {"r1.json": 1}
-    assert "finished what the first one had in work" in after.measured["path_taken"]
+    assert "finished the requests of the first one" in after.measured["path_taken"]
     child.send(signal.SIGKILL)
 
 
-def test_without_work_no_crash_in_mid_dispatch_is_claimed(running: Bench) -> None:
+def test_without_a_dispatch_no_effect_is_proven(running: Bench) -> None:
     fault = make(WatcherDispatchCrash, hold="4s")
     effect = broken(fault, running)
     assert not effect.proven
@@ -251,7 +255,7 @@ def test_without_work_no_crash_in_mid_dispatch_is_claimed(running: Bench) -> Non
     assert healed(fault, running).proven  # nothing was broken
 
 
-def test_a_request_that_is_lost_in_the_crash_is_no_recovery(bench: Bench) -> None:
+def test_a_lost_request_prevents_the_proof_of_recovery(bench: Bench) -> None:
     child = working(bench, 600)
     fault = make(WatcherDispatchCrash)
     assert broken(fault, bench).proven
@@ -260,7 +264,7 @@ def test_a_request_that_is_lost_in_the_crash_is_no_recovery(bench: Bench) -> Non
     assert not healed(fault, bench, limit_s=3).proven
 
 
-def test_a_watcher_that_ignores_its_stop_signal_is_said(bench: Bench) -> None:
+def test_a_watcher_that_must_be_killed_is_not_a_clean_stop(bench: Bench) -> None:
     bench.put("tiny.json", {"stubborn": True})
     limits = msgspec.structs.replace(bench.target.watcher, stop_limit_s=0.5)
     bench.target = msgspec.structs.replace(bench.target, watcher=limits)
@@ -271,7 +275,7 @@ def test_a_watcher_that_ignores_its_stop_signal_is_said(bench: Bench) -> None:
     assert effect.measured["stop"]["exit_code"] == -9
 
 
-def test_a_watcher_that_does_not_start_again_is_said(running: Bench) -> None:
+def test_a_watcher_that_does_not_start_is_named_in_the_evidence(running: Bench) -> None:
     fault = make(WatcherKilled)
     assert broken(fault, running).proven
     running.put("tiny.json", {"dies": True})
@@ -287,7 +291,7 @@ def test_a_run_that_is_stopped_does_not_wait_for_the_watcher(running: Bench) -> 
     assert not healed(fault, running).proven
 
 
-def test_a_second_watcher_that_works_on_is_no_refusal_and_is_ended(bench: Bench) -> None:
+def test_a_second_watcher_that_works_has_not_refused_and_is_ended(bench: Bench) -> None:
     bench.put("tiny.json", {"no_lock": True})
     bench.service("watcher").start()
     fault = make(WatcherSecond)
@@ -300,7 +304,7 @@ def test_a_second_watcher_that_works_on_is_no_refusal_and_is_ended(bench: Bench)
     assert not any(s.alive() for s in bench.made if s.name == "watcher_second")
 
 
-def test_a_second_watcher_that_refuses_says_why(running: Bench) -> None:
+def test_the_message_of_a_refusing_second_watcher_is_recorded(running: Bench) -> None:
     effect = broken(make(WatcherSecond), running)
     assert effect.measured["refused"] is True
     assert effect.measured["exit_code"] == 4
@@ -308,7 +312,7 @@ def test_a_second_watcher_that_refuses_says_why(running: Bench) -> None:
     assert effect.measured["owner"] == running.service("watcher").pid()
 
 
-def test_no_recovery_is_claimed_while_it_is_paused(running: Bench) -> None:
+def test_recovery_is_unproven_while_the_service_is_paused(running: Bench) -> None:
     for kind in (WatcherPaused, InjectorPaused):
         fault = make(kind)
         assert broken(fault, running).proven
@@ -316,7 +320,7 @@ def test_no_recovery_is_claimed_while_it_is_paused(running: Bench) -> None:
         assert healed(fault, running).proven
 
 
-def test_a_paused_process_goes_on_by_the_record_alone(running: Bench) -> None:
+def test_undo_continues_a_paused_process(running: Bench) -> None:
     fault = make(WatcherPaused)
     record = fault.undo_record(cast(Stack, running))
     fault.inject(cast(Stack, running))
@@ -325,14 +329,14 @@ def test_a_paused_process_goes_on_by_the_record_alone(running: Bench) -> None:
     assert fault.recovered(cast(Stack, running), Deadline(LIMIT_S)).proven
 
 
-def test_missed_draws_are_counted(running: Bench) -> None:
+def test_draws_that_were_due_are_counted(running: Bench) -> None:
     effect = broken(make(InjectorKilled), running)
     before, after = effect.measured["draws"]
     assert before == after
     assert effect.measured["draws_due"] >= 1
 
 
-def test_where_draws_are_rare_their_absence_is_no_proof_and_no_obstacle(running: Bench) -> None:
+def test_rare_draws_are_not_required_as_proof(running: Bench) -> None:
     running.put("watcher_policies.json", {"synthetic_injection": {"interval_seconds": 120}})
     fault = make(InjectorPaused)
     assert broken(fault, running).proven
@@ -341,7 +345,7 @@ def test_where_draws_are_rare_their_absence_is_no_proof_and_no_obstacle(running:
     assert after.measured["draw_due"] is False
 
 
-def test_the_interval_is_read_where_the_target_says(bench: Bench) -> None:
+def test_the_draw_interval_is_read_from_the_policies_file(bench: Bench) -> None:
     stack = cast(Stack, bench)
     assert draw_interval_s(stack) == 0.2
     bench.put("watcher_policies.json", [])
@@ -355,7 +359,7 @@ def test_the_interval_is_read_where_the_target_says(bench: Bench) -> None:
 # -- identity -------------------------------------------------------------------------------------
 
 
-def test_a_later_process_of_the_same_number_is_not_touched() -> None:
+def test_undo_does_not_touch_a_later_process_with_the_same_pid() -> None:
     with subprocess.Popen([sys.executable, "-S", "-c", "input()"], stdin=subprocess.PIPE) as one:
         found = Identity.of(one.pid)
         assert found is not None and found.lives()
@@ -369,6 +373,6 @@ def test_a_later_process_of_the_same_number_is_not_touched() -> None:
     assert (found.states(), found.switches(), found.children()) == ("", 0, [])
 
 
-def test_zombie_counts_as_gone() -> None:
+def test_a_zombie_counts_as_ended() -> None:
     with subprocess.Popen([sys.executable, "-S", "-c", "pass"]) as one:
         wait_for("it has ended", lambda: Identity.of(one.pid) is None)

@@ -1,7 +1,7 @@
 """Queue faults: what they plant, how it is measured, and what counts as recovered.
 
-On the real stack they are lived by test_catalogue.py; here a hand takes the place of the Watcher,
-so that it can do what a Watcher must not.
+There is no Watcher here (queue_hand.py): the tests do what it does, or must not do.
+test_catalogue.py runs the kinds on the real stack.
 """
 
 from __future__ import annotations
@@ -18,8 +18,7 @@ from chaos.faults.base import noop_twin
 from chaos.faults.queue import shapes
 from chaos.faults.queue.base import QueueFault, ended_wrong
 from chaos.faults.queue.folder import content_of, was_read
-from chaos.faults.queue.queue_bad_file import QueueZeroLength, reads_everything
-from chaos.faults.queue.queue_corruption import QueueCorruption
+from chaos.faults.queue.queue_bad_file import QueueCorruption, QueueZeroLength, reads_everything
 from chaos.faults.queue.shapes import CORRUPT
 from chaos.faults.registry import kinds_of
 from tests.faults.queue_hand import Hand, effect, hand, made, recovered, stack
@@ -34,8 +33,8 @@ __all__ = ["hand"]  # a fixture
 
 
 @pytest.mark.parametrize("shape", sorted(CORRUPT))
-def test_each_shape_is_measured_as_bad_and_a_good_request_is_not(hand: Hand, shape: str) -> None:
-    """What is wrong is told from what lies there, not from what was meant to lie there."""
+def test_each_bad_shape_has_a_defect_and_a_good_request_has_none(hand: Hand, shape: str) -> None:
+    """The defect is measured on the file, not taken from the plan."""
     queue = hand.target.queue
     good = {"request_type": "selfplay", "source": "s", "reason": "r"}
     planted = CORRUPT[shape](queue, "bad.json", dict(good))
@@ -47,7 +46,7 @@ def test_each_shape_is_measured_as_bad_and_a_good_request_is_not(hand: Hand, sha
     assert planted.wrong(hand.folder.submit / "good.json") == ""
 
 
-def test_a_mode_binds_those_whom_it_binds(hand: Hand) -> None:
+def test_mode_0_is_unreadable_unless_the_process_reads_everything(hand: Hand) -> None:
     """Root reads a file of mode 0, and the measurement says so."""
     shapes.mode_0(hand.target.queue, "a.json", {"request_type": "selfplay"}).put(hand.folder)
     bound = not reads_everything(os.getpid())
@@ -55,7 +54,7 @@ def test_a_mode_binds_those_whom_it_binds(hand: Hand) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("setpriv"), reason="needs root, setpriv")
-def test_process_that_may_read_everything_is_told_by_its_rights() -> None:
+def test_reads_everything_follows_the_capabilities_of_the_process() -> None:
     argv = ["setpriv", "--reuid=65534", "--clear-groups", "--inh-caps=-all", "sleep", "30"]
     with subprocess.Popen(argv) as nobody:
         try:
@@ -66,8 +65,8 @@ def test_process_that_may_read_everything_is_told_by_its_rights() -> None:
     assert not reads_everything(nobody.pid)  # gone
 
 
-def test_looking_leaves_no_trace_and_reading_does(hand: Hand) -> None:
-    """Our own looks are never taken for the Watcher's."""
+def test_content_of_keeps_the_access_time_and_a_read_changes_it(hand: Hand) -> None:
+    """So a look of the fault does not count as a read by the Watcher."""
     hand.folder.put("a.json", b"{}")
     path = hand.folder.submit / "a.json"
     assert content_of(path) == b"{}" and not was_read(path)
@@ -75,7 +74,7 @@ def test_looking_leaves_no_trace_and_reading_does(hand: Hand) -> None:
     assert was_read(path)
 
 
-def test_a_name_that_was_lengthened_is_found(hand: Hand) -> None:
+def test_a_renamed_file_is_found_by_its_stem(hand: Hand) -> None:
     hand.folder.put("queue_f001_x.json", b"")
     target = hand.folder.submit / "quarantine" / "INVALID_20260101_queue_f001_x.json"
     (hand.folder.submit / "queue_f001_x.json").rename(target)
@@ -104,7 +103,7 @@ def test_a_name_that_was_lengthened_is_found(hand: Hand) -> None:
         ("gone", ["archived"], 1, False),
     ],
 )
-def test_where_a_planted_file_must_end(
+def test_ended_wrong_accepts_only_the_required_place(
     end: Any, places: list[Any], effects: int, fine: bool
 ) -> None:
     assert (ended_wrong(end, places, effects) == "") is fine
@@ -113,7 +112,7 @@ def test_where_a_planted_file_must_end(
 # -- the life of a bad file -------------------------------------------------------------------
 
 
-def test_a_bad_file_is_proven_met_and_recovered(hand: Hand) -> None:
+def test_a_bad_file_is_proven_and_recovered(hand: Hand) -> None:
     fault = made(QueueZeroLength, hand)
     [name] = [one.name for one in fault.planted]
     fault.inject(stack(hand))
@@ -138,7 +137,7 @@ def test_file_with_other_content_proves_no_effect(hand: Hand) -> None:
     assert not effect(fault, hand).proven
 
 
-def test_a_bad_file_that_waits_or_is_worked_off_is_no_recovery(hand: Hand) -> None:
+def test_a_bad_file_that_waits_or_took_effect_prevents_recovery(hand: Hand) -> None:
     fault = made(QueueZeroLength, hand)
     fault.inject(stack(hand))
     fault.recover(stack(hand))
@@ -164,13 +163,13 @@ def test_noop_twin_proves_no_effect_and_recovers_at_once(
     assert hand.folder.pending() == []
 
 
-def test_all_shapes_or_one(hand: Hand) -> None:
+def test_queue_corruption_plants_all_shapes_or_one(hand: Hand) -> None:
     assert len(made(QueueCorruption, hand).planted) == len(CORRUPT)
     assert len(made(QueueCorruption, hand, shape="torn").planted) == 1
 
 
-def test_a_full_queue_folder_is_the_machines_trouble(hand: Hand) -> None:
-    """What cannot be planted is told as a problem with a place, never as a traceback."""
+def test_an_error_of_the_file_system_is_an_environment_problem(hand: Hand) -> None:
+    """With the place of the file that cannot be planted."""
     from chaos.base.errors import EnvironmentProblem
 
     fault = made(QueueZeroLength, hand)

@@ -1,5 +1,6 @@
-"""Queue faults that are more than one bad file: what they plant, how it is measured, and what
-counts as recovered. A hand takes the place of the Watcher (queue_hand.py).
+"""Queue faults that are more than one bad file: what they plant, the proofs, and recovery.
+
+There is no Watcher here (queue_hand.py): the tests do what it does, or must not do.
 """
 
 from __future__ import annotations
@@ -13,22 +14,20 @@ import pytest
 
 from chaos.faults.base import Fault
 from chaos.faults.queue.folder import content_of
+from chaos.faults.queue.half_written import QueueTornWrite, QueueVanishing
+from chaos.faults.queue.order import QueueFutureTime, QueuePoisonHead
 from chaos.faults.queue.queue_duplicate import QueueDuplicateFile, QueueDuplicateId
 from chaos.faults.queue.queue_flood import QueueFlood
-from chaos.faults.queue.queue_future_time import QueueFutureTime
 from chaos.faults.queue.queue_halt_race import QueueHaltRace
-from chaos.faults.queue.queue_poison_head import QueuePoisonHead
 from chaos.faults.queue.queue_stale_lock import QueueStaleLock
 from chaos.faults.queue.queue_torn_log import QueueTornLog
-from chaos.faults.queue.queue_torn_write import QueueTornWrite
-from chaos.faults.queue.queue_vanishing import QueueVanishing
 from tests.faults.queue_hand import LIMIT_S, Hand, effect, hand, made, recovered, stack
 from tests.waiting import wait_for
 
 __all__ = ["hand"]  # a fixture
 
 
-def test_half_a_request_is_completed_after_it_was_read(hand: Hand) -> None:
+def test_a_torn_write_is_completed_after_the_watcher_read_it(hand: Hand) -> None:
     fault = made(QueueTornWrite, hand, delay=0.1)
     [name] = [one.name for one in fault.planted]
     fault.inject(stack(hand))
@@ -44,8 +43,8 @@ def test_half_a_request_is_completed_after_it_was_read(hand: Hand) -> None:
     assert recovered(fault, hand).proven
 
 
-def test_a_request_that_nobody_reads_is_completed_all_the_same(hand: Hand) -> None:
-    """Nobody has read the half: the rest is there once recovery has given up, and it is said."""
+def test_a_torn_write_that_nobody_reads_is_completed(hand: Hand) -> None:
+    """Nobody has read the half: the rest is written when recovery gives up, with `not_met`."""
     fault = made(QueueTornWrite, hand, delay="30s")
     fault.inject(stack(hand))
     assert "not_met" in effect(fault, hand).measured
@@ -59,7 +58,9 @@ def test_a_request_that_nobody_reads_is_completed_all_the_same(hand: Hand) -> No
     ("kind", "raw"),
     [(QueueDuplicateId, {}), (QueueDuplicateFile, {"how": "other_name"})],
 )
-def test_twins_must_take_effect_once(kind: type[Fault], raw: dict[str, Any], hand: Hand) -> None:
+def test_duplicates_must_take_effect_once(
+    kind: type[Fault], raw: dict[str, Any], hand: Hand
+) -> None:
     fault = made(kind, hand, **raw)
     first, second = [one.name for one in fault.planted]
     same = fault.planted[0].content == fault.planted[1].content
@@ -77,7 +78,7 @@ def test_twins_must_take_effect_once(kind: type[Fault], raw: dict[str, Any], han
     assert not found.proven and "took effect 2 times" in str(found.measured["amiss"])
 
 
-def test_the_last_archived_request_comes_again(hand: Hand) -> None:
+def test_the_last_archived_request_is_duplicated(hand: Hand) -> None:
     hand.folder.put("old.json", b'{"request_type": "selfplay"}')
     hand.work("old.json")
     fault = made(QueueDuplicateFile, hand)
@@ -91,7 +92,7 @@ def test_the_last_archived_request_comes_again(hand: Hand) -> None:
     assert recovered(fault, hand).proven
 
 
-def test_files_vanish_once_they_were_read(hand: Hand) -> None:
+def test_files_are_removed_after_the_watcher_read_them(hand: Hand) -> None:
     fault = made(QueueVanishing, hand, reads=1, files=1000)
     fault.inject(stack(hand))
 
@@ -107,7 +108,7 @@ def test_files_vanish_once_they_were_read(hand: Hand) -> None:
     assert hand.folder.pending() == [fault.name_of("after")]
 
 
-def test_a_file_is_renamed_once_it_was_read_and_then_completed(hand: Hand) -> None:
+def test_a_file_is_renamed_after_the_watcher_read_it_and_completed(hand: Hand) -> None:
     fault = made(QueueVanishing, hand, how="renamed")
     first, final = [one.name for one in fault.planted]
     fault.inject(stack(hand))
@@ -120,7 +121,7 @@ def test_a_file_is_renamed_once_it_was_read_and_then_completed(hand: Hand) -> No
     assert recovered(fault, hand).proven
 
 
-def test_poison_is_first_by_name_and_by_age(hand: Hand) -> None:
+def test_poison_files_are_first_by_name_and_by_age(hand: Hand) -> None:
     hand.folder.put("000_early.json", b"{}")
     (hand.folder.submit / "000_early.json").unlink()
     fault = made(QueuePoisonHead, hand)
@@ -131,7 +132,7 @@ def test_poison_is_first_by_name_and_by_age(hand: Hand) -> None:
     assert effect(fault, hand).proven
 
 
-def test_a_request_from_the_future_is_measured_against_the_clock(hand: Hand) -> None:
+def test_a_modification_time_in_the_future_is_proven(hand: Hand) -> None:
     fault = made(QueueFutureTime, hand, ahead="1h")
     fault.inject(stack(hand))
     future = fault.planted[0]
@@ -140,7 +141,7 @@ def test_a_request_from_the_future_is_measured_against_the_clock(hand: Hand) -> 
     assert future.wrong(hand.folder.submit / future.name) == ""
 
 
-def test_leftovers_are_counted_removed_and_must_not_be_taken(hand: Hand) -> None:
+def test_leftovers_are_counted_and_removed_and_must_not_be_taken(hand: Hand) -> None:
     fault = made(QueueFlood, hand, files=200, bad=1, requests=1)
     fault.inject(stack(hand))
     seen = effect(fault, hand)
@@ -157,7 +158,7 @@ def test_leftovers_are_counted_removed_and_must_not_be_taken(hand: Hand) -> None
     assert "took 1 leftovers" in str(recovered(fault, hand).measured["amiss"])
 
 
-def test_half_a_line_is_met_when_the_log_is_whole_again(hand: Hand) -> None:
+def test_a_torn_log_is_met_when_it_ends_in_a_whole_line_again(hand: Hand) -> None:
     log = hand.workspace / hand.target.decisions.path
     log.write_text('{"decision_id": "d000001", "status": "COMPLETED"}\n')
     fault = made(QueueTornLog, hand)
@@ -177,7 +178,7 @@ def test_half_a_line_is_met_when_the_log_is_whole_again(hand: Hand) -> None:
 
 
 @pytest.mark.parametrize("how", ["dead_pid", "reused_pid", "garbage"])
-def test_a_stale_lock_is_taken_over_by_a_new_watcher(hand: Hand, how: str) -> None:
+def test_a_stale_lock_is_recovered_when_it_names_a_new_watcher(hand: Hand, how: str) -> None:
     lock = hand.workspace / "watcher.lock"
     lock.write_text("{}")
     fault = made(QueueStaleLock, hand, how=how)
@@ -195,8 +196,8 @@ def test_a_stale_lock_is_taken_over_by_a_new_watcher(hand: Hand, how: str) -> No
     assert recovered(fault, hand).proven and hand.started == 2
 
 
-def test_a_watcher_that_a_stale_lock_keeps_out_is_no_recovery(hand: Hand) -> None:
-    """Told as what is amiss with it, not as trouble of the harness."""
+def test_a_watcher_that_refuses_a_stale_lock_prevents_recovery(hand: Hand) -> None:
+    """The evidence has it in `amiss`; no `EnvironmentProblem` is raised."""
     fault = made(QueueStaleLock, hand)
     fault.inject(stack(hand))
     hand.refuses = 1
@@ -205,8 +206,8 @@ def test_a_watcher_that_a_stale_lock_keeps_out_is_no_recovery(hand: Hand) -> Non
 
 
 @pytest.mark.parametrize("code", [0, 1])
-def test_a_watcher_halted_in_the_middle_is_started_again(hand: Hand, code: int) -> None:
-    """It must have ended cleanly; the flag goes before it starts."""
+def test_a_watcher_halted_while_it_works_is_started_again(hand: Hand, code: int) -> None:
+    """It must end cleanly, and the flag is removed before it starts again."""
     flag = hand.workspace / hand.target.halt.flag
     fault = made(QueueHaltRace, hand, flag="30s")
     [name] = [one.name for one in fault.planted]
@@ -228,7 +229,7 @@ def test_a_watcher_halted_in_the_middle_is_started_again(hand: Hand, code: int) 
     assert found.measured["halts"][0]["exit_code"] == code
 
 
-def test_a_flag_that_comes_and_goes_is_gone_in_the_end(hand: Hand) -> None:
+def test_a_flickering_halt_flag_is_removed(hand: Hand) -> None:
     fault = made(QueueHaltRace, hand, how="flicker")
     fault.inject(stack(hand))
     assert effect(fault, hand, 1.0).measured["flag_seen"] > 0
@@ -236,8 +237,8 @@ def test_a_flag_that_comes_and_goes_is_gone_in_the_end(hand: Hand) -> None:
     assert not (hand.workspace / hand.target.halt.flag).exists()
 
 
-def test_a_foreign_halt_flag_is_left_where_it_is(hand: Hand) -> None:
-    """Somebody else halts the Watcher meanwhile: that flag is not ours to remove."""
+def test_a_halt_flag_of_somebody_else_is_not_removed(hand: Hand) -> None:
+    """Only a flag with the content of the fault is removed."""
     flag = hand.workspace / hand.target.halt.flag
     fault = made(QueueHaltRace, hand)
     fault.inject(stack(hand))

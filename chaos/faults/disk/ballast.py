@@ -1,9 +1,8 @@
-"""Ballast: a file without a name that takes a volume's free space, and takes it again.
+"""Ballast: an unnamed file (O_TMPFILE) that takes a volume's free space.
 
-Real blocks (`posix_fallocate`), counted by the file system. The file has no name, so that nobody
-collects it or works on it, and the kernel frees it when its holder ends, however it ends. Others
-free space meanwhile (a log rotates, a folder is removed): a thread takes that as well, until it
-is released or its time is over. Knows no fault.
+It allocates real blocks (`posix_fallocate`). Nobody finds the file, and the kernel frees it when
+its process ends. A thread also takes space that others free later (a log rotates, a folder is
+removed), until the ballast is released or its time is over. Knows no fault.
 """
 
 import errno
@@ -18,14 +17,14 @@ from chaos.faults.disk.volume import PAGE_BYTES, free_bytes, total_bytes
 _STEPS_MAX = 64
 _TOP_UP_PERIOD_S = 0.05
 _JOIN_LIMIT_S = 5.0
-_REAL_PART = 0.9
+_ALLOCATED_PART = 0.9
 
 
 class Ballast:
-    """Takes what is free in `folder` except for `leave_bytes`; never more than the volume has.
+    """Takes the free space in `folder` except for `leave_bytes`; never more than the volume's size.
 
-    `EnvironmentProblem` where the file system has no files without a name. `start` and `release`
-    belong to one thread; `bytes_held` may be read from any.
+    Raises `EnvironmentProblem` if the file system has no O_TMPFILE. Call `start` and `release` from
+    one thread; `bytes_held` may be called from any.
     """
 
     def __init__(self, folder: Path, leave_bytes: int) -> None:
@@ -44,11 +43,11 @@ class Ballast:
         """Take the space, and keep on taking it for `limit_s`. Raises `EnvironmentProblem`."""
         with os_errors_told("the ballast cannot be allocated", self._folder):
             self._grow()
-        if self.bytes_held() < self._size * _REAL_PART:
+        if self.bytes_held() < self._size * _ALLOCATED_PART:
             raise EnvironmentProblem(
-                f"the ballast has {self._size} bytes in name and {self.bytes_held()} in blocks",
+                f"the ballast has {self._size} bytes, and {self.bytes_held()} allocated in blocks",
                 place=str(self._folder),
-                next_step="the file system does not really allocate: use another volume",
+                next_step="the file system does not allocate: use another volume",
             )
         self._thread = threading.Thread(
             target=self._top_up, args=(limit_s,), name="ballast", daemon=True
@@ -56,11 +55,11 @@ class Ballast:
         self._thread.start()
 
     def bytes_held(self) -> int:
-        """What the file system says it takes."""
+        """The size of its allocated blocks."""
         return 0 if self._released.is_set() else os.fstat(self._descriptor).st_blocks * 512
 
     def release(self) -> None:
-        """Give everything back. Idempotent; `EnvironmentProblem` when it cannot be."""
+        """Free the space. Idempotent. Raises `EnvironmentProblem` if the thread does not end."""
         self._released.set()
         if self._thread is not None:
             self._thread.join(_JOIN_LIMIT_S)
@@ -69,7 +68,7 @@ class Ballast:
                     "the ballast is still being allocated", place=str(self._folder)
                 )
         if self._descriptor >= 0:
-            os.close(self._descriptor)  # without a name, that frees it
+            os.close(self._descriptor)  # which frees an unnamed file
             self._descriptor = -1
 
     def _top_up(self, limit_s: float) -> None:
@@ -83,7 +82,7 @@ class Ballast:
             self.trouble = error.strerror or str(error)
 
     def _grow(self) -> None:
-        """Take free space in ever smaller pieces: others take and give at the same time."""
+        """Allocate free space in ever smaller pieces: others allocate and free meanwhile."""
         step = self._wanted()
         for _ in range(_STEPS_MAX):
             if step < PAGE_BYTES:

@@ -1,14 +1,12 @@
-"""disk_log_flood: a program beside the Watcher writes logs without end until nothing is left.
+"""disk_log_flood: another program writes log lines until the Watcher's volume is full.
 
-Done by a process of its own that appends lines to a file in the folder of the Watcher's logs at
-`rate` MB/s, and goes on trying when the volume is full. Proven by the blocks that its file takes
-by the file system's count: at least half of what rate and time say (or the volume's rest).
-Whether the volume got full while it held is shown by the samples, so a rate that is too low for
-the hold leaves the triage path untaken. Source: the plan's triage guide, "Disk space exhaustion";
-log flooding filled the disk of a real Watcher.
+A process appends lines to a file in the folder of the Watcher's logs at `rate` MB/s, and tries
+again when the volume is full. Proven by the blocks of that file: at least half of rate times time
+(or 90 % of what was free). The samples show whether the volume got full; a rate that is too low
+for the hold leaves the triage path untaken. Source: the plan's triage guide, "Disk space
+exhaustion"; log flooding filled the disk of a real Watcher.
 """
 
-import contextlib
 import subprocess
 import time
 from pathlib import Path
@@ -27,8 +25,7 @@ _PROGRAM = Path(__file__).with_name("flood.py")
 _LOOK_AFTER_S = 1.0
 _GROWN_PART = 0.5
 _REST_PART = 0.9
-_OVERTIME_S = 60.0
-_END_LIMIT_S = 5.0
+_OVERTIME_S = 60.0  # how long after its hold the program ends by itself
 
 
 class DiskLogFlood(DiskFault):
@@ -37,12 +34,7 @@ class DiskLogFlood(DiskFault):
 
     class Params(FaultParams):
         rate: Annotated[
-            float,
-            number(
-                "MB written per second; over the hold more than the volume has, to fill it",
-                0.1,
-                1000,
-            ),
+            float, number("MB per second; to fill the volume, above its size / hold", 0.1, 1000)
         ] = 40.0
 
     params: Params
@@ -55,13 +47,13 @@ class DiskLogFlood(DiskFault):
         return not_own(stack)
 
     def _file(self, stack: Stack) -> Path:
-        """No target's pattern for logs names it: it is not the Watcher's log that grows."""
+        """A name that no target's pattern for logs matches: the Watcher's own logs do not grow."""
         logs = stack.target.paths.logs
         folder = (stack.workspace / logs[0]).parent if logs else stack.workspace
         return (folder if folder.is_dir() else stack.workspace) / f"flood_{self.fault_id}.out"
 
     def undo_record(self, stack: Stack) -> dict[str, Any]:
-        """The file that will grow, and what is free. Process and file die with the stack."""
+        """The file that will grow, and what is free. Process and file end with the stack."""
         self._free_before = free_bytes(stack.workspace)
         return {"file": str(self._file(stack)), "free_mb": round(self._free_before / MB, 3)}
 
@@ -94,20 +86,14 @@ class DiskLogFlood(DiskFault):
     def recover(self, stack: Stack) -> None:
         if self._process is not None:
             if not self.at_end:
-                self.at_end = self._seen_at_end(stack)
-            self._process.kill()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(_END_LIMIT_S)
+                self.at_end = {
+                    "grown_mb_at_end": round(_blocks_bytes(self._file(stack)) / MB, 3),
+                    "free_mb_at_end": free_mb(stack.workspace),
+                    "write_at_end": write_and_sync(self.probe_path(stack)).measured(),
+                }
+            program.end(self._process)
         with os_errors_told("the flood's file cannot be removed", self._file(stack)):
             self._file(stack).unlink(missing_ok=True)
-
-    def _seen_at_end(self, stack: Stack) -> dict[str, Any]:
-        write = write_and_sync(self.probe_path(stack))
-        return {
-            "grown_mb_at_end": round(_blocks_bytes(self._file(stack)) / MB, 3),
-            "free_mb_at_end": free_mb(stack.workspace),
-            "write_at_end": write.measured(),
-        }
 
     def recovered(self, stack: Stack, deadline: Deadline) -> Evidence:
         def look(measured: dict[str, Any]) -> bool:

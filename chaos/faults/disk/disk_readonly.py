@@ -1,25 +1,25 @@
-"""disk_readonly: the Watcher's volume has become read-only. Reads work, writes get EROFS.
+"""disk_readonly: the Watcher's volume has become read-only. Reads work, writes fail with EROFS.
 
-Done by a read-only cover over the workspace in the stack's own mount namespace
-(chaos/sandbox/read_only.py): the volume itself cannot be remounted while a program holds a file
-open for writing. So descriptors that were open before still write (the evidence names them), and
-so do relative names of a program whose working folder is the workspace (tried, and told in the
-evidence). Proven by creating a file, and by opening one for writing that is there: both work
-before and get EROFS while it holds. Source: Linux remounts a volume read-only after an error
-(`errors=remount-ro`); `mount(2)`.
+A read-only cover is mounted over the workspace in the stack's own mount namespace
+(chaos/sandbox/read_only.py), because the volume itself cannot be remounted while a file is open
+for writing. So descriptors that are already open can still write, and so can relative names of a
+program whose working folder is the workspace; the evidence names both. Proven by creating a file
+and by opening an existing one for writing: both work before and fail with EROFS while the fault
+holds. Source: Linux remounts a volume read-only after an error (`errors=remount-ro`); `mount(2)`.
 """
 
 import contextlib
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from chaos.base import proc
 from chaos.base.deadline import Deadline
 from chaos.base.errors import os_errors_told
-from chaos.faults.base import Evidence, probe
+from chaos.faults.base import Evidence, cannot_mount, probe
 from chaos.faults.disk.filling import PROBE_PAUSE_S, DiskFault
 from chaos.faults.disk.volume import not_own, open_for_writing, require_own, write_and_sync
-from chaos.faults.params import Value
 from chaos.sandbox.read_only import cover, mounts_on, uncover
 from chaos.stack.base import Stack
 
@@ -32,10 +32,7 @@ class DiskReadonly(DiskFault):
     summary = "the Watcher's volume is read-only: writes get EROFS, reads work"
 
     _mount_below: int | None = None
-
-    def __init__(self, fault_id: str, values: dict[str, Value]) -> None:
-        super().__init__(fault_id, values)
-        self._before: dict[str, str] = {}
+    _before: Mapping[str, str] = MappingProxyType({})
 
     def available(self, stack: Stack) -> str | None:
         if not stack.sandboxed:
@@ -43,32 +40,28 @@ class DiskReadonly(DiskFault):
                 "there is no mount namespace of the stack's own, so the host would be hit; "
                 "a run in the sandbox (without --sandbox none) has one"
             )
-        if not stack.can_mount:
-            return (
-                "containers have mounts of their own, without the right to mount: --backend local"
-            )
-        return not_own(stack)
+        return cannot_mount(stack) or not_own(stack)
 
     def undo_record(self, stack: Stack) -> dict[str, Any]:
         self._mount_below = mounts_on(stack.workspace)[-1].number
-        self._before = self._tried(stack)
-        return {"volume": str(stack.workspace), "mount": self._mount_below, "before": self._before}
+        self._before = before = self._outcomes(stack)
+        return {"volume": str(stack.workspace), "mount": self._mount_below, "before": before}
 
     def inject(self, stack: Stack) -> None:
         require_own(stack)
         cover(stack.workspace)
 
-    def _tried(self, stack: Stack) -> dict[str, str]:
-        """What creating a file and opening one that is there get: ok, or the error's name."""
+    def _outcomes(self, stack: Stack) -> dict[str, str]:
+        """Create a file and open an existing one for writing: ok, or the name of the error."""
         decisions = stack.workspace / stack.target.decisions.path
-        tried = {"create": write_and_sync(self.probe_path(stack)).outcome}
+        outcomes = {"create": write_and_sync(self.probe_path(stack)).outcome}
         if decisions.exists():
-            tried["open_for_writing"] = open_for_writing(decisions)
-        return tried
+            outcomes["open_for_writing"] = open_for_writing(decisions)
+        return outcomes
 
     def effect(self, stack: Stack, deadline: Deadline) -> Evidence:
         def look(measured: dict[str, Any]) -> bool:
-            now = self._tried(stack)
+            now = self._outcomes(stack)
             measured |= {"now": now, "files_listed": len(list(stack.workspace.iterdir()))}
             refused = set(now.values()) == {"EROFS"} and set(self._before.values()) == {"ok"}
             if not refused or not measured["files_listed"]:
@@ -77,25 +70,28 @@ class DiskReadonly(DiskFault):
             measured["still_writable"] = self._still_writable(stack)
             return True
 
-        return probe(look, deadline, PROBE_PAUSE_S, {"attempts": 0, "before": self._before})
+        return probe(look, deadline, PROBE_PAUSE_S, {"attempts": 0, "before": dict(self._before)})
 
     def _still_writable(self, stack: Stack) -> dict[str, Any]:
-        """What the cover does not reach, measured: relative names, and open descriptors."""
-        found: dict[str, Any] = {"relative_names": {}, "open_descriptors": []}
+        """What the cover does not reach: relative names, and open descriptors."""
+        relative_names: dict[str, str] = {}
+        open_descriptors: list[str] = []
         for name in _SERVICES:
             with contextlib.suppress(KeyError):
                 pids = stack.service(name).pids()
                 if pids and proc.working_folder(pids[0]) == stack.workspace:
                     probe = Path(f"/proc/{pids[0]}/cwd/.chaos_probe_{self.fault_id}")
-                    found["relative_names"][name] = write_and_sync(probe).outcome
-                found["open_descriptors"] += [
+                    relative_names[name] = write_and_sync(probe).outcome
+                open_descriptors += [
                     f"{name}: {path.relative_to(stack.workspace)}"
                     for pid in pids
                     for path in proc.files_open_for_writing(pid)
                     if path.is_relative_to(stack.workspace)
                 ]
-        found["open_descriptors"] = found["open_descriptors"][:_NAMED_MAX]
-        return found
+        return {
+            "relative_names": relative_names,
+            "open_descriptors": open_descriptors[:_NAMED_MAX],
+        }
 
     def recover(self, stack: Stack) -> None:
         if self._mount_below is None:
@@ -106,7 +102,7 @@ class DiskReadonly(DiskFault):
     def recovered(self, stack: Stack, deadline: Deadline) -> Evidence:
         def look(measured: dict[str, Any]) -> bool:
             top = mounts_on(stack.workspace)[-1]
-            now = self._tried(stack)
+            now = self._outcomes(stack)
             measured |= {"now": now, "mount": top.number, "read_only": top.read_only}
             return set(now.values()) == {"ok"} and top.number == self._mount_below
 

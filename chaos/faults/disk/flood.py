@@ -1,8 +1,8 @@
-"""Write log lines to a file at a pace, as a program that has gone wild does. Standalone.
+"""Run as a script: write log lines to a file at a constant rate.
 
-    python flood.py PATH BYTES_PER_S LIMIT_S
+    flood.py PATH BYTES_PER_S LIMIT_S
 
-On a full disk it tries again and takes whatever is freed; it ends by a signal or after LIMIT_S.
+On a full disk it tries again. It ends by a signal or after LIMIT_S. Standard library only.
 """
 
 import os
@@ -25,9 +25,9 @@ def main(argv: list[str]) -> int:
         try:
             if due > 0:
                 written += os.write(descriptor, _LINE * (due // len(_LINE) + 1))
-        except OSError:  # full: what is freed is taken at the next try
-            written += due  # no debt is saved up, or the pace would be made up for later
-        time.sleep(_PERIOD_S)  # the pace itself; the loop ends at its limit
+        except OSError:  # full: try again
+            written += due  # lost lines are not made up for later
+        time.sleep(_PERIOD_S)
     return 0
 
 

@@ -1,8 +1,6 @@
-"""The stack's own volume: whether it is one, what is free on it, and what a write to it gets.
+"""The stack's own volume: whether it is one, what is free on it, and the outcome of a write.
 
-What is free is read from the file system, and whether a write works is found out by writing:
-tools that fill the host's disk, or that succeed with a file of size 0, are what this must not
-become. Knows no kind of fault.
+Never the host's disk: see `not_own`. Knows no kind of fault.
 """
 
 import contextlib
@@ -24,7 +22,7 @@ _SIZE_SLACK = 1.05
 
 @dataclass(frozen=True)
 class Wrote:
-    """What a write with fsync of `asked_bytes` got: `outcome` is ok, or the error's name."""
+    """The `outcome` of a write with fsync of `asked_bytes`: ok, or the name of the error."""
 
     outcome: str
     asked_bytes: int
@@ -32,7 +30,7 @@ class Wrote:
 
     @property
     def ok(self) -> bool:
-        """Every byte was taken and synced."""
+        """True if every byte was written and synced."""
         return self.outcome == "ok"
 
     def measured(self) -> dict[str, Any]:
@@ -41,13 +39,13 @@ class Wrote:
 
 
 def not_own(stack: Stack) -> str | None:
-    """Why the workspace is no volume that may be filled or made read-only, or None."""
+    """Why the workspace is no volume that may be filled or made read-only; None if it is one."""
     workspace = stack.workspace
     try:
         here, above = workspace.stat().st_dev, workspace.parent.stat().st_dev
         volume = os.statvfs(workspace)
     except OSError as error:
-        return f"the workspace cannot be looked at: {error.strerror}"
+        return f"the workspace cannot be read: {error.strerror}"
     if here == above or here == Path("/").stat().st_dev:
         return (
             "the workspace is not a volume of its own, so the host's disk would be hit; "
@@ -58,20 +56,20 @@ def not_own(stack: Stack) -> str | None:
     if total_mb > declared_mb * _SIZE_SLACK:
         return (
             f"the workspace's volume has {total_mb:.0f} MB, the target declares {declared_mb}: "
-            "it is not the one that was made for this stack; correct workspace.size_mb"
+            "it was not made for this stack; correct workspace.size_mb"
         )
     return None
 
 
 def require_own(stack: Stack) -> None:
-    """Defence in depth, right before the first byte: `EnvironmentProblem` unless it is ours."""
+    """Check again just before the injection: raise `EnvironmentProblem` if `not_own`."""
     reason = not_own(stack)
     if reason is not None:
         raise EnvironmentProblem(reason, place=str(stack.workspace))
 
 
 def free_bytes(folder: Path) -> int:
-    """What is left for writers."""
+    """Free space for ordinary users."""
     volume = os.statvfs(folder)
     return volume.f_bavail * volume.f_frsize
 
@@ -83,12 +81,12 @@ def total_bytes(folder: Path) -> int:
 
 
 def free_mb(folder: Path) -> float:
-    """`free_bytes` for people."""
+    """`free_bytes` in MB."""
     return round(free_bytes(folder) / MB, 3)
 
 
 def write_and_sync(path: Path, size_bytes: int = PAGE_BYTES) -> Wrote:
-    """Write and sync a new file, as any program would, and remove it again."""
+    """Write and sync a new file, and remove it."""
     start_s = time.monotonic()
     outcome = "ok"
     try:
@@ -96,7 +94,7 @@ def write_and_sync(path: Path, size_bytes: int = PAGE_BYTES) -> Wrote:
     except OSError as error:
         outcome = errno.errorcode.get(error.errno or 0, str(error.errno))
     finally:
-        with contextlib.suppress(OSError):  # not there, or made before the volume went read-only
+        with contextlib.suppress(OSError):  # missing, or the volume is read-only by now
             path.unlink()
     return Wrote(outcome, size_bytes, round((time.monotonic() - start_s) * 1000, 3))
 
@@ -106,7 +104,7 @@ def _write(path: Path, size_bytes: int) -> None:
     descriptor = os.open(path, flags, 0o600)
     try:
         left = size_bytes
-        while left > 0:  # a volume that fills up takes a part first, and refuses the rest then
+        while left > 0:  # a volume that fills up takes a part first
             left -= os.write(descriptor, bytes(min(left, _CHUNK_BYTES)))
         os.fsync(descriptor)
     finally:
@@ -114,7 +112,7 @@ def _write(path: Path, size_bytes: int) -> None:
 
 
 def open_for_writing(path: Path) -> str:
-    """What opening an existing file for writing gets, nothing being written: ok, or an error."""
+    """Open an existing file for writing, without writing: ok, or the name of the error."""
     try:
         os.close(os.open(path, os.O_WRONLY | os.O_CLOEXEC))
     except OSError as error:

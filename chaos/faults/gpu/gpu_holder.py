@@ -1,8 +1,8 @@
-"""Run as a script: takes memory of a GPU and holds it, until its input ends or SECONDS are over.
+"""Run as a script: allocates memory of a GPU until its input ends or SECONDS are over.
 
     gpu_holder.py DEVICE BYTES SECONDS TOKEN
 
-Prints `holding` once the driver has given all of it, or why it did not. TOKEN only marks it.
+Prints `holding` once all of it is allocated, or the error. TOKEN makes the process recognizable.
 Standard library only. Source: the CUDA driver API.
 """
 
@@ -12,11 +12,11 @@ import sys
 
 
 class Refused(Exception):
-    """The driver said no."""
+    """A call of the driver returned an error."""
 
 
 def take(device: int, size_bytes: int) -> ctypes.CDLL:
-    """Allocate; the memory is ours until we end."""
+    """Allocate; the memory is freed when this process ends."""
     library = ctypes.CDLL("libcuda.so.1")
     handle, context, address = ctypes.c_int(), ctypes.c_void_p(), ctypes.c_uint64()
 
@@ -33,7 +33,7 @@ def take(device: int, size_bytes: int) -> ctypes.CDLL:
 
 
 def main(argv: list[str]) -> int:
-    """Take the memory and hold it."""
+    """Allocate the memory and wait."""
     try:
         held = take(int(argv[0]), int(argv[1]))
     except (OSError, Refused) as error:

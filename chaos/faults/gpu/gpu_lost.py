@@ -1,65 +1,49 @@
-"""gpu_lost: who opens the GPU from now on finds none; who has it open keeps it.
+"""gpu_lost: programs that open the GPU from now on find none; those that have it open keep it.
 
-In the sandbox's own view of the file system /dev/null is mounted over the device node, as when
-the host's driver is reloaded under a container. Proven by new processes: one of the two libraries
-(management, CUDA) finds fewer GPUs than before, or fails. Recovered by unmounting just that.
+In the mount namespace of the sandbox /dev/null is mounted over the device file, as when the host's
+driver is reloaded under a container. Proven by new processes: one of the two libraries (management,
+CUDA) finds fewer GPUs than before, or fails. Recovered by unmounting.
 """
 
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 from chaos.base.deadline import Deadline
-from chaos.faults.base import Evidence, Fault, probe
-from chaos.faults.gpu import look as seeing
-from chaos.faults.gpu.look import PAUSE_S, Seen, look, no_gpu
-from chaos.faults.params import FaultParams, Value, number
-from chaos.record.recovery_paths import WORK_RESUMES
+from chaos.faults.base import Evidence, cannot_mount, probe
+from chaos.faults.gpu import look as gpus
+from chaos.faults.gpu.look import PAUSE_S, GpuFault, GpuParams, Seen, look
 from chaos.sandbox.enter import mount, unmount
 from chaos.stack.base import Stack
 
 _MS_BIND = 0x1000
 
 
-class GpuLost(Fault):
+class GpuLost(GpuFault):
     name = "gpu_lost"
     summary = "the GPU is gone for every program that opens it anew"
-    group = "gpu"
-    affects_llm = True  # a server that starts now finds no GPU
-    reconnection_path = WORK_RESUMES
+    Params = GpuParams
+    params: GpuParams
 
-    class Params(FaultParams):
-        device: Annotated[int, number("number of the GPU", 0, 63)] = 0
-
-    params: Params
-
-    def __init__(self, fault_id: str, values: dict[str, Value]) -> None:
-        super().__init__(fault_id, values)
-        self._before = Seen([], 0, {})
+    _before = Seen([], 0, {})
 
     @property
     def _node(self) -> Path:
-        return seeing.DEV / f"nvidia{self.params.device}"
-
-    @classmethod
-    def available_here(cls) -> str | None:
-        return no_gpu()
+        return gpus.DEV / f"nvidia{self.params.device}"
 
     def available(self, stack: Stack) -> str | None:
-        reason = no_gpu()
+        reason = self.available_here()
+        if reason is None and not stack.sandboxed:
+            reason = "without the sandbox the host's GPU would be lost; leave out --sandbox none"
+        if reason is None:
+            reason = cannot_mount(stack)
         if reason is not None:
             return reason
-        if not stack.sandboxed:
-            return "without the sandbox the host's GPU would be lost; leave out --sandbox none"
-        if not stack.can_mount:
-            return (
-                "containers have mounts of their own, without the right to mount: --backend local"
-            )
         if not self._node.exists():
             return f"there is no {self._node}"
         seen = look()
         if not seen.gpus and not seen.cuda_devices:
-            return f"no new program can use a GPU as it is: {seen.errors}"
+            return f"a new program can use no GPU even now: {seen.errors}"
         return None
 
     def undo_record(self, stack: Stack) -> dict[str, Any]:
@@ -73,7 +57,7 @@ class GpuLost(Fault):
         return self._measure(deadline, wanted_lost=True)
 
     def recover(self, stack: Stack) -> None:
-        """Uncover it, as often as it is covered (by us: nobody else mounts in the sandbox)."""
+        """Unmount what covers the device file: nobody but this fault mounts in the sandbox."""
         for _ in range(4):
             if not _covered(self._node):
                 return
@@ -96,7 +80,7 @@ class GpuLost(Fault):
 
 
 def _covered(node: Path) -> bool:
-    """True if /dev/null stands where the node was."""
+    """True if the device file is /dev/null."""
     null = Path("/dev/null").stat()
     try:
         return os.path.samestat(node.stat(), null)

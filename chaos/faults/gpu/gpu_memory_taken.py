@@ -1,12 +1,10 @@
-"""gpu_memory_taken: another process takes memory of the GPU, and keeps it.
+"""gpu_memory_taken: another process allocates memory of the GPU and keeps it.
 
-Done by a process that really allocates through the CUDA driver. Proven by the driver's management
-library: that process holds at least so much; where the driver does not list it (in a process
-namespace of its own it is known by another number), the memory in use has grown by so much since
-before. Source: the plan's triage guide, "VRAM not freed".
+The process allocates through the CUDA driver. Proven by the driver's management library: the
+process holds at least that much. If the driver does not list it (a PID namespace hides its number),
+the memory in use must have grown by that much. Source: the plan's triage guide, "VRAM not freed".
 """
 
-import contextlib
 import select
 import signal
 import subprocess
@@ -17,30 +15,24 @@ from typing import Annotated, Any
 from chaos.base.deadline import Deadline
 from chaos.base.errors import EnvironmentProblem
 from chaos.base.proc import marked
-from chaos.faults.base import Evidence, Fault, probe
-from chaos.faults.gpu.look import MB, PAUSE_S, Seen, look, no_gpu
-from chaos.faults.params import FaultParams, Value, number
-from chaos.faults.program import argv_of
-from chaos.record.recovery_paths import WORK_RESUMES
+from chaos.faults import program
+from chaos.faults.base import Evidence, probe
+from chaos.faults.gpu.look import MB, PAUSE_S, GpuFault, GpuParams, Seen, look
+from chaos.faults.params import Value, number
 from chaos.stack.base import Stack
 
 _HOLDER = Path(__file__).with_name("gpu_holder.py")
 _START_LIMIT_S = 20.0
-_END_LIMIT_S = 5.0
-_OUTLIVES_S = 60.0  # then it ends by itself, whatever has become of us
+_OVERTIME_S = 60.0  # how long after its hold the process ends by itself
 _SLACK = 0.95  # others may free a little meanwhile
 
 
-class GpuMemoryTaken(Fault):
+class GpuMemoryTaken(GpuFault):
     name = "gpu_memory_taken"
     summary = "another process holds memory of the GPU"
-    group = "gpu"
-    affects_llm = True  # a server that starts now may find too little
-    reconnection_path = WORK_RESUMES
 
-    class Params(FaultParams):
+    class Params(GpuParams):
         mb: Annotated[int, number("MB taken", 64, 1_000_000)] = 1024
-        device: Annotated[int, number("number of the GPU", 0, 63)] = 0
 
     params: Params
 
@@ -52,12 +44,8 @@ class GpuMemoryTaken(Fault):
         self._bytes = self.params.mb * MB
         self._token = f"chaos-gpu-holder-{uuid.uuid4().hex}"
 
-    @classmethod
-    def available_here(cls) -> str | None:
-        return no_gpu()
-
     def available(self, stack: Stack) -> str | None:
-        reason = no_gpu()
+        reason = self.available_here()
         if reason is not None:
             return reason
         seen = look()
@@ -80,19 +68,19 @@ class GpuMemoryTaken(Fault):
         return {"token": self._token, "used_before": self._used_before}
 
     def inject(self, stack: Stack) -> None:
-        lifetime_s = self.params.hold + _OUTLIVES_S
+        lifetime_s = self.params.hold + _OVERTIME_S
         self._holder = holder = subprocess.Popen(
-            argv_of(_HOLDER, self.params.device, self._bytes, lifetime_s, self._token),
+            program.argv_of(_HOLDER, self.params.device, self._bytes, lifetime_s, self._token),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
         )
         assert holder.stdout is not None
         ready = select.select([holder.stdout], [], [], _START_LIMIT_S)[0]
-        said = holder.stdout.readline().decode(errors="replace").strip() if ready else "nothing"
-        if said != "holding":
-            self._end()
-            raise EnvironmentProblem(f"GPU memory could not be taken: {said or 'it ended'}")
+        answer = holder.stdout.readline().decode(errors="replace").strip() if ready else "nothing"
+        if answer != "holding":
+            program.end(holder)
+            raise EnvironmentProblem(f"GPU memory could not be taken: {answer or 'it ended'}")
 
     def effect(self, stack: Stack, deadline: Deadline) -> Evidence:
         def memory_is_held(measured: dict[str, Any]) -> bool:
@@ -101,20 +89,19 @@ class GpuMemoryTaken(Fault):
             if gpu is None:
                 measured |= seen.measured()
                 return False
-            measured["used_mb"] = _mb(gpu["used_bytes"])
-            measured["seen_by"] = self._seen_by(gpu)
+            measured |= {"used_mb": _mb(gpu["used_bytes"]), "seen_by": self._seen_by(gpu)}
             return bool(measured["seen_by"])
 
         before = {"attempts": 0, "used_before_mb": _mb(self._used_before)}
         return probe(memory_is_held, deadline, PAUSE_S, before)
 
     def _seen_by(self, gpu: dict[str, Any]) -> str:
-        """How the memory is seen to be held: process, device, or not at all."""
+        """What shows that the memory is held: process, device, or nothing ("")."""
         holder = self._holder
         if holder is None or holder.poll() is not None:
             return ""
         wanted = self._bytes * _SLACK
-        listed = [one for one in gpu["holders"] if one["pid"] == holder.pid]
+        listed = [h for h in gpu["holders"] if h["pid"] == holder.pid]
         if listed and (listed[0]["used_bytes"] or 0) >= wanted:
             return "process"
         before = self._used_before
@@ -122,18 +109,8 @@ class GpuMemoryTaken(Fault):
         return "device" if grown and not (listed and listed[0]["used_bytes"] is not None) else ""
 
     def recover(self, stack: Stack) -> None:
-        self._end()
-
-    def _end(self) -> None:
-        holder = self._holder
-        if holder is None:
-            return
-        holder.kill()
-        for stream in (holder.stdin, holder.stdout):
-            if stream is not None:
-                stream.close()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            holder.wait(_END_LIMIT_S)
+        if self._holder is not None:
+            program.end(self._holder)
 
     def recovered(self, stack: Stack, deadline: Deadline) -> Evidence:
         def memory_is_free(measured: dict[str, Any]) -> bool:
@@ -143,7 +120,7 @@ class GpuMemoryTaken(Fault):
                 return False
             measured["used_mb"] = _mb(gpu["used_bytes"])
             pid = self._holder.pid if self._holder is not None else 0
-            ours = any(one["pid"] == pid for one in gpu["holders"])
+            ours = any(h["pid"] == pid for h in gpu["holders"])
             before = self._used_before or 0
             return not ours and gpu["used_bytes"] <= before + self._bytes / 2
 

@@ -1,10 +1,10 @@
-"""Run as a script: what a new process sees of the GPUs, as one line of JSON.
+"""Run as a script: the GPUs that a new process finds, as one line of JSON.
 
     gpu_probe.py
 
 `{"nvml": {"gpus": [{"used_bytes", "total_bytes", "holders": [{"pid", "used_bytes"}]}]} or
-{"error"}, "cuda": {"devices"} or {"error"}}`. A process of its own, because both libraries keep
-what they found at their first call. A size that the driver does not tell is null.
+{"error"}, "cuda": {"devices"} or {"error"}}`. It is a process of its own because both libraries
+keep the result of their first call. A size that the driver does not report is null.
 """
 
 import ctypes
@@ -14,7 +14,7 @@ from typing import Any
 
 
 def nvml() -> dict[str, Any]:
-    """What the driver's management library tells."""
+    """The GPUs by the driver's management library."""
     try:
         import pynvml
     except ImportError:
@@ -35,16 +35,16 @@ def _gpu(library: Any, index: int) -> dict[str, Any]:
         "total_bytes": int(memory.total),
         "holders": [
             {
-                "pid": int(one.pid),
-                "used_bytes": None if one.usedGpuMemory is None else int(one.usedGpuMemory),
+                "pid": int(holder.pid),
+                "used_bytes": None if holder.usedGpuMemory is None else int(holder.usedGpuMemory),
             }
-            for one in holders
+            for holder in holders
         ],
     }
 
 
 def cuda() -> dict[str, Any]:
-    """What a program that wants to compute finds."""
+    """The number of GPUs by the CUDA driver."""
     try:
         library = ctypes.CDLL("libcuda.so.1")
     except OSError:

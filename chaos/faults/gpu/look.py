@@ -1,11 +1,14 @@
-"""What can be seen of the GPUs, each time by a new process. Knows no kind of fault."""
+"""What the GPU kinds share: the GPUs as a new process finds them."""
 
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+from chaos.faults.base import Fault
+from chaos.faults.params import FaultParams, number
 from chaos.faults.program import answer_of
+from chaos.record.recovery_paths import WORK_RESUMES
 
 DEV = Path("/dev")
 MB = 1 << 20
@@ -15,7 +18,7 @@ _LIMIT_S = 20.0  # a driver that starts up takes seconds
 
 
 def nodes() -> list[Path]:
-    """The device nodes of NVIDIA GPUs."""
+    """The device files of NVIDIA GPUs."""
     return sorted(path for path in DEV.glob("nvidia[0-9]*") if path.name[6:].isdigit())
 
 
@@ -28,7 +31,7 @@ def no_gpu() -> str | None:
 
 @dataclass(frozen=True)
 class Seen:
-    """What a new process found: the GPUs by the management library, and what CUDA counts."""
+    """The GPUs by the management library, the number of GPUs by CUDA, and errors by library."""
 
     gpus: list[dict[str, Any]]
     cuda_devices: int
@@ -44,7 +47,7 @@ class Seen:
 
 
 def look() -> Seen:
-    """Start a process that looks."""
+    """Start a process that looks, and return what it found."""
     text = answer_of(_PROBE, limit_s=_LIMIT_S, options=())
     try:
         found = json.loads(text)
@@ -54,3 +57,19 @@ def look() -> Seen:
         name: str(found[name]["error"]) for name in ("nvml", "cuda") if "error" in found[name]
     }
     return Seen(found["nvml"].get("gpus", []), int(found["cuda"].get("devices", 0)), errors)
+
+
+class GpuParams(FaultParams):
+    device: Annotated[int, number("number of the GPU", 0, 63)] = 0
+
+
+class GpuFault(Fault):
+    """A fault of one GPU. While it holds, a server that starts may find no GPU or memory."""
+
+    group = "gpu"
+    affects_llm = True
+    reconnection_path = WORK_RESUMES
+
+    @classmethod
+    def available_here(cls) -> str | None:
+        return no_gpu()

@@ -1,1 +1,1 @@
-"""The LLM server itself: killed, paused, slow, deaf."""
+"""The LLM server itself: killed, paused, slow to load, ignoring SIGTERM."""

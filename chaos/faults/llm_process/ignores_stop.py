@@ -1,9 +1,8 @@
-"""llm_ignores_stop: the LLM server is deaf to SIGTERM, as a program is that is process 1.
+"""llm_ignores_stop: the LLM server ignores SIGTERM, as process 1 does by default.
 
-The next server that is started ignores it. Proven when somebody stops it (the Watcher does around
-every piece of work): the kernel says that the process ignores SIGTERM, it still lives a second
-after the stop was asked for, and it is gone in the end, ended by the supervisor's SIGKILL and not
-by its own exit. A Watcher has to wait until the memory is really free.
+The next server that is started ignores it. Proven when it is stopped (the Watcher does so around
+every piece of work): the kernel says that the process ignores SIGTERM, it still runs a second after
+the stop, and the supervisor's SIGKILL ends it. A Watcher has to wait until the memory is free.
 """
 
 import signal
@@ -12,15 +11,15 @@ from typing import Annotated, Any
 from chaos.base.deadline import Deadline
 from chaos.base.proc import Identity, has_bit
 from chaos.faults.base import Evidence, probe
-from chaos.faults.llm_process.next_start import NextStartFault
+from chaos.faults.llm_process.base import NextStartFault
 from chaos.faults.llm_process.server import LOOK_S, current, restart
 from chaos.faults.params import FaultParams, duration
 from chaos.record.recovery_paths import LLM_SERVER_RESTART, VRAM_NOT_FREED
 from chaos.stack.base import Stack
 
-_ALIVE_AFTER_S = 1.0  # a server that listens is gone long before
+_ALIVE_AFTER_S = 1.0  # a normal server ends long before
 _REPLACED_LIMIT_S = 5.0
-_QUIET_LOOKS = 3
+_NORMAL_LOOKS = 3
 
 
 class LLMIgnoresStop(NextStartFault):
@@ -41,15 +40,15 @@ class LLMIgnoresStop(NextStartFault):
 
     def effect(self, stack: Stack, deadline: Deadline) -> Evidence:
         watched: Identity | None = None
-        deaf = False
+        ignoring = False
 
         def look(measured: dict[str, Any]) -> bool:
-            nonlocal watched, deaf
+            nonlocal watched, ignoring
             if watched is None:
                 watched = current(stack)
                 return False
             if watched.lives():
-                deaf = deaf or ignores(watched.pid, signal.SIGTERM)
+                ignoring = ignoring or ignores(watched.pid, signal.SIGTERM)
                 return False
             lived_s, exit_code = self._end_of(watched.pid)
             if lived_s is None:
@@ -57,16 +56,16 @@ class LLMIgnoresStop(NextStartFault):
             measured |= {
                 "stops": measured["stops"] + 1,
                 "pid": watched.pid,
-                "ignores_sigterm": deaf,
+                "ignores_sigterm": ignoring,
                 "lived_on_s": round(lived_s, 2),
                 "exit_code": exit_code,
             }
-            proven = deaf and lived_s >= _ALIVE_AFTER_S and exit_code == -signal.SIGKILL
+            proven = ignoring and lived_s >= _ALIVE_AFTER_S and exit_code == -signal.SIGKILL
             if proven:
                 measured["path_taken"] = (
-                    f"the server held on for {lived_s:.1f} s after it was stopped"
+                    f"the server ran on for {lived_s:.1f} s after it was stopped"
                 )
-            watched, deaf = None, False
+            watched, ignoring = None, False
             return proven
 
         return probe(look, deadline, LOOK_S, {"stops": 0})
@@ -74,7 +73,7 @@ class LLMIgnoresStop(NextStartFault):
     def _end_of(self, pid: int) -> tuple[float | None, int | None]:
         """(seconds from the stop to the end, exit code), None before both are recorded.
 
-        A server that ended by itself was not stopped: it lived on for no time at all.
+        A server that ended by itself was not stopped: the time is 0.
         """
         if self.record.find("crashed", pid) is not None:
             return 0.0, None
@@ -84,26 +83,26 @@ class LLMIgnoresStop(NextStartFault):
         return (gone.time_s - stop.time_s if stop else 0.0), gone.exit_code
 
     def recover(self, stack: Stack) -> None:
-        """Servers can hear again; a deaf one that still runs is replaced.
+        """New servers are normal; one that still ignores SIGTERM is replaced.
 
-        By the Watcher, which stops it for its next piece of work, else by us.
+        By the Watcher, which stops it for its next piece of work, else by the fault.
         """
         super().recover(stack)
         deadline = Deadline(_REPLACED_LIMIT_S)
-        quiet = 0  # looks in a row without one: a server just born does not show it yet
-        while quiet < _QUIET_LOOKS:
-            quiet = 0 if _deaf(current(stack)) else quiet + 1
+        normal = 0  # looks in a row: a server ignores SIGTERM only after its start-up
+        while normal < _NORMAL_LOOKS:
+            normal = 0 if _is_affected(current(stack)) else normal + 1
             if not deadline.wait(LOOK_S):
                 restart(stack)
                 return
 
-    def server_is_well(self, pid: int) -> tuple[bool, dict[str, Any]]:
-        deaf = ignores(pid, signal.SIGTERM)
-        return not deaf, {"ignores_sigterm": deaf}
+    def is_normal(self, pid: int) -> tuple[bool, dict[str, Any]]:
+        ignoring = ignores(pid, signal.SIGTERM)
+        return not ignoring, {"ignores_sigterm": ignoring}
 
 
-def _deaf(server: Identity | None) -> bool:
-    """By its command line too: the server ignores SIGTERM only after its start-up."""
+def _is_affected(server: Identity | None) -> bool:
+    """By its command line, too: the server ignores SIGTERM only after its start-up."""
     if server is None:
         return False
     return b"--ignore-stop\0" in server.command() or ignores(server.pid, signal.SIGTERM)

@@ -1,10 +1,9 @@
-"""llm_killed: kill -9 of the LLM server. Nobody but the Watcher brings it back.
+"""llm_killed: SIGKILL for the LLM server. Only the Watcher starts a new one.
 
-Waits (two thirds of the hold at most) for a server at work and kills that very process. Proven by
-the kernel (the process is gone) and by the supervisor, its parent: ended by signal 9, without a
-stop having been asked for. The way back is the product's: the Watcher finds the server dead and has
-it started. With `keep_down=yes` no server can be started while the fault holds, as on a machine
-without memory for one: the LLM is then cut off for certain, and only that is lifted at the end.
+Waits (at most 70 % of the hold) for a healthy server and kills it. Proven by the kernel (the
+process has ended) and by the supervisor, its parent: it ended by signal 9 without a stop. The
+Watcher must notice and have a new server started. With `keep_down=yes` no server can be started
+while the fault holds, as on a machine without memory for one: the LLM is then cut off for certain.
 Recovered is a new process that completes a prompt, directly and through the proxy.
 """
 
@@ -22,10 +21,10 @@ from chaos.faults.llm_process.server import (
     current,
     health,
     supervised,
-    why_not,
+    unavailable,
     works,
 )
-from chaos.faults.params import FaultParams, Value, text
+from chaos.faults.params import FaultParams, text
 from chaos.record.recovery_paths import LLM_DROP, LLM_SERVER_RESTART
 from chaos.stack.base import Stack
 
@@ -49,16 +48,16 @@ class LLMKilled(ProcessFault):
 
     _killed: Identity | None = None
 
-    def __init__(self, fault_id: str, values: dict[str, Value]) -> None:
-        super().__init__(fault_id, values)
-        self._keeps_down = self.params.keep_down == "yes"
+    @property
+    def _keeps_down(self) -> bool:
+        return self.params.keep_down == "yes"
 
     def available(self, stack: Stack) -> str | None:
-        return why_not(stack, knobs=self._keeps_down)
+        return unavailable(stack, knobs=self._keeps_down)
 
     def inject(self, stack: Stack) -> None:
         def kill(server: Identity) -> bool:
-            if self._keeps_down:  # not before: a server has to come up that can be killed
+            if self._keeps_down:  # not earlier: there must be a server to kill
                 supervised(stack).set_faults({"deny_start": True})
             if server.send(signal.SIGKILL) and self._crashed(server.pid):
                 self._killed = server
@@ -69,7 +68,7 @@ class LLMKilled(ProcessFault):
         self.strike(stack, kill, "killed")
 
     def _crashed(self, pid: int) -> bool:
-        """True if the supervisor saw it end unasked; False where a stop was under way."""
+        """True if it ended by the signal; False if it was being stopped."""
         look = partial(self._end_of, pid)
         end = self.record.await_event(look, Deadline(_NOTICED_LIMIT_S))
         return end is not None and end.event == "crashed"
@@ -99,17 +98,17 @@ class LLMKilled(ProcessFault):
         return probe(look, deadline, LOOK_S, {"cuts_llm": False})
 
     def _noticed(self, crash: ServerEvent, deadline: Deadline) -> dict[str, Any]:
-        """When the Watcher asked for a new server: nobody else does. Waited for up to the end."""
+        """Wait until the Watcher asks for a new server: nobody else does."""
 
-        def asked() -> ServerEvent | None:
+        def next_start() -> ServerEvent | None:
             events = self.record.events()
             later = events[events.index(crash) + 1 :] if crash in events else []
-            return next((one for one in later if one.event in ("start", "start_denied")), None)
+            return next((e for e in later if e.event in ("start", "start_denied")), None)
 
-        new = self.record.await_event(asked, deadline)
+        new = self.record.await_event(next_start, deadline)
         if new is None:
             return {}
-        how = "started" if new.event == "start" else "asked for, in vain"
+        how = "started" if new.event == "start" else "asked for and denied"
         return {"path_taken": f"a new server was {how} {new.time_s - crash.time_s:.1f} s later"}
 
     def recover(self, stack: Stack) -> None:

@@ -1,10 +1,9 @@
-"""llm_paused: SIGSTOP for the LLM server. The kernel still takes connections, nobody answers.
+"""llm_paused: SIGSTOP for the LLM server. The kernel accepts connections, nobody answers.
 
-Waits (two thirds of the hold at most) for a server at work. Proven by the kernel (each of its
-threads is stopped, and none is scheduled between two looks) and on the wire (a connection opens, a
-question goes in, no answer comes). Healed by SIGCONT for that very process, where it still exists:
-a supervisor that is asked to stop it kills it in the end. Recovered is an LLM that completes a
-prompt, whichever process does.
+Waits (at most 70 % of the hold) for a healthy server. Proven by the kernel (all threads are
+stopped, and none runs between two looks) and by a request that gets no answer. Healed by SIGCONT,
+if the process still exists: a supervisor that is asked to stop it kills it in the end. Recovered
+is an LLM that completes a prompt, in whichever process.
 """
 
 import signal
@@ -14,12 +13,12 @@ from chaos.base.deadline import Deadline
 from chaos.base.proc import Identity
 from chaos.faults.base import Evidence, probe
 from chaos.faults.llm_process.base import ProcessFault
-from chaos.faults.llm_process.server import LOOK_S, health, why_not, works
+from chaos.faults.llm_process.server import LOOK_S, health, unavailable, works
 from chaos.record.recovery_paths import LLM_CLIENT, LLM_DROP
 from chaos.stack.base import Stack
 from chaos.stack.proctree import await_stopped
 
-_SILENCE_S = 0.7  # the supervisor kills a server that is deaf to a stop after 1.5 s
+_SILENCE_S = 0.7  # the supervisor kills a server that does not stop after 1.5 s
 
 
 class LLMPaused(ProcessFault):
@@ -32,11 +31,11 @@ class LLMPaused(ProcessFault):
     _paused: Identity | None = None
 
     def available(self, stack: Stack) -> str | None:
-        return why_not(stack)
+        return unavailable(stack)
 
     def inject(self, stack: Stack) -> None:
         def pause(server: Identity) -> bool:
-            self._paused = server  # before it acts: whatever comes, recover knows it
+            self._paused = server  # before the signal, so that recover always knows it
             if not server.send(signal.SIGSTOP):
                 return False
             await_stopped([server.pid])
@@ -54,20 +53,20 @@ class LLMPaused(ProcessFault):
                 return False
             before, runs = server.states(), server.switches()
             direct = health(stack, _SILENCE_S)
-            after, still = server.states(), server.switches() == runs
+            after, idle = server.states(), server.switches() == runs
             measured |= {
                 "pid": server.pid,
                 "states": after,
-                "never_scheduled": still,
+                "never_scheduled": idle,
                 "direct": direct.brief(),
             }
             stopped = set(before) == set(after) == {"T"}
-            return stopped and still and direct.outcome == "timeout" and server.lives()
+            return stopped and idle and direct.outcome == "timeout" and server.lives()
 
         return probe(look, deadline, LOOK_S, {"attempts": 0}, look_s=_SILENCE_S)
 
     def recover(self, stack: Stack) -> None:
-        """SIGCONT for that very process; harmless where it runs or is gone."""
+        """SIGCONT, which does nothing if the process runs or has ended."""
         if self._paused is not None:
             self._paused.send(signal.SIGCONT)
 

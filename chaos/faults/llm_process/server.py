@@ -1,10 +1,11 @@
-"""The LLM server as the kinds of this package see it: its process, its record, its answers.
+"""The LLM server: its process, the supervisor's record of it, and its answers.
 
-The Watcher stops and starts the server by design, so a fault has to find one at work, to know it
-again (number and start of the process), and to tell its end from a stop that was asked for: the
-supervisor's record of events says so.
+The Watcher stops and starts the server by design. So a fault waits for a server that answers,
+identifies it by number and start of its process, and reads from the supervisor's record of events
+whether it crashed or was stopped.
 """
 
+import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ import msgspec
 
 from chaos.base.deadline import Deadline
 from chaos.base.errors import EnvironmentProblem
+from chaos.base.files import file_from
 from chaos.base.proc import Identity
 from chaos.faults.exchange import Exchange, http_get
 from chaos.stack.base import Stack
@@ -22,19 +24,19 @@ from chaos.stack.llm_probe import completes
 LOOK_S = 0.02
 HEALTH_LIMIT_S = 1.0
 _COMPLETION_LIMIT_S = 5.0
-_BYTES_MAX = 4 << 20  # of the record that are read at once
+_RECORD_BYTES_MAX = 4 << 20
 _START_LIMIT_S = 3.0
 
 
 @runtime_checkable
 class Supervised(Protocol):
-    """What a service offers whose supervisor can make its servers misbehave."""
+    """A service whose supervisor can make its servers misbehave."""
 
     def faults(self) -> dict[str, Any]:
-        """How the servers misbehave from their next start on."""
+        """How servers misbehave from their next start on."""
 
     def set_faults(self, faults: Mapping[str, Any]) -> None:
-        """Set that anew; empty: back to normal."""
+        """Replace that; empty: normal servers again."""
 
 
 class ServerEvent(msgspec.Struct, frozen=True):
@@ -48,52 +50,42 @@ class ServerEvent(msgspec.Struct, frozen=True):
 
 @dataclass
 class Record:
-    """The supervisor's record of events, from where it stood when this was made."""
+    """The supervisor's record of events from `offset` on."""
 
     path: Path
     offset: int
 
     @classmethod
     def now(cls, stack: Stack) -> Self:
-        """From now on."""
+        """The events from now on."""
         path = stack.workspace / stack.target.llm.events
         return cls(path, path.stat().st_size if path.is_file() else 0)
 
     def events(self) -> list[ServerEvent]:
-        """What has come since; half a line is left for the next look."""
-        try:
-            with self.path.open("rb") as stream:
-                stream.seek(self.offset)
-                lines = stream.readlines(_BYTES_MAX)
-        except OSError:
-            return []
-        found = []
-        for line in lines:
-            try:
-                found.append(msgspec.json.decode(line, type=ServerEvent))
-            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-                continue
-        return found
+        """All events since; an incomplete line is left out."""
+        events = []
+        for line in file_from(self.path, self.offset, _RECORD_BYTES_MAX).splitlines():
+            with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+                events.append(msgspec.json.decode(line, type=ServerEvent))
+        return events
 
     def find(self, name: str, pid: int | None = None) -> ServerEvent | None:
         """The first event of that name (and of that process)."""
-        for event in self.events():
-            if event.event == name and pid in (None, event.pid):
-                return event
-        return None
+        events = self.events()
+        return next((e for e in events if e.event == name and pid in (None, e.pid)), None)
 
     def await_event(
-        self, found: Callable[[], ServerEvent | None], deadline: Deadline
+        self, find: Callable[[], ServerEvent | None], deadline: Deadline
     ) -> ServerEvent | None:
-        """Look until `found` says something, or the deadline is over."""
-        while (event := found()) is None:
+        """Call `find` until it returns an event, or the deadline is over."""
+        while (event := find()) is None:
             if not deadline.wait(LOOK_S):
                 return None
         return event
 
 
 def supervised(stack: Stack) -> Supervised:
-    """The LLM service with its supervisor's knobs. Raises `EnvironmentProblem`."""
+    """The LLM service. Raises `EnvironmentProblem` if its supervisor is not `Supervised`."""
     service = stack.service("llm")
     if not isinstance(service, Supervised):
         raise EnvironmentProblem(
@@ -103,8 +95,8 @@ def supervised(stack: Stack) -> Supervised:
     return service
 
 
-def why_not(stack: Stack, *, knobs: bool = False) -> str | None:
-    """Why the server cannot be handled here; None when it can."""
+def unavailable(stack: Stack, *, knobs: bool = False) -> str | None:
+    """Why the server cannot be broken here, or None. `knobs`: by its supervisor."""
     if not stack.target.llm.events:
         return "the target names no record of the LLM server (llm.events)"
     try:
@@ -119,14 +111,14 @@ def why_not(stack: Stack, *, knobs: bool = False) -> str | None:
 
 
 def current(stack: Stack) -> Identity | None:
-    """The server's process, while one runs."""
+    """The server's process, if it runs."""
     return Identity.of(stack.service("llm").pid())
 
 
 def await_server(stack: Stack, limit_s: float) -> Identity:
-    """The process of a server that answers its health question with 200.
+    """The process of a server that is healthy.
 
-    Raises `EnvironmentProblem` when there is none within `limit_s`.
+    Raises `EnvironmentProblem` if there is none within `limit_s`.
     """
     deadline = Deadline(limit_s)
     while True:
@@ -135,25 +127,26 @@ def await_server(stack: Stack, limit_s: float) -> Identity:
             return server
         if not deadline.wait(LOOK_S):
             raise EnvironmentProblem(
-                f"no LLM server was at work within {limit_s:g} s",
+                f"no LLM server was healthy within {limit_s:g} s",
                 next_step="give the fault a longer hold, or see logs/llm.log of the run",
             )
 
 
 def health(stack: Stack, limit_s: float = HEALTH_LIMIT_S) -> Exchange:
-    """What the server itself answers to the health question."""
+    """Ask the server itself for its health."""
     return http_get(stack.direct_llm, "/health", limit_s)
 
 
 def works(stack: Stack) -> dict[str, Any]:
-    """What shows that the LLM is at work again, for the Watcher too; all true when it is."""
+    """Whether the LLM is healthy, directly and through the proxy, and completes a prompt."""
     through = http_get(stack.proxied_llm, "/health", HEALTH_LIMIT_S)
-    well = health(stack).ok and through.ok
-    return {"healthy": well, "completes": well and completes(stack.direct_llm, _COMPLETION_LIMIT_S)}
+    healthy = health(stack).ok and through.ok
+    completed = healthy and completes(stack.direct_llm, _COMPLETION_LIMIT_S)
+    return {"healthy": healthy, "completes": completed}
 
 
 def restart(stack: Stack) -> None:
-    """Stop and start the server as a Watcher would, through its supervisor."""
+    """Stop and start the server through its supervisor, as a Watcher does."""
     service = stack.service("llm")
     service.stop(_START_LIMIT_S)
     service.start()

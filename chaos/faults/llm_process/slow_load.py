@@ -1,10 +1,9 @@
 """llm_slow_load: the LLM server's model loads slowly; until then it answers 503, "Loading model".
 
-The next server that is started says so for `delay` before it loads its model for real. Proven by
-what one process answers to the health question: 503 for most of `delay`, then 200, that much later
-after its start than servers usually were ready before (by the supervisor's record). A Watcher has
-to wait for it and must not ask for a second server meanwhile; how often one was asked for is
-counted in the supervisor's record, and judged as part of the LLM's life cycle.
+The next server that is started answers so for `delay` before it loads its model. Proven by the
+health answers of one process: 503 for most of `delay`, then 200, that much later after its start
+than servers usually were ready before (by the supervisor's record). A Watcher has to wait, and must
+not ask for a second server meanwhile: the check `llm_lifecycle` counts such requests.
 """
 
 import statistics
@@ -14,7 +13,7 @@ from typing import Annotated, Any
 from chaos.base.deadline import Deadline
 from chaos.base.proc import Identity
 from chaos.faults.base import Evidence, probe
-from chaos.faults.llm_process.next_start import NextStartFault
+from chaos.faults.llm_process.base import NextStartFault
 from chaos.faults.llm_process.server import LOOK_S, Record, current, health
 from chaos.faults.params import FaultParams, duration
 from chaos.record.recovery_paths import LLM_SERVER_RESTART
@@ -55,7 +54,7 @@ class LLMSlowLoad(NextStartFault):
 
     def effect(self, stack: Stack, deadline: Deadline) -> Evidence:
         server: Identity | None = None
-        first_s: float | None = None  # when this process was first seen loading
+        first_s: float | None = None  # when this process first answered 503
 
         def look(measured: dict[str, Any]) -> bool:
             nonlocal server, first_s
@@ -87,14 +86,14 @@ class LLMSlowLoad(NextStartFault):
         return probe(look, deadline, LOOK_S)
 
     def _since_start_s(self, pid: int) -> float:
-        """Since the start of that process; 0 where the record does not have it."""
+        """Seconds since the start of that process; 0 if it is not recorded."""
         start = self.record.find("start", pid)
         return time.time() - start.time_s if start else 0.0
 
     def _asked_again(self, pid: int) -> int:
         """How often a second server was asked for while this one loaded.
 
-        Where the fault itself had started it, the Watcher may have asked once in its usual course.
+        If the fault itself started it, the Watcher may ask once by design, which does not count.
         """
         events = self.record.events()
         places = [n for n, e in enumerate(events) if (e.event, e.pid) == ("start", pid)]

@@ -2,8 +2,8 @@
 
 Each look is three exchanges with the real server: directly, through the proxy, directly again.
 The effect is proven when both direct ones are whole and quick and the one through the proxy shows
-exactly what the kind does. The Watcher stops the LLM server now and then by design; while it is
-down nothing can be told, so looks are repeated until the deadline.
+exactly what the kind does. The Watcher stops the LLM server by design; while it is down nothing
+can be compared, so looks are repeated until the deadline.
 """
 
 from abc import abstractmethod
@@ -13,7 +13,6 @@ from typing import Any, ClassVar
 from chaos.base.deadline import Deadline
 from chaos.faults.base import Evidence, Fault, probe
 from chaos.faults.exchange import Exchange, exchange
-from chaos.faults.params import Value
 from chaos.record.recovery_paths import LLM_CLIENT
 from chaos.stack.base import Stack
 
@@ -31,8 +30,8 @@ class Look:
     after: Exchange
 
     @property
-    def tells(self) -> bool:
-        """True if it tells anything about the link: the server itself answered well."""
+    def valid(self) -> bool:
+        """True if the server itself answered well, so that the comparison concerns the link."""
         return self.before.ok and self.after.ok
 
     @property
@@ -50,31 +49,32 @@ class Look:
 
 
 class LinkFault(Fault):
-    """A kind says how the link is broken and healed, and what then is seen."""
+    """A kind breaks and heals the link, and says what an exchange through it then shows."""
 
     group = "llm_tcp"
     affects_llm = True
     compatible_groups = frozenset({"disk"})
     reconnection_path = LLM_CLIENT
+    always_cuts = False
     looks_min = 1  # in a row, for an effect that a busy machine could imitate once
 
     def available(self, stack: Stack) -> str | None:
         return None if stack.proxy.version() else "the proxy does not answer"
 
     @abstractmethod
-    def felt(self, look: Look) -> bool:
+    def shows(self, look: Look) -> bool:
         """True if the exchange through the proxy shows what this kind does."""
 
     def details(self, look: Look) -> dict[str, Any]:
-        """What else was measured, in the kind's own terms."""
+        """More measurements of the kind, for the evidence."""
         return {}
 
-    def cuts(self, look: Look) -> bool:
-        """True if no usable answer can have come through."""
-        return False
+    def cuts(self) -> bool:
+        """True if no usable answer can come through."""
+        return self.always_cuts
 
     def path(self) -> str:
-        """What is asked for."""
+        """The path of the requests."""
         return HEALTH
 
     def look_s(self) -> float:
@@ -82,7 +82,7 @@ class LinkFault(Fault):
         return DIRECT_LIMIT_S
 
     @abstractmethod
-    def healed(self, stack: Stack) -> bool:
+    def undone(self, stack: Stack) -> bool:
         """True if the proxy itself says that the break is undone."""
 
     def look(self, stack: Stack) -> Look:
@@ -95,34 +95,31 @@ class LinkFault(Fault):
         return Look(before, through, after)
 
     def effect(self, stack: Stack, deadline: Deadline) -> Evidence:
-        """Look until the effect was seen `looks_min` times in a row."""
-        felt_in_a_row = 0
+        shown_in_a_row = 0
 
         def look(measured: dict[str, Any]) -> bool:
-            nonlocal felt_in_a_row
-            seen = self.look(stack)
-            if not seen.tells:
+            nonlocal shown_in_a_row
+            compared = self.look(stack)
+            if not compared.valid:
                 return False
-            measured |= {**seen.measured(), **self.details(seen)}
-            felt_in_a_row = felt_in_a_row + 1 if self.felt(seen) else 0
-            if felt_in_a_row < self.looks_min:
+            measured |= {**compared.measured(), **self.details(compared)}
+            shown_in_a_row = shown_in_a_row + 1 if self.shows(compared) else 0
+            if shown_in_a_row < self.looks_min:
                 return False
-            measured["cuts_llm"] = self.cuts(seen)
+            measured["cuts_llm"] = self.cuts()
             return True
 
         # A look must end while the fault still holds.
         return probe(look, deadline, _PAUSE_S, {"attempts": 0}, look_s=self.look_s())
 
     def recovered(self, stack: Stack, deadline: Deadline) -> Evidence:
-        """The proxy says so, and an exchange through it is whole and shows nothing of the break."""
-
         def look(measured: dict[str, Any]) -> bool:
-            measured["undone"] = self.healed(stack)
-            seen = self.look(stack)
-            if not seen.tells:
+            measured["undone"] = self.undone(stack)
+            compared = self.look(stack)
+            if not compared.valid:
                 return False
-            measured |= {**seen.measured(), **self.details(seen)}
-            return bool(measured["undone"]) and seen.through.ok and not self.felt(seen)
+            measured |= {**compared.measured(), **self.details(compared)}
+            return bool(measured["undone"]) and compared.through.ok and not self.shows(compared)
 
         return probe(look, deadline, _PAUSE_S, {"attempts": 0})
 
@@ -133,16 +130,16 @@ class ToxicFault(LinkFault):
     toxic: ClassVar[str]
     stream = "downstream"
 
-    def __init__(self, fault_id: str, values: dict[str, Value]) -> None:
-        super().__init__(fault_id, values)
-        self._name = f"chaos_{fault_id}"
+    @property
+    def _name(self) -> str:
+        return f"chaos_{self.fault_id}"
 
     @abstractmethod
     def attributes(self) -> dict[str, int]:
         """The toxic's settings, in the proxy's units."""
 
     def undo_record(self, stack: Stack) -> dict[str, Any]:
-        """Names the toxic; it lives in the run's own proxy and dies with it."""
+        """The toxic. The proxy belongs to the run and ends with it."""
         return {"toxic": self._name, "proxy": str(stack.proxied_llm)}
 
     def inject(self, stack: Stack) -> None:
@@ -151,6 +148,5 @@ class ToxicFault(LinkFault):
     def recover(self, stack: Stack) -> None:
         stack.proxy.remove_toxic(self._name)
 
-    def healed(self, stack: Stack) -> bool:
-        """The proxy does not list it."""
+    def undone(self, stack: Stack) -> bool:
         return self._name not in stack.proxy.toxics()

@@ -1,8 +1,7 @@
-"""One question to the LLM, told as what happened on the wire: the witness of the wire faults.
+"""One completion request to the LLM, and what came back on the wire: how wire faults are proven.
 
-The question has a grammar, so that an answer can be told to obey it or not, and few tokens, so
-that a busy machine is asked for little. Each call opens a connection of its own and ends within
-its limits.
+The request has a grammar, so that the answer can be checked against it, and few tokens, so that it
+costs a busy machine little. Each call opens its own connection and ends within its limits.
 """
 
 import json
@@ -26,7 +25,7 @@ _SHOWN_CHARS = 80
 
 @dataclass(frozen=True)
 class Answer:
-    """What came. `gap_ms`: from the head to the first byte of the body, or to giving up."""
+    """What came. `gap_ms`: from the head to the first byte of the body, or to the end."""
 
     ended: Ended
     status: int | None = None
@@ -37,12 +36,12 @@ class Answer:
 
     @property
     def events(self) -> int:
-        """How many `data:` lines of a streamed answer came."""
+        """The number of `data:` lines of a streamed answer."""
         return sum(line.startswith(b"data:") for line in self.body.splitlines())
 
     @property
     def content(self) -> str | None:
-        """The completion's text; None when the answer is no completion."""
+        """The completion's text; None if the answer is no completion."""
         try:
             content = json.loads(self.body)["content"]
         except (ValueError, KeyError, TypeError, RecursionError):
@@ -51,7 +50,7 @@ class Answer:
 
     @property
     def error_type(self) -> str:
-        """`error.type` of an answer in the server's form of an error; else empty."""
+        """`error.type` of an error in the server's format; else empty."""
         try:
             return str(json.loads(self.body)["error"]["type"])
         except (ValueError, KeyError, TypeError, RecursionError):
@@ -59,16 +58,16 @@ class Answer:
 
     @property
     def good(self) -> bool:
-        """A whole answer with status 200."""
+        """True for a whole answer with status 200."""
         return self.ended == "complete" and self.status == 200
 
     @property
     def usable(self) -> bool:
-        """A whole answer that obeys the grammar."""
+        """True for a whole answer that obeys the grammar."""
         return self.good and self.content in ALLOWED
 
     def measured(self) -> dict[str, Any]:
-        """As written into the history."""
+        """For the evidence."""
         measured: dict[str, Any] = {
             "ended": self.ended,
             "status": self.status,
@@ -86,8 +85,10 @@ class Answer:
 def ask(
     endpoint: Endpoint, *, limit_s: float, silence_s: float, stream_tokens: int | None = None
 ) -> Answer:
-    """Ask; the whole ends within `limit_s`, and `silence_s` after the last byte once the head
-    of the answer is there. With `stream_tokens` so many are asked for, streamed, without a grammar.
+    """Send the request and read the answer, for `limit_s` at most.
+
+    Once the head has come, `silence_s` without a byte ends it, too. With `stream_tokens` so many
+    tokens are requested, streamed, without a grammar.
     """
     stream = {"n_predict": stream_tokens, "ignore_eos": True, "stream": True}
     question = {**_QUESTION, **(_DECIDE if stream_tokens is None else stream)}

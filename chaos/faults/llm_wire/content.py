@@ -1,4 +1,4 @@
-"""Good answers with the wrong content: prose where a grammar was asked for, or another decision.
+"""Valid answers with wrong content: prose where a grammar is set, or another decision.
 
 A server whose grammar fails to load answers 200 with free text; a model may always be wrong.
 """
@@ -12,32 +12,27 @@ from chaos.record.recovery_paths import NO_PATH
 
 
 class LLMProse(WireFault):
-    """The content ignores the grammar; everything else is as the server said it."""
+    """The content ignores the grammar; all else is as the server sent it."""
 
     name = "llm_prose"
     summary = "200 with prose: the answer ignores the grammar"
     rule_kind = "prose"
-
-    def rule_params(self) -> dict[str, Any]:
-        return {}  # the prose is the wire proxy's own
+    always_useless = True
 
     def shows(self, through: Answer, direct: Answer) -> bool:
         return through.good and through.content is not None and through.content not in ALLOWED
 
-    def cuts(self) -> bool:
-        return True
-
 
 class LLMWrongDecision(WireFault):
-    """The grammar is obeyed, the decision is not the model's: whoever asks must live with it.
+    """The answer obeys the grammar, but is not the model's decision.
 
-    A decision without the LLM is no more legal than at any other time.
+    A decision without the LLM is not legal meanwhile: the LLM answers.
     """
 
     name = "llm_wrong_decision"
     summary = "200 with another decision that the grammar allows"
     affects_llm = False
-    triage_path = NO_PATH  # no chapter of the guide: nothing shows it but the wire
+    triage_path = NO_PATH  # only the wire shows it
     rule_kind = "wrong_decision"
     compares_content = True
 

@@ -1,9 +1,9 @@
 """What the wire faults share: a rule in the wire proxy, and how its effect is proven.
 
-The effect is proven when an answer through the Watcher's endpoint differs from a direct one in
-exactly the way of the kind, when the server itself answered well before and after, and when the
-wire proxy counted a strike meanwhile. All rules act on `/completion` only: the health question
-goes on being answered, as it does when a real server misbehaves.
+The effect is proven if an answer through the Watcher's endpoint differs from a direct one exactly
+as the kind says, the server itself answered well before and after, and the wire proxy counted that
+the rule struck. All rules act on `/completion` only: the server stays healthy, as a real server
+that misbehaves does.
 """
 
 from abc import abstractmethod
@@ -13,7 +13,7 @@ from chaos.base.deadline import Deadline
 from chaos.faults.base import Evidence, Fault, probe
 from chaos.faults.exchange import http_get
 from chaos.faults.llm_wire.answer import Answer, ask
-from chaos.faults.params import FaultParams, Value, number
+from chaos.faults.params import FaultParams, number
 from chaos.record.recovery_paths import LLM_CLIENT, LLM_DROP
 from chaos.stack.base import Endpoint, RuleState, Stack, Wire
 from chaos.stack.proxies import WireProblem
@@ -28,14 +28,10 @@ _PAUSE_S = 0.1
 
 
 class WireParams(FaultParams):
-    """Which completions are struck."""
-
     every: Annotated[int, number("strike every n-th completion (1: all of them)", 1, 1000)] = 1
 
 
 class PlaceParams(WireParams):
-    """Where in an answer the rule acts."""
-
     at_byte: Annotated[int, number("bytes of the answer that pass first", 0, 1000)] = 40
     at_token: Annotated[
         int | None,
@@ -44,7 +40,7 @@ class PlaceParams(WireParams):
 
 
 class WireFault(Fault):
-    """A kind says which rule it is, and what shows in the answer."""
+    """A kind says which rule it is, and what an answer then shows."""
 
     group = "llm_wire"
     needs = frozenset({"wire"})
@@ -55,26 +51,27 @@ class WireFault(Fault):
     Params: ClassVar[type[FaultParams]] = WireParams
     params: WireParams
     rule_kind: ClassVar[str]
-    compares_content = False  # only then must a second direct answer be the same
+    compares_content = False  # the second direct answer must equal the first
+    always_useless = False  # no answer that is struck can be used
 
-    def __init__(self, fault_id: str, values: dict[str, Value]) -> None:
-        super().__init__(fault_id, values)
-        self._rule = f"chaos_{fault_id}"
+    @property
+    def _rule(self) -> str:
+        return f"chaos_{self.fault_id}"
 
-    @abstractmethod
     def rule_params(self) -> dict[str, Any]:
         """The parameters of the rule (`chaos.stack.http_proxy.rules`)."""
+        return {}
 
     @abstractmethod
     def shows(self, through: Answer, direct: Answer) -> bool:
-        """True if `through` the proxy came exactly what this kind does to `direct`."""
+        """True if `through` is exactly what this kind makes of `direct`."""
 
     def cuts(self) -> bool:
         """True if a struck answer is always useless."""
-        return False
+        return self.always_useless
 
     def stream_tokens(self) -> int | None:
-        """How many tokens to ask for; None unless only streamed answers are struck."""
+        """How many tokens to request; None unless only streamed answers are struck."""
         return None
 
     def available(self, stack: Stack) -> str | None:
@@ -84,7 +81,7 @@ class WireFault(Fault):
         return None
 
     def undo_record(self, stack: Stack) -> dict[str, Any]:
-        """Names the rule; it lives in the run's own wire proxy and dies with it."""
+        """The rule. The wire proxy belongs to the run and ends with it."""
         return {"rule": self._rule}
 
     def inject(self, stack: Stack) -> None:
@@ -92,15 +89,15 @@ class WireFault(Fault):
         _wire(stack).put(self._rule, self.rule_kind, self.rule_params(), match)
 
     def effect(self, stack: Stack, deadline: Deadline) -> Evidence:
-        """Repeated: the Watcher stops the LLM server by design, and then no look tells anything."""
+        """Looks are repeated: while the Watcher has stopped the LLM server, they prove nothing."""
 
         def look(measured: dict[str, Any]) -> bool:
             before = self._ask(stack.direct_llm, deadline)
             measured["direct_before"] = before.measured()
             return (
-                self._well(before)
+                self._is_well(before)
                 and self._struck(stack, deadline, before, measured)
-                and self._still_well(stack, deadline, before, measured)
+                and self._is_still_well(stack, deadline, before, measured)
             )
 
         evidence = probe(look, deadline, _PAUSE_S, {"attempts": 0}, look_s=SILENCE_S)
@@ -112,7 +109,7 @@ class WireFault(Fault):
     def _struck(
         self, stack: Stack, deadline: Deadline, direct: Answer, measured: dict[str, Any]
     ) -> bool:
-        """Ask through the proxy until a request's turn has come to be struck, and is."""
+        """Ask through the proxy until an answer was struck: every n-th one is."""
         before = self._state(stack)
         for _ in range(self.params.every):
             if deadline.left_s() <= SILENCE_S:
@@ -128,10 +125,10 @@ class WireFault(Fault):
                 return True
         return False
 
-    def _still_well(
+    def _is_still_well(
         self, stack: Stack, deadline: Deadline, before: Answer, measured: dict[str, Any]
     ) -> bool:
-        """True if the server itself is there as before; asked as cheaply as the kind allows."""
+        """True if the server itself answers as before; its health is enough for most kinds."""
         if not self.compares_content:
             health = http_get(stack.direct_llm, "/health", _HEALTH_LIMIT_S)
             measured["direct_after"] = health.brief()
@@ -148,15 +145,13 @@ class WireFault(Fault):
         tokens = self.stream_tokens()
         return ask(endpoint, limit_s=limit_s, silence_s=SILENCE_S, stream_tokens=tokens)
 
-    def _well(self, direct: Answer) -> bool:
+    def _is_well(self, direct: Answer) -> bool:
         return direct.usable if self.stream_tokens() is None else direct.good
 
     def recover(self, stack: Stack) -> None:
         _wire(stack).remove(self._rule)
 
     def recovered(self, stack: Stack, deadline: Deadline) -> Evidence:
-        """The rule is gone, and an answer comes through the proxy as the server gives it."""
-
         def look(measured: dict[str, Any]) -> bool:
             gone = self._rule not in _wire(stack).rules()
             direct = self._ask(stack.direct_llm, deadline)
@@ -167,13 +162,13 @@ class WireFault(Fault):
                 "through_proxy": through.measured(),
             }
             same = through.content == direct.content and through.gap_ms < SILENCE_S * 1000
-            return gone and self._well(direct) and self._well(through) and same
+            return gone and self._is_well(direct) and self._is_well(through) and same
 
         return probe(look, deadline, _PAUSE_S, {"attempts": 0})
 
 
 class PlacedFault(WireFault):
-    """A kind that acts at a place in the answer: after so many bytes, or tokens of a stream."""
+    """A kind that acts after so many bytes of an answer, or tokens of a streamed one."""
 
     Params = PlaceParams
     params: PlaceParams
@@ -187,13 +182,13 @@ class PlacedFault(WireFault):
         return None if self.params.at_token is None else self.params.at_token + _TOKENS_MORE
 
     def came_so_far(self, through: Answer) -> bool:
-        """True if exactly so much of the answer came."""
+        """True if exactly that much of the answer came."""
         if self.params.at_token is not None:
             return through.events == self.params.at_token
         return len(through.body) == self.params.at_byte
 
     def cuts(self) -> bool:
-        """Where no answer can have ended before the place."""
+        """True if every answer is longer."""
         return self.params.at_byte <= _SHORTEST_ANSWER_BYTES
 
 

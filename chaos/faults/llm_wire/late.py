@@ -1,18 +1,18 @@
-"""Answers that come late, or stop coming: a slow first token, and a stall in mid-answer."""
+"""Answers that are late or incomplete: a slow first token, a stall, a cut."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from chaos.faults.llm_wire.answer import Answer
-from chaos.faults.llm_wire.fault import SILENCE_S, PlacedFault, WireFault, WireParams
-from chaos.faults.params import duration
+from chaos.faults.llm_wire.fault import SILENCE_S, PlacedFault, PlaceParams, WireFault, WireParams
+from chaos.faults.params import duration, text
 
 
 class LLMSlowFirstToken(WireFault):
-    """The head of the answer comes at once, the first byte of its body late.
+    """The head of the answer comes at once, the first byte of its body after `delay`.
 
-    A client that waits gets the whole answer; one with a shorter timeout does not, and only then
-    is there a connection drop to be triaged: the default is beyond the timeout of the quick
-    profiles, the full ones have a longer delay of their own.
+    A client that waits gets the whole answer. Only a client with a shorter timeout shows a
+    connection drop: the default is longer than the timeout of the quick profiles, and the full
+    profiles set a longer one.
     """
 
     name = "llm_slow_first_token"
@@ -28,10 +28,7 @@ class LLMSlowFirstToken(WireFault):
         return {"delay_s": self.params.delay}
 
     def shows(self, through: Answer, direct: Answer) -> bool:
-        """Silence between head and body for as long as is set (or as is looked); then all is well.
-
-        The direct answer shows that the server itself leaves no such gap.
-        """
+        """True if the body came so late, or not while it was waited for, and directly did not."""
         expected_ms = min(self.params.delay, SILENCE_S) * 900
         in_time = self.params.delay < SILENCE_S * 0.9
         as_set = through.usable if in_time else through.ended in ("complete", "silent")
@@ -48,3 +45,31 @@ class LLMStall(PlacedFault):
 
     def shows(self, through: Answer, direct: Answer) -> bool:
         return through.status == 200 and through.ended == "silent" and self.came_so_far(through)
+
+
+class LLMTruncated(PlacedFault):
+    """The answer is cut. Its announced length stays, or is rewritten to fit the rest.
+
+    So it is an incomplete read, or a valid HTTP answer with broken JSON.
+    """
+
+    name = "llm_truncated"
+    summary = "each answer is cut in its middle"
+    rule_kind = "truncate"
+
+    class Params(PlaceParams):
+        length: Annotated[
+            Literal["original", "rewritten"],
+            text("announced length: original (incomplete read), rewritten (whole, broken JSON)"),
+        ] = "original"
+
+    params: Params
+
+    def rule_params(self) -> dict[str, Any]:
+        return {**super().rule_params(), "length": self.params.length}
+
+    def shows(self, through: Answer, direct: Answer) -> bool:
+        ended = "closed" if self.params.length == "original" else "complete"
+        shorter = len(through.body) < len(direct.body)
+        cut = through.status == 200 and through.ended == ended and shorter
+        return cut and self.came_so_far(through)

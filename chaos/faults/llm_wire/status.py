@@ -1,4 +1,4 @@
-"""Errors in the server's own words: 503, 500, 429, 400.
+"""Errors in the server's own format: 503, 500, 429, 400.
 
 Sources: llama.cpp's server (`tools/server`, form and words of its errors); RFC 6585, section 4,
 and RFC 9110, section 10.2.3, for 429 and Retry-After.
@@ -12,9 +12,10 @@ from chaos.faults.params import number
 
 
 class _StatusFault(WireFault):
-    """Answers with `status` in the server's place; the request never reaches the server."""
+    """The wire proxy answers with `status`; the request never reaches the server."""
 
     rule_kind = "status"
+    always_useless = True
     status: ClassVar[int]
     error_type: ClassVar[str]
 
@@ -28,12 +29,9 @@ class _StatusFault(WireFault):
             and through.error_type == self.error_type
         )
 
-    def cuts(self) -> bool:
-        return True
-
 
 class LLMLoading(_StatusFault):
-    """As in the first seconds of a server, but for as long as it holds."""
+    """As in the first seconds of a server, but for the whole hold."""
 
     name = "llm_loading"
     summary = "503: the LLM server says that it loads its model"
@@ -49,7 +47,7 @@ class LLMError(_StatusFault):
 
 
 class LLMContextOverflow(_StatusFault):
-    """The prompt is said to be too long; trying again cannot help."""
+    """The prompt is too long for the context: a retry cannot help."""
 
     name = "llm_context_overflow"
     summary = "400: the LLM server says that the prompt exceeds its context"
@@ -58,7 +56,7 @@ class LLMContextOverflow(_StatusFault):
 
 
 class LLMRateLimited(_StatusFault):
-    """As a gateway before the server answers."""
+    """As a gateway in front of the server answers."""
 
     name = "llm_rate_limited"
     summary = "429 with Retry-After: too many requests"

@@ -2,9 +2,9 @@
 
     burner.py CPU COUNT SECONDS TOKEN
 
-Each of them leads a session of its own: where the kernel shares time between sessions
-(autogroup), all processes of one session would count as one. They end with the process that
-started them, and that ends with its own parent. TOKEN only marks them. Standard library only.
+Each process has a session of its own, because the kernel may share time between sessions
+(autogroup). They end with their parent, and that ends with its own parent. TOKEN makes them
+recognizable. Standard library only.
 """
 
 import ctypes

@@ -2,8 +2,8 @@
 
     room_probe.py SOFT_LIMIT SIZE_BYTES ASK_BYTES
 
-Grows to SIZE_BYTES of address space, puts SOFT_LIMIT (-1: none) upon itself, asks for ASK_BYTES
-more, and prints what it got: ok, or the name of the error. Standard library only.
+Grows to SIZE_BYTES of address space, sets its own SOFT_LIMIT (-1: none), allocates ASK_BYTES more,
+and prints the outcome: ok, or the name of the error. Standard library only.
 """
 
 import errno
@@ -16,13 +16,13 @@ _FLAGS = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
 
 
 def size_bytes() -> int:
-    """Our own address space."""
+    """The address space of this process."""
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
     return pages * mmap.PAGESIZE
 
 
 def main(argv: list[str]) -> int:
-    """Ask for the memory and print what came."""
+    """Allocate, and print the outcome."""
     soft, wanted_bytes, ask_bytes = map(int, argv)
     held = [mmap.mmap(-1, missing, _FLAGS)] if (missing := wanted_bytes - size_bytes()) > 0 else []
     resource.setrlimit(resource.RLIMIT_AS, (soft, resource.getrlimit(resource.RLIMIT_AS)[1]))

@@ -2,8 +2,8 @@
 
     share_probe.py SECONDS CPU...
 
-Confines itself to the CPUs, wants all of one for SECONDS in a session of its own (as work that
-the Watcher starts has), and prints the part of that time that it got. Standard library only.
+Confines itself to the CPUs, is busy for SECONDS in a session of its own (as the Watcher's child
+processes are), and prints the part of that time in which it ran. Standard library only.
 """
 
 import os
@@ -14,7 +14,7 @@ _ROUNDS = 2_000
 
 
 def main(argv: list[str]) -> int:
-    """Be busy and print the part of the time that was had."""
+    """Be busy, and print the part of the time in which it ran."""
     seconds, cpus = float(argv[0]), {int(cpu) for cpu in argv[1:]}
     if os.getpid() != os.getsid(0):
         os.setsid()

@@ -1,17 +1,17 @@
-"""watcher_cpu_starved: the Watcher and what it starts get a small part of one processor.
+"""watcher_cpu_starved: the Watcher and its child processes get a small part of one processor.
 
-The whole tree is confined to one processor, and `burners` processes that always want to run are
-put upon it. Proven by a process that is confined as the Watcher is, and wants to run all the
-time: it gets at most a tenth, and at most half of what it got before. How long the Watcher itself
-had to wait is noted (an idle one hardly wants to run, and then hardly waits). Needs no privilege:
-nobody's priority is changed. Source: sched(7) "The autogroup feature", /proc/PID/schedstat.
+All of them are confined to one processor, on which `burners` busy processes run. Proven by a busy
+process that is confined in the same way: it gets at most a tenth, and at most half of what it got
+before. How long the Watcher itself waited is recorded, but proves nothing: an idle Watcher hardly
+waits. No priority is changed, so no privilege is needed. Source: sched(7) "The autogroup feature",
+/proc/PID/schedstat.
 """
 
-import contextlib
 import os
 import signal
 import subprocess
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -31,7 +31,7 @@ _LOOK_S = 0.4  # many rounds of all burners
 _LOOK_LIMIT_S = 10.0
 _STARVED_PART = 0.1
 _LESS_PART = 0.5
-_OUTLIVES_S = 60.0  # then burners end by themselves, whatever has become of us
+_OVERTIME_S = 60.0  # how long after their hold the burners end by themselves
 _START_LIMIT_S = 5.0
 
 
@@ -40,8 +40,7 @@ class WatcherCpuStarved(Fault):
     summary = "the Watcher and what it starts get a tenth of one processor at most"
     group = "machine"
     reconnection_path = WORK_RESUMES
-    # What cannot run cannot send its call in time, nor take in the answer.
-    affects_llm = True
+    affects_llm = True  # a call cannot be sent, or its answer read, in time
 
     class Params(FaultParams):
         burners: Annotated[int, number("processes that compete with it", 10, 200)] = 20
@@ -50,24 +49,24 @@ class WatcherCpuStarved(Fault):
 
     _part_before: float | None = None
     _burning: subprocess.Popen[bytes] | None = None
+    _cpus: Sequence[int] = ()
 
     def __init__(self, fault_id: str, values: dict[str, Value]) -> None:
         super().__init__(fault_id, values)
         self._token = f"chaos-burner-{uuid.uuid4().hex}"
-        self._cpus: list[int] = []
 
     @classmethod
     def available_here(cls) -> str | None:
         if len(os.sched_getaffinity(0)) > 1:
             return None
-        return "there is one processor only, and the harness would be starved with the Watcher"
+        return "there is only one processor, so the harness would be starved as well"
 
     def available(self, stack: Stack) -> str | None:
         watcher = watcher_of(stack)
         if watcher is None:
             return not_running(stack)
         if len(os.sched_getaffinity(watcher.pid)) < 2:
-            return "the Watcher may use one processor only, and so would the harness"
+            return "the Watcher may use only one processor, so the harness would be starved as well"
         return self.available_here()
 
     def undo_record(self, stack: Stack) -> dict[str, Any]:
@@ -75,28 +74,27 @@ class WatcherCpuStarved(Fault):
         if watcher is not None:
             self._cpus = sorted(os.sched_getaffinity(watcher.pid))
             self._part_before = _part_on(self._cpus)
-        tree = [proc.Identity.of(pid) for pid in stack.service("watcher").pids()]
+        processes = [proc.Identity.of(pid) for pid in stack.service("watcher").pids()]
         return {
             "token": self._token,
             "cpus": self._cpus,
-            "processes": [one.record() for one in tree if one is not None],
+            "processes": [process.record() for process in processes if process is not None],
             "part_before": self._part_before,
         }
 
     def inject(self, stack: Stack) -> None:
         if not self._cpus:
-            return  # it ended since: there is nothing to be proven
+            return  # the Watcher has ended: nothing can be proven
         cpu = self._cpus[-1]
-        lifetime_s = self.params.hold + _OUTLIVES_S
-        # They die with this thread at the latest, which lives until they are ended.
+        lifetime_s = self.params.hold + _OVERTIME_S
+        # They end with this thread at the latest.
         self._burning = program.start(_BURNER, cpu, self.params.burners, lifetime_s, self._token)
         self._await_burners()
         _confine(stack.service("watcher").pids(), {cpu})
 
     def _await_burners(self) -> None:
         deadline = Deadline(_START_LIMIT_S)
-        # The burners, and the process that started them.
-        while len(proc.marked(self._token)) <= self.params.burners:
+        while len(proc.marked(self._token)) <= self.params.burners:  # one more: their parent
             if not deadline.wait(0.01):
                 raise EnvironmentProblem(
                     f"{self.params.burners} processes were not started within {_START_LIMIT_S:g} s",
@@ -121,16 +119,14 @@ class WatcherCpuStarved(Fault):
         return probe_watcher(stack, look, deadline, before, look_s=_LOOK_S)
 
     def _starved(self, part: float) -> bool:
-        """A tenth at most; and clearly less than before, for the machine may be busy anyway."""
+        """At most a tenth, and clearly less than before: the machine may be busy anyway."""
         before = self._part_before
         return before is not None and part <= min(_STARVED_PART, before * _LESS_PART)
 
     def recover(self, stack: Stack) -> None:
-        """End the burners, then let the Watcher run anywhere again. May be called twice."""
         _end_marked(self._token)
         if self._burning is not None:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._burning.wait(_START_LIMIT_S)
+            program.end(self._burning)
         if self._cpus:
             _confine(stack.service("watcher").pids(), set(self._cpus))
 
@@ -141,21 +137,21 @@ class WatcherCpuStarved(Fault):
             left = len(proc.marked(self._token))
             measured |= {"cpus": len(cpus), "part": part, "burners_left": left}
             free = part is not None and not self._starved(part)
-            return free and not left and cpus == self._cpus
+            return free and not left and cpus == list(self._cpus)
 
         return probe_watcher(stack, look, deadline)
 
     @staticmethod
     def undo(record: dict[str, Any]) -> None:
         _end_marked(str(record["token"]))
-        for one in record["processes"]:
-            process = proc.Identity.recorded(one)
+        for recorded in record["processes"]:
+            process = proc.Identity.recorded(recorded)
             if process.lives():
                 _confine([process.pid], {int(cpu) for cpu in record["cpus"]})
 
 
-def _part_on(cpus: list[int]) -> float | None:
-    """The part of a processor that a busy process gets on `cpus`; None when nobody knows."""
+def _part_on(cpus: Sequence[int]) -> float | None:
+    """The part of a processor that a busy process gets on `cpus`; None if not measured."""
     text = program.answer_of(_SHARE_PROBE, _LOOK_S, *cpus, limit_s=_LOOK_LIMIT_S)
     try:
         return float(text)
@@ -164,14 +160,14 @@ def _part_on(cpus: list[int]) -> float | None:
 
 
 def _confine(pids: list[int], cpus: set[int]) -> None:
-    """Every thread of these; once more for those that were born meanwhile."""
+    """Confine all threads; twice, because threads may start meanwhile."""
     for _ in range(2):
         for pid in pids:
             proc.confine(pid, cpus)
 
 
 def _end_marked(token: str) -> None:
-    """SIGKILL for them, until none is left (bounded)."""
+    """SIGKILL all processes with this token, until none is left or the limit is over."""
     deadline = Deadline(_START_LIMIT_S)
     while marked := proc.marked(token):
         for process in marked:

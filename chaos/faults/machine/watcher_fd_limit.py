@@ -1,24 +1,27 @@
 """watcher_fd_limit: the Watcher has no file descriptor left (EMFILE).
 
-Its soft limit of descriptors is lowered to what it holds, plus `spare`: with none to spare every
-file and every connection that it would open is refused. Proven by the kernel's own list of its
-limits and by the Watcher itself, whose log says that it ran out after the limit was set. A
-Watcher that keeps that to itself proves nothing. Source: setrlimit(2), RLIMIT_NOFILE.
+Its soft limit of descriptors is lowered to what it holds, plus `spare`: without spare ones it can
+open neither a file nor a connection. Proven by /proc/PID/limits and by the Watcher's log, which
+must say after the injection that it ran out. A Watcher that does not log it proves nothing.
+Source: setrlimit(2), RLIMIT_NOFILE.
 """
 
 import errno
+import itertools
 import os
 import resource
 import time
-from collections.abc import Iterator
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any
 
 from chaos.base.deadline import Deadline
+from chaos.base.files import file_from
 from chaos.base.proc import Identity, descriptors
 from chaos.faults.base import Evidence
 from chaos.faults.machine.lowered import LoweredLimit, probe_watcher, watcher_of
-from chaos.faults.params import FaultParams, Value, number
+from chaos.faults.params import FaultParams, number
 from chaos.faults.process.progress import look_at
 from chaos.record.recovery_paths import STALL
 from chaos.stack.base import Stack
@@ -40,38 +43,27 @@ class WatcherFdLimit(LoweredLimit):
 
     class Params(FaultParams):
         spare: Annotated[
-            int,
-            number(
-                "descriptors that it may still open; with more than 0 it runs out only at work",
-                0,
-                1000,
-            ),
+            int, number("descriptors it may still open; above 0 it runs out only at work", 0, 1000)
         ] = 0
 
     params: Params
 
-    def __init__(self, fault_id: str, values: dict[str, Value]) -> None:
-        super().__init__(fault_id, values)
-        self._logs: dict[Path, int] = {}
+    _sizes: Mapping[Path, int] = MappingProxyType({})  # of its logs, before the fault
 
     def undo_record(self, stack: Stack) -> dict[str, Any]:
         record = super().undo_record(stack)
-        self._logs = {path: _size(path) for path in _log_paths(stack)}
+        self._sizes = {path: _size(path) for path in _log_paths(stack)}
         watcher = watcher_of(stack)
         return {**record, "open_before": len(_held(watcher)) if watcher is not None else 0}
 
     def low(self, stack: Stack, watcher: Identity) -> int:
-        """A limit below which just `spare` numbers are free.
+        """The limit below which exactly `spare` numbers are free.
 
-        A new descriptor gets the lowest free number, and the limit is one upon that number.
+        A new descriptor gets the lowest free number, which must be below the limit.
         """
-        held, limit, free = _held(watcher), 0, 0
-        while True:
-            if limit not in held:
-                if free == self.params.spare:
-                    return limit
-                free += 1
-            limit += 1
+        held = _held(watcher)
+        free = (number for number in itertools.count() if number not in held)
+        return next(itertools.islice(free, self.params.spare, None))
 
     def effect(self, stack: Stack, deadline: Deadline) -> Evidence:
         def look(watcher: Identity, measured: dict[str, Any]) -> bool:
@@ -87,18 +79,18 @@ class WatcherFdLimit(LoweredLimit):
         return probe_watcher(stack, look, deadline, {"spare": self.params.spare})
 
     def _complaint(self, stack: Stack) -> str:
-        """The first new line in its logs about descriptors; empty when there is none."""
+        """The first new line in its logs about descriptors; empty if there is none."""
         for path in _log_paths(stack):
-            known, size = self._logs.get(path, 0), _size(path)
-            start = 0 if size < known else known  # rotated: all of it is new
-            for line in _lines(path, start):
+            known = self._sizes.get(path, 0)
+            start = 0 if _size(path) < known else known  # rotated: all of it is new
+            for line in file_from(path, start, _LOG_BYTES_MAX).splitlines():
                 if any(complaint in line for complaint in _COMPLAINTS):
                     return line.decode(errors="replace").strip()[:200]
         return ""
 
     def recovered(self, stack: Stack, deadline: Deadline) -> Evidence:
         before = look_at(stack, "watcher")
-        output = stack.service("watcher").log.name  # has been open all the time
+        output = stack.service("watcher").log.name  # was open all the time: proves nothing
 
         def look(watcher: Identity, measured: dict[str, Any]) -> bool:
             if self.in_force(watcher, measured):
@@ -111,10 +103,10 @@ class WatcherFdLimit(LoweredLimit):
 
 
 def _held(watcher: Identity) -> set[int]:
-    """Those that it keeps open: in every one of several looks, so nothing that comes and goes."""
+    """The descriptors that are open in each of several looks."""
     held = descriptors(watcher.pid)
     for _ in range(_LOOKS):
-        time.sleep(_LOOK_PAUSE_S)  # between looks, a few in all: nothing is waited for
+        time.sleep(_LOOK_PAUSE_S)
         held &= descriptors(watcher.pid)
     return held
 
@@ -130,13 +122,3 @@ def _size(path: Path) -> int:
         return path.stat().st_size
     except OSError:
         return 0
-
-
-def _lines(path: Path, start: int) -> Iterator[bytes]:
-    try:
-        with path.open("rb") as stream:
-            stream.seek(start)
-            text = stream.read(_LOG_BYTES_MAX)
-    except OSError:
-        return
-    yield from text.splitlines()

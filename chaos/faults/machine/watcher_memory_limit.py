@@ -1,10 +1,10 @@
-"""watcher_memory_limit: the Watcher, and what it starts, may not grow beyond a little headroom.
+"""watcher_memory_limit: the Watcher and its child processes may hardly allocate memory.
 
-The soft limit of the address space is set to what the Watcher has, plus `headroom`. It may die of
-it, or its dispatches may fail; recovery puts the limit back and starts it again if it died, as a
-service manager would. Proven by the kernel's own list of its limits, and by a process of the
-Watcher's size under the Watcher's limit: it cannot have the headroom and a little more, which it
-could before. Source: setrlimit(2), RLIMIT_AS.
+The soft limit of the address space is set to the Watcher's size plus `headroom`. The Watcher may
+die of it, or its dispatches may fail. Recovery restores the limit and starts the Watcher again if
+it died. Proven by /proc/PID/limits, and by a process of the Watcher's size with the Watcher's
+limit: it cannot allocate the headroom and a little more, which it could before.
+Source: setrlimit(2), RLIMIT_AS.
 """
 
 import resource
@@ -14,8 +14,12 @@ from typing import Annotated, Any
 from chaos.base.deadline import Deadline
 from chaos.base.proc import Identity, address_space_bytes
 from chaos.faults.base import Evidence
-from chaos.faults.machine import limits
-from chaos.faults.machine.lowered import LoweredLimit, probe_watcher, watcher_of
+from chaos.faults.machine.lowered import (
+    LoweredLimit,
+    probe_watcher,
+    soft_and_hard,
+    watcher_of,
+)
 from chaos.faults.params import FaultParams, number
 from chaos.faults.program import answer_of
 from chaos.stack.base import Stack
@@ -29,8 +33,7 @@ _ROOM_PROBE = Path(__file__).with_name("room_probe.py")
 class WatcherMemoryLimit(LoweredLimit):
     name = "watcher_memory_limit"
     summary = "the Watcher and what it starts may hardly allocate any more memory"
-    # Without memory neither a connection to the LLM nor its answer can be had.
-    affects_llm = True
+    affects_llm = True  # a connection and an answer need memory
     ends = frozenset({"watcher"})
     resource = resource.RLIMIT_AS
     row = "Max address space"
@@ -60,10 +63,10 @@ class WatcherMemoryLimit(LoweredLimit):
         return address_space_bytes(watcher.pid) + self._headroom_bytes
 
     def _ask(self, watcher: Identity, measured: dict[str, Any]) -> str:
-        """What a process of the Watcher's size and limit gets when it asks for more."""
-        now = limits.soft_and_hard(watcher.pid, self.resource) if watcher.lives() else None
+        """What a process of the Watcher's size and limit gets when it allocates more memory."""
+        now = soft_and_hard(watcher.pid, self.resource) if watcher.lives() else None
         if now is None:
-            return "the Watcher is gone"
+            return "the Watcher has ended"
         size_bytes, ask_bytes = address_space_bytes(watcher.pid), self._headroom_bytes + _MORE_BYTES
         got = answer_of(_ROOM_PROBE, now[0], size_bytes, ask_bytes, limit_s=_PROBE_LIMIT_S)
         measured |= {
@@ -82,7 +85,6 @@ class WatcherMemoryLimit(LoweredLimit):
         return probe_watcher(stack, look, deadline, {"got_before": self._got_before})
 
     def recover(self, stack: Stack) -> None:
-        """Put the limits back, and start the Watcher if it has died."""
         super().recover(stack)
         stack.service("watcher").start()
 

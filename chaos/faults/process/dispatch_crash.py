@@ -1,27 +1,28 @@
-"""watcher_dispatch_crash: the Watcher is killed while it has a request in work.
+"""watcher_dispatch_crash: the Watcher is killed while it processes a request.
 
-Strikes in the moment in which a dispatch child runs, which it waits for within its hold; it
-submits no work itself. Then the request is claimed, the LLM server stopped, and nothing
-committed: where a Watcher without memory loses the request, or does it twice. Proven by the end
-of the process by signal 9 while that child was there; healed when a new process goes on and the
-request is archived with a decision. That it is one decision and not two is judged by the check
-`exactly_once`. Source: the defects of real Watchers ("crash in mid-dispatch").
+Waits within its hold until a dispatch child runs, and kills the Watcher then; it submits no work
+itself. At that moment the request is claimed, the LLM server stopped, and nothing committed: a
+Watcher that does not recover its state loses the request or processes it twice. Proven by the end
+of the process by signal 9 while the child ran. Recovered when a new process works and the request
+is archived with a decision; the check `exactly_once` judges that it is only one.
+Source: the defects of real Watchers ("crash in mid-dispatch").
 """
 
 import signal
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 from chaos.base.deadline import Deadline
 from chaos.base.proc import Identity
 from chaos.faults.base import Evidence, probe
-from chaos.faults.params import FaultParams, Value, duration
+from chaos.faults.params import FaultParams, duration
 from chaos.faults.process.service import ServiceFault
 from chaos.record.recovery_paths import PROCESS_DIED, WATCHER_RESTART
 from chaos.stack.base import Stack
 
-_DEAD_S_MIN = 2.0  # the last part of the hold: no more waiting for a child
+_DEAD_S_MIN = 2.0  # the last part of the hold, in which no child is waited for
 _END_LIMIT_S = 2.0
 _LOOK_S = 0.004
 _NAMES_MAX = 20
@@ -38,8 +39,7 @@ class WatcherDispatchCrash(ServiceFault):
 
     class Params(FaultParams):
         hold: Annotated[
-            float,
-            duration("how long it waits for a dispatch and then stays dead, together", 4.0, 86400),
+            float, duration("the wait for a dispatch and the time it stays dead", 4.0, 86400)
         ] = 15.0
 
     params: Params
@@ -47,17 +47,14 @@ class WatcherDispatchCrash(ServiceFault):
     _child: Identity | None = None
     _command = ""
     _waited_s = 0.0
-
-    def __init__(self, fault_id: str, values: dict[str, Value]) -> None:
-        super().__init__(fault_id, values)
-        self._requests: list[str] = []
+    _requests: Sequence[str] = ()
 
     def inject(self, stack: Stack) -> None:
         start_s = time.monotonic()
         deadline = Deadline(self.params.hold - _DEAD_S_MIN)
         own = self.first.command()
         while self.first.lives():
-            child = self._at_work(own)
+            child = self._dispatch_child(own)
             if child is not None:
                 self._requests = _names(stack, stack.target.queue.claimed)
                 self._command = child.command().replace(b"\0", b" ").decode(errors="replace")
@@ -72,28 +69,27 @@ class WatcherDispatchCrash(ServiceFault):
         while self._child is not None and self.first.lives() and end.wait(_LOOK_S):
             pass
 
-    def _at_work(self, own: bytes) -> Identity | None:
-        """A child that has become another program; a copy of the Watcher is about to."""
-        return next(
-            (child for child in self.first.children() if child.command() not in (b"", own)), None
-        )
+    def _dispatch_child(self, own: bytes) -> Identity | None:
+        """A child with another command line than the Watcher's: one that has called exec."""
+        children = self.first.children()
+        return next((child for child in children if child.command() not in (b"", own)), None)
 
     def effect(self, stack: Stack, deadline: Deadline) -> Evidence:
         measured: dict[str, Any] = {"waited_s": self._waited_s}
         if self._child is None:
-            why = "no dispatch child ran while it waited; it needs work in the queue"
+            why = "no dispatch child ran meanwhile; the fault needs work in the queue"
             return Evidence(False, {**measured, "reason": why})
-        seen = self.gone(stack, deadline)
+        end = self.gone(stack, deadline)
         decided = [name for name in self._requests if _decisions(stack, name)]
         measured |= {
-            **seen.measured,
+            **end.measured,
             "child": self._child.pid,
             "child_command": self._command[:200],
             "child_lives": self._child.lives(),
-            "requests": self._requests[:_NAMES_MAX],
+            "requests": list(self._requests[:_NAMES_MAX]),
             "decided": decided[:_NAMES_MAX],
         }
-        proven = seen.proven and seen.measured["exit_code"] == -signal.SIGKILL and not decided
+        proven = end.proven and end.measured["exit_code"] == -signal.SIGKILL and not decided
         if proven:
             measured["path_taken"] = f"process {self.first.pid} ended by signal 9 in mid-dispatch"
         return Evidence(proven, measured)
@@ -102,9 +98,9 @@ class WatcherDispatchCrash(ServiceFault):
         if self._child is None:  # nothing was broken
             alive = stack.service(self.service).alive()
             return Evidence(alive, {"process": self.first.pid, "killed": False})
-        seen = super().recovered(stack, deadline)
-        if not seen.proven:
-            return seen
+        returned = super().recovered(stack, deadline)
+        if not returned.proven:
+            return returned
 
         def look(measured: dict[str, Any]) -> bool:
             decisions = {name: _decisions(stack, name) for name in self._requests}
@@ -112,10 +108,10 @@ class WatcherDispatchCrash(ServiceFault):
             measured |= {"decisions": decisions, "archived": sorted(archived)}
             done = all(decisions.values()) and len(archived) == len(self._requests)
             if done:
-                measured["path_taken"] = "a new process finished what the first one had in work"
+                measured["path_taken"] = "a new process finished the requests of the first one"
             return done
 
-        return probe(look, deadline, 0.1, seen.measured)
+        return probe(look, deadline, 0.1, returned.measured)
 
 
 def _names(stack: Stack, pattern: str) -> list[str]:

@@ -1,9 +1,8 @@
-"""watcher_paused, injector_paused: SIGSTOP for the service and all that it started.
+"""watcher_paused, injector_paused: SIGSTOP for the service and its child processes.
 
-A paused process is there, holds its locks and connections, and does nothing. Proven by the state
-of each of its threads (T), by none of them having been scheduled between two looks, and by the
-standstill of what it writes, against what it did before; healed by SIGCONT, proven by progress.
-Source: signal(7), proc(5).
+A paused process exists, holds its locks and connections, and does nothing. Proven by the state of
+all its threads (T), none of which runs between two looks, and by the fact that nothing is written.
+Healed by SIGCONT, recovered once it works again. Source: signal(7), proc(5).
 """
 
 import signal
@@ -20,8 +19,6 @@ from chaos.stack.base import Stack
 
 
 class _Paused(ServiceFault):
-    """The part that both share."""
-
     reconnection_path = WORK_RESUMES
 
     class Params(FaultParams):
@@ -45,7 +42,7 @@ class _Paused(ServiceFault):
         return Evidence(stopped and silent, measured)
 
     def recover(self, stack: Stack) -> None:
-        """SIGCONT for the tree; harmless where nothing is stopped."""
+        """SIGCONT for all, which does nothing to a process that runs."""
         self._draws_before_return = draws(stack) if self.service == "injector" else None
         stack.service(self.service).resume()
 
@@ -54,10 +51,16 @@ class _Paused(ServiceFault):
         if not measured["same"]:
             code = stack.service(self.service).exit_code()
             return Evidence(False, {**measured, "did_not_return": f"exit code {code}"})
-        goes_on, what = self.goes_on(stack, deadline)
+        progress = self.progress(stack, deadline)
         states = look_at(stack, self.service).states
-        measured |= {**what, "states": {str(pid): letters for pid, letters in states.items()}}
-        return Evidence(goes_on, measured)
+        return Evidence(
+            progress.proven,
+            {
+                **measured,
+                **progress.measured,
+                "states": {str(pid): letters for pid, letters in states.items()},
+            },
+        )
 
     @staticmethod
     def undo(record: dict[str, Any]) -> None:

@@ -1,12 +1,12 @@
-"""What a service does, seen from outside: its threads, and the files that it keeps writing.
+"""What a service does, measured from outside: its threads, and the files that it writes.
 
-Two looks tell progress from standstill. Knows the target's paths, and nothing of faults.
+Two looks show whether it works. Knows the target's paths, and no fault.
 """
 
+import contextlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal, Self
 
 from chaos.base.proc import Identity
@@ -18,7 +18,7 @@ _INTERVAL_SETTING = "{draw_interval_s}"
 
 @dataclass(frozen=True)
 class Look:
-    """A service at one moment. `files`: name -> what changes when it is written."""
+    """A service at one moment. `files`: name -> inode, size and modification time."""
 
     processes: tuple[Identity, ...]
     states: dict[int, str]  # process -> the states of its threads
@@ -27,28 +27,28 @@ class Look:
 
     @property
     def stopped(self) -> bool:
-        """True if there are processes, and each thread of each of them is stopped."""
+        """True if there are processes, and all their threads are stopped."""
         return bool(self.states) and all(
             letters and set(letters) <= set("Tt") for letters in self.states.values()
         )
 
     def changed(self, later: Self) -> list[str]:
-        """Names of files that were written, made or replaced from here to `later`."""
+        """Names of the files that were written between this look and `later`."""
         return sorted(name for name, key in later.files.items() if self.files.get(name) != key)
 
     def switched(self, later: Self) -> int:
-        """How often its threads were scheduled from here to `later`."""
+        """How often its threads were scheduled between this look and `later`."""
         return later.switches - self.switches
 
 
 def look_at(stack: Stack, name: Name) -> Look:
-    """`name` as it is now."""
+    """The service `name` as it is now."""
     found = [Identity.of(pid) for pid in stack.service(name).pids()]
-    processes = tuple(one for one in found if one is not None)
+    processes = tuple(process for process in found if process is not None)
     return Look(
         processes,
-        {one.pid: one.states() for one in processes},
-        sum(one.switches() for one in processes),
+        {process.pid: process.states() for process in processes},
+        sum(process.switches() for process in processes),
         dict(_written(stack, name)),
     )
 
@@ -61,21 +61,13 @@ def _written(stack: Stack, name: Name) -> Iterator[tuple[str, tuple[int, int, in
         patterns = [target.injector.ready_file, target.draws.path]
     paths = {path for pattern in patterns if pattern for path in root.glob(pattern)}
     for path in (*sorted(paths), stack.service(name).log):
-        key = _key(path)
-        if key is not None:
-            yield path.name, key
-
-
-def _key(path: Path) -> tuple[int, int, int] | None:
-    try:
-        stat = path.stat()
-    except OSError:
-        return None
-    return stat.st_ino, stat.st_size, stat.st_mtime_ns
+        with contextlib.suppress(OSError):
+            stat = path.stat()
+            yield path.name, (stat.st_ino, stat.st_size, stat.st_mtime_ns)
 
 
 def draws(stack: Stack) -> int | None:
-    """Draws in the history; None while it cannot be read."""
+    """The number of draws in the history; None if it cannot be read."""
     try:
         loaded = json.loads((stack.workspace / stack.target.draws.path).read_bytes())
         return len(loaded[stack.target.draws.list])
@@ -84,18 +76,18 @@ def draws(stack: Stack) -> int | None:
 
 
 def draw_interval_s(stack: Stack) -> float | None:
-    """Seconds between two draws, by the policies file in the workspace; None: it does not say.
+    """Seconds between two draws, from the policies file in the workspace; None if not there.
 
-    Its key is the one that the target fills from the setting of the experiment.
+    Its key is the one that the target fills from the experiment's setting.
     """
     policies = stack.target.policies
     key = next((key for key, raw in policies.values.items() if raw == _INTERVAL_SETTING), None)
     if key is None:
         return None
     try:
-        found: Any = json.loads((stack.workspace / policies.path).read_bytes())
+        value: Any = json.loads((stack.workspace / policies.path).read_bytes())
         for name in key.split("."):
-            found = found[name]
-        return float(found)
+            value = value[name]
+        return float(value)
     except (OSError, ValueError, LookupError, TypeError):
         return None

@@ -1,15 +1,14 @@
 """watcher_second: a second Watcher is started in the same workspace.
 
-Two on one queue do work twice, so the second must refuse: end by itself, with an exit code other
-than 0, and say why; the first must go on. That a second process was really started, and what
-became of it, is what is proven; a second one that works on is the product's failure, which the
-check `single_watcher` says. It is ended with the fault in any case.
+Two on one queue process requests twice. So the second must refuse: end by itself with an exit code
+other than 0 and a message; the first must go on. The effect is proven by the second process and
+what became of it; the check `single_watcher` fails a second one that works. Recovery ends it.
 """
 
-import json
 from typing import Annotated, Any
 
 from chaos.base.deadline import Deadline
+from chaos.base.files import file_from, json_object
 from chaos.base.proc import Identity
 from chaos.faults.base import Evidence
 from chaos.faults.params import FaultParams, duration
@@ -18,8 +17,9 @@ from chaos.record.recovery_paths import NO_PATH
 from chaos.stack.base import Service, Stack
 
 _LOOK_S = 0.02
-_MARGIN_S = 0.5  # before the hold is over it must be known whether it refuses
+_MARGIN_S = 0.5  # before the end of the hold
 _MESSAGE_BYTES = 400
+_INSTANCE_BYTES_MAX = 1 << 20
 
 
 class WatcherSecond(ServiceFault):
@@ -57,7 +57,8 @@ class WatcherSecond(ServiceFault):
         while second.alive() and deadline.left_s() > _MARGIN_S:
             deadline.wait(_LOOK_S)
         code = second.exit_code()
-        message = self._said(second)
+        output = file_from(second.log, self._log_from, _MESSAGE_BYTES)
+        message = output.decode(errors="replace").strip()
         refused = not second.alive() and code is not None and code > 0 and bool(message)
         measured: dict[str, Any] = {
             "second": self._identity.pid if self._identity else None,
@@ -70,38 +71,29 @@ class WatcherSecond(ServiceFault):
         }
         return Evidence(True, measured)
 
-    def _said(self, second: Service) -> str:
-        try:
-            with second.log.open("rb") as stream:
-                stream.seek(self._log_from)
-                return stream.read(_MESSAGE_BYTES).decode(errors="replace").strip()
-        except OSError:
-            return ""
-
     def recover(self, stack: Stack) -> None:
         if self._second is not None:
             self._second.kill()
 
     def recovered(self, stack: Stack, deadline: Deadline) -> Evidence:
         second = self._second
-        goes_on, what = self.goes_on(stack, deadline)
+        progress = self.progress(stack, deadline)
         measured: dict[str, Any] = {
             "first": self.first.pid,
             "same": self.first.lives(),
             "second_lives": second is not None and bool(second.pids()),
             "owner": _owner(stack),
-            **what,
+            **progress.measured,
         }
-        return Evidence(measured["same"] and not measured["second_lives"] and goes_on, measured)
+        alone = measured["same"] and not measured["second_lives"]
+        return Evidence(alone and progress.proven, measured)
 
 
 def _owner(stack: Stack) -> int | None:
-    """The process that the target's instance file names; None where it has or names none."""
+    """The process that the target's instance file names, or None."""
     instance = stack.target.instance
     if instance is None:
         return None
-    try:
-        found = json.loads((stack.workspace / instance.pid_file).read_bytes())[instance.pid]
-    except (OSError, ValueError, LookupError, TypeError):
-        return None
-    return found if isinstance(found, int) else None
+    content = file_from(stack.workspace / instance.pid_file, 0, _INSTANCE_BYTES_MAX)
+    pid = json_object(content).get(instance.pid)
+    return pid if isinstance(pid, int) else None

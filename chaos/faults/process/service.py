@@ -1,7 +1,7 @@
-"""What the kinds share that end, pause or restart one service: before, gone, back again.
+"""What the kinds share that end, pause or restart one service.
 
-The break is proven on the kernel's record of the process and on what the service keeps writing;
-the way back by a new process that has become ready and goes on. Knows no particular kind.
+The effect is proven by the kernel (the process) and by the files that the service writes; the
+recovery by a new process that is ready and works.
 """
 
 import time
@@ -15,16 +15,16 @@ from chaos.faults.base import Evidence, Fault, probe
 from chaos.faults.process.progress import Name, draw_interval_s, draws, look_at
 from chaos.stack.base import Stack
 
-_BEFORE_S = 0.4  # how long the service is watched before; the lead of an arming is 1 s
-_SILENCE_S = 1.0  # without a draw to wait for, a standstill is watched for so long
-_DRAWS_MISSED = 1.3  # intervals without a draw: one was due in them for certain
-_LATE_S = 0.2  # a standstill must be measured before the hold is over
+_BEFORE_S = 0.4  # how long the service is watched before; it is armed 1 s ahead
+_SILENCE_S = 1.0  # how long a standstill is watched, unless a draw is due
+_DRAWS_MISSED = 1.3  # intervals without a draw in which one was certainly due
+_MARGIN_S = 0.2  # before the end of the hold
 _LOOK_S = 0.02
 _POLL_S_MAX = 5.0
 
 
 class ServiceFault(Fault):
-    """A fault of the service `service`. `watched` before, at standstill and after."""
+    """A fault of the service `service`."""
 
     service: ClassVar[Name]
     group = "process"
@@ -39,8 +39,7 @@ class ServiceFault(Fault):
         service = stack.service(self.service)
         if self.service == "watcher" and not stack.daemon:
             return (
-                "the Watcher is a command that comes and goes in this workload; "
-                "choose a profile with the daemon"
+                "the Watcher is a batch command in this workload; choose a profile with the daemon"
             )
         if service.alive():
             return None
@@ -52,7 +51,7 @@ class ServiceFault(Fault):
         return f"the {self.service} does not run"
 
     def undo_record(self, stack: Stack) -> dict[str, Any]:
-        """Names the process, and what it did in the moment before."""
+        """The process, and what it did just before."""
         self._first = Identity.of(stack.service(self.service).pid())
         first = look_at(stack, self.service)
         Deadline(_BEFORE_S).wait(_BEFORE_S)
@@ -67,21 +66,21 @@ class ServiceFault(Fault):
             },
         }
 
-    # -- gone -------------------------------------------------------------------------------------
+    # -- effect -----------------------------------------------------------------------------------
 
     def mark_down(self) -> None:
-        """From now on it is down."""
+        """The service is down from now on."""
         self._down_since_s = time.monotonic()
 
     @property
     def first(self) -> Identity:
-        """The process that runs when the fault is armed."""
+        """The process that ran when the fault was armed."""
         if self._first is None:
             raise EnvironmentProblem(f"the {self.service} ended before the fault")
         return self._first
 
     def gone(self, stack: Stack, deadline: Deadline) -> Evidence:
-        """That very process has ended, none has taken its place, and nothing is written."""
+        """The process has ended, none has taken its place, and nothing is written."""
         measured: dict[str, Any] = {"process": self.first.pid}
         while self.first.lives():
             if not deadline.wait(_LOOK_S):
@@ -98,16 +97,16 @@ class ServiceFault(Fault):
     def standstill(
         self, stack: Stack, deadline: Deadline, *, threads: bool = True
     ) -> tuple[dict[str, Any], bool]:
-        """Watch that nothing goes on; until a draw was due, where draws come often enough.
+        """(measurements, True if nothing happens), watched until a draw was due if it can be.
 
-        Without `threads` only what is written counts: children that were left alone may work.
+        Without `threads` only written files count: children that were left alone may work.
         """
         first, drawn = look_at(stack, self.service), self._drawn(stack)
         wanted_s = _SILENCE_S
         every_s = draw_interval_s(stack) if self.service == "injector" else None
-        if every_s is not None and every_s * _DRAWS_MISSED < deadline.left_s() - _LATE_S:
+        if every_s is not None and every_s * _DRAWS_MISSED < deadline.left_s() - _MARGIN_S:
             wanted_s = max(wanted_s, every_s * _DRAWS_MISSED)
-        watched_s = max(0.0, min(wanted_s, deadline.left_s() - _LATE_S))
+        watched_s = max(0.0, min(wanted_s, deadline.left_s() - _MARGIN_S))
         Deadline(watched_s).wait(watched_s)
         later = look_at(stack, self.service)
         measured: dict[str, Any] = {
@@ -126,10 +125,10 @@ class ServiceFault(Fault):
     def _drawn(self, stack: Stack) -> int | None:
         return draws(stack) if self.service == "injector" else None
 
-    # -- and back ---------------------------------------------------------------------------------
+    # -- recovery ---------------------------------------------------------------------------------
 
     def recover(self, stack: Stack) -> None:
-        """Start it as its service manager would, unless it runs; waits until it is ready."""
+        """Start it as its service manager would, unless it runs, and wait until it is ready."""
         service = stack.service(self.service)
         self._draws_before_return = self._drawn(stack)
         if service.alive():
@@ -138,13 +137,13 @@ class ServiceFault(Fault):
             service.start()
         except EnvironmentProblem as error:
             self._no_return = error.message
-        except RunStopped as stopped:  # nobody needs it any more
+        except RunStopped as stopped:
             self._no_return = str(stopped)
         if self._down_since_s is not None:
             self._down_s = time.monotonic() - self._down_since_s
 
     def recovered(self, stack: Stack, deadline: Deadline) -> Evidence:
-        """Another process, ready, that goes on. What keeps it from that is said."""
+        """Another process runs and works; else the evidence says what prevents it."""
         service = stack.service(self.service)
         now = Identity.of(service.pid())
         measured: dict[str, Any] = {
@@ -158,11 +157,11 @@ class ServiceFault(Fault):
             return Evidence(False, {**measured, "did_not_return": why[:500]})
         if now == self.first:
             return Evidence(False, {**measured, "same_process": True})
-        goes_on, what = self.goes_on(stack, deadline)
-        return Evidence(goes_on and service.alive(), measured | what)
+        progress = self.progress(stack, deadline)
+        return Evidence(progress.proven and service.alive(), measured | progress.measured)
 
-    def goes_on(self, stack: Stack, deadline: Deadline) -> tuple[bool, dict[str, Any]]:
-        """It polls, or writes; an injector also draws, where a draw is due soon enough."""
+    def progress(self, stack: Stack, deadline: Deadline) -> Evidence:
+        """Prove that it polls or writes; an injector must draw, if a draw is due soon enough."""
         if self.service == "injector":
             return self._draws_again(stack, deadline)
         first, start_s = look_at(stack, self.service), time.monotonic()
@@ -179,18 +178,18 @@ class ServiceFault(Fault):
 
         poll_s = max(_LOOK_S, min(stack.target.poll_interval_s, _POLL_S_MAX))
         deadline.wait(poll_s)
-        evidence = probe(look, deadline, poll_s)
-        return evidence.proven, evidence.measured
+        return probe(look, deadline, poll_s)
 
-    def _draws_again(self, stack: Stack, deadline: Deadline) -> tuple[bool, dict[str, Any]]:
-        """A new draw; where none is due within the limit, that its process is not stopped."""
+    def _draws_again(self, stack: Stack, deadline: Deadline) -> Evidence:
+        """Prove a new draw; if none is due within the limit, that its process is not stopped."""
         every_s = draw_interval_s(stack)
         due = every_s is not None and every_s * _DRAWS_MISSED < deadline.limit_s
         before = self._draws_before_return
         measured: dict[str, Any] = {"draws_before": before, "draw_interval_s": every_s}
         if not due:
             now = look_at(stack, self.service)
-            return bool(now.processes) and not now.stopped, {**measured, "draw_due": False}
+            runs = bool(now.processes) and not now.stopped
+            return Evidence(runs, {**measured, "draw_due": False})
 
         def look(measured: dict[str, Any]) -> bool:
             now = measured["draws"] = draws(stack)
@@ -199,5 +198,4 @@ class ServiceFault(Fault):
                 measured["path_taken"] = f"draw {now} after {before}"
             return drawn
 
-        evidence = probe(look, deadline, 0.1, measured)
-        return evidence.proven, evidence.measured
+        return probe(look, deadline, 0.1, measured)

@@ -1,1 +1,1 @@
-"""Files in the queue that no careful producer would write, and what goes wrong around them."""
+"""Bad files in the queue, and other trouble with its files."""

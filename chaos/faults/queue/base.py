@@ -1,16 +1,16 @@
-"""What all queue faults share: what they plant, the proof that it lies there as the Watcher meets
-it, the proof that it was met, and a good request afterwards that must be decided.
+"""What all queue faults share: planted files, the proofs, and a good request afterwards.
 
-The effect is proven by reading the planted file back through the queue's folders: its bytes are
-those that were planted, and what is wrong with them is read from them. It was met when the
-Watcher has read it (its access time has moved) or has taken it out of the line. Where a line of
-good requests is ahead of it that may take longer than the fault holds: recovery then waits for it.
+The effect is proven by reading each planted file back from the queue's folders: it has the planted
+bytes, and the defect is found in them. The Watcher has met it when it has read the file (its access
+time has changed) or taken it out of the queue. If good requests are ahead of it, that may take
+longer than the hold, and recovery waits for it. After the fault a good request must be decided.
 """
 
 import hashlib
 from abc import abstractmethod
+from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,8 +18,8 @@ from chaos.base.deadline import Deadline
 from chaos.faults.base import Evidence, Fault, probe
 from chaos.faults.params import Value
 from chaos.faults.queue import requests
-from chaos.faults.queue.decided import Decided, dispatched
 from chaos.faults.queue.folder import Place, QueueFolder, content_of, was_read
+from chaos.faults.queue.requests import Decided, dispatched
 from chaos.plan.request_template import template_of
 from chaos.record.recovery_paths import QUEUE_CORRUPTION, WORK_RESUMES
 from chaos.stack.base import Stack
@@ -33,8 +33,8 @@ _NAMED_MAX = 20
 class Planted:
     """One file for the queue, and what must become of it (`FaultWindow.planted`).
 
-    `put` puts it there. `wrong` says what is wrong with the file at a path, as measured ("" when
-    nothing is). `content` None: it is no regular file, and has no bytes to compare.
+    `put` puts it there. `wrong` measures the defect of the file at a path ("" for none). `content`
+    is None if it is no regular file, so that there are no bytes to compare.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Planted:
 
 
 @dataclass
-class _Seen:
+class _Observed:
     """What the looks at one planted file have shown so far."""
 
     wrong: str = ""
@@ -53,16 +53,24 @@ class _Seen:
     places: list[str] = field(default_factory=list)
 
     @property
-    def there(self) -> bool:
-        return bool(self.wrong)
-
-    @property
     def met(self) -> bool:
-        """Read by somebody else, or taken out of the line by somebody else."""
-        return self.there and (self.read or any(place != "pending" for place in self.places))
+        """True if the Watcher has read it, or taken it out of the queue."""
+        taken = any(place != "pending" for place in self.places)
+        return bool(self.wrong) and (self.read or taken)
 
-    def measured(self) -> dict[str, Any]:
-        return {"wrong": self.wrong, "read": self.read, "places": self.places}
+    def look(self, folder: QueueFolder, file: Planted) -> None:
+        """Find where the file is now, and its defect there."""
+        for place in folder.places(file.name):
+            path = folder.path(file.name, place)
+            if file.content is not None:
+                if content_of(path) != file.content:
+                    continue
+                self.read = self.read or was_read(path)
+            wrong = file.wrong(path)
+            if wrong:
+                self.wrong = wrong
+                if place not in self.places:
+                    self.places.append(place)
 
 
 class QueueFault(Fault):
@@ -71,9 +79,9 @@ class QueueFault(Fault):
     group = "queue"
     triage_path = QUEUE_CORRUPTION
     reconnection_path = WORK_RESUMES
-    recovery_limit_s = 90.0  # a line of good requests may be ahead
+    recovery_limit_s = 90.0  # good requests may be ahead
 
-    acted = False  # there is something to recover from
+    acted = False  # True if there is something to recover from
     _after = ""
     _sequence = 0
 
@@ -89,19 +97,17 @@ class QueueFault(Fault):
         """What to plant, in order."""
 
     def name_of(self, what: str) -> str:
-        """A name for a planted file that no other one has."""
+        """A unique name for a planted file."""
         return f"queue_{self.fault_id}_{what}.json"
 
     def body(self, stack: Stack, name: str, *, again: bool = False, **more: Any) -> dict[str, Any]:
-        """The content of a good request, with a number that no other one has (`again`: the
-        number of the one before).
-        """
+        """The content of a good request with a unique number (`again`: the last number)."""
         self._sequence += not again
         source = f"queue_fault_{self.fault_id}"
         return requests.good(stack.target.queue, name, source, self._sequence, **more)
 
     def good(self, stack: Stack, what: str, *, note: str = "") -> Planted:
-        """A good request: it must be worked off whatever lies beside it."""
+        """A good request, which must be processed whatever else is in the queue."""
         name = self.name_of(what)
         content = requests.encoded(self.body(stack, name, note=note))
         return whole(name, "archived", content, lambda path: "a good request beside it")
@@ -111,7 +117,7 @@ class QueueFault(Fault):
         return QueueFolder(stack.workspace, stack.target.queue)
 
     def in_force(self, folder: QueueFolder) -> bool:
-        """More that a kind wants to see before the effect counts; asked until it is so."""
+        """A further condition of a kind for the effect; asked until it is true."""
         return True
 
     # -- the steps ----------------------------------------------------------------------------
@@ -121,64 +127,56 @@ class QueueFault(Fault):
         return None
 
     def undo_record(self, stack: Stack) -> dict[str, Any]:
-        """What will be planted. It lies in the Watcher's workspace and goes with it."""
+        """What will be planted. It ends with the Watcher's workspace."""
         self.planted = self.plan(stack)
-        digests = {
-            one.name: hashlib.sha256(one.content).hexdigest()
-            for one in self.planted
-            if one.content is not None
-        }
         return {
             "queue": stack.target.queue.submit_dir,
-            "planted": {one.name: one.end for one in self.planted},
-            "sha256": digests,
+            "planted": {file.name: file.end for file in self.planted},
+            "sha256": {
+                file.name: hashlib.sha256(file.content).hexdigest()
+                for file in self.planted
+                if file.content is not None
+            },
         }
 
     def inject(self, stack: Stack) -> None:
         folder = self.folder(stack)
-        for one in self.planted:
-            self.acted = True  # also when the first one fails half-way
-            one.put(folder)
-            self.note_put(one.name)
+        for file in self.planted:
+            self.acted = True  # even if the first file fails
+            file.put(folder)
+            self.note_put(file.name)
 
     def note_put(self, name: str) -> None:
-        """Remember that this one was planted."""
+        """Record that this file was planted."""
         self.acted = True
         self._put.append(name)
 
     def effect(self, stack: Stack, deadline: Deadline) -> Evidence:
-        """Everything planted is there, read back; looks on until the Watcher has met it all."""
+        """All planted files were read back; looks until the Watcher has met them all."""
         folder = self.folder(stack)
-        seen = {one.name: _Seen() for one in self.planted}
+        observed = {file.name: _Observed() for file in self.planted}
         in_force = met = False
 
         def look(_: dict[str, Any]) -> bool:
             nonlocal in_force, met
             in_force = in_force or self.in_force(folder)
-            for one in self.planted:
-                _look(folder, one, seen[one.name])
-            met = all(one.met for one in seen.values())
+            for file in self.planted:
+                observed[file.name].look(folder, file)
+            met = all(o.met for o in observed.values())
             return met and in_force
 
         probe(look, deadline, LOOK_PAUSE_S)
         measured: dict[str, Any] = {
-            "files": {name: one.measured() for name, one in [*seen.items()][:_NAMED_MAX]},
-            "planted": len(seen),
-            "there": sum(one.there for one in seen.values()),
-            "met": sum(one.met for one in seen.values()),
+            "files": {name: asdict(o) for name, o in [*observed.items()][:_NAMED_MAX]},
+            "planted": len(observed),
+            "there": sum(bool(o.wrong) for o in observed.values()),
+            "met": sum(o.met for o in observed.values()),
             "waiting": len(folder.pending()),
         }
-        there = in_force and all(one.there for one in seen.values())
+        there = in_force and measured["there"] == len(observed)
         if there and met:
-            measured["path_taken"] = self.path_taken(seen)
+            measured["path_taken"] = _path_taken(*next(iter(observed.items())))
         return Evidence(there, measured)
-
-    def path_taken(self, seen: dict[str, _Seen]) -> str:
-        """How the Watcher met it, in words."""
-        name, one = next(iter(seen.items()))
-        if one.places and one.places[-1] != "pending":
-            return f"the Watcher took {name} ({one.wrong}): it is {one.places[-1]}"
-        return f"the Watcher read {name} ({one.wrong}) and left it where it was"
 
     def recover(self, stack: Stack) -> None:
         if self.acted and not self._after:
@@ -187,63 +185,58 @@ class QueueFault(Fault):
             self._after = name
 
     def recovered(self, stack: Stack, deadline: Deadline) -> Evidence:
-        """Nothing of it waits, each file is where it must be, the good request is decided."""
+        """No planted file waits, all are where they must be, the good request is decided."""
         measured: dict[str, Any] = {"planted": len(self._put)}
         if not self.acted:
             return Evidence(True, measured)
         measured["submitted_after"] = self._after
-        amiss: list[str] = []
+        problems: list[str] = []
 
         def look(measured: dict[str, Any]) -> bool:
-            nonlocal amiss
-            amiss = self.amiss(stack) + self._undecided(stack, measured)
-            measured["ends"] = self._ends(stack)
-            return not amiss
+            nonlocal problems
+            problems = self.problems(stack) + self._undecided(stack, measured)
+            folder = self.folder(stack)
+            measured["ends"] = {name: folder.places(name) for name in self._put[:_NAMED_MAX]}
+            return not problems
 
         evidence = probe(look, deadline, 2 * LOOK_PAUSE_S, measured)
-        if amiss:
-            evidence.measured["amiss"] = amiss[:_NAMED_MAX]
-        return evidence
+        return evidence.plus(amiss=problems[:_NAMED_MAX]) if problems else evidence
 
-    def amiss(self, stack: Stack) -> list[str]:
+    def problems(self, stack: Stack) -> list[str]:
         """What is not (yet) as it must be with the planted files."""
         folder = self.folder(stack)
-        planted = [one for one in self.planted if one.name in self._put]
-        done = dispatched(stack.workspace, stack.target.decisions, [one.name for one in planted])
-        counts = {one.name: sum(d.request == one.name for d in done) for one in planted}
-        found = [
+        planted = [file for file in self.planted if file.name in self._put]
+        decided = dispatched(stack.workspace, stack.target.decisions, [f.name for f in planted])
+        effects = Counter(decision.request for decision in decided)
+        problems = [
             problem
-            for one in planted
-            if (problem := ended_wrong(one.end, folder.places(one.name), counts[one.name]))
+            for file in planted
+            if (problem := ended_wrong(file.end, folder.places(file.name), effects[file.name]))
         ]
-        same = [one.name for one in planted if one.end == "once"]
-        if same and sum(counts[name] for name in same) != 1:
-            found.append(f"{', '.join(same)} took effect {sum(counts[n] for n in same)} times")
-        return found
+        same = [file.name for file in planted if file.end == "once"]
+        if same and (count := sum(effects[name] for name in same)) != 1:
+            problems.append(f"{', '.join(same)} took effect {count} times")
+        return problems
 
     def _undecided(self, stack: Stack, measured: dict[str, Any]) -> list[str]:
-        done: list[Decided] = []
+        decided: list[Decided] = []
         if self._after:
-            done = dispatched(stack.workspace, stack.target.decisions, [self._after])
-        if not done:
+            decided = dispatched(stack.workspace, stack.target.decisions, [self._after])
+        if not decided:
             return [f"{self._after or 'the request afterwards'} is not decided"]
-        measured["decided_after"] = f"{done[0].id} {done[0].status}"
+        measured["decided_after"] = f"{decided[0].id} {decided[0].status}"
         return []
-
-    def _ends(self, stack: Stack) -> dict[str, list[Place]]:
-        folder = self.folder(stack)
-        return {name: folder.places(name) for name in self._put[:_NAMED_MAX]}
 
 
 def ended_wrong(end: End, places: Sequence[Place], effects: int) -> str:
-    """Why a planted file is not where `end` wants it; "" when it is."""
+    """Why a planted file is not where it must end; "" if it is."""
     where = " and ".join(places) or "nowhere"
     if "pending" in places or "claimed" in places:
         return f"it is {where}"
     if end == "archived":
         fine = list(places) == ["archived"] and effects == 1
         return "" if fine else f"a good request is {where} and took effect {effects} times"
-    if end == "once":  # how often it took effect, all of them together must say
+    if end == "once":  # the effects of all such files are counted together
         return "" if places else "it is nowhere"
     if effects:
         return f"it took effect {effects} times, and is no good request"
@@ -266,16 +259,8 @@ def whole(
     return Planted(name, end, put, wrong, content)
 
 
-def _look(folder: QueueFolder, one: Planted, seen: _Seen) -> None:
-    """One look at where a file is now and what is wrong with it there."""
-    for place in folder.places(one.name):
-        path = folder.path(one.name, place)
-        if one.content is not None:
-            if content_of(path) != one.content:
-                continue
-            seen.read = seen.read or was_read(path)
-        wrong = one.wrong(path)
-        if wrong:
-            seen.wrong = wrong
-            if place not in seen.places:
-                seen.places.append(place)
+def _path_taken(name: str, observed: _Observed) -> str:
+    """How the Watcher met the planted file."""
+    if observed.places and observed.places[-1] != "pending":
+        return f"the Watcher took {name} ({observed.wrong}): it is {observed.places[-1]}"
+    return f"the Watcher read {name} ({observed.wrong}) and left it where it was"

@@ -1,12 +1,11 @@
-"""The request queue as a folder: files put into it, and looked at where they lie now.
+"""The request queue as folders: put files into it, and find where they are now.
 
-Looking leaves no trace: a file is read without touching its access time, which therefore tells
-whether anybody else has read it. Knows the target's patterns, and nothing of faults.
+Files are read without changing their access time (O_NOATIME), so that the access time shows
+whether the Watcher has read them. Knows the target's patterns, and no fault.
 """
 
 import contextlib
 import fnmatch
-import heapq
 import os
 import stat
 from collections.abc import Callable, Iterator
@@ -18,14 +17,14 @@ from chaos.record.target import Queue
 
 Place = Literal["pending", "claimed", "archived", "quarantined"]
 PLACES: tuple[Place, ...] = ("pending", "claimed", "archived", "quarantined")
-# The access time that files are given; the kernel moves it at the first read, also where reads are
-# noted only once per change (`relatime`): it is older than any other time of the file.
+# The access time that files get. It is older than their other times, so that the kernel updates it
+# at the first read, also with `relatime`.
 _UNREAD_NS = 1_000_000_000
 _READ_BYTES_MAX = 4 << 20
 
 
 class QueueFolder:
-    """Putting raises `EnvironmentProblem`; looking never raises."""
+    """Methods that put files raise `EnvironmentProblem`; the others never raise."""
 
     def __init__(self, workspace: Path, queue: Queue) -> None:
         self.submit = workspace / queue.submit_dir
@@ -35,13 +34,13 @@ class QueueFolder:
         }
 
     def takes(self, name: str) -> bool:
-        """True if the Watcher looks at a file of this name at all."""
+        """True if a file of this name is a request for the Watcher."""
         return not name.startswith(".") and fnmatch.fnmatchcase(name, self._pattern)
 
     # -- putting ------------------------------------------------------------------------------
 
     def put(self, name: str, content: bytes, *, mtime_ns: int | None = None) -> None:
-        """A whole file in one step, marked as unread; `mtime_ns` None: now."""
+        """Put a whole file in one step, marked as unread. `mtime_ns` None: now."""
 
         def make(part: Path) -> None:
             part.write_bytes(content)
@@ -51,9 +50,7 @@ class QueueFolder:
         self._make(name, make)
 
     def begin(self, name: str, content: bytes) -> int:
-        """The beginning of a file under its own name, as a careless producer writes; its open
-        descriptor. Close it.
-        """
+        """Write the beginning of a file under its final name; return its descriptor to close."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         with self._errors_told(name):
             handle = os.open(self.submit / name, flags, 0o644)
@@ -66,7 +63,7 @@ class QueueFolder:
         return handle
 
     def put_directory(self, name: str, content: bytes) -> None:
-        """A folder with one file in it, where a file is due."""
+        """Put a folder with one file in it."""
 
         def make(part: Path) -> None:
             part.mkdir()
@@ -75,15 +72,15 @@ class QueueFolder:
         self._make(name, make)
 
     def put_dangling_link(self, name: str, _content: bytes) -> None:
-        """A symbolic link to nothing."""
+        """Put a symbolic link to a missing file."""
         self._make(name, lambda part: part.symlink_to(self.submit / f".{name}.nowhere"))
 
     def put_fifo(self, name: str, _content: bytes) -> None:
-        """A named pipe that nobody writes to: opening it for reading waits for ever."""
+        """Put a named pipe without a writer: opening it for reading blocks."""
         self._make(name, os.mkfifo)
 
     def put_forbidden(self, name: str, content: bytes) -> None:
-        """A file that its mode lets nobody read."""
+        """Put a file with mode 0."""
 
         def make(part: Path) -> None:
             part.write_bytes(content)
@@ -92,7 +89,7 @@ class QueueFolder:
         self._make(name, make)
 
     def _make(self, name: str, make: Callable[[Path], object]) -> None:
-        """Make it under a hidden name, then rename it: it appears in one step."""
+        """Create it under a hidden name, then rename it, so that it appears in one step."""
         part = self.submit / f".{name}.part"
         with self._errors_told(name):
             make(part)
@@ -108,39 +105,37 @@ class QueueFolder:
     # -- looking ------------------------------------------------------------------------------
 
     def pending(self) -> list[str]:
-        """Names that wait, sorted as a listing shows them."""
-        return sorted(name for name in _names(self._folders["pending"]) if self.takes(name))
+        """Sorted names of the requests that wait."""
+        return self._requests("pending")
 
     def claimed(self) -> list[str]:
-        """Names of requests that are in work."""
-        return sorted(name for name in _names(self._folders["claimed"]) if self.takes(name))
+        """Sorted names of the requests that are being processed."""
+        return self._requests("claimed")
 
     def all_names(self) -> set[str]:
-        """Everything in the folder of those that wait, also what the Watcher leaves alone."""
+        """All names in the folder of waiting requests, also those that are no requests."""
         return set(_names(self._folders["pending"]))
 
     def newest_archived(self) -> str | None:
         """The request that was archived last, if any."""
-        with_time = (
-            (_mtime_ns(self._folders["archived"] / name), name)
-            for name in _names(self._folders["archived"])
-            if self.takes(name)
-        )
-        newest = heapq.nlargest(1, with_time)
-        return newest[0][1] if newest else None
+        archive = self._folders["archived"]
+        newest = max(((_mtime_ns(archive / n), n) for n in self._requests("archived")), default="")
+        return newest[1] if newest else None
+
+    def _requests(self, place: Place) -> list[str]:
+        return sorted(name for name in _names(self._folders[place]) if self.takes(name))
 
     def places(self, name: str) -> list[Place]:
-        """Where files of this name are, in the order in which a request goes through them.
+        """Where files of this name are, in the order of a request's life.
 
-        A Watcher may lengthen a name when it puts a file away (a number behind, a status in
-        front of it): in archive and quarantine it is enough that the stem is in the name.
+        In archive and quarantine it is enough that the stem is in the name, because a Watcher may
+        add a number or a status to it.
         """
-        found = [place for place in PLACES if os.path.lexists(self._folders[place] / name)]
-        if found:
-            return found
-        return [place for place in PLACES[2:] if self._renamed(place, name) is not None]
+        exact = [place for place in PLACES if os.path.lexists(self._folders[place] / name)]
+        return exact or [place for place in PLACES[2:] if self._renamed(place, name) is not None]
 
     def path(self, name: str, place: Place) -> Path:
+        """The file that `places` found there, else where it would be."""
         exact = self._folders[place] / name
         if os.path.lexists(exact):
             return exact
@@ -155,7 +150,7 @@ class QueueFolder:
 
 
 def content_of(path: Path) -> bytes | None:
-    """The bytes of a regular file, read unnoticed; None when it has gone or is none."""
+    """The bytes of a regular file, its access time unchanged; None if there is none."""
     flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NOATIME
     try:
         handle = os.open(path, flags)
@@ -168,7 +163,7 @@ def content_of(path: Path) -> bytes | None:
 
 
 def was_read(path: Path) -> bool:
-    """True if somebody has read a file since it was marked as unread."""
+    """True if a file was read since it was marked as unread."""
     try:
         return path.lstat().st_atime_ns != _UNREAD_NS
     except OSError:

@@ -1,4 +1,4 @@
-"""A producer that goes on writing while a fault holds: a thread with an end."""
+"""A thread that writes into the queue while a fault holds."""
 
 import threading
 from collections.abc import Callable
@@ -9,7 +9,7 @@ _JOIN_LIMIT_S = 5.0
 
 
 class Producer:
-    """Runs `work(stop)` in a thread; `end` sets `stop` and waits. `work` looks at `stop` often."""
+    """Runs `work(stop)` in a thread, which must end soon after `stop` is set."""
 
     def __init__(self, name: str, work: Callable[[threading.Event], None]) -> None:
         self._stop = threading.Event()
@@ -18,15 +18,15 @@ class Producer:
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._thread.start()
 
     def alive(self) -> bool:
-        """True if it still has something to do."""
+        """True while `work` runs."""
         return self._thread.is_alive()
 
     def end(self) -> None:
-        """Stop and wait; idempotent. Raises `EnvironmentProblem` for what went wrong meanwhile."""
+        """Stop and wait. Idempotent. Raises `EnvironmentProblem` if `work` failed or hangs."""
         self._stop.set()
         self._thread.join(_JOIN_LIMIT_S)
         if self._thread.is_alive():
@@ -38,5 +38,5 @@ class Producer:
     def _run(self) -> None:
         try:
             self._work(self._stop)
-        except Exception as error:  # told by `end`
+        except Exception as error:  # raised again by `end`
             self._failure = error

@@ -1,8 +1,8 @@
-"""One bad file in the queue: the kinds that differ in nothing but its shape (shapes.py).
+"""Bad files in the queue: kinds that differ only in the shape of the file (shapes.py).
 
-Proven by reading the file back where the Watcher meets it, and telling from its bytes what is wrong
-with them. The Watcher must set it aside and go on. Source: files found in queues after crashes,
-full disks, and producers with defects.
+Proven by reading the file back, and by the defect that is found in its bytes. The Watcher must
+quarantine it and go on. Source: files found in queues after crashes, full disks, and producers
+with defects.
 """
 
 from typing import Annotated, Literal
@@ -11,17 +11,19 @@ from chaos.base.proc import has_bit
 from chaos.faults.params import FaultParams, text
 from chaos.faults.queue import shapes
 from chaos.faults.queue.base import Planted, QueueFault
-from chaos.faults.queue.shapes import Maker
+from chaos.faults.queue.shapes import CORRUPT, Maker
 from chaos.stack.base import Stack
+
+_ALL = "all"
 
 
 class BadFile(QueueFault):
-    """Plants one file of the shape that the kind names."""
+    """Plants one file of the kind's `shape`."""
 
     shape = ""
 
     def maker(self) -> Maker:
-        return shapes.CORRUPT[self.shape]
+        return CORRUPT[self.shape]
 
     def plan(self, stack: Stack) -> list[Planted]:
         name = self.name_of(self.name.removeprefix("queue_"))
@@ -52,6 +54,26 @@ class QueueWrongShape(BadFile):
     shape = "wrong_shape"
 
 
+class QueueCorruption(QueueFault):
+    name = "queue_corruption"
+    summary = "bad files in the queue: one of each shape, or of one"
+
+    class Params(FaultParams):
+        shape: Annotated[
+            str, text("the one shape to plant; all: one of each, in turn", _ALL, *CORRUPT)
+        ] = _ALL
+
+    params: Params
+
+    def plan(self, stack: Stack) -> list[Planted]:
+        names = {shape: self.name_of(shape) for shape in CORRUPT}
+        return [
+            CORRUPT[shape](stack.target.queue, name, self.body(stack, name))
+            for shape, name in names.items()
+            if self.params.shape in (_ALL, shape)
+        ]
+
+
 class QueueWrongType(BadFile):
     name = "queue_wrong_type"
     summary = "a request of a type that does not exist, or with fields of wrong types"
@@ -65,7 +87,7 @@ class QueueWrongType(BadFile):
     params: Params
 
     def maker(self) -> Maker:
-        return shapes.CORRUPT[self.params.how]
+        return CORRUPT[self.params.how]
 
 
 class QueueUnreadable(BadFile):
@@ -75,7 +97,7 @@ class QueueUnreadable(BadFile):
     class Params(FaultParams):
         how: Annotated[
             Literal["directory", "dangling_link", "fifo", "mode_0"],
-            text("what stands in the place of a file; mode_0 binds nobody who is root"),
+            text("what is there instead of a readable file; mode_0 does not bind root"),
         ] = "directory"
 
     params: Params
@@ -92,7 +114,7 @@ class QueueUnreadable(BadFile):
         return super().available(stack)
 
     def maker(self) -> Maker:
-        return shapes.mode_0 if self.params.how == "mode_0" else shapes.CORRUPT[self.params.how]
+        return shapes.mode_0 if self.params.how == "mode_0" else CORRUPT[self.params.how]
 
 
 _CAP_DAC_OVERRIDE, _CAP_DAC_READ_SEARCH = 1, 2  # linux/capability.h

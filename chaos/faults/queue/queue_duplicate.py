@@ -1,15 +1,14 @@
-"""Double requests: the same identity in two files, the same content twice, the same name again.
+"""Duplicate requests: the same identity in two files, the same content twice, or the same name.
 
-Proven by reading both files back and comparing them. Whatever the Watcher does with the second one,
-of all the files together exactly one may take effect. Source: producers that try again, and copies
-made by hand.
+Proven by reading both files back and comparing them. Exactly one of them may take effect, whatever
+the Watcher does with the other. Source: producers that retry, and copies made by hand.
 """
 
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal
 
-from chaos.faults.params import FaultParams, Value, text
+from chaos.faults.params import FaultParams, text
 from chaos.faults.queue import requests
 from chaos.faults.queue.base import Planted, QueueFault, whole
 from chaos.faults.queue.folder import content_of
@@ -17,7 +16,7 @@ from chaos.record.target import Queue
 from chaos.stack.base import Stack
 
 _NO_NUMBERS = (
-    "the target's requests carry no number of their producer, so that a double one cannot be told; "
+    "the target's requests have no number, so that a duplicate cannot be recognized; "
     "add {sequence} to queue.request_templates"
 )
 
@@ -31,12 +30,14 @@ class Doubled(QueueFault):
         return super().available(stack)
 
     def twins(self, stack: Stack, *, same_bytes: bool) -> list[Planted]:
-        """Two files with one identity; with other contents beside it unless `same_bytes`."""
+        """Two files with one identity; their other content differs unless `same_bytes`."""
         queue, folder = stack.target.queue, self.folder(stack)
         first, second = self.name_of("first"), self.name_of("second")
-        one = two = self.body(stack, first)
+        first_body = second_body = self.body(stack, first)
         if not same_bytes:
-            two = self.body(stack, second, again=True, note="the same number, another request")
+            second_body = self.body(
+                stack, second, again=True, note="the same number, another request"
+            )
 
         def like(other: str) -> Callable[[Path], str]:
             def wrong(path: Path) -> str:
@@ -46,13 +47,13 @@ class Doubled(QueueFault):
             return wrong
 
         return [
-            whole(first, "once", requests.encoded(one), like(second)),
-            whole(second, "once", requests.encoded(two), like(first)),
+            whole(first, "once", requests.encoded(first_body), like(second)),
+            whole(second, "once", requests.encoded(second_body), like(first)),
         ]
 
 
 def alike(queue: Queue, one: bytes | None, other: bytes | None, name: str) -> str:
-    """What two requests have in common, measured on their bytes; "" for nothing that matters."""
+    """What makes two requests duplicates, from their bytes; "" if they are none."""
     if one is None or other is None:
         return ""
     if one == other:
@@ -72,24 +73,20 @@ class QueueDuplicateId(Doubled):
 
 
 class QueueDuplicateFile(Doubled):
-    """Under the same name: a request that was archived comes once more."""
-
     name = "queue_duplicate_file"
     summary = "a request file once more: its name again after it was archived, or a copy"
 
     class Params(FaultParams):
         how: Annotated[
             Literal["same_name", "other_name"],
-            text(
-                "the copy has the name of the request archived last (if there is one), or another"
-            ),
+            text("the copy has the name of the request archived last (if any), or another"),
         ] = "same_name"
 
     params: Params
 
-    def __init__(self, fault_id: str, values: dict[str, Value]) -> None:
-        super().__init__(fault_id, values)
-        self._same_name = self.params.how == "same_name"
+    @property
+    def _same_name(self) -> bool:
+        return self.params.how == "same_name"
 
     def available(self, stack: Stack) -> str | None:
         if self._same_name and self.folder(stack).newest_archived() is not None:

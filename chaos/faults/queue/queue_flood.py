@@ -1,9 +1,9 @@
-"""queue_flood: thousands of files in the queue's folder at once; most are none of its business.
+"""queue_flood: thousands of files in the queue's folder at once, most of them no requests.
 
-Names that the Watcher leaves alone (editors' and producers' leftovers), a few bad files and a few
-good requests. Proven by counting the folder, and by each bad and good one as the other kinds do.
-The leftovers are removed when the fault ends; one that the Watcher has taken is a defect. Source:
-producers that never clean up.
+Leftovers of editors and producers, whose names the Watcher must ignore, a few bad files and a few
+good requests. Proven by counting the leftovers, and by reading back the bad and good files. The
+leftovers are removed when the fault ends; it is a defect if the Watcher has taken one.
+Source: producers that never clean up.
 """
 
 from typing import Annotated, Any
@@ -25,7 +25,7 @@ class QueueFlood(QueueFault):
     summary = "thousands of files in the queue's folder, few of them requests"
 
     class Params(FaultParams):
-        files: Annotated[int, number("files whose name is no request's", 1, 100_000)] = 2000
+        files: Annotated[int, number("files that are no requests, by name", 1, 100_000)] = 2000
         bad: Annotated[int, number("bad requests among them", 0, 5000)] = 10
         requests: Annotated[int, number("good requests among them", 1, 100)] = 2
 
@@ -80,6 +80,6 @@ class QueueFlood(QueueFault):
                     self._taken += 1
         super().recover(stack)
 
-    def amiss(self, stack: Stack) -> list[str]:
+    def problems(self, stack: Stack) -> list[str]:
         taken = [f"the Watcher took {self._taken} leftovers"] if self._taken else []
-        return super().amiss(stack) + taken
+        return super().problems(stack) + taken

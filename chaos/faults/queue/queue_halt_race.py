@@ -1,10 +1,10 @@
-"""queue_halt_race: the halt flag comes while a request is in work, or comes and goes.
+"""queue_halt_race: the halt flag appears while a request is processed, or appears and disappears.
 
-`in_work`: the flag appears once a request is being worked off (the fault submits one, so that there
-is work), and is removed after `flag`. `flicker`: it comes and goes, a little longer each time,
-until the Watcher has noticed. The Watcher may end, cleanly and in time, and is then started again.
-The request must be worked off once all the same. Proven by looks at the flag and by the Watcher's
-end. Source: two people at one machine, and scripts that write the flag and think better of it.
+`in_work`: the flag appears once a request is claimed (the fault submits one), and is removed after
+`flag`. `flicker`: it appears and disappears, a little longer each time, until the Watcher ends.
+The Watcher may end, cleanly and in time, and is then started again. The request must be processed
+once all the same. Proven by looks at the flag and by the Watcher's end.
+Source: two people at one machine, and scripts that write the flag and remove it again.
 """
 
 import json
@@ -36,24 +36,23 @@ class QueueHaltRace(Revived):
     class Params(FaultParams):
         how: Annotated[
             Literal["in_work", "flicker"],
-            text("the flag comes while a request is in work, or comes and goes"),
+            text("the flag appears while a request is processed, or comes and goes"),
         ] = "in_work"
         flag: Annotated[float, duration("how long it stays, with how=in_work", 0.05, 60.0)] = 1.0
 
     params: Params
 
-    _flag_since_s: float | None = None  # monotonic; of the last time it came
+    _flag_since_s: float | None = None  # monotonic; when it last appeared
     _producer: Producer | None = None
     _started = False
 
     def __init__(self, fault_id: str, values: dict[str, Value]) -> None:
         super().__init__(fault_id, values)
-        self._in_work = self.params.how == "in_work"
         self._halts: list[dict[str, Any]] = []
 
     def available(self, stack: Stack) -> str | None:
         if stack.service("watcher").pid() is None:
-            return "no Watcher runs just now that could be halted"
+            return "no Watcher runs just now"
         if _flag_of(stack).exists():
             return "the Watcher is being halted already"
         return super().available(stack)
@@ -74,7 +73,7 @@ class QueueHaltRace(Revived):
     def inject(self, stack: Stack) -> None:
         super().inject(stack)
         folder, flag = self.folder(stack), _flag_of(stack)
-        work = self._once if self._in_work else self._flicker
+        work = self._once if self.params.how == "in_work" else self._flicker
         self._producer = Producer(
             f"flag {self.fault_id}", lambda stop: work(stack, folder, flag, stop)
         )
@@ -148,14 +147,14 @@ class QueueHaltRace(Revived):
             self._remove(_flag_of(stack))
         super().recover(stack)
 
-    def amiss(self, stack: Stack) -> list[str]:
+    def problems(self, stack: Stack) -> list[str]:
         watcher = stack.service("watcher")
         if not watcher.alive():
             if not self._halts or self._started:
                 self._note_end(stack)
             self._started = self.revive(stack)
         unclean = [halt for halt in self._halts if halt["exit_code"] != 0]
-        return super().amiss(stack) + [
+        return super().problems(stack) + [
             f"halted with exit code {halt['exit_code']}" for halt in unclean
         ]
 

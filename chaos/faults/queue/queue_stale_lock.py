@@ -1,8 +1,8 @@
-"""queue_stale_lock: the Watcher is killed, and its lock file stays behind and names its holder.
+"""queue_stale_lock: the Watcher is killed, and its lock file is stale.
 
-The holder that it names is dead, or its number has gone to another process, or the file is garbage.
-Proven while no Watcher runs, by reading the lock back and asking the kernel who that process is. It
-was met when a new Watcher runs and the lock names it. Source: every daemon with a PID file.
+The lock names a process that has ended, or a number that another process now has, or it is garbage.
+Proven while no Watcher runs, by reading the lock back and asking the kernel for that process. The
+Watcher has met it when a new one runs and the lock names it. Source: every daemon with a PID file.
 """
 
 import json
@@ -45,7 +45,7 @@ class QueueStaleLock(Revived):
         if stack.target.instance is None:
             return "the target does not name a lock; add `instance` to its profile"
         if stack.service("watcher").pid() is None:
-            return "no Watcher runs just now that could leave a lock behind"
+            return "no Watcher runs just now"
         return super().available(stack)
 
     def plan(self, stack: Stack) -> list[Planted]:
@@ -108,10 +108,12 @@ class QueueStaleLock(Revived):
             self.revive(stack)
         super().recover(stack)
 
-    def amiss(self, stack: Stack) -> list[str]:
+    def problems(self, stack: Stack) -> list[str]:
         now = self._lock_now(stack)
         mine = now["names_the_watcher"] and now["watcher"] != self._old_pid
-        return super().amiss(stack) + ([] if mine else ["the lock does not name the new Watcher"])
+        return super().problems(stack) + (
+            [] if mine else ["the lock does not name the new Watcher"]
+        )
 
     def recovered(self, stack: Stack, deadline: Deadline) -> Evidence:
         evidence = super().recovered(stack, deadline)
@@ -123,12 +125,12 @@ class QueueStaleLock(Revived):
 
 
 def _instance(stack: Stack) -> Instance:
-    assert stack.target.instance is not None  # `available` has asked
+    assert stack.target.instance is not None  # see `available`
     return stack.target.instance
 
 
 def _started(pid: int) -> int | None:
-    """When this process started (clock ticks since boot); None when there is none."""
+    """When this process started (clock ticks since boot); None if there is none."""
     process = Identity.of(pid)
     return None if process is None else process.start_ticks
 

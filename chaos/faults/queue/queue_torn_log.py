@@ -1,8 +1,8 @@
-"""queue_torn_log: half a line at the end of the decision log, as a dying writer leaves it.
+"""queue_torn_log: half a line at the end of the decision log, as a killed writer leaves it.
 
-It is written while the Watcher makes up its mind about a request that the fault submits with it, so
-that the log is used next. Proven by reading the end of the log back; it was met once the log is
-whole again. Every line behind must be whole. Source: power cuts, full disks, two writers.
+The fault also submits a request, so that the log is written next. Proven by reading the end of the
+log back. The Watcher has met it once the log ends in a whole line again; all later lines must be
+whole. Source: power cuts, full disks, two writers.
 """
 
 from typing import Any
@@ -12,7 +12,7 @@ from chaos.base.errors import os_errors_told
 from chaos.base.files import json_object
 from chaos.faults.base import Evidence, probe
 from chaos.faults.queue.base import LOOK_PAUSE_S, Planted, QueueFault
-from chaos.faults.queue.decided import tail_of
+from chaos.faults.queue.requests import tail_of
 from chaos.stack.base import Stack
 
 _LINE_BYTES_MAX = 2000  # of the line that the half is taken from
@@ -56,9 +56,9 @@ class QueueTornLog(QueueFault):
         measured = probe(look, deadline, LOOK_PAUSE_S, untouched).measured
         return Evidence(bool(measured["torn"]), measured)
 
-    def amiss(self, stack: Stack) -> list[str]:
+    def problems(self, stack: Stack) -> list[str]:
         log = tail_of(stack.workspace / stack.target.decisions.path)
         wrong = [line for line in log.split(b"\n")[1:-1] if not json_object(line)]
         torn = [] if log.endswith(b"\n") or not log else ["the log ends in half a line"]
         damaged = [f"{len(wrong)} lines of the log are damaged"] if wrong else []
-        return super().amiss(stack) + torn + damaged
+        return super().problems(stack) + torn + damaged

@@ -1,22 +1,26 @@
-"""Requests that faults put into the queue: good ones by the target's template, and their parts."""
+"""Good requests for the queue, by the target's template, and the decisions on them."""
 
 import json
+from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
-from chaos.base.files import json_object
+from chaos.base.files import file_tail, json_object
 from chaos.plan.request_template import Wanted, body_of, template_of
-from chaos.record.target import Queue
+from chaos.record.target import DecisionLog, Queue
 
 _KIND = "selfplay"
+_TAIL_BYTES = 4 << 20
 
 
 def good(
     queue: Queue, name: str, source: str, sequence: int, *, note: str = "", ahead_s: float = 0.0
 ) -> dict[str, Any]:
-    """A request that a Watcher must work off; `ahead_s` moves its time stamp into the future.
+    """A request that a Watcher must process; its time stamp is `ahead_s` in the future.
 
-    Raises `UsageError` when the target has no template.
+    Raises `UsageError` if the target has no template.
     """
     return body_of(
         template_of(queue, _KIND),
@@ -32,12 +36,12 @@ def good(
 
 
 def numbered(queue: Queue) -> bool:
-    """True if requests carry a number of their producer, so that a double one can be told."""
+    """True if requests have a number, so that duplicates can be recognized."""
     return '"{sequence}"' in json.dumps(template_of(queue, _KIND))
 
 
 def identity(queue: Queue, content: bytes) -> tuple[Any, ...]:
-    """Source and number as they stand in a request; empty for what is none."""
+    """Source and number of a request; empty if it is no JSON object."""
     entry = json_object(content)
     return tuple(_values(template_of(queue, _KIND), entry)) if entry else ()
 
@@ -49,5 +53,34 @@ def _values(template: Any, entry: Any) -> list[Any]:
 
 
 def encoded(body: Any) -> bytes:
-    """As a producer writes it."""
+    """The JSON as a producer writes it."""
     return json.dumps(body, indent=2).encode()
+
+
+@dataclass(frozen=True)
+class Decided:
+    """One line of the log that says that a request was dispatched."""
+
+    id: str
+    request: str  # file name
+    status: str
+
+
+def tail_of(path: Path) -> bytes:
+    """The last 4 MiB of a file; empty if it cannot be read."""
+    return file_tail(path, _TAIL_BYTES)
+
+
+def dispatched(workspace: Path, log: DecisionLog, names: Iterable[str]) -> list[Decided]:
+    """The decisions that dispatched these request files, in order. Ignores damaged lines."""
+    wanted = set(names)
+    kinds = {*log.dispatch_selfplay, *log.dispatch_learning}
+    decided = []
+    for line in tail_of(workspace / log.path).splitlines():
+        entry = json_object(line)
+        if entry.get(log.dispatch) not in kinds:
+            continue
+        request = str(entry.get(log.request)).rpartition("/")[2]
+        if request in wanted:
+            decided.append(Decided(str(entry.get(log.id)), request, str(entry.get(log.status))))
+    return decided

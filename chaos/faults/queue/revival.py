@@ -1,4 +1,4 @@
-"""The Watcher ends under a fault and is started again by it: shared by the kinds that do so."""
+"""What queue kinds share under which the Watcher ends: they start it again."""
 
 from chaos.base.deadline import Deadline
 from chaos.base.errors import EnvironmentProblem
@@ -9,9 +9,7 @@ from chaos.stack.base import Stack
 
 
 class Revived(QueueFault):
-    """Starts a Watcher that has ended, as its users would. One that does not start is its own
-    failure, not the harness's: it is told as what is amiss.
-    """
+    """Starts a Watcher that has ended. If it does not start, that is a problem of the Watcher."""
 
     triage_path = PROCESS_DIED
     reconnection_path = WATCHER_RESTART
@@ -20,7 +18,7 @@ class Revived(QueueFault):
     refused = ""  # why the last start failed
 
     def revive(self, stack: Stack) -> bool:
-        """Start it unless it runs; whether it had to be started, and could be."""
+        """Start it unless it runs. True if it was started."""
         watcher = stack.service("watcher")
         if watcher.alive():
             return False
@@ -32,11 +30,9 @@ class Revived(QueueFault):
         self.refused = ""
         return True
 
-    def amiss(self, stack: Stack) -> list[str]:
-        """As ever, and the Watcher could be started."""
-        return super().amiss(stack) + ([self.refused] if self.refused else [])
+    def problems(self, stack: Stack) -> list[str]:
+        return super().problems(stack) + ([self.refused] if self.refused else [])
 
     def recovered(self, stack: Stack, deadline: Deadline) -> Evidence:
-        """As ever, and who is the Watcher now."""
-        evidence = super().recovered(stack, deadline)
-        return evidence.plus(watcher=stack.service("watcher").pid())
+        pid = stack.service("watcher").pid
+        return super().recovered(stack, deadline).plus(watcher=pid())

@@ -1,4 +1,4 @@
-"""The shapes of bad files: how each is made, and how what is wrong with it is measured."""
+"""The shapes of bad files: how each is made, and how its defect is measured."""
 
 import errno
 import os
@@ -20,7 +20,7 @@ Maker = Callable[[Queue, str, dict[str, Any]], Planted]  # (queue, file name, go
 
 
 def _corrupt(spoil: Callable[[dict[str, Any]], bytes]) -> Maker:
-    """A shape that `defect` finds in the bytes that `spoil` makes of a good request."""
+    """A shape with a defect in its bytes, which `spoil` makes of a good request."""
 
     def make(queue: Queue, name: str, body: dict[str, Any]) -> Planted:
         def wrong(path: Path) -> str:
@@ -33,7 +33,7 @@ def _corrupt(spoil: Callable[[dict[str, Any]], bytes]) -> Maker:
 
 
 def _special(put: Callable[[QueueFolder, str, bytes], None]) -> Maker:
-    """A shape of which no byte can be read."""
+    """A shape that cannot be read."""
 
     def make(queue: Queue, name: str, body: dict[str, Any]) -> Planted:
         content = requests.encoded(body)
@@ -43,7 +43,7 @@ def _special(put: Callable[[QueueFolder, str, bytes], None]) -> Maker:
 
 
 def _invalid_utf8(body: dict[str, Any]) -> bytes:
-    """A byte in a text that UTF-8 does not know (Latin-1, say)."""
+    """Bytes that are not UTF-8 (but Latin-1) in a text."""
     return requests.encoded({**body, "note": "@"}).replace(b'"@"', b'"\xe9t\xe9"')
 
 
@@ -53,12 +53,12 @@ def _first_half(body: dict[str, Any]) -> bytes:
 
 
 torn = _corrupt(_first_half)
-wrong_shape = _corrupt(lambda body: requests.encoded([body]))  # an array where an object is due
-mode_0 = _special(QueueFolder.put_forbidden)  # a good request that its mode lets only root read
+wrong_shape = _corrupt(lambda body: requests.encoded([body]))  # an array instead of an object
+mode_0 = _special(QueueFolder.put_forbidden)  # a good request that only root can read
 
 
 def unknown_type(queue: Queue, name: str, body: dict[str, Any]) -> Planted:
-    """A type of request that nobody has heard of."""
+    """A request of a type that does not exist."""
     content = requests.encoded({**body, queue.type_field: _UNKNOWN_TYPE})
     known = {*queue.types_selfplay, *queue.types_learning}
 
@@ -71,7 +71,7 @@ def unknown_type(queue: Queue, name: str, body: dict[str, Any]) -> Planted:
 
 
 def wrong_fields(queue: Queue, name: str, body: dict[str, Any]) -> Planted:
-    """The right type, and every other field of a JSON type that it never has."""
+    """A request with a list in every field but the type."""
     bad = {key: value if key == queue.type_field else [[value]] for key, value in body.items()}
 
     def wrong(path: Path) -> str:
@@ -97,9 +97,7 @@ CORRUPT: dict[str, Maker] = {
 
 
 def unreadable(path: Path) -> str:
-    """Why no byte can be read, tried with the rights that we (and the Watcher) have; "" if one
-    can, or if the file has gone.
-    """
+    """Why the file cannot be read; "" if it can, or if it is missing."""
     if not os.path.lexists(path):
         return ""
     try:

@@ -7,7 +7,7 @@ it, and then `chaos run soak_c --fault policies_gone:hold=10s` breaks the Watche
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from chaos.plugin import (
     WORK_RESUMES,
@@ -29,6 +29,11 @@ class PoliciesGone(Fault):
     name = "policies_gone"
     summary = "the Watcher's policies file vanishes for a while"
     reconnection_path = WORK_RESUMES
+    evidence: ClassVar[dict[str, str]] = {
+        "bytes": "size of the policies file, where it could still be read",
+        "open": "the error that opening the policies file gets",
+        "file": "whether the policies file is there or missing",
+    }
 
     class Params(FaultParams):
         """Beside `hold`, `count` and `period`, which every kind has."""

@@ -1,7 +1,7 @@
-"""GPU faults, lived with a driver that is a stand-in (standin_gpu/driver.c), or with none.
+"""The GPU kinds with a stand-in for the driver (standin_gpu/driver.c), or with none.
 
-What they do to a real GPU only a machine with one can show; here the whole path is walked: the
-process that allocates, the look of a new process through NVML and CUDA, the cover over the node.
+Their effect on a real GPU can only be tested on a machine with one. Here all else is tested: the
+process that allocates, the look of a new process through NVML and CUDA, the mount over the node.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def taken(kind: type[GpuMemoryTaken] = GpuMemoryTaken, **raw: Value) -> GpuMemor
     return kind("f001", parse_params(kind, raw, place="test"))
 
 
-def test_memory_is_held_by_a_process_and_given_back(gpu: Path) -> None:
+def test_held_gpu_memory_is_proven_and_freed(gpu: Path) -> None:
     fault = taken(mb=2048)
     assert fault.available(STACK) is None
     fault.undo_record(STACK)
@@ -63,7 +63,7 @@ def test_memory_is_held_by_a_process_and_given_back(gpu: Path) -> None:
 
 
 def test_effect_is_unproven_without_the_process(gpu: Path) -> None:
-    """Not even when somebody else takes as much meanwhile: init lives, and holds it."""
+    """Also if another process allocates as much meanwhile."""
     twin = taken(cast(type[GpuMemoryTaken], noop_twin(GpuMemoryTaken)), mb=1024)
     twin.undo_record(STACK)
     twin.inject(STACK)
@@ -71,7 +71,7 @@ def test_effect_is_unproven_without_the_process(gpu: Path) -> None:
     assert not twin.effect(STACK, Deadline(2)).proven
 
 
-def test_a_process_that_dies_proves_nothing_any_more(gpu: Path) -> None:
+def test_effect_is_unproven_after_the_end_of_the_process(gpu: Path) -> None:
     fault = taken()
     record = fault.undo_record(STACK)
     fault.inject(STACK)
@@ -82,7 +82,7 @@ def test_a_process_that_dies_proves_nothing_any_more(gpu: Path) -> None:
     fault.recover(STACK)
 
 
-def test_what_cannot_be_had_is_said(gpu: Path) -> None:
+def test_too_much_memory_and_an_unknown_gpu_are_unavailable(gpu: Path) -> None:
     assert "are free" in str(taken(mb=100_000).available(STACK))
     assert "does not list GPU 3" in str(taken(device=3).available(STACK))
     with pytest.raises(EnvironmentProblem, match="CUDA error 2"):
@@ -90,7 +90,7 @@ def test_what_cannot_be_had_is_said(gpu: Path) -> None:
 
 
 @pytest.mark.stack
-def test_a_lost_gpu_is_lost_for_new_programs_and_comes_back(gpu: Path) -> None:
+def test_a_lost_gpu_is_proven_by_new_processes_and_recovers(gpu: Path) -> None:
     argv = ["unshare", "--user", "--map-root-user", "--mount", sys.executable, "-m"]
     done = subprocess.run(
         [*argv, "tests.faults.standin_gpu.lose"],
@@ -114,7 +114,7 @@ def test_a_lost_gpu_is_lost_for_new_programs_and_comes_back(gpu: Path) -> None:
     }
 
 
-def test_the_hosts_gpu_is_never_lost(gpu: Path) -> None:
+def test_gpu_lost_is_unavailable_without_a_mount_namespace(gpu: Path) -> None:
     fault = GpuLost("f001", parse_params(GpuLost, {}, place="test"))
     outside = cast(Stack, SimpleNamespace(sandboxed=False))
     assert "without the sandbox" in str(fault.available(outside))
@@ -123,7 +123,7 @@ def test_the_hosts_gpu_is_never_lost(gpu: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_without_a_gpu_the_reason_is_given(
+def test_without_a_gpu_the_kinds_are_unavailable(
     kind: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(look, "DEV", tmp_path)
