@@ -60,12 +60,12 @@ class Page(HTMLParser):
         return [v for _, attributes in self.tags for k, v in attributes.items() if k in LINKING]
 
 
-@pytest.fixture
-def hostile(tmp_path: Path) -> Stored:
-    return judged(hostile_run(tmp_path / "hostile"))
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> Stored:
+    return judged(hostile_run(tmp_path_factory.mktemp("run") / "hostile"))
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def page(hostile: Stored) -> Page:
     return Page(html_text(hostile))
 

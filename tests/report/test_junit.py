@@ -51,9 +51,9 @@ def with_findings(stored: Stored, findings: list[Finding], exit_code: int) -> St
     return Stored(stored.run, verdict, stored.provenance, stored.began_epoch_s)
 
 
-@pytest.fixture
-def healthy(tmp_path: Path) -> Stored:
-    run = PlantedRun(tmp_path / "healthy")
+@pytest.fixture(scope="module")
+def healthy(tmp_path_factory: pytest.TempPathFactory) -> Stored:
+    run = PlantedRun(tmp_path_factory.mktemp("run") / "healthy")
     assets = {"model_name": "model.gguf", "model_sha256": HASHES["model_sha256"]}
     about = {"git": {"revision": HASHES["git_revision"]}, "assets": assets}
     run.files["provenance.json"] = json.dumps(about)
