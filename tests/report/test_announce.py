@@ -23,7 +23,7 @@ import chaos.runner.assembly, chaos.runner.judge, chaos.report.write
 
 nothing = lambda *args, **kwargs: None
 chaos.runner.assembly.assemble = lambda *args, **kwargs: SimpleNamespace(
-    run=SimpleNamespace(live=nothing),
+    run=SimpleNamespace(execute=nothing),
     view=SimpleNamespace(start=nothing, stop=nothing),
     history=SimpleNamespace(close=nothing),
 )
