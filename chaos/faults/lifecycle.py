@@ -69,7 +69,7 @@ class Storm:
     cancel: threading.Event
     outages: Outages = field(default_factory=Outages)
     on_state: Callable[[Occurrence, FaultState], None] = lambda occurrence, state: None
-    proof_s: float = PROOF_S
+    proof_s: float | None = None
 
     def run(self, occurrences: Sequence[Occurrence]) -> None:
         """Run all occurrences, each in a thread of its own, as they may overlap.
@@ -144,7 +144,8 @@ class Storm:
         )
         end_s = max(occurrence.start_s, start_s) + occurrence.hold_s
         try:
-            left_s = max(end_s - self.history.now_s(), self.proof_s)
+            proof_s = min(occurrence.hold_s, PROOF_S) if self.proof_s is None else self.proof_s
+            left_s = max(end_s - self.history.now_s(), proof_s)
             evidence = occurrence.fault.effect(self.stack, Deadline(left_s, self.cancel))
         except ChaosError as error:
             self._infrastructure(occurrence, "effect", error)

@@ -33,6 +33,7 @@ from chaos.base.errors import ChaosError, UsageError
 
 _NAME_SHOWN = 200
 CONTAINERS = "containers.json"  # of a run in containers: what it was made of
+CONTAINERS_LEFT = "containers of the run"  # how what is left of them begins in event `cleanup`
 
 
 def write_atomic(path: Path, text: str) -> None:
@@ -110,6 +111,14 @@ class RunDir:
     def ledger(self) -> Path:
         """Fault undo records (JSON lines)."""
         return self.path / "ledger.jsonl"
+
+    @property
+    def containers_removed(self) -> bool:
+        """Whether everything of the run's containers was removed, perhaps by `chaos clean`."""
+        try:
+            return self.read_json(self.path / CONTAINERS).get("removed") is True
+        except ChaosError:
+            return False
 
     @property
     def logs(self) -> Path:

@@ -21,7 +21,7 @@ from chaos.checks.verdict import FaultOutcome, Verdict, exit_code, merged, verdi
 from chaos.record.fault_window import FaultWindow
 from chaos.record.history import FaultState
 from chaos.record.open_run import OpenRun
-from chaos.record.rundir import RunDir, write_atomic
+from chaos.record.rundir import CONTAINERS_LEFT, RunDir, write_atomic
 from chaos.report.markdown import report_text
 from chaos.triage.from_run import triage_run
 from chaos.triage.text import markdown
@@ -98,6 +98,8 @@ def verdict_of(run: OpenRun) -> Verdict:
     cleanup = run.last("cleanup")
     left = list(cleanup[1].detail.get("left", [])) if cleanup else []
     left_behind = cleanup is not None and not cleanup[1].detail.get("complete", False)
+    if left and run.run.containers_removed:  # `chaos clean` came after the record
+        left_behind = not all(item.startswith(CONTAINERS_LEFT) for item in left)
     broken = [finding for finding in findings if finding.outcome == "invalid"]
     usage = bool(broken) and all(finding.usage for finding in broken)
     code = exit_code(word, stopped=run.stopped, left_behind=left_behind, usage=usage)

@@ -250,3 +250,21 @@ def test_the_planned_criteria_are_all_known_checks(planted: PlantedRun) -> None:
     """Every row of the experiment has a check, and its parameters are accepted."""
     validate_criteria(planted.config["criteria"])
     validate_criteria(planted.config["profile"].get("criteria", {}))
+
+
+@pytest.mark.parametrize(
+    ("left", "removed", "exit_code"),
+    [
+        (["containers of the run: down: it is gone"], False, 6),
+        (["containers of the run: down: it is gone"], True, 0),
+        (["containers of the run: down: it is gone", "process 7: cat"], True, 6),
+        (["process 7: cat"], True, 6),
+    ],
+)
+def test_containers_that_were_removed_later_are_not_left_behind(
+    planted: PlantedRun, left: list[str], removed: bool, exit_code: int
+) -> None:
+    """`chaos clean` removes what the record says was left, and notes it in containers.json."""
+    planted.event("cleanup")["detail"] |= {"complete": False, "left": left}
+    planted.files["containers.json"] = json.dumps({"removed": removed})
+    assert judged(planted).exit_code == exit_code

@@ -23,7 +23,8 @@ BATCH = 5  # one stack for so many
 
 def asked(name: str) -> str:
     """The value of `--fault`."""
-    return f"{name}:hold={HOLD_S}s"
+    hold = next(param for param in declared(KINDS[name].Params) if param.name == "hold")
+    return f"{name}:hold={max(HOLD_S, hold.min or 0):g}s"
 
 
 ASKED = [*map(asked, sorted(KINDS)), *VARIANTS]

@@ -16,7 +16,7 @@ from typing import Any
 
 from chaos.base.errors import EnvironmentProblem
 from chaos.base.proc import command_line, processes
-from chaos.record.rundir import RunDir
+from chaos.record.rundir import CONTAINERS_LEFT, RunDir
 from chaos.record.target import ServiceSpec, Target
 from chaos.stack.base import CommandResult, Service
 from chaos.stack.builder import StackBuilder
@@ -103,7 +103,7 @@ class DockerBackend(StackBuilder):
             answer = self._outside.call("down", _DOWN_LIMIT_S)
         except (EnvironmentProblem, ConductorDefect) as problem:
             # The conductor still removes the pod, or `chaos clean` does.
-            return [*left, f"containers of the run: {problem}"]
+            return [*left, f"{CONTAINERS_LEFT}: {problem}"]
         return left + [str(item) for item in answer["left"]]
 
     # The services
