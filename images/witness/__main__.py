@@ -1,0 +1,109 @@
+"""Shows what a program does to files, processes and sockets, call by call.
+
+    python images/witness -- PROGRAM [ARGUMENT...]        prints it, one JSON line a call, on stderr
+    python images/witness --record FILE -- PROGRAM ...    into FILE
+    python images/witness --record FILE --socket SOCKET   watches what enter.py hands over, until
+                                                          SIGTERM
+
+The first form ends with the exit code of PROGRAM (128 + signal where one ended it).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from record import Record
+from supervisor import Supervisor
+
+_HERE = Path(__file__).resolve().parent
+_MESSAGE_BYTES = 4096
+
+
+class Door:
+    """The Unix socket at which processes that are to be watched hand over their listeners."""
+
+    def __init__(self, path: Path, supervisor: Supervisor) -> None:
+        self._supervisor = supervisor
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._socket.bind(str(path))
+        self._socket.listen(16)
+        supervisor.also(self._socket.fileno(), self._admit)
+
+    def _admit(self) -> None:
+        link, _ = self._socket.accept()
+        with link:
+            link.settimeout(5.0)
+            try:
+                message, descriptors, _, _ = socket.recv_fds(link, _MESSAGE_BYTES, 4)
+            except OSError:
+                return
+            pid, _, name = message.decode(errors="replace").partition(" ")
+            if len(descriptors) == 1 and pid.isdecimal():
+                self._supervisor.watch(descriptors[0], name, int(pid))
+                link.send(b"watched")
+                return
+            for descriptor in descriptors:
+                os.close(descriptor)
+
+
+def _arguments(argv: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python images/witness",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--record", type=Path, help="write the lines there (default: stderr)")
+    parser.add_argument("--socket", type=Path, help="watch what is handed over at this Unix socket")
+    parser.add_argument("--root", default="", help="note paths below this folder from there on")
+    parser.add_argument("program", nargs="*", metavar="-- PROGRAM")
+    options = parser.parse_args(argv)
+    if bool(options.program) == bool(options.socket):
+        parser.error("give either a program after -- or --socket")
+    return options
+
+
+def main(argv: Sequence[str]) -> int:
+    """See the module."""
+    options = _arguments(argv)
+    record = Record.at(options.record) if options.record else Record(sys.stderr)
+    supervisor = Supervisor(record, options.root)
+    try:
+        if options.socket:
+            return _serve(supervisor, options.socket)
+        return _run(supervisor, options.program)
+    finally:
+        record.close()
+
+
+def _serve(supervisor: Supervisor, path: Path) -> int:
+    stopped: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, _: stopped.append(number))
+    Door(path, supervisor)
+    while not stopped:
+        supervisor.step()
+    return 0
+
+
+def _run(supervisor: Supervisor, program: Sequence[str]) -> int:
+    with tempfile.TemporaryDirectory(prefix="witness-") as folder:
+        path = Path(folder, "door")
+        Door(path, supervisor)
+        enter = [sys.executable, str(_HERE / "enter.py"), str(path), "program", "--"]
+        process = subprocess.Popen([*enter, *program])
+        # Ctrl-C reaches the program, too; it decides.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        while process.poll() is None or supervisor.busy:
+            supervisor.step()
+        return process.returncode if process.returncode >= 0 else 128 - process.returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

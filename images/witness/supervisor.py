@@ -1,0 +1,228 @@
+"""Looks at each watched call before it happens, notes it, and lets it go on.
+
+One thread answers all listeners, in the order in which the calls arrive. What a call will do is
+read while its process waits: the path, what is about to be published (its size and SHA-256), the
+processor time of a process that ends. Whether the kernel then did the call is not seen.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import select
+import stat
+from collections.abc import Callable
+from typing import Any
+
+import caller
+from calls import Call, by_number
+from record import Record
+from seccomp import Notice, let_go_on, receive, waits
+
+_HASHED_BYTES_MAX = 64 << 20  # of a larger file the size alone is noted
+_CHUNK_BYTES = 1 << 20
+_IDLE_MS = 200
+_NO_FILES = ("/dev/", "/proc/")
+
+
+class Supervisor:
+    """Answers the calls of the processes that were handed to it."""
+
+    def __init__(self, record: Record, root: str = "") -> None:
+        """Paths below `root` are noted from there on."""
+        self._record = record
+        self._root = f"{root.rstrip('/')}/" if root else ""
+        self._calls = by_number()
+        self._poll = select.poll()
+        self._listeners: dict[int, str] = {}  # -> whose processes are under it
+        self._others: dict[int, Callable[[], None]] = {}
+        self._ends: dict[int, int] = {}  # pidfd -> pid
+        self._processes: dict[int, int] = {}  # pid -> its start in clock ticks
+        self._thread_of: dict[int, int] = {}  # thread -> process; kept small
+
+    def watch(self, listener: int, name: str, pid: int) -> None:
+        """Take the listener of a process that has just put itself under the filter."""
+        self._listeners[listener] = name
+        self._poll.register(listener, select.POLLIN)
+        self._record.write("enter", pid=pid, service=name)
+
+    def also(self, descriptor: int, ready: Callable[[], None]) -> None:
+        """Call `ready` when `descriptor` can be read."""
+        self._others[descriptor] = ready
+        self._poll.register(descriptor, select.POLLIN)
+
+    @property
+    def busy(self) -> bool:
+        """Whether any watched process is left."""
+        return bool(self._listeners)
+
+    def step(self) -> None:
+        """Wait for the next events, at most `_IDLE_MS`, and answer them."""
+        for descriptor, event in self._poll.poll(_IDLE_MS):
+            if descriptor in self._listeners:
+                if event & select.POLLIN:
+                    self._look(descriptor)
+                elif event & (select.POLLHUP | select.POLLERR | select.POLLNVAL):
+                    self._drop(descriptor)  # the last process under this filter is gone
+            elif descriptor in self._ends:
+                self._ended(descriptor)
+            else:
+                self._others[descriptor]()
+        self._record.flush_if_due()
+
+    def _drop(self, listener: int) -> None:
+        self._poll.unregister(listener)
+        del self._listeners[listener]
+        os.close(listener)
+
+    def _look(self, listener: int) -> None:
+        notice = receive(listener)
+        if notice is None:
+            return
+        try:
+            facts = self._facts(notice)
+        except (OSError, ValueError) as error:
+            facts = {"unread": str(error)}
+        if waits(listener, notice) and facts is not None:
+            pid = self._process(notice.tid, self._listeners[listener])
+            thread = None if notice.tid == pid else notice.tid
+            self._record.write(self._calls[notice.number].name, pid=pid, thread=thread, **facts)
+        let_go_on(listener, notice)
+
+    def _process(self, tid: int, service: str) -> int:
+        """The process of that thread; one that was never seen before is noted."""
+        if tid in self._processes:
+            return tid
+        pid = self._thread_of.get(tid, 0)
+        if pid in self._processes:
+            return pid
+        try:
+            pid = caller.process_of(tid)
+            if pid not in self._processes:
+                parent, ticks = caller.birth(pid)
+                self._processes[pid] = ticks
+                self._await_end(pid)
+                self._record.write(
+                    "process",
+                    pid=pid,
+                    parent=parent,
+                    service=service,
+                    start_ticks=ticks,
+                    argv=caller.arguments_of(pid),
+                )
+        except OSError:
+            return tid
+        if pid != tid:
+            self._thread_of[tid] = pid
+        return pid
+
+    def _await_end(self, pid: int) -> None:
+        try:
+            descriptor = os.pidfd_open(pid)
+        except OSError:
+            return
+        self._ends[descriptor] = pid
+        self._poll.register(descriptor, select.POLLIN)
+
+    def _ended(self, descriptor: int) -> None:
+        pid = self._ends.pop(descriptor)
+        self._poll.unregister(descriptor)
+        os.close(descriptor)
+        self._processes.pop(pid, None)
+        self._thread_of = {tid: owner for tid, owner in self._thread_of.items() if owner != pid}
+        self._record.write("end", pid=pid)
+
+    # -- what a call says ---------------------------------------------------------------------
+
+    def _facts(self, notice: Notice) -> dict[str, Any] | None:
+        """What is noted of that call; None for what is not worth a line."""
+        call = self._calls[notice.number]
+        arguments, tid = notice.arguments, notice.tid
+        facts: dict[str, Any] = {}
+        if call.path >= 0:
+            facts["path"] = _path(tid, arguments, call.path, call.folder)
+        if call.to >= 0:
+            facts["to"] = _path(tid, arguments, call.to, call.to_folder)
+            facts |= _published(tid, facts["path"])
+        if call.descriptor >= 0 and call.address < 0:
+            facts["path"] = caller.descriptor_path(tid, arguments[call.descriptor] & 0xFFFFFFFF)
+        known = _ADDED.get(call.name, _nothing)(call, notice, facts)
+        if known is not None and self._root:
+            for key in known.keys() & {"path", "to"}:
+                known[key] = known[key].removeprefix(self._root)
+        return known
+
+
+def _path(tid: int, arguments: tuple[int, ...], place: int, folder: int) -> str:
+    return caller.path_at(tid, arguments[place], arguments[folder] if folder >= 0 else caller.CWD)
+
+
+def _published(tid: int, path: str) -> dict[str, Any]:
+    """Size and SHA-256 of the file that gets a new name; nothing for what is no plain file."""
+    try:
+        # As the caller sees it: it may have another root.
+        descriptor = os.open(f"/proc/{tid}/root{path}", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return {}
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            return {}
+        if status.st_size > _HASHED_BYTES_MAX:
+            return {"bytes": status.st_size}
+        digest = hashlib.sha256()
+        while chunk := os.read(descriptor, _CHUNK_BYTES):
+            digest.update(chunk)
+        return {"bytes": status.st_size, "sha256": digest.hexdigest()}
+    finally:
+        os.close(descriptor)
+
+
+def _nothing(call: Call, notice: Notice, facts: dict[str, Any]) -> dict[str, Any]:
+    return facts
+
+
+def _open(call: Call, notice: Notice, facts: dict[str, Any]) -> dict[str, Any] | None:
+    if facts["path"].startswith(_NO_FILES) and not facts["path"].startswith("/dev/shm/"):
+        return None
+    if call.flags >= 0:
+        facts["flags"] = notice.arguments[call.flags] & 0xFFFFFFFF
+    return facts
+
+
+def _sync(call: Call, notice: Notice, facts: dict[str, Any]) -> dict[str, Any]:
+    return facts | _published(notice.tid, facts["path"])
+
+
+def _exec(call: Call, notice: Notice, facts: dict[str, Any]) -> dict[str, Any] | None:
+    if not os.path.exists(f"/proc/{notice.tid}/root{facts['path']}"):
+        return None  # a search along PATH tries many
+    return facts | {"argv": caller.arguments_at(notice.tid, notice.arguments[call.path + 1])}
+
+
+def _exit(call: Call, notice: Notice, facts: dict[str, Any]) -> dict[str, Any]:
+    used_s = caller.cpu_s(caller.process_of(notice.tid))
+    return {"code": notice.arguments[call.value] & 0xFF, "cpu_s": used_s}
+
+
+def _kill(call: Call, notice: Notice, facts: dict[str, Any]) -> dict[str, Any]:
+    target = notice.arguments[call.process] & 0xFFFFFFFF
+    target = target - (1 << 32) if target >> 31 else target
+    return {"target": target, "signal": notice.arguments[call.signal] & 0xFFFFFFFF}
+
+
+def _connect(call: Call, notice: Notice, facts: dict[str, Any]) -> dict[str, Any] | None:
+    arguments = notice.arguments
+    size = arguments[call.value] & 0xFFFFFFFF
+    address = caller.address_at(notice.tid, arguments[call.address], size)
+    return {"address": address} if address else None
+
+
+_ADDED = {
+    "open": _open,
+    "fsync": _sync,
+    "exec": _exec,
+    "exit": _exit,
+    "kill": _kill,
+    "connect": _connect,
+}
