@@ -59,6 +59,7 @@ def run(options: opt.RunOptions) -> int:
             sandbox=options.sandbox,
             backend=options.backend or "local",
             gpu=options.gpu,
+            witness=options.witness,
         )
     )
     drawn = schedule.draw(plan)

@@ -15,6 +15,7 @@ from chaos.record.target import Target
 SCHEMA = 1
 
 Sandbox = Literal["namespaces", "none"]
+Witness = Literal["syscalls", "none"]
 Backend = Literal["local", "docker"]
 Value = float | int | str  # of a fault's parameter
 
@@ -68,12 +69,14 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     backend: Backend = "local"
     gpu: bool = False  # containers are given the machine's NVIDIA GPUs
     schema: int = SCHEMA
+    witness: Witness = "none"
     profile_storm_s: float | msgspec.UnsetType = msgspec.UNSET
 
     @property
     def needs(self) -> frozenset[str]:
-        """Parts of the stack that only some faults need."""
-        return frozenset(need for fault in self.faults for need in fault.needs)
+        """Parts of the stack that not every run has."""
+        witness = {"witness"} if self.witness == "syscalls" else set()
+        return frozenset(need for fault in self.faults for need in fault.needs) | witness
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for `config.json`."""

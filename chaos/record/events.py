@@ -57,6 +57,11 @@ EVENTS = Names(
             {"took_s": "time of the set-up", "services": "process id by service"},
         ),
         EventKind(
+            "not_witnessed",
+            "system calls should be witnessed, and cannot be",
+            {"reason": "why"},
+        ),
+        EventKind(
             "sampler",
             "how the sampler works",
             {

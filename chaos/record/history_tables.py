@@ -180,12 +180,16 @@ def _gpu_signals(database: Database, path: Path) -> list[str]:
     return sorted((key for (key,) in keys if GPU_SIGNAL.fullmatch(key)), key=gpu_order)
 
 
-def json_lines(path: Path, columns: dict[str, str]) -> str:
-    """The table function that reads the JSON lines of `path` with these columns and types."""
+def json_lines(path: Path, columns: dict[str, str], *, tolerant: bool = False) -> str:
+    """The table function that reads the JSON lines of `path` with these columns and types.
+
+    `tolerant`: a line that is none has nulls.
+    """
     shape = ", ".join(f"{quoted(name)}: {quoted(kind)}" for name, kind in columns.items())
     return (
         f"read_json({quoted(str(path))}, format = 'newline_delimited', "
-        f"maximum_object_size = {_LINE_BYTES_MAX}, columns = {{{shape}}})"
+        f"maximum_object_size = {_LINE_BYTES_MAX}, ignore_errors = {str(tolerant).lower()}, "
+        f"columns = {{{shape}}})"
     )
 
 

@@ -9,6 +9,7 @@
       containers.json   a run in containers: engine, compose, images, user
       engine_lost.json  when the engine of such a run went away, if it did
       history.jsonl     the append-only record (chaos/record/history.py)
+      witness.jsonl     system calls of the stack, if they were witnessed (images/witness)
       ledger.jsonl      undo records of faults (chaos/faults/ledger.py)
       logs/             stdout and stderr of every process
       artefacts/        the Watcher's files, collected after the halt
@@ -119,6 +120,11 @@ class RunDir:
             return self.read_json(self.path / CONTAINERS).get("removed") is True
         except ChaosError:
             return False
+
+    @property
+    def witness(self) -> Path:
+        """System calls of the stack, as they were seen (JSON lines)."""
+        return self.path / "witness.jsonl"
 
     @property
     def logs(self) -> Path:

@@ -314,6 +314,68 @@ TABLES = Names(
                 Column("pid", "BIGINT", "process id"),
             ),
         ),
+        Table(
+            "processes",
+            "one process of the daemon or the injector, as witnessed",
+            "witness.jsonl",
+            (
+                _line("witness.jsonl"),
+                Column("pid", "BIGINT", "process id"),
+                Column("parent", "BIGINT", "process id of its parent when it was first seen"),
+                _text("service", "watcher, injector, watcher_second or command"),
+                Column("argv", "VARCHAR[]", "the command line of the last program it became"),
+                _s("start_s", "start, by the kernel's clock (0.01 s)"),
+                _s("end_s", "end; null while it runs"),
+                Column("cpu_s", "DOUBLE", "processor time until its exit", "s"),
+                Column("exit_code", "BIGINT", "null when a signal ended it"),
+                Column(
+                    "killed_by", "BIGINT", "process id of the last that sent it a deadly signal"
+                ),
+            ),
+        ),
+        Table(
+            "connects",
+            "one attempt of the daemon or the injector to connect, as witnessed",
+            "witness.jsonl",
+            (
+                _line("witness.jsonl"),
+                _s("t_s", "when"),
+                Column("pid", "BIGINT", "process id"),
+                _text("service", "whose process it was"),
+                _text("address", "HOST:PORT, or the path of a Unix socket"),
+                _flag("llm", "whether that is the address of the LLM"),
+            ),
+        ),
+        Table(
+            "signals_sent",
+            "one signal that a process of the daemon or the injector sent, as witnessed",
+            "witness.jsonl",
+            (
+                _line("witness.jsonl"),
+                _s("t_s", "when"),
+                Column("pid", "BIGINT", "process id of the sender"),
+                _text("service", "whose process that was"),
+                Column("target", "BIGINT", "process id; negative: a group, -1: every process"),
+                Column("signal", "BIGINT", "its number; 0 only asks whether there is a process"),
+                _text("to_service", "whose process the target was, null where nobody witnessed it"),
+            ),
+        ),
+        Table(
+            "file_ops",
+            "one change of a file by the daemon or the injector, as witnessed before it happened",
+            "witness.jsonl",
+            (
+                _line("witness.jsonl"),
+                _s("t_s", "when"),
+                Column("pid", "BIGINT", "process id"),
+                _text("service", "whose process it was"),
+                _text("call", "open (to write), rename, link, unlink, truncate or fsync"),
+                _text("path", "path in the workspace; absolute outside it"),
+                _text("to_path", "for rename and link: the new path"),
+                Column("bytes", "BIGINT", "size of what is published or synced", "bytes"),
+                _text("sha256", "its SHA-256"),
+            ),
+        ),
     ),
 )
 
@@ -322,5 +384,6 @@ MACROS = {
     "history_ref(line)": "reference to a line of the history, for a column `ref`",
     "decision_ref(line)": "reference to a line of the decision log",
     "server_ref(line)": "reference to a line of the supervisor's record",
+    "witness_ref(line)": "reference to a line of the system-call witness",
     "in_fault(t_s)": "whether a fault was in force at that time, or being healed",
 }

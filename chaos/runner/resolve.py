@@ -23,7 +23,7 @@ from chaos.checks.own import own_check, try_out
 from chaos.checks.registry import check_named
 from chaos.faults.registry import fault_kind
 from chaos.plan.experiment import Experiment
-from chaos.plan.plan import Backend, FaultPlan, Plan, Sandbox
+from chaos.plan.plan import Backend, FaultPlan, Plan, Sandbox, Witness
 from chaos.plan.schedule import storm_needed_s
 from chaos.plan.settings_rules import check_setting
 from chaos.plan.target_rules import check_sources, check_target
@@ -70,6 +70,7 @@ class Request:
     sandbox: Sandbox = "namespaces"
     backend: Backend = "local"
     gpu: bool = False
+    witness: Witness | None = None  # None: the backend's usual one
     experiments: Path = EXPERIMENTS  # not an option
 
     def command(self) -> str:
@@ -173,6 +174,7 @@ def resolve(request: Request) -> Plan:
         sandbox=request.sandbox,
         backend=request.backend,
         gpu=request.gpu,
+        witness=request.witness or ("syscalls" if request.backend == "local" else "none"),
         reproduce=replace(request, profile=profile_name, seed=seed).command(),
     )
     return plan if _sets_storm(request) else _with_storm_for_all(plan, request)
@@ -184,6 +186,12 @@ def _check_backend(request: Request) -> None:
             "--gpu is for containers",
             place="--gpu",
             next_step="add --backend docker; the local backend uses a GPU that is there",
+        )
+    if request.witness == "syscalls" and request.backend == "docker":
+        raise UsageError(
+            "system calls are witnessed by the local backend only",
+            place="--witness",
+            next_step="leave one of the two out",
         )
     if request.sandbox == "none" and request.backend == "docker":
         raise UsageError(

@@ -1,6 +1,6 @@
 """The interface of a stack for runs, faults, soaks and samplers. The same for every backend."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, Self
@@ -141,9 +141,11 @@ class Clock(Protocol):
 class Stack(Protocol):
     """The running system under test.
 
-    Services: watcher, injector, llm, llm_supervisor, proxy; also wire if a fault needs it.
+    Services: watcher, injector, llm, llm_supervisor, proxy; also wire if a fault needs it, and
+    witness if system calls are witnessed.
     """
 
+    services: Mapping[str, Service]
     target: Target
     sandboxed: bool  # has its own namespaces and mounts: nothing done to it reaches the host
     can_mount: bool  # the Watcher sees what the harness mounts
@@ -175,6 +177,9 @@ class Backend(Protocol):
     """Starts and stops a stack."""
 
     name: str
+    not_witnessed: (
+        str  # after `up`: why system calls are not witnessed though they should be; or ""
+    )
 
     def up(
         self,

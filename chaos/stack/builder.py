@@ -47,7 +47,14 @@ _LOOK_S = 0.01
 
 # Time limit of each service to end when the stack is stopped (the Watcher's own halt was timed
 # before): 7.5 s in all, then SIGKILL.
-_DOWN_LIMIT_S = {"injector": 1.0, "watcher": 2.5, "proxy": 1.0, "wire": 1.0, "llm_supervisor": 2.0}
+_DOWN_LIMIT_S = {
+    "injector": 1.0,
+    "watcher": 2.5,
+    "proxy": 1.0,
+    "wire": 1.0,
+    "llm_supervisor": 2.0,
+    "witness": 1.0,  # the last one to be stopped: it sees the others end
+}
 LLM_STOP_LIMIT_S = 1.5  # for the LLM server, within the supervisor's two seconds above
 
 
@@ -96,6 +103,7 @@ class StackBuilder(ABC):
         self._for_tools = Surroundings(run.path, marked)
         self._for_chaos = Surroundings(run.path, {**marked, "PYTHONPATH": str(repo)})
         self._started: list[Service] = []
+        self.not_witnessed = ""  # why the system calls of the stack are not witnessed, if asked for
         self.swept: list[str] = []  # processes that `down` killed beside the services
 
     # The hooks of a backend
@@ -136,6 +144,10 @@ class StackBuilder(ABC):
     def _watcher_clock(self) -> WatcherClock | None:
         """The clock, if a fault needs it and it can be built. If not, the fault is unavailable."""
 
+    def _start_witness(self) -> Service | None:
+        """Start the system-call witness, where there is one."""
+        return None
+
     def up(
         self,
         on_step: Callable[[str], None],
@@ -164,6 +176,7 @@ class StackBuilder(ABC):
         endpoints = [llm.endpoint, llm.upstream, llm.control, llm.proxy_api]
         endpoints += self._wire_endpoints()
         require_free(Endpoint.parse(text) for text in endpoints)
+        witness = self._start_witness()
         on_step("LLM server and proxy: starting")
         supervisor = self._start(self._supervisor())
         proxy_service = self._start(self._proxy_service())
@@ -192,8 +205,8 @@ class StackBuilder(ABC):
             "llm_supervisor": supervisor,
             "proxy": proxy_service,
         }
-        if wire_service is not None:
-            services["wire"] = wire_service
+        services |= {} if wire_service is None else {"wire": wire_service}
+        services |= {} if witness is None else {"witness": witness}
         return LiveStack(
             self._target,
             self._workspace,

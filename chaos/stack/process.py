@@ -38,10 +38,14 @@ _PREFIX = dying_with_us()
 
 @dataclass(frozen=True)
 class Surroundings:
-    """Where the programs of the stack run: working directory and environment."""
+    """Where the programs of the stack run: working directory and environment.
+
+    `through`: the command that becomes the program, for one that is witnessed.
+    """
 
     cwd: Path
     env: Mapping[str, str]
+    through: tuple[str, ...] = ()
 
 
 def spawn(argv: Sequence[str], where: Surroundings, output: int) -> subprocess.Popen[bytes]:
@@ -57,7 +61,7 @@ def spawn(argv: Sequence[str], where: Surroundings, output: int) -> subprocess.P
         )
     return _spawner.submit(
         lambda: subprocess.Popen(
-            [*_PREFIX, program, *argv[1:]],
+            [*_PREFIX, *where.through, program, *argv[1:]],
             cwd=where.cwd,
             env=dict(where.env),
             stdin=subprocess.DEVNULL,

@@ -22,7 +22,7 @@ from chaos.witness.sampler import Sampler
 
 _LOOK_PERIOD_S = 1.0
 _FOLLOWED = ("injector",)
-_INFRASTRUCTURE = ("proxy", "llm_supervisor")
+_INFRASTRUCTURE = ("proxy", "llm_supervisor", "wire", "witness")
 
 
 class Watch:
@@ -118,8 +118,9 @@ class Watch:
             self.inspect("the Watcher ended by itself")
             self._stop.set("error", f"the Watcher ended by itself (exit code {code})")
             return True
-        wire = () if self._stack.wire is None else ("wire",)
-        for name in (*_INFRASTRUCTURE, *wire):
+        for name in _INFRASTRUCTURE:
+            if name not in self._stack.services:
+                continue
             service = self._stack.service(name)
             if not self._outages.expects(name) and not service.alive():
                 code = service.exit_code()

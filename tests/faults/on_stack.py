@@ -136,7 +136,7 @@ def _backend(run: RunDir, settings: dict[str, Any], needs: frozenset[str]) -> Lo
 def _inside(run: RunDir) -> int:
     asked = json.loads(run.config.read_text())
     kinds = [fault_kind(split_fault(text)[0]) for text in asked["faults"]]
-    needs = frozenset(need for kind in kinds for need in kind.needs)
+    needs = frozenset(need for kind in kinds for need in kind.needs) | {"witness"}
     backend = _backend(run, {**SETTINGS, **asked["settings"]}, needs)
     history = HistoryWriter(run.history, "on-stack")
     stack = backend.up(lambda step: None)

@@ -19,6 +19,7 @@ PLANTED = REPO / "tests" / "planted"
 
 CRASH = ("--fault", "watcher_dispatch_crash:count=1,hold=15s")
 SLOW_LOAD = ("--fault", "llm_slow_load:count=1,hold=15s")
+REFUSED = ("--fault", "llm_refused:count=1,hold=8s")
 SECOND = ("--fault", "watcher_second:count=1,hold=8s")
 # As long as the proof of the defect needs; what is not named here takes the brief soak's.
 LENGTH = {
@@ -30,6 +31,7 @@ LENGTH = {
 TWINS = {
     "duplicate_dispatch": {"decision_log", "fifo", "llm_lifecycle", "routing"},
     "repeats_after_crash": {"decision_log", "heuristic_fallbacks"},
+    "fakes_work": {"work_completed", "routing"},  # learning fails on the policy that is made up
     "no_lock": set(all_checks()),  # what two on one queue break is chance
 }
 
@@ -63,6 +65,9 @@ def failed(done: Done) -> set[str]:
         ("repeats_after_crash", {"exactly_once"}, CRASH),
         ("no_lock", {"single_watcher"}, SECOND),
         ("second_server", {"llm_lifecycle"}, SLOW_LOAD),
+        ("fakes_work", {"child_witnessed"}, ("--fault", "none")),
+        ("kills_bystander", {"bystanders"}, ("--fault", "none")),
+        ("storms", {"retry_storm"}, REFUSED),
     ],
 )
 def test_defective_watcher_fails_by_the_check_for_its_defect(

@@ -7,6 +7,7 @@ faults, soaks or checks.
 import os
 import shutil
 import sys
+import tempfile
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -27,6 +28,7 @@ from chaos.stack.clock import WatcherClock, compiler
 from chaos.stack.process import LocalService, Surroundings, run_command
 from chaos.stack.proctree import ancestors
 from chaos.stack.proxies import proxy_argv
+from chaos.stack.witness import SystemCallWitness
 
 # In the sandbox /tmp is private, so the path may be the same for every run.
 _SANDBOX_WORKSPACE = Path("/tmp/chaos/workspace")
@@ -67,8 +69,33 @@ class LocalBackend(StackBuilder):
         )
         self._assets = assets
         self._mounted = False
+        self._witness: SystemCallWitness | None = None
+        self._door: Path | None = None
 
     # The services
+
+    def _start_witness(self) -> Service | None:
+        if "witness" not in self._needs:
+            return None
+        # A path in the run directory may be too long for a socket.
+        self._door = Path(tempfile.mkdtemp(prefix="chaos-witness-"))
+        witness = SystemCallWitness(
+            self._images / "witness",
+            self._door / "door",
+            self._run_dir.witness,
+            self._workspace,
+            self._for_tools,
+            self._log("witness"),
+        )
+        self._start(witness.service)
+        self.not_witnessed = witness.problem(self._for_watcher)
+        if self.not_witnessed:
+            return None
+        self._witness = witness
+        return witness.service
+
+    def _watched(self, name: str, where: Surroundings) -> Surroundings:
+        return where if self._witness is None else self._witness.watched(where, name)
 
     def _watcher_clock(self) -> WatcherClock | None:
         if "clock" not in self._needs or compiler() is None:
@@ -79,14 +106,15 @@ class LocalBackend(StackBuilder):
         where = self._for_watcher
         if clock is not None:
             where = Surroundings(where.cwd, clock.environment(where.env))
-        return self._local(name, spec, where)
+        return self._local(name, spec, self._watched(name, where))
 
     def _second_watcher(self, watcher: Service) -> Service:
         spec = msgspec.structs.replace(self._target.watcher, ready_file="")
-        return self._local("watcher_second", spec, self._for_watcher)
+        name = "watcher_second"
+        return self._local(name, spec, self._watched(name, self._for_watcher))
 
     def _run_command(self, argv: Sequence[str], limit_s: float) -> CommandResult:
-        return run_command(argv, self._for_watcher, limit_s)
+        return run_command(argv, self._watched("command", self._for_watcher), limit_s)
 
     def _supervisor(self) -> Service:
         llm = self._target.llm
@@ -123,7 +151,8 @@ class LocalBackend(StackBuilder):
             if self._mounted:
                 unmount(self._workspace)
                 self._mounted = False
-            for folder in (self._workspace, self._workspace.parent / _CLOCK_FOLDER):
+            folders = [self._workspace, self._workspace.parent / _CLOCK_FOLDER]
+            for folder in (*folders, *([self._door] if self._door else [])):
                 if folder.exists():
                     shutil.rmtree(folder)
         except OSError as error:

@@ -1,0 +1,74 @@
+"""What the checks share that compare claims with the system-call witness.
+
+A run without the witness says nothing here. One that should have had it, and had not, cannot say
+what only the witness sees.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from chaos.checks.base import Params, evidence_of
+from chaos.checks.finding import Evidence, Finding
+from chaos.record.open_run import OpenRun
+
+# Each completed dispatch, with the time from which the request was worked on (perhaps by an earlier
+# process of the daemon, which a fault ended) to the time at which its effects are all there.
+WORK = """
+work as (
+    select d.line, d.request, d.dispatch, d.sequence, d.kind,
+        least(d.start_s, coalesce(c.first_s, d.start_s)) - $slack_s as from_s,
+        d.end_s + $slack_s as to_s
+    from decisions d left join (
+        select regexp_extract(to_path, '[^/]*$') as name, min(t_s) as first_s from file_ops
+        where call = 'rename' and service like 'watcher%' group by name
+    ) c on c.name = d.request
+    where d.completed and d.dispatch is not null and d.start_s is not null and d.end_s is not null
+)"""
+SLACK_S = 0.1
+
+Judge = Callable[[OpenRun, Any], list[Finding]]
+
+
+def by_witness(sql: str, passed: str, failed: str, count: str) -> Judge:
+    """A judge for a query that returns what the witness contradicts.
+
+    `count`: a query for the number of claims, `{claims}` in the sentences; `{wrong}` are the rows.
+    """
+
+    def judge(run: OpenRun, params: Params) -> list[Finding]:
+        absent = not_witnessed(run)
+        if absent is not None:
+            return absent
+        claims = run.one(count, {"slack_s": SLACK_S})
+        if not claims:
+            return []
+        wrong = evidence_of(run, sql, {"slack_s": SLACK_S})
+        sentence = failed if wrong.count else passed
+        return [
+            Finding(
+                outcome="fail" if wrong.count else "pass",
+                summary=sentence.format(wrong=wrong.count, claims=claims),
+                measured=wrong.count,
+                limit=0,
+                evidence=wrong.shown,
+                evidence_count=wrong.count,
+            )
+        ]
+
+    return judge
+
+
+def not_witnessed(run: OpenRun) -> list[Finding] | None:
+    """What to say where there is no witness; None where there is one."""
+    if run.config.get("witness") != "syscalls":
+        return []
+    absent = run.last("not_witnessed")
+    if absent is not None:
+        text = f"system calls were not witnessed: {absent[1].detail.get('reason', '')}"
+        evidence = [run.evidence(absent[0], text)]
+    elif run.one("select count(*) from processes"):
+        return None
+    else:
+        text = "the record of the witness is missing or empty"
+        evidence = [Evidence("witness.jsonl", text)]
+    return [Finding(outcome="unverified", owner="infrastructure", summary=text, evidence=evidence)]

@@ -1,0 +1,234 @@
+"""What a decision claims against what the system-call witness saw: each lie is found, and a run in
+which both agree is left alone.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from chaos.checks.finding import Finding
+from chaos.record.open_run import OpenRun
+from tests.checks.history_builder import EPOCH_S, PlantedRun, _t_s, finding, judged, not_passed
+
+CHECKS = ("child_witnessed", "publication_witnessed", "bystanders", "retry_storm")
+LLM = "127.0.0.1:8080"
+WATCHER, INJECTOR, SERVER = 20, 21, 4711
+Line = dict[str, Any]
+
+
+class Witnessed:
+    """A planted run with what a witness would have written of it; plant lies into `lines`."""
+
+    def __init__(self, run: PlantedRun) -> None:
+        self.run = run
+        run.config["witness"] = "syscalls"
+        self.lines: list[Line] = []
+        self.add(2.0, "process", WATCHER, parent=1, service="watcher", argv=["watcher"])
+        self.add(2.0, "process", INJECTOR, parent=1, service="injector", argv=["injector"])
+        for decision in run.decisions:
+            self._work(decision)
+
+    def _work(self, decision: dict[str, Any]) -> None:
+        name, child = decision["request_file"], decision["effects"]["child_pid"]
+        start_s, end_s = _t_s(decision["started_at"]), _t_s(decision["timestamp"])
+        claimed = {"path": f"watcher_requests/{name}", "to": f"watcher_requests/claimed/{name}"}
+        self.add(start_s + 0.01, "rename", WATCHER, **claimed)
+        for call in decision["llm_calls"]:
+            self.add(_t_s(call["started_at"]), "connect", WATCHER, address=LLM)
+        self.add(start_s + 0.3, "process", child, parent=WATCHER, service="watcher", argv=["x"])
+        self.add(start_s + 0.3, "exec", child, argv=["child", name])
+        self.add(start_s + 0.4, "open", child, path=f"work/{name}.part")
+        self.add(start_s + 0.5, "exit", child, code=0, cpu_s=0.2)
+        self.add(start_s + 0.5, "end", child)
+        for path, digest in decision["effects"]["artefacts"].items():
+            self.add(end_s + 0.02, "rename", WATCHER, path=f"work/{path}", to=path, sha256=digest)
+
+    def add(self, t_s: float, call: str, pid: int, **facts: Any) -> None:
+        self.lines.append({"time_s": EPOCH_S + t_s, "call": call, "pid": pid, **facts})
+
+    def drop(self, wrong: Callable[[Line], bool]) -> None:
+        self.lines = [line for line in self.lines if not wrong(line)]
+
+    def judged(self, check: str) -> Finding:
+        self.write()
+        return finding(judged(self.run), check)
+
+    def write(self) -> None:
+        lines = sorted(self.lines, key=lambda line: line["time_s"])
+        self.run.files["witness.jsonl"] = "".join(json.dumps(line) + "\n" for line in lines)
+
+
+@pytest.fixture
+def witnessed(planted: PlantedRun) -> Witnessed:
+    return Witnessed(planted)
+
+
+def selfplay(witnessed: Witnessed) -> dict[str, Any]:
+    """A decision that claims a file."""
+    return next(d for d in witnessed.run.decisions[1:] if d["effects"]["artefacts"])
+
+
+def test_a_run_whose_claims_were_all_seen_passes(witnessed: Witnessed) -> None:
+    witnessed.write()
+    verdict = judged(witnessed.run)
+    assert not_passed(verdict) == {}
+    assert set(CHECKS) <= {found.check for found in verdict.findings}
+
+
+def test_a_completed_dispatch_without_a_child_fails(witnessed: Witnessed) -> None:
+    decision = selfplay(witnessed)
+    child = decision["effects"]["child_pid"]
+    witnessed.drop(lambda line: line["pid"] == child)
+    found = witnessed.judged("child_witnessed")
+    assert (found.outcome, found.measured) == ("fail", 1)
+    assert decision["request_file"] in found.evidence[0].text
+
+
+def test_a_child_that_wrote_nothing_did_no_work(witnessed: Witnessed) -> None:
+    child = selfplay(witnessed)["effects"]["child_pid"]
+    witnessed.drop(lambda line: line["pid"] == child and line["call"] == "open")
+    assert witnessed.judged("child_witnessed").measured == 1
+
+
+def test_the_injectors_process_is_no_child_of_the_watcher(witnessed: Witnessed) -> None:
+    child = selfplay(witnessed)["effects"]["child_pid"]
+    for line in witnessed.lines:
+        if line["pid"] == child and line["call"] == "process":
+            line |= {"parent": INJECTOR, "service": "injector"}
+    assert witnessed.judged("child_witnessed").measured == 1
+
+
+def test_work_of_a_process_that_a_fault_ended_counts(witnessed: Witnessed) -> None:
+    """The child ran before the crash; the restarted Watcher commits, and decides later."""
+    decision = selfplay(witnessed)
+    before_s, child = _t_s(decision["started_at"]), decision["effects"]["child_pid"]
+    for line in witnessed.lines:
+        claims = str(line.get("to", "")).endswith(decision["request_file"])
+        if line["pid"] == child or claims:
+            line["time_s"] -= 3.0
+    assert before_s > 5.0
+    assert witnessed.judged("child_witnessed").outcome == "pass"
+
+
+def test_a_claimed_file_that_nobody_published_fails(witnessed: Witnessed) -> None:
+    (path,) = selfplay(witnessed)["effects"]["artefacts"]
+    witnessed.drop(lambda line: line.get("to") == path)
+    found = witnessed.judged("publication_witnessed")
+    assert (found.outcome, found.measured) == ("fail", 1)
+    assert f"{path} is claimed, and nobody published it in this work" in found.evidence[0].text
+
+
+def test_a_claimed_file_that_was_there_before_fails(witnessed: Witnessed) -> None:
+    """The stale file certifies the work: its hash is true, and it is not of this work."""
+    (path,) = selfplay(witnessed)["effects"]["artefacts"]
+    for line in witnessed.lines:
+        if line.get("to") == path:
+            line["time_s"] = EPOCH_S + 2.5
+    found = witnessed.judged("publication_witnessed")
+    assert "was published before this work began" in found.evidence[0].text
+
+
+def test_a_file_published_with_another_content_than_claimed_fails(witnessed: Witnessed) -> None:
+    (path,) = selfplay(witnessed)["effects"]["artefacts"]
+    for line in witnessed.lines:
+        if line.get("to") == path:
+            line["sha256"] = "0" * 64
+    assert witnessed.judged("publication_witnessed").measured == 1
+
+
+def test_a_file_written_in_place_counts_as_published(witnessed: Witnessed) -> None:
+    decision = selfplay(witnessed)
+    (path,) = decision["effects"]["artefacts"]
+    witnessed.drop(lambda line: line.get("to") == path)
+    witnessed.add(_t_s(decision["timestamp"]), "open", WATCHER, path=path, flags=577)
+    assert witnessed.judged("publication_witnessed").outcome == "pass"
+
+
+@pytest.mark.parametrize(
+    ("target", "words"),
+    [
+        (SERVER, "which is none of its own"),
+        (INJECTOR, f"process {INJECTOR} of the injector"),
+        (-1, "every process"),
+    ],
+)
+def test_a_signal_to_a_process_that_is_not_its_own_fails(
+    witnessed: Witnessed, target: int, words: str
+) -> None:
+    witnessed.add(50.0, "kill", WATCHER, target=target, signal=15)
+    found = witnessed.judged("bystanders")
+    assert (found.outcome, found.measured) == ("fail", 1)
+    assert words in found.evidence[0].text
+
+
+def test_signals_to_its_own_children_and_questions_pass(witnessed: Witnessed) -> None:
+    decision = selfplay(witnessed)
+    child, start_s = decision["effects"]["child_pid"], _t_s(decision["started_at"])
+    witnessed.add(start_s + 0.45, "kill", WATCHER, target=child, signal=9)
+    witnessed.add(start_s + 0.46, "kill", WATCHER, target=-child, signal=15)
+    witnessed.add(50.0, "kill", WATCHER, target=SERVER, signal=0)
+    witnessed.add(50.0, "kill", INJECTOR, target=SERVER, signal=15)
+    assert witnessed.judged("bystanders").outcome == "pass"
+
+
+def test_retries_without_a_pause_fail(witnessed: Witnessed) -> None:
+    for number in range(120):
+        witnessed.add(60.0 + number * 0.025, "connect", WATCHER, address=LLM)
+    found = witnessed.judged("retry_storm")
+    assert found.outcome == "fail"
+    assert "attempts to reach the LLM in the 5 s before 63.0 s" in found.evidence[0].text
+
+
+def test_what_goes_elsewhere_or_comes_from_others_is_no_retry(witnessed: Witnessed) -> None:
+    for number in range(60):
+        witnessed.add(60.0 + number * 0.05, "connect", WATCHER, address="127.0.0.1:8079")
+        witnessed.add(60.0 + number * 0.05, "connect", INJECTOR, address=LLM)
+    assert witnessed.judged("retry_storm").outcome == "pass"
+
+
+def test_without_the_witness_these_checks_do_not_judge(planted: PlantedRun) -> None:
+    assert not set(CHECKS) & {found.check for found in judged(planted).findings}
+
+
+def test_a_witness_that_was_asked_for_and_could_not_be_had_is_unverified(
+    planted: PlantedRun,
+) -> None:
+    planted.config["witness"] = "syscalls"
+    planted.add_event(2.05, "not_witnessed", reason="the kernel does not load the filter")
+    verdict = judged(planted)
+    assert not_passed(verdict) == dict.fromkeys(CHECKS, "unverified")
+    assert "does not load the filter" in finding(verdict, "bystanders").summary
+
+
+def test_a_lost_record_of_the_witness_is_unverified(witnessed: Witnessed) -> None:
+    assert not_passed(judged(witnessed.run)) == dict.fromkeys(CHECKS, "unverified")
+
+
+def test_the_tables_tell_processes_apart_that_had_the_same_id(witnessed: Witnessed) -> None:
+    for start_s, code in ((60.0, 3), (70.0, 4)):
+        witnessed.add(start_s, "process", 77, parent=WATCHER, service="watcher", argv=["a"])
+        witnessed.add(start_s + 1, "exec", 77, argv=["program", str(code)])
+        witnessed.add(start_s + 2, "exit", 77, code=code, cpu_s=0.5)
+        witnessed.add(start_s + 3, "end", 77)
+    witnessed.add(61.5, "kill", WATCHER, target=77, signal=15)
+    witnessed.write()
+    query = "select argv, start_s, end_s, cpu_s, exit_code, killed_by from processes where pid = 77"
+    with OpenRun(witnessed.run.write()) as run:
+        rows = [(list(argv), *rest) for argv, *rest in run.sql(f"{query} order by line")]
+    assert [(argv[1], code, by) for argv, _, _, _, code, by in rows] == [
+        ("3", 3, WATCHER),
+        ("4", 4, None),
+    ]
+    assert [(round(a), round(b)) for _, a, b, *_ in rows] == [(60, 63), (70, 73)]
+
+
+def test_half_a_line_of_a_crash_is_left_out(witnessed: Witnessed) -> None:
+    witnessed.write()
+    whole = witnessed.run.files["witness.jsonl"]
+    assert isinstance(whole, str)
+    witnessed.run.files["witness.jsonl"] = whole + '{"time_s": 1.0, "call": "ren'
+    assert finding(judged(witnessed.run), "child_witnessed").outcome == "pass"

@@ -1,0 +1,69 @@
+"""The system-call witness as a part of a stack."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from chaos.base.shipped import IMAGES
+from chaos.stack.process import Surroundings, run_command
+from chaos.stack.witness import SystemCallWitness
+from tests.waiting import wait_for
+
+
+@pytest.fixture
+def where(tmp_path: Path) -> Surroundings:
+    return Surroundings(tmp_path, {"PATH": os.environ["PATH"]})
+
+
+@pytest.fixture
+def witness(tmp_path: Path, where: Surroundings) -> Iterator[SystemCallWitness]:
+    """Started; it writes `witness.jsonl`."""
+    made = SystemCallWitness(
+        IMAGES / "witness",
+        tmp_path / "door",
+        tmp_path / "witness.jsonl",
+        tmp_path,
+        where,
+        tmp_path / "witness.log",
+    )
+    made.service.start()
+    yield made
+    made.service.stop(5.0)
+
+
+def test_a_program_started_through_it_is_seen_and_behaves_as_without(
+    witness: SystemCallWitness, where: Surroundings, tmp_path: Path
+) -> None:
+    assert witness.problem(where) == ""
+    done = run_command(
+        ["sh", "-c", "echo $$ > made; mv made moved; exit 3"], witness.watched(where, "it"), 30.0
+    )
+    assert done.exit_code == 3
+    pid = (tmp_path / "moved").read_text().strip()
+    record = tmp_path / "witness.jsonl"
+    lines = wait_for(
+        "the record", lambda: [line for line in record.read_text().splitlines() if "moved" in line]
+    )
+    assert any('"to": "moved"' in line for line in lines)
+    assert f'"call": "exit", "pid": {pid}, "code": 3' in record.read_text()
+
+
+def test_a_missing_program_is_named_as_without(
+    witness: SystemCallWitness, where: Surroundings
+) -> None:
+    with pytest.raises(Exception, match="there is no program 'no-such-program'"):
+        run_command(["no-such-program"], witness.watched(where, "it"), 30.0)
+
+
+def test_a_dead_supervisor_is_a_problem_and_starts_nothing(
+    witness: SystemCallWitness, where: Surroundings, tmp_path: Path
+) -> None:
+    witness.service.kill()
+    assert "cannot be watched or started" in witness.problem(where)
+    done = run_command(["touch", "made"], witness.watched(where, "it"), 30.0)
+    assert done.exit_code == 125
+    assert not (tmp_path / "made").exists()
