@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from chaos.checks.finding import Evidence, plural
 from chaos.record import recovery_paths as paths
 from chaos.record.history import Owner
-from chaos.triage import leak_rules, steps
+from chaos.triage import direct_rules, leak_rules, steps
 from chaos.triage.facts import Facts
 from chaos.triage.result import RuledOut, Ruling, Step, cause, undecided
 
@@ -297,7 +297,7 @@ def harness_or_infrastructure(facts: Facts) -> Ruling:
     )
 
 
-RULES: Sequence[Callable[[Facts], Ruling]] = (
+RULES: Sequence[Callable[[Facts], Ruling | None]] = (
     disk_exhaustion,
     queue_corruption,
     vram_not_freed,
@@ -306,5 +306,6 @@ RULES: Sequence[Callable[[Facts], Ruling]] = (
     llm_connection_drop,
     process_died,
     stall,
+    *direct_rules.RULES,
     harness_or_infrastructure,
 )

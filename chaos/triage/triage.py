@@ -57,7 +57,7 @@ def triage(
             causes.append(ruling)
         elif isinstance(ruling, RuledOut):
             ruled_out.append(ruling)
-        else:
+        elif ruling is not None:
             undecided.append(ruling)
     unknown = _unknown(facts, causes, undecided)
     if unknown is not None:

@@ -1,0 +1,101 @@
+"""Causes that one finding shows by itself: its evidence is the defect, seen. One row per cause.
+
+A rule of rules.py joins several facts into a cause. Here nothing has to be joined: a second
+decision on a request is work done twice, whatever else is wrong.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from chaos.checks.finding import Evidence, Finding
+from chaos.triage import steps
+from chaos.triage.facts import Facts
+from chaos.triage.result import Name, RuledOut, Ruling, cause
+
+
+@dataclass(frozen=True)
+class Direct:
+    """`checks` show the cause where they fail; with `words`, by evidence that has one of them.
+
+    `explains`: other checks whose failures are then effects of the same.
+    """
+
+    name: Name
+    says: str
+    checks: tuple[str, ...]
+    words: tuple[str, ...] = ()
+    explains: tuple[str, ...] = ()
+
+
+DIRECT = (
+    Direct(
+        "work_not_done",
+        "work is claimed that was not done",
+        ("child_witnessed", "publication_witnessed", "routing"),
+        explains=("policy_candidates", "selfplay_dispatches", "llm_lifecycle"),
+    ),
+    Direct(
+        "duplicate_work",
+        "requests are worked more than once",
+        ("exactly_once",),
+        words=(" again (", "took effect"),
+        explains=("decision_log", "routing", "policy_candidates", "fifo", "llm_lifecycle"),
+    ),
+    Direct("wrong_order", "requests are not worked in the order of their arrival", ("fifo",)),
+    Direct("retry_storm", "the Watcher retries without a pause", ("retry_storm",)),
+    Direct("no_lock", "nothing keeps a second Watcher out", ("single_watcher",)),
+    Direct(
+        "bystander_ended",
+        "the Watcher ends processes that are not its own",
+        ("bystanders",),
+        explains=("llm_lifecycle", "draws_ingested", "recovery_time", "heuristic_fallbacks"),
+    ),
+    Direct(
+        "halt_ignored",
+        "the Watcher does not stop when it is told to",
+        ("halt",),
+        words=("did not stop", "too long", "halted after", "exit code"),
+    ),
+    Direct(
+        "second_server",
+        "a second LLM server is started or asked for beside the first",
+        ("llm_lifecycle",),
+        words=("while another one ran", "a second server was asked for"),
+    ),
+    Direct(
+        "hidden_fallback",
+        "decisions without the LLM are logged as decisions of the LLM",
+        ("heuristic_fallbacks",),
+        words=("not marked as a fallback", "says that the LLM answered", "the decisions claim"),
+    ),
+)
+
+
+def _rule(direct: Direct, facts: Facts) -> Ruling | None:
+    failed = [found for found in facts.failed_of(*direct.checks) if _shown(direct, found)]
+    if failed:
+        evidence = [item for finding in failed for item in _shown(direct, finding)]
+        return cause(
+            direct.name,
+            f"{direct.says}: {evidence[0].text}",
+            evidence,
+            facts.failing(*(finding.check for finding in failed), *direct.explains),
+            *(steps.at(facts, item) for item in evidence[:2]),
+            steps.again(facts),
+        )
+    passed = [check for check in direct.checks if facts.outcomes.get(check) == "pass"]
+    if passed:
+        return RuledOut(name=direct.name, why=f"passed: {', '.join(passed)}")
+    return None
+
+
+def _shown(direct: Direct, finding: Finding) -> Sequence[Evidence]:
+    return [
+        item
+        for item in finding.evidence
+        if not direct.words or any(word in item.text for word in direct.words)
+    ]
+
+
+RULES: Sequence[Callable[[Facts], Ruling | None]] = tuple(partial(_rule, one) for one in DIRECT)
