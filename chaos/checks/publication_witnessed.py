@@ -8,19 +8,30 @@ where the file that lies there now has that hash.
 from chaos.checks.base import Check, depends_on
 from chaos.checks.witnessed import WORK, by_witness
 
-# What is published is renamed into place. What is written in place has no known content: its being
-# opened to be written in that time is enough.
+# What is published is renamed into place. What is written in place, comes with a whole folder, or
+# is too large to be hashed has no known content: its path is enough. So it is where no hash of the
+# run fits: then the daemon's hashes are of another kind.
 _UNSEEN = f"""
-with {WORK}
-select decision_ref(w.line) as ref, w.request || ': ' || c.path || ' is claimed, and ' || if(
-    exists (select 1 from file_ops f
-        where f.to_path = c.path and f.sha256 = c.sha256 and f.t_s < w.from_s),
+with {WORK}, published as (
+    select t_s, to_path as path, lower(sha256) as sha256 from file_ops
+    where call in ('rename', 'link') and to_path is not null
+    union all select t_s, path, null from file_ops where call = 'open'
+), claims as (
+    select w.*, c.path, lower(c.sha256) as sha256 from work w join written c using (line)
+), comparable as (
+    select exists (select 1 from claims c join published p using (path)
+        where p.sha256 = c.sha256) as by_hash
+), fitting as (
+    select c.line, c.path, p.t_s, c.from_s, c.to_s + 5 as to_s from claims c join published p
+        on c.path = p.path or starts_with(c.path, p.path || '/'), comparable
+    where not by_hash or p.sha256 is null or p.sha256 = c.sha256
+)
+select decision_ref(c.line) as ref, c.request || ': ' || c.path || ' is claimed, and ' || if(
+    exists (select 1 from fitting f where f.line = c.line and f.path = c.path and f.t_s < c.from_s),
     'was published before this work began', 'nobody published it in this work') as text
-from work w join written c using (line)
-where not exists (select 1 from file_ops f
-    where f.t_s between w.from_s and w.to_s + 5 and (f.to_path = c.path and f.sha256 = c.sha256
-        or f.path = c.path and f.call = 'open'))
-order by w.line, c.path
+from claims c where not exists (select 1 from fitting f
+    where f.line = c.line and f.path = c.path and f.t_s between f.from_s and f.to_s)
+order by c.line, c.path
 """
 
 CHECK = Check(

@@ -12,7 +12,8 @@ from chaos.checks.finding import Evidence, Finding
 from chaos.record.open_run import OpenRun
 
 # Each completed dispatch, with the time from which the request was worked on (perhaps by an earlier
-# process of the daemon, which a fault ended) to the time at which its effects are all there.
+# process of the daemon) to the time at which its effects are all there. Beside a fault that ends
+# the daemon the work may have been done before, by whom the log does not say.
 WORK = """
 work as (
     select d.line, d.request, d.dispatch, d.sequence, d.kind,
@@ -23,6 +24,8 @@ work as (
         where call = 'rename' and service like 'watcher%' group by name
     ) c on c.name = d.request
     where d.completed and d.dispatch is not null and d.start_s is not null and d.end_s is not null
+    and not exists (select 1 from faults f where list_contains(f.ends, 'watcher')
+        and f.injected_s is not null and d.start_s <= f.until_s + 5 and d.end_s >= f.earliest_s)
 )"""
 SLACK_S = 0.1
 

@@ -358,6 +358,7 @@ TABLES = Names(
                 Column("target", "BIGINT", "process id; negative: a group, -1: every process"),
                 Column("signal", "BIGINT", "its number; 0 only asks whether there is a process"),
                 _text("to_service", "whose process the target was, null where nobody witnessed it"),
+                _flag("to_watched", "whether the target is witnessed; null if there is no target"),
             ),
         ),
         Table(

@@ -24,6 +24,7 @@ _COLUMNS = {
     "target": "BIGINT",
     "signal": "BIGINT",
     "address": "VARCHAR",
+    "target_watched": "BOOLEAN",
 }
 # Signals that end a process unless it has arranged for them: SIGHUP, SIGINT, SIGQUIT, SIGABRT,
 # SIGKILL, SIGSEGV, SIGTERM.
@@ -60,7 +61,8 @@ order by w.line
 """
 _SIGNALS_SENT = """
 insert into signals_sent by name
-select w.line, w.t_s, w.pid, b.service, w.target, w.signal, t.service as to_service
+select w.line, w.t_s, w.pid, b.service, w.target, w.signal, t.service as to_service,
+    w.target_watched as to_watched
 from witnessed w left join witnessed b on b.line = w.born
 asof left join (select line, pid, service from witnessed where call = 'process') t
     on t.pid = abs(w.target) and t.line <= w.line

@@ -72,6 +72,15 @@ def process_of(tid: int) -> int:
     return tid
 
 
+def filtered(pid: int) -> bool | None:
+    """Whether the process runs under a filter, as all watched ones do; None if there is none."""
+    try:
+        with open(f"/proc/{pid}/status", "rb") as stream:
+            return any(line.split() == [b"Seccomp:", b"2"] for line in stream)
+    except OSError:
+        return None
+
+
 def birth(pid: int) -> tuple[int, int]:
     """(parent, start in clock ticks after boot)."""
     fields = _stat(pid)

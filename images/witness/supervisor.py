@@ -208,7 +208,10 @@ def _exit(call: Call, notice: Notice, facts: dict[str, Any]) -> dict[str, Any]:
 def _kill(call: Call, notice: Notice, facts: dict[str, Any]) -> dict[str, Any]:
     target = notice.arguments[call.process] & 0xFFFFFFFF
     target = target - (1 << 32) if target >> 31 else target
-    return {"target": target, "signal": notice.arguments[call.signal] & 0xFFFFFFFF}
+    # Of a group its leader is looked at, who has the group's number.
+    filtered = caller.filtered(abs(target)) if abs(target) > 1 else None
+    signal = notice.arguments[call.signal] & 0xFFFFFFFF
+    return {"target": target, "signal": signal, "target_watched": filtered}
 
 
 def _connect(call: Call, notice: Notice, facts: dict[str, Any]) -> dict[str, Any] | None:

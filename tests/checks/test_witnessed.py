@@ -94,6 +94,30 @@ def test_a_child_that_wrote_nothing_did_no_work(witnessed: Witnessed) -> None:
     assert witnessed.judged("child_witnessed").measured == 1
 
 
+def test_a_worker_that_lives_on_counts_for_each_work_that_it_writes_in(
+    witnessed: Witnessed,
+) -> None:
+    """A pool of workers instead of a child for each request."""
+    witnessed.drop(lambda line: line["call"] in ("exit", "end"))
+    children = {d["effects"]["child_pid"] for d in witnessed.run.decisions}
+    witnessed.drop(lambda line: line["pid"] in children and line["call"] != "open")
+    witnessed.add(2.1, "process", 30, parent=WATCHER, service="watcher", argv=["worker"])
+    for line in witnessed.lines:
+        if line["pid"] in children:
+            line["pid"] = 30
+    assert witnessed.judged("child_witnessed").outcome == "pass"
+
+
+def test_a_daemon_that_names_no_children_may_work_in_its_own_process(
+    witnessed: Witnessed,
+) -> None:
+    children = {d["effects"]["child_pid"] for d in witnessed.run.decisions}
+    witnessed.drop(lambda line: line["pid"] in children)
+    witnessed.run.config["target"]["decisions"]["child_pid"] = ""
+    witnessed.write()
+    assert "child_witnessed" not in {f.check for f in judged(witnessed.run).findings}
+
+
 def test_the_injectors_process_is_no_child_of_the_watcher(witnessed: Witnessed) -> None:
     child = selfplay(witnessed)["effects"]["child_pid"]
     for line in witnessed.lines:
@@ -148,6 +172,26 @@ def test_a_file_written_in_place_counts_as_published(witnessed: Witnessed) -> No
     assert witnessed.judged("publication_witnessed").outcome == "pass"
 
 
+def test_a_file_that_comes_with_its_folder_counts_as_published(witnessed: Witnessed) -> None:
+    decision = selfplay(witnessed)
+    (path,) = decision["effects"]["artefacts"]
+    witnessed.drop(lambda line: line.get("to") == path)
+    folder = path.rpartition("/")[0]
+    witnessed.add(_t_s(decision["timestamp"]), "rename", WATCHER, path="staging", to=folder)
+    assert witnessed.judged("publication_witnessed").outcome == "pass"
+
+
+def test_hashes_of_another_kind_are_not_compared(witnessed: Witnessed) -> None:
+    """Where none fits, the daemon means another hash: then paths alone are compared."""
+    for line in witnessed.lines:
+        if "sha256" in line:
+            line["sha256"] = "0" * 64
+    assert witnessed.judged("publication_witnessed").outcome == "pass"
+    (path,) = selfplay(witnessed)["effects"]["artefacts"]
+    witnessed.drop(lambda line: line.get("to") == path)
+    assert witnessed.judged("publication_witnessed").measured == 1
+
+
 @pytest.mark.parametrize(
     ("target", "words"),
     [
@@ -159,7 +203,8 @@ def test_a_file_written_in_place_counts_as_published(witnessed: Witnessed) -> No
 def test_a_signal_to_a_process_that_is_not_its_own_fails(
     witnessed: Witnessed, target: int, words: str
 ) -> None:
-    witnessed.add(50.0, "kill", WATCHER, target=target, signal=15)
+    watched = {SERVER: False, INJECTOR: True}.get(target)
+    witnessed.add(50.0, "kill", WATCHER, target=target, signal=15, target_watched=watched)
     found = witnessed.judged("bystanders")
     assert (found.outcome, found.measured) == ("fail", 1)
     assert words in found.evidence[0].text
@@ -171,22 +216,58 @@ def test_signals_to_its_own_children_and_questions_pass(witnessed: Witnessed) ->
     witnessed.add(start_s + 0.45, "kill", WATCHER, target=child, signal=9)
     witnessed.add(start_s + 0.46, "kill", WATCHER, target=-child, signal=15)
     witnessed.add(50.0, "kill", WATCHER, target=SERVER, signal=0)
-    witnessed.add(50.0, "kill", INJECTOR, target=SERVER, signal=15)
+    witnessed.add(50.0, "kill", INJECTOR, target=SERVER, signal=15, target_watched=False)
     assert witnessed.judged("bystanders").outcome == "pass"
 
 
-def test_retries_without_a_pause_fail(witnessed: Witnessed) -> None:
+@pytest.mark.parametrize(
+    ("target", "watched"),
+    [
+        pytest.param(4712, True, id="a process of its own that made no watched call"),
+        pytest.param(4713, None, id="a process that is gone"),
+        pytest.param(101, False, id="its LLM server"),
+    ],
+)
+def test_a_signal_to_a_process_that_may_be_its_own_passes(
+    witnessed: Witnessed, target: int, watched: bool | None
+) -> None:
+    assert {event["pid"] for event in witnessed.run.llm_events} >= {101}
+    witnessed.add(50.0, "kill", WATCHER, target=target, signal=15, target_watched=watched)
+    assert witnessed.judged("bystanders").outcome == "pass"
+
+
+def burst(witnessed: Witnessed, from_s: float, **facts: Any) -> None:
     for number in range(120):
-        witnessed.add(60.0 + number * 0.025, "connect", WATCHER, address=LLM)
+        witnessed.add(
+            from_s + number * 0.025, "connect", **{"pid": WATCHER, "address": LLM, **facts}
+        )
+
+
+def test_retries_without_a_pause_fail(witnessed: Witnessed) -> None:
+    cut_s = witnessed.run.cuts[0][0]
+    burst(witnessed, cut_s + 2.0)
     found = witnessed.judged("retry_storm")
     assert found.outcome == "fail"
-    assert "attempts to reach the LLM in the 5 s before 63.0 s" in found.evidence[0].text
+    assert "attempts to reach the LLM in the 5 s before" in found.evidence[0].text
 
 
-def test_what_goes_elsewhere_or_comes_from_others_is_no_retry(witnessed: Witnessed) -> None:
-    for number in range(60):
-        witnessed.add(60.0 + number * 0.05, "connect", WATCHER, address="127.0.0.1:8079")
-        witnessed.add(60.0 + number * 0.05, "connect", INJECTOR, address=LLM)
+@pytest.mark.parametrize(
+    "facts",
+    [
+        pytest.param({"address": "127.0.0.1:8079"}, id="to another address"),
+        pytest.param({"pid": INJECTOR}, id="by another service"),
+    ],
+)
+def test_other_connections_are_no_retries(witnessed: Witnessed, facts: dict[str, Any]) -> None:
+    burst(witnessed, witnessed.run.cuts[0][0] + 2.0, **facts)
+    assert witnessed.judged("retry_storm").outcome == "pass"
+
+
+def test_a_daemon_that_asks_often_anyway_is_not_retrying(witnessed: Witnessed) -> None:
+    cut_s, healed_s = witnessed.run.cuts[0]
+    burst(witnessed, healed_s + 6.0)
+    assert witnessed.judged("retry_storm").outcome == "pass"
+    burst(witnessed, cut_s + 2.0)
     assert witnessed.judged("retry_storm").outcome == "pass"
 
 
