@@ -30,6 +30,7 @@ class Call:
     to_folder: int = -1
     descriptor: int = -1
     process: int = -1
+    thread: int = -1
     signal: int = -1
     value: int = -1
     flags: int = -1
@@ -63,8 +64,8 @@ CALLS = (
     _call("exec", 322, 281, folder=0, path=1),  # execveat
     _call("exit", 231, 94, value=0),  # exit_group
     _call("kill", 62, 129, process=0, signal=1),
-    _call("kill", 200, 130, process=0, signal=1),  # tkill
-    _call("kill", 234, 131, process=1, signal=2),  # tgkill
+    _call("kill", 200, 130, process=0, signal=1, thread=0),  # tkill
+    _call("kill", 234, 131, process=0, signal=2, thread=1),  # tgkill
     _call("connect", 42, 203, descriptor=0, address=1, value=2),
 )
 

@@ -205,7 +205,11 @@ def _exit(call: Call, notice: Notice, facts: dict[str, Any]) -> dict[str, Any]:
     return {"code": notice.arguments[call.value] & 0xFF, "cpu_s": used_s}
 
 
-def _kill(call: Call, notice: Notice, facts: dict[str, Any]) -> dict[str, Any]:
+def _kill(call: Call, notice: Notice, facts: dict[str, Any]) -> dict[str, Any] | None:
+    if call.thread >= 0:
+        thread = notice.arguments[call.thread] & 0xFFFFFFFF
+        if caller.process_of(thread) == caller.process_of(notice.tid):
+            return None  # some runtimes signal their own threads a hundred times a second
     target = notice.arguments[call.process] & 0xFFFFFFFF
     target = target - (1 << 32) if target >> 31 else target
     # Of a group its leader is looked at, who has the group's number.

@@ -135,6 +135,18 @@ def test_threads_and_forks_are_seen(seen: Callable[..., list[Line]]) -> None:
     assert all("thread" in line for line in lines if str(line.get("path")).startswith("by"))
 
 
+def test_signals_among_its_own_threads_are_not_noted(seen: Callable[..., list[Line]]) -> None:
+    lines = seen(
+        *python(
+            "import signal, threading",
+            "signal.signal(signal.SIGURG, lambda *_: None)",
+            "[signal.pthread_kill(threading.get_ident(), signal.SIGURG) for _ in range(50)]",
+            "os.kill(os.getppid(), 0)",
+        )
+    )
+    assert len(of(lines, "kill", "target")) == 1
+
+
 def test_a_connection_is_noted_with_its_address(seen: Callable[..., list[Line]]) -> None:
     lines = seen(
         *python(
