@@ -16,16 +16,19 @@ with {WORK}, children as (
     select p.pid, p.start_s, coalesce(p.end_s, 1e12) as end_s from processes p
     where p.service like 'watcher%' and exists (
         select 1 from processes parent where parent.pid = p.parent and parent.service = p.service)
+), written_by_child as (
+    select distinct t_s from file_ops
+    where pid in (select pid from children) and call in ('rename', 'open', 'link')
+), done as (
+    select w.line from work w join written_by_child f on f.t_s between w.from_s and w.to_s
+    union select w.line from work w join children c
+        on c.start_s <= w.to_s and c.end_s >= w.from_s
+    where w.line not in (select line from written)
 )
 select decision_ref(line) as ref,
     request || ': ' || dispatch || ' is claimed as completed, and no child process did any work'
     as text
-from work w where not exists (
-    select 1 from children c where c.start_s <= w.to_s and c.end_s >= w.from_s and (
-        w.line not in (select line from written) or exists (
-            select 1 from file_ops f where f.pid = c.pid and f.t_s between w.from_s and w.to_s
-            and f.call in ('rename', 'open', 'link'))))
-order by line
+from work where line not in (select line from done) order by line
 """
 _judge = by_witness(
     _WITHOUT,

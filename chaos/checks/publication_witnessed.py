@@ -21,16 +21,26 @@ with {WORK}, published as (
 ), comparable as (
     select exists (select 1 from claims c join published p using (path)
         where p.sha256 = c.sha256) as by_hash
+), folders as (
+    select t_s, to_path || '/' as path from file_ops
+    where call = 'rename' and bytes is null and sha256 is null
 ), fitting as (
-    select c.line, c.path, p.t_s, c.from_s, c.to_s + 5 as to_s from claims c join published p
-        on c.path = p.path or starts_with(c.path, p.path || '/'), comparable
+    select c.line, c.path, p.t_s, c.from_s, c.to_s + 5 as to_s
+    from claims c join published p using (path), comparable
     where not by_hash or p.sha256 is null or p.sha256 = c.sha256
+    union all select c.line, c.path, f.t_s, c.from_s, c.to_s + 5
+    from claims c join folders f
+        on f.t_s between c.from_s and c.to_s + 5 and starts_with(c.path, f.path)
+), seen as (
+    select distinct line, path from fitting where t_s between from_s and to_s
+), before as (
+    select distinct line, path from fitting where t_s < from_s
 )
 select decision_ref(c.line) as ref, c.request || ': ' || c.path || ' is claimed, and ' || if(
-    exists (select 1 from fitting f where f.line = c.line and f.path = c.path and f.t_s < c.from_s),
-    'was published before this work began', 'nobody published it in this work') as text
-from claims c where not exists (select 1 from fitting f
-    where f.line = c.line and f.path = c.path and f.t_s between f.from_s and f.to_s)
+    b.line is not null, 'was published before this work began',
+    'nobody published it in this work') as text
+from claims c anti join seen s using (line, path)
+left join before b using (line, path)
 order by c.line, c.path
 """
 
