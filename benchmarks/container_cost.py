@@ -99,7 +99,7 @@ def _cache(stats: dict[str, int]) -> int:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """See the module."""
+    """Measure both backends in turn, and print the figures."""
     made = parser(__doc__)
     made.add_argument("--times", type=int, default=3)
     options = made.parse_args(argv)

@@ -132,7 +132,7 @@ def good(result: dict[str, Any]) -> bool:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """See the module."""
+    """Run the matrix that the options ask for; returns the exit code."""
     parser = argparse.ArgumentParser(
         prog="fault_matrix",
         description=__doc__,

@@ -71,7 +71,7 @@ def _arguments(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def main(argv: Sequence[str]) -> int:
-    """See the module."""
+    """Watch a program, or what is handed over at a socket; returns the exit code."""
     options = _arguments(argv)
     record = Record.at(options.record) if options.record else Record(sys.stderr)
     supervisor = Supervisor(record, options.root)

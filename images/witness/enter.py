@@ -20,7 +20,7 @@ _FAILED = 125
 
 
 def main(argv: Sequence[str]) -> int:
-    """See the module; returns only when it failed."""
+    """Become the program, watched. Returns (an exit code) only when that failed."""
     if len(argv) < 4 or argv[2] != "--":
         print(__doc__, file=sys.stderr)
         return 2
