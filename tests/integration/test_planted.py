@@ -32,6 +32,7 @@ TWINS = {
     "duplicate_dispatch": {"decision_log", "fifo", "llm_lifecycle", "routing"},
     "repeats_after_crash": {"decision_log", "heuristic_fallbacks"},
     "fakes_work": {"work_completed", "routing"},  # learning fails on the policy that is made up
+    "stale_claims": {"routing", "policy_candidates"},
     "no_lock": set(all_checks()),  # what two on one queue break is chance
 }
 
@@ -66,6 +67,7 @@ def failed(done: Done) -> set[str]:
         ("no_lock", {"single_watcher"}, SECOND),
         ("second_server", {"llm_lifecycle"}, SLOW_LOAD),
         ("fakes_work", {"child_witnessed"}, ("--fault", "none")),
+        ("stale_claims", {"publication_witnessed"}, ("--fault", "none")),
         ("kills_bystander", {"bystanders"}, ("--fault", "none")),
         ("storms", {"retry_storm"}, REFUSED),
     ],
