@@ -22,7 +22,9 @@ counted as (
     select line, t_s, count(*) over (order by t_s range between $window_s preceding and current row)
         as attempts,
         exists (select 1 from faults f where (f.affects_llm or list_contains(f.ends, 'llm'))
-            and c.t_s between f.injected_s and f.until_s) as without_llm
+            and c.t_s between f.injected_s and f.until_s) as without_llm,
+        exists (select 1 from faults f where (f.affects_llm or list_contains(f.ends, 'llm'))
+            and c.t_s between f.injected_s and f.until_s + $window_s) as counts_a_fault
     from connects c where llm and service like 'watcher%'
 )"""
 _BURSTS = f"""
@@ -34,7 +36,7 @@ from counted where without_llm and attempts > $limit order by attempts desc, lin
 _PEAKS = f"""
 with {_COUNTED}
 select count(*) filter (without_llm), coalesce(max(attempts) filter (without_llm), 0),
-    coalesce(max(attempts) filter (not without_llm), 0) from counted
+    coalesce(max(attempts) filter (not counts_a_fault), 0) from counted
 """
 
 

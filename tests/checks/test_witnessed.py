@@ -251,6 +251,14 @@ def test_retries_without_a_pause_fail(witnessed: Witnessed) -> None:
     assert "attempts to reach the LLM in the 5 s before" in found.evidence[0].text
 
 
+def test_the_end_of_a_storm_is_not_the_daemons_own_pace(witnessed: Witnessed) -> None:
+    """The span that is counted after a fault has the storm still in it."""
+    healed_s = witnessed.run.cuts[0][1]
+    burst(witnessed, healed_s - 2.9)
+    witnessed.add(healed_s + 1.0, "connect", WATCHER, address=LLM)
+    assert witnessed.judged("retry_storm").outcome == "fail"
+
+
 @pytest.mark.parametrize(
     "facts",
     [
