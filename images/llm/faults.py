@@ -33,6 +33,10 @@ class Faults:
                 raise ValueError(f"{key}: true or false is needed")
         return cls(float(delay_s), raw.get("ignore_stop", False), raw.get("deny_start", False))
 
+    def launcher(self) -> list[str]:
+        """What starts the server's interpreter: a stop may come before it runs our first line."""
+        return ["env", "--ignore-signal=TERM"] if self.ignore_stop else []
+
     def arguments(self) -> list[str]:
         """The options of llm_server.py for these faults."""
         delay = ["--load-delay-s", str(self.load_delay_s)] if self.load_delay_s else []

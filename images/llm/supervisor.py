@@ -200,6 +200,7 @@ class Server:
     def _command(self) -> list[str]:
         options = self._options
         return [
+            *self.faults.launcher(),
             sys.executable,
             str(Path(__file__).with_name("llm_server.py")),
             *("--model", str(options.model)),

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from images.llm.faults import Faults
 from tests.llm.supervised import PROGRAM, Supervisor, exists
 from tests.waiting import wait_for
 
@@ -212,6 +213,19 @@ def test_a_denied_start_is_503_until_the_fault_is_removed(
     supervisor.ask("PUT", "/faults", {})
     assert supervisor.ask("POST", "/start")["state"] == "running"
     assert supervisor.events()[:2] == ["start_denied", "start"]
+
+
+def test_a_server_that_ignores_stops_ignores_them_before_its_program_runs() -> None:
+    """A stop may come while the interpreter starts."""
+    show = "print(signal.getsignal(signal.SIGTERM) is signal.SIG_IGN)"
+    command = [
+        *Faults(ignore_stop=True).launcher(),
+        sys.executable,
+        "-Ic",
+        f"import signal; {show}",
+    ]
+    assert subprocess.check_output(command, text=True).strip() == "True"
+    assert Faults().launcher() == []
 
 
 def test_invalid_faults_are_rejected_and_change_nothing(

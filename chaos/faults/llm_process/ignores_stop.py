@@ -89,7 +89,7 @@ class LLMIgnoresStop(NextStartFault):
         """
         super().recover(stack)
         deadline = Deadline(_REPLACED_LIMIT_S)
-        normal = 0  # looks in a row: a server ignores SIGTERM only after its start-up
+        normal = 0  # looks in a row: a server is not seen in the moment before it is started
         while normal < _NORMAL_LOOKS:
             normal = 0 if _is_affected(current(stack)) else normal + 1
             if not deadline.wait(LOOK_S):
@@ -102,7 +102,7 @@ class LLMIgnoresStop(NextStartFault):
 
 
 def _is_affected(server: Identity | None) -> bool:
-    """By its command line, too: the server ignores SIGTERM only after its start-up."""
+    """By its command line, too: a process ignores SIGTERM a moment after it is there."""
     if server is None:
         return False
     return b"--ignore-stop\0" in server.command() or ignores(server.pid, signal.SIGTERM)

@@ -81,7 +81,7 @@ def _remove_image(
     client: DockerClient, image: Image, name: str, say: Callable[[str], None], left: list[str]
 ) -> None:
     shown = name if ":" in name and name != image.id else f"{image.short_id} (a stage of a build)"
-    if client.containers.list(all=True, filters={"ancestor": str(image.id)}):
+    if client.containers.list(all=True, ignore_removed=True, filters={"ancestor": str(image.id)}):
         say(f"image {shown}: a container uses it, left alone")
         return
     try:

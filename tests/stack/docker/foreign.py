@@ -37,7 +37,7 @@ def planted(client: DockerClient, image: str) -> Iterator[list[str]]:
 def present(client: DockerClient, name: str) -> set[str]:
     """Which of the three objects called `name` are there."""
     found = set()
-    if name in {c.name for c in client.containers.list(all=True)}:
+    if name in {c.name for c in client.containers.list(all=True, ignore_removed=True)}:
         found.add("container")
     if name in {n.name for n in client.networks.list()}:
         found.add("network")

@@ -106,7 +106,10 @@ def left_of(client: DockerClient, project: str) -> list[str]:
     """Everything that carries the label of the project, running or not."""
     filters: dict[str, Any] = {"label": f"io.chaos-gate.project={project}"}
     return [
-        *(str(found.name) for found in client.containers.list(all=True, filters=filters)),
+        *(
+            str(found.name)
+            for found in client.containers.list(all=True, ignore_removed=True, filters=filters)
+        ),
         *(str(found.name) for found in client.volumes.list(filters=filters)),
         *(str(found.name) for found in client.networks.list(filters=filters)),
     ]
