@@ -11,6 +11,7 @@ import msgspec
 from chaos.checks.base import Check, Params, depends_on, evidence_of
 from chaos.checks.finding import Evidence, Finding, plural
 from chaos.checks.llm_served import LOG, served_completions
+from chaos.checks.witnessed import ATTEMPTS, not_witnessed
 from chaos.record.open_run import OpenRun
 
 # Two clocks meet here: the Watcher's stamps and the harness's. Doubt is read in its favour.
@@ -62,9 +63,13 @@ from (select line, case
     from signs) join decisions using (line)
 where reason is not null order by line
 """
+# Asked for an answer, by its own word and on the wire, while none could come through.
 _EXERCISED = f"""
-with {_INNER} select (select count(*) from inner_cuts), count(*) from calls c
-where exists (select 1 from inner_cuts i where c.start_s <= i.to_s and c.end_s >= i.from_s)
+with {_INNER}, {ATTEMPTS}, asked as (
+    select start_s, end_s from calls union all select t_s, end_s from attempts
+)
+select (select count(*) from inner_cuts), count(*) from asked a
+where exists (select 1 from inner_cuts i where a.start_s <= i.to_s and a.end_s >= i.from_s)
 """
 
 
@@ -111,7 +116,12 @@ def judge(run: OpenRun, params: HeuristicFallbacksParams) -> list[Finding]:
 
 
 def _never_served(run: OpenRun) -> list[Evidence]:
-    """More answers claimed than the server gave: some were not of the LLM."""
+    """More answers claimed than the server gave: some were not of the LLM.
+
+    Where the wire was witnessed, each answer is judged (`answers_witnessed`).
+    """
+    if not_witnessed(run, "wire") is None:
+        return []
     claimed = run.one("select count(*) from calls where ok")
     served = served_completions(run)
     if served is None or served >= _SERVED_PART_MIN * claimed:

@@ -16,12 +16,19 @@ import msgspec
 from chaos.checks.base import Check, Params, depends_on
 from chaos.checks.finding import Evidence, Finding, Outcome, plural
 from chaos.checks.watcher_alive import ends_watcher
+from chaos.checks.witnessed import ATTEMPTS, not_witnessed
 from chaos.record.fault_window import FaultWindow
 from chaos.record.open_run import OpenRun
 
 _FIRST_ANSWER = """
-select line, end_s from calls where ok and end_s > $begin_s and end_s <= $until_s
+select decision_ref(line), end_s from calls where ok and end_s > $begin_s and end_s <= $until_s
 order by end_s, line limit 1
+"""
+# The same on the wire.
+_FIRST_SEEN = f"""
+with {ATTEMPTS}
+select wire_ref(line), end_s from attempts
+where answered and end_s > $begin_s and end_s <= $until_s order by end_s limit 1
 """
 # Until when a call that was open at `since_s` went on, and when the first one after that began. A
 # call that does not say when it began may have begun at once.
@@ -106,14 +113,15 @@ def _recovery(run: OpenRun, window: FaultWindow, limit_s: float) -> _Recovery:
     healed_s = window.at_s("recovering")
     begin_s = recovered_s if healed_s is None else healed_s
     until_s = _watched_until(run, window)
-    answer = run.one(_FIRST_ANSWER, {"begin_s": begin_s, "until_s": until_s})
+    first = _FIRST_SEEN if not_witnessed(run, "wire") is None else _FIRST_ANSWER
+    answer = run.one(first, {"begin_s": begin_s, "until_s": until_s})
     if answer is not None:
-        line, answer_s = answer
+        ref, answer_s = answer
         took_s = _lacked_s(run, recovered_s, answer_s)
         outcome: Outcome = "pass" if took_s <= limit_s else "fail"
         text = f"{window.label}: answered {max(0.0, answer_s - recovered_s):.1f} s after the "
         text += f"recovery, {took_s:.1f} s after it was due"
-        return _Recovery(outcome, took_s, Evidence(f"{run.decision_log}:{line}", text))
+        return _Recovery(outcome, took_s, Evidence(ref, text))
     ref = window.ref("recovered")
     if until_s - recovered_s < limit_s:
         text = f"{window.label}: too little time was left"

@@ -4,6 +4,7 @@ from typing import Any
 
 from chaos.base.errors import unknown_name
 from chaos.checks import (
+    answers_witnessed,
     bystanders,
     child_witnessed,
     completed_cycles,
@@ -80,6 +81,7 @@ CHECKS: tuple[Check, ...] = (
     work_completed.CHECK,
     child_witnessed.CHECK,
     publication_witnessed.CHECK,
+    answers_witnessed.CHECK,
     bystanders.CHECK,
     retry_storm.CHECK,
     single_watcher.CHECK,

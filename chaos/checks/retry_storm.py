@@ -1,8 +1,9 @@
 """Retry storm: the Watcher does not hammer an LLM that does not answer.
 
 Retries without a pause turn a short outage into a long one: they fill the server's queue when it
-comes back, and take the machine's time meanwhile. Counted are attempts to connect, as witnessed:
-what the daemon logs of its retries does not matter. A client that keeps its connection makes fewer.
+comes back, and take the machine's time meanwhile. Counted are attempts to connect, as witnessed,
+and on the wire each further request over a connection that is kept: what the daemon logs of its
+retries does not matter.
 Judged is the time of faults that take the LLM away, against a limit and against the daemon's own
 pace in the rest of the run: one that asks often anyway is not retrying.
 """
@@ -18,20 +19,27 @@ from chaos.record.open_run import OpenRun
 
 _USUAL_TIMES = 3.0
 _COUNTED = """
-counted as (
-    select line, t_s, count(*) over (order by t_s range between $window_s preceding and current row)
+tries as (
+    select witness_ref(line) as ref, t_s from connects where llm and service like 'watcher%'
+    union all
+    select wire_ref(line), t_s from (
+        select *, row_number() over (partition by connection order by t_s) as place from wire
+        where link = 'llm' and not harness
+    ) where place > 1
+), counted as (
+    select ref, t_s, count(*) over (order by t_s range between $window_s preceding and current row)
         as attempts,
         exists (select 1 from faults f where (f.affects_llm or list_contains(f.ends, 'llm'))
             and c.t_s between f.injected_s and f.until_s) as without_llm,
         exists (select 1 from faults f where (f.affects_llm or list_contains(f.ends, 'llm'))
             and c.t_s between f.injected_s and f.until_s + $window_s) as counts_a_fault
-    from connects c where llm and service like 'watcher%'
+    from tries c
 )"""
 _BURSTS = f"""
 with {_COUNTED}
-select witness_ref(line) as ref, attempts || ' attempts to reach the LLM in the '
+select ref, attempts || ' attempts to reach the LLM in the '
     || printf('%g', $window_s) || ' s before ' || printf('%.1f', t_s) || ' s' as text
-from counted where without_llm and attempts > $limit order by attempts desc, line
+from counted where without_llm and attempts > $limit order by attempts desc, t_s
 """
 _PEAKS = f"""
 with {_COUNTED}

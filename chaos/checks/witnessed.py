@@ -1,11 +1,11 @@
-"""What the checks share that compare claims with the system-call witness.
+"""What the checks share that compare claims with the witnesses: of system calls, of the wire.
 
-A run without the witness says nothing here. One that should have had it, and had not, cannot say
-what only the witness sees.
+A run without witnesses says nothing here. One that should have had them, and had not, cannot say
+what only they see.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 from chaos.checks.base import Params, evidence_of
 from chaos.checks.finding import Evidence, Finding
@@ -28,6 +28,19 @@ work as (
         and f.injected_s is not null and d.start_s <= f.until_s + 5 and d.end_s >= f.earliest_s)
 )"""
 SLACK_S = 0.1
+
+Witness = Literal["syscalls", "wire"]
+_WITNESSES = {
+    "syscalls": ("system calls were", "processes", "witness.jsonl"),
+    "wire": ("the exchanges with the LLM were", "wire", "wire.jsonl"),
+}
+# The daemon's exchanges with its LLM, without its looks at the server's health. Which of its
+# processes connected does not matter: on this link there are only the daemon and the harness.
+ATTEMPTS = """
+attempts as (
+    select line, connection, t_s, end_s, ended = 'answered' and status = 200 as answered, text
+    from wire where link = 'llm' and not harness and method = 'POST'
+)"""
 
 Judge = Callable[[OpenRun, Any], list[Finding]]
 
@@ -61,17 +74,26 @@ def by_witness(sql: str, passed: str, failed: str, count: str) -> Judge:
     return judge
 
 
-def not_witnessed(run: OpenRun) -> list[Finding] | None:
-    """What to say where there is no witness; None where there is one."""
+def not_witnessed(run: OpenRun, witness: Witness = "syscalls") -> list[Finding] | None:
+    """What to say where that witness is missing; None where it is there."""
     if run.config.get("witness") != "syscalls":
         return []
-    absent = run.last("not_witnessed")
-    if absent is not None:
-        text = f"system calls were not witnessed: {absent[1].detail.get('reason', '')}"
-        evidence = [run.evidence(absent[0], text)]
-    elif run.one("select count(*) from processes"):
+    what, table, record = _WITNESSES[witness]
+    reasons = run.sql(
+        "select line, detail ->> 'reason' from events where name = 'not_witnessed' "
+        "and detail ->> 'witness' = $witness order by line desc limit 1",
+        {"witness": witness},
+    )
+    if reasons:
+        line, reason = reasons[0]
+        text = f"{what} not witnessed: {reason}"
+        evidence = [run.evidence(line, text)]
+    elif witness == "wire" and run.one("select count(*) from wire where ended = 'dropped'"):
+        text = f"{what} not witnessed whole: the machine was too busy, and frames were lost"
+        evidence = [Evidence(record, text)]
+    elif run.one(f"select count(*) from {table}"):
         return None
     else:
-        text = "the record of the witness is missing or empty"
-        evidence = [Evidence("witness.jsonl", text)]
+        text = f"{what} not witnessed: the record is missing or empty"
+        evidence = [Evidence(record, text)]
     return [Finding(outcome="unverified", owner="infrastructure", summary=text, evidence=evidence)]

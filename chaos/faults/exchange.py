@@ -15,6 +15,7 @@ from itertools import pairwise
 from typing import Any, Literal
 
 from chaos.stack.base import Endpoint
+from chaos.stack.http_client import HEADERS
 
 # answered: the whole answer, then the end. cut: the end after a part of it. closed: the end without
 # a byte. timeout: no end within the limit.
@@ -105,8 +106,9 @@ def exchange(endpoint: Endpoint, path: str, limit_s: float, *, head_only: bool =
 
     try:
         with socket.create_connection((endpoint.host, endpoint.port), timeout=limit_s) as link:
-            request = f"GET {path} HTTP/1.1\r\nHost: {endpoint}\r\nConnection: close\r\n\r\n"
-            link.sendall(request.encode())
+            headers = {"Host": endpoint, "Connection": "close", **HEADERS}
+            lines = [f"GET {path} HTTP/1.1", *(f"{key}: {value}" for key, value in headers.items())]
+            link.sendall("\r\n".join([*lines, "", ""]).encode())
             while len(answer) < _ANSWER_BYTES_MAX and len(pieces) < _PIECES_MAX:
                 link.settimeout(max(0.001, start_s + limit_s - time.monotonic()))
                 chunk = link.recv(65536)

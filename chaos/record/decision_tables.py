@@ -153,11 +153,13 @@ def _fields(log: DecisionLog) -> str:
     }
     parts = [f"{_selected(path, text=True)} as {word}" for word, path in texts.items()]
     parts.append(f"cast({_selected(log.fallback)} as varchar) as fallback")
-    calls = _selected(log.calls) if log.calls and log.call is not None else "null::json"
-    parts.append(
-        f"list_filter(coalesce(json_extract({calls}, '$[*]'), []), "
-        "lambda x: json_type(x) = 'OBJECT') as calls"
-    )
+    if log.calls and log.call is not None:
+        parts.append(
+            f"list_filter(coalesce(json_extract({_selected(log.calls)}, '$[*]'), []), "
+            "lambda x: json_type(x) = 'OBJECT') as calls"
+        )
+    else:
+        parts.append("null::json[] as calls")
     parts.append(f"{_selected(log.artefacts)} as artefacts")
     return ", ".join(parts)
 
@@ -174,17 +176,19 @@ def _selected(path: str, *, text: bool = False) -> str:
 
 def _read_calls(database: Database, call: CallSelector, epoch_s: float) -> None:
     fields = {"started": call.started, "ended": call.ended, "outcome": call.outcome}
-    if call.attempts:
-        fields["attempts"] = call.attempts
+    fields |= {"attempts": call.attempts} if call.attempts else {}
+    fields |= {"answer": call.answer} if call.answer else {}
     selected = ", ".join(
         f"call ->> {quoted('$.' + chr(34) + path + chr(34))} as {word}"
         for word, path in fields.items()
     )
     attempts = "try_cast(attempts as integer)" if call.attempts else "null"
+    answer = "answer" if call.answer else "null"
     database.run(
         f"insert into calls by name select line, number, {run_time_s('started', epoch_s)} as "
         f"start_s, {run_time_s('ended', epoch_s)} as end_s, "
-        f"coalesce(outcome = {quoted(call.ok)}, false) as ok, {attempts} as attempts from "
+        f"coalesce(outcome = {quoted(call.ok)}, false) as ok, {attempts} as attempts, "
+        f"{answer} as answer from "
         f"(select line, number, {selected} from (select line, unnest(calls) as call, "
         "generate_subscripts(calls, 1) as number from log))"
     )

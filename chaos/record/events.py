@@ -58,8 +58,8 @@ EVENTS = Names(
         ),
         EventKind(
             "not_witnessed",
-            "system calls should be witnessed, and cannot be",
-            {"reason": "why"},
+            "system calls, or what goes over the links, should be witnessed, and cannot be",
+            {"witness": "syscalls or wire", "reason": "why"},
         ),
         EventKind(
             "sampler",

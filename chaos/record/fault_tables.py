@@ -63,6 +63,7 @@ def create_macros(database: Database, decision_log: str, servers: str) -> None:
         f"decision_ref(line) as {quoted(decision_log + ':')} || line",
         f"server_ref(line) as {quoted(servers + ':')} || line",
         "witness_ref(line) as 'witness.jsonl:' || line",
+        "wire_ref(line) as 'wire.jsonl:' || line",
         "in_fault(t) as exists (select 1 from faults where t between injected_s and until_s)",
     ):
         database.run(f"create macro {macro}")

@@ -163,6 +163,7 @@ class OpenRun(AbstractContextManager["OpenRun"]):
             ("processes", "file_ops", "signals_sent", "connects"): lambda: load_witness(
                 self.database, self.run.witness, self.epoch_s, self.target.llm.endpoint
             ),
+            ("wire",): self._load_wire,
             ("faults", "planted"): lambda: load_faults(self.database, self.faults, self.end_s),
             **daemon_tables.loaders(self),
         }
@@ -171,6 +172,12 @@ class OpenRun(AbstractContextManager["OpenRun"]):
                 loader()
                 return set(names)
         raise KeyError(name)
+
+    def _load_wire(self) -> None:
+        from chaos.record.wire_tables import load_wire
+
+        self.load(("connects",))
+        load_wire(self.database, self.run.wire, self.epoch_s)
 
     def _load_run(self) -> None:
         from_s, to_s = self.measured_span_s()

@@ -10,6 +10,8 @@
       engine_lost.json  when the engine of such a run went away, if it did
       history.jsonl     the append-only record (chaos/record/history.py)
       witness.jsonl     system calls of the stack, if they were witnessed (images/witness)
+      wire.jsonl        exchanges with the LLM, if they were witnessed (images/wire_witness)
+      wire.pcap         the frames of these, for Wireshark; older ones in wire.pcap.1 to .3
       ledger.jsonl      undo records of faults (chaos/faults/ledger.py)
       logs/             stdout and stderr of every process
       artefacts/        the Watcher's files, collected after the halt
@@ -125,6 +127,16 @@ class RunDir:
     def witness(self) -> Path:
         """System calls of the stack, as they were seen (JSON lines)."""
         return self.path / "witness.jsonl"
+
+    @property
+    def wire(self) -> Path:
+        """HTTP exchanges on the stack's links, as they were seen (JSON lines)."""
+        return self.path / "wire.jsonl"
+
+    @property
+    def pcap(self) -> Path:
+        """The frames of these exchanges; the oldest are given up."""
+        return self.path / "wire.pcap"
 
     @property
     def logs(self) -> Path:

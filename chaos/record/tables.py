@@ -231,6 +231,7 @@ TABLES = Names(
                 _s("end_s", "end"),
                 _flag("ok", "whether the daemon says that the LLM answered"),
                 _count("attempts", "attempts that it lists"),
+                _text("answer", "what it says that the LLM answered: text, or JSON"),
             ),
         ),
         Table(
@@ -347,6 +348,38 @@ TABLES = Names(
             ),
         ),
         Table(
+            "wire",
+            "one exchange on a link, or a connection without one, as captured",
+            "wire.jsonl",
+            (
+                _line("wire.jsonl"),
+                Column("connection", "BIGINT", "number of its connection, from 1"),
+                _text("link", "llm (the daemon's way to it), upstream (the server), control"),
+                _flag("harness", "whether the harness itself asked"),
+                Column("pid", "BIGINT", "process that connected, where that was witnessed"),
+                _text("service", "whose process that was"),
+                _s("open_s", "begin of the connection"),
+                _s("t_s", "first byte of the request, else begin of the connection"),
+                _s("first_byte_s", "first byte of the answer"),
+                _s("end_s", "last byte of the answer, or how else it ended"),
+                _text("method", "null without a request"),
+                _text("path", "as requested"),
+                Column("status", "BIGINT", "HTTP status of the answer"),
+                _text(
+                    "ended",
+                    "answered; cut, reset by the server's side; refused, silent (nobody took the "
+                    "connection); given_up by the client; garbled; unused; open at the end; "
+                    "dropped: frames were lost before",
+                ),
+                Column("sent_bytes", "BIGINT", "body of the request", "bytes"),
+                Column("received_bytes", "BIGINT", "body of the answer so far", "bytes"),
+                _text("sent", "the request's body, its first 4 kB"),
+                _text("text", "the completion's text, else the answer's body; its first 4 kB"),
+                _text("finish", "why the completion ended (stop_type, finish_reason)"),
+                _text("sha256", "SHA-256 of the answer's body"),
+            ),
+        ),
+        Table(
             "signals_sent",
             "one signal that a process of the daemon or the injector sent, as witnessed",
             "witness.jsonl",
@@ -386,5 +419,6 @@ MACROS = {
     "decision_ref(line)": "reference to a line of the decision log",
     "server_ref(line)": "reference to a line of the supervisor's record",
     "witness_ref(line)": "reference to a line of the system-call witness",
+    "wire_ref(line)": "reference to a line of the wire's witness",
     "in_fault(t_s)": "whether a fault was in force at that time, or being healed",
 }

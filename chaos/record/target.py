@@ -114,6 +114,7 @@ class CallSelector(_Model, frozen=True):
     outcome: str
     ok: str  # the outcome's value when the LLM answered
     attempts: str = ""
+    answer: str = ""  # what the LLM answered: text, or an object of which each value is in the text
 
 
 class DecisionLog(_Model, frozen=True):

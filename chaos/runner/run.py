@@ -96,8 +96,8 @@ class Run:
             before_watcher=self._check_and_stage,
             daemon=self._daemon,
         )
-        if self.backend.not_witnessed:
-            self.history.event("not_witnessed", reason=self.backend.not_witnessed)
+        for witness, reason in self.backend.not_witnessed.items():
+            self.history.event("not_witnessed", witness=witness, reason=reason)
         pids = {name: stack.service(name).pid() for name in ("watcher", "llm", "proxy")}
         self.history.event("ready", took_s=round(self.history.now_s() - start_s, 3), services=pids)
         self._watch = Watch(

@@ -142,7 +142,7 @@ class Stack(Protocol):
     """The running system under test.
 
     Services: watcher, injector, llm, llm_supervisor, proxy; also wire if a fault needs it, and
-    witness if system calls are witnessed.
+    witness and wire_witness if system calls and links are witnessed.
     """
 
     services: Mapping[str, Service]
@@ -177,9 +177,8 @@ class Backend(Protocol):
     """Starts and stops a stack."""
 
     name: str
-    not_witnessed: (
-        str  # after `up`: why system calls are not witnessed though they should be; or ""
-    )
+    # After `up`: witnesses that should be there and cannot be had ("syscalls", "wire"), and why.
+    not_witnessed: dict[str, str]
 
     def up(
         self,

@@ -53,6 +53,7 @@ _DOWN_LIMIT_S = {
     "proxy": 1.0,
     "wire": 1.0,
     "llm_supervisor": 2.0,
+    "wire_witness": 1.0,
     "witness": 1.0,  # the last one to be stopped: it sees the others end
 }
 LLM_STOP_LIMIT_S = 1.5  # for the LLM server, within the supervisor's two seconds above
@@ -103,7 +104,7 @@ class StackBuilder(ABC):
         self._for_tools = Surroundings(run.path, marked)
         self._for_chaos = Surroundings(run.path, {**marked, "PYTHONPATH": str(repo)})
         self._started: list[Service] = []
-        self.not_witnessed = ""  # why the system calls of the stack are not witnessed, if asked for
+        self.not_witnessed: dict[str, str] = {}
         self.swept: list[str] = []  # processes that `down` killed beside the services
 
     # The hooks of a backend
@@ -144,9 +145,9 @@ class StackBuilder(ABC):
     def _watcher_clock(self) -> WatcherClock | None:
         """The clock, if a fault needs it and it can be built. If not, the fault is unavailable."""
 
-    def _start_witness(self) -> Service | None:
-        """Start the system-call witness, where there is one."""
-        return None
+    def _start_witnesses(self) -> dict[str, Service]:
+        """Start the witnesses that this backend has; by name."""
+        return {}
 
     def up(
         self,
@@ -176,7 +177,7 @@ class StackBuilder(ABC):
         endpoints = [llm.endpoint, llm.upstream, llm.control, llm.proxy_api]
         endpoints += self._wire_endpoints()
         require_free(Endpoint.parse(text) for text in endpoints)
-        witness = self._start_witness()
+        witnesses = self._start_witnesses()
         on_step("LLM server and proxy: starting")
         supervisor = self._start(self._supervisor())
         proxy_service = self._start(self._proxy_service())
@@ -206,7 +207,7 @@ class StackBuilder(ABC):
             "proxy": proxy_service,
         }
         services |= {} if wire_service is None else {"wire": wire_service}
-        services |= {} if witness is None else {"witness": witness}
+        services |= witnesses
         return LiveStack(
             self._target,
             self._workspace,

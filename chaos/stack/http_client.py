@@ -8,6 +8,8 @@ from typing import Any
 from chaos.stack.base import Endpoint
 
 _BODY_BYTES_MAX = 1 << 20
+# The witness of the wire (images/wire_witness) knows our own exchanges by it.
+HEADERS = {"User-Agent": "chaos"}
 
 
 class NoAnswer(Exception):
@@ -37,7 +39,7 @@ def call(
     link = http.client.HTTPConnection(endpoint.host, endpoint.port, timeout=timeout_s)
     try:
         text = None if body is None else json.dumps(body)
-        link.request(method, path, text, {"Content-Type": "application/json"})
+        link.request(method, path, text, {"Content-Type": "application/json", **HEADERS})
         answer = link.getresponse()
         return Answer(answer.status, answer.read(_BODY_BYTES_MAX))
     except (OSError, http.client.HTTPException) as error:

@@ -1,13 +1,19 @@
-"""The system-call witness of a stack: its supervisor, and how a program is started under it.
+"""The witnesses of a stack: of its system calls, and of what goes over its links.
 
-The programs are in images/witness. The supervisor watches every process that is started through
-`enter.py`, and all that these start. If it dies, the watched calls of all of them fail: the run
-must end then, because nothing is seen any more.
+The first one's programs are in images/witness. Its supervisor watches every process that is started
+through `enter.py`, and all that these start. If it dies, the watched calls of all of them fail: the
+run must end then, because nothing is seen any more.
+
+The second one (images/wire_witness) captures frames. It is passive, but a run that is seen in part
+is no evidence: its death ends the run, too.
 """
 
+import socket
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
+from chaos.record.rundir import RunDir
 from chaos.stack.process import LocalService, Surroundings, run_command
 
 _START_LIMIT_S = 10.0
@@ -42,3 +48,28 @@ class SystemCallWitness:
         """Why no program can be watched here; "" if one can."""
         done = run_command(["true"], self.watched(where, "probe"), _PROBE_LIMIT_S)
         return "" if done.exit_code == 0 else done.output.strip() or f"exit code {done.exit_code}"
+
+
+def cannot_capture() -> str:
+    """Why frames cannot be captured here; "" if they can."""
+    try:
+        socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0).close()
+    except OSError as error:
+        return f"capturing needs CAP_NET_RAW, which the sandbox gives: {error}"
+    return ""
+
+
+def wire_witness(
+    programs: Path, run: RunDir, links: Mapping[str, int], where: Surroundings
+) -> LocalService:
+    """The witness of the connections to `links` (name -> TCP port)."""
+    argv = [
+        *(sys.executable, str(programs)),
+        *("--record", str(run.wire)),
+        *("--pcap", str(run.pcap)),
+        *(f"{name}={port}" for name, port in links.items()),
+    ]
+    log = run.logs / "wire_witness.log"
+    return LocalService(
+        "wire_witness", argv, where, log, ready_file=run.wire, ready_limit_s=_START_LIMIT_S
+    )

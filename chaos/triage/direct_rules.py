@@ -64,6 +64,19 @@ DIRECT = (
         words=("while another one ran", "a second server was asked for"),
     ),
     Direct(
+        "answers_made_up",
+        "the log has answers that the LLM did not give",
+        ("answers_witnessed",),
+        words=("no answer came over the wire", "over the wire came"),
+        explains=("heuristic_fallbacks", "recovery_time", "llm_lifecycle", "convergence"),
+    ),
+    Direct(
+        "attempts_hidden",
+        "the LLM is asked more often than the log says",
+        ("answers_witnessed",),
+        words=("were seen",),
+    ),
+    Direct(
         "hidden_fallback",
         "decisions without the LLM are logged as decisions of the LLM",
         ("heuristic_fallbacks",),

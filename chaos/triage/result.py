@@ -31,6 +31,8 @@ Name = Literal[
     "halt_ignored",
     "second_server",
     "hidden_fallback",
+    "answers_made_up",
+    "attempts_hidden",
     "harness_or_infrastructure",
     "unknown",
 ]
@@ -54,6 +56,8 @@ TITLES: dict[Name, str] = {
     "retry_storm": "Retry storm",
     "no_lock": "No lock against a second Watcher",
     "bystander_ended": "Bystander ended",
+    "answers_made_up": "Answers made up",
+    "attempts_hidden": "Attempts hidden",
     "halt_ignored": "Halt ignored",
     "second_server": "Second LLM server",
     "hidden_fallback": "Hidden fallback",

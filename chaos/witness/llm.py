@@ -14,6 +14,7 @@ from typing import Literal
 
 from chaos.base.files import json_object
 from chaos.stack.base import Endpoint
+from chaos.stack.http_client import HEADERS
 from chaos.witness.base import PathTail, SourceBase, Values
 from chaos.witness.lives import Lives
 
@@ -39,7 +40,8 @@ class Probe:
         self._keep_alive = keep_alive
         connection = "keep-alive" if keep_alive else "close"
         self._request = (
-            f"GET {path} HTTP/1.1\r\nHost: {endpoint}\r\nConnection: {connection}\r\n\r\n"
+            f"GET {path} HTTP/1.1\r\nHost: {endpoint}\r\nConnection: {connection}\r\n"
+            f"User-Agent: {HEADERS['User-Agent']}\r\n\r\n"
         ).encode()
         self._socket: socket.socket | None = None
         self._unsent = b""

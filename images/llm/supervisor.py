@@ -108,7 +108,7 @@ class Server:
             return False
         connection = http.client.HTTPConnection(options.host, options.port, _HEALTH_LIMIT_S)
         try:
-            connection.request("GET", "/health")
+            connection.request("GET", "/health", headers={"User-Agent": "chaos"})
             healthy = connection.getresponse().status == 200
         except (OSError, http.client.HTTPException):
             return False

@@ -222,6 +222,7 @@ class PlantedRun:
             "started_at": iso(start_s),
             "ended_at": iso(end_s),
             "outcome": "failed" if cut else "ok",
+            "answer": None if cut else {"answer": f"{question} yes"},
             "_end": end_s,
         }
 

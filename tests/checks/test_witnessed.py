@@ -13,6 +13,7 @@ import pytest
 from chaos.checks.finding import Finding
 from chaos.record.open_run import OpenRun
 from tests.checks.history_builder import EPOCH_S, PlantedRun, _t_s, finding, judged, not_passed
+from tests.checks.wire_builder import Wire
 
 CHECKS = ("child_witnessed", "publication_witnessed", "bystanders", "retry_storm")
 LLM = "127.0.0.1:8080"
@@ -60,6 +61,7 @@ class Witnessed:
     def write(self) -> None:
         lines = sorted(self.lines, key=lambda line: line["time_s"])
         self.run.files["witness.jsonl"] = "".join(json.dumps(line) + "\n" for line in lines)
+        Wire(self.run).write()
 
 
 @pytest.fixture
@@ -287,13 +289,16 @@ def test_a_witness_that_was_asked_for_and_could_not_be_had_is_unverified(
     planted: PlantedRun,
 ) -> None:
     planted.config["witness"] = "syscalls"
-    planted.add_event(2.05, "not_witnessed", reason="the kernel does not load the filter")
+    why = "the kernel does not load the filter"
+    planted.add_event(2.05, "not_witnessed", witness="syscalls", reason=why)
+    Wire(planted).write()
     verdict = judged(planted)
     assert not_passed(verdict) == dict.fromkeys(CHECKS, "unverified")
     assert "does not load the filter" in finding(verdict, "bystanders").summary
 
 
 def test_a_lost_record_of_the_witness_is_unverified(witnessed: Witnessed) -> None:
+    Wire(witnessed.run).write()
     assert not_passed(judged(witnessed.run)) == dict.fromkeys(CHECKS, "unverified")
 
 

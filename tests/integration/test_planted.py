@@ -70,6 +70,8 @@ def failed(done: Done) -> set[str]:
         ("stale_claims", {"publication_witnessed"}, ("--fault", "none")),
         ("kills_bystander", {"bystanders"}, ("--fault", "none")),
         ("storms", {"retry_storm"}, REFUSED),
+        ("invents_answers", {"answers_witnessed"}, ("--fault", "none")),
+        ("overrides_answers", {"answers_witnessed"}, ("--fault", "none")),
     ],
 )
 def test_defective_watcher_fails_by_the_check_for_its_defect(

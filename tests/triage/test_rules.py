@@ -17,7 +17,8 @@ from chaos.triage.direct_rules import DIRECT
 from chaos.triage.from_run import facts_of, triage_run
 from chaos.triage.result import TITLES, Triage
 from chaos.triage.text import markdown, plain
-from tests.checks.history_builder import HALT_S, PlantedRun, iso
+from tests.checks.history_builder import HALT_S, PlantedRun, _t_s, iso
+from tests.checks.wire_builder import Wire
 
 Plant = Callable[[PlantedRun], None]
 WATCHER_LOG = "artefacts/logs/watcher_agent.log"
@@ -299,6 +300,22 @@ def ignores_halt(run: PlantedRun) -> None:
     run.event("halted")["detail"] |= {"took_s": 40.0, "killed": True}
 
 
+def invents_an_answer(planted: PlantedRun) -> None:
+    wire = Wire(planted)
+    wire.lines.remove(next(line for line in wire.lines if not line.get("harness")))
+    wire.write()
+
+
+def hides_attempts(planted: PlantedRun) -> None:
+    wire = Wire(planted)
+    call = planted.decisions[0]["llm_calls"][0]
+    call["attempts"] = 1
+    for number in range(3):
+        begin_s = _t_s(call["started_at"]) + 0.02 + number * 0.01
+        wire.exchange(begin_s, begin_s + 0.005, ended="reset", status=None)
+    wire.write()
+
+
 def hides_fallbacks(run: PlantedRun) -> None:
     decision = run.first_fallback()
     del decision["heuristic_fallback"]
@@ -311,6 +328,8 @@ def hides_fallbacks(run: PlantedRun) -> None:
         (last_first, "wrong_order", "order of their arrival"),
         (ignores_halt, "halt_ignored", "it did not stop and was killed"),
         (hides_fallbacks, "hidden_fallback", "not marked as a fallback"),
+        (invents_an_answer, "answers_made_up", "no answer came over the wire"),
+        (hides_attempts, "attempts_hidden", "4 were seen"),
     ],
     ids=lambda value: value.__name__ if callable(value) else "",
 )

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import h11
 
 from chaos.stack.base import Endpoint
+from chaos.stack.http_client import HEADERS
 
 Ended = Literal["complete", "closed", "silent", "refused"]
 
@@ -141,6 +142,7 @@ def _request(http: h11.Connection, endpoint: Endpoint, body: bytes) -> bytes:
         ("Host", str(endpoint)),
         ("Content-Type", "application/json"),
         ("Content-Length", str(len(body))),
+        *HEADERS.items(),
     ]
     head = h11.Request(method="POST", target="/completion", headers=headers)
     parts = (head, h11.Data(data=body), h11.EndOfMessage())

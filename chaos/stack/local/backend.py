@@ -28,7 +28,7 @@ from chaos.stack.clock import WatcherClock, compiler
 from chaos.stack.process import LocalService, Surroundings, run_command
 from chaos.stack.proctree import ancestors
 from chaos.stack.proxies import proxy_argv
-from chaos.stack.witness import SystemCallWitness
+from chaos.stack.witness import SystemCallWitness, cannot_capture, wire_witness
 
 # In the sandbox /tmp is private, so the path may be the same for every run.
 _SANDBOX_WORKSPACE = Path("/tmp/chaos/workspace")
@@ -74,9 +74,29 @@ class LocalBackend(StackBuilder):
 
     # The services
 
-    def _start_witness(self) -> Service | None:
+    def _start_witnesses(self) -> dict[str, Service]:
         if "witness" not in self._needs:
+            return {}
+        started = {"witness": self._start_witness(), "wire_witness": self._start_wire_witness()}
+        return {name: service for name, service in started.items() if service is not None}
+
+    def _start_wire_witness(self) -> Service | None:
+        problem = cannot_capture()
+        if problem:
+            self.not_witnessed["wire"] = problem
             return None
+        llm = self._target.llm
+        links = {"llm": llm.endpoint, "upstream": llm.upstream, "control": llm.control}
+        return self._start(
+            wire_witness(
+                self._images / "wire_witness",
+                self._run_dir,
+                {name: Endpoint.parse(text).port for name, text in links.items()},
+                self._for_tools,
+            )
+        )
+
+    def _start_witness(self) -> Service | None:
         # A path in the run directory may be too long for a socket.
         self._door = Path(tempfile.mkdtemp(prefix="chaos-witness-"))
         witness = SystemCallWitness(
@@ -88,8 +108,9 @@ class LocalBackend(StackBuilder):
             self._log("witness"),
         )
         self._start(witness.service)
-        self.not_witnessed = witness.problem(self._for_watcher)
-        if self.not_witnessed:
+        problem = witness.problem(self._for_watcher)
+        if problem:
+            self.not_witnessed["syscalls"] = problem
             return None
         self._witness = witness
         return witness.service
