@@ -64,6 +64,12 @@ DIRECT = (
         words=("while another one ran", "a second server was asked for"),
     ),
     Direct(
+        "leak_on_error",
+        "what a fault costs is not given back",
+        ("growth_per_fault",),
+        explains=("file_descriptors", "resource_growth", "memory_growth"),
+    ),
+    Direct(
         "answers_made_up",
         "the log has answers that the LLM did not give",
         ("answers_witnessed",),

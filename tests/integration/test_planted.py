@@ -20,12 +20,14 @@ PLANTED = REPO / "tests" / "planted"
 CRASH = ("--fault", "watcher_dispatch_crash:count=1,hold=15s")
 SLOW_LOAD = ("--fault", "llm_slow_load:count=1,hold=15s")
 REFUSED = ("--fault", "llm_refused:count=1,hold=8s")
+REFUSED_TWICE = ("--fault", "llm_refused:count=2,hold=8s")
 SECOND = ("--fault", "watcher_second:count=1,hold=8s")
 # As long as the proof of the defect needs; what is not named here takes the brief soak's.
 LENGTH = {
     "leak_per_request": {"baseline_s": 20, "storm_s": 40},
     "duplicate_dispatch": {"baseline_s": 3, "storm_s": 18, "quiet_s": 4},
     "ignores_halt": {"baseline_s": 3, "storm_s": 18, "quiet_s": 4},
+    "leaks_on_error": {"baseline_s": 12, "storm_s": 60, "quiet_s": 16},
     "no_lock": {"baseline_s": 3, "storm_s": 20, "quiet_s": 4},
 }
 TWINS = {
@@ -70,6 +72,7 @@ def failed(done: Done) -> set[str]:
         ("stale_claims", {"publication_witnessed"}, ("--fault", "none")),
         ("kills_bystander", {"bystanders"}, ("--fault", "none")),
         ("storms", {"retry_storm"}, REFUSED),
+        ("leaks_on_error", {"growth_per_fault"}, REFUSED_TWICE),
         ("invents_answers", {"answers_witnessed"}, ("--fault", "none")),
         ("overrides_answers", {"answers_witnessed"}, ("--fault", "none")),
     ],

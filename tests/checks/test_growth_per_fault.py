@@ -1,0 +1,80 @@
+"""What the faults leave in the Watcher's process: a leak on the error path, and healthy habits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from chaos.checks.finding import Finding
+from tests.checks.history_builder import FAULTS, PlantedRun, finding, judged
+
+Signal = Callable[[float, int], float]
+
+
+def found(run: PlantedRun) -> Finding:
+    return finding(judged(run), "growth_per_fault")
+
+
+def over(t_s: float) -> int:
+    """How many faults are over, or going on."""
+    return sum(start_s <= t_s for start_s, _ in FAULTS)
+
+
+def test_a_healthy_run_keeps_nothing(planted: PlantedRun) -> None:
+    result = found(planted)
+    assert result.outcome == "pass" and "after 2 faults" in result.summary
+
+
+def test_a_run_without_faults_is_not_judged(control: PlantedRun) -> None:
+    assert "growth_per_fault" not in {f.check for f in judged(control).findings}
+
+
+@pytest.mark.parametrize(
+    ("key", "signal", "words"),
+    [
+        ("watcher.fds", lambda t, n: 6 + 2 * over(t), "descriptors +2, +2, +4 at the end"),
+        ("watcher.threads", lambda t, n: 1 + 2 * over(t), "threads +2, +2, +4 at the end"),
+        ("watcher.sockets_close_wait", lambda t, n: 20 * (t >= FAULTS[0][0]), "CLOSE_WAIT +20, +0"),
+    ],
+)
+def test_what_each_fault_leaves_fails(
+    planted: PlantedRun, key: str, signal: Signal, words: str
+) -> None:
+    planted.signals[key] = signal
+    result = found(planted)
+    assert result.outcome == "fail"
+    assert words in result.summary and "2 faults llm_timeout" in result.summary
+
+
+def test_memory_that_each_fault_leaves_fails(planted: PlantedRun) -> None:
+    planted.rss_mb = lambda t_s, done: 40.0 + 5 * over(t_s)
+    assert "anonymous memory +5.0 MB, +5.0 MB, +10.0 MB at the end" in found(planted).summary
+
+
+@pytest.mark.parametrize(
+    "signal",
+    [
+        lambda t, n: 6 + 3 * (t >= FAULTS[0][0]),
+        lambda t, n: 6 + any(a <= t <= b for a, b in FAULTS) * 30,
+        lambda t, n: 6 + 4 * over(t) * (t < FAULTS[1][1] + 20),
+        lambda t, n: 6 + over(t),
+        lambda t, n: 6 + int(t / 6),
+    ],
+    ids=[
+        "a pool made at the first fault",
+        "held while the fault lasts",
+        "closed a little later",
+        "one more each time is within the noise",
+        "growth by the work is not that of the faults",
+    ],
+)
+def test_other_courses_are_no_leak_of_the_faults(planted: PlantedRun, signal: Signal) -> None:
+    planted.signals["watcher.fds"] = signal
+    assert found(planted).outcome == "pass"
+
+
+def test_a_watcher_that_was_restarted_by_the_fault_is_not_compared(planted: PlantedRun) -> None:
+    planted.signals["watcher.pid"] = lambda t_s, done: 20 + over(t_s)
+    planted.signals["watcher.fds"] = lambda t_s, done: 6 + 9 * over(t_s)
+    assert "growth_per_fault" not in {f.check for f in judged(planted).findings}
