@@ -16,10 +16,12 @@ select witness_ref(s.line) as ref, printf('%.2f', s.t_s) || ' s: process ' || s.
     || s.service || ' sent signal ' || s.signal || ' to ' || case
         when s.target = -1 then 'every process'
         when s.to_service is not null then 'process ' || s.target || ' of the ' || s.to_service
-        else 'process ' || s.target || ', which is none of its own' end as text
+        when s.refused then 'process ' || s.target || ' of the harness'
+        else 'process ' || s.target || ', which is none of its own' end
+    || if(s.refused, ' (refused)', '') as text
 from signals_sent s
 where s.service like 'watcher%' and s.signal not in (0, 17, 18, 23, 28) and s.target <> 0
-and (s.target = -1 or coalesce(s.to_service not like 'watcher%', not s.to_watched))
+and (s.refused or s.target = -1 or coalesce(s.to_service not like 'watcher%', not s.to_watched))
 and abs(s.target) not in (select pid from servers union select "llm.pid" from moments
     where "llm.pid" is not null)
 order by s.line

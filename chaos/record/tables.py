@@ -392,6 +392,7 @@ TABLES = Names(
                 Column("signal", "BIGINT", "its number; 0 only asks whether there is a process"),
                 _text("to_service", "whose process the target was, null where nobody witnessed it"),
                 _flag("to_watched", "whether the target is witnessed; null if there is no target"),
+                _flag("refused", "whether the witness refused it: it would have hit the harness"),
             ),
         ),
         Table(

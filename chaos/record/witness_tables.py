@@ -25,6 +25,7 @@ _COLUMNS = {
     "signal": "BIGINT",
     "address": "VARCHAR",
     "target_watched": "BOOLEAN",
+    "refused": "BOOLEAN",
 }
 # Signals that end a process unless it has arranged for them: SIGHUP, SIGINT, SIGQUIT, SIGABRT,
 # SIGKILL, SIGSEGV, SIGTERM.
@@ -62,7 +63,7 @@ order by w.line
 _SIGNALS_SENT = """
 insert into signals_sent by name
 select w.line, w.t_s, w.pid, b.service, w.target, w.signal, t.service as to_service,
-    w.target_watched as to_watched
+    w.target_watched as to_watched, coalesce(w.refused, false) as refused
 from witnessed w left join witnessed b on b.line = w.born
 asof left join (select line, pid, service from witnessed where call = 'process') t
     on t.pid = abs(w.target) and t.line <= w.line

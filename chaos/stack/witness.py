@@ -10,7 +10,7 @@ is no evidence: its death ends the run, too.
 
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from chaos.record.rundir import RunDir
@@ -23,17 +23,25 @@ _PROBE_LIMIT_S = 10.0
 class SystemCallWitness:
     """`door`: the path of its Unix socket, at most 107 bytes. `record`: what it writes.
 
-    Paths below `root` are noted from there on.
+    Paths below `root` are noted from there on. Signals to the processes `protected` are refused.
     """
 
     def __init__(
-        self, programs: Path, door: Path, record: Path, root: Path, where: Surroundings, log: Path
+        self,
+        programs: Path,
+        door: Path,
+        record: Path,
+        root: Path,
+        where: Surroundings,
+        log: Path,
+        protected: Sequence[int] = (),
     ) -> None:
         argv = [
             *(sys.executable, str(programs)),
             *("--socket", str(door)),
             *("--record", str(record)),
             *("--root", str(root)),
+            *(f"--protect={pid}" for pid in protected),
         ]
         self.service = LocalService(
             "witness", argv, where, log, ready_file=door, ready_limit_s=_START_LIMIT_S

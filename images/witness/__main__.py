@@ -20,6 +20,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from guard import Guard
 from record import Record
 from supervisor import Supervisor
 
@@ -62,6 +63,14 @@ def _arguments(argv: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--record", type=Path, help="write the lines there (default: stderr)")
     parser.add_argument("--socket", type=Path, help="watch what is handed over at this Unix socket")
+    parser.add_argument(
+        "--protect",
+        type=int,
+        action="append",
+        default=[],
+        metavar="PID",
+        help="refuse signals that would reach this process, or the witness (may be repeated)",
+    )
     parser.add_argument("--root", default="", help="note paths below this folder from there on")
     parser.add_argument("program", nargs="*", metavar="-- PROGRAM")
     options = parser.parse_args(argv)
@@ -74,7 +83,8 @@ def main(argv: Sequence[str]) -> int:
     """Watch a program, or what is handed over at a socket; returns the exit code."""
     options = _arguments(argv)
     record = Record.at(options.record) if options.record else Record(sys.stderr)
-    supervisor = Supervisor(record, options.root)
+    guard = Guard([os.getpid(), *options.protect]) if options.protect else None
+    supervisor = Supervisor(record, options.root, guard)
     try:
         if options.socket:
             return _serve(supervisor, options.socket)

@@ -72,6 +72,15 @@ def process_of(tid: int) -> int:
     return tid
 
 
+def process_behind(tid: int, descriptor: int) -> int:
+    """The process that a pidfd of the thread stands for. Raises `ValueError` if it is gone."""
+    with open(f"/proc/{tid}/fdinfo/{descriptor}", "rb") as stream:
+        for line in stream:
+            if line.startswith(b"Pid:") and int(line.split()[1]) > 0:
+                return int(line.split()[1])
+    raise ValueError("the process behind the descriptor is gone")
+
+
 def filtered(pid: int) -> bool | None:
     """Whether the process runs under a filter, as all watched ones do; None if there is none."""
     try:

@@ -66,6 +66,7 @@ CALLS = (
     _call("kill", 62, 129, process=0, signal=1),
     _call("kill", 200, 130, process=0, signal=1, thread=0),  # tkill
     _call("kill", 234, 131, process=0, signal=2, thread=1),  # tgkill
+    _call("kill", 424, 424, process=0, signal=1),  # pidfd_send_signal: its process is a descriptor
     _call("connect", 42, 203, descriptor=0, address=1, value=2),
 )
 

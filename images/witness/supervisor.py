@@ -7,6 +7,7 @@ processor time of a process that ends. Whether the kernel then did the call is n
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import select
@@ -16,21 +17,24 @@ from typing import Any
 
 import caller
 from calls import Call, by_number
+from guard import Guard
 from record import Record
-from seccomp import Notice, let_go_on, receive, waits
+from seccomp import Notice, fail, let_go_on, receive, waits
 
 _HASHED_BYTES_MAX = 64 << 20  # of a larger file the size alone is noted
 _CHUNK_BYTES = 1 << 20
 _IDLE_MS = 200
 _NO_FILES = ("/dev/", "/proc/")
+_PIDFD_SEND_SIGNAL = 424
 
 
 class Supervisor:
     """Answers the calls of the processes that were handed to it."""
 
-    def __init__(self, record: Record, root: str = "") -> None:
-        """Paths below `root` are noted from there on."""
+    def __init__(self, record: Record, root: str = "", guard: Guard | None = None) -> None:
+        """Paths below `root` are noted from there on. `guard`: who gets no signal."""
         self._record = record
+        self._guard = guard or Guard()
         self._root = f"{root.rstrip('/')}/" if root else ""
         self._calls = by_number()
         self._poll = select.poll()
@@ -86,7 +90,12 @@ class Supervisor:
         if waits(listener, notice) and facts is not None:
             pid = self._process(notice.tid, self._listeners[listener])
             thread = None if notice.tid == pid else notice.tid
-            self._record.write(self._calls[notice.number].name, pid=pid, thread=thread, **facts)
+            refused = self._guard.refuses(facts["target"]) if facts.get("signal") else False
+            name = self._calls[notice.number].name
+            self._record.write(name, pid=pid, thread=thread, refused=refused or None, **facts)
+            if refused:
+                fail(listener, notice, errno.EPERM)
+                return
         let_go_on(listener, notice)
 
     def _process(self, tid: int, service: str) -> int:
@@ -211,6 +220,8 @@ def _kill(call: Call, notice: Notice, facts: dict[str, Any]) -> dict[str, Any] |
         if caller.process_of(thread) == caller.process_of(notice.tid):
             return None  # some runtimes signal their own threads a hundred times a second
     target = notice.arguments[call.process] & 0xFFFFFFFF
+    if notice.number == _PIDFD_SEND_SIGNAL:
+        target = caller.process_behind(notice.tid, target)
     target = target - (1 << 32) if target >> 31 else target
     # Of a group its leader is looked at, who has the group's number.
     filtered = caller.filtered(abs(target)) if abs(target) > 1 else None

@@ -71,6 +71,7 @@ def failed(done: Done) -> set[str]:
         ("fakes_work", {"child_witnessed"}, ("--fault", "none")),
         ("stale_claims", {"publication_witnessed"}, ("--fault", "none")),
         ("kills_bystander", {"bystanders"}, ("--fault", "none")),
+        ("kills_everything", {"bystanders"}, ("--fault", "none")),
         ("storms", {"retry_storm"}, REFUSED),
         ("leaks_on_error", {"growth_per_fault"}, REFUSED_TWICE),
         ("invents_answers", {"answers_witnessed"}, ("--fault", "none")),

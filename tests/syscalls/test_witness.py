@@ -214,3 +214,40 @@ def test_wrong_arguments_are_exit_code_2(arguments: list[str]) -> None:
     )
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
+
+
+def test_signals_to_protected_processes_are_refused_and_noted(tmp_path: Path) -> None:
+    """Directly, by group, by pidfd, or to everybody; others are reached."""
+    protected = subprocess.Popen(["sleep", "60"], start_new_session=True)
+    program = f"""
+import os, signal, subprocess
+child = subprocess.Popen(["sleep", "60"])
+target = {protected.pid}
+for send in (
+    lambda: os.kill(target, 9),
+    lambda: os.killpg(target, 9),
+    lambda: os.kill(-1, 9),
+    lambda: signal.pidfd_send_signal(os.pidfd_open(target), 9),
+):
+    try:
+        send()
+    except PermissionError:
+        continue
+    raise SystemExit("a signal was not refused")
+os.kill(target, 0)
+os.kill(child.pid, 9)
+child.wait()
+"""
+    record = tmp_path / "record.jsonl"
+    try:
+        command = [sys.executable, str(WITNESS), "--record", str(record)]
+        command += ["--protect", str(protected.pid), "--", sys.executable, "-c", program]
+        subprocess.run(command, check=True, timeout=LIMIT_S)
+        assert protected.poll() is None
+    finally:
+        protected.kill()
+        protected.wait(LIMIT_S)
+    lines = [json.loads(line) for line in record.read_text().splitlines()]
+    refused = [x["target"] for x in lines if x["call"] == "kill" and x.get("refused")]
+    assert refused == [protected.pid, -protected.pid, -1, protected.pid]
+    assert sum(x["call"] == "kill" and not x.get("refused") for x in lines) == 2

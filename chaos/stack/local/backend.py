@@ -77,7 +77,10 @@ class LocalBackend(StackBuilder):
     def _start_witnesses(self) -> dict[str, Service]:
         if "witness" not in self._needs:
             return {}
-        started = {"witness": self._start_witness(), "wire_witness": self._start_wire_witness()}
+        wire = self._start_wire_witness()
+        # Neither what watches the daemon nor what runs it is in its reach.
+        protected = [*ancestors(), *([wire.pid() or 0] if wire else [])]
+        started = {"wire_witness": wire, "witness": self._start_witness(protected)}
         return {name: service for name, service in started.items() if service is not None}
 
     def _start_wire_witness(self) -> Service | None:
@@ -96,7 +99,7 @@ class LocalBackend(StackBuilder):
             )
         )
 
-    def _start_witness(self) -> Service | None:
+    def _start_witness(self, protected: Sequence[int]) -> Service | None:
         # A path in the run directory may be too long for a socket.
         self._door = Path(tempfile.mkdtemp(prefix="chaos-witness-"))
         witness = SystemCallWitness(
@@ -106,6 +109,7 @@ class LocalBackend(StackBuilder):
             self._workspace,
             self._for_tools,
             self._log("witness"),
+            protected,
         )
         self._start(witness.service)
         problem = witness.problem(self._for_watcher)
