@@ -6,7 +6,7 @@ renamed or copied to a name that remains was rotated. A daemon's own log may als
 start of a process, keep to a size, or hold only the last state: such a file is no log of the run.
 """
 
-from chaos.checks.base import Check, Params, depends_on, Rows, evidence_of
+from chaos.checks.base import Check, Params, Rows, depends_on, evidence_of
 from chaos.checks.decision_log import SHRUNK
 from chaos.checks.finding import Finding, plural
 from chaos.checks.witnessed import not_witnessed
@@ -68,7 +68,7 @@ def judge(run: OpenRun, params: Params) -> list[Finding]:
     return [
         Finding(
             outcome="fail" if wrong else "pass",
-            summary=f"{plural(wrong, 'time')} lines of a log were taken away"
+            summary=f"lines of a log were taken away {plural(wrong, 'time')}"
             if wrong
             else f"no line was taken out of {plural(count, 'log')}",
             measured=wrong,

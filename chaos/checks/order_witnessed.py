@@ -15,17 +15,10 @@ from typing import Any
 from chaos.checks.base import Check, Params, depends_on
 from chaos.checks.fifo import FIFOParams
 from chaos.checks.finding import Evidence, Finding, plural
-from chaos.checks.queue_replay import Request, replayed
+from chaos.checks.queue_replay import Request, children_by_request, replayed
 from chaos.checks.witnessed import not_witnessed
 from chaos.record.open_run import OpenRun
 
-# The first child that names the request on its command line.
-_WORK = """
-select r.name, min(p.start_s) from (
-    select distinct name, regexp_replace(name, '[.][^.]*$', '') as stem from emitted
-) r join processes p on contains(array_to_string(p.argv, ' '), r.stem)
-where p.service not in ('injector', 'probe') group by r.name
-"""
 _SUBMITTED = "select name, t_s from emitted where source = 'harness' and t_s is not null order by 2"
 _NOT_JUDGED = "select name from planted union select name from emitted where source = 'fault'"
 
@@ -69,7 +62,7 @@ def _served(run: OpenRun) -> Iterator[_Served]:
     submitted: dict[str, list[float]] = {}
     for name, t_s in run.sql(_SUBMITTED):
         submitted.setdefault(name, []).append(t_s)
-    work_s: dict[str, float] = dict(run.sql(_WORK))
+    work_s = {name: found[0].start_s for name, found in children_by_request(run).items()}
     requests = [r for r in replayed(run).requests.values() if r.name not in excluded and r.taken]
     serial = _serial([r for r in requests if r.name in work_s], work_s)
     for request in requests:

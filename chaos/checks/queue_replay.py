@@ -5,6 +5,7 @@ and links, wherever they lead. A call is noted before it happens and may fail: o
 again for the same file changes nothing.
 """
 
+import re
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -109,7 +110,7 @@ class Replay:
             self.live[to + path.removeprefix(call.path)] = self.live.pop(path)
 
     def _appear(self, call: FileCall, path: str, place: str | None) -> None:
-        """A file that was no request comes to lie at `path`. One that is opened may have been there."""
+        """A file that was no request comes to lie at `path`; an opened one may have been there."""
         name = _name(path)
         if place in _QUEUED:
             request = self.of(name)
@@ -140,3 +141,35 @@ def _replay(run: OpenRun) -> Replay:
     for row in rows:
         replay.take(FileCall(*row))
     return replay
+
+
+class Child(NamedTuple):
+    """A process of the daemon. `words`: its command line, split where a shell or `=` would."""
+
+    line: int
+    start_s: float
+    words: list[str]
+
+
+_PROCESSES = """
+select line, start_s, array_to_string(argv, ' ') from processes
+where service not in ('injector', 'probe') and argv is not null order by start_s, line
+"""
+
+
+def children_by_request(run: OpenRun) -> dict[str, list[Child]]:
+    """Name of a request -> the processes whose command line names it, in order of start."""
+    return run.once("children_by_request", _children)
+
+
+def _children(run: OpenRun) -> dict[str, list[Child]]:
+    names = {name for (name,) in run.sql("select distinct name from emitted")}
+    names |= set(replayed(run).requests)
+    by_word = {name.rpartition(".")[0]: name for name in names} | {name: name for name in names}
+    found: dict[str, list[Child]] = {}
+    for line, start_s, text in run.sql(_PROCESSES):
+        child = Child(line, start_s, re.split(r"[\s=]+", text))
+        named = {by_word.get(_name(word.rstrip("/"))) for word in child.words}
+        for name in named - {None}:
+            found.setdefault(str(name), []).append(child)
+    return found

@@ -22,6 +22,7 @@ from chaos.checks.witnessed import not_witnessed
 from chaos.record.open_run import OpenRun
 
 _KNOWN = "select name, source from emitted union all select name, 'planted' from planted"
+_FILES = "select path, place from files where place is not null"
 _DECIDED = "select distinct request from decisions where dispatch is not null"
 _UNREADABLE = (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
@@ -37,7 +38,9 @@ class _Judged:
         self.planted = {name for name, source in rows if source in ("planted", "fault")}
         self.known = {name for name, _ in rows} | set(self.replay.requests)
         self.stems = {name.removesuffix(".json") for name in self.known}
-        self.files = dict(run.sql("select path, place from files where place is not null"))
+        self.files: dict[str, str] = dict(
+            run.sql("select path, place from files where place is not null")
+        )
         self.names = {path.rpartition("/")[2] for path in self.files}
         self.type_field = run.target.queue.type_field
         self.bodies = {
