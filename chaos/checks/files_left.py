@@ -42,7 +42,8 @@ with calls as (
     and not exists (select 1 from processes p where p.pid = s.pid and p.exit_code is null
         and p.end_s between s.t_s and s.t_s + 10)
 ), lived as (
-    select *, outside or regexp_matches(name, '^tmp[a-z0-9_]{8}|[.](part|tmp|temp|partial|swp)$|~$')
+    select *, not contains(lower(path), 'cache') and (outside
+            or regexp_matches(name, '^tmp[a-z0-9_]{8}|[.](part|tmp|temp|partial|swp)$|~$'))
         as own_use, count(*) filter (gone_s = 1e12) over (partition by folder, pid) as of_process
     from named
 ), daemons as (
@@ -61,7 +62,7 @@ with calls as (
 )"""
 _FOLDERS = f"""
 {_LIVED}
-select folder, own_use and not contains(lower(folder), 'cache') as own_use,
+select folder, own_use,
     count(*) filter (gone_s = 1e12) as left_over,
     count(*) filter (t_s <= last_s and gone_s > last_s)
         - count(*) filter (t_s <= half_s and gone_s > half_s) as later,

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from chaos.checks.registry import all_checks
+from chaos.cli.triage import explain
 from tests.integration.command import ONE_FAULT, REPO, Done, chaos, settings
 
 pytestmark = [pytest.mark.stack, pytest.mark.slow(seconds=60)]
@@ -33,7 +34,31 @@ TWINS = {
     "repeats_after_crash": {"decision_log", "heuristic_fallbacks"},
     "fakes_work": {"work_completed", "routing"},  # learning fails on the policy that is made up
     "stale_claims": {"routing", "policy_candidates"},
+    "exchanges_requests": {"routing"},
+    "rewrites_log": {"decision_log", "exactly_once"},
     "no_lock": set(all_checks()),  # what two on one queue break is chance
+}
+
+
+CAUSES = {
+    "no_reconnection": "llm_connection_drop",
+    "leak_per_request": "memory_leak",
+    "duplicate_dispatch": "duplicate_work",
+    "ignores_halt": "halt_ignored",
+    "repeats_after_crash": "duplicate_work",
+    "no_lock": "no_lock",
+    "second_server": "second_server",
+    "fakes_work": "work_not_done",
+    "stale_claims": "work_not_done",
+    "kills_bystander": "bystander_ended",
+    "storms": "retry_storm",
+    "exchanges_requests": "request_tampered",
+    "rewrites_log": "log_rewritten",
+    "leaves_files": "temp_files_left",
+    "drops_parameters": "parameters_ignored",
+    "misroutes": "work_not_done",
+    "last_first": "wrong_order",
+    "claims_order": "wrong_order",
 }
 
 
@@ -56,6 +81,12 @@ def failed(done: Done) -> set[str]:
     return {f["check"] for f in done.verdict()["findings"] if f["outcome"] == "fail"}
 
 
+def causes(done: Done) -> list[str]:
+    """What `chaos triage` names."""
+    found = explain(str(done.run().path), done.runs, target="reference", deep=False)
+    return [cause.name for cause in found.causes]
+
+
 @pytest.mark.parametrize(
     ("name", "checks", "fault"),
     [
@@ -70,6 +101,10 @@ def failed(done: Done) -> set[str]:
         ("stale_claims", {"publication_witnessed"}, ("--fault", "none")),
         ("kills_bystander", {"bystanders"}, ("--fault", "none")),
         ("storms", {"retry_storm"}, REFUSED),
+        ("exchanges_requests", {"requests_witnessed"}, ("--fault", "none")),
+        ("rewrites_log", {"log_rewritten"}, ("--fault", "none")),
+        ("leaves_files", {"files_left"}, ("--fault", "none")),
+        ("drops_parameters", {"parameters_witnessed"}, ("--fault", "none")),
     ],
 )
 def test_defective_watcher_fails_by_the_check_for_its_defect(
@@ -84,6 +119,7 @@ def test_defective_watcher_fails_by_the_check_for_its_defect(
     assert checks <= failed(done), done.text
     # Nothing else fails but what the same defect shows to another check.
     assert failed(done) <= checks | TWINS.get(name, set()), done.text
+    assert causes(done) == [CAUSES[name]], done.text
 
 
 @pytest.mark.slow(seconds=180)
