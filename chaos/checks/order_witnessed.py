@@ -7,6 +7,7 @@ works on several at a time is judged by its claims, because their work begins as
 neither is seen, nothing is said. Judged where the experiment asks for the order (`fifo`).
 """
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -19,6 +20,7 @@ from chaos.checks.queue_replay import Request, children_by_request, replayed
 from chaos.checks.witnessed import not_witnessed
 from chaos.record.open_run import OpenRun
 
+_ONE_LOOK_S = 1.0
 _SUBMITTED = "select name, t_s from emitted where source = 'harness' and t_s is not null order by 2"
 _NOT_JUDGED = "select name from planted union select name from emitted where source = 'fault'"
 
@@ -29,6 +31,7 @@ class _Served:
     arrived_s: float
     by_harness: bool
     taken_s: float
+    by_work: bool
     line: int
 
 
@@ -67,7 +70,8 @@ def _served(run: OpenRun) -> Iterator[_Served]:
     serial = _serial([r for r in requests if r.name in work_s], work_s)
     for request in requests:
         taken: Any = request.taken
-        if serial and request.name in work_s:
+        by_work = serial and request.name in work_s
+        if by_work:
             taken_s = work_s[request.name]
         elif taken.to_place in ("archived", "quarantined"):
             continue  # seen at its end only
@@ -77,7 +81,7 @@ def _served(run: OpenRun) -> Iterator[_Served]:
         arrivals = [t_s for t_s in submitted.get(request.name) or own if t_s <= taken_s]
         if arrivals:
             by_harness = request.name in submitted
-            yield _Served(request.name, arrivals[-1], by_harness, taken_s, taken.line)
+            yield _Served(request.name, arrivals[-1], by_harness, taken_s, by_work, taken.line)
 
 
 def _serial(requests: list[Request], work_s: dict[str, float]) -> bool:
@@ -87,9 +91,19 @@ def _serial(requests: list[Request], work_s: dict[str, float]) -> bool:
 
 
 def _overtaken(served: list[_Served], tie_s: float) -> Iterator[Evidence]:
-    """Of those in the order of service: who came before one that was taken earlier."""
+    """Of those in the order of service: who came before one that was taken earlier.
+
+    Claims within a second are those of one look at the queue.
+    """
     latest: dict[bool, _Served] = {}  # by whether the harness submitted it
+    earlier = deque(served)
     for one in served:
+        before_s = one.taken_s - (0.0 if one.by_work else _ONE_LOOK_S)
+        while earlier[0] is not one and earlier[0].taken_s <= before_s:
+            other = earlier.popleft()
+            last = latest.get(other.by_harness)
+            if last is None or other.arrived_s > last.arrived_s:
+                latest[other.by_harness] = other
         for by_harness, other in latest.items():
             allowed_s = 0.0 if one.by_harness and by_harness else tie_s
             if other.arrived_s > one.arrived_s + allowed_s:
@@ -100,9 +114,6 @@ def _overtaken(served: list[_Served], tie_s: float) -> Iterator[Evidence]:
                 )
                 yield Evidence(f"witness.jsonl:{one.line}", text)
                 break
-        last = latest.get(one.by_harness)
-        if last is None or one.arrived_s > last.arrived_s:
-            latest[one.by_harness] = one
 
 
 CHECK = Check(

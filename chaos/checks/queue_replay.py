@@ -95,7 +95,7 @@ class Replay:
         known, request = self.live.get(to), self.of(name)
         self.live[to] = name
         if call.to_place == "archived":
-            if known != name:
+            if known != name and call.place != "archived":
                 request.archived.append(call)
         elif call.sha256 is not None and not request.archived:
             request.digests.add(call.sha256)

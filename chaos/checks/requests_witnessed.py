@@ -24,6 +24,8 @@ from chaos.record.open_run import OpenRun
 _KNOWN = "select name, source from emitted union all select name, 'planted' from planted"
 _FILES = "select path, place from files where place is not null"
 _DECIDED = "select distinct request from decisions where dispatch is not null"
+# The log admits that these were not worked.
+_REJECTED = "select distinct request from decisions where not completed and request is not null"
 _UNREADABLE = (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
@@ -42,6 +44,7 @@ class _Judged:
             run.sql("select path, place from files where place is not null")
         )
         self.names = {path.rpartition("/")[2] for path in self.files}
+        self.rejected = {name for (name,) in run.sql(_REJECTED)}
         self.type_field = run.target.queue.type_field
         self.bodies = {
             written_out(op.id): op.detail.get("body") for _, op in run.ops if op.op == "submit"
@@ -61,9 +64,10 @@ class _Judged:
         call = request.deleted
         if call is None or request.archived or request.set_aside:
             return
-        there = request.name in self.replay.live.values() or any(
-            name.endswith(request.name) for name in self.names
-        )
+        if request.name in self.rejected or request.name in self.replay.live.values():
+            return
+        stem = request.name.removesuffix(".json")
+        there = request.name in self.names or any(stem in name for name in self.names)
         if not there and (request.emitted or self.emissions[request.name] or request.taken):
             yield call.line, f"{request.name} was deleted at {call.t_s:.1f} s and never archived"
 

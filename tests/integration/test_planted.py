@@ -122,6 +122,15 @@ def test_defective_watcher_fails_by_the_check_for_its_defect(
     assert causes(done) == [CAUSES[name]], done.text
 
 
+def test_healthy_watcher_of_other_habits_is_not_accused(tmp_path: Path) -> None:
+    """Also not when it is killed in the middle of its work."""
+    done = chaos(
+        tmp_path / "runs", "run", "soak_c", *CRASH, "--seed", "7",
+        "--target", str(planted_target("odd_habits", tmp_path)), *settings(),
+    )  # fmt: skip
+    assert done.exit_code == 0, done.text
+
+
 @pytest.mark.slow(seconds=180)
 def test_clean_watcher_passes_the_quick_profile_under_the_fault(tmp_path: Path) -> None:
     done = chaos(tmp_path / "runs", "run", "soak_c", "--fault", "llm_timeout", "--seed", "7")
