@@ -3,10 +3,11 @@
 The child process that names the request on its command line must carry the request's value, under
 the option that the target names (`child_arguments`); the steps of a dispatch must be those that the
 target names, in that order. The values are those that the harness submitted, else those in the
-archived file. A daemon none of whose children has the option tells them in another way, and is not
-judged.
+archived file unless it is that of another request. A daemon none of whose children has the option
+tells them in another way, and is not judged.
 """
 
+import hashlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,7 +16,7 @@ import msgspec
 from chaos.base.foreign import written_out
 from chaos.checks.base import Check, Params, depends_on
 from chaos.checks.finding import Evidence, Finding, plural
-from chaos.checks.queue_replay import Child, children_by_request
+from chaos.checks.queue_replay import Child, children_by_request, replayed
 from chaos.checks.witnessed import not_witnessed
 from chaos.record.open_run import OpenRun
 
@@ -51,7 +52,11 @@ class _Judged:
                     yield from _unlike(name, children, field, option, value)
             order = dict(self.told.order).get(self.types.get(name))  # type: ignore[call-overload]
             option = self.told.steps
-            if order and name in self.completed and (self.types.get(name), option) in self.used:
+            if (
+                order
+                and name in self.completed & self.bodies.keys()
+                and (self.types.get(name), option) in self.used
+            ):
                 self.compared += 1
                 yield from _out_of_order(name, children, option, order)
 
@@ -98,12 +103,16 @@ def _after(child: Child, option: str) -> str:
 def _bodies(run: OpenRun, names: set[str]) -> dict[str, Any]:
     """Name of a request -> its content, as the harness submitted it or as it is archived."""
     bodies: dict[str, Any] = {}
+    owners = replayed(run).owners()
     for name, path in run.sql(_ARCHIVED):
-        if name in names:
-            try:
-                bodies[name] = msgspec.json.decode((run.files / path).read_bytes())
-            except _UNREADABLE:
-                continue
+        if name not in names:
+            continue
+        try:
+            content = (run.files / path).read_bytes()
+            if owners.get(hashlib.sha256(content).hexdigest(), name) == name:  # else exchanged
+                bodies[name] = msgspec.json.decode(content)
+        except _UNREADABLE:
+            continue
     submitted = {written_out(op.id): op.detail.get("body") for _, op in run.ops}
     return bodies | {name: body for name, body in submitted.items() if body}
 

@@ -59,6 +59,10 @@ class Replay:
         """The request of that name."""
         return self.requests.setdefault(name, Request(name))
 
+    def owners(self) -> dict[str, str]:
+        """SHA-256 -> the request that was seen with that content."""
+        return {d: r.name for r in self.requests.values() for d in r.digests}
+
     def take(self, call: FileCall) -> None:
         """Apply one call."""
         if call.call == "unlink":

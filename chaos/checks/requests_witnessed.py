@@ -96,7 +96,7 @@ class _Judged:
         return name in self.known or any(stem in name for stem in self.stems)
 
     def _exchanged(self) -> Iterator[tuple[int, str]]:
-        owners = {d: r.name for r in self.replay.requests.values() for d in r.digests}
+        owners = self.replay.owners()
         for path, request, line in self._archived():
             digest, content = self._content(path)
             if not digest or digest in request.digests:

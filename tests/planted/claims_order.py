@@ -16,7 +16,7 @@ def pending_names(self):
 def commit(staging, record, *, publish):
     number = int(str(record["sequence_number"]))
     claimed.append(record["started_at"])
-    record["started_at"] = f"{claimed[0][:20]}{number:06d}{claimed[0][26:]}"
+    record["started_at"] = f"{claimed[0][:20]}{1000 * number:06d}{claimed[0][26:]}"
     real_commit(staging, record, publish=publish)
 
 
