@@ -14,7 +14,7 @@ select decision_ref(line) as ref, 'the log ends in half a line' as text
 from damaged, run where problem = 'torn' and complete
 """
 # Append-only: the log never had fewer lines than before.
-_SHRUNK = """
+SHRUNK = """
 select history_ref(line) as ref, 'the log shrank from ' || before::int || ' to ' || now::int
     || ' lines' as text
 from (select line, "decisions.lines" as now, lag("decisions.lines") over (order by line) as before
@@ -35,7 +35,7 @@ class DecisionLogParams(Params, frozen=True):
 
 def judge(run: OpenRun, params: DecisionLogParams) -> list[Finding]:
     """The plan, soak B, row "Decision log: 10 entries with unique sequence numbers"."""
-    found = [evidence_of(run, query) for query in (DAMAGED, _TORN, _SHRUNK, REPEATED)]
+    found = [evidence_of(run, query) for query in (DAMAGED, _TORN, SHRUNK, REPEATED)]
     entries = run.one(_ENTRIES, {"source": params.source})
     of = f" of {params.source}" if params.source else ""
     counted = Evidence(run.decision_log, f"{plural(entries, 'dispatch', 'dispatches')}{of}")

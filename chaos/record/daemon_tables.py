@@ -24,6 +24,7 @@ from chaos.record.database import Database, quoted
 from chaos.record.decision_tables import load_decisions, put_back_times, run_time_s
 from chaos.record.fault_tables import mark_faults
 from chaos.record.tables import TABLES
+from chaos.record.target import Queue
 
 if TYPE_CHECKING:
     from chaos.record.open_run import OpenRun
@@ -83,14 +84,14 @@ def _in_parts(database: Database, table: str, rows: Iterator[dict[str, Any]]) ->
         database.insert(TABLES[table], part)
 
 
-def _files(run: OpenRun) -> None:
-    queue = run.target.queue
-    patterns = dict(
-        zip(PLACES, (queue.pending, queue.claimed, queue.archived, queue.quarantined), strict=True)
-    )
+def places(queue: Queue) -> dict[str, str]:
+    """Each place of the queue and the glob of its files."""
+    return {place: getattr(queue, place) for place in PLACES}
 
+
+def _files(run: OpenRun) -> None:
     def rows() -> Iterator[dict[str, Any]]:
-        for place, pattern in patterns.items():
+        for place, pattern in places(run.target.queue).items():
             for folder, name in scanned(run.files, pattern):
                 known = written_out(name)
                 yield {"path": folder + known, "place": place, "name": known}

@@ -161,7 +161,11 @@ class OpenRun(AbstractContextManager["OpenRun"]):
             ),
             ("run",): self._load_run,
             ("processes", "file_ops", "signals_sent", "connects"): lambda: load_witness(
-                self.database, self.run.witness, self.epoch_s, self.target.llm.endpoint
+                self.database,
+                self.run.witness,
+                self.epoch_s,
+                self.target.llm.endpoint,
+                daemon_tables.places(self.target.queue),
             ),
             ("wire",): self._load_wire,
             ("faults", "planted"): lambda: load_faults(self.database, self.faults, self.end_s),

@@ -211,6 +211,19 @@ class Inspection(_Model, frozen=True):
     limit_s: Annotated[float, msgspec.Meta(gt=0, le=30)] = 3.0
 
 
+class ChildArguments(_Model, frozen=True):
+    """What the Watcher tells its child processes by their command line, where it does.
+
+    `parameters`: dotted field of a request -> the option that carries its value (for true and
+    false: the option that is there or not). `steps`: the option that lists pipeline steps, with
+    commas between; `order`: selfplay or learning -> the steps of such a dispatch, in order.
+    """
+
+    parameters: dict[str, str] = {}
+    steps: str = ""
+    order: dict[Literal["selfplay", "learning"], list[str]] = {}
+
+
 class Artefact(_Model, frozen=True):
     """A JSON file that a pipeline step makes; `key` is in it once that step has really run."""
 
@@ -259,5 +272,6 @@ class Target(_Model, kw_only=True, frozen=True):
     )
     poll_interval_s: PositiveSeconds = 1.0
     instance: Instance | None = None
+    child_arguments: ChildArguments = ChildArguments()
     inspection: Inspection | None = None  # without it the Watcher is never signalled
     prerequisites: Prerequisites = Prerequisites()

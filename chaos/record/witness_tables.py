@@ -1,9 +1,11 @@
 """Reads the record of the system-call witness into tables. A run without one has empty tables."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
-from chaos.record.database import Database
+from chaos.record.database import Database, quoted
+from chaos.record.globs import regex_of
 from chaos.record.history_tables import json_lines
 from chaos.record.tables import TABLES
 
@@ -19,6 +21,7 @@ _COLUMNS = {
     "to": "VARCHAR",
     "bytes": "BIGINT",
     "sha256": "VARCHAR",
+    "cut_bytes": "BIGINT",
     "code": "BIGINT",
     "cpu_s": "DOUBLE",
     "target": "BIGINT",
@@ -55,7 +58,8 @@ where b.call = 'process'
 """
 _FILE_OPS = """
 insert into file_ops by name
-select w.line, w.t_s, w.pid, b.service, w.call, w.path, w.to as to_path, w.bytes, w.sha256
+select w.line, w.t_s, w.pid, b.service, w.call, w.path, w.to as to_path, w.bytes, w.sha256,
+    w.cut_bytes, {place} as place, {to_place} as to_place
 from witnessed w left join witnessed b on b.line = w.born
 where w.call in ('open', 'rename', 'link', 'unlink', 'truncate', 'fsync') and w.path is not null
 order by w.line
@@ -78,8 +82,11 @@ where w.call = 'connect' and w.address is not null order by w.line
 _TABLES = ("processes", "file_ops", "signals_sent", "connects")
 
 
-def load_witness(database: Database, path: Path, epoch_s: float, llm: str) -> None:
-    """Create the tables of the witness. `llm`: the LLM's address for the daemon.
+def load_witness(
+    database: Database, path: Path, epoch_s: float, llm: str, queue: Mapping[str, str]
+) -> None:
+    """Create the tables of the witness. `llm`: the LLM's address for the daemon; `queue`: the
+    places of its queue and the glob of each.
 
     Half a line of a crash is left out.
     """
@@ -90,7 +97,17 @@ def load_witness(database: Database, path: Path, epoch_s: float, llm: str) -> No
     source = json_lines(path, _COLUMNS, tolerant=True)
     database.run(_LIVES.format(epoch=repr(epoch_s), source=source))
     database.run(_PROCESSES.format(deadly=_DEADLY))
-    database.run(_FILE_OPS)
+    place, to_place = _place("w.path", queue), _place("w.to", queue)
+    database.run(_FILE_OPS.format(place=place, to_place=to_place))
     database.run(_SIGNALS_SENT)
     database.run(_CONNECTS, {"llm": llm})
     database.run("drop table witnessed")
+
+
+def _place(column: str, queue: Mapping[str, str]) -> str:
+    """An expression for the place of the path in `column`."""
+    cases = [
+        f"when regexp_full_match({column}, {quoted(regex_of(pattern))}) then {quoted(place)}"
+        for place, pattern in queue.items()
+    ]
+    return f"case {' '.join(cases)} end"

@@ -70,6 +70,7 @@ class RequestSubmitter:
             "sequence": wanted.sequence,
             "type": wanted.kind,
             "source": wanted.source,
+            "body": body,  # so that what becomes of it can be compared
         }
         try:
             self._folder.mkdir(parents=True, exist_ok=True)

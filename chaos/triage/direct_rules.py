@@ -28,29 +28,74 @@ class Direct:
     explains: tuple[str, ...] = ()
 
 
+# What two Watchers on one queue break is chance.
+_SHARED_QUEUE = (
+    *("exactly_once", "fifo", "order_witnessed", "requests_witnessed", "request_queue"),
+    *("decision_log", "log_rewritten", "routing", "work_completed", "child_witnessed"),
+    *("publication_witnessed", "parameters_witnessed", "policy_candidates", "llm_lifecycle"),
+)
+# The most specific first: a later cause whose failed checks are all explained is an effect.
 DIRECT = (
     Direct(
-        "work_not_done",
-        "work is claimed that was not done",
-        ("child_witnessed", "publication_witnessed", "routing"),
-        explains=("policy_candidates", "selfplay_dispatches", "llm_lifecycle"),
+        "bystander_ended",
+        "the Watcher ends processes that are not its own",
+        ("bystanders",),
+        explains=(
+            *("llm_lifecycle", "draws_ingested", "draws_expected", "recovery_time", "stall"),
+            *("heuristic_fallbacks", "llm_slots", "completed_cycles", "convergence", "telemetry"),
+        ),
+    ),
+    Direct(
+        "no_lock",
+        "nothing keeps a second Watcher out",
+        ("single_watcher",),
+        explains=_SHARED_QUEUE,
     ),
     Direct(
         "duplicate_work",
         "requests are worked more than once",
         ("exactly_once",),
         words=(" again (", "took effect"),
-        explains=("decision_log", "routing", "policy_candidates", "fifo", "llm_lifecycle"),
+        explains=(
+            *("decision_log", "routing", "policy_candidates", "fifo", "llm_lifecycle"),
+            *("order_witnessed", "requests_witnessed", "heuristic_fallbacks"),
+        ),
     ),
-    Direct("wrong_order", "requests are not worked in the order of their arrival", ("fifo",)),
-    Direct("retry_storm", "the Watcher retries without a pause", ("retry_storm",)),
-    Direct("no_lock", "nothing keeps a second Watcher out", ("single_watcher",)),
     Direct(
-        "bystander_ended",
-        "the Watcher ends processes that are not its own",
-        ("bystanders",),
-        explains=("llm_lifecycle", "draws_ingested", "recovery_time", "heuristic_fallbacks"),
+        "request_tampered",
+        "request files do not reach the archive as they were emitted",
+        ("requests_witnessed",),
+        explains=("request_queue", "requests_archived", "exactly_once", "routing", "decision_log"),
     ),
+    Direct(
+        "log_rewritten",
+        "lines of a log are taken away while the Watcher runs",
+        ("log_rewritten",),
+        explains=(
+            *("decision_log", "exactly_once", "completed_cycles", "selfplay_dispatches"),
+            *("request_queue", "stall", "work_completed"),
+        ),
+    ),
+    Direct(
+        "wrong_order",
+        "requests are not worked in the order of their arrival",
+        ("fifo", "order_witnessed"),
+    ),
+    Direct(
+        "parameters_ignored",
+        "what a request asks for does not arrive in the work",
+        ("parameters_witnessed",),
+    ),
+    Direct(
+        "work_not_done",
+        "work is claimed that was not done",
+        ("child_witnessed", "publication_witnessed", "routing"),
+        explains=(
+            *("policy_candidates", "selfplay_dispatches", "llm_lifecycle", "work_completed"),
+            *("convergence", "telemetry"),
+        ),
+    ),
+    Direct("retry_storm", "the Watcher retries without a pause", ("retry_storm",)),
     Direct(
         "halt_ignored",
         "the Watcher does not stop when it is told to",

@@ -58,12 +58,28 @@ def _simple(name: Name, keys: Sequence[str], what: str, facts: Facts) -> Ruling:
     return _grown(facts, name, grown, ["resource_growth"])
 
 
+def temp_files_left(facts: Facts) -> Ruling:
+    """Temporary files in the workspace grow, or files anywhere were seen to be left behind."""
+    left = [item for finding in facts.failed_of("files_left") for item in finding.evidence]
+    if not left:
+        return _simple("temp_files_left", TEMP_FILES, "temporary files", facts)
+    grown = facts.held.of(TEMP_FILES, "fail")
+    return cause(
+        "temp_files_left",
+        f"files are created and never removed: {left[0].text}",
+        [*left, *(Evidence("history.jsonl", signal.text) for _, signal in grown)],
+        facts.failing("files_left", *(["resource_growth"] if grown else []), "disk_growth"),
+        *(steps.at(facts, item) for item in left[:2]),
+        steps.again(facts),
+    )
+
+
 RULES: Sequence[Callable[[Facts], Ruling]] = (
     socket_leak,
     descriptor_leak,
     partial(_simple, "thread_leak", THREADS, "threads"),
     partial(_simple, "children_left", CHILDREN, "child processes"),
-    partial(_simple, "temp_files_left", TEMP_FILES, "temporary files"),
+    temp_files_left,
 )
 
 

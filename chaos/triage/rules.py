@@ -5,12 +5,14 @@ for it, and excludes it only if there is evidence against it. Otherwise it says 
 decide.
 """
 
+import re
 from collections.abc import Callable, Sequence
 
 from chaos.checks.finding import Evidence, plural
 from chaos.record import recovery_paths as paths
 from chaos.record.history import Owner
 from chaos.triage import direct_rules, leak_rules, steps
+from chaos.triage.direct_rules import DIRECT
 from chaos.triage.facts import Facts
 from chaos.triage.result import RuledOut, Ruling, Step, cause, undecided
 
@@ -274,19 +276,29 @@ def stall(facts: Facts) -> Ruling:
 
 def harness_or_infrastructure(facts: Facts) -> Ruling:
     """A problem of the harness or the infrastructure, not of the Watcher."""
-    if facts.trouble or facts.problems:
-        of_findings = [item for finding in facts.trouble for item in finding.evidence[:2]]
-        outside = facts.infrastructure or any(f.owner == "infrastructure" for f in facts.trouble)
+    problems = [item for item in facts.problems if not _ended_by_watcher(facts, item)]
+    trouble = [
+        finding
+        for finding in facts.trouble
+        if not finding.evidence
+        or any(not _ended_by_watcher(facts, item) for item in finding.evidence)
+    ]
+    if trouble or problems:
+        of_findings = [item for finding in trouble for item in finding.evidence[:2]]
+        outside = facts.infrastructure or any(f.owner == "infrastructure" for f in trouble)
         return cause(
             "harness_or_infrastructure",
-            facts.problems[0].text if facts.problems else facts.trouble[0].summary,
-            [*facts.problems, *of_findings],
-            [finding.check for finding in facts.trouble],
-            *(steps.at(facts, item) for item in facts.problems[:2]),
+            problems[0].text if problems else trouble[0].summary,
+            [*problems, *of_findings],
+            [finding.check for finding in trouble],
+            *(steps.at(facts, item) for item in problems[:2]),
             steps.tail(facts.place / "logs" / "harness.log", "the last lines of the harness"),
             steps.again(facts),
             owner="infrastructure" if outside else "harness",
         )
+    if facts.problems or facts.trouble:
+        why = "the services that ended were ended by the Watcher"
+        return RuledOut(name="harness_or_infrastructure", why=why, evidence=facts.problems[:2])
     if facts.is_run:
         why = "harness and infrastructure report no problem"
         return RuledOut(name="harness_or_infrastructure", why=why)
@@ -297,7 +309,23 @@ def harness_or_infrastructure(facts: Facts) -> Ruling:
     )
 
 
+def _ended_by_watcher(facts: Facts, item: Evidence) -> bool:
+    """True if a service ended, and the Watcher was seen to end it, or to end anything."""
+    if not item.text.startswith(("service_exit ", "injector ended ")):
+        return False
+    hits = [hit.text for finding in facts.failed_of("bystanders") for hit in finding.evidence]
+    return any(
+        hit.endswith(("every process", "none of its own"))
+        or re.search(rf"\b{re.escape(hit.rpartition(' of the ')[2])}\b", item.text)
+        for hit in hits
+    )
+
+
+# Those that make others come first.
+_BEFORE = {"bystander_ended", "no_lock"}
+_FIRST = [rule for one, rule in zip(DIRECT, direct_rules.RULES, strict=True) if one.name in _BEFORE]
 RULES: Sequence[Callable[[Facts], Ruling | None]] = (
+    *_FIRST,
     disk_exhaustion,
     queue_corruption,
     vram_not_freed,
@@ -306,6 +334,6 @@ RULES: Sequence[Callable[[Facts], Ruling | None]] = (
     llm_connection_drop,
     process_died,
     stall,
-    *direct_rules.RULES,
+    *(rule for rule in direct_rules.RULES if rule not in _FIRST),
     harness_or_infrastructure,
 )

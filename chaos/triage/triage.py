@@ -6,6 +6,7 @@ import msgspec
 
 from chaos.checks.paths_taken import PathTaken
 from chaos.triage import steps
+from chaos.triage.direct_rules import DIRECT
 from chaos.triage.facts import Facts
 from chaos.triage.result import TITLES, Cause, Name, RuledOut, Triage, Undecided, cause
 from chaos.triage.rules import RULES
@@ -17,7 +18,10 @@ _CAUSES_STALL: tuple[Name, ...] = (
     "queue_corruption",
     "llm_connection_drop",
     "process_died",
+    "bystander_ended",
+    "no_lock",
 )
+_SEEN = {direct.name for direct in DIRECT}
 # The checks whose failures an undecided cause could explain.
 _COULD_EXPLAIN: dict[Name, tuple[str, ...]] = {
     "llm_connection_drop": ("heuristic_fallbacks", "recovery_time", "llm_slots"),
@@ -53,6 +57,9 @@ def triage(
             causes[causes.index(by)] = msgspec.structs.replace(by, explains=explains)
             why = f"caused by: {TITLES[by.name]}"
             ruled_out.append(RuledOut(name="stall", why=why, evidence=ruling.evidence[:2]))
+        elif isinstance(ruling, Cause) and (of := _effect_of(ruling, causes)) is not None:
+            why = f"an effect of: {TITLES[of.name]}"
+            ruled_out.append(RuledOut(name=ruling.name, why=why, evidence=ruling.evidence[:2]))
         elif isinstance(ruling, Cause):
             causes.append(ruling)
         elif isinstance(ruling, RuledOut):
@@ -73,6 +80,13 @@ def triage(
         seen=list(seen),
         notes=list(notes),
     )
+
+
+def _effect_of(ruling: Cause, causes: list[Cause]) -> Cause | None:
+    """The cause, seen directly, that explains every failed check of this one; None without one."""
+    failed = set(ruling.explains)
+    seen = [found for found in causes if found.name in _SEEN]
+    return next((found for found in seen if failed and failed <= set(found.explains)), None)
 
 
 def _unknown(facts: Facts, causes: list[Cause], undecided: list[Undecided]) -> Cause | None:

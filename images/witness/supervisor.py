@@ -153,6 +153,7 @@ class Supervisor:
         if call.to >= 0:
             facts["to"] = _path(tid, arguments, call.to, call.to_folder)
             facts |= _published(tid, facts["path"])
+            facts |= _cut(tid, facts["to"], facts.get("bytes", _HASHED_BYTES_MAX))
         if call.descriptor >= 0 and call.address < 0:
             facts["path"] = caller.descriptor_path(tid, arguments[call.descriptor] & 0xFFFFFFFF)
         known = _ADDED.get(call.name, _nothing)(call, notice, facts)
@@ -187,6 +188,27 @@ def _published(tid: int, path: str) -> dict[str, Any]:
         os.close(descriptor)
 
 
+def _cut(tid: int, path: str, kept: int) -> dict[str, Any]:
+    """How many bytes of whole lines the file loses beyond `kept`; nothing where it loses none.
+
+    Half a line at its end does not count: that is what a repair cuts off.
+    """
+    try:
+        descriptor = os.open(f"/proc/{tid}/root{path}", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return {}
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode) or status.st_size <= kept:
+            return {}
+        begin = max(kept, status.st_size - _CHUNK_BYTES)
+        lines = os.pread(descriptor, status.st_size - begin, begin).rfind(b"\n") + 1
+        lost = begin - kept + lines
+        return {"cut_bytes": lost} if lost else {}
+    finally:
+        os.close(descriptor)
+
+
 def _nothing(call: Call, notice: Notice, facts: dict[str, Any]) -> dict[str, Any]:
     return facts
 
@@ -196,7 +218,13 @@ def _open(call: Call, notice: Notice, facts: dict[str, Any]) -> dict[str, Any] |
         return None
     if call.flags >= 0:
         facts["flags"] = notice.arguments[call.flags] & 0xFFFFFFFF
-    return facts
+    # creat(2) always truncates; the flags of openat2 are not read.
+    flags = facts.get("flags", os.O_TRUNC if call.folder < 0 else 0)
+    return facts | (_cut(notice.tid, facts["path"], 0) if flags & os.O_TRUNC else {})
+
+
+def _truncate(call: Call, notice: Notice, facts: dict[str, Any]) -> dict[str, Any]:
+    return facts | _cut(notice.tid, facts["path"], notice.arguments[call.value])
 
 
 def _sync(call: Call, notice: Notice, facts: dict[str, Any]) -> dict[str, Any]:
@@ -238,6 +266,7 @@ def _connect(call: Call, notice: Notice, facts: dict[str, Any]) -> dict[str, Any
 
 _ADDED = {
     "open": _open,
+    "truncate": _truncate,
     "fsync": _sync,
     "exec": _exec,
     "exit": _exit,

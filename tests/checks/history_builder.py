@@ -361,7 +361,7 @@ class PlantedRun:
         for folder, names in self.folders.items():
             for name in names:
                 kind = "learning_loop" if "learning" in name else "selfplay"
-                content = json.dumps({"request_type": kind})
+                content = json.dumps({"request_type": kind, "of": name})
                 self._write(f"artefacts/watcher_requests/{folder}/{name}", content)
         for name, content in self.diagnostics.items():
             self._write(f"artefacts/diagnostics_history/{name}", json.dumps(content))

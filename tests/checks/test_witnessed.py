@@ -4,69 +4,21 @@ which both agree is left alone.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from chaos.checks.finding import Finding
 from chaos.record.open_run import OpenRun
 from tests.checks.history_builder import EPOCH_S, PlantedRun, _t_s, finding, judged, not_passed
 from tests.checks.wire_builder import Wire
+from tests.checks.witness_builder import INJECTOR, LLM, WATCHER, Witnessed
 
-CHECKS = ("child_witnessed", "publication_witnessed", "bystanders", "retry_storm")
-LLM = "127.0.0.1:8080"
-WATCHER, INJECTOR, SERVER = 20, 21, 4711
-Line = dict[str, Any]
-
-
-class Witnessed:
-    """A planted run with what a witness would have written of it; plant lies into `lines`."""
-
-    def __init__(self, run: PlantedRun) -> None:
-        self.run = run
-        run.config["witness"] = "syscalls"
-        self.lines: list[Line] = []
-        self.add(2.0, "process", WATCHER, parent=1, service="watcher", argv=["watcher"])
-        self.add(2.0, "process", INJECTOR, parent=1, service="injector", argv=["injector"])
-        for decision in run.decisions:
-            self._work(decision)
-
-    def _work(self, decision: dict[str, Any]) -> None:
-        name, child = decision["request_file"], decision["effects"]["child_pid"]
-        start_s, end_s = _t_s(decision["started_at"]), _t_s(decision["timestamp"])
-        claimed = {"path": f"watcher_requests/{name}", "to": f"watcher_requests/claimed/{name}"}
-        self.add(start_s + 0.01, "rename", WATCHER, **claimed)
-        for call in decision["llm_calls"]:
-            self.add(_t_s(call["started_at"]), "connect", WATCHER, address=LLM)
-        self.add(start_s + 0.3, "process", child, parent=WATCHER, service="watcher", argv=["x"])
-        self.add(start_s + 0.3, "exec", child, argv=["child", name])
-        self.add(start_s + 0.4, "open", child, path=f"work/{name}.part")
-        self.add(start_s + 0.5, "exit", child, code=0, cpu_s=0.2)
-        self.add(start_s + 0.5, "end", child)
-        for path, digest in decision["effects"]["artefacts"].items():
-            self.add(end_s + 0.02, "rename", WATCHER, path=f"work/{path}", to=path, sha256=digest)
-
-    def add(self, t_s: float, call: str, pid: int, **facts: Any) -> None:
-        self.lines.append({"time_s": EPOCH_S + t_s, "call": call, "pid": pid, **facts})
-
-    def drop(self, wrong: Callable[[Line], bool]) -> None:
-        self.lines = [line for line in self.lines if not wrong(line)]
-
-    def judged(self, check: str) -> Finding:
-        self.write()
-        return finding(judged(self.run), check)
-
-    def write(self) -> None:
-        lines = sorted(self.lines, key=lambda line: line["time_s"])
-        self.run.files["witness.jsonl"] = "".join(json.dumps(line) + "\n" for line in lines)
-        Wire(self.run).write()
-
-
-@pytest.fixture
-def witnessed(planted: PlantedRun) -> Witnessed:
-    return Witnessed(planted)
+CHECKS = (
+    *("child_witnessed", "publication_witnessed", "bystanders", "retry_storm"),
+    *("requests_witnessed", "order_witnessed", "log_rewritten", "files_left"),
+    "parameters_witnessed",
+)
+SERVER = 4711
 
 
 def selfplay(witnessed: Witnessed) -> dict[str, Any]:

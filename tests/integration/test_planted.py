@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from chaos.checks.registry import all_checks
+from chaos.cli.triage import explain
 from tests.integration.command import ONE_FAULT, REPO, Done, chaos, settings
 
 pytestmark = [pytest.mark.stack, pytest.mark.slow(seconds=60)]
@@ -35,7 +36,31 @@ TWINS = {
     "repeats_after_crash": {"decision_log", "heuristic_fallbacks"},
     "fakes_work": {"work_completed", "routing"},  # learning fails on the policy that is made up
     "stale_claims": {"routing", "policy_candidates"},
+    "exchanges_requests": {"routing"},
+    "rewrites_log": {"decision_log", "exactly_once"},
     "no_lock": set(all_checks()),  # what two on one queue break is chance
+}
+
+
+CAUSES = {
+    "no_reconnection": "llm_connection_drop",
+    "leak_per_request": "memory_leak",
+    "duplicate_dispatch": "duplicate_work",
+    "ignores_halt": "halt_ignored",
+    "repeats_after_crash": "duplicate_work",
+    "no_lock": "no_lock",
+    "second_server": "second_server",
+    "fakes_work": "work_not_done",
+    "stale_claims": "work_not_done",
+    "kills_bystander": "bystander_ended",
+    "storms": "retry_storm",
+    "exchanges_requests": "request_tampered",
+    "rewrites_log": "log_rewritten",
+    "leaves_files": "temp_files_left",
+    "drops_parameters": "parameters_ignored",
+    "misroutes": "work_not_done",
+    "last_first": "wrong_order",
+    "claims_order": "wrong_order",
 }
 
 
@@ -58,6 +83,12 @@ def failed(done: Done) -> set[str]:
     return {f["check"] for f in done.verdict()["findings"] if f["outcome"] == "fail"}
 
 
+def causes(done: Done) -> list[str]:
+    """What `chaos triage` names."""
+    found = explain(str(done.run().path), done.runs, target="reference", deep=False)
+    return [cause.name for cause in found.causes]
+
+
 @pytest.mark.parametrize(
     ("name", "checks", "fault"),
     [
@@ -76,6 +107,10 @@ def failed(done: Done) -> set[str]:
         ("leaks_on_error", {"growth_per_fault"}, REFUSED_TWICE),
         ("invents_answers", {"answers_witnessed"}, ("--fault", "none")),
         ("overrides_answers", {"answers_witnessed"}, ("--fault", "none")),
+        ("exchanges_requests", {"requests_witnessed"}, ("--fault", "none")),
+        ("rewrites_log", {"log_rewritten"}, ("--fault", "none")),
+        ("leaves_files", {"files_left"}, ("--fault", "none")),
+        ("drops_parameters", {"parameters_witnessed"}, ("--fault", "none")),
     ],
 )
 def test_defective_watcher_fails_by_the_check_for_its_defect(
@@ -90,6 +125,16 @@ def test_defective_watcher_fails_by_the_check_for_its_defect(
     assert checks <= failed(done), done.text
     # Nothing else fails but what the same defect shows to another check.
     assert failed(done) <= checks | TWINS.get(name, set()), done.text
+    assert causes(done) == [CAUSES[name]], done.text
+
+
+def test_healthy_watcher_of_other_habits_is_not_accused(tmp_path: Path) -> None:
+    """Also not when it is killed in the middle of its work."""
+    done = chaos(
+        tmp_path / "runs", "run", "soak_c", *CRASH, "--seed", "7",
+        "--target", str(planted_target("odd_habits", tmp_path)), *settings(),
+    )  # fmt: skip
+    assert done.exit_code == 0, done.text
 
 
 @pytest.mark.slow(seconds=180)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.command import Done, chaos, history
-from tests.integration.test_planted import failed, planted_target
+from tests.integration.test_planted import CAUSES, causes, failed, planted_target
 
 pytestmark = [pytest.mark.stack, pytest.mark.slow(seconds=60)]
 
@@ -56,7 +56,11 @@ def test_clean_watcher_completes_ten_requests_without_its_daemon(tmp_path: Path)
 
 @pytest.mark.parametrize(
     ("name", "checks"),
-    [("misroutes", {"routing", "child_witnessed"}), ("last_first", {"fifo"})],
+    [
+        ("misroutes", {"routing", "child_witnessed"}),
+        ("last_first", {"fifo", "order_witnessed"}),
+        ("claims_order", {"order_witnessed"}),
+    ],
 )
 def test_defective_watcher_fails_by_the_check_for_its_defect(
     name: str, checks: set[str], tmp_path: Path
@@ -67,4 +71,5 @@ def test_defective_watcher_fails_by_the_check_for_its_defect(
     )  # fmt: skip
     assert done.exit_code == 1, done.text
     assert failed(done) == checks, done.text
+    assert causes(done) == [CAUSES[name]], done.text
     assert len(archived(done)) == 10, "labels and counts alone would have passed it"

@@ -94,6 +94,26 @@ def test_a_call_is_noted_with_what_it_names(
     assert any(facts.items() <= line.items() for line in lines if line["call"] == call), lines
 
 
+@pytest.mark.parametrize(
+    ("statement", "call", "cut"),
+    [
+        ("open('log', 'w')", "open", 8),
+        ("open('log', 'a')", "open", None),
+        ("open('new', 'w')", "open", None),
+        ("os.truncate('log', 4)", "truncate", 4),
+        ("os.truncate('log', 8)", "truncate", None),
+        ("os.rename('short', 'log')", "rename", 4),
+        ("os.rename('log', 'short')", "rename", None),
+    ],
+)
+def test_whole_lines_that_a_call_cuts_off_are_counted(
+    seen: Callable[..., list[Line]], tmp_path: Path, statement: str, call: str, cut: int | None
+) -> None:
+    (tmp_path / "log").write_text("one\ntwo\nhal")
+    (tmp_path / "short").write_text("one\n")
+    assert of(seen(*python(statement)), call, "cut_bytes") == [(cut,)]
+
+
 def test_reading_is_not_watched(seen: Callable[..., list[Line]], tmp_path: Path) -> None:
     (tmp_path / "there").write_text("hello")
     lines = seen(*python("open('there').read()", "os.listdir('.')", "os.stat('there')"))
