@@ -281,6 +281,11 @@ class PlantedRun:
         """All versions of a watched file, to be changed."""
         return [r for r in self.records if r.get("detail", {}).get("path") == path]
 
+    def ask_only(self, *criteria: str) -> PlantedRun:
+        """Ask for these criteria alone, to be judged sooner; returns itself."""
+        self.config["criteria"] = {name: self.config["criteria"][name] for name in criteria}
+        return self
+
     def drop(self, **fields: Any) -> None:
         """Remove all records that have `fields`."""
         self.records = [

@@ -22,7 +22,7 @@ SAMPLE = '{"kind":"sample","t_s":1.0,"values":{"x":%s}}\n'
 
 @pytest.fixture
 def run(tmp_path: Path) -> RunDir:
-    return PlantedRun(tmp_path / "run").write()
+    return PlantedRun(tmp_path / "run").ask_only("errors").write()
 
 
 def changed(path: Path, **fields: object) -> None:
