@@ -16,8 +16,12 @@ from xdist.scheduler import LoadScopeScheduling
 
 SLOW_S = 15.0  # slow, and nothing said of how slow
 QUICK_S = 0.2
-# A stack is brought up once for all promises of the contract.
-_TOGETHER = re.compile(r"(tests/stack/test_contract\.py)::\w+\[(local|docker)\b")
+_TOGETHER = (
+    # A stack is brought up once for all promises of the contract.
+    re.compile(r"(tests/stack/test_contract\.py)::\w+\[(local|docker)\b"),
+    # One LLM server serves all tests of these kinds.
+    re.compile(r"(tests/faults/test_llm_wire\.py)::test_(?:effect|noop|each|a_failing_path|cuts)_"),
+)
 
 
 def cost_s(item: pytest.Item) -> float:
@@ -28,8 +32,8 @@ def cost_s(item: pytest.Item) -> float:
 
 def group_of(node_id: str) -> str:
     """The name of the test's group, or its own."""
-    found = _TOGETHER.match(node_id)
-    return node_id if found is None else " ".join(found.groups())
+    matches = (pattern.match(node_id) for pattern in _TOGETHER)
+    return next((" ".join(match.groups()) for match in matches if match), node_id)
 
 
 class LongestFirst(LoadScopeScheduling):  # type: ignore[misc]

@@ -5,10 +5,12 @@ Knows nothing of what the files mean. Scalars follow the core schema of YAML 1.2
 rejected, size and depth are limited, so that no file can surprise or exhaust its reader.
 """
 
+import copy
 import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -97,7 +99,12 @@ def load(path: Path, kind: type[T]) -> T:
 
 def read(path: Path) -> Document:
     """Parse `path`, whose top level must be a mapping. Raises `UsageError`."""
-    loader = _Loader(path, _text(path))
+    return copy.deepcopy(_parsed(path, _text(path)))
+
+
+@lru_cache(maxsize=32)  # a gate reads the same few files for each of its runs
+def _parsed(path: Path, text: str) -> Document:
+    loader = _Loader(path, text)
     try:
         root = loader.root()
     except yaml.MarkedYAMLError as error:

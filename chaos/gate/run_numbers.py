@@ -57,6 +57,8 @@ from moments
 
 def _add_samples(run: OpenRun, numbers: RunNumbers) -> None:
     """Add what the samples show. The verdict reports a damaged history."""
+    if not run.sample_count:
+        return
     lives = lives_of(run, "watcher.rss_anon_bytes+watcher.swap_bytes")
     if lives:
         longest = max(lives, key=lambda life: life.length_s)

@@ -81,7 +81,7 @@ class OpenRun(AbstractContextManager["OpenRun"]):
         self.jumps: tuple[ClockJump, ...] = jumps_of(self.faults, self.end_s)
         self._loaded = {"moments"}
         self._answers: dict[str, Any] = {}
-        self.load(["run", "faults"])
+        self.load(["faults"])
         mark_faults(self.database, "moments", "t_s")
         events = f"artefacts/{self.target.llm.events}"
         create_macros(self.database, self.decision_log, events)

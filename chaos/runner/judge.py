@@ -140,7 +140,7 @@ def _findings(run: OpenRun) -> list[Finding]:
         finding
         for check in CHECKS
         if check.always or check.name in criteria
-        for finding in _judged(run, check, criteria.get(check.name, {}))
+        for finding in findings_of(run, check, criteria.get(check.name, {}))
     ]
     for name in criteria:
         try:
@@ -150,7 +150,7 @@ def _findings(run: OpenRun) -> list[Finding]:
             findings.append(msgspec.structs.replace(unknown, check=name, title=name))
     own, wrong = own_checks(run.config.get("checks") or {}, place=f"{run.run.config} checks")
     for check in own:
-        findings += _judged(run, check, {})
+        findings += findings_of(run, check, {})
     for name, problem in wrong.items():
         invalid = Finding(outcome="invalid", owner="harness", usage=True, summary=_text_of(problem))
         findings.append(invalid.stamped(check=name, title=name, origin="the experiment"))
@@ -161,7 +161,7 @@ def _text_of(error: ChaosError) -> str:
     return f"{error.place}: {error.message}" if error.place else error.message
 
 
-def _judged(run: OpenRun, check: Check, raw: dict[str, Any]) -> list[Finding]:
+def findings_of(run: OpenRun, check: Check, raw: dict[str, Any]) -> list[Finding]:
     """The findings of one check. A check that crashes gives an invalid finding, never a pass."""
     if "files" in check.depends and not run.collected:
         reason = "the Watcher's files were not collected"

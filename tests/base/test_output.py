@@ -27,14 +27,14 @@ FULL = "cannot write to standard output: No space left on device"
 
 @pytest.fixture
 def failing(tmp_path: Path) -> RunDir:
-    planted = PlantedRun(tmp_path / "run")
+    planted = PlantedRun(tmp_path / "run").ask_only("errors")
     planted.files["logs/watcher.log"] = "Traceback (most recent call last):\n"
     return planted.write()
 
 
 @pytest.fixture
 def passing(tmp_path: Path) -> RunDir:
-    return PlantedRun(tmp_path / "passing").write()
+    return PlantedRun(tmp_path / "passing").ask_only("errors").write()
 
 
 @contextmanager

@@ -12,20 +12,24 @@ import copy
 import hashlib
 import json
 import random
+from bisect import bisect_right
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import yaml
 
 from chaos.checks.finding import Finding
 from chaos.checks.java_lcg import first_draws
+from chaos.checks.registry import check_named
 from chaos.checks.verdict import Verdict
 from chaos.record.agreement import content_hash
+from chaos.record.open_run import OpenRun
 from chaos.record.rundir import RunDir
-from chaos.runner.judge import judge
+from chaos.runner.judge import findings_of, verdict_of
 
 REPO = Path(__file__).resolve().parents[2]
 EPOCH_S = 1_767_225_600.0
@@ -37,6 +41,7 @@ DRAW_INTERVAL_S = 3.0
 LLM_LIMIT_S = 3.0
 
 Record = dict[str, Any]
+_draws = cache(first_draws)
 
 
 def iso(t_s: float) -> str:
@@ -142,7 +147,7 @@ class PlantedRun:
 
     def _make_draws(self) -> None:
         injected = int((INJECTOR_STOP_S - 2.3) / DRAW_INTERVAL_S)
-        for index, value in enumerate(first_draws(12345, 1000, BOOTSTRAP + injected)):
+        for index, value in enumerate(_draws(12345, 1000, BOOTSTRAP + injected)):
             source = "synthetic_bootstrap" if index < BOOTSTRAP else "synthetic_injector"
             self.draws.append({"value": value, "draw_source": source})
         for index in range(injected):
@@ -235,7 +240,7 @@ class PlantedRun:
         """A new pool, more of it right each time, and a new model in the telemetry."""
         models = len(self.artefacts("prediction_pool.json"))
         history = BOOTSTRAP + int((t_s - 2.3) / DRAW_INTERVAL_S)
-        truth = first_draws(12345, 1000, history + 10)
+        truth = _draws(12345, 1000, BOOTSTRAP + 100)
         right = min(10, models + 1)
         pool = [
             {"draw_index": i, "values": [truth[i]] if i - history < right else [1000]}
@@ -277,6 +282,11 @@ class PlantedRun:
         """All versions of a watched file, to be changed."""
         return [r for r in self.records if r.get("detail", {}).get("path") == path]
 
+    def ask_only(self, *criteria: str) -> PlantedRun:
+        """Ask for these criteria alone, to be judged sooner; returns itself."""
+        self.config["criteria"] = {name: self.config["criteria"][name] for name in criteria}
+        return self
+
     def drop(self, **fields: Any) -> None:
         """Remove all records that have `fields`."""
         self.records = [
@@ -308,9 +318,8 @@ class PlantedRun:
         self.run.write_json(self.run.schedule, self.schedule)
         end_s = max((r["t_s"] for r in self.records), default=0.0)
         records = self.records + [r for r in self._samples() if r["t_s"] <= end_s]
-        lines = [json.dumps(r) for r in sorted(records, key=lambda r: r["t_s"])]
-        text = "\n".join(lines) + ('\n{"kind":"ev' if self.torn_history else "\n")
-        self.run.history.write_text(text if records else "", encoding="utf-8")
+        text = msgspec.json.Encoder().encode_lines(sorted(records, key=lambda r: r["t_s"]))
+        self.run.history.write_bytes(text + (b'{"kind":"ev' if self.torn_history else b""))
         self.files.setdefault("logs/watcher.log", "started\nstopped\n")
         if self.collected:
             self._write_workspace()
@@ -329,10 +338,11 @@ class PlantedRun:
     def _samples(self) -> list[Record]:
         ends = sorted(_t_s(d["timestamp"]) for d in self.decisions if d["status"] == "COMPLETED")
         spans = [(_t_s(d["started_at"]), _t_s(d["timestamp"])) for d in self.decisions]
+        child_ends = sorted(end for _, end in spans)
         records = []
         for tick in range(int((HALT_S - BASELINE_S) / PERIOD_S)):
             t_s = round(BASELINE_S + tick * PERIOD_S, 6)
-            done = sum(end <= t_s for end in ends)
+            done = bisect_right(ends, t_s)
             values = {
                 "watcher.pid": 20,
                 "watcher.rss_anon_bytes": int(self.rss_mb(t_s, done) * 1e6),
@@ -342,7 +352,7 @@ class PlantedRun:
                 "queue.pending": 1,
                 "queue.claimed": 0,
                 "watcher.children": int(any(a <= t_s <= b for a, b in spans)),
-                "watcher.children_faults": 5000 * sum(b <= t_s for _, b in spans),
+                "watcher.children_faults": 5000 * bisect_right(child_ends, t_s),
             }
             values |= {key: signal(t_s, done) for key, signal in self.signals.items()}
             if self.gpu_mb is not None:
@@ -355,7 +365,7 @@ class PlantedRun:
         self.files.setdefault("artefacts/watcher_decisions.jsonl", log)
         events = "".join(json.dumps(e) + "\n" for e in self.llm_events)
         self.files.setdefault("artefacts/logs/llm_events.jsonl", events)
-        history = json.dumps({"draws": self.draws})
+        history = msgspec.json.encode({"draws": self.draws})
         self.files.setdefault("artefacts/lottery_history.json", history)
         self.files.setdefault("artefacts/logs/watcher_agent.log", "INFO ready\nINFO done\n")
         for folder, names in self.folders.items():
@@ -405,8 +415,9 @@ def _flat_memory() -> Callable[[float, int], float]:
 
 
 def judged(run: PlantedRun) -> Verdict:
-    """Write and judge."""
-    return judge(run.write())
+    """Write it, and judge it by all its criteria; no report is made."""
+    with OpenRun(run.write()) as opened:
+        return verdict_of(opened)
 
 
 def not_passed(verdict: Verdict) -> dict[str, str]:
@@ -416,5 +427,15 @@ def not_passed(verdict: Verdict) -> dict[str, str]:
 
 def finding(verdict: Verdict, check: str) -> Finding:
     """The first finding of `check` that is not a pass, else its first one."""
-    found = [f for f in verdict.findings if f.check == check]
-    return next((f for f in found if f.outcome != "pass"), found[0])
+    return _worst([f for f in verdict.findings if f.check == check])
+
+
+def judged_by(run: PlantedRun, check: str) -> Finding:
+    """Write it, and judge it by this criterion alone; the finding is that of `finding`."""
+    values = run.config["criteria"].get(check, {})
+    with OpenRun(run.write()) as opened:
+        return _worst(findings_of(opened, check_named(check), values))
+
+
+def _worst(findings: list[Finding]) -> Finding:
+    return next((f for f in findings if f.outcome != "pass"), findings[0])

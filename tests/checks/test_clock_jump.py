@@ -12,6 +12,7 @@ from chaos.record.clock import ClockJump, put_back, put_back_one
 from chaos.record.open_run import OpenRun
 from chaos.report.course import course_of
 from chaos.report.stored import load
+from chaos.runner.judge import judge
 from tests.checks.history_builder import PlantedRun, _t_s, iso, judged, not_passed
 
 FROM_S, TO_S = 60.0, 72.0
@@ -102,7 +103,7 @@ def test_where_both_readings_fit_the_neighbour_decides() -> None:
 
 def test_the_report_draws_decisions_at_their_true_times(make: Callable[[], PlantedRun]) -> None:
     planted = jumped(make(), 3600.0)
-    judged(planted)
+    judge(planted.write())
     with OpenRun(planted.run) as run:
         course = course_of(run, load(planted.run).verdict)
         wanted = [t_s for (t_s,) in run.sql("select end_s from decisions order by end_s")]

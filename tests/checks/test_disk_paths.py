@@ -9,7 +9,7 @@ import pytest
 from chaos.checks.paths_taken import paths_of
 from chaos.record import recovery_paths as paths
 from chaos.record.open_run import OpenRun
-from tests.checks.history_builder import EPOCH_S, STORM_S, PlantedRun, finding, iso, judged
+from tests.checks.history_builder import EPOCH_S, STORM_S, PlantedRun, iso, judged_by
 
 VOLUME_BYTES = 256 << 20
 POOL, TELEMETRY = "prediction_pool.json", "telemetry/learning_health_latest.json"
@@ -113,7 +113,7 @@ def test_what_a_full_disk_held_up_is_published_soon_after_it(
 ) -> None:
     """The decision is made before the disk takes it: its artefacts come when there is room."""
     _publish_late(held_up, delay_s)
-    assert finding(judged(held_up), "routing").outcome == outcome
+    assert judged_by(held_up, "routing").outcome == outcome
 
 
 @pytest.mark.parametrize(("seen_after_s", "outcome"), [(0.15, "pass"), (None, "fail")])
@@ -135,7 +135,7 @@ def test_the_next_dispatch_may_begin_before_the_harness_has_looked(
         moments = [over_s + 0.1] if seen_after_s is None else [begin_s + seen_after_s, over_s + 0.1]
         for record, t_s in zip(seen[:kept], moments, strict=True):
             record["t_s"] = t_s
-    found = finding(judged(held_up), "routing")
+    found = judged_by(held_up, "routing")
     assert found.outcome == outcome, found
     told = [e.text for e in found.evidence if "no learned artefact" in e.text]
     assert len(told) == (outcome == "fail")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.checks.history_builder import PlantedRun, finding, judged, not_passed
+from tests.checks.history_builder import PlantedRun, finding, judged, judged_by, not_passed
 
 LOST = "diag_005007.json"
 
@@ -38,5 +38,5 @@ def test_without_a_selector_diagnostics_are_counted_and_that_is_said(
     del planted.config["target"]["paths"]["diagnostics_draw"]
     if outcome == "fail":
         del planted.diagnostics[LOST]
-    found = finding(judged(planted), "draws_ingested")
+    found = judged_by(planted, "draws_ingested")
     assert found.outcome == outcome and "only counted" in found.summary

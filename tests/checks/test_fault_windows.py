@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from chaos.record.open_run import OpenRun
-from tests.checks.history_builder import PlantedRun, finding, iso, judged, not_passed
+from tests.checks.history_builder import PlantedRun, finding, iso, judged, judged_by, not_passed
 
 
 def _shift(run: PlantedRun, start_s: float) -> None:
@@ -33,7 +33,7 @@ def test_a_fallback_is_excused_by_the_window_and_its_allowance_only(
     planted: PlantedRun, start_s: float, outcome: str
 ) -> None:
     _shift(planted, start_s)
-    assert finding(judged(planted), "heuristic_fallbacks").outcome == outcome
+    assert judged_by(planted, "heuristic_fallbacks").outcome == outcome
 
 
 def test_an_answer_that_overlaps_the_edge_of_the_cut_is_believed(planted: PlantedRun) -> None:
@@ -68,7 +68,7 @@ def test_a_third_party_kind_can_say_that_it_cuts_the_llm(planted: PlantedRun) ->
     for call in decision["llm_calls"]:
         call["outcome"] = "ok"
     del decision["heuristic_fallback"]
-    assert finding(judged(planted), "heuristic_fallbacks").outcome == "fail"
+    assert judged_by(planted, "heuristic_fallbacks").outcome == "fail"
 
 
 def test_a_fault_on_something_else_excuses_no_fallback(planted: PlantedRun) -> None:
@@ -156,11 +156,11 @@ def test_a_watcher_without_work_cannot_be_seen_to_recover(planted: PlantedRun) -
     planted.drop(kind="op")
     for diagnosis in planted.diagnostics.values():
         diagnosis["requests"] = []
-    assert finding(judged(planted), "recovery_time").outcome == "inconclusive"
+    assert judged_by(planted, "recovery_time").outcome == "inconclusive"
 
 
 def test_a_probe_left_unanswered_is_work(planted: PlantedRun) -> None:
     """Asked after the recovery, never decided: the connection is lost for good."""
     planted.config["criteria"] = {"recovery_time": {"limit_s": 20}}
     planted.decisions = [d for d in planted.decisions if d["started_at"] < iso(75.0)]
-    assert finding(judged(planted), "recovery_time").outcome == "fail"
+    assert judged_by(planted, "recovery_time").outcome == "fail"

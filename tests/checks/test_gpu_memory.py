@@ -22,6 +22,7 @@ from tests.checks.history_builder import (
     PlantedRun,
     finding,
     judged,
+    judged_by,
     not_passed,
 )
 
@@ -206,12 +207,12 @@ def test_the_level_before_is_that_of_the_same_gpu(
     gpu.device = device
     gpu.plant(before_mb=None)
     limited(run, {first: 0.0, second: IDLE_MB}, host, {device: uuid})
-    found = finding(judged(run), "gpu_memory")
+    found = judged_by(run, "gpu_memory")
     assert found.outcome == "pass" and "500 MB before the stack" in found.evidence[0].text
     server_never_frees(gpu)
     gpu.plant(before_mb=None)
     limited(run, {first: 20_000.0, second: IDLE_MB}, host, {device: uuid})
-    assert finding(judged(run), "gpu_memory").outcome == "fail"
+    assert judged_by(run, "gpu_memory").outcome == "fail"
 
 
 @pytest.mark.parametrize(
@@ -230,7 +231,7 @@ def test_without_the_same_gpu_there_is_no_level_before(
     """Names alone are believed only where both were given on the same machine."""
     GPU(run, apart=False).plant(before_mb=None)
     limited(run, {"gpu0": 0.0, "gpu1": 0.0}, before, now, backend=backend)
-    found = finding(judged(run), "gpu_memory")
+    found = judged_by(run, "gpu_memory")
     assert found.outcome == ("pass" if said else "fail")
     assert said in found.evidence[0].text
     assert ("before the stack:" in found.evidence[0].text) == bool(said)
@@ -242,7 +243,7 @@ def test_growth_per_request_is_found_however_short_the_run(run: PlantedRun) -> N
     gpu = GPU(run)
     little_by_little(gpu)
     gpu.plant()
-    found = finding(judged(run), "gpu_memory")
+    found = judged_by(run, "gpu_memory")
     assert found.outcome == "fail" and "MB per request at rest: grows" in found.summary
 
 
@@ -251,7 +252,7 @@ def test_only_the_gpu_that_leaks_is_named(run: PlantedRun) -> None:
     second = GPU(run, "gpu1mig2", apart=False)
     leaks_over_the_run(second)
     second.plant()
-    found = finding(judged(run), "gpu_memory")
+    found = judged_by(run, "gpu_memory")
     assert found.outcome == "fail" and found.summary.startswith("gpu1mig2: ")
     assert "gpu0" not in found.summary
 
@@ -260,7 +261,7 @@ def test_what_others_take_is_not_the_products(run: PlantedRun) -> None:
     gpu = GPU(run)
     gpu.other = lambda t_s, done: 2000.0 if t_s > 60 else 0.0
     gpu.plant()
-    found = finding(judged(run), "gpu_memory")
+    found = judged_by(run, "gpu_memory")
     assert (found.outcome, found.owner) == ("inconclusive", "infrastructure")
     assert "no part of the stack" in found.summary
 
@@ -321,29 +322,29 @@ def test_a_stop_that_is_masked_is_not_compared_with(tmp_path: Path, late: bool) 
     """Of what was in use in a fault's time nothing is known, in the other third neither."""
     run, gpu = stopped_in_one_third(tmp_path / "run", late=late)
     gpu.plant(before_mb=None)
-    found = finding(judged(run), "gpu_memory")
+    found = judged_by(run, "gpu_memory")
     assert found.outcome == "pass" and "usual use" in found.evidence[0].text
     gpu.idle = lambda t_s, done: IDLE_MB + (400.0 if t_s > 60 else 0.0)
     gpu.plant(before_mb=None)
-    assert finding(judged(run), "gpu_memory").outcome == "fail"
+    assert judged_by(run, "gpu_memory").outcome == "fail"
 
 
 def test_processes_that_cannot_be_told_apart_are_said(run: PlantedRun) -> None:
     GPU(run, apart=False).plant()
     why = "numbers of another process namespace"
     run.add_event(3.0, "source_absent", source="gpu0.processes", reason=why)
-    found = finding(judged(run), "gpu_memory")
+    found = judged_by(run, "gpu_memory")
     assert found.outcome == "pass" and why in found.summary
 
 
 def test_memory_that_may_not_be_seen_is_not_held_sound(run: PlantedRun) -> None:
     """No driver is no GPU; a GPU whose memory is not told is no pass."""
     run.add_event(3.0, "source_absent", source="gpu0.used_bytes", reason="Insufficient Permissions")
-    found = finding(judged(run), "gpu_memory")
+    found = judged_by(run, "gpu_memory")
     assert (found.outcome, found.owner) == ("inconclusive", "infrastructure")
     assert "Insufficient Permissions" in found.summary
     run.event("source_absent")["detail"] = {"source": "gpu", "reason": "no driver"}
-    assert finding(judged(run), "gpu_memory").outcome == "skipped"
+    assert judged_by(run, "gpu_memory").outcome == "skipped"
 
 
 # -- a GPU that is lost -----------------------------------------------------------------------
@@ -391,7 +392,7 @@ def test_a_failure_of_the_product_beside_it_proves_nothing(run: PlantedRun) -> N
     leaks_over_the_run(gpu)
     gpu.plant()
     lose(run, 60.3, 61.0)
-    found = finding(judged(run), "gpu_memory")
+    found = judged_by(run, "gpu_memory")
     assert found.outcome == "inconclusive" and "gpu_lost at 60.3 s may explain it" in found.summary
 
 
@@ -421,7 +422,7 @@ def test_a_loss_that_the_schedule_does_not_explain_is_an_outage(
 ) -> None:
     take_gpu(run)
     lose(run, lost_s, back_s, node)
-    found = finding(judged(run), "stack_health")
+    found = judged_by(run, "stack_health")
     assert (found.outcome, found.owner) == ("invalid", "infrastructure")
 
 
@@ -430,4 +431,4 @@ def test_another_kind_may_say_that_it_takes_the_gpu(run: PlantedRun) -> None:
         if record["kind"] == "fault" and record["state"] == "effect_proven":
             record["evidence"]["loses_gpu"] = True
     lose(run, FAULTS[1][0] + 1, FAULTS[1][1])
-    assert finding(judged(run), "stack_health").outcome == "pass"
+    assert judged_by(run, "stack_health").outcome == "pass"

@@ -14,7 +14,7 @@ from chaos.checks.registry import CHECKS, check_named, validate_criteria
 from chaos.record.open_run import OpenRun
 from chaos.runner import judge as judge_module
 from chaos.runner.judge import judge
-from tests.checks.history_builder import PlantedRun, finding, judged, not_passed
+from tests.checks.history_builder import PlantedRun, finding, judged, judged_by, not_passed
 
 
 def test_judging_twice_gives_the_same_bytes(planted: PlantedRun) -> None:
@@ -218,7 +218,7 @@ def test_an_unknown_criterion_names_the_nearest() -> None:
 
 def test_evidence_is_bounded_and_its_count_is_kept(planted: PlantedRun) -> None:
     planted.files["logs/watcher.log"] = "Traceback (most recent call last):\n" * 500
-    found = finding(judged(planted), "errors")
+    found = judged_by(planted, "errors")
     assert (len(found.evidence), found.evidence_count, found.measured) == (10, 500, 500)
 
 
@@ -239,7 +239,7 @@ def test_every_finding_that_is_not_a_pass_has_evidence_that_exists(planted: Plan
 
 
 def test_verdict_json_is_what_was_returned(planted: PlantedRun) -> None:
-    verdict = judged(planted)
+    verdict = judge(planted.write())
     stored = json.loads(planted.run.verdict.read_text(encoding="utf-8"))
     assert stored["verdict"] == verdict.verdict
     assert [f["check"] for f in stored["findings"]] == [f.check for f in verdict.findings]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.checks.history_builder import PlantedRun, finding, judged
+from tests.checks.history_builder import PlantedRun, judged_by
 
 RESTART_S, BACK_S = 60.0, 63.0
 MEMORY = {"memory_growth": {"limit_mb": 0.5, "unit": "request"}}
@@ -43,7 +43,7 @@ def test_memory_that_drops_at_a_restart_is_no_growth_and_hides_none(control: Pla
     """200 MB before, 30 MB after, both flat: both lives are judged, both pass."""
     memory(control, lambda t_s, done: 200.0 if t_s < RESTART_S else 30.0)
     restarted(control, ((RESTART_S, BACK_S),))
-    found = finding(judged(control), "memory_growth")
+    found = judged_by(control, "memory_growth")
     assert found.outcome == "pass"
     assert "restarted 1x: of 2 lives 2 long enough" in found.summary
     assert "number 2" in found.summary
@@ -53,7 +53,7 @@ def test_memory_that_rises_from_life_to_life_is_no_growth(control: PlantedRun) -
     """A new process that holds what has been archived meanwhile is no leak of a process."""
     memory(control, lambda t_s, done: 30.0 if t_s < RESTART_S else 200.0)
     restarted(control, ((RESTART_S, BACK_S),))
-    assert finding(judged(control), "memory_growth").outcome == "pass"
+    assert judged_by(control, "memory_growth").outcome == "pass"
 
 
 @pytest.mark.parametrize("leaking", [1, 2])
@@ -64,7 +64,7 @@ def test_a_leak_in_one_life_is_caught_whichever_it_is(control: PlantedRun, leaki
         lambda t_s, done: 30.0 + (3.0 * done if (t_s < RESTART_S) == (leaking == 1) else 0.0),
     )
     restarted(control, ((RESTART_S, BACK_S),))
-    found = finding(judged(control), "memory_growth")
+    found = judged_by(control, "memory_growth")
     assert found.outcome == "fail"
     assert f"this is number {leaking} " in found.summary
     assert "the others: pass" in found.summary
@@ -73,7 +73,7 @@ def test_a_leak_in_one_life_is_caught_whichever_it_is(control: PlantedRun, leaki
 def test_short_lives_do_not_make_a_long_one_inconclusive(control: PlantedRun) -> None:
     memory(control, lambda t_s, done: 30.0)
     restarted(control, ((10.0, 11.0), (20.0, 21.0), (30.0, 31.0)))
-    found = finding(judged(control), "memory_growth")
+    found = judged_by(control, "memory_growth")
     assert found.outcome == "pass"
     assert "restarted 3x: of 4 lives 1 long enough" in found.summary
 
@@ -81,7 +81,7 @@ def test_short_lives_do_not_make_a_long_one_inconclusive(control: PlantedRun) ->
 def test_only_short_lives_are_too_little_to_judge_by(control: PlantedRun) -> None:
     memory(control, lambda t_s, done: 30.0)
     restarted(control, tuple((t_s, t_s + 1.0) for t_s in range(10, 145, 8)))
-    found = finding(judged(control), "memory_growth")
+    found = judged_by(control, "memory_growth")
     assert found.outcome == "inconclusive"
     assert "0 long enough" in found.summary
 
@@ -104,6 +104,6 @@ def test_what_is_counted_is_judged_life_by_life(
         40 if t_s < RESTART_S else 6 + int(leak * (t_s - BACK_S))
     )
     restarted(control, ((RESTART_S, BACK_S),))
-    found = finding(judged(control), check)
+    found = judged_by(control, check)
     assert found.outcome == outcome
     assert any("restarted 1x" in one.text for one in found.evidence)

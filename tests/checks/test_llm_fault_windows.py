@@ -10,7 +10,7 @@ import pytest
 from chaos.checks.paths_taken import paths_of
 from chaos.record import recovery_paths as paths
 from chaos.record.open_run import OpenRun
-from tests.checks.history_builder import EPOCH_S, PlantedRun, finding, iso, judged
+from tests.checks.history_builder import EPOCH_S, PlantedRun, iso, judged_by
 
 START_S, END_S = 40.0, 54.0  # of the builder's first fault
 
@@ -61,7 +61,7 @@ def up_s(run: PlantedRun, since_s: float, until_s: float) -> float:
 def test_a_server_that_a_fault_killed_is_not_held_against_the_product(planted: PlantedRun) -> None:
     pid = dies(planted, up_s(planted, START_S, END_S))
     becomes(planted, "llm_killed", ["llm"], killed_pid=pid)
-    found = finding(judged(planted), "llm_lifecycle")
+    found = judged_by(planted, "llm_lifecycle")
     assert found.outcome == "pass", found
     assert "1 killed by a fault" in found.summary
 
@@ -71,7 +71,7 @@ def test_another_server_that_dies_meanwhile_is(planted: PlantedRun, killed_pid: 
     """Only the very process that the fault says it killed."""
     dies(planted, up_s(planted, START_S, END_S))
     becomes(planted, "llm_killed", ["llm"], killed_pid=killed_pid)
-    found = finding(judged(planted), "llm_lifecycle")
+    found = judged_by(planted, "llm_lifecycle")
     assert found.outcome == "fail"
     assert "died by itself" in found.evidence[0].text
 
@@ -79,7 +79,7 @@ def test_another_server_that_dies_meanwhile_is(planted: PlantedRun, killed_pid: 
 def test_a_server_that_dies_before_the_fault_is_held_against_it(planted: PlantedRun) -> None:
     pid = dies(planted, up_s(planted, 5.0, START_S - 2))
     becomes(planted, "llm_killed", ["llm"], killed_pid=pid)
-    assert finding(judged(planted), "llm_lifecycle").outcome == "fail"
+    assert judged_by(planted, "llm_lifecycle").outcome == "fail"
 
 
 @pytest.mark.parametrize(("ends", "outcome"), [(["llm"], "pass"), ([], "fail")])
@@ -93,7 +93,7 @@ def test_a_dispatch_beside_a_fault_that_ends_the_server_is_not_judged(
     planted.llm_events = [
         e for e in planted.llm_events if not since <= iso(e["time_s"] - EPOCH_S) <= until
     ]
-    found = finding(judged(planted), "llm_lifecycle")
+    found = judged_by(planted, "llm_lifecycle")
     assert found.outcome == outcome, found
     assert ("not judged" in found.summary) == (outcome == "pass")
 
@@ -103,7 +103,7 @@ def test_a_second_server_asked_for_during_a_slow_load_is_a_failure(
     planted: PlantedRun, times: int, outcome: str
 ) -> None:
     becomes(planted, "llm_slow_load", ["llm"], asked_again=times)
-    assert finding(judged(planted), "llm_lifecycle").outcome == outcome
+    assert judged_by(planted, "llm_lifecycle").outcome == outcome
 
 
 def answered_in_time(run: PlantedRun, attempts: int) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from chaos.record.open_run import OpenRun
 from chaos.runner.judge import judge
-from tests.checks.history_builder import EPOCH_S, PlantedRun, finding, judged, not_passed
+from tests.checks.history_builder import EPOCH_S, PlantedRun, finding, judged, judged_by, not_passed
 
 POOL = "prediction_pool.json"
 TELEMETRY = "telemetry/learning_health_latest.json"
@@ -246,16 +246,16 @@ def test_a_server_that_was_replaced_holds_nothing_of_the_old_one(everything: Pla
     healed_s = everything.cuts[-1][1]
     everything.signals["llm.pid"] = lambda t_s, done: 100 + int(max(0.0, t_s - healed_s) / 4)
     everything.config["criteria"] = {"llm_slots": {"limit_s": 10}}
-    first = finding(judged(everything), "llm_slots")
+    first = judged_by(everything, "llm_slots")
     assert "holds nothing of it" in " ".join(item.text for item in first.evidence)
     everything.signals["llm.pid"] = lambda t_s, done: 100
-    assert finding(judged(everything), "llm_slots").outcome == "fail"
+    assert judged_by(everything, "llm_slots").outcome == "fail"
 
 
 def test_evidence_points_to_lines_that_show_it(everything: PlantedRun) -> None:
     """A reader follows the reference and sees the decision that was named."""
     archived_without_a_child(everything)
-    found = finding(judged(everything), "routing")
+    found = judged_by(everything, "routing")
     path, _, line = found.evidence[0].ref.rpartition(":")
     shown = (everything.run.path / path).read_text().splitlines()[int(line) - 1]
     assert json.loads(shown)["request_file"] in found.evidence[0].text
@@ -320,7 +320,7 @@ def test_a_short_record_is_too_little_evidence_for_growth(everything: PlantedRun
     everything.records = [r for r in everything.records if r["kind"] != "sample"]
     original = everything._samples
     everything._samples = lambda: original()[::40]  # type: ignore[method-assign]
-    assert finding(judged(everything), "file_descriptors").outcome == "inconclusive"
+    assert judged_by(everything, "file_descriptors").outcome == "inconclusive"
 
 
 def test_a_run_cut_short_proves_no_shortfall(everything: PlantedRun) -> None:
@@ -328,7 +328,7 @@ def test_a_run_cut_short_proves_no_shortfall(everything: PlantedRun) -> None:
     request_never_archived(everything)
     everything.event("stopped")["detail"]["reason"] = "interrupt"
     everything.config["criteria"] = {"requests_archived": {"count": 99}}
-    assert finding(judged(everything), "requests_archived").outcome == "inconclusive"
+    assert judged_by(everything, "requests_archived").outcome == "inconclusive"
 
 
 def test_rejudging_gives_the_same_bytes_with_many_repetitions(everything: PlantedRun) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.checks.history_builder import PlantedRun, finding, iso, judged
+from tests.checks.history_builder import PlantedRun, finding, iso, judged, judged_by
 
 GOOD, BAD, ONE, TWO = "queue_f009_good.json", "queue_f009_bad.json", "first.json", "second.json"
 QUEUE_CHECKS = ("request_queue", "requests_pending", "exactly_once", "paths_taken", "halt")
@@ -86,7 +86,7 @@ def test_a_good_request_set_aside_is_a_failure_also_under_a_queue_fault(
     planted.folders["quarantine"].append("probe_0001.json")
     planted.folders["archive"].remove("probe_0001.json")
     planted.decisions = [d for d in planted.decisions if d["request_file"] != "probe_0001.json"]
-    found = finding(judged(planted), "request_queue")
+    found = judged_by(planted, "request_queue")
     assert found.outcome == "fail" and "probe_0001.json" in str(found.evidence)
 
 
@@ -113,7 +113,7 @@ def test_a_bad_file_that_was_worked_off_is_a_failure(planted: PlantedRun) -> Non
     planted.folders["quarantine"].remove(BAD)
     planted.folders["archive"].append(BAD)
     work(planted, BAD)
-    found = finding(judged(planted), "exactly_once")
+    found = judged_by(planted, "exactly_once")
     assert found.outcome == "fail" and "is no good request" in str(found.evidence)
 
 
@@ -241,7 +241,7 @@ def test_selfplay_that_faults_ask_for_is_not_the_watchers_trigger(
         if decision["source"].startswith("queue_fault"):
             decision["dispatch"] = "dispatch_selfplay"
     planted.config["criteria"] = {"selfplay_dispatches": {"min": 1}}
-    found = finding(judged(planted), "selfplay_dispatches")
+    found = judged_by(planted, "selfplay_dispatches")
     assert (found.outcome, found.measured) == ("fail", 0)
 
 
@@ -252,5 +252,5 @@ def test_its_own_request_that_a_fault_repeats_is_still_its_own(planted: PlantedR
     planted.decisions.pop()
     planted.decisions = [d for d in planted.decisions if d not in own[1:]]
     planted.config["criteria"] = {"selfplay_dispatches": {"min": 1}}
-    found = finding(judged(planted), "selfplay_dispatches")
+    found = judged_by(planted, "selfplay_dispatches")
     assert (found.outcome, found.measured) == ("pass", 1)

@@ -15,6 +15,7 @@ from tests.checks.history_builder import (
     finding,
     iso,
     judged,
+    judged_by,
     not_passed,
 )
 
@@ -462,6 +463,6 @@ def test_a_watcher_that_restarted_is_judged_over_its_longest_life(planted: Plant
         return samples
 
     planted._samples = with_restart  # type: ignore[method-assign]
-    found = finding(judged(planted), "memory_growth")
+    found = judged_by(planted, "memory_growth")
     assert found.outcome == "fail"
     assert "restarted 1x" in found.summary

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from chaos.checks.finding import Finding
-from tests.checks.history_builder import PlantedRun, finding, iso, judged
+from tests.checks.history_builder import PlantedRun, iso, judged_by
 
 CUT_S, BACK_S = 40.0, 54.0
 Call = tuple[float, float, bool]
@@ -36,7 +36,7 @@ def decide(run: PlantedRun, start_s: float, end_s: float, *calls: Call) -> None:
 
 
 def recovery(run: PlantedRun) -> Finding:
-    return finding(judged(run), "recovery_time")
+    return judged_by(run, "recovery_time")
 
 
 def without_work(run: PlantedRun) -> None:

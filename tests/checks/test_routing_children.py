@@ -7,12 +7,12 @@ from collections.abc import Callable
 import pytest
 
 from chaos.checks.finding import Finding
-from tests.checks.history_builder import PlantedRun, _t_s, finding, judged
+from tests.checks.history_builder import PlantedRun, _t_s, judged_by
 
 
 def routing(run: PlantedRun) -> Finding:
     run.config["criteria"]["routing"] = {}
-    return finding(judged(run), "routing")
+    return judged_by(run, "routing")
 
 
 def unseen(run: PlantedRun) -> None:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.checks.history_builder import PlantedRun, finding, judged
+from tests.checks.history_builder import PlantedRun, judged_by
 
 REPO = Path(__file__).resolve().parents[2]
 SEEDS = ("0", "1", "2")
@@ -42,18 +42,18 @@ def test_a_doubled_identity_is_counted_the_same_every_time(planted: PlantedRun) 
 
 
 def test_what_was_there_before_is_new_in_no_file(planted: PlantedRun) -> None:
-    alone = finding(judged(planted), "policy_candidates").measured
+    alone = judged_by(planted, "policy_candidates").measured
     doubled(planted)
-    found = finding(judged(planted), "policy_candidates")
+    found = judged_by(planted, "policy_candidates")
     assert (found.measured, found.outcome) == (alone, "fail")
     assert found.summary.endswith("4 unusable or doubled")
 
 
 def test_two_new_files_of_one_identity_are_one_candidate(planted: PlantedRun) -> None:
-    alone = finding(judged(planted), "policy_candidates").measured
+    alone = judged_by(planted, "policy_candidates").measured
     for name in ("twin_a.json", "twin_b.json"):
         planted.candidates[name] = {"candidate_id": "twin"}
-    found = finding(judged(planted), "policy_candidates")
+    found = judged_by(planted, "policy_candidates")
     assert (found.measured, found.outcome) == (int(alone or 0) + 1, "fail")
     assert found.summary.endswith("1 unusable or doubled")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.checks.history_builder import PlantedRun, Record, finding, judged, not_passed
+from tests.checks.history_builder import PlantedRun, Record, judged, judged_by, not_passed
 
 POOL = "prediction_pool.json"
 TELEMETRY = "telemetry/learning_health_latest.json"
@@ -19,7 +19,7 @@ def freeze(run: PlantedRun, path: str, kept: slice) -> list[Record]:
 def test_telemetry_that_stops_while_learning_goes_on_is_stale(control: PlantedRun) -> None:
     """Two good versions at first, and many learning dispatches after them."""
     freeze(control, TELEMETRY, slice(2))
-    found = finding(judged(control), "telemetry")
+    found = judged_by(control, "telemetry")
     assert found.outcome == "fail" and "stale" in found.summary
     assert "stayed as it was" in found.evidence[0].text
 
@@ -28,7 +28,7 @@ def test_telemetry_that_stood_still_for_a_while_is_stale(control: PlantedRun) ->
     """The last version does not make good for those that were missing."""
     versions = control.artefacts(TELEMETRY)
     control.records = [r for r in control.records if r not in versions[2:-1]]
-    assert finding(judged(control), "telemetry").outcome == "fail"
+    assert judged_by(control, "telemetry").outcome == "fail"
 
 
 def test_a_version_that_was_never_seen_is_not_stale(control: PlantedRun) -> None:
@@ -40,7 +40,7 @@ def test_a_version_that_was_never_seen_is_not_stale(control: PlantedRun) -> None
 def test_the_last_version_may_be_missing(control: PlantedRun) -> None:
     """The record may end before it was looked at."""
     control.records.remove(control.artefacts(TELEMETRY)[-1])
-    assert finding(judged(control), "telemetry").outcome == "pass"
+    assert judged_by(control, "telemetry").outcome == "pass"
 
 
 def test_a_file_that_was_seldom_looked_at_is_not_stale(control: PlantedRun) -> None:
@@ -49,7 +49,7 @@ def test_a_file_that_was_seldom_looked_at_is_not_stale(control: PlantedRun) -> N
     versions = control.artefacts(TELEMETRY)
     control.records = [r for r in control.records if r not in versions or r in versions[::3]]
     control.config["criteria"] = {"telemetry": {}}
-    assert finding(judged(control), "telemetry").outcome == "pass"
+    assert judged_by(control, "telemetry").outcome == "pass"
 
 
 def test_what_ends_in_a_fault_need_not_be_written(planted: PlantedRun) -> None:
@@ -61,13 +61,13 @@ def test_what_ends_in_a_fault_need_not_be_written(planted: PlantedRun) -> None:
             record["t_s"] = at_s.get(record["state"], 146.0)
     planted.config["criteria"] = {"telemetry": {}}
     freeze(planted, TELEMETRY, slice(2))
-    assert finding(judged(planted), "telemetry").outcome == "pass"
+    assert judged_by(planted, "telemetry").outcome == "pass"
 
 
 def test_a_pool_that_stops_while_learning_goes_on_is_stale(control: PlantedRun) -> None:
     """It has risen far enough before that."""
     freeze(control, POOL, slice(8))
-    found = finding(judged(control), "convergence")
+    found = judged_by(control, "convergence")
     assert found.outcome == "fail" and "stale" in found.summary
 
 
@@ -76,4 +76,4 @@ def test_a_pool_may_stay_when_there_are_no_new_draws(control: PlantedRun) -> Non
     stay = freeze(control, POOL, slice(8))
     control.event("injector_stopped")["t_s"] = stay[-1]["t_s"] + 1.0
     control.config["criteria"] = {"convergence": {"min_rise": 0.2}}
-    assert finding(judged(control), "convergence").outcome == "pass"
+    assert judged_by(control, "convergence").outcome == "pass"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.checks.history_builder import HALT_S, PlantedRun, finding, iso, judged
+from tests.checks.history_builder import HALT_S, PlantedRun, finding, iso, judged, judged_by
 
 
 @pytest.fixture
@@ -52,13 +52,13 @@ def test_fault_that_never_recovers_excuses_no_stall_after_its_own_limit(
         planted.drop(kind="fault", fault_id="f002", state=state)
     planted.add_fault(95.0, "f002", "recovery_unproven", {})
     planted.decisions = [one for one in planted.decisions if one["timestamp"] < iso(75.0)]
-    found = finding(judged(planted), "stall")
+    found = judged_by(planted, "stall")
     assert found.outcome == "fail" and found.measured == pytest.approx(HALT_S - 95.0, abs=2.0)
 
 
 def test_fault_that_recovers_excuses_its_window(planted: PlantedRun) -> None:
     planted.config["criteria"] = {"stall": {"limit_s": 30}}
-    assert finding(judged(planted), "stall").outcome == "pass"
+    assert judged_by(planted, "stall").outcome == "pass"
 
 
 # -- a Watcher that is not there --------------------------------------------------------------
@@ -91,7 +91,7 @@ def test_watcher_that_came_back_passes_both(control: PlantedRun) -> None:
 
 def test_halt_of_a_process_that_the_harness_saw_missing_fails(control: PlantedRun) -> None:
     control.event("halted")["detail"]["was_running"] = False
-    assert finding(judged(control), "halt").outcome == "fail"
+    assert judged_by(control, "halt").outcome == "fail"
 
 
 @pytest.mark.parametrize(("took_s", "outcome"), [(7.0, "pass"), (31.0, "fail")])
@@ -101,12 +101,12 @@ def test_stop_counts_as_clean_only_within_its_limit(
     stop = {"clean": True, "took_s": took_s, "exit_code": 0, "killed": False}
     add_fault(control, "watcher_restarted", ends_watcher({"stop": stop}))
     control.signals["watcher.pid"] = lambda t_s, done: 20 if t_s < 60 else 21
-    assert finding(judged(control), "watcher_alive").outcome == outcome
+    assert judged_by(control, "watcher_alive").outcome == outcome
 
 
 def test_fault_that_left_the_same_process_ended_nobody(control: PlantedRun) -> None:
     add_fault(control, "watcher_killed", ends_watcher({}))
-    assert "on purpose" not in finding(judged(control), "watcher_alive").summary
+    assert "on purpose" not in judged_by(control, "watcher_alive").summary
 
 
 # -- the injector -----------------------------------------------------------------------------
@@ -129,7 +129,7 @@ def test_injector_that_a_fault_ends_is_no_outage(control: PlantedRun) -> None:
     states["armed"][1]["traits"]["ends"] = ["injector"]
     add_fault(control, "injector_killed", states)
     control.signals["injector.pid"] = lambda t_s, done: None if 60 <= t_s < 66 else 30  # type: ignore[assignment, return-value]
-    assert finding(judged(control), "stack_health").outcome == "pass"
+    assert judged_by(control, "stack_health").outcome == "pass"
 
 
 # -- work that did not complete ---------------------------------------------------------------
@@ -138,12 +138,12 @@ def test_injector_that_a_fault_ends_is_no_outage(control: PlantedRun) -> None:
 def test_failed_work_in_a_control_is_a_finding(control: PlantedRun) -> None:
     for decision in control.decisions[3:6]:
         decision["status"] = "FAILED"
-    found = finding(judged(control), "work_completed")
+    found = judged_by(control, "work_completed")
     assert found.outcome == "fail" and found.evidence_count == 3
     assert "ended FAILED" in found.evidence[0].text
 
 
 def test_failed_work_beside_a_fault_is_explained(planted: PlantedRun) -> None:
     planted.first_fallback()["status"] = "FAILED"
-    found = finding(judged(planted), "work_completed")
+    found = judged_by(planted, "work_completed")
     assert found.outcome == "pass" and "1 did not" in found.summary

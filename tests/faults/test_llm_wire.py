@@ -84,6 +84,7 @@ def make(kind: type[Fault], raw: dict[str, Value]) -> Fault:
     return kind("f001", parse_params(kind, raw, place="test"))
 
 
+@pytest.mark.slow(seconds=120)  # the group: see tests/order.py
 @pytest.mark.parametrize(("kind", "raw"), VARIANTS, ids=IDS)
 def test_effect_and_recovery_are_proven(
     stack: Stack, kind: type[Fault], raw: dict[str, Value]
@@ -101,6 +102,7 @@ def test_effect_and_recovery_are_proven(
     assert recovered.proven, recovered.measured
 
 
+@pytest.mark.slow(seconds=120)  # the group: see tests/order.py
 @pytest.mark.parametrize(("kind", "raw"), VARIANTS, ids=IDS)
 def test_noop_twin_proves_no_effect(stack: Stack, kind: type[Fault], raw: dict[str, Value]) -> None:
     twin = make(noop_twin(kind), raw)
@@ -110,6 +112,7 @@ def test_noop_twin_proves_no_effect(stack: Stack, kind: type[Fault], raw: dict[s
     assert effect.measured["attempts"] >= 1
 
 
+@pytest.mark.slow(seconds=120)  # the group: see tests/order.py
 @pytest.mark.parametrize("other", KINDS)
 def test_each_kind_is_proven_only_by_its_own_effect(stack: Stack, other: type[Fault]) -> None:
     """`shows` of each kind gets the answer under the rule of `other`."""
@@ -132,13 +135,14 @@ def test_a_failing_server_does_not_prove_the_fault(kind: type[Fault]) -> None:
             assert not fault.effect(stack, Deadline(2.5)).proven
 
 
+@pytest.mark.slow(seconds=120)
 def test_a_failing_path_without_a_struck_rule_proves_nothing(llm: Endpoint) -> None:
     """The server behind the proxy answers 500 itself, so the rule's counter does not move."""
     with server("500") as failing, wires(failing, direct=llm) as stack:
         assert not make(LLMError, {}).effect(stack, Deadline(3.5)).proven
 
 
-@pytest.mark.slow
+@pytest.mark.slow(seconds=120)
 def test_cuts_llm_is_true_only_if_no_answer_can_pass(stack: Stack) -> None:
     def cuts(kind: type[Fault], **raw: Value) -> bool:
         fault = make(kind, raw)

@@ -39,8 +39,17 @@ def await_record(process: subprocess.Popen[str], runs: Path, wanted: str) -> Run
     return found
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("moment", ['"provision"', '"baseline"', '"injected"'])
+@pytest.mark.parametrize(
+    ("number", "moment"),
+    [
+        (signal.SIGINT, '"injected"'),
+        (signal.SIGTERM, '"provision"'),
+        pytest.param(signal.SIGINT, '"provision"', marks=pytest.mark.long),
+        pytest.param(signal.SIGINT, '"baseline"', marks=pytest.mark.long),
+        pytest.param(signal.SIGTERM, '"baseline"', marks=pytest.mark.long),
+        pytest.param(signal.SIGTERM, '"injected"', marks=pytest.mark.long),
+    ],
+)
 def test_signal_ends_the_run_which_is_undone_and_judged(
     number: signal.Signals, moment: str, tmp_path: Path
 ) -> None:
@@ -66,7 +75,14 @@ def test_signal_ends_the_run_which_is_undone_and_judged(
     assert processes_of(run.run_id) == []
 
 
-@pytest.mark.parametrize("moment", ['"provision"', '"ready"', '"injected"'])
+@pytest.mark.parametrize(
+    "moment",
+    [
+        '"injected"',
+        pytest.param('"provision"', marks=pytest.mark.long),
+        pytest.param('"ready"', marks=pytest.mark.long),
+    ],
+)
 def test_after_sigkill_nothing_is_left_and_the_record_can_be_judged(
     moment: str, tmp_path: Path
 ) -> None:

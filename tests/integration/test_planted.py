@@ -1,6 +1,7 @@
 """The full path on real parts: defective Watchers fail by the right check, the clean one passes.
 
-A Watcher that hides its fallbacks is the canary: tests/gate/test_canary.py.
+A Watcher that hides its fallbacks is the canary: tests/gate/test_canary.py. The `long` ones are
+those whose defect shows late, or whose run tests/triage/test_real_runs.py makes at every change.
 """
 
 from __future__ import annotations
@@ -92,13 +93,20 @@ def causes(done: Done) -> list[str]:
 @pytest.mark.parametrize(
     ("name", "checks", "fault"),
     [
-        ("no_reconnection", {"recovery_time", "heuristic_fallbacks"}, ONE_FAULT),
-        ("leak_per_request", {"memory_growth"}, ("--fault", "none")),
+        pytest.param(
+            "no_reconnection",
+            {"recovery_time", "heuristic_fallbacks"},
+            ONE_FAULT,
+            marks=pytest.mark.long,
+        ),
+        pytest.param(
+            "leak_per_request", {"memory_growth"}, ("--fault", "none"), marks=pytest.mark.long
+        ),
         ("duplicate_dispatch", {"exactly_once"}, ("--fault", "none")),
         ("ignores_halt", {"halt"}, ("--fault", "none")),
-        ("repeats_after_crash", {"exactly_once"}, CRASH),
+        pytest.param("repeats_after_crash", {"exactly_once"}, CRASH, marks=pytest.mark.long),
         ("no_lock", {"single_watcher"}, SECOND),
-        ("second_server", {"llm_lifecycle"}, SLOW_LOAD),
+        pytest.param("second_server", {"llm_lifecycle"}, SLOW_LOAD, marks=pytest.mark.long),
         ("fakes_work", {"child_witnessed"}, ("--fault", "none")),
         ("stale_claims", {"publication_witnessed"}, ("--fault", "none")),
         ("kills_bystander", {"bystanders"}, ("--fault", "none")),

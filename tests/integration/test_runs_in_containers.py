@@ -60,6 +60,7 @@ def test_soak_b_passes_in_containers(client: DockerClient, tmp_path: Path) -> No
     assert {path.owner() for path in run.path.rglob("*")} == {run.path.owner()}
 
 
+@pytest.mark.long
 def test_soak_c_passes_in_containers_under_three_faults(
     client: DockerClient, tmp_path: Path
 ) -> None:
@@ -74,6 +75,7 @@ def test_soak_c_passes_in_containers_under_three_faults(
     assert left_of(client, done.run()) == []
 
 
+@pytest.mark.long
 def test_the_canary_fails_in_containers_too(client: DockerClient, tmp_path: Path) -> None:
     """A Watcher that hides its fallbacks: the gate says no, whichever backend."""
     done = chaos(tmp_path, "canary", "--seed", "1", *IN_CONTAINERS)
@@ -106,7 +108,11 @@ def test_ctrl_c_while_the_pod_is_made_leaves_nothing(client: DockerClient, tmp_p
     assert "Traceback" not in done.text
 
 
-@pytest.mark.parametrize("number", range(6))
+# At every change: killed after the fault has struck.
+@pytest.mark.parametrize(
+    "number",
+    [1, *(pytest.param(number, marks=pytest.mark.long) for number in (0, 2, 3, 4, 5))],
+)
 def test_run_killed_at_a_random_moment_leaves_nothing(
     number: int, client: DockerClient, tmp_path: Path
 ) -> None:

@@ -54,6 +54,7 @@ def test_clean_watcher_completes_ten_requests_without_its_daemon(tmp_path: Path)
     assert not [r for r in records if r.get("name") in ("watcher_exit", "halted")]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "checks"),
     [

@@ -34,7 +34,8 @@ def test_death_of_the_witness_ends_the_run_and_is_not_the_watchers_fault(tmp_pat
     assert exits == ["witness"]
 
 
-@pytest.mark.parametrize("witness", ["syscalls", "none"])
+# Most other runs have the witness.
+@pytest.mark.parametrize("witness", ["none", pytest.param("syscalls", marks=pytest.mark.long)])
 def test_a_run_has_the_witness_that_it_asks_for(tmp_path: Path, witness: str) -> None:
     done = chaos(tmp_path / "runs", "run", "soak_c", "--witness", witness, *BRIEF)
     assert done.exit_code in (0, 1, 3), done.text  # too short for some criteria

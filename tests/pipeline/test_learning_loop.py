@@ -36,21 +36,34 @@ def _assert_rises(rates: list[float]) -> None:
     assert len({round(rate, 1) for rate in rates}) >= 3, f"a jump is no learning: {rates}"
 
 
-@pytest.mark.parametrize("promote", [False, True], ids=["all-hold", "all-promote"])
-@pytest.mark.parametrize("effort", EFFORTS)
+@pytest.mark.parametrize(
+    ("effort", "promote"),
+    [
+        ("light", False),
+        ("normal", False),
+        ("thorough", True),
+        pytest.param("light", True, marks=pytest.mark.long),
+        pytest.param("normal", True, marks=pytest.mark.long),
+        pytest.param("thorough", False, marks=pytest.mark.long),
+    ],
+)
 def test_hit_rate_rises_whatever_the_answers(loop: Loop, effort: str, promote: bool) -> None:
     """With the same answers to all questions: low at first, near 1 at the end."""
     _assert_rises(_learn(loop, [(effort, promote)] * LOOPS))
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(
+    "seed", [0, *(pytest.param(seed, marks=pytest.mark.long) for seed in (1, 2))]
+)
 def test_hit_rate_rises_with_mixed_answers(loop: Loop, seed: int) -> None:
     """Three random sequences of answers."""
     rng = random.Random(seed)
     _assert_rises(_learn(loop, [(rng.choice(EFFORTS), rng.random() < 0.5) for _ in range(LOOPS)]))
 
 
-@pytest.mark.parametrize("true_seed", [777, 54321, 250000])
+@pytest.mark.parametrize(
+    "true_seed", [777, *(pytest.param(seed, marks=pytest.mark.long) for seed in (54321, 250000))]
+)
 def test_any_true_seed_is_learned(make_loop: Callable[[int], Loop], true_seed: int) -> None:
     """Nothing is specific to the plan's seed 12345."""
     loop = make_loop(true_seed)

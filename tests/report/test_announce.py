@@ -36,11 +36,11 @@ CRASH = "def crash(run): raise RuntimeError('planted')\nchaos.runner.judge.judge
 
 
 def healthy(folder: Path) -> RunDir:
-    return PlantedRun(folder / "run").write()
+    return PlantedRun(folder / "run").ask_only("errors").write()
 
 
 def failing(folder: Path) -> RunDir:
-    planted = PlantedRun(folder / "run")
+    planted = PlantedRun(folder / "run").ask_only("errors")
     planted.files["logs/watcher.log"] = "Traceback (most recent call last):\n"
     return planted.write()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import signal
 import sys
 import time
@@ -97,9 +98,17 @@ def test_a_third_signal_kills_a_run_that_does_not_react(start: Start) -> None:
     os.kill(guarded.chain()["run"], signal.SIGSTOP)
     for _ in range(3):
         guarded.process.send_signal(signal.SIGTERM)
-        time.sleep(0.05)  # equal signals that are pending at the same time are merged
+        # Equal signals that are pending at the same time are merged.
+        wait_for("the guardian takes it", lambda: not pending(guarded.process.pid))
     assert guarded.exit_code() == 130
     guarded.await_nothing_left()
+
+
+def pending(pid: int) -> int:
+    """The mask of signals that are sent to the process and not yet taken; 0 once it has ended."""
+    status = Path("/proc", str(pid), "status").read_text()
+    masks = re.findall(r"^S(?:ig|hd)Pnd:\s*(\w+)$", status, re.MULTILINE)
+    return 0 if "State:\tZ" in status else sum(int(mask, 16) for mask in masks)
 
 
 @pytest.mark.parametrize("moment", range(4))

@@ -18,9 +18,12 @@ pytestmark = [pytest.mark.stack, pytest.mark.slow]
     ("name", "fault", "length", "expected"),
     [
         ("no_reconnection", ONE_FAULT, {}, "llm_connection_drop"),
-        ("leak_per_request", ("--fault", "none"), {"baseline_s": 20, "storm_s": 40}, "memory_leak"),
+        pytest.param(
+            "leak_per_request", ("--fault", "none"), {"baseline_s": 20, "storm_s": 40},
+            "memory_leak", marks=pytest.mark.long,
+        ),
     ],
-)
+)  # fmt: skip
 def test_a_defective_watcher_leads_to_its_cause(
     name: str, fault: tuple[str, ...], length: dict[str, int], expected: str, tmp_path: Path
 ) -> None:

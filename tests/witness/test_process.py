@@ -61,7 +61,7 @@ class Obedient:
     def end(self) -> None:
         if self.process.poll() is None:
             self.do("end", 1)
-        self.process.communicate(timeout=10)
+        self.process.communicate(timeout=60)
 
 
 @pytest.fixture

@@ -71,7 +71,7 @@ def test_a_child_that_ended_and_was_not_reaped_counts_as_a_zombie() -> None:
     parent.stdout.readline()
     source = WatcherSockets(lambda: parent.pid)
     assert read(source)["watcher.zombies"] == 1
-    parent.communicate("", timeout=10)
+    parent.communicate("", timeout=60)
     assert read(source) == {}
     assert "has ended" in source.absences()["watcher.sockets"]
 
@@ -157,7 +157,7 @@ def test_sockets_are_counted_in_the_processs_own_network_namespace() -> None:
         assert values["watcher.sockets_other"] == 2
         assert values["watcher.sockets_established"] == 0
     finally:
-        child.communicate("", timeout=10)
+        child.communicate("", timeout=60)
 
 
 def test_temporary_files_are_counted_in_all_folders(tmp_path: Path) -> None:

@@ -82,10 +82,10 @@ class StandIn:
     def end(self, pid: int) -> None:
         """The process ends; what it held is free."""
         (holder,) = [one for one in self._holders if one.pid == pid]
-        holder.communicate(timeout=10)
+        holder.communicate(timeout=60)
 
     def close(self) -> None:
         """End all of them."""
         for holder in self._holders:
             if holder.poll() is None:
-                holder.communicate(timeout=10)
+                holder.communicate(timeout=60)
