@@ -12,7 +12,6 @@ from chaos.checks.verdict import Verdict, merged
 from chaos.gate.canary import MUST_FAIL, canary_plan, problem_with
 from chaos.plan.schedule import draw
 from tests.integration.command import chaos
-from tests.integration.test_planted import failed
 
 
 def verdict(**outcomes: Outcome) -> Verdict:
@@ -66,4 +65,4 @@ def test_the_canary_is_caught(tmp_path: Path) -> None:
     assert "canary: caught" in done.stdout
     assert done.verdict()["verdict"].lower() == "fail"
     # Nothing else fails: every other finding of such a run would be a false alarm.
-    assert failed(done) == {"heuristic_fallbacks"}, done.text
+    assert done.failed() == {"heuristic_fallbacks"}, done.text

@@ -55,6 +55,11 @@ class Done:
         run = self.run()
         return run.read_json(run.verdict)
 
+    def failed(self) -> frozenset[str]:
+        """The checks that failed."""
+        findings = self.verdict()["findings"]
+        return frozenset(f["check"] for f in findings if f["outcome"] == "fail")
+
     def outcome(self, check: str) -> str:
         """The outcome of one finding."""
         outcomes = [f["outcome"] for f in self.verdict()["findings"] if f["check"] == check]

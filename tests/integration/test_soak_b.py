@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from tests.integration.command import Done, chaos, history
-from tests.integration.test_planted import CAUSES, causes, failed, planted_target
 
 pytestmark = [pytest.mark.stack, pytest.mark.slow(seconds=60)]
 
@@ -52,25 +51,3 @@ def test_clean_watcher_completes_ten_requests_without_its_daemon(tmp_path: Path)
     absences = [r["detail"] for r in records if r.get("name") == "source_absent"]
     assert {"source": "watcher", "reason": "not running"} in absences, "stated, and no death"
     assert not [r for r in records if r.get("name") in ("watcher_exit", "halted")]
-
-
-@pytest.mark.long
-@pytest.mark.parametrize(
-    ("name", "checks"),
-    [
-        ("misroutes", {"routing", "child_witnessed"}),
-        ("last_first", {"fifo", "order_witnessed"}),
-        ("claims_order", {"order_witnessed"}),
-    ],
-)
-def test_defective_watcher_fails_by_the_check_for_its_defect(
-    name: str, checks: set[str], tmp_path: Path
-) -> None:
-    done = chaos(
-        tmp_path / "runs", "run", "soak_b", "--fault", "none", "--seed", "7",
-        "--target", str(planted_target(name, tmp_path)), "--set", "quiet_s=2",
-    )  # fmt: skip
-    assert done.exit_code == 1, done.text
-    assert failed(done) == checks, done.text
-    assert causes(done) == [CAUSES[name]], done.text
-    assert len(archived(done)) == 10, "labels and counts alone would have passed it"

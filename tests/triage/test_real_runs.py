@@ -8,30 +8,23 @@ from pathlib import Path
 import pytest
 
 from chaos.cli.triage import explain
-from tests.integration.command import ONE_FAULT, chaos, history, settings
-from tests.integration.test_planted import planted_target
+from tests.integration.command import history
+from tests.planted.table import DEFECTS
+from tests.truth_table import run as run_planted
 
 pytestmark = [pytest.mark.stack, pytest.mark.slow]
 
 
 @pytest.mark.parametrize(
-    ("name", "fault", "length", "expected"),
+    ("name", "expected"),
     [
-        ("no_reconnection", ONE_FAULT, {}, "llm_connection_drop"),
-        pytest.param(
-            "leak_per_request", ("--fault", "none"), {"baseline_s": 20, "storm_s": 40},
-            "memory_leak", marks=pytest.mark.long,
-        ),
+        ("no_reconnection", "llm_connection_drop"),
+        pytest.param("leak_per_request", "memory_leak", marks=pytest.mark.long),
     ],
-)  # fmt: skip
-def test_a_defective_watcher_leads_to_its_cause(
-    name: str, fault: tuple[str, ...], length: dict[str, int], expected: str, tmp_path: Path
-) -> None:
-    target = planted_target(name, tmp_path)
-    done = chaos(
-        tmp_path / "runs", "run", "soak_c", *fault, "--seed", "7", "--target", str(target),
-        *settings(**length),
-    )  # fmt: skip
+)
+def test_a_defective_watcher_leads_to_its_cause(name: str, expected: str, tmp_path: Path) -> None:
+    planted = next(one for one in DEFECTS if one.name == name)
+    done = run_planted(planted, tmp_path)
     assert done.exit_code == 1, done.text
     run = done.run()
     found = explain(str(run.path), tmp_path / "runs", target="reference", deep=False)

@@ -1,0 +1,19 @@
+"""Defect: an error of the disk ends the daemon."""
+
+import sys
+
+from agents import daemon, watcher_agent
+
+real_tick = daemon.Watcher._tick
+
+
+def _tick(self):
+    try:
+        return real_tick(self)
+    except OSError as error:
+        raise SystemExit(f"fatal: {error}") from error
+
+
+daemon.Watcher._tick = _tick
+
+sys.exit(watcher_agent.main())

@@ -1,0 +1,18 @@
+"""Defect: the LLM server is ended by its name, behind its supervisor's back."""
+
+import subprocess
+import sys
+
+from agents import dispatch, watcher_agent
+
+real_run = dispatch.Dispatcher.run
+
+
+def run(self, command, staging, limit_s):
+    subprocess.run(["pkill", "-KILL", "-f", "llm_server.py"], check=False)
+    return real_run(self, command, staging, limit_s)
+
+
+dispatch.Dispatcher.run = run
+
+sys.exit(watcher_agent.main())

@@ -1,0 +1,176 @@
+"""Run planted Watchers on the real stack, and write what was said of each.
+
+    python -m tests.truth_table                      all, three at a time, into docs/track-record.md
+    python -m tests.truth_table --only NAME...       these, without writing
+
+A defect is caught if the run fails by one of the checks that see it. Its cause is right if triage
+names that cause first and nothing else beside it but what the table allows. A healthy Watcher is
+accused if any finding fails.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from chaos.cli.triage import explain
+from tests.integration.command import REPO, Done, chaos, settings
+from tests.planted.table import ANY, DEFECTS, HEALTHY, Planted
+
+PAGE = REPO / "docs" / "track-record.md"
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What a run said of a planted Watcher."""
+
+    planted: Planted
+    exit_code: int
+    failed: frozenset[str]
+    causes: tuple[str, ...]
+    text: str
+
+    @property
+    def caught(self) -> bool:
+        """By a check that sees the defect."""
+        return self.exit_code == 1 and bool(self.failed & self.planted.checks)
+
+    @property
+    def named(self) -> bool:
+        """Whether the first cause that triage names is right."""
+        return bool(self.causes) and self.causes[0] in self.planted.causes
+
+    @property
+    def beside(self) -> frozenset[str]:
+        """What failed that the defect does not explain."""
+        if ANY in self.planted.twins:
+            return frozenset()
+        return self.failed - self.planted.checks - self.planted.twins
+
+    @property
+    def accused(self) -> bool:
+        """Whether something was held against the Watcher."""
+        return bool(self.failed) or self.exit_code == 1
+
+
+def judge(planted: Planted, folder: Path, seed: int = 7) -> Judged:
+    """One run."""
+    done = run(planted, folder, seed)
+    return judged(planted, done)
+
+
+def run(planted: Planted, folder: Path, seed: int = 7) -> Done:
+    """`chaos run` of that Watcher."""
+    target = planted.target(folder)
+    length = settings(**planted.length) if planted.soak == "soak_c" else ["--set", "quiet_s=2"]
+    asked = ("run", planted.soak, "--fault", planted.fault, "--seed", str(seed))
+    return chaos(folder / "runs", *asked, "--target", str(target), *length)
+
+
+def judged(planted: Planted, done: Done) -> Judged:
+    """What was said."""
+    try:
+        failed = done.failed()
+        path = str(done.run().path)
+        found = explain(path, done.runs, target="reference", deep=False)
+        causes = tuple(cause.name for cause in found.causes)
+    except (AssertionError, OSError) as error:
+        return Judged(planted, done.exit_code, frozenset(), (), f"{error}\n{done.text}")
+    return Judged(planted, done.exit_code, failed, causes, done.text)
+
+
+def page(results: Sequence[Judged], took_s: float) -> str:
+    """The track record as Markdown."""
+    defects = [one for one in results if one.planted.checks or one.planted.blind]
+    judged = [one for one in defects if not one.planted.blind]
+    healthy = [one for one in results if not one.planted.checks and not one.planted.blind]
+    caught = [one for one in judged if one.caught]
+    named = [one for one in caught if one.named]
+    accused = [one for one in healthy if one.accused]
+    lines = [
+        "# Track record",
+        "",
+        "Made by `scripts/truth-table`: each planted Watcher in tests/planted/ is run on the real",
+        "stack (`chaos run`, embedded backend, a real LLM), and judged like any other.",
+        "",
+        f"**{len(caught)} of {len(judged)} defects caught, the cause right for {len(named)} of "
+        f"these; {len(accused)} of {len(healthy)} healthy Watchers accused.** "
+        f"{len(results)} runs in {took_s / 60:.0f} min.",
+        "",
+        "## Defects",
+        "",
+        "| Watcher | what is wrong | under | caught by | cause named | |",
+        "|---|---|---|---|---|---|",
+    ]
+    for one in judged:
+        by = ", ".join(sorted(one.failed & one.planted.checks)) or "-"
+        mark = "" if one.caught and one.named else "cause wrong" if one.caught else "**missed**"
+        lines.append(
+            f"| `{one.planted.name}` | {one.planted.says} | {one.planted.fault.partition(':')[0]} "
+            f"| {by} | {', '.join(one.causes) or '-'} | {mark} |"
+        )
+    lines += [
+        "",
+        "## Healthy Watchers of other habits",
+        "",
+        "| Watcher | habit | |",
+        "|---|---|---|",
+    ]
+    for one in healthy:
+        mark = f"**accused** by {', '.join(sorted(one.failed))}" if one.accused else "left alone"
+        if one.exit_code not in (0, 1):
+            mark += f" (exit {one.exit_code})"
+        lines.append(f"| `{one.planted.name}` | {one.planted.says} | {mark} |")
+    lines += ["", "## Known not to be seen", ""]
+    lines += [f"- `{one.planted.name}`: {one.planted.says}" for one in defects if one.planted.blind]
+    return "\n".join([*lines, ""])
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run them; exit code 1 if a defect was missed or a healthy Watcher accused."""
+    parser = argparse.ArgumentParser(prog="scripts/truth-table", description=__doc__)
+    parser.add_argument("--only", nargs="*", default=[], metavar="NAME")
+    parser.add_argument("--jobs", type=int, default=3)
+    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--keep", type=Path, help="keep the runs in this folder")
+    options = parser.parse_args(argv)
+    wanted = [one for one in (*DEFECTS, *HEALTHY) if not options.only or one.name in options.only]
+    unknown = set(options.only) - {one.name for one in wanted}
+    if unknown:
+        parser.error(f"no planted Watcher {', '.join(sorted(unknown))}")
+    begin_s = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="chaos-truth-") as kept:
+        root = options.keep or Path(kept)
+
+        def one(planted: Planted) -> Judged:
+            folder = root / planted.name
+            folder.mkdir(parents=True)
+            result = judge(planted, folder, options.seed)
+            shown = {"failed": sorted(result.failed), "causes": result.causes}
+            print(f"{planted.name}: exit {result.exit_code} {json.dumps(shown)}", flush=True)
+            return result
+
+        with ThreadPoolExecutor(options.jobs) as pool:
+            results = list(pool.map(one, wanted))
+    took_s = time.monotonic() - begin_s
+    if not options.only:
+        PAGE.write_text(page(results, took_s), encoding="utf-8")
+    wrong = [
+        result.planted.name
+        for result in results
+        if not result.planted.blind
+        and (not result.caught if result.planted.checks else result.accused)
+    ]
+    print(f"{len(results)} runs in {took_s:.0f} s; wrong: {', '.join(wrong) or 'none'}")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
