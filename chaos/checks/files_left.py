@@ -32,7 +32,7 @@ with calls as (
     union all select line, t_s, pid, path, false from calls where call in ('rename', 'unlink')
     union all select c.line, c.t_s, c.pid, m.path, false
     from calls c join made m on m.line < c.line and starts_with(m.path, c.path || '/')
-    where c.call = 'rename' and c.sha256 is null
+    where c.call = 'rename' and c.bytes is null
 ), spans as (
     select *, lead(t_s) over (partition by path order by line, there) as next_s from changes
 ), named as (
@@ -122,13 +122,13 @@ def judge(run: OpenRun, params: Params) -> list[Finding]:
     growing = [one for one in folders if one.per_request or one.per_fault]
     wrong = [one for one in growing if one.own_use]
     unsure = [one for one in growing if not one.own_use]
-    failed = "files of its own use are left behind in {wrong} folders"
+    failed = f"working files are left behind in {plural(len(wrong), 'folder')}"
     if wrong:
         return finding_of([one.evidence() for one in wrong], "", failed)
     more = (
         f"; {plural(len(unsure), 'other folder')} with files that may be results" if unsure else ""
     )
-    found = finding_of([], f"no files of its own use are left behind{more}", "")
+    found = finding_of([], f"no working files are left behind{more}", "")
     return [msgspec.structs.replace(found[0], evidence=[one.evidence() for one in unsure])]
 
 
