@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from chaos.checks.base import Check, Params, depends_on
-from chaos.checks.finding import EVIDENCE_MAX, Evidence, Finding, plural
-from chaos.checks.witnessed import ATTEMPTS, SLACK_S, not_witnessed
+from chaos.checks.finding import Evidence, Finding, plural
+from chaos.checks.witnessed import ATTEMPTS, SLACK_S, finding_of, not_witnessed
 from chaos.record.open_run import OpenRun
 
 _SHOWN = 80
@@ -59,18 +59,11 @@ def judge(run: OpenRun, params: Params) -> list[Finding]:
         if line in {line for line, _ in wrong}
     }
     said = plural(len(rows), "answer")
-    return [
-        Finding(
-            outcome="fail" if wrong else "pass",
-            summary=f"{len(wrong)} of {said} of the LLM that decisions claim never came like that"
-            if wrong
-            else f"each of {said} of the LLM that decisions claim came over the wire",
-            measured=len(wrong),
-            limit=0,
-            evidence=[Evidence(refs[line], text) for line, text in wrong[:EVIDENCE_MAX]],
-            evidence_count=len(wrong),
-        )
-    ]
+    return finding_of(
+        [Evidence(refs[line], text) for line, text in wrong],
+        f"each of {said} of the LLM that decisions claim came over the wire",
+        f"{{wrong}} of {said} of the LLM that decisions claim never came like that",
+    )
 
 
 def _wrong(rows: list[Any]) -> Iterator[tuple[int, str]]:

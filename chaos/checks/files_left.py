@@ -9,9 +9,11 @@ named as evidence and do not fail. A cache is not judged: its bound may lie beyo
 
 from dataclasses import dataclass
 
+import msgspec
+
 from chaos.checks.base import Check, Params, depends_on
-from chaos.checks.finding import Evidence, Finding
-from chaos.checks.witnessed import not_witnessed
+from chaos.checks.finding import Evidence, Finding, plural
+from chaos.checks.witnessed import finding_of, not_witnessed
 from chaos.record.globs import regex_of
 from chaos.record.open_run import OpenRun
 
@@ -30,7 +32,7 @@ with calls as (
     union all select line, t_s, pid, path, false from calls where call in ('rename', 'unlink')
     union all select c.line, c.t_s, c.pid, m.path, false
     from calls c join made m on m.line < c.line and starts_with(m.path, c.path || '/')
-    where c.call = 'rename' and c.sha256 is null
+    where c.call = 'rename' and c.bytes is null
 ), spans as (
     select *, lead(t_s) over (partition by path order by line, there) as next_s from changes
 ), named as (
@@ -120,22 +122,14 @@ def judge(run: OpenRun, params: Params) -> list[Finding]:
     growing = [one for one in folders if one.per_request or one.per_fault]
     wrong = [one for one in growing if one.own_use]
     unsure = [one for one in growing if not one.own_use]
-    summary = (
-        f"files of its own use are left behind in {len(wrong)} folders"
-        if wrong
-        else "no files of its own use are left behind"
+    failed = f"working files are left behind in {plural(len(wrong), 'folder')}"
+    if wrong:
+        return finding_of([one.evidence() for one in wrong], "", failed)
+    more = (
+        f"; {plural(len(unsure), 'other folder')} with files that may be results" if unsure else ""
     )
-    if unsure:
-        summary += f"; {len(unsure)} other folders grow, perhaps by results"
-    return [
-        Finding(
-            outcome="fail" if wrong else "pass",
-            summary=summary,
-            measured=len(wrong),
-            limit=0,
-            evidence=[one.evidence() for one in wrong or unsure],
-        )
-    ]
+    found = finding_of([], f"no working files are left behind{more}", "")
+    return [msgspec.structs.replace(found[0], evidence=[one.evidence() for one in unsure])]
 
 
 def _results(run: OpenRun) -> str:

@@ -15,8 +15,9 @@ from typing import Annotated
 import msgspec
 
 from chaos.checks.base import Check, Params
-from chaos.checks.finding import EVIDENCE_MAX, Evidence, Finding, plural
+from chaos.checks.finding import Evidence, Finding, plural
 from chaos.checks.resource_growth import SIGNALS
+from chaos.checks.witnessed import finding_of
 from chaos.record.open_run import OpenRun
 
 # After a fault the daemon works off what has waited, and closes what it will close.
@@ -85,25 +86,17 @@ def judge(run: OpenRun, params: GrowthPerFaultParams) -> list[Finding]:
     if not steps:
         return []
     wrong = [
-        (key, text)
+        text
         for key, signal_steps in steps.items()
         for text in _leaks(key, signal_steps, params.tolerance)
     ]
     judged = len({step.window for signal_steps in steps.values() for step in signal_steps})
-    texts = [text for _, text in wrong]
-    return [
-        Finding(
-            outcome="fail" if wrong else "pass",
-            summary="; ".join(texts[:3])
-            if wrong
-            else f"after {plural(judged, 'fault')} nothing was kept that grows with their number "
-            f"(tolerance {params.tolerance:g})",
-            measured=len(wrong),
-            limit=0,
-            evidence=[Evidence("history.jsonl", text) for text in texts[:EVIDENCE_MAX]],
-            evidence_count=len(wrong),
-        )
-    ]
+    return finding_of(
+        [Evidence("history.jsonl", text) for text in wrong],
+        f"after {plural(judged, 'fault')} nothing was kept that grows with their number "
+        f"(tolerance {params.tolerance:g})",
+        "; ".join(wrong[:3]),
+    )
 
 
 def _windows(run: OpenRun) -> list[Window]:

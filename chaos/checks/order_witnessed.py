@@ -17,7 +17,7 @@ from chaos.checks.base import Check, Params, depends_on
 from chaos.checks.fifo import FIFOParams
 from chaos.checks.finding import Evidence, Finding, plural
 from chaos.checks.queue_replay import Request, children_by_request, replayed
-from chaos.checks.witnessed import not_witnessed
+from chaos.checks.witnessed import finding_of, not_witnessed
 from chaos.record.open_run import OpenRun
 
 _ONE_LOOK_S = 1.0
@@ -46,18 +46,10 @@ def judge(run: OpenRun, params: Params) -> list[Finding]:
     served = sorted(_served(run), key=lambda one: one.taken_s)
     if len(served) < 2:
         return []
-    wrong = list(_overtaken(served, tie_s))
-    return [
-        Finding(
-            outcome="fail" if wrong else "pass",
-            summary=f"{len(wrong)} of {plural(len(served), 'request')} were seen to be taken "
-            "after later ones",
-            measured=len(wrong),
-            limit=0,
-            evidence=wrong[:10],
-            evidence_count=len(wrong),
-        )
-    ]
+    summary = f"of {plural(len(served), 'request')} were seen to be taken after later ones"
+    return finding_of(
+        list(_overtaken(served, tie_s)), passed=f"0 {summary}", failed=f"{{wrong}} {summary}"
+    )
 
 
 def _served(run: OpenRun) -> Iterator[_Served]:
@@ -67,16 +59,13 @@ def _served(run: OpenRun) -> Iterator[_Served]:
         submitted.setdefault(name, []).append(t_s)
     work_s = {name: found[0].start_s for name, found in children_by_request(run).items()}
     requests = [r for r in replayed(run).requests.values() if r.name not in excluded and r.taken]
-    serial = _serial([r for r in requests if r.name in work_s], work_s)
-    for request in requests:
+    worked = [r for r in requests if r.name in work_s]
+    by_work = len(worked) > 1 and _serial(worked, work_s)
+    for request in worked if by_work else requests:
         taken: Any = request.taken
-        by_work = serial and request.name in work_s
-        if by_work:
-            taken_s = work_s[request.name]
-        elif taken.to_place in ("archived", "quarantined"):
+        if not by_work and taken.to_place in ("archived", "quarantined"):
             continue  # seen at its end only
-        else:
-            taken_s = taken.t_s
+        taken_s = work_s[request.name] if by_work else taken.t_s
         own = [call.t_s for call in request.emitted if call.call != "open"]
         arrivals = [t_s for t_s in submitted.get(request.name) or own if t_s <= taken_s]
         if arrivals:

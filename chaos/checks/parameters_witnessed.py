@@ -17,7 +17,7 @@ from chaos.base.foreign import written_out
 from chaos.checks.base import Check, Params, depends_on
 from chaos.checks.finding import Evidence, Finding, plural
 from chaos.checks.queue_replay import Child, children_by_request, replayed
-from chaos.checks.witnessed import not_witnessed
+from chaos.checks.witnessed import finding_of, not_witnessed
 from chaos.record.open_run import OpenRun
 
 _TYPES = "select name, any_value(type) from request_types group by name"
@@ -133,18 +133,11 @@ def judge(run: OpenRun, params: Params) -> list[Finding]:
     if not judged.compared:
         return []
     compared = plural(judged.compared, "value")
-    return [
-        Finding(
-            outcome="fail" if wrong else "pass",
-            summary=f"{len(wrong)} of {compared} of requests did not arrive in the work"
-            if wrong
-            else f"{compared} of requests arrived on the command lines of their children",
-            measured=len(wrong),
-            limit=0,
-            evidence=[Evidence(f"witness.jsonl:{line}", text) for line, text in wrong[:10]],
-            evidence_count=len(wrong),
-        )
-    ]
+    return finding_of(
+        [Evidence(f"witness.jsonl:{line}", text) for line, text in wrong],
+        passed=f"{compared} of requests arrived on the command lines of their children",
+        failed=f"{{wrong}} of {compared} of requests did not arrive in the work",
+    )
 
 
 CHECK = Check(

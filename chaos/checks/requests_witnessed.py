@@ -18,7 +18,7 @@ from chaos.base.foreign import written_out
 from chaos.checks.base import Check, Params, depends_on
 from chaos.checks.finding import Evidence, Finding, plural
 from chaos.checks.queue_replay import Replay, Request, replayed
-from chaos.checks.witnessed import not_witnessed
+from chaos.checks.witnessed import finding_of, not_witnessed
 from chaos.record.open_run import OpenRun
 
 _KNOWN = "select name, source from emitted union all select name, 'planted' from planted"
@@ -167,20 +167,12 @@ def judge(run: OpenRun, params: Params) -> list[Finding]:
     count = len(judged.replay.requests)
     if not count and not judged.replay.foreign:
         return []
-    wrong = sorted(judged.wrong())
     summary = f"{plural(count, 'request file')} followed through the queue"
-    return [
-        Finding(
-            outcome="fail" if wrong else "pass",
-            summary=f"{summary}, {len(wrong)} lost, repeated, made up or exchanged"
-            if wrong
-            else f"{summary}: none lost, repeated, made up or exchanged",
-            measured=len(wrong),
-            limit=0,
-            evidence=[Evidence(f"witness.jsonl:{line}", text) for line, text in wrong[:10]],
-            evidence_count=len(wrong),
-        )
-    ]
+    return finding_of(
+        [Evidence(f"witness.jsonl:{line}", text) for line, text in sorted(judged.wrong())],
+        passed=f"{summary}: none lost, repeated, made up or exchanged",
+        failed=f"{summary}, {{wrong}} lost, repeated, made up or exchanged",
+    )
 
 
 CHECK = Check(

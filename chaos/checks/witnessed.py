@@ -4,11 +4,11 @@ A run without witnesses says nothing here. One that should have had them, and ha
 what only they see.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 from chaos.checks.base import Params, evidence_of
-from chaos.checks.finding import Evidence, Finding
+from chaos.checks.finding import EVIDENCE_MAX, Evidence, Finding
 from chaos.record.open_run import OpenRun
 
 # Each completed dispatch, with the time from which the request was worked on (perhaps by an earlier
@@ -72,6 +72,21 @@ def by_witness(sql: str, passed: str, failed: str, count: str) -> Judge:
         ]
 
     return judge
+
+
+def finding_of(wrong: Sequence[Evidence], passed: str, failed: str) -> list[Finding]:
+    """The one finding of a check that found `wrong`; `{wrong}` is their number in `failed`."""
+    count = len(wrong)
+    return [
+        Finding(
+            outcome="fail" if wrong else "pass",
+            summary=failed.format(wrong=count) if wrong else passed,
+            measured=count,
+            limit=0,
+            evidence=wrong[:EVIDENCE_MAX],
+            evidence_count=count,
+        )
+    ]
 
 
 def not_witnessed(run: OpenRun, witness: Witness = "syscalls") -> list[Finding] | None:

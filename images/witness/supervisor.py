@@ -167,23 +167,32 @@ def _path(tid: int, arguments: tuple[int, ...], place: int, folder: int) -> str:
     return caller.path_at(tid, arguments[place], arguments[folder] if folder >= 0 else caller.CWD)
 
 
-def _published(tid: int, path: str) -> dict[str, Any]:
-    """Size and SHA-256 of the file that gets a new name; nothing for what is no plain file."""
+def _plain(tid: int, path: str) -> tuple[int, int] | None:
+    """(descriptor, size) of a plain file, as the caller sees it: it may have another root."""
     try:
-        # As the caller sees it: it may have another root.
         descriptor = os.open(f"/proc/{tid}/root{path}", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
+        return None
+    status = os.fstat(descriptor)
+    if stat.S_ISREG(status.st_mode):
+        return descriptor, status.st_size
+    os.close(descriptor)
+    return None
+
+
+def _published(tid: int, path: str) -> dict[str, Any]:
+    """Size and SHA-256 of the file that gets a new name; nothing for what is no plain file."""
+    file = _plain(tid, path)
+    if file is None:
         return {}
+    descriptor, size = file
     try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            return {}
-        if status.st_size > _HASHED_BYTES_MAX:
-            return {"bytes": status.st_size}
+        if size > _HASHED_BYTES_MAX:
+            return {"bytes": size}
         digest = hashlib.sha256()
         while chunk := os.read(descriptor, _CHUNK_BYTES):
             digest.update(chunk)
-        return {"bytes": status.st_size, "sha256": digest.hexdigest()}
+        return {"bytes": size, "sha256": digest.hexdigest()}
     finally:
         os.close(descriptor)
 
@@ -193,16 +202,13 @@ def _cut(tid: int, path: str, kept: int) -> dict[str, Any]:
 
     Half a line at its end does not count: that is what a repair cuts off.
     """
-    try:
-        descriptor = os.open(f"/proc/{tid}/root{path}", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except OSError:
+    file = _plain(tid, path)
+    if file is None:
         return {}
+    descriptor, size = file
     try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode) or status.st_size <= kept:
-            return {}
-        begin = max(kept, status.st_size - _CHUNK_BYTES)
-        lines = os.pread(descriptor, status.st_size - begin, begin).rfind(b"\n") + 1
+        begin = max(kept, size - _CHUNK_BYTES)
+        lines = os.pread(descriptor, max(0, size - begin), begin).rfind(b"\n") + 1
         lost = begin - kept + lines
         return {"cut_bytes": lost} if lost else {}
     finally:
