@@ -204,6 +204,7 @@ def test_replay_refuses_other_images(client: DockerClient, tmp_path: Path) -> No
     assert "image watcher" in again.stderr and "--force" in again.stderr
 
 
+@pytest.mark.slow(seconds=10)
 @pytest.mark.parametrize(
     ("env", "said"),
     [
@@ -223,6 +224,7 @@ def test_obstacle_to_the_start_of_a_run_is_reported(
     assert not list(tmp_path.glob("*/*/config.json"))
 
 
+@pytest.mark.slow(seconds=10)
 def test_machine_without_nvidia_runtime_is_reported(tmp_path: Path, client: DockerClient) -> None:
     if "nvidia" in engine.facts(client).runtimes:
         pytest.skip("this engine can give containers a GPU")
@@ -231,6 +233,7 @@ def test_machine_without_nvidia_runtime_is_reported(tmp_path: Path, client: Dock
     assert "no NVIDIA runtime" in done.stderr
 
 
+@pytest.mark.slow(seconds=30)
 def test_taken_port_is_reported(tmp_path: Path, client: DockerClient) -> None:
     """Where the user asks for a certain port and another program has it."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -249,6 +252,7 @@ def test_taken_port_is_reported(tmp_path: Path, client: DockerClient) -> None:
     assert left_of(client, done.run()) == []
 
 
+@pytest.mark.slow(seconds=10)
 def test_missing_compose_is_reported(tmp_path: Path) -> None:
     """A PATH without docker and docker-compose."""
     tools = tmp_path / "bin"
@@ -264,6 +268,7 @@ def test_missing_compose_is_reported(tmp_path: Path) -> None:
     assert "there is no Compose" in done.stderr
 
 
+@pytest.mark.slow(seconds=10)
 def test_run_in_containers_has_the_same_schedule(tmp_path: Path) -> None:
     """Neither the backend nor the machine decides what happens when."""
     words = ("run", "soak_c", "--faults", "all", "--seed", "9", "--dry-run", "--json")

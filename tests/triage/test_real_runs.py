@@ -11,7 +11,7 @@ from chaos.cli.triage import explain
 from tests.integration.command import ONE_FAULT, chaos, history, settings
 from tests.integration.test_planted import planted_target
 
-pytestmark = [pytest.mark.stack, pytest.mark.slow]
+pytestmark = [pytest.mark.stack, pytest.mark.slow(seconds=70)]
 
 
 @pytest.mark.parametrize(
