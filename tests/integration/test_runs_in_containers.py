@@ -45,6 +45,7 @@ def left_of(client: DockerClient, run: RunDir) -> list[str]:
     return objects.names(client, run.run_id)
 
 
+@pytest.mark.slow(seconds=150)
 def test_soak_b_passes_in_containers(client: DockerClient, tmp_path: Path) -> None:
     """Ten requests, exactly once, under a cut LLM; provenance names what ran; nothing is left."""
     done = chaos(

@@ -118,7 +118,7 @@ def test_injectors_image_has_every_import_of_the_agent(
 
 
 @pytest.mark.docker
-@pytest.mark.slow
+@pytest.mark.slow(seconds=50)
 @pytest.mark.parametrize(  # the others are made in the same ways
     "name", ["injector", pytest.param("llm", marks=pytest.mark.long)]
 )
