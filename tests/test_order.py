@@ -54,6 +54,13 @@ def test_tests_that_share_a_stack_stay_together_and_count_once() -> None:
     ]
 
 
+def test_tests_of_the_wire_faults_share_one_worker() -> None:
+    names = ("effect_and_recovery_are_proven[a]", "noop_twin_proves_no_effect[b]", "cuts_llm_is")
+    assert len({group_of(f"tests/faults/test_llm_wire.py::test_{name}") for name in names}) == 1
+    alone = "tests/faults/test_llm_wire.py::test_an_invalid_answer_is_not_usable"
+    assert group_of(alone) == alone
+
+
 def test_every_test_is_kept_once() -> None:
     items = [item(str(number), number or None) for number in range(50)]
     assert sorted(names(in_order(items))) == sorted(names(items))

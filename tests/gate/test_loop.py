@@ -53,7 +53,7 @@ def test_every_soak_runs_clean_before_it_runs_under_faults(
         assert f"chaos run {item.soak} --profile quick --fault" in item.command
 
 
-@pytest.mark.slow
+@pytest.mark.slow(seconds=50)
 def test_a_kill_at_any_moment_keeps_finished_runs_and_repeats_only_the_unfinished_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

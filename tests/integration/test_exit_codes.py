@@ -18,6 +18,7 @@ SHORT = {
 }
 
 
+@pytest.mark.slow(seconds=5)
 def test_2_typing_error_starts_nothing(tmp_path: Path) -> None:
     done = chaos(tmp_path / "runs", "run", "soak_c", "--fault", "llm_timeuot")
     assert done.exit_code == 2
@@ -36,6 +37,7 @@ def test_3_fault_without_a_measured_effect_is_never_a_pass(tmp_path: Path) -> No
     assert done.outcome("fault_effect") == "unverified"
 
 
+@pytest.mark.slow(seconds=5)
 def test_4_corrupt_model_is_an_environment_problem(tmp_path: Path) -> None:
     broken = tmp_path / "broken.gguf"
     broken.write_bytes(b"GGUF but not really" * 100)

@@ -60,6 +60,7 @@ def test_clean_watcher_passes_the_quick_profile_under_the_fault(tmp_path: Path) 
 
 
 @pytest.mark.slow(seconds=90)
+@pytest.mark.long  # the gate's first run is such a one
 def test_clean_watcher_passes_the_control_run(tmp_path: Path) -> None:
     done = chaos(
         tmp_path / "runs", "run", "soak_c", "--fault", "none", "--seed", "7",

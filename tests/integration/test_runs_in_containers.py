@@ -45,6 +45,7 @@ def left_of(client: DockerClient, run: RunDir) -> list[str]:
     return objects.names(client, run.run_id)
 
 
+@pytest.mark.slow(seconds=150)
 def test_soak_b_passes_in_containers(client: DockerClient, tmp_path: Path) -> None:
     """Ten requests, exactly once, under a cut LLM; provenance names what ran; nothing is left."""
     done = chaos(
@@ -204,6 +205,7 @@ def test_replay_refuses_other_images(client: DockerClient, tmp_path: Path) -> No
     assert "image watcher" in again.stderr and "--force" in again.stderr
 
 
+@pytest.mark.slow(seconds=10)
 @pytest.mark.parametrize(
     ("env", "said"),
     [
@@ -223,6 +225,7 @@ def test_obstacle_to_the_start_of_a_run_is_reported(
     assert not list(tmp_path.glob("*/*/config.json"))
 
 
+@pytest.mark.slow(seconds=10)
 def test_machine_without_nvidia_runtime_is_reported(tmp_path: Path, client: DockerClient) -> None:
     if "nvidia" in engine.facts(client).runtimes:
         pytest.skip("this engine can give containers a GPU")
@@ -231,6 +234,7 @@ def test_machine_without_nvidia_runtime_is_reported(tmp_path: Path, client: Dock
     assert "no NVIDIA runtime" in done.stderr
 
 
+@pytest.mark.slow(seconds=30)
 def test_taken_port_is_reported(tmp_path: Path, client: DockerClient) -> None:
     """Where the user asks for a certain port and another program has it."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -249,6 +253,7 @@ def test_taken_port_is_reported(tmp_path: Path, client: DockerClient) -> None:
     assert left_of(client, done.run()) == []
 
 
+@pytest.mark.slow(seconds=10)
 def test_missing_compose_is_reported(tmp_path: Path) -> None:
     """A PATH without docker and docker-compose."""
     tools = tmp_path / "bin"
@@ -264,6 +269,7 @@ def test_missing_compose_is_reported(tmp_path: Path) -> None:
     assert "there is no Compose" in done.stderr
 
 
+@pytest.mark.slow(seconds=10)
 def test_run_in_containers_has_the_same_schedule(tmp_path: Path) -> None:
     """Neither the backend nor the machine decides what happens when."""
     words = ("run", "soak_c", "--faults", "all", "--seed", "9", "--dry-run", "--json")

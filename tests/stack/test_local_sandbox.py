@@ -45,7 +45,8 @@ def start(folder: Path, repo: Path, assets: Assets) -> tuple[RunDir, subprocess.
 
 
 @pytest.mark.stack
-@pytest.mark.slow
+@pytest.mark.slow(seconds=40)
+@pytest.mark.long  # at every change two whole runs: tests/integration/test_lifecycle.py
 def test_two_reference_stacks_run_side_by_side(tmp_path: Path, repo: Path, assets: Assets) -> None:
     """Same ports, same paths, no conflict; each diagnoses a draw; a full disk stays inside."""
     both = [start(tmp_path / name, repo, assets) for name in ("a", "b")]

@@ -49,7 +49,8 @@ def test_a_program_started_through_it_is_seen_and_behaves_as_without(
         "the record", lambda: [line for line in record.read_text().splitlines() if "moved" in line]
     )
     assert any('"to": "moved"' in line for line in lines)
-    assert f'"call": "exit", "pid": {pid}, "code": 3' in record.read_text()
+    ended = f'"call": "exit", "pid": {pid}, "code": 3'
+    wait_for("its exit in the record", lambda: ended in record.read_text())
 
 
 def test_a_missing_program_is_named_as_without(

@@ -12,7 +12,7 @@ from tests.integration.command import history
 from tests.planted.table import DEFECTS
 from tests.truth_table import run as run_planted
 
-pytestmark = [pytest.mark.stack, pytest.mark.slow]
+pytestmark = [pytest.mark.stack, pytest.mark.slow(seconds=70)]
 
 
 @pytest.mark.parametrize(

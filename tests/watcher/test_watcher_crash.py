@@ -41,7 +41,7 @@ def assert_exactly_once(lab: Lab, names: list[str], learning_runs: int) -> None:
     assert not list(lab.root.rglob(".*.tmp"))
 
 
-@pytest.mark.slow
+@pytest.mark.slow(seconds=25)
 @pytest.mark.parametrize("seed", [1, 2])
 def test_kills_at_random_moments_keep_exactly_once(lab: Lab, seed: int) -> None:
     """Twelve requests; the daemon is killed, at least 10 times, until all are done."""

@@ -33,11 +33,12 @@ class Supervisor(StandIn):
 
     def _serve_control(self, connection: socket.socket) -> None:
         before = len(self.commands)
-        self.still_loading = self.slow and not self.loaded.is_set()
+        # One that dies is never healthy, however late it is ended here.
+        self.still_loading = bool(self.stillborn) or (self.slow and not self.loaded.is_set())
         super()._serve_control(connection)
         if self.commands[before:] == ["start"] and self.stillborn:
-            self.stillborn -= 1
             self.running = False
+            self.stillborn -= 1
 
 
 @pytest.fixture

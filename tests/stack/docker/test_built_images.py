@@ -118,8 +118,10 @@ def test_injectors_image_has_every_import_of_the_agent(
 
 
 @pytest.mark.docker
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["injector", "llm"])  # the others are made in the same ways
+@pytest.mark.slow(seconds=50)
+@pytest.mark.parametrize(  # the others are made in the same ways
+    "name", ["injector", pytest.param("llm", marks=pytest.mark.long)]
+)
 def test_two_builds_give_the_same_files(
     name: str, client: DockerClient, built: dict[str, Image], assets: Assets, repo: Path
 ) -> None:

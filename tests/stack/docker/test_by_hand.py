@@ -117,7 +117,7 @@ def left_of(client: DockerClient, project: str) -> list[str]:
 
 @pytest.mark.docker
 @pytest.mark.stack
-@pytest.mark.slow
+@pytest.mark.slow(seconds=60)
 def test_stack_by_hand_becomes_healthy_decides_and_has_no_route_out(
     by_hand: ByHand, client: DockerClient, built: dict[str, Image]
 ) -> None:
