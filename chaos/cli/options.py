@@ -53,8 +53,8 @@ A run without --fault is a clean run. --fault none is the same, marked as the co
     backend: Literal["local", "docker"] | None = common.BACKEND
     gpu: bool = common.GPU
     witness: Literal["syscalls", "none"] | None = option(
-        "who sees what the Watcher does: a supervisor of its system calls (the local backend's "
-        "default), or nobody"
+        "who sees what the Watcher does: a supervisor of its system calls, and a capture of what "
+        "goes to and from its LLM (the local backend's default); or nobody"
     )
     runs: Path = common.RUNS
     dry_run: bool = option("print the plan and the schedule, start nothing")

@@ -278,3 +278,16 @@ def test_half_a_line_of_a_crash_is_left_out(witnessed: Witnessed) -> None:
     assert isinstance(whole, str)
     witnessed.run.files["witness.jsonl"] = whole + '{"time_s": 1.0, "call": "ren'
     assert finding(judged(witnessed.run), "child_witnessed").outcome == "pass"
+
+
+def test_retries_over_a_connection_that_is_kept_count_too(witnessed: Witnessed) -> None:
+    """On the wire: the system-call witness sees one connection."""
+    wire = Wire(witnessed.run)
+    begin_s = witnessed.run.cuts[0][0] + 2.0
+    for number in range(300):
+        at_s = begin_s + number * 0.01
+        wire.exchange(at_s, at_s + 0.005, status=503, connection=99)
+    witnessed.write()
+    wire.write()
+    found = finding(judged(witnessed.run), "retry_storm")
+    assert found.outcome == "fail" and found.evidence[0].ref.startswith("wire.jsonl:")
