@@ -133,6 +133,81 @@ DIRECT = (
         ("heuristic_fallbacks",),
         words=("not marked as a fallback", "says that the LLM answered", "the decisions claim"),
     ),
+    # What is wrong is seen, and why stands at the place that the evidence points to.
+    Direct(
+        "llm_unused",
+        "the LLM is not asked, or its answers are refused, while it can be reached",
+        ("heuristic_fallbacks",),
+        words=("fallback while the LLM could be reached",),
+        explains=("convergence", "recovery_time"),
+    ),
+    Direct(
+        "llm_not_managed",
+        "the LLM server is not stopped for the work, or not started after it",
+        ("llm_lifecycle",),
+        explains=("heuristic_fallbacks", "recovery_time", "gpu_memory"),
+    ),
+    Direct(
+        "bad_files_accepted",
+        "files that are no requests are not set aside",
+        ("request_queue",),
+        explains=("requests_archived", "requests_pending"),
+    ),
+    Direct(
+        "requests_left",
+        "finished requests do not reach the archive",
+        ("requests_archived", "requests_pending"),
+        explains=("request_queue",),
+    ),
+    Direct(
+        "decisions_missing",
+        "requests are worked without a decision in the log",
+        ("exactly_once",),
+        explains=("decision_log", "completed_cycles", "selfplay_dispatches"),
+    ),
+    Direct(
+        "log_broken",
+        "the decision log has lines that are not whole or not unique",
+        ("decision_log",),
+    ),
+    Direct(
+        "files_grow",
+        "files grow without limit",
+        ("disk_growth", "log_growth"),
+    ),
+    Direct(
+        "history_changed",
+        "the draw history does not hold the draws that were injected",
+        ("draws_expected",),
+        explains=("draws_ingested", "convergence"),
+    ),
+    Direct(
+        "draws_lost",
+        "draws arrive that the Watcher never diagnoses",
+        ("draws_ingested",),
+        explains=("completed_cycles", "convergence", "selfplay_dispatches"),
+    ),
+    Direct(
+        "candidates_repeated",
+        "policy candidates are not new",
+        ("policy_candidates",),
+        explains=("convergence",),
+    ),
+    Direct(
+        "telemetry_broken",
+        "telemetry is missing, not valid, or does not change",
+        ("telemetry",),
+    ),
+    Direct(
+        "errors_logged",
+        "the Watcher logs exceptions that it does not handle",
+        ("errors",),
+    ),
+    Direct(
+        "not_learning",
+        "the predictions do not get better with the draws",
+        ("convergence",),
+    ),
 )
 
 
