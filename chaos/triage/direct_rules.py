@@ -171,6 +171,12 @@ DIRECT = (
         ("decision_log",),
     ),
     Direct(
+        "work_fails",
+        "dispatches do not complete, and no fault explains it",
+        ("work_completed",),
+        explains=("completed_cycles", "convergence", "telemetry", "selfplay_dispatches"),
+    ),
+    Direct(
         "files_grow",
         "files grow without limit",
         ("disk_growth", "log_growth"),
