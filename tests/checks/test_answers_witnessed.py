@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from chaos.checks.finding import Finding
-from tests.checks.history_builder import PlantedRun, _t_s, finding, judged, not_passed
+from tests.checks.history_builder import PlantedRun, _t_s, judged, judged_by
 from tests.checks.wire_builder import Wire
 
 
@@ -18,7 +18,7 @@ def wire(planted: PlantedRun) -> Wire:
 
 def found(wire: Wire) -> Finding:
     wire.write()
-    return finding(judged(wire.run), "answers_witnessed")
+    return judged_by(wire.run, "answers_witnessed")
 
 
 def answered_call(run: PlantedRun) -> dict[str, Any]:
@@ -108,8 +108,8 @@ def test_a_daemon_that_lists_no_calls_is_not_judged(wire: Wire) -> None:
 def test_frames_that_were_lost_make_it_unverified(wire: Wire) -> None:
     wire.write()
     wire.run.files["wire.jsonl"] += '{"time_s": 1.0, "dropped": 12}\n'
-    assert finding(judged(wire.run), "answers_witnessed").outcome == "unverified"
+    assert judged_by(wire.run, "answers_witnessed").outcome == "unverified"
 
 
 def test_a_record_that_is_missing_makes_it_unverified(wire: Wire) -> None:
-    assert not_passed(judged(wire.run))["answers_witnessed"] == "unverified"
+    assert judged_by(wire.run, "answers_witnessed").outcome == "unverified"

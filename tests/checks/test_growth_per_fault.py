@@ -7,13 +7,13 @@ from collections.abc import Callable
 import pytest
 
 from chaos.checks.finding import Finding
-from tests.checks.history_builder import FAULTS, PlantedRun, finding, judged
+from tests.checks.history_builder import FAULTS, PlantedRun, judged, judged_by
 
 Signal = Callable[[float, int], float]
 
 
 def found(run: PlantedRun) -> Finding:
-    return finding(judged(run), "growth_per_fault")
+    return judged_by(run, "growth_per_fault")
 
 
 def over(t_s: float) -> int:

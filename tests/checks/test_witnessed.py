@@ -9,7 +9,15 @@ from typing import Any
 import pytest
 
 from chaos.record.open_run import OpenRun
-from tests.checks.history_builder import EPOCH_S, PlantedRun, _t_s, finding, judged, not_passed
+from tests.checks.history_builder import (
+    EPOCH_S,
+    PlantedRun,
+    _t_s,
+    finding,
+    judged,
+    judged_by,
+    not_passed,
+)
 from tests.checks.wire_builder import Wire
 from tests.checks.witness_builder import INJECTOR, LLM, WATCHER, Witnessed
 
@@ -289,5 +297,5 @@ def test_retries_over_a_connection_that_is_kept_count_too(witnessed: Witnessed) 
         wire.exchange(at_s, at_s + 0.005, status=503, connection=99)
     witnessed.write()
     wire.write()
-    found = finding(judged(witnessed.run), "retry_storm")
+    found = judged_by(witnessed.run, "retry_storm")
     assert found.outcome == "fail" and found.evidence[0].ref.startswith("wire.jsonl:")

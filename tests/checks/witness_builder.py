@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from chaos.checks.finding import Finding
-from tests.checks.history_builder import EPOCH_S, PlantedRun, _t_s, finding, judged
+from tests.checks.history_builder import EPOCH_S, PlantedRun, _t_s, judged_by
 from tests.checks.wire_builder import Wire
 
 LLM = "127.0.0.1:8080"
@@ -69,7 +69,7 @@ class Witnessed:
 
     def judged(self, check: str) -> Finding:
         self.write()
-        return finding(judged(self.run), check)
+        return judged_by(self.run, check)
 
     def write(self) -> None:
         lines = sorted(self.lines, key=lambda line: line["time_s"])

@@ -173,7 +173,12 @@ DEFECTS = (
     _defect("wedges", "stall completed_cycles", "stall", ANY),
     _defect("skips_learning", "work_completed routing", "work_fails work_not_done", ANY),
     _defect("lies_about_exit", "child_witnessed routing", "work_not_done", ANY),
-    _defect("reverses_steps", "parameters_witnessed", "parameters_ignored", ANY),
+    _defect(
+        "reverses_steps",
+        "parameters_witnessed work_completed",
+        "parameters_ignored work_fails",
+        ANY,
+    ),
     _defect("pid_of_another", "child_witnessed routing", "work_not_done", ANY),
     _defect("kills_llm_by_name", "llm_lifecycle bystanders", "bystander_ended", ANY),
     _defect("never_stops_llm", "llm_lifecycle", "llm_not_managed vram_not_freed", ANY),
