@@ -2,8 +2,9 @@
 
 The log says what it likes; the witness saw every process. For a dispatch that claims files, a
 child of the daemon must have opened or renamed a file within the work; for any other, one must have
-lived. Without a child the work was not done, however whole the decision looks. Judged where the
-target says that the daemon names its children.
+lived. Without a child the work was not done, however whole the decision looks. The process that a
+decision names must be one of the daemon's, alive in that time. Judged where the target says that
+the daemon names its children.
 """
 
 from chaos.checks.base import Check, Params, depends_on
@@ -24,16 +25,22 @@ with {WORK}, children as (
     union select w.line from work w join children c
         on c.start_s <= w.to_s and c.end_s >= w.from_s
     where w.line not in (select line from written)
+), named as (
+    select w.line, d.child_pid, exists (select 1 from processes p
+        where p.pid = d.child_pid and p.service like 'watcher%' and p.start_s <= w.to_s
+        and coalesce(p.end_s, 1e12) >= w.from_s) as was_there
+    from work w join decisions d using (line) where d.child_pid > 0
 )
-select decision_ref(line) as ref,
-    request || ': ' || dispatch || ' is claimed as completed, and no child process did any work'
-    as text
-from work where line not in (select line from done) order by line
+select decision_ref(w.line) as ref, w.request || ': ' || w.dispatch || ' is claimed as completed, '
+    || if(d.line is null, 'and no child process did any work',
+        'and process ' || n.child_pid || ', which it names, was none of its own then') as text
+from work w left join done d on d.line = w.line left join named n on n.line = w.line
+where d.line is null or not n.was_there order by w.line
 """
 _judge = by_witness(
     _WITHOUT,
     passed="a child process was seen at work in each of {claims} completed dispatches",
-    failed="{wrong} of {claims} completed dispatches without a child process at work",
+    failed="{wrong} of {claims} completed dispatches without the child process that is claimed",
     count=f"with {WORK} select count(*) from work",
 )
 

@@ -67,7 +67,17 @@ def test_a_worker_that_lives_on_counts_for_each_work_that_it_writes_in(
     for line in witnessed.lines:
         if line["pid"] in children:
             line["pid"] = 30
+    for decision in witnessed.run.decisions:
+        decision["effects"]["child_pid"] = 30
     assert witnessed.judged("child_witnessed").outcome == "pass"
+
+
+@pytest.mark.parametrize("pid", [SERVER, INJECTOR])
+def test_a_child_that_is_none_of_the_daemons_fails(witnessed: Witnessed, pid: int) -> None:
+    decision = selfplay(witnessed)
+    decision["effects"]["child_pid"] = pid
+    found = witnessed.judged("child_witnessed")
+    assert found.measured == 1 and f"process {pid}, which it names" in found.evidence[0].text
 
 
 def test_a_daemon_that_names_no_children_may_work_in_its_own_process(

@@ -180,7 +180,6 @@ DEFECTS = (
         ANY,
     ),
     _defect("pid_of_another", "child_witnessed routing", "work_not_done", ANY),
-    _defect("kills_llm_by_name", "llm_lifecycle bystanders", "bystander_ended", ANY),
     _defect("never_stops_llm", "llm_lifecycle", "llm_not_managed vram_not_freed", ANY),
     _defect("starts_llm_early", "llm_lifecycle", "llm_not_managed second_server", ANY),
     _defect(
@@ -257,4 +256,5 @@ HEALTHY = (
     Planted("healthy_rotates", length=LONG),
     Planted("healthy_asks_twice"),
     Planted("healthy_signals"),
+    Planted("healthy_ends_llm_by_name"),
 )

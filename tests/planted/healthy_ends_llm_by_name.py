@@ -1,4 +1,4 @@
-"""Defect: the LLM server is ended by its name, behind its supervisor's back."""
+"""Healthy: the LLM server is ended by its program's name, as a start script of its own would."""
 
 import subprocess
 import sys
