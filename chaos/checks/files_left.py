@@ -18,12 +18,16 @@ from chaos.record.globs import regex_of
 from chaos.record.open_run import OpenRun
 
 _LEAST = 3  # files
-# Each path and when it came and went. What lies in a folder that is renamed is lost sight of. What
+# Each path and when it came and went; a file that is opened again and again came once. What lies in a folder that is renamed is lost sight of. What
 # a process had made shortly before a signal ended it could not be removed. A daemon may leave one
 # file for each of its own processes.
 _LIVED = """
 with calls as (
-    select * from file_ops where service not in ('injector', 'probe', 'command')
+    select * exclude (before) from (
+        select *, lag(call) over (partition by path order by line) as before from file_ops
+        where service not in ('injector', 'probe', 'command')
+        and call in ('open', 'rename', 'link', 'unlink')
+    ) where call <> 'open' or before is distinct from 'open'
 ), made as (
     select call, line, t_s, pid, coalesce(to_path, path) as path from calls
     where call in ('open', 'rename', 'link')

@@ -9,11 +9,13 @@ from typing import Annotated
 
 import msgspec
 
-from chaos.checks.base import Check, Params, depends_on, evidence_of
+from chaos.checks.base import Check, Params, Rows, depends_on, evidence_of
 from chaos.checks.finding import Evidence, Finding, plural
 from chaos.checks.gpu_memory import gpu_growth_mb
 from chaos.record.fault_window import FaultWindow
 from chaos.record.open_run import OpenRun
+
+_BESIDE_S = 0.25  # two clocks, and a server is started as soon as the child is seen to end
 
 # Every event with the last start before it that had not ended yet, and whether that was stopped.
 _WALK = """
@@ -84,6 +86,25 @@ select decision_ref(line) as ref, request || ': ' || problem as text from proble
 where problem is not null and (beside and problem <> 'the decision has no times') = $beside
 order by line
 """
+# Completed dispatches whose child, as witnessed, worked beside a server: the memory was not free.
+_BESIDE_CHILD = f"""
+with {_WALK}, lives as (
+    select s.pid, s.t_s as begin_s, coalesce(min(e.t_s), 1e12) as end_s
+    from walk s left join walk e on e.line > s.line and e.event in ('gone', 'crashed')
+    where s.event = 'start' group by s.line, s.pid, s.t_s
+)
+select decision_ref(d.line) as ref, d.request || ': server ' || l.pid || ' ran '
+    || printf('%.1f', least(p.end_s, l.end_s) - greatest(p.start_s, l.begin_s))
+    || ' s beside the child ' || p.pid as text
+from decisions d join processes p on p.pid = d.child_pid and p.service like 'watcher%'
+    and p.start_s between d.start_s and d.end_s
+join lives l on least(p.end_s, l.end_s) - greatest(p.start_s, l.begin_s) > {_BESIDE_S}
+where d.completed and d.dispatch is not null and not exists (
+    select 1 from faults f where f.injected_s is not null
+    and (list_contains(f.ends, 'llm') or list_contains(f.ends, 'watcher'))
+    and d.start_s <= f.until_s and d.end_s >= f.earliest_s)
+order by d.line
+"""
 _DISPATCHES = "select count(*) from decisions where completed and dispatch is not null"
 _STARTED = """
 select server_ref(line) as ref, printf('%.2f', t_s) || ' s: server ' || pid || ' started' as text
@@ -107,6 +128,8 @@ def judge(run: OpenRun, params: LLMLifecycleParams) -> list[Finding]:
         return [Finding(outcome="unverified", summary=text)]
     irregular = evidence_of(run, _IRREGULAR)
     not_cycled = evidence_of(run, _NOT_CYCLED, {"beside": False})
+    # Where it was not stopped at all, that is what is wrong.
+    with_child = evidence_of(run, _BESIDE_CHILD) if not not_cycled.count else Rows(0, [])
     beside = evidence_of(run, _NOT_CYCLED, {"beside": True}).count
     again = [found for window in run.faults if (found := _asked_again(window)) is not None]
     starts, stops, killed = run.one(_COUNTS)
@@ -116,7 +139,7 @@ def judge(run: OpenRun, params: LLMLifecycleParams) -> list[Finding]:
     if grown is not None and grown[0] > params.gpu_growth_mb:
         text = f"GPU memory in use at its lowest grew by {grown[0]:.0f} MB"
         gpu.append(run.evidence(grown[1], text))
-    count = irregular.count + not_cycled.count + len(again) + len(gpu)
+    count = irregular.count + not_cycled.count + with_child.count + len(again) + len(gpu)
     summary = (
         f"{plural(starts, 'start')}, {plural(stops, 'stop')}, "
         f"{plural(dispatches, 'dispatch', 'dispatches')}; "
@@ -129,7 +152,7 @@ def judge(run: OpenRun, params: LLMLifecycleParams) -> list[Finding]:
         summary += f"; {text} beside a fault that ends it not judged"
     if grown is None:
         summary += "; no GPU memory to watch here"
-    wrong = [*irregular.shown, *again, *gpu, *not_cycled.shown]
+    wrong = [*irregular.shown, *again, *gpu, *not_cycled.shown, *with_child.shown]
     return [
         Finding(
             outcome="fail" if count else "pass",

@@ -189,13 +189,7 @@ DEFECTS = (
         ANY,
     ),
     _defect("always_heuristic", "heuristic_fallbacks", "llm_unused", ANY),
-    _defect(
-        "waits_for_ever",
-        "recovery_time stall",
-        "llm_connection_drop stall",
-        ANY,
-        fault="llm_stall:count=1,hold=15s",
-    ),
+    _defect("waits_for_ever", "", "", fault="llm_stall:count=1,hold=15s", blind=True),
     _defect(
         "accepts_anything",
         "answers_witnessed",
@@ -204,9 +198,11 @@ DEFECTS = (
         fault="llm_prose:count=1,hold=15s",
     ),
     _defect("gives_up_after_failure", "stall", "stall", ANY, fault=REFUSED),
-    _defect("loses_requests", "requests_witnessed", "request_lost", ANY),
+    _defect("loses_requests", "requests_witnessed", "request_tampered", ANY),
     _defect("never_archives", "requests_archived requests_pending", "requests_left", ANY),
-    _defect("dies_of_bad_file", "watcher_alive", "process_died", ANY, fault=CORRUPT),
+    _defect(
+        "dies_of_bad_file", "watcher_alive", "process_died queue_corruption", ANY, fault=CORRUPT
+    ),
     _defect(
         "stuck_at_bad_file", "stall request_queue", "queue_corruption stall", ANY, fault=CORRUPT
     ),
