@@ -62,7 +62,12 @@ class Judged:
 
 def judge(planted: Planted, folder: Path, seed: int = 7) -> Judged:
     """One run."""
-    done = run(planted, folder, seed)
+    return judged(planted, run(planted, folder, seed))
+
+
+def judge_again(planted: Planted, folder: Path) -> Judged:
+    """The run that is kept in `folder`, by the checks of today."""
+    done = chaos(folder / "runs", "check", "latest", "--json")
     return judged(planted, done)
 
 
@@ -140,6 +145,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--jobs", type=int, default=3)
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--keep", type=Path, help="keep the runs in this folder")
+    parser.add_argument("--again", type=Path, help="judge the runs that are kept there once more")
     options = parser.parse_args(argv)
     wanted = [one for one in (*DEFECTS, *HEALTHY) if not options.only or one.name in options.only]
     unknown = set(options.only) - {one.name for one in wanted}
@@ -150,9 +156,12 @@ def main(argv: Sequence[str]) -> int:
         root = options.keep or Path(kept)
 
         def one(planted: Planted) -> Judged:
-            folder = root / planted.name
-            folder.mkdir(parents=True)
-            result = judge(planted, folder, options.seed)
+            if options.again:
+                result = judge_again(planted, options.again / planted.name)
+            else:
+                folder = root / planted.name
+                folder.mkdir(parents=True)
+                result = judge(planted, folder, options.seed)
             shown = {"failed": sorted(result.failed), "causes": result.causes}
             print(f"{planted.name}: exit {result.exit_code} {json.dumps(shown)}", flush=True)
             return result

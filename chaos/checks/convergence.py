@@ -1,8 +1,9 @@
 """Convergence: with a known seed, the predictions must come true more and more often.
 
 The hit rate of every version of the prediction pool is recomputed against the generator; what the
-Watcher says of its own hit rate is not read. A pool that stays while learning goes on converges to
-nothing, however good its last version was.
+Watcher says of its own hit rate is not read. A prediction of a draw that was there when the work
+began is none. A pool that stays while learning goes on converges to nothing, however good its last
+version was.
 """
 
 import statistics
@@ -21,6 +22,17 @@ _ALREADY_THERE = 0.9
 # A pool that names more than this part of all values hits by its width, not by its knowledge.
 _WIDTH_MAX = 0.1
 _INDEX_MAX = 10_000_000
+# How many draws there were when the work began that published a pool at each of these times.
+_KNOWN = """
+with pools as (select unnest($times) as t_s), begun as (
+    select p.t_s, coalesce(d.start_s, p.t_s) as began_s from pools p asof left join (
+        select start_s from decisions where kind = 'learning' and start_s is not null) d
+        on d.start_s <= p.t_s
+)
+select b.t_s, m.known from begun b asof left join (
+    select t_s, "draws.count" as known from moments where "draws.count" is not null) m
+    on m.t_s <= b.began_s
+"""
 
 
 class ConvergenceParams(Params, frozen=True):
@@ -68,7 +80,10 @@ def judge(run: OpenRun, params: ConvergenceParams) -> list[Finding]:
                 evidence=[stale.evidence],
             )
         ]
-    rates = _hit_rates(run, [horizon for _, _, (horizon, _) in pools])
+    known: dict[float, float | None] = dict(
+        run.sql(_KNOWN, {"times": [t_s for _, t_s, _ in pools]})
+    )
+    rates = _hit_rates(run, [(horizon, known[t_s] or 0) for _, t_s, (horizon, _) in pools])
     evidence = [
         run.evidence(line, f"hit rate {rate:.2f} at {t_s:.0f} s")
         for (line, t_s, _), rate in zip(pools, rates, strict=True)
@@ -109,16 +124,20 @@ def _horizon(
     return horizon, ""
 
 
-def _hit_rates(run: OpenRun, horizons: list[list[tuple[int, list[Any]]]]) -> list[float]:
+def _hit_rates(
+    run: OpenRun, horizons: list[tuple[list[tuple[int, list[Any]]], float]]
+) -> list[float]:
+    """Of each pool, with the number of draws that were known: the part of it that comes true."""
     draws = run.target.draws
-    furthest = max(index for horizon in horizons for index, _ in horizon)
+    furthest = max(index for horizon, _ in horizons for index, _ in horizon)
     truth = first_draws(draws.seed, draws.modulus, furthest + 1)
     widest = draws.modulus * _WIDTH_MAX
     return [
         statistics.fmean(
-            float(len(values) <= widest and truth[index] in values) for index, values in horizon
+            float(known <= index and len(values) <= widest and truth[index] in values)
+            for index, values in horizon
         )
-        for horizon in horizons
+        for horizon, known in horizons
     ]
 
 

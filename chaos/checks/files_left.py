@@ -18,9 +18,9 @@ from chaos.record.globs import regex_of
 from chaos.record.open_run import OpenRun
 
 _LEAST = 3  # files
-# Each path and when it came and went; a file that is opened again and again came once. What lies in a folder that is renamed is lost sight of. What
-# a process had made shortly before a signal ended it could not be removed. A daemon may leave one
-# file for each of its own processes.
+# Each path and when it came and went; a file that is opened again and again came once. What lies
+# in a folder that is renamed is lost sight of. What a process had made shortly before a signal
+# ended it could not be removed. A daemon may leave one file for each of its own processes.
 _LIVED = """
 with calls as (
     select * exclude (before) from (

@@ -12,14 +12,17 @@ from chaos.checks.finding import EVIDENCE_MAX, Evidence, Finding
 from chaos.record.open_run import OpenRun
 
 # Each completed dispatch, with the time from which the request was worked on (perhaps by an earlier
-# process of the daemon) to the time at which its effects are all there. Beside a fault that ends
-# the daemon the work may have been done before, by whom the log does not say.
+# process of the daemon) to the time at which its effects are all there: a decision may be stamped
+# before its files can be published, on a full disk long before, but not after the next one begins.
+# Beside a fault that ends the daemon the work may have been done before, by whom the log does not
+# say.
 WORK = """
 work as (
     select d.line, d.request, d.dispatch, d.sequence, d.kind,
         least(d.start_s, coalesce(c.first_s, d.start_s)) - $slack_s as from_s,
-        d.end_s + $slack_s as to_s
-    from decisions d left join (
+        greatest(d.end_s, d.until_s) + $slack_s as to_s
+    from (select *, coalesce(lead(start_s) over (order by line), 1e12) as until_s from decisions) d
+    left join (
         select regexp_extract(to_path, '[^/]*$') as name, min(t_s) as first_s from file_ops
         where call = 'rename' and service like 'watcher%' group by name
     ) c on c.name = d.request

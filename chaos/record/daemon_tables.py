@@ -33,6 +33,9 @@ _UNREADABLE = (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError
 _ROWS = 8192
 PLACES = ("pending", "claimed", "archived", "quarantined")
 _PLAN_TYPES = {"selfplay": "selfplay", "learning_loop": "learning"}
+# Stamps of another time zone: what zones differ by, and how exactly a decision is seen to come.
+_ZONE_S = 900.0
+_ZONE_SLACK_S = 30.0
 
 
 def loaders(run: OpenRun) -> dict[tuple[str, ...], Callable[[], None]]:
@@ -74,7 +77,32 @@ def _decisions(run: OpenRun) -> None:
     load_decisions(run.database, log, run.files / log.path, run.epoch_s)
     if run.jumps:
         put_back_times(run.database, run.jumps)
+    elif ahead_s := run.once("time zone", _zone_ahead_s):
+        for table in ("decisions", "calls"):
+            run.database.run(
+                f"update {table} set start_s = start_s - $ahead_s, end_s = end_s - $ahead_s",
+                {"ahead_s": ahead_s},
+            )
     mark_faults(run.database, "decisions", "end_s")
+
+
+def _zone_ahead_s(run: OpenRun) -> float:
+    """How far the daemon's stamps are ahead because they are of another time zone; 0.0 if they are
+    not.
+
+    By when its decisions were seen in its log. Zones differ by quarters of an hour; anything else
+    is no zone, and stays as it is written.
+    """
+    run.load(("moments",))
+    apart_s = run.database.run(
+        'select median(d.end_s - m.t_s) from decisions d asof join (select "decisions.lines" as '
+        'lines, min(t_s) as t_s from moments where "decisions.lines" > 0 group by lines) m '
+        "on m.lines >= d.line where d.end_s is not null having count(*) >= 3"
+    )
+    if not apart_s or apart_s[0][0] is None:
+        return 0.0
+    ahead_s = _ZONE_S * round(apart_s[0][0] / _ZONE_S)
+    return ahead_s if abs(apart_s[0][0] - ahead_s) <= _ZONE_SLACK_S else 0.0
 
 
 def _in_parts(database: Database, table: str, rows: Iterator[dict[str, Any]]) -> None:
@@ -149,6 +177,10 @@ def _stamped(run: OpenRun, diagnostics: list[dict[str, Any]], named: list[dict[s
     ordered = [times[row["path"]] for row in diagnostics]
     if run.jumps:
         ordered = put_back(ordered, run.jumps)
+    else:
+        run.load(("decisions",))
+        ahead_s = run.once("time zone", _zone_ahead_s)
+        ordered = [None if t_s is None else t_s - ahead_s for t_s in ordered]
     by_path = {row["path"]: t_s for row, t_s in zip(diagnostics, ordered, strict=True)}
     for row in diagnostics:
         row["t_s"] = by_path[row["path"]]

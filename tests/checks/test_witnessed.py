@@ -144,6 +144,37 @@ def test_a_file_written_in_place_counts_as_published(witnessed: Witnessed) -> No
     assert witnessed.judged("publication_witnessed").outcome == "pass"
 
 
+def test_a_file_that_is_published_long_after_the_decision_was_stamped_counts(
+    witnessed: Witnessed,
+) -> None:
+    """On a full disk: the decision is made, and its files wait until there is room."""
+    decisions = witnessed.run.decisions
+    decision = selfplay(witnessed)
+    next_s = _t_s(decisions[decisions.index(decision) + 1]["started_at"])
+    (path,) = decision["effects"]["artefacts"]
+    for line in witnessed.lines:
+        if line.get("to") == path:
+            line["time_s"] = EPOCH_S + next_s - 0.01
+    assert witnessed.judged("publication_witnessed").outcome == "pass"
+    for line in witnessed.lines:
+        if line.get("to") == path:
+            line["time_s"] = EPOCH_S + next_s + 7.0
+    assert witnessed.judged("publication_witnessed").outcome == "fail"
+
+
+def test_a_server_beside_the_child_at_work_fails(witnessed: Witnessed) -> None:
+    """Stopped and started around the dispatch, but started before the child was done."""
+    decision = selfplay(witnessed)
+    child = decision["effects"]["child_pid"]
+    assert witnessed.judged("llm_lifecycle").outcome == "pass"
+    end_s = _t_s(decision["timestamp"]) + 0.02
+    for line in witnessed.lines:
+        if line["pid"] == child and line["call"] in ("exit", "end"):
+            line["time_s"] = EPOCH_S + end_s + 2.0
+    found = witnessed.judged("llm_lifecycle")
+    assert found.outcome == "fail" and f"beside the child {child}" in found.evidence[0].text
+
+
 def test_a_file_that_comes_with_its_folder_counts_as_published(witnessed: Witnessed) -> None:
     decision = selfplay(witnessed)
     (path,) = decision["effects"]["artefacts"]

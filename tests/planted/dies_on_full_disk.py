@@ -2,7 +2,7 @@
 
 import sys
 
-from agents import daemon, watcher_agent
+from agents import daemon, watcher_agent, worker
 
 real_tick = daemon.Watcher._tick
 
@@ -14,6 +14,10 @@ def _tick(self):
         raise SystemExit(f"fatal: {error}") from error
 
 
-daemon.Watcher._tick = _tick
+def patiently(stop, what, act):
+    return act()
 
+
+daemon.Watcher._tick = _tick
+worker.patiently = patiently
 sys.exit(watcher_agent.main())

@@ -1,26 +1,26 @@
-"""Defect: the predictions are the draws that are known already."""
+"""Defect: the predictions are of draws that are known already."""
 
 import json
 import sys
+from pathlib import Path
 
-from agents import publish, watcher_agent
+from agents import watcher_agent, worker
 
-real_publish = publish.publish_files
+real_commit = worker.commit
 
 
-def publish_files(staging, root, names):
+def commit(staging, record, *, publish):
     pool = staging / "prediction_pool.json"
     if pool.is_file():
-        draws = json.loads((root / "lottery_history.json").read_text())["draws"]
+        draws = json.loads(Path("lottery_history.json").read_text())["draws"]
         document = json.loads(pool.read_text())
         first = len(draws) - len(document["predictions"])
-        for place, one in enumerate(document["predictions"]):
-            one["draw_index"] = first + place
-            one["values"] = [draws[first + place]["value"]]
+        for index, prediction in enumerate(document["predictions"], start=first):
+            prediction["draw_index"] = index
+            prediction["values"] = [draws[index]["value"]]
         pool.write_text(json.dumps(document))
-    real_publish(staging, root, names)
+    real_commit(staging, record, publish=publish)
 
 
-publish.publish_files = publish_files
-
+worker.commit = commit
 sys.exit(watcher_agent.main())

@@ -3,19 +3,18 @@
 import json
 import sys
 
-from agents import publish, watcher_agent
+from agents import watcher_agent, worker
 
-real_publish = publish.publish_files
+real_commit = worker.commit
 
 
-def publish_files(staging, root, names):
+def commit(staging, record, *, publish):
     for path in (staging / "policy_history").glob("*.json"):
         document = json.loads(path.read_text())
         document["candidate_id"] = "cand_000001"
         path.write_text(json.dumps(document))
-    real_publish(staging, root, names)
+    real_commit(staging, record, publish=publish)
 
 
-publish.publish_files = publish_files
-
+worker.commit = commit
 sys.exit(watcher_agent.main())

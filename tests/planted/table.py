@@ -207,15 +207,15 @@ DEFECTS = (
         "stuck_at_bad_file", "stall request_queue", "queue_corruption stall", ANY, fault=CORRUPT
     ),
     _defect("archives_bad_files", "request_queue", "bad_files_accepted", ANY, fault=CORRUPT),
-    _defect("starves_learning", "fifo order_witnessed", "wrong_order", ANY),
+    _defect("starves_learning", "fifo order_witnessed", "wrong_order", ANY, soak="soak_b"),
     _defect("forgets_decisions", "exactly_once", "decisions_missing", ANY),
     _defect("logs_twice", "decision_log exactly_once", "duplicate_work log_broken", ANY),
-    _defect("half_lines", "decision_log", "log_broken", ANY),
+    _defect("half_lines", "decision_log", "log_broken decisions_missing", ANY),
     _defect("same_number", "decision_log", "log_broken", ANY),
     _defect("loses_draws", "draws_ingested", "draws_lost", ANY),
     _defect("edits_history", "draws_expected", "history_changed", ANY),
     _defect("tears_telemetry", "telemetry", "telemetry_broken", ANY),
-    _defect("stale_telemetry", "telemetry", "telemetry_broken", ANY),
+    _defect("stale_telemetry", "telemetry", "telemetry_broken work_not_done", ANY),
     _defect("knows_the_past", "convergence", "not_learning", ANY),
     _defect("same_candidate", "policy_candidates", "candidates_repeated", ANY),
     _defect("dies_on_full_disk", "watcher_alive", "process_died disk_exhaustion", ANY, fault=FULL),
@@ -235,7 +235,6 @@ DEFECTS = (
         fault="watcher_clock_jump:count=1,hold=15s",
     ),
     _defect("spins", "", "", blind=True),
-    _defect("stamps_in_the_future", "decision_log", "log_broken", ANY),
 )
 HEALTHY = (
     Planted("odd_habits", fault=CRASH, often=True),
@@ -252,5 +251,6 @@ HEALTHY = (
     Planted("healthy_rotates", length=LONG),
     Planted("healthy_asks_twice"),
     Planted("healthy_signals"),
+    Planted("healthy_time_zone", fault=TIMEOUT),
     Planted("healthy_ends_llm_by_name"),
 )

@@ -1,4 +1,4 @@
-"""Defect: decisions are stamped an hour ahead."""
+"""Healthy: its stamps are of another time zone, and say so nowhere."""
 
 import sys
 from datetime import UTC, datetime, timedelta
@@ -7,7 +7,7 @@ from agents import files, llm_client, watcher_agent
 
 
 def utc_now():
-    ahead = datetime.now(UTC) + timedelta(hours=1)
+    ahead = datetime.now(UTC).replace(tzinfo=None) + timedelta(hours=1)
     return ahead.isoformat(timespec="microseconds")
 
 
