@@ -149,11 +149,11 @@ def _leaks(key: str, steps: Sequence[Step], tolerance: float) -> Iterator[str]:
     name, least = _WATCHED[key]
     for kinds in dict.fromkeys(step.window.kinds for step in steps):
         same = [step for step in steps if step.window.kinds == kinds]
-        again = [step.rise for step in same[1:]]
+        rises = [step.rise for step in same]
         kept = sum(max(0.0, step.rise) for step in same)
         by_itself = sum(step.by_itself for step in same)
         at_last = steps[-1].at_last - same[0].before
-        repeated = bool(again) and min(again) >= least and sum(again) >= 2 * least
+        repeated = len(rises) > 1 and min(rises) >= least and sum(rises[1:]) >= 2 * least
         much = (repeated and kept >= 3 * least) or kept > 2 * tolerance * least
         if much and kept > 2 * by_itself and at_last >= 0.7 * kept:
             course = ", ".join(_shown(step.rise, key) for step in same)

@@ -4,14 +4,14 @@ A rule of rules.py joins several facts into a cause. Here nothing has to be join
 decision on a request is work done twice, whatever else is wrong.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 from chaos.checks.finding import Evidence, Finding
 from chaos.triage import steps
 from chaos.triage.facts import Facts
-from chaos.triage.result import Name, RuledOut, Ruling, cause
+from chaos.triage.result import Cause, Name, RuledOut, Ruling, cause
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,10 @@ DIRECT = (
         ("heuristic_fallbacks",),
         words=("not marked as a fallback", "says that the LLM answered", "the decisions claim"),
     ),
-    # What is wrong is seen, and why stands at the place that the evidence points to.
+)
+# For what no cause explains: what is wrong is seen, and why stands at the place that the evidence
+# points to. The first ones explain the later ones.
+SYMPTOMS = (
     Direct(
         "llm_unused",
         "the LLM is not asked, or its answers are refused, while it can be reached",
@@ -217,18 +220,41 @@ DIRECT = (
 )
 
 
+def symptom(facts: Facts, explained: Collection[str], doubtful: Collection[str]) -> Cause | None:
+    """The first symptom of a failed check that is not `explained`; None without one.
+
+    `doubtful`: checks of which an open cause may be the reason.
+    """
+    for direct in SYMPTOMS:
+        failed = [
+            found
+            for found in facts.failed_of(*direct.checks)
+            if found.check not in explained and found.check not in doubtful
+        ]
+        if ruling := _named(direct, facts, failed):
+            return ruling
+    return None
+
+
+def _named(direct: Direct, facts: Facts, failed: Sequence[Finding]) -> Cause | None:
+    """The cause, if one of these findings shows it."""
+    failed = [found for found in failed if _shown(direct, found)]
+    if not failed:
+        return None
+    evidence = [item for finding in failed for item in _shown(direct, finding)]
+    return cause(
+        direct.name,
+        f"{direct.says}: {evidence[0].text}",
+        evidence,
+        facts.failing(*(finding.check for finding in failed), *direct.explains),
+        *(steps.at(facts, item) for item in evidence[:2]),
+        steps.again(facts),
+    )
+
+
 def _rule(direct: Direct, facts: Facts) -> Ruling | None:
-    failed = [found for found in facts.failed_of(*direct.checks) if _shown(direct, found)]
-    if failed:
-        evidence = [item for finding in failed for item in _shown(direct, finding)]
-        return cause(
-            direct.name,
-            f"{direct.says}: {evidence[0].text}",
-            evidence,
-            facts.failing(*(finding.check for finding in failed), *direct.explains),
-            *(steps.at(facts, item) for item in evidence[:2]),
-            steps.again(facts),
-        )
+    if ruling := _named(direct, facts, facts.failed_of(*direct.checks)):
+        return ruling
     passed = [check for check in direct.checks if facts.outcomes.get(check) == "pass"]
     if passed:
         return RuledOut(name=direct.name, why=f"passed: {', '.join(passed)}")

@@ -6,7 +6,7 @@ import msgspec
 
 from chaos.checks.paths_taken import PathTaken
 from chaos.triage import steps
-from chaos.triage.direct_rules import DIRECT
+from chaos.triage.direct_rules import DIRECT, symptom
 from chaos.triage.facts import Facts
 from chaos.triage.result import TITLES, Cause, Name, RuledOut, Triage, Undecided, cause
 from chaos.triage.rules import RULES
@@ -25,7 +25,7 @@ _SEEN = {direct.name for direct in DIRECT}
 # The checks whose failures an undecided cause could explain.
 _COULD_EXPLAIN: dict[Name, tuple[str, ...]] = {
     "llm_connection_drop": ("heuristic_fallbacks", "recovery_time", "llm_slots"),
-    "disk_exhaustion": ("disk_growth", "log_growth", "errors", "telemetry"),
+    "disk_exhaustion": ("errors", "telemetry"),
     "memory_leak": ("memory_growth",),
     "socket_leak": ("resource_growth", "file_descriptors"),
     "descriptor_leak": ("file_descriptors",),
@@ -66,6 +66,9 @@ def triage(
             ruled_out.append(ruling)
         elif ruling is not None:
             undecided.append(ruling)
+    doubtful = {check for open_ in undecided for check in _COULD_EXPLAIN.get(open_.name, ())}
+    while shown := symptom(facts, {c for found in causes for c in found.explains}, doubtful):
+        causes.append(shown)
     unknown = _unknown(facts, causes, undecided)
     if unknown is not None:
         causes.append(unknown)
