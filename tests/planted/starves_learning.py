@@ -8,9 +8,14 @@ real_names = request_queue.RequestQueue.pending_names
 
 
 def pending_names(self):
-    return sorted(real_names(self), key=lambda name: "learning" in name)
+    def learning(name):
+        try:
+            return "learning" in (self.pending / name).read_text()
+        except (OSError, ValueError):
+            return False
+
+    return sorted(real_names(self), key=learning)
 
 
 request_queue.RequestQueue.pending_names = pending_names
-
 sys.exit(watcher_agent.main())

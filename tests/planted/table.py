@@ -199,14 +199,25 @@ DEFECTS = (
     ),
     _defect("gives_up_after_failure", "stall", "stall", ANY, fault=REFUSED),
     _defect("loses_requests", "requests_witnessed", "request_tampered", ANY),
-    _defect("never_archives", "requests_archived requests_pending", "requests_left", ANY),
+    _defect(
+        "never_archives",
+        "requests_archived requests_pending request_queue exactly_once",
+        "requests_left stall decisions_missing",
+        ANY,
+    ),
     _defect(
         "dies_of_bad_file", "watcher_alive", "process_died queue_corruption", ANY, fault=CORRUPT
     ),
     _defect(
         "stuck_at_bad_file", "stall request_queue", "queue_corruption stall", ANY, fault=CORRUPT
     ),
-    _defect("archives_bad_files", "request_queue", "bad_files_accepted", ANY, fault=CORRUPT),
+    _defect(
+        "archives_bad_files",
+        "request_queue exactly_once",
+        "bad_files_accepted decisions_missing",
+        ANY,
+        fault=CORRUPT,
+    ),
     _defect("starves_learning", "fifo order_witnessed", "wrong_order", ANY, soak="soak_b"),
     _defect("forgets_decisions", "exactly_once", "decisions_missing", ANY),
     _defect("logs_twice", "decision_log exactly_once", "duplicate_work log_broken", ANY),
