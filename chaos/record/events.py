@@ -93,7 +93,8 @@ EVENTS = Names(
             "drained",
             "the workload waited until the queue was empty",
             {
-                "pending": "requests left",
+                "pending": "requests and draws left",
+                "draws": "how many of these are draws without diagnostics",
                 "waiting": "the first of their file names",
                 "took_s": "time waited",
                 "in_time": "whether the queue became empty",

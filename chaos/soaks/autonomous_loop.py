@@ -14,7 +14,7 @@ from chaos.record.history import HistoryWriter
 from chaos.record.target import Target
 from chaos.soaks.requests import RequestSubmitter
 from chaos.soaks.settings import number
-from chaos.soaks.waiting import drain, read_draws, snapshot, unanswered
+from chaos.soaks.waiting import UNDIAGNOSED, drain, read_draws, snapshot, unanswered
 from chaos.stack.base import Stack
 
 _INJECTOR_STOP_LIMIT_S = 10.0
@@ -88,5 +88,5 @@ class AutonomousLoop:
             for draw in read_draws(root, self._target)
         )
         diagnosed = len(list(root.glob(self._target.paths.diagnostics)))
-        missing = [f"draw without diagnostics {i}" for i in range(injected - diagnosed)]
+        missing = [f"{UNDIAGNOSED} {i}" for i in range(injected - diagnosed)]
         return unanswered(root, self._target.queue) + missing

@@ -55,6 +55,9 @@ def read_draws(workspace: Path, target: Target) -> list[dict[str, Any]]:
     return list(draws)
 
 
+UNDIAGNOSED = "draw without diagnostics"  # how such an entry of what waits begins
+
+
 def drain(
     list_waiting: Callable[[], list[str]], history: HistoryWriter, deadline: Deadline
 ) -> None:
@@ -70,6 +73,7 @@ def drain(
     history.event(
         "drained",
         pending=len(waiting),
+        draws=sum(name.startswith(UNDIAGNOSED) for name in waiting),
         waiting=sorted(waiting)[:_NAMED_MAX],
         took_s=round(history.now_s() - start_s, 3),
         in_time=not waiting,

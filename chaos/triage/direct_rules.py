@@ -194,7 +194,7 @@ SYMPTOMS = (
         "draws_lost",
         "draws arrive that the Watcher never diagnoses",
         ("draws_ingested",),
-        explains=("completed_cycles", "convergence", "selfplay_dispatches"),
+        explains=("request_queue", "completed_cycles", "convergence", "selfplay_dispatches"),
     ),
     Direct(
         "candidates_repeated",

@@ -23,6 +23,7 @@ class LLMFacts:
     server_lost: tuple[Evidence, ...] = ()  # the server died, or no process listens
     reachable: str = ""  # the proof that the server was reachable
     watched: bool = False  # True if there are decisions
+    none_failed: bool = False  # on the wire no call failed while no fault held
 
 
 @dataclass(frozen=True)

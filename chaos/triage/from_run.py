@@ -17,6 +17,7 @@ from chaos.checks.heuristic_fallbacks import OUTSIDE
 from chaos.checks.paths_taken import paths_of
 from chaos.checks.verdict import Verdict
 from chaos.checks.watcher_alive import exits_by_itself, not_returned
+from chaos.checks.witnessed import ATTEMPTS, not_witnessed
 from chaos.record.open_run import OpenRun
 from chaos.record.request_file import defect
 from chaos.triage.facts import (
@@ -183,6 +184,11 @@ order by line
 """
 
 
+_FAILED_ON_WIRE = f"""
+with {ATTEMPTS} select count(*) from attempts where not answered and not in_fault(t_s)
+"""
+
+
 def _llm(run: OpenRun) -> LLMFacts:
     raw = run.criteria.get("heuristic_fallbacks", {}).get("allowance_s", _ALLOWANCE_S)
     allowance_s = float(raw) if isinstance(raw, (int, float)) else _ALLOWANCE_S
@@ -205,6 +211,7 @@ def _llm(run: OpenRun) -> LLMFacts:
         server_lost=lost,
         reachable="" if lost else _reachable(run),
         watched=run.one("select count(*) from decisions") > 0,
+        none_failed=not_witnessed(run, "wire") is None and not run.one(_FAILED_ON_WIRE),
     )
 
 
@@ -343,10 +350,12 @@ def _progress(run: OpenRun, findings: Sequence[Finding], queue: QueueFacts) -> P
     ]
     drained = run.last("drained")
     if drained is not None and not drained[1].detail.get("in_time", False):
-        pending = drained[1].detail.get("pending", "?")
-        took_s = drained[1].detail.get("took_s", "?")
-        text = f"{pending} requests were not finished {took_s} s after the last one arrived"
-        stuck.append(run.evidence(drained[0], text))
+        detail = drained[1].detail
+        requests = detail.get("pending", 1) - detail.get("draws", 0)
+        if requests:  # draws that are passed over are no stall
+            count, took_s = plural(requests, "request"), detail.get("took_s", "?")
+            text = f"{count} not finished {took_s} s after the last one arrived"
+            stuck.append(run.evidence(drained[0], text))
     elif run.ran_to_end and queue.pending:
         count = plural(queue.pending, "request")
         stuck.append(run.evidence(run.lines, f"{count} left at the end of the run"))

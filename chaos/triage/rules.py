@@ -169,6 +169,9 @@ def llm_connection_drop(facts: Facts) -> Ruling:
             last=5,
         ),
     )
+    if llm.none_failed and llm.failed_outside and not not_recovered and not llm.server_lost:
+        why = "on the wire no call to the LLM failed while no fault held"
+        return RuledOut(name="llm_connection_drop", why=why)
     if llm.failed_outside or (not_recovered and not llm.contradicting):
         where = "the server was lost" if llm.server_lost else "the Watcher did not reconnect"
         if not llm.server_lost and llm.reachable:

@@ -1,4 +1,4 @@
-"""The system-call witness in a whole run."""
+"""The witnesses in a whole run."""
 
 from __future__ import annotations
 
@@ -17,21 +17,30 @@ pytestmark = [pytest.mark.stack, pytest.mark.slow(seconds=40)]
 BRIEF = settings(baseline_s=6, storm_s=14, quiet_s=4)
 
 
-def test_death_of_the_witness_ends_the_run_and_is_not_the_watchers_fault(tmp_path: Path) -> None:
-    """Exit code 4: the watched calls of the Watcher fail, so what it does then proves nothing."""
+@pytest.mark.parametrize(
+    ("service", "words"),
+    [
+        ("witness", "images/witness --socket"),
+        pytest.param("wire_witness", "images/wire_witness --record", marks=pytest.mark.long),
+    ],
+)
+def test_death_of_a_witness_ends_the_run_and_is_not_the_watchers_fault(
+    service: str, words: str, tmp_path: Path
+) -> None:
+    """Exit code 4: what is not seen proves nothing; the Watcher's watched calls fail, too."""
     runs = tmp_path / "runs"
     process = start(runs, "run", "soak_c", *settings(baseline_s=30, storm_s=30))
     run = await_record(process, runs, '"injector_started"')
     (pid,) = (
         pid
-        for pid, words in marked_pids(run.run_id).items()
-        if "images/witness --socket" in words and "enter.py" not in words
+        for pid, command in marked_pids(run.run_id).items()
+        if words in command and "enter.py" not in command
     )
     os.kill(pid, signal.SIGKILL)
     done = finish(process, runs)
     assert done.exit_code == 4, done.text
     exits = [r["detail"]["service"] for r in history(run) if r.get("name") == "service_exit"]
-    assert exits == ["witness"]
+    assert exits == [service]
 
 
 # Most other runs have the witness.

@@ -228,7 +228,7 @@ DEFECTS = (
     _defect("tears_telemetry", "telemetry", "telemetry_broken", ANY),
     _defect("stale_telemetry", "telemetry", "telemetry_broken work_not_done", ANY),
     _defect("knows_the_past", "convergence", "not_learning", ANY),
-    _defect("same_candidate", "policy_candidates", "candidates_repeated", ANY),
+    _defect("same_candidate", "policy_candidates", "candidates_repeated work_not_done", ANY),
     _defect("dies_on_full_disk", "watcher_alive", "process_died disk_exhaustion", ANY, fault=FULL),
     _defect("exits_with_error", "halt", "halt_ignored", ANY),
     _defect(
