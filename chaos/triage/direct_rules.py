@@ -33,6 +33,7 @@ _SHARED_QUEUE = (
     *("exactly_once", "fifo", "order_witnessed", "requests_witnessed", "request_queue"),
     *("decision_log", "log_rewritten", "routing", "work_completed", "child_witnessed"),
     *("publication_witnessed", "parameters_witnessed", "policy_candidates", "llm_lifecycle"),
+    *("answers_witnessed", "stall", "files_left"),
 )
 # The most specific first: a later cause whose failed checks are all explained is an effect.
 DIRECT = (
