@@ -152,6 +152,18 @@ SYMPTOMS = (
         explains=("heuristic_fallbacks", "recovery_time", "gpu_memory"),
     ),
     Direct(
+        "history_changed",
+        "the draw history does not hold the draws that were injected",
+        ("draws_expected",),
+        explains=("draws_ingested", "convergence"),
+    ),
+    Direct(
+        "draws_lost",
+        "draws arrive that the Watcher never diagnoses",
+        ("draws_ingested",),
+        explains=("request_queue", "completed_cycles", "convergence", "selfplay_dispatches"),
+    ),
+    Direct(
         "bad_files_accepted",
         "files that are no requests are not set aside",
         ("request_queue",),
@@ -184,18 +196,6 @@ SYMPTOMS = (
         "files_grow",
         "files grow without limit",
         ("disk_growth", "log_growth"),
-    ),
-    Direct(
-        "history_changed",
-        "the draw history does not hold the draws that were injected",
-        ("draws_expected",),
-        explains=("draws_ingested", "convergence"),
-    ),
-    Direct(
-        "draws_lost",
-        "draws arrive that the Watcher never diagnoses",
-        ("draws_ingested",),
-        explains=("request_queue", "completed_cycles", "convergence", "selfplay_dispatches"),
     ),
     Direct(
         "candidates_repeated",
