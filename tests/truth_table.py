@@ -108,9 +108,9 @@ def page(results: Sequence[Judged]) -> str:
         f"**{len(caught)} of {len(judged)} defects caught, the cause right for {len(named)} of "
         f"these; {len(accused)} of {len(healthy)} healthy Watchers accused.**",
         "",
-        "One run each. On a busy machine a fault may not be proven, and the run says so (exit 3): it",
-        "is made again. The defects and the checks are of the same authors: a set that they have not",
-        "seen is the better proof.",
+        "One run each. On a busy machine a fault may not be proven, and the run says so (exit 3):",
+        "it is made again. The defects and the checks are of the same authors: a set that they have",
+        "not seen is the better proof.",
         "",
         "## Defects",
         "",
