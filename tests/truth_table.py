@@ -61,7 +61,7 @@ class Judged:
 
 
 def judge(planted: Planted, folder: Path, seed: int = 7) -> Judged:
-    """One run."""
+    """Run that Watcher once, and judge what the run said."""
     return judged(planted, run(planted, folder, seed))
 
 
@@ -80,7 +80,7 @@ def run(planted: Planted, folder: Path, seed: int = 7) -> Done:
 
 
 def judged(planted: Planted, done: Done) -> Judged:
-    """What was said."""
+    """The failed checks and the causes of a finished run; none without a verdict."""
     try:
         failed = done.failed()
         path = str(done.run().path)

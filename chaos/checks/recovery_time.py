@@ -142,7 +142,7 @@ def _watched_until(run: OpenRun, window: FaultWindow) -> float:
 
 
 def _lacked_s(run: OpenRun, since_s: float, to_s: float) -> float:
-    """How long in that time an answer was due: see the module.
+    """How long in that time an answer was due and none came, in seconds.
 
     From the first call on without a break, also where it failed and the Watcher paused.
     """

@@ -31,7 +31,7 @@ class Body:
     _hash: Any = field(default_factory=hashlib.sha256)
 
     def add(self, data: bytes) -> None:
-        """More of it."""
+        """Append bytes; those beyond the first megabyte are only counted and hashed."""
         self.size_bytes += len(data)
         self._hash.update(data)
         if len(self.head) < _BODY_BYTES_MAX:
@@ -44,7 +44,7 @@ class Body:
 
     @property
     def text(self) -> str:
-        """Its begin."""
+        """The first 4 kB, decoded; bytes that are no UTF-8 are replaced."""
         return self.head[:_SHOWN_BYTES].decode(errors="replace")
 
 
@@ -232,9 +232,9 @@ class Connection:
 
 
 def completion_of(body: Body, *, events: bool) -> tuple[str, str]:
-    """(text, why it ended) of a completion by llama.cpp's API or OpenAI's; else (its begin, "").
+    """(text, why it ended) of a completion by llama.cpp's API or OpenAI's.
 
-    A text is cut after 4 kB.
+    (the first 4 kB, "") of any other body. A text is cut after 4096 characters.
     """
     lines = [body.head]
     if events:

@@ -48,7 +48,7 @@ class Planted:
 
     @property
     def program(self) -> Path:
-        """Its file."""
+        """The file that is installed into the workspace."""
         return Path(__file__).with_name(f"{self.name}.py")
 
     @property
