@@ -31,6 +31,7 @@ select bool_and(abs(start_s + began_epoch_s - round(start_s + began_epoch_s)) < 
     and abs(c.end_s + began_epoch_s - round(c.end_s + began_epoch_s)) < 1e-3)
 from calls c, run where start_s is not null and c.end_s is not null
 """
+# An exchange that could not be read may have been the answer: such a call is not judged.
 # One row for each claim: the decision's line, what is claimed, what came, and how often it asked.
 _COMPARED = f"""
 with {_CLAIMS}, {ATTEMPTS}
@@ -39,7 +40,10 @@ select c.line, c.number, c.answer, c.attempts,
     count(a.line) filter (c.alone and a.t_s >= c.start_s and a.end_s <= c.end_s) as seen
 from claims c left join attempts a
     on a.t_s >= c.start_s - $slack_s and a.end_s <= c.end_s + $slack_s
-where c.ok group by all order by c.line, c.number
+where c.ok and not exists (
+    select 1 from wire g where g.link = 'llm' and not g.harness and g.ended = 'garbled'
+    and g.t_s <= c.end_s + $slack_s and g.end_s >= c.start_s - $slack_s)
+group by all order by c.line, c.number
 """
 
 

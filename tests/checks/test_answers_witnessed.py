@@ -46,6 +46,11 @@ def test_an_exchange_that_did_not_answer_the_daemon_is_no_answer(
     assert found(wire).outcome == "fail"
 
 
+def test_an_exchange_that_could_not_be_read_accuses_nobody(wire: Wire) -> None:
+    next(x for x in wire.lines if not x.get("harness")).update(ended="garbled", text=None)
+    assert found(wire).outcome == "pass"
+
+
 def test_another_answer_than_the_one_that_came_fails(wire: Wire) -> None:
     answered_call(wire.run)["answer"] = {"effort": "made up"}
     finding_ = found(wire)
