@@ -57,8 +57,11 @@ class Supervisor:
 
     @property
     def busy(self) -> bool:
-        """Whether any watched process is left."""
-        return bool(self._listeners)
+        """Whether any watched process is left, or its end still to be noted.
+
+        The kernel may let go of a filter before it tells that its last process ended.
+        """
+        return bool(self._listeners or self._ends)
 
     def step(self) -> None:
         """Wait for the next events, at most `_IDLE_MS`, and answer them."""
