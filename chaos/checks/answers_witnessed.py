@@ -3,7 +3,8 @@
 A daemon that makes up its answers looks healthier than one that asks. For each call that it lists
 as answered, a whole answer with status 200 must have reached it within the call; and where the
 target says in which field the answer stands (`decisions.call.answer`), what is written there must
-be in the completion's text. More attempts on the wire than the call lists were hidden.
+be in the completion's text. More attempts on the wire than the call lists were hidden. A daemon
+that asked another address meanwhile went past the link on which faults are injected.
 """
 
 import json
@@ -37,7 +38,10 @@ _COMPARED = f"""
 with {_CLAIMS}, {ATTEMPTS}
 select c.line, c.number, c.answer, c.attempts,
     list(a.text) filter (a.answered) as texts,
-    count(a.line) filter (c.alone and a.t_s >= c.start_s and a.end_s <= c.end_s) as seen
+    count(a.line) filter (c.alone and a.t_s >= c.start_s and a.end_s <= c.end_s) as seen,
+    (select first(o.address order by o.line) from connects o where not o.llm
+        and o.service like 'watcher%' and o.address similar to '.*:[0-9]+'
+        and o.t_s between c.start_s - $slack_s and c.end_s + $slack_s) as elsewhere
 from claims c left join attempts a
     on a.t_s >= c.start_s - $slack_s and a.end_s <= c.end_s + $slack_s
 where c.ok and not exists (
@@ -71,18 +75,20 @@ def judge(run: OpenRun, params: Params) -> list[Finding]:
 
 
 def _wrong(rows: list[Any]) -> Iterator[tuple[int, str]]:
-    for line, number, claimed, attempts, texts, seen in rows:
+    for line, number, claimed, attempts, texts, seen, elsewhere in rows:
         call = f"call {number}"
-        if not texts:
+        if not texts and elsewhere:
+            yield line, f"{call} went to {elsewhere}, past the link on which the LLM is reached"
+        elif not texts:
             yield line, f"{call} says that the LLM answered, and no answer came over the wire"
-        elif claimed is not None and not any(_contains(text, claimed) for text in texts):
+        elif claimed is not None and not any(answer_contains(text, claimed) for text in texts):
             came = f"{texts[-1]:.{_SHOWN}}"
             yield line, f"{call} says {claimed:.{_SHOWN}}; over the wire came {came}"
         elif attempts is not None and seen > attempts:
             yield line, f"{call} lists {plural(attempts, 'attempt')}, and {seen} were seen"
 
 
-def _contains(text: str | None, claimed: str) -> bool:
+def answer_contains(text: str | None, claimed: str) -> bool:
     """Whether every value that is claimed stands in the completion's text."""
     if text is None or claimed in text:
         return text is not None

@@ -5,7 +5,8 @@ not with the requests, and the trend of a whole run, which leaves the fault wind
 shows it. Compared are floors (the least of the samples of some seconds) before and after each
 fault, in the same life of the process. Something that is made at the first fault of a kind and kept
 (a second connection, a pool) is no leak: a leak rises again at the next one, and stays to the end.
-What grows between the faults as well is not theirs.
+What grows between the faults as well is not theirs. Descriptors that rise by one or more with each
+call to the LLM that failed are a leak after a single fault, too: no pool is as large as that.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,7 +18,7 @@ import msgspec
 from chaos.checks.base import Check, Params
 from chaos.checks.finding import Evidence, Finding, plural
 from chaos.checks.resource_growth import SIGNALS
-from chaos.checks.witnessed import finding_of
+from chaos.checks.witnessed import ATTEMPTS, finding_of
 from chaos.record.open_run import OpenRun
 
 # After a fault the daemon works off what has waited, and closes what it will close.
@@ -39,6 +40,15 @@ select s.number, count(*), min(m."watcher.pid"), max(m."watcher.pid"), {floors}
 from stretches s join moments m on m.t_s between s.begin_s and s.end_s
 group by s.number
 """
+_FAILED = f"""
+with {ATTEMPTS}, windows as (select unnest($begins) as begin_s, unnest($ends) as end_s)
+select greatest(
+    (select count(*) from attempts a where not a.answered and a.end_s between begin_s and w.end_s),
+    (select coalesce(sum(coalesce(c.attempts, 1)), 0) from calls c where not c.ok
+        and c.end_s between begin_s and w.end_s)
+)::int from windows w order by begin_s
+"""
+_FAILED_MIN = 4  # fewer could be the size of a pool
 _EARLY = f"min(m.{{0}}) filter (m.t_s <= s.begin_s + {_FLOOR_S})"
 _LATE = f"min(m.{{0}}) filter (m.t_s >= s.end_s - {_FLOOR_S})"
 
@@ -72,6 +82,7 @@ class Step:
     after: float
     by_itself: float
     at_last: float
+    failed: int = 0  # calls to the LLM in the window that got no answer
 
     @property
     def rise(self) -> float:
@@ -124,6 +135,7 @@ def _steps(run: OpenRun, windows: Sequence[Window]) -> dict[str, list[Step]]:
     asked = {"numbers": list(range(len(begins))), "begins": begins, "ends": ends}
     floors = ", ".join(form.format(key) for key in keys for form in (_EARLY, _LATE))
     rows = {number: row for number, *row in run.sql(_FLOORS.format(floors=floors), asked)}
+    failed = _failed_calls(run, windows)
     steps: dict[str, list[Step]] = {}
     for number, window in enumerate(windows):
         before, after = rows.get(number), rows.get(number + 1)
@@ -140,8 +152,15 @@ def _steps(run: OpenRun, windows: Sequence[Window]) -> dict[str, list[Step]]:
                 begin, low, high, at_last = floors_of
                 grown = max(0.0, low - begin) + max(0.0, at_last - high)
                 by_itself = grown * took_s / max(apart_s, 1.0)
-                steps.setdefault(key, []).append(Step(window, low, high, by_itself, at_last))
+                step = Step(window, low, high, by_itself, at_last, failed[number])
+                steps.setdefault(key, []).append(step)
     return steps
+
+
+def _failed_calls(run: OpenRun, windows: Sequence[Window]) -> list[int]:
+    """How many calls to the LLM got no answer in each window: by the wire or by the log."""
+    spans = {"begins": [w.from_s for w in windows], "ends": [w.to_s for w in windows]}
+    return [count for (count,) in run.sql(_FAILED, spans)]
 
 
 def _leaks(key: str, steps: Sequence[Step], tolerance: float) -> Iterator[str]:
@@ -155,10 +174,13 @@ def _leaks(key: str, steps: Sequence[Step], tolerance: float) -> Iterator[str]:
         at_last = steps[-1].at_last - same[0].before
         repeated = len(rises) > 1 and min(rises) >= least and sum(rises[1:]) >= 2 * least
         much = (repeated and kept >= 3 * least) or kept > 2 * tolerance * least
+        failed = sum(step.failed for step in same)
+        much |= key == "watcher.fds" and failed >= _FAILED_MIN and kept >= failed
         if much and kept > 2 * by_itself and at_last >= 0.7 * kept:
             course = ", ".join(_shown(step.rise, key) for step in same)
+            calls = f" ({plural(failed, 'failed call')})" if failed else ""
             yield (
-                f"{plural(len(same), 'fault')} {'+'.join(kinds)}: {name} {course}, "
+                f"{plural(len(same), 'fault')} {'+'.join(kinds)}{calls}: {name} {course}, "
                 f"{_shown(at_last, key)} at the end"
             )
 

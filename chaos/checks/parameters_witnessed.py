@@ -1,10 +1,11 @@
-"""Parameters witnessed: what a request asks for arrives in the work.
+"""Parameters witnessed: what a request and the LLM's answer ask for arrives in the work.
 
 The child process that names the request on its command line must carry the request's value, under
 the option that the target names (`child_arguments`); the steps of a dispatch must be those that the
 target names, in that order. The values are those that the harness submitted, else those in the
-archived file unless it is that of another request. A daemon none of whose children has the option
-tells them in another way, and is not judged.
+archived file unless it is that of another request; of the LLM's, what came over the wire last
+before the child began, in a decision that is the LLM's. A daemon none of whose children has the
+option tells them in another way, and is not judged.
 """
 
 import hashlib
@@ -17,12 +18,19 @@ from chaos.base.foreign import written_out
 from chaos.checks.base import Check, Params, depends_on
 from chaos.checks.finding import Evidence, Finding, plural
 from chaos.checks.queue_replay import Child, children_by_request, replayed
-from chaos.checks.witnessed import finding_of, not_witnessed
+from chaos.checks.witnessed import ATTEMPTS, SLACK_S, finding_of, not_witnessed
 from chaos.record.open_run import OpenRun
 
 _TYPES = "select name, any_value(type) from request_types group by name"
 _ARCHIVED = "select name, path from files where place = 'archived'"
 _COMPLETED = "select distinct request from decisions where completed and dispatch is not null"
+# What the LLM answered for each child: not for one of an earlier life of the daemon.
+_ANSWERED = f"""
+with {ATTEMPTS}
+select d.request, a.end_s, a.text, d.start_s from decisions d join attempts a
+    on a.answered and a.t_s >= d.start_s - {SLACK_S} and a.end_s <= d.end_s + {SLACK_S}
+where d.completed and not coalesce(d.fallback, false) order by a.end_s
+"""
 _UNREADABLE = (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 Wrong = tuple[int, str]
 
@@ -34,6 +42,7 @@ class _Judged:
         self.types: dict[str, str] = dict(run.sql(_TYPES))
         self.completed = {name for (name,) in run.sql(_COMPLETED)}
         self.bodies = _bodies(run, set(self.children))
+        self.answers = _answers(run) if self.told.answers else {}
         self.used = {  # (type, option) that some child has
             (self.types.get(name), word)
             for name, found in self.children.items()
@@ -59,6 +68,25 @@ class _Judged:
             ):
                 self.compared += 1
                 yield from _out_of_order(name, children, option, order)
+            yield from self._unlike_answer(name, children)
+
+    def _unlike_answer(self, name: str, children: list[Child]) -> Iterator[Wrong]:
+        for field, option in self.told.answers.items():
+            for child in children:
+                came = [
+                    value
+                    for end_s, content, from_s in self.answers.get(name, [])
+                    if from_s <= end_s <= child.start_s
+                    and (value := _at(content, field)) is not None
+                ]
+                if came and option in child.words:
+                    self.compared += 1
+                    given = _after(child, option)
+                    if given != str(came[-1]):
+                        text = (
+                            f"the LLM answered {field} {came[-1]}, and its child was told {given}"
+                        )
+                        yield child.line, f"{name}: {text}"
 
 
 def _unlike(
@@ -117,6 +145,19 @@ def _bodies(run: OpenRun, names: set[str]) -> dict[str, Any]:
     return bodies | {name: body for name, body in submitted.items() if body}
 
 
+def _answers(run: OpenRun) -> dict[str, list[tuple[float, Any, float]]]:
+    """Name of a request -> (when it came, what, begin of the decision) of the LLM's answers."""
+    answers: dict[str, list[tuple[float, Any, float]]] = {}
+    if not_witnessed(run, "wire") is None:
+        for name, end_s, text, from_s in run.sql(_ANSWERED):
+            try:
+                content = msgspec.json.decode(text or "")
+            except _UNREADABLE:
+                continue
+            answers.setdefault(name, []).append((end_s, content, from_s - SLACK_S))
+    return answers
+
+
 def _at(content: Any, dotted: str) -> Any:
     for key in dotted.split("."):
         content = content.get(key) if isinstance(content, dict) else None
@@ -135,8 +176,8 @@ def judge(run: OpenRun, params: Params) -> list[Finding]:
     compared = plural(judged.compared, "value")
     return finding_of(
         [Evidence(f"witness.jsonl:{line}", text) for line, text in wrong],
-        passed=f"{compared} of requests arrived on the command lines of their children",
-        failed=f"{{wrong}} of {compared} of requests did not arrive in the work",
+        passed=f"{compared} of requests and answers arrived on the command lines of children",
+        failed=f"{{wrong}} of {compared} of requests and answers did not arrive in the work",
     )
 
 

@@ -6,6 +6,7 @@ from chaos.base.errors import unknown_name
 from chaos.checks import (
     answers_witnessed,
     bystanders,
+    call_time_limit,
     child_witnessed,
     completed_cycles,
     convergence,
@@ -23,6 +24,7 @@ from chaos.checks import (
     growth_per_fault,
     halt,
     heuristic_fallbacks,
+    idle_cpu,
     llm_lifecycle,
     llm_slots,
     log_growth,
@@ -49,6 +51,7 @@ from chaos.checks import (
     telemetry,
     watcher_alive,
     work_completed,
+    wrong_answers,
 )
 from chaos.checks.base import Check
 
@@ -96,6 +99,9 @@ CHECKS: tuple[Check, ...] = (
     files_left.CHECK,
     bystanders.CHECK,
     retry_storm.CHECK,
+    call_time_limit.CHECK,
+    wrong_answers.CHECK,
+    idle_cpu.CHECK,
     single_watcher.CHECK,
     stack_health.CHECK,
     record_complete.CHECK,

@@ -11,6 +11,7 @@ import msgspec
 
 from chaos.base.shipped import IMAGES
 from chaos.base.typedtree import Problem
+from chaos.base.units import LENGTH_MAX_S
 from chaos.base.yamlfile import Document, Key
 from chaos.record.target import Target
 
@@ -141,6 +142,19 @@ def _stars(text: str) -> Complaint | None:
     return f"{text!r}: ** stands alone between slashes", "write e.g. **/*.log"
 
 
+def _limit(text: str) -> Complaint | None:
+    """Seconds, or a setting; empty for none."""
+    try:
+        good = not text or (text[0] + text[-1] == "{}" and text[1:-1].isidentifier())
+        good = good or 0 < float(text) <= LENGTH_MAX_S
+    except ValueError:
+        good = False
+    if good:
+        return None
+    step = 'write e.g. "5", or the name of a setting of the profile: "{llm_timeout_s}"'
+    return f"{text!r} is not a number of seconds", step
+
+
 def _positive(number: int) -> Complaint | None:
     if number >= 1:
         return None
@@ -161,4 +175,5 @@ _RULES: dict[Callable[[Any], Complaint | None], str] = {
     _inside_if_given: "watcher.ready_file injector.ready_file telemetry.path predictions.path",
     _stars: _GLOBS,
     _positive: "draws.modulus",
+    _limit: "llm.call_limit_s",
 }

@@ -69,6 +69,8 @@ class LLMSpec(_Model, frozen=True):
     The proxy listens on `endpoint`, the server behind it on `upstream`; `control` is where
     the supervisor takes start and stop. `wire` is where the HTTP proxy between the two listens
     when a fault needs it, `wire_control` where its rules are set; empty: there is none.
+    `call_limit_s`: after how many seconds the Watcher gives a call up, a number or the name of the
+    setting in braces; empty: the target does not say.
     """
 
     endpoint: str
@@ -77,6 +79,7 @@ class LLMSpec(_Model, frozen=True):
     proxy_api: str
     events: str  # workspace path of the supervisor's start/stop record
     start_limit_s: PositiveSeconds = 60.0
+    call_limit_s: str = ""
     wire: str = ""
     wire_control: str = ""
 
@@ -215,11 +218,13 @@ class ChildArguments(_Model, frozen=True):
     """What the Watcher tells its child processes by their command line, where it does.
 
     `parameters`: dotted field of a request -> the option that carries its value (for true and
-    false: the option that is there or not). `steps`: the option that lists pipeline steps, with
-    commas between; `order`: selfplay or learning -> the steps of such a dispatch, in order.
+    false: the option that is there or not). `answers`: field of the LLM's answer -> the option
+    that carries what it says. `steps`: the option that lists pipeline steps, with commas between;
+    `order`: selfplay or learning -> the steps of such a dispatch, in order.
     """
 
     parameters: dict[str, str] = {}
+    answers: dict[str, str] = {}
     steps: str = ""
     order: dict[Literal["selfplay", "learning"], list[str]] = {}
 

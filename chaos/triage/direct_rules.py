@@ -116,6 +116,13 @@ DIRECT = (
         explains=("file_descriptors", "resource_growth", "memory_growth"),
     ),
     Direct(
+        "past_the_link",
+        "the Watcher reaches its LLM on a way that no fault can break",
+        ("answers_witnessed",),
+        words=(", past the link",),
+        explains=("heuristic_fallbacks", "recovery_time", "llm_lifecycle", "paths_taken"),
+    ),
+    Direct(
         "answers_made_up",
         "the log has answers that the LLM did not give",
         ("answers_witnessed",),
@@ -128,6 +135,13 @@ DIRECT = (
         ("answers_witnessed",),
         words=("were seen",),
     ),
+    Direct(
+        "no_time_limit",
+        "calls to the LLM wait longer than the target says",
+        ("call_time_limit",),
+        explains=("stall", "recovery_time", "paths_taken"),
+    ),
+    Direct("busy_idle", "the Watcher takes a processor while it has no work", ("idle_cpu",)),
     Direct(
         "hidden_fallback",
         "decisions without the LLM are logged as decisions of the LLM",

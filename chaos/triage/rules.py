@@ -328,7 +328,7 @@ def _ended_by_watcher(facts: Facts, item: Evidence) -> bool:
 
 
 # Those that make others come first.
-_BEFORE = {"bystander_ended", "no_lock"}
+_BEFORE = {"bystander_ended", "no_lock", "past_the_link"}
 _FIRST = [rule for one, rule in zip(DIRECT, direct_rules.RULES, strict=True) if one.name in _BEFORE]
 RULES: Sequence[Callable[[Facts], Ruling | None]] = (
     *_FIRST,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from chaos.checks.finding import Finding
 from tests.checks.history_builder import PlantedRun, _t_s, judged, judged_by
 from tests.checks.wire_builder import Wire
+from tests.checks.witness_builder import Witnessed
 
 
 @pytest.fixture
@@ -34,6 +36,18 @@ def test_an_answer_that_never_came_fails(wire: Wire) -> None:
     finding_ = found(wire)
     assert (finding_.outcome, finding_.measured) == ("fail", 1)
     assert "no answer came over the wire" in finding_.evidence[0].text
+
+
+def test_a_daemon_that_asks_past_the_link_is_told_so(planted: PlantedRun) -> None:
+    witnessed = Witnessed(planted)
+    connect = next(line for line in witnessed.lines if line["call"] == "connect")
+    connect["address"] = "127.0.0.1:8081"
+    witnessed.write()
+    kept = [line for line in Wire(planted).lines if abs(line["time_s"] - connect["time_s"]) > 0.1]
+    planted.files["wire.jsonl"] = "".join(json.dumps(line) + "\n" for line in kept)
+    finding_ = judged_by(planted, "answers_witnessed")
+    assert finding_.measured == 1
+    assert "went to 127.0.0.1:8081, past the link" in finding_.evidence[0].text
 
 
 @pytest.mark.parametrize(

@@ -255,6 +255,44 @@ def test_target_that_names_no_option_is_not_judged(witnessed: Witnessed) -> None
     assert "parameters_witnessed" not in {f.check for f in judged(witnessed.run).findings}
 
 
+def first_selfplay(witnessed: Witnessed) -> dict[str, Any]:
+    return next(d for d in witnessed.run.decisions if "selfplay" in d["dispatch"])
+
+
+def answered(witnessed: Witnessed, effort: str, told: str) -> Finding:
+    """Each call was answered with `effort`; the first selfplay child was told `told`."""
+    for decision in witnessed.run.decisions:
+        for call in decision["llm_calls"]:
+            call["answer"] = {"effort": effort}
+    named = f"--request={first_selfplay(witnessed)['request_file']}"
+    child = next(
+        line for line in witnessed.lines if line["call"] == "exec" and named in line["argv"]
+    )
+    child["argv"] = ["child", "--effort", told, named]
+    for line in witnessed.lines:
+        if line["pid"] == child["pid"] and line["call"] in ("process", "exec"):
+            line["time_s"] += 0.15  # after the answer
+    return of_parameters(witnessed)
+
+
+def test_what_the_llm_answered_arrives_in_the_work(witnessed: Witnessed) -> None:
+    assert answered(witnessed, "light", "light").outcome == "pass"
+
+
+def test_another_effort_than_the_llm_answered_is_found(witnessed: Witnessed) -> None:
+    found = answered(witnessed, "light", "thorough")
+    assert (found.outcome, found.measured) == ("fail", 1)
+    assert "the LLM answered effort light, and its child was told" in found.evidence[0].text
+
+
+def test_a_decision_without_the_llm_may_tell_the_child_anything(witnessed: Witnessed) -> None:
+    first_selfplay(witnessed)["heuristic_fallback"] = True
+    with_body(witnessed, 5)
+    answered(witnessed, "light", "thorough")
+    found = of_parameters(witnessed)
+    assert not any("effort" in item.text for item in found.evidence)
+
+
 def learning(witnessed: Witnessed) -> dict[str, Any]:
     return next(
         line for line in witnessed.lines if line["call"] == "exec" and "--steps" in line["argv"]

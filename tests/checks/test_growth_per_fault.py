@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -50,6 +51,27 @@ def test_what_each_fault_leaves_fails(
 def test_memory_that_each_fault_leaves_fails(planted: PlantedRun) -> None:
     planted.rss_mb = lambda t_s, done: 40.0 + 5 * over(t_s)
     assert "anonymous memory +5.0 MB, +5.0 MB, +10.0 MB at the end" in found(planted).summary
+
+
+def failing_calls(run: PlantedRun, count: int) -> None:
+    """`count` calls failed in the fault, in one attempt each."""
+    first, *others = [d for d in run.decisions if d.get("heuristic_fallback")]
+    failed = next(call for call in first["llm_calls"] if call["outcome"] != "ok")
+    first["llm_calls"] = [{**failed, "attempts": 1} for _ in range(count)]
+    for decision in others:
+        decision["llm_calls"] = []
+
+
+@pytest.mark.parametrize(
+    ("calls", "kept", "outcome"), [(5, 5, "fail"), (5, 4, "pass"), (3, 5, "pass")]
+)
+def test_a_descriptor_for_each_call_that_failed_is_a_leak_after_one_fault(
+    tmp_path: Path, calls: int, kept: int, outcome: str
+) -> None:
+    run = PlantedRun(tmp_path / "run", cuts=FAULTS[:1])
+    failing_calls(run, calls)
+    run.signals["watcher.fds"] = lambda t, n: 6 + kept * (t >= FAULTS[0][0])
+    assert found(run).outcome == outcome
 
 
 @pytest.mark.parametrize(

@@ -189,7 +189,13 @@ DEFECTS = (
         ANY,
     ),
     _defect("always_heuristic", "heuristic_fallbacks", "llm_unused", ANY),
-    _defect("waits_for_ever", "", "", fault="llm_stall:count=1,hold=15s", blind=True),
+    _defect(
+        "waits_for_ever",
+        "call_time_limit",
+        "no_time_limit",
+        "stall recovery_time",
+        fault="llm_stall:count=1,hold=20s",
+    ),
     _defect(
         "accepts_anything",
         "answers_witnessed",
@@ -245,7 +251,17 @@ DEFECTS = (
         ANY,
         fault="watcher_clock_jump:count=1,hold=15s",
     ),
-    _defect("spins", "", "", blind=True),
+    _defect("spins", "idle_cpu", "busy_idle", "memory_growth"),
+    _defect("ignores_plan", "parameters_witnessed", "parameters_ignored"),
+    _defect("passes_the_link_by", "answers_witnessed", "past_the_link", ANY, fault=TIMEOUT),
+    _defect(
+        "leaks_per_call",
+        "growth_per_fault",
+        "leak_on_error descriptor_leak",
+        "file_descriptors",
+        fault="llm_refused:count=1,hold=12s",
+        length={"baseline_s": 10, "storm_s": 30, "quiet_s": 16},
+    ),
 )
 HEALTHY = (
     Planted("odd_habits", fault=CRASH, often=True),

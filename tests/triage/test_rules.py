@@ -17,8 +17,9 @@ from chaos.triage.direct_rules import DIRECT, SYMPTOMS
 from chaos.triage.from_run import facts_of, triage_run
 from chaos.triage.result import TITLES, Triage
 from chaos.triage.text import markdown, plain
-from tests.checks.history_builder import HALT_S, PlantedRun, _t_s, iso
+from tests.checks.history_builder import FAULTS, HALT_S, PlantedRun, _t_s, iso
 from tests.checks.wire_builder import Wire
+from tests.checks.witness_builder import Witnessed
 
 Plant = Callable[[PlantedRun], None]
 WATCHER_LOG = "artefacts/logs/watcher_agent.log"
@@ -318,6 +319,27 @@ def hides_attempts(planted: PlantedRun) -> None:
     wire.write()
 
 
+def passes_the_link_by(planted: PlantedRun) -> None:
+    witnessed = Witnessed(planted)
+    for line in witnessed.lines:
+        if line["call"] == "connect":
+            line["address"] = "127.0.0.1:8081"
+    witnessed.write()
+    planted.files["wire.jsonl"] = planted.files["wire.jsonl"].splitlines(keepends=True)[0]
+
+
+def waits_for_ever(planted: PlantedRun) -> None:
+    planted.config["target"]["llm"]["call_limit_s"] = "2"
+    wire = Wire(planted)
+    wire.exchange(FAULTS[0][0] + 0.5, FAULTS[0][1], ended="given_up", status=None)
+    wire.write()
+
+
+def spins(planted: PlantedRun) -> None:
+    planted.signals["queue.pending"] = lambda t_s, done: 0
+    planted.signals["watcher.cpu_s"] = lambda t_s, done: t_s
+
+
 def hides_fallbacks(run: PlantedRun) -> None:
     decision = run.first_fallback()
     del decision["heuristic_fallback"]
@@ -332,6 +354,9 @@ def hides_fallbacks(run: PlantedRun) -> None:
         (hides_fallbacks, "hidden_fallback", "not marked as a fallback"),
         (invents_an_answer, "answers_made_up", "no answer came over the wire"),
         (hides_attempts, "attempts_hidden", "4 were seen"),
+        (passes_the_link_by, "past_the_link", "went to 127.0.0.1:8081"),
+        (waits_for_ever, "no_time_limit", "the daemon waited 13.5 s"),
+        (spins, "busy_idle", "of processor time"),
     ],
     ids=lambda value: value.__name__ if callable(value) else "",
 )
