@@ -22,6 +22,7 @@ from chaos.record.events import EVENTS
 from chaos.record.evidence import Evidence
 from chaos.record.fault_window import FaultWindow
 from chaos.record.history import Event, Op
+from chaos.record.owner import goes_on
 from chaos.record.rundir import RunDir
 from chaos.record.signals import GPU_SIGNAL, declared_signal, gpu_order
 from chaos.record.tables import TABLES
@@ -318,6 +319,8 @@ class OpenRun(AbstractContextManager["OpenRun"]):
             found.append(Evidence("history.jsonl", self.damage))
         if not self.stopped:
             text = "the harness was cut off: there is no record of the end"
+            if goes_on(self.run):
+                text = "the run is still going on: judge it when it has ended"
             found.append(self.evidence(self.lines, text))
         elif self.last("cleanup") is None:
             found.append(self.evidence(self.lines, "there is no record of the clean-up"))

@@ -50,6 +50,14 @@ def is_alive(run: RunDir) -> bool:
         ) from error
 
 
+def goes_on(run: RunDir) -> bool:
+    """Whether `run` is known to be going on; False when nobody can tell."""
+    try:
+        return is_alive(run)
+    except ChaosError:
+        return False
+
+
 def processes_of(run_id: str) -> list[psutil.Process]:
     """Processes marked with `run_id` that this user may see, without the calling one."""
     found = []

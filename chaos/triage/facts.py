@@ -24,6 +24,10 @@ class LLMFacts:
     reachable: str = ""  # the proof that the server was reachable
     watched: bool = False  # True if there are decisions
     none_failed: bool = False  # on the wire no call failed while no fault held
+    refused: tuple[Evidence, ...] = ()  # requests that the server calls wrong, no fault at the time
+    refused_count: int = 0
+    cut_short: tuple[Evidence, ...] = ()  # answers that reached their limit of tokens, likewise
+    cut_short_count: int = 0
 
 
 @dataclass(frozen=True)
@@ -115,6 +119,7 @@ class Facts:
     held: HeldFacts = field(default_factory=HeldFacts)
     progress: ProgressFacts = ProgressFacts()
     reproduce: str = ""
+    storm_s: float = 0.0  # how long faults were injected
     named: str = ""  # the value of --target for `target`; "" if it is the default target
 
     def failed_of(self, *checks: str) -> list[Finding]:

@@ -90,6 +90,7 @@ def facts_of(run: OpenRun, findings: Sequence[Finding]) -> Facts:
         held=held_in_run(run, findings, _inspections(run)),
         progress=_progress(run, findings, queue),
         reproduce=str(run.config.get("reproduce", "")),
+        storm_s=float(run.profile.get("storm_s") or 0.0),
     )
 
 
@@ -189,6 +190,22 @@ with {ATTEMPTS} select count(*) from attempts where not answered and not in_faul
 """
 
 
+# What the server says of requests that are wrong, and answers that came to their limit of tokens.
+_SAID = f"""
+with {ATTEMPTS}
+select wire_ref(a.line) as ref, 'HTTP ' || w.status || ': ' || coalesce(left(w.text, 200), '')
+from attempts a join wire w on w.line = a.line
+where w.ended = 'answered' and w.status in (400, 404, 405, 413, 415, 422) and not in_fault(a.t_s)
+order by a.line
+"""
+_CUT_SHORT = f"""
+with {ATTEMPTS}
+select wire_ref(a.line) as ref, 'the answer ends at its limit of tokens: ' || left(w.text, 80)
+from attempts a join wire w on w.line = a.line
+where a.answered and w.finish in ('limit', 'length') and not in_fault(a.t_s) order by a.line
+"""
+
+
 def _llm(run: OpenRun) -> LLMFacts:
     raw = run.criteria.get("heuristic_fallbacks", {}).get("allowance_s", _ALLOWANCE_S)
     allowance_s = float(raw) if isinstance(raw, (int, float)) else _ALLOWANCE_S
@@ -203,6 +220,7 @@ def _llm(run: OpenRun) -> LLMFacts:
         for line, event in run.named("service_exit")
     ]
     lost = tuple((evidence_of(run, _CRASHED).shown + exits)[:_KEPT_MAX])
+    refused, cut_short = evidence_of(run, _SAID), evidence_of(run, _CUT_SHORT)
     return LLMFacts(
         failed_outside=tuple(failed.shown[:_KEPT_MAX]),
         failed_count=failed.count,
@@ -211,6 +229,10 @@ def _llm(run: OpenRun) -> LLMFacts:
         server_lost=lost,
         reachable="" if lost else _reachable(run),
         watched=run.one("select count(*) from decisions") > 0,
+        refused=tuple(refused.shown[:_KEPT_MAX]),
+        refused_count=refused.count,
+        cut_short=tuple(cut_short.shown[:_KEPT_MAX]),
+        cut_short_count=cut_short.count,
         none_failed=not_witnessed(run, "wire") is None and not run.one(_FAILED_ON_WIRE),
     )
 

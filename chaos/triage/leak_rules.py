@@ -138,7 +138,7 @@ def _without_growth(facts: Facts, name: Name, keys: Sequence[str], what: str) ->
     inconclusive = facts.held.of(keys, "inconclusive")
     if not inconclusive and any(key in facts.held.signals for key in keys):
         return RuledOut(name=name, why=f"the {what} were sampled, and do not grow")
-    again = steps.again(facts)
+    again = steps.longer(facts)
     if inconclusive:
         why = "; ".join(signal.text for _, signal in inconclusive)
     elif facts.is_run:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from chaos.checks.finding import Evidence, plural
 from chaos.record import recovery_paths as paths
 from chaos.record.history import Owner
-from chaos.triage import direct_rules, leak_rules, steps
+from chaos.triage import direct_rules, leak_rules, llm_rules, steps
 from chaos.triage.direct_rules import DIRECT
 from chaos.triage.facts import Facts
 from chaos.triage.result import RuledOut, Ruling, Step, cause, undecided
@@ -127,7 +127,7 @@ def memory_leak(facts: Facts) -> Ruling:
     """The check for growth failed, over a process that lived long enough."""
     failed = facts.failed_of("memory_growth")
     course = steps.signal_of(facts, "watcher.rss_anon_bytes", "the course of anonymous memory")
-    again = steps.again(facts)
+    again = steps.longer(facts)
     if failed:
         allocators = facts.memory.allocators
         grown = [item for finding in failed for item in finding.evidence]
@@ -169,6 +169,9 @@ def llm_connection_drop(facts: Facts) -> Ruling:
             last=5,
         ),
     )
+    if (llm.refused or llm.cut_short) and llm.failed_outside and not llm.server_lost:
+        why = "the LLM answered; what it was asked was wrong, or its answers could not be used"
+        return RuledOut(name="llm_connection_drop", why=why)
     if llm.none_failed and llm.failed_outside and not not_recovered and not llm.server_lost:
         why = "on the wire no call to the LLM failed while no fault held"
         return RuledOut(name="llm_connection_drop", why=why)
@@ -337,6 +340,7 @@ RULES: Sequence[Callable[[Facts], Ruling | None]] = (
     vram_not_freed,
     memory_leak,
     *leak_rules.RULES,
+    *llm_rules.RULES,
     llm_connection_drop,
     process_died,
     stall,

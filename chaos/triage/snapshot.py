@@ -4,6 +4,8 @@ from typing import Any
 
 _TOP = 3
 _ALLOCATORS = 5
+_THREADS = 10
+_FRAMES = 25
 
 
 def seen_lines(snapshot: dict[str, Any]) -> list[str]:
@@ -78,7 +80,20 @@ def _process(process: dict[str, Any]) -> list[str]:
     ]
     for entry in dicts(process.get("mappings"))[:_TOP]:
         lines.append(f"  {entry.get('mapping')}: {_mb(entry.get('anonymous_bytes'))} anonymous")
-    return lines
+    return lines + _stacks(process.get("stacks"))
+
+
+def _stacks(stacks: Any) -> list[str]:
+    """The threads of the daemon, and where its Python program was; [] in an older record."""
+    if not isinstance(stacks, dict):
+        return []
+    lines = [f"  thread {thread}" for thread in _texts(stacks.get("threads"))[:_THREADS]]
+    lines += [f"  {line}" for line in _texts(stacks.get("python"))[:_FRAMES]]
+    return lines + ([f"  no Python stack: {stacks['absent']}"] if "absent" in stacks else [])
+
+
+def _texts(value: Any) -> list[str]:
+    return [str(item) for item in value] if isinstance(value, list) else []
 
 
 def _gpu(gpu: Any) -> list[str]:

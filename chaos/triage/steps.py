@@ -9,6 +9,7 @@ from chaos.triage.facts import Facts
 from chaos.triage.result import Step
 
 _AROUND = 2
+_LONG_STORM_S = 3600
 
 
 def quoted(*words: str | Path) -> str:
@@ -27,8 +28,13 @@ def tail(path: Path, text: str, lines: int = 50) -> Step | None:
 
 
 def grep(path: Path, words: Iterable[str], text: str, last: int = 20) -> Step | None:
-    """The last lines with any of `words`, of a file or of all files in a folder."""
-    patterns = [part for word in words for part in ("-e", word)]
+    """The last lines with any of `words`, of a file or of all files in a folder.
+
+    None without a word to look for.
+    """
+    patterns = [part for word in words if word.strip('"') for part in ("-e", word)]
+    if not patterns:
+        return None
     if path.is_dir():
         return Step(text, piped(quoted("grep", "-rnFI", *patterns, "--", path), f"tail -n {last}"))
     if not path.is_file():
@@ -81,6 +87,14 @@ def again(facts: Facts) -> Step | None:
     if not facts.reproduce:
         return None
     return Step("reproduce it, with the same schedule", facts.reproduce)
+
+
+def longer(facts: Facts) -> Step | None:
+    """The same run with an hour of storm, where it has one: what is small needs time to grow."""
+    if not facts.reproduce or not facts.storm_s:
+        return again(facts)
+    storm_s = max(_LONG_STORM_S, round(4 * facts.storm_s))
+    return Step("the same, but longer", f"{facts.reproduce} --set storm_s={storm_s}")
 
 
 def signal_of(facts: Facts, key: str, text: str) -> Step | None:

@@ -21,6 +21,7 @@ from chaos.record.target import Target
 from chaos.witness import processes
 from chaos.witness.gpu_holders import gpu_holders
 from chaos.witness.memory_report import ask_memory
+from chaos.witness.stacks import stacks_of
 
 NO_SPACE = ("No space left on device", "Errno 28", "ENOSPC")
 _TEXT_MAX = 300
@@ -276,6 +277,8 @@ class _Inspection:
                 continue
             snapshot = processes.snapshot_of(pid, role, deep=self._bounds.deep)
             if snapshot is not None:
+                if role == "watcher":
+                    snapshot["stacks"] = stacks_of(pid)
                 snapshots.append(snapshot)
         return snapshots
 

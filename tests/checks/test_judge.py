@@ -12,8 +12,9 @@ from chaos.checks.base import Params
 from chaos.checks.finding import Finding
 from chaos.checks.registry import CHECKS, check_named, validate_criteria
 from chaos.record.open_run import OpenRun
+from chaos.record.owner import claim
 from chaos.runner import judge as judge_module
-from chaos.runner.judge import judge
+from chaos.runner.judge import judge, verdict_of
 from tests.checks.history_builder import PlantedRun, finding, judged, judged_by, not_passed
 
 
@@ -79,6 +80,14 @@ def test_a_harness_cut_off_at_any_moment_leaves_an_invalid_run(
     verdict = judged(planted)
     assert (verdict.verdict, verdict.exit_code) == ("invalid", 4)
     assert verdict.stopped == "cut off"
+
+
+def test_a_run_that_goes_on_is_said_to_go_on(planted: PlantedRun) -> None:
+    planted.cut_off(60.0)
+    run = planted.write()
+    claim(run)
+    with OpenRun(run) as opened:
+        assert "the run is still going on" in finding(verdict_of(opened), "record_complete").summary
 
 
 def test_without_a_history_the_run_is_invalid(planted: PlantedRun) -> None:

@@ -252,6 +252,8 @@ DEFECTS = (
         fault="watcher_clock_jump:count=1,hold=15s",
     ),
     _defect("spins", "idle_cpu", "busy_idle", "memory_growth"),
+    _defect("bad_grammar", "heuristic_fallbacks", "llm_request_refused", ANY),
+    _defect("short_answers", "heuristic_fallbacks", "answers_cut_short", ANY),
     _defect("ignores_plan", "parameters_witnessed", "parameters_ignored"),
     _defect("passes_the_link_by", "answers_witnessed", "past_the_link", ANY, fault=TIMEOUT),
     _defect(

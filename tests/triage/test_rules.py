@@ -7,6 +7,7 @@ import re
 import shlex
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -335,6 +336,24 @@ def waits_for_ever(planted: PlantedRun) -> None:
     wire.write()
 
 
+def unusable(planted: PlantedRun, **answer: Any) -> None:
+    """No call gets an answer that can be used: on the wire stands why."""
+    without_answer(planted)
+    wire = Wire(planted)
+    for line in wire.lines:
+        if line["ended"] == "given_up":
+            line.update({"ended": "answered", "status": 200, **answer})
+    wire.write()
+
+
+def asks_wrongly(planted: PlantedRun) -> None:
+    unusable(planted, status=400, text="Failed to parse grammar")
+
+
+def allows_two_tokens(planted: PlantedRun) -> None:
+    unusable(planted, text='{"ef', finish="limit")
+
+
 def spins(planted: PlantedRun) -> None:
     planted.signals["queue.pending"] = lambda t_s, done: 0
     planted.signals["watcher.cpu_s"] = lambda t_s, done: t_s
@@ -356,6 +375,8 @@ def hides_fallbacks(run: PlantedRun) -> None:
         (hides_attempts, "attempts_hidden", "4 were seen"),
         (passes_the_link_by, "past_the_link", "went to 127.0.0.1:8081"),
         (waits_for_ever, "no_time_limit", "the daemon waited 13.5 s"),
+        (asks_wrongly, "llm_request_refused", "HTTP 400: Failed to parse grammar"),
+        (allows_two_tokens, "answers_cut_short", "reached the limit of tokens"),
         (spins, "busy_idle", "of processor time"),
     ],
     ids=lambda value: value.__name__ if callable(value) else "",
