@@ -24,6 +24,7 @@ class LLMFacts:
     reachable: str = ""  # the proof that the server was reachable
     watched: bool = False  # True if there are decisions
     none_failed: bool = False  # on the wire no call failed while no fault held
+    silent: bool = False  # on the wire nothing was asked after the last fault of the LLM
     refused: tuple[Evidence, ...] = ()  # requests that the server calls wrong, no fault at the time
     refused_count: int = 0
     cut_short: tuple[Evidence, ...] = ()  # answers that reached their limit of tokens, likewise

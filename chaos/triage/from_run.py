@@ -190,6 +190,13 @@ with {ATTEMPTS} select count(*) from attempts where not answered and not in_faul
 """
 
 
+# Null without such a fault.
+_ASKED_AFTER = """
+select if(max(f.until_s) is null, null, (
+    select count(*) from wire w where w.link = 'llm' and not w.harness
+    and w.t_s > (select max(until_s) from faults where affects_llm and recovered_s is not null)
+)) from faults f where f.affects_llm and f.recovered_s is not null
+"""
 # What the server says of requests that are wrong, and answers that came to their limit of tokens.
 _SAID = f"""
 with {ATTEMPTS}
@@ -220,6 +227,7 @@ def _llm(run: OpenRun) -> LLMFacts:
         for line, event in run.named("service_exit")
     ]
     lost = tuple((evidence_of(run, _CRASHED).shown + exits)[:_KEPT_MAX])
+    witnessed = not_witnessed(run, "wire") is None
     refused, cut_short = evidence_of(run, _SAID), evidence_of(run, _CUT_SHORT)
     return LLMFacts(
         failed_outside=tuple(failed.shown[:_KEPT_MAX]),
@@ -229,11 +237,12 @@ def _llm(run: OpenRun) -> LLMFacts:
         server_lost=lost,
         reachable="" if lost else _reachable(run),
         watched=run.one("select count(*) from decisions") > 0,
+        silent=witnessed and run.one(_ASKED_AFTER) == 0,
         refused=tuple(refused.shown[:_KEPT_MAX]),
         refused_count=refused.count,
         cut_short=tuple(cut_short.shown[:_KEPT_MAX]),
         cut_short_count=cut_short.count,
-        none_failed=not_witnessed(run, "wire") is None and not run.one(_FAILED_ON_WIRE),
+        none_failed=witnessed and not run.one(_FAILED_ON_WIRE),
     )
 
 

@@ -172,6 +172,9 @@ def llm_connection_drop(facts: Facts) -> Ruling:
     if (llm.refused or llm.cut_short) and llm.failed_outside and not llm.server_lost:
         why = "the LLM answered; what it was asked was wrong, or its answers could not be used"
         return RuledOut(name="llm_connection_drop", why=why)
+    if llm.silent and facts.progress.stuck:
+        why = "the Watcher did not even try to reach its LLM after the fault: it stood still"
+        return RuledOut(name="llm_connection_drop", why=why)
     if llm.none_failed and llm.failed_outside and not not_recovered and not llm.server_lost:
         why = "on the wire no call to the LLM failed while no fault held"
         return RuledOut(name="llm_connection_drop", why=why)
@@ -258,6 +261,7 @@ def process_died(facts: Facts) -> Ruling:
 def stall(facts: Facts) -> Ruling:
     """Readable requests wait, the Watcher lives, and there is no progress."""
     progress = facts.progress
+    silent = ("recovery_time",) if facts.llm.silent else ()
     if progress.stuck and facts.process.alive is not False:
         flag = progress.halt_flag
         paused = f"; {flag.name} tells it to pause" if flag else ""
@@ -266,9 +270,10 @@ def stall(facts: Facts) -> Ruling:
             "stall",
             f"{progress.stuck[0].text}{paused}",
             [*progress.stuck, *facts.queue.sound],
-            facts.failing("stall", "completed_cycles", "draws_ingested", *_QUEUE_CHECKS),
+            facts.failing("stall", "completed_cycles", "draws_ingested", *_QUEUE_CHECKS, *silent),
             look,
             _listing(facts),
+            steps.inspected(facts),
             steps.tail(facts.files / "logs" / "watcher_agent.log", "what it did last"),
             steps.tail(facts.place / "logs" / "watcher.log", "the last lines that it printed"),
         )
