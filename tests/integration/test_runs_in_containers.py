@@ -11,14 +11,17 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from docker import DockerClient
 
+from chaos.record.open_run import OpenRun
 from chaos.record.rundir import RunDir
 from chaos.stack.docker import engine, objects
 from tests.integration.command import chaos, finish, history, settings, start
+from tests.planted.table import DEFECTS
 from tests.stack.docker.foreign import EVERYTHING, planted, present
 from tests.waiting import wait_for
 
@@ -31,6 +34,15 @@ pytestmark = [
 ]
 
 IN_CONTAINERS = ("--backend", "docker")
+WITNESSED = (
+    *("child_witnessed", "publication_witnessed", "requests_witnessed", "order_witnessed"),
+    *("parameters_witnessed", "answers_witnessed", "log_rewritten", "files_left", "bystanders"),
+)
+SEEN = (
+    "processes where service = 'watcher'",
+    "file_ops where call = 'rename'",
+    "wire where link = 'llm' and ended = 'answered' and not harness",
+)
 _END_LIMIT_S = 120.0
 
 
@@ -47,7 +59,10 @@ def left_of(client: DockerClient, run: RunDir) -> list[str]:
 
 @pytest.mark.slow(seconds=150)
 def test_soak_b_passes_in_containers(client: DockerClient, tmp_path: Path) -> None:
-    """Ten requests, exactly once, under a cut LLM; provenance names what ran; nothing is left."""
+    """Ten requests, exactly once, under a cut LLM, as both witnesses saw it.
+
+    Provenance names what ran; nothing is left.
+    """
     done = chaos(
         tmp_path, "run", "soak_b", "--fault", "llm_timeout:count=1", "--seed", "2", *IN_CONTAINERS
     )
@@ -57,8 +72,13 @@ def test_soak_b_passes_in_containers(client: DockerClient, tmp_path: Path) -> No
     assert sorted(told["digests"]) == ["injector", "llm", "toxiproxy", "watcher"]
     assert all(digest.startswith("sha256:") for digest in told["digests"].values())
     assert told["engine_facts"]["version"] and told["compose_version"]
+    assert {check: done.outcome(check) for check in WITNESSED} == dict.fromkeys(WITNESSED, "pass")
+    with OpenRun(run) as seen:
+        for rows in SEEN:
+            assert seen.one(f"select count(*) from {rows}"), rows
     assert left_of(client, run) == []
     assert {path.owner() for path in run.path.rglob("*")} == {run.path.owner()}
+    assert not (run.path / "watching").exists()
 
 
 @pytest.mark.long
@@ -190,12 +210,19 @@ def holder_started_inside(running: list[dict[str, object]]) -> bool:
     return len(running) > 1
 
 
-def test_replay_refuses_other_images(client: DockerClient, tmp_path: Path) -> None:
-    """The stored digests are compared; with --force the difference is only reported."""
-    quick = settings(baseline_s=1, storm_s=4, quiet_s=1)
-    done = chaos(
-        tmp_path, "run", "soak_b", "--fault", "none", "--seed", "1", *quick[:6], *IN_CONTAINERS
-    )
+def test_lie_is_seen_in_containers_and_replay_refuses_other_images(
+    client: DockerClient, tmp_path: Path
+) -> None:
+    """A Watcher whose child does nothing is caught by the witness.
+
+    Of the same run the stored digests are compared; with --force the difference is only reported.
+    """
+    (liar,) = (one for one in DEFECTS if one.name == "fakes_work")
+    target = str(replace(liar, soak="soak_b").target(tmp_path))
+    quick = settings(baseline_s=1, storm_s=10, quiet_s=1)[:6]
+    asked = ("run", "soak_b", "--target", target, "--fault", "none", "--seed", "1")
+    done = chaos(tmp_path, *asked, *quick, *IN_CONTAINERS)
+    assert done.outcome("child_witnessed") == "fail", done.text
     run = done.run()
     told = run.read_json(run.provenance)
     told["containers"]["digests"]["watcher"] = "sha256:" + "0" * 64

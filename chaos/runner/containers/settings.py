@@ -186,7 +186,7 @@ def make_project(
     hurried: Callable[[], bool] = lambda: False,
 ) -> None:
     """Make (not start) the containers of a run. Raises `EnvironmentProblem`."""
-    _make_mount_points(settings, run)
+    _make_mount_points(settings, plan, run)
     project = compose.Project(
         name=compose.project_of(run.run_id),
         run_id=run.run_id,
@@ -199,7 +199,7 @@ def make_project(
     compose.make(command, project, run, settings.engine, only, cancelled=cancelled, hurried=hurried)
 
 
-def _make_mount_points(settings: Settings, run: RunDir) -> None:
+def _make_mount_points(settings: Settings, plan: Plan, run: RunDir) -> None:
     """Make what is mounted: a place for the model, and a copy of the system-call witness.
 
     The pod must not see the model's folder. The pod's user may not be allowed to read the checkout.
@@ -208,7 +208,7 @@ def _make_mount_points(settings: Settings, run: RunDir) -> None:
     model.mkdir(exist_ok=True)
     (model / Path(settings.model).name).touch()
     witness = run.path / _WITNESS_MOUNT
-    if not witness.exists():
+    if plan.witness == "syscalls" and not witness.exists():
         shutil.copytree(IMAGES / "witness", witness, ignore=shutil.ignore_patterns("__pycache__"))
         if settings.started_by_root:
             _chown(witness, settings.user_id, settings.group_id)

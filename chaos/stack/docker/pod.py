@@ -27,7 +27,7 @@ LOG_NAMES = {HOLDER: "pod", "llm": "llm_supervisor", "toxiproxy": "proxy"}
 # What the harness inside may call, by name, with its arguments by name.
 OPERATIONS = ("start", "state", "exit_code", "run", "clone", "witness", "down")
 # The capabilities of each witness, which nothing else in the pod has: to read the memory of
-# processes that it did not start (where Yama asks for it), and to capture frames into a large buffer.
+# processes that it did not start, where Yama forbids it; to capture frames, into a large buffer.
 _CAPABILITIES = {"witness": ("SYS_PTRACE",), "wire_witness": ("NET_RAW", "NET_ADMIN")}
 _OUTPUT_BYTES = 4096
 _EXIT_LIMIT_S = 20.0
