@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import random
@@ -11,16 +12,16 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import yaml
 from docker import DockerClient
 
 from chaos.record.open_run import OpenRun
 from chaos.record.rundir import RunDir
 from chaos.stack.docker import engine, objects
-from tests.integration.command import chaos, finish, history, settings, start
+from tests.integration.command import Done, chaos, finish, history, settings, start
 from tests.planted.table import DEFECTS
 from tests.stack.docker.foreign import EVERYTHING, planted, present
 from tests.waiting import wait_for
@@ -217,19 +218,51 @@ def test_lie_is_seen_in_containers_and_replay_refuses_other_images(
 
     Of the same run the stored digests are compared; with --force the difference is only reported.
     """
-    (liar,) = (one for one in DEFECTS if one.name == "fakes_work")
-    target = str(replace(liar, soak="soak_b").target(tmp_path))
-    quick = settings(baseline_s=1, storm_s=10, quiet_s=1)[:6]
-    asked = ("run", "soak_b", "--target", target, "--fault", "none", "--seed", "1")
-    done = chaos(tmp_path, *asked, *quick, *IN_CONTAINERS)
-    assert done.outcome("child_witnessed") == "fail", done.text
-    run = done.run()
+    run = caught("fakes_work", "child_witnessed", tmp_path).run()
     told = run.read_json(run.provenance)
     told["containers"]["digests"]["watcher"] = "sha256:" + "0" * 64
     run.write_json(run.provenance, told)
     again = chaos(tmp_path, "replay", str(run.path))
     assert again.exit_code == 4, again.text
     assert "image watcher" in again.stderr and "--force" in again.stderr
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("name", "check"),
+    [("invents_answers", "answers_witnessed"), ("kills_everything", "bystanders")],
+)
+def test_defective_watcher_is_caught_in_containers_by_a_witness(
+    name: str, check: str, client: DockerClient, tmp_path: Path
+) -> None:
+    """By that of the wire; and one that would end the harness, the pod and the witnesses."""
+    done = caught(name, check, tmp_path, storm_s=20)
+    assert done.exit_code == 1, done.text
+    assert left_of(client, done.run()) == []
+
+
+def caught(name: str, check: str, folder: Path, storm_s: int = 10) -> Done:
+    """A short soak B of that planted Watcher, which fails by `check`."""
+    target = target_in_pod(name, folder)
+    quick = settings(baseline_s=1, storm_s=storm_s, quiet_s=1)[:6]
+    asked = ("run", "soak_b", "--target", str(target), "--fault", "none", "--seed", "1")
+    done = chaos(folder, *asked, *quick, *IN_CONTAINERS)
+    assert done.outcome(check) == "fail", done.text
+    return done
+
+
+def target_in_pod(name: str, folder: Path) -> Path:
+    """The target of a planted Watcher. The pod has no file of ours: its program is an argument."""
+    (planted,) = (one for one in DEFECTS if one.name == name)
+    written = planted.target(folder)
+    program = base64.b64encode(planted.program.read_bytes()).decode()
+    target = yaml.safe_load(written.read_text(encoding="utf-8"))
+    del target["workspace"]["install"][-1]
+    words = ["{python}", "-c", f"exec(__import__('base64').b64decode('{program}'))"]
+    target["watcher"]["start"] = [*words, "--daemon"]
+    target["batch"]["command"] = [*words, "--process-requests"]
+    written.write_text(yaml.safe_dump(target), encoding="utf-8")
+    return written
 
 
 @pytest.mark.slow(seconds=10)
