@@ -241,6 +241,24 @@ def test_defective_watcher_is_caught_in_containers_by_a_witness(
     assert left_of(client, done.run()) == []
 
 
+@pytest.mark.long
+@pytest.mark.parametrize("service", ["witness", "wire_witness"])
+def test_death_of_a_witness_ends_the_run_in_containers_too(
+    service: str, client: DockerClient, tmp_path: Path
+) -> None:
+    """Exit code 4: what is not seen proves nothing."""
+    process = start(tmp_path, "run", "soak_c", "--fault", "none", *IN_CONTAINERS)
+    run = await_text(tmp_path, process, '"injector_started"')
+    containers = client.api.containers(filters=objects.labelled(run.run_id))
+    (one,) = (c for c in containers if c["Labels"]["com.docker.compose.service"] == service)
+    client.api.kill(one["Id"])
+    done = finish(process, tmp_path, _END_LIMIT_S)
+    assert done.exit_code == 4, done.text
+    ended = [r["detail"] for r in history(run) if r.get("name") == "service_exit"]
+    assert [(e["service"], e["exit_code"]) for e in ended] == [(service, -signal.SIGKILL)]
+    assert left_of(client, run) == []
+
+
 def caught(name: str, check: str, folder: Path, storm_s: int = 10) -> Done:
     """A short soak B of that planted Watcher, which fails by `check`."""
     target = target_in_pod(name, folder)
