@@ -123,7 +123,7 @@ class DockerBackend(StackBuilder):
             self.not_witnessed["wire"] = problem
         else:
             started["wire_witness"] = wire
-        protected = [*ancestors(), *_holders(), *([wire.pid() or 0] if not problem else [])]
+        protected = [*ancestors(), *_holders(), *filter(None, [wire.pid()])]
         witness = SystemCallWitness(
             WITNESS_PROGRAMS,
             WITNESS_PROGRAMS / "door",
@@ -142,7 +142,7 @@ class DockerBackend(StackBuilder):
 
     def _observer(self, name: str, argv: Sequence[str], ready_file: Path) -> Service:
         log = self._log(name)
-        ready = ReadyFile(ready_file, READY_LIMIT_S, "the run needs none with `--witness none`")
+        ready = ReadyFile(ready_file, READY_LIMIT_S, "`--witness none` runs without it")
         record = self._run_dir.witness if name == "witness" else self._run_dir.wire
         return WitnessService(
             name, argv, record, self._outside, log, ready=ready, cancel=self._cancel
@@ -189,7 +189,7 @@ class DockerBackend(StackBuilder):
         argv = fill_words(spec.start, self._values, place=f"target {self._target.target}, {name}")
         next_step = "see also `docker logs`; its command: " + " ".join(argv)
         ready = WORKSPACE / spec.ready_file if spec.ready_file else None
-        if self._witness is not None:  # compose has made it for a run without witnesses
+        if self._witness is not None:  # compose has made a container that is not watched
             self._clone(name, [*self._entry(name), *argv])
         return ContainerService(
             name,

@@ -99,12 +99,12 @@ class Pod:
         since_s = time.time()
         with problems_of(f"starting the container {service}"):
             self._client.api.start(container)
-        self._follow(
-            service,
-            lambda: self._client.api.logs(
-                container, stream=True, follow=True, stdout=True, stderr=True, since=since_s
-            ),
+        follower = threading.Thread(
+            target=self._follow, args=(service, container, since_s), name="log", daemon=True
         )
+        follower.start()
+        with self._lock:
+            self._followers = [t for t in self._followers if t.is_alive()] + [follower]
         return {}
 
     def state(self, service: str) -> dict[str, Any]:
@@ -215,20 +215,16 @@ class Pod:
         with suppress(*ERRORS):  # gone already
             self._client.api.kill(self.id_of(HOLDER))
 
-    def _follow(self, service: str, output: Callable[[], Iterator[bytes]]) -> None:
-        """Append the output of a service to its log until it ends, in a thread of its own."""
+    def _follow(self, service: str, container: str, since_s: float) -> None:
+        """Append the container's output to its log until it ends."""
         path = self._logs / f"{LOG_NAMES.get(service, service)}.log"
-
-        def follow() -> None:
-            with path.open("ab") as log, suppress(*ERRORS):
-                for piece in output():
-                    log.write(piece)
-                    log.flush()
-
-        follower = threading.Thread(target=follow, name="log", daemon=True)
-        follower.start()
-        with self._lock:
-            self._followers = [t for t in self._followers if t.is_alive()] + [follower]
+        ended = suppress(*ERRORS)
+        with path.open("ab") as log, ended:
+            for piece in self._client.api.logs(
+                container, stream=True, follow=True, stdout=True, stderr=True, since=since_s
+            ):
+                log.write(piece)
+                log.flush()
 
 
 def _drain(stream: Iterator[bytes], output: bytearray) -> None:
