@@ -52,9 +52,10 @@ A run without --fault is a clean run. --fault none is the same, marked as the co
     )
     backend: Literal["local", "docker"] | None = common.BACKEND
     gpu: bool = common.GPU
-    witness: Literal["syscalls", "none"] | None = option(
+    witness: Literal["syscalls", "none"] = option(
         "who sees what the Watcher does: a supervisor of its system calls, and a capture of what "
-        "goes to and from its LLM (the local backend's default); or nobody"
+        "goes to and from its LLM; or nobody",
+        default="syscalls",
     )
     runs: Path = common.RUNS
     dry_run: bool = option("print the plan and the schedule, start nothing")

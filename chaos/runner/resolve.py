@@ -70,7 +70,7 @@ class Request:
     sandbox: Sandbox = "namespaces"
     backend: Backend = "local"
     gpu: bool = False
-    witness: Witness | None = None  # None: the backend's usual one
+    witness: Witness = "syscalls"
     experiments: Path = EXPERIMENTS  # not an option
 
     def command(self) -> str:
@@ -174,7 +174,7 @@ def resolve(request: Request) -> Plan:
         sandbox=request.sandbox,
         backend=request.backend,
         gpu=request.gpu,
-        witness=request.witness or ("syscalls" if request.backend == "local" else "none"),
+        witness=request.witness,
         reproduce=replace(request, profile=profile_name, seed=seed).command(),
     )
     return plan if _sets_storm(request) else _with_storm_for_all(plan, request)
@@ -186,12 +186,6 @@ def _check_backend(request: Request) -> None:
             "--gpu is for containers",
             place="--gpu",
             next_step="add --backend docker; the local backend uses a GPU that is there",
-        )
-    if request.witness == "syscalls" and request.backend == "docker":
-        raise UsageError(
-            "system calls are witnessed by the local backend only",
-            place="--witness",
-            next_step="leave one of the two out",
         )
     if request.sandbox == "none" and request.backend == "docker":
         raise UsageError(

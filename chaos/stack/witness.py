@@ -6,18 +6,31 @@ run must end then, because nothing is seen any more.
 
 The second one (images/wire_witness) captures frames. It is passive, but a run that is seen in part
 is no evidence: its death ends the run, too.
+
+Knows no backend: `NewService` starts a program where the backend wants it.
 """
 
+import json
 import socket
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
+from chaos.base.deadline import Deadline
 from chaos.record.rundir import RunDir
-from chaos.stack.process import LocalService, Surroundings, run_command
+from chaos.record.target import LLMSpec
+from chaos.stack.base import CommandResult, Endpoint, Service
+from chaos.stack.process import Surroundings
 
-_START_LIMIT_S = 10.0
+READY_LIMIT_S = 10.0
 _PROBE_LIMIT_S = 10.0
+_PROBE = "probe"
+_RECORDED_LIMIT_S = 5.0
+_LOOK_S = 0.02
+
+# Name, command line, and the file that it writes when it is ready. Nothing is started yet.
+NewService = Callable[[str, Sequence[str], Path], Service]
 
 
 class SystemCallWitness:
@@ -32,8 +45,7 @@ class SystemCallWitness:
         door: Path,
         record: Path,
         root: Path,
-        where: Surroundings,
-        log: Path,
+        new_service: NewService,
         protected: Sequence[int] = (),
     ) -> None:
         argv = [
@@ -43,19 +55,38 @@ class SystemCallWitness:
             *("--root", str(root)),
             *(f"--protect={pid}" for pid in protected),
         ]
-        self.service = LocalService(
-            "witness", argv, where, log, ready_file=door, ready_limit_s=_START_LIMIT_S
-        )
+        self.service = new_service("witness", argv, door)
+        self._record = record
         self._enter = (sys.executable, "-ES", str(programs / "enter.py"), str(door))
+
+    def entry(self, name: str) -> tuple[str, ...]:
+        """What stands before the command of a program that is watched as a process of `name`."""
+        return (*self._enter, name, "--")
 
     def watched(self, where: Surroundings, name: str) -> Surroundings:
         """`where`, for a program that is watched as a process of `name`."""
-        return Surroundings(where.cwd, where.env, (*self._enter, name, "--"))
+        return Surroundings(where.cwd, where.env, self.entry(name))
 
-    def problem(self, where: Surroundings) -> str:
-        """Why no program can be watched here; "" if one can."""
-        done = run_command(["true"], self.watched(where, "probe"), _PROBE_LIMIT_S)
-        return "" if done.exit_code == 0 else done.output.strip() or f"exit code {done.exit_code}"
+    def problem(self, run: Callable[[Sequence[str], float], CommandResult]) -> str:
+        """Why no program that is started by `run` (argv, limit) can be watched; "" if one can."""
+        done = run([*self.entry(_PROBE), sys.executable, "-c", ""], _PROBE_LIMIT_S)
+        if done.exit_code != 0:
+            return done.output.strip() or f"exit code {done.exit_code}"
+        deadline = Deadline(_RECORDED_LIMIT_S)
+        while (seen := self._probed()) is None:
+            if not deadline.wait(_LOOK_S):
+                return "the supervisor has not noted the program that was tried"
+        return f"the memory of what calls cannot be read: {seen}" if seen else ""
+
+    def _probed(self) -> str | None:
+        """Why the probe's call could not be read ("": it could); None while it is not noted."""
+        lines = self._record.read_bytes().splitlines(keepends=True)
+        noted: list[dict[str, Any]] = [json.loads(line) for line in lines if line.endswith(b"\n")]
+        probes = {line["pid"] for line in noted if line.get("service") == _PROBE}
+        for line in noted:
+            if line["call"] == "exec" and line["pid"] in probes:
+                return str(line.get("unread", ""))
+        return None
 
 
 def cannot_capture() -> str:
@@ -67,17 +98,13 @@ def cannot_capture() -> str:
     return ""
 
 
-def wire_witness(
-    programs: Path, run: RunDir, links: Mapping[str, int], where: Surroundings
-) -> LocalService:
-    """The witness of the connections to `links` (name -> TCP port)."""
+def wire_witness(programs: Path, run: RunDir, llm: LLMSpec, new_service: NewService) -> Service:
+    """The witness of the connections to the LLM's proxy, its server and the server's supervisor."""
+    links = {"llm": llm.endpoint, "upstream": llm.upstream, "control": llm.control}
     argv = [
         *(sys.executable, str(programs)),
         *("--record", str(run.wire)),
         *("--pcap", str(run.pcap)),
-        *(f"{name}={port}" for name, port in links.items()),
+        *(f"{name}={Endpoint.parse(text).port}" for name, text in links.items()),
     ]
-    log = run.logs / "wire_witness.log"
-    return LocalService(
-        "wire_witness", argv, where, log, ready_file=run.wire, ready_limit_s=_START_LIMIT_S
-    )
+    return new_service("wire_witness", argv, run.wire)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import random
@@ -14,11 +15,14 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+import yaml
 from docker import DockerClient
 
+from chaos.record.open_run import OpenRun
 from chaos.record.rundir import RunDir
 from chaos.stack.docker import engine, objects
-from tests.integration.command import chaos, finish, history, settings, start
+from tests.integration.command import Done, chaos, finish, history, settings, start
+from tests.planted.table import DEFECTS
 from tests.stack.docker.foreign import EVERYTHING, planted, present
 from tests.waiting import wait_for
 
@@ -31,6 +35,15 @@ pytestmark = [
 ]
 
 IN_CONTAINERS = ("--backend", "docker")
+WITNESSED = (
+    *("child_witnessed", "publication_witnessed", "requests_witnessed", "order_witnessed"),
+    *("parameters_witnessed", "answers_witnessed", "log_rewritten", "files_left", "bystanders"),
+)
+SEEN = (
+    "processes where service = 'watcher'",
+    "file_ops where call = 'rename'",
+    "wire where link = 'llm' and ended = 'answered' and not harness",
+)
 _END_LIMIT_S = 120.0
 
 
@@ -47,7 +60,10 @@ def left_of(client: DockerClient, run: RunDir) -> list[str]:
 
 @pytest.mark.slow(seconds=150)
 def test_soak_b_passes_in_containers(client: DockerClient, tmp_path: Path) -> None:
-    """Ten requests, exactly once, under a cut LLM; provenance names what ran; nothing is left."""
+    """Ten requests, exactly once, under a cut LLM, as both witnesses saw it.
+
+    Provenance names what ran; nothing is left.
+    """
     done = chaos(
         tmp_path, "run", "soak_b", "--fault", "llm_timeout:count=1", "--seed", "2", *IN_CONTAINERS
     )
@@ -57,8 +73,13 @@ def test_soak_b_passes_in_containers(client: DockerClient, tmp_path: Path) -> No
     assert sorted(told["digests"]) == ["injector", "llm", "toxiproxy", "watcher"]
     assert all(digest.startswith("sha256:") for digest in told["digests"].values())
     assert told["engine_facts"]["version"] and told["compose_version"]
+    assert {check: done.outcome(check) for check in WITNESSED} == dict.fromkeys(WITNESSED, "pass")
+    with OpenRun(run) as seen:
+        for rows in SEEN:
+            assert seen.one(f"select count(*) from {rows}"), rows
     assert left_of(client, run) == []
     assert {path.owner() for path in run.path.rglob("*")} == {run.path.owner()}
+    assert not (run.path / "watching").exists()
 
 
 @pytest.mark.long
@@ -190,19 +211,76 @@ def holder_started_inside(running: list[dict[str, object]]) -> bool:
     return len(running) > 1
 
 
-def test_replay_refuses_other_images(client: DockerClient, tmp_path: Path) -> None:
-    """The stored digests are compared; with --force the difference is only reported."""
-    quick = settings(baseline_s=1, storm_s=4, quiet_s=1)
-    done = chaos(
-        tmp_path, "run", "soak_b", "--fault", "none", "--seed", "1", *quick[:6], *IN_CONTAINERS
-    )
-    run = done.run()
+def test_lie_is_seen_in_containers_and_replay_refuses_other_images(
+    client: DockerClient, tmp_path: Path
+) -> None:
+    """A Watcher whose child does nothing is caught by the witness.
+
+    Of the same run the stored digests are compared; with --force the difference is only reported.
+    """
+    run = caught("fakes_work", "child_witnessed", tmp_path).run()
     told = run.read_json(run.provenance)
     told["containers"]["digests"]["watcher"] = "sha256:" + "0" * 64
     run.write_json(run.provenance, told)
     again = chaos(tmp_path, "replay", str(run.path))
     assert again.exit_code == 4, again.text
     assert "image watcher" in again.stderr and "--force" in again.stderr
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("name", "check"),
+    [("invents_answers", "answers_witnessed"), ("kills_everything", "bystanders")],
+)
+def test_defective_watcher_is_caught_in_containers_by_a_witness(
+    name: str, check: str, client: DockerClient, tmp_path: Path
+) -> None:
+    """By that of the wire; and one that would end the harness, the pod and the witnesses."""
+    done = caught(name, check, tmp_path, storm_s=20)
+    assert done.exit_code == 1, done.text
+    assert left_of(client, done.run()) == []
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("service", ["witness", "wire_witness"])
+def test_death_of_a_witness_ends_the_run_in_containers_too(
+    service: str, client: DockerClient, tmp_path: Path
+) -> None:
+    """Exit code 4: what is not seen proves nothing."""
+    process = start(tmp_path, "run", "soak_c", "--fault", "none", *IN_CONTAINERS)
+    run = await_text(tmp_path, process, '"injector_started"')
+    containers = client.api.containers(filters=objects.labelled(run.run_id))
+    (one,) = (c for c in containers if c["Labels"]["com.docker.compose.service"] == service)
+    client.api.kill(one["Id"])
+    done = finish(process, tmp_path, _END_LIMIT_S)
+    assert done.exit_code == 4, done.text
+    ended = [r["detail"] for r in history(run) if r.get("name") == "service_exit"]
+    assert [(e["service"], e["exit_code"]) for e in ended] == [(service, -signal.SIGKILL)]
+    assert left_of(client, run) == []
+
+
+def caught(name: str, check: str, folder: Path, storm_s: int = 10) -> Done:
+    """A short soak B of that planted Watcher, which fails by `check`."""
+    target = target_in_pod(name, folder)
+    quick = settings(baseline_s=1, storm_s=storm_s, quiet_s=1)[:6]
+    asked = ("run", "soak_b", "--target", str(target), "--fault", "none", "--seed", "1")
+    done = chaos(folder, *asked, *quick, *IN_CONTAINERS)
+    assert done.outcome(check) == "fail", done.text
+    return done
+
+
+def target_in_pod(name: str, folder: Path) -> Path:
+    """The target of a planted Watcher. The pod has no file of ours: its program is an argument."""
+    (planted,) = (one for one in DEFECTS if one.name == name)
+    written = planted.target(folder)
+    program = base64.b64encode(planted.program.read_bytes()).decode()
+    target = yaml.safe_load(written.read_text(encoding="utf-8"))
+    del target["workspace"]["install"][-1]
+    words = ["{python}", "-c", f"exec(__import__('base64').b64decode('{program}'))"]
+    target["watcher"]["start"] = [*words, "--daemon"]
+    target["batch"]["command"] = [*words, "--process-requests"]
+    written.write_text(yaml.safe_dump(target), encoding="utf-8")
+    return written
 
 
 @pytest.mark.slow(seconds=10)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from chaos.base.shipped import IMAGES
-from chaos.stack.process import Surroundings, run_command
+from chaos.stack.base import CommandResult
+from chaos.stack.process import LocalService, Surroundings, run_command
 from chaos.stack.witness import SystemCallWitness
 from tests.waiting import wait_for
 
@@ -27,8 +29,9 @@ def witness(tmp_path: Path, where: Surroundings) -> Iterator[SystemCallWitness]:
         tmp_path / "door",
         tmp_path / "witness.jsonl",
         tmp_path,
-        where,
-        tmp_path / "witness.log",
+        lambda name, argv, ready_file: LocalService(
+            name, argv, where, tmp_path / f"{name}.log", ready_file=ready_file
+        ),
     )
     made.service.start()
     yield made
@@ -38,7 +41,7 @@ def witness(tmp_path: Path, where: Surroundings) -> Iterator[SystemCallWitness]:
 def test_a_program_started_through_it_is_seen_and_behaves_as_without(
     witness: SystemCallWitness, where: Surroundings, tmp_path: Path
 ) -> None:
-    assert witness.problem(where) == ""
+    assert witness.problem(lambda argv, limit_s: run_command(argv, where, limit_s)) == ""
     done = run_command(
         ["sh", "-c", "echo $$ > made; mv made moved; exit 3"], witness.watched(where, "it"), 30.0
     )
@@ -64,7 +67,24 @@ def test_a_dead_supervisor_is_a_problem_and_starts_nothing(
     witness: SystemCallWitness, where: Surroundings, tmp_path: Path
 ) -> None:
     witness.service.kill()
-    assert "cannot be watched or started" in witness.problem(where)
+    problem = witness.problem(lambda argv, limit_s: run_command(argv, where, limit_s))
+    assert "cannot be watched or started" in problem
     done = run_command(["touch", "made"], witness.watched(where, "it"), 30.0)
     assert done.exit_code == 125
     assert not (tmp_path / "made").exists()
+
+
+def test_unreadable_memory_is_a_problem(witness: SystemCallWitness, tmp_path: Path) -> None:
+    """As where Yama forbids it: the program runs, and nothing is known of its calls."""
+    record = tmp_path / "witness.jsonl"
+
+    def run(argv: Sequence[str], limit_s: float) -> CommandResult:
+        noted = [
+            {"call": "enter", "pid": 7, "service": "probe"},
+            {"call": "exec", "pid": 7, "unread": "[Errno 13] Permission denied"},
+        ]
+        with record.open("a") as stream:
+            stream.writelines(json.dumps(line) + "\n" for line in noted)
+        return CommandResult(tuple(argv), 0, "", 0.0)
+
+    assert "cannot be read: [Errno 13]" in witness.problem(run)

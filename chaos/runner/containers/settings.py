@@ -13,14 +13,14 @@ from typing import Any, Self
 import msgspec
 
 from chaos.base.errors import EnvironmentProblem, UsageError
-from chaos.base.shipped import REPO
+from chaos.base.shipped import IMAGES, REPO
 from chaos.base.version import __version__
 from chaos.plan.plan import Plan
 from chaos.record.owner import RUN_ID_VARIABLE
 from chaos.record.rundir import CONTAINERS, RunDir
 from chaos.soaks import workload_kind
 from chaos.stack.docker import compose
-from chaos.stack.docker.backend import PYTHON, WORKSPACE
+from chaos.stack.docker.backend import PYTHON, WITNESS_PROGRAMS, WORKSPACE
 from chaos.stack.docker.service import SERVICE_VARIABLE
 from chaos.stack.workspace import fill_words, placeholder_values, product_environment
 
@@ -30,6 +30,7 @@ _RUNS_IN_POD = Path("/runs")
 USER_ID = 10001  # in the containers if root starts the run, so that nothing in them is root
 _HOLD_SLACK_S = 3600.0
 _MODEL_MOUNT = "model"  # a folder of the run directory into which the model's file is mounted
+_WITNESS_MOUNT = "watching"  # one that is mounted: the witness's programs, and its socket
 _GPU_DEFAULT = "0"  # as in docker-compose.gpu.yml
 _DECIDED = {  # by the run, or used only to build images
     *("CHAOS_PROJECT", "CHAOS_UID", "CHAOS_GID", "CHAOS_WORKSPACE_SIZE"),
@@ -87,8 +88,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             _chown(run.path, self.user_id, self.group_id)
 
     def take_back(self, run: RunDir) -> None:
-        """Undo `hand_over` and `_make_mount_point`. Never gives another user's run to root."""
-        shutil.rmtree(run.path / _MODEL_MOUNT, ignore_errors=True)
+        """Undo `hand_over` and `_make_mount_points`. Never gives another user's run to root."""
+        for name in (_MODEL_MOUNT, _WITNESS_MOUNT):
+            shutil.rmtree(run.path / name, ignore_errors=True)
         if self.started_by_root and os.geteuid() == 0:
             _chown(run.path, 0, 0)
 
@@ -184,7 +186,7 @@ def make_project(
     hurried: Callable[[], bool] = lambda: False,
 ) -> None:
     """Make (not start) the containers of a run. Raises `EnvironmentProblem`."""
-    _make_mount_point(Path(settings.model), run)
+    _make_mount_points(settings, plan, run)
     project = compose.Project(
         name=compose.project_of(run.run_id),
         run_id=run.run_id,
@@ -197,11 +199,19 @@ def make_project(
     compose.make(command, project, run, settings.engine, only, cancelled=cancelled, hurried=hurried)
 
 
-def _make_mount_point(model: Path, run: RunDir) -> None:
-    """Make the file over which the model is mounted: the pod must not see the model's folder."""
-    folder = run.path / _MODEL_MOUNT
-    folder.mkdir(exist_ok=True)
-    (folder / model.name).touch()
+def _make_mount_points(settings: Settings, plan: Plan, run: RunDir) -> None:
+    """Make what is mounted: a place for the model, and a copy of the system-call witness.
+
+    The pod must not see the model's folder. The pod's user may not be allowed to read the checkout.
+    """
+    model = run.path / _MODEL_MOUNT
+    model.mkdir(exist_ok=True)
+    (model / Path(settings.model).name).touch()
+    witness = run.path / _WITNESS_MOUNT
+    if plan.witness == "syscalls" and not witness.exists():
+        shutil.copytree(IMAGES / "witness", witness, ignore=shutil.ignore_patterns("__pycache__"))
+        if settings.started_by_root:
+            _chown(witness, settings.user_id, settings.group_id)
 
 
 def _services(settings: Settings, plan: Plan, run: RunDir) -> Mapping[str, Mapping[str, Any]]:
@@ -224,12 +234,19 @@ def _services(settings: Settings, plan: Plan, run: RunDir) -> Mapping[str, Mappi
     unprobed = {"healthcheck": {"disable": True}}
     # Compose 1.29 refuses to disable a check that the files themselves define.
     hardly_probed = {"healthcheck": {"interval": "24h"}}
+    watching = []
+    if plan.witness == "syscalls":
+        source, at = str(run.path / _WITNESS_MOUNT), str(WITNESS_PROGRAMS)
+        watching = [{"type": "bind", "source": source, "target": at}]
     return {
         "injector": {
             **unprobed,
             "command": hold,
             "environment": marked("injector"),
-            "volumes": [{"type": "bind", "source": str(run.path), "target": str(in_pod(run))}],
+            "volumes": [
+                {"type": "bind", "source": str(run.path), "target": str(in_pod(run))},
+                *watching,
+            ],
         },
         "llm": {
             **unprobed,
@@ -252,6 +269,7 @@ def _services(settings: Settings, plan: Plan, run: RunDir) -> Mapping[str, Mappi
             **unprobed,
             "command": fill_words(words, values, place=place),
             "environment": marked("watcher", product_environment(plan.target, values)),
+            "volumes": [{**mount, "read_only": True} for mount in watching],
         },
     }
 

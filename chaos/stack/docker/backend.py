@@ -22,12 +22,15 @@ from chaos.stack.base import CommandResult, Service
 from chaos.stack.builder import StackBuilder
 from chaos.stack.clock import WatcherClock
 from chaos.stack.docker.channel import ConductorDefect, Outside
-from chaos.stack.docker.service import ContainerService, run_outside
-from chaos.stack.process import ReadyFile
+from chaos.stack.docker.service import ContainerService, WitnessService, run_outside
+from chaos.stack.process import ReadyFile, Surroundings
 from chaos.stack.proctree import ancestors
+from chaos.stack.witness import READY_LIMIT_S, SystemCallWitness, wire_witness
 from chaos.stack.workspace import fill_words
 
 WORKSPACE = Path("/workspace")
+# Mounted into the holder and, read-only, into the Watcher's container: images/witness and its door.
+WITNESS_PROGRAMS = Path("/opt/witness")
 PYTHON = "/opt/venv/bin/python"  # in each image
 _LLM_LOG = "logs/llm_server.log"  # in the workspace: images/llm/Dockerfile
 SECOND = "watcher_second"
@@ -67,6 +70,7 @@ class DockerBackend(StackBuilder):
             needs=needs,
         )
         self._outside = outside
+        self._witness: SystemCallWitness | None = None
 
     # The workspace
 
@@ -97,7 +101,7 @@ class DockerBackend(StackBuilder):
 
     def _sweep(self) -> list[str]:
         """Kill everything in the pod except its init, its holder and us; remove the containers."""
-        ours = {1, *ancestors()} | {p.pid for p in processes() if _holds(p.pid)}
+        ours = {*ancestors(), *_holders()}
         left = self._kill({p.pid for p in processes()} - ours, _LEFTOVERS_LIMIT_S)
         try:
             answer = self._outside.call("down", _DOWN_LIMIT_S)
@@ -105,6 +109,62 @@ class DockerBackend(StackBuilder):
             # The conductor still removes the pod, or `chaos clean` does.
             return [*left, f"{CONTAINERS_LEFT}: {problem}"]
         return left + [str(item) for item in answer["left"]]
+
+    # The witnesses
+
+    def _start_witnesses(self) -> dict[str, Service]:
+        if "witness" not in self._needs:
+            return {}
+        started: dict[str, Service] = {}
+        programs = self._images / "wire_witness"
+        wire = wire_witness(programs, self._run_dir, self._target.llm, self._observer)
+        problem = self._start_problem(wire)
+        if problem:
+            self.not_witnessed["wire"] = problem
+        else:
+            started["wire_witness"] = wire
+        protected = [*ancestors(), *_holders(), *filter(None, [wire.pid()])]
+        witness = SystemCallWitness(
+            WITNESS_PROGRAMS,
+            WITNESS_PROGRAMS / "door",
+            self._run_dir.witness,
+            WORKSPACE,
+            self._observer,
+            protected,
+        )
+        problem = self._start_problem(witness.service) or self._watch_problem(witness)
+        if problem:
+            self.not_witnessed["syscalls"] = problem
+        else:
+            started["witness"] = witness.service
+            self._witness = witness
+        return started
+
+    def _observer(self, name: str, argv: Sequence[str], ready_file: Path) -> Service:
+        log = self._log(name)
+        ready = ReadyFile(ready_file, READY_LIMIT_S, "`--witness none` runs without it")
+        record = self._run_dir.witness if name == "witness" else self._run_dir.wire
+        return WitnessService(
+            name, argv, record, self._outside, log, ready=ready, cancel=self._cancel
+        )
+
+    def _start_problem(self, witness: Service) -> str:
+        """Start it; returns why the engine does not allow it."""
+        try:
+            self._start(witness)
+        except EnvironmentProblem as problem:
+            return problem.message
+        return ""
+
+    def _watch_problem(self, witness: SystemCallWitness) -> str:
+        """Why the Watcher's container cannot be watched: tried in one that is like it."""
+        try:
+            return witness.problem(lambda argv, limit_s: run_outside(self._outside, argv, limit_s))
+        except EnvironmentProblem as problem:  # an image of the user's may lack our interpreter
+            return problem.message
+
+    def _entry(self, name: str) -> tuple[str, ...]:
+        return self._witness.entry(name) if self._witness is not None else ()
 
     # The services
 
@@ -124,10 +184,13 @@ class DockerBackend(StackBuilder):
 
     def _program(self, name: str, spec: ServiceSpec, clock: WatcherClock | None) -> Service:
         if name == "injector":
-            return self._local(name, spec, self._for_watcher)
+            where = Surroundings(WORKSPACE, self._for_watcher.env, self._entry(name))
+            return self._local(name, spec, where)
         argv = fill_words(spec.start, self._values, place=f"target {self._target.target}, {name}")
         next_step = "see also `docker logs`; its command: " + " ".join(argv)
         ready = WORKSPACE / spec.ready_file if spec.ready_file else None
+        if self._witness is not None:  # compose has made a container that is not watched
+            self._clone(name, [*self._entry(name), *argv])
         return ContainerService(
             name,
             name,
@@ -139,8 +202,9 @@ class DockerBackend(StackBuilder):
         )
 
     def _second_watcher(self, watcher: Service) -> Service:
-        self._outside.call("clone", _DOWN_LIMIT_S, service="watcher", name=SECOND)
         spec = self._target.watcher
+        argv = fill_words(spec.start, self._values, place=f"target {self._target.target}, watcher")
+        self._clone(SECOND, [*self._entry(SECOND), *argv])
         return ContainerService(
             SECOND,
             SECOND,
@@ -149,12 +213,17 @@ class DockerBackend(StackBuilder):
             stop_signal=signal.Signals[f"SIG{spec.stop_signal}"],
         )
 
+    def _clone(self, name: str, argv: Sequence[str]) -> None:
+        """Make the container `name` like the Watcher's, for another command."""
+        self._outside.call("clone", _DOWN_LIMIT_S, service="watcher", name=name, command=argv)
+
     def _run_command(self, argv: Sequence[str], limit_s: float) -> CommandResult:
-        return run_outside(self._outside, argv, limit_s)
+        return run_outside(self._outside, [*self._entry("command"), *argv], limit_s)
 
     def _watcher_clock(self) -> WatcherClock | None:
         return None  # the library would have to be built for the Watcher's image
 
 
-def _holds(pid: int) -> bool:
-    return "hold.py" in command_line(pid)
+def _holders() -> set[int]:
+    """The pod's init and its holder."""
+    return {1} | {p.pid for p in processes() if "hold.py" in command_line(p.pid)}

@@ -25,7 +25,10 @@ SERVICES = (HOLDER, "llm", "toxiproxy", "watcher")
 # The same names as in the local backend.
 LOG_NAMES = {HOLDER: "pod", "llm": "llm_supervisor", "toxiproxy": "proxy"}
 # What the harness inside may call, by name, with its arguments by name.
-OPERATIONS = ("start", "state", "exit_code", "run", "clone", "down")
+OPERATIONS = ("start", "state", "exit_code", "run", "clone", "witness", "down")
+# The capabilities of each witness, which nothing else in the pod has: to read the memory of
+# processes that it did not start, where Yama forbids it; to capture frames, into a large buffer.
+_CAPABILITIES = {"witness": ("SYS_PTRACE",), "wire_witness": ("NET_RAW", "NET_ADMIN")}
 _OUTPUT_BYTES = 4096
 _EXIT_LIMIT_S = 20.0
 _LOOK_S = 0.02
@@ -138,6 +141,15 @@ class Pod:
         self._ids[name] = str(made["Id"])
         return {}
 
+    def witness(self, name: str, argv: Sequence[str]) -> dict[str, Any]:
+        """Make (not start) a container like the holder, in the pod, for the witness `name`."""
+        api, holder = self._client.api, self.id_of(HOLDER)
+        with problems_of(f"making a container for the {name}"):
+            config = _witness_config(api.inspect_container(holder), name, argv)
+            made = api.create_container_from_config(config)  # type: ignore[no-untyped-call]
+        self._ids[name] = str(made["Id"])
+        return {}
+
     def run(self, argv: Sequence[str], within_s: float) -> dict[str, Any]:
         """Run a command in the Watcher's container, or in a clone while that does not run."""
         start_s = time.monotonic()
@@ -237,4 +249,30 @@ def _config_of(
     config["Healthcheck"] = {"Test": ["NONE"]}
     if command is not None:
         config["Cmd"] = list(command)
+    return config
+
+
+def _witness_config(holder: Mapping[str, Any], name: str, argv: Sequence[str]) -> dict[str, Any]:
+    """A request for a container with the holder's image, user and mounts, and capabilities.
+
+    The engine gives capabilities to root alone. So the container begins as root, which may do
+    nothing but become the holder's user, and keeps the capabilities of the witness.
+    """
+    user, _, group = str(holder["Config"]["User"]).partition(":")
+    kept = _CAPABILITIES[name]
+    only = ",".join(["-all", *(f"+{capability.lower()}" for capability in kept)])
+    command = [
+        *("setpriv", "--reuid", user, "--regid", group, "--clear-groups"),
+        *("--inh-caps", only, "--ambient-caps", only, "--", *argv),
+    ]
+    config = {**_config_of(holder, name, command), "User": "0:0"}
+    config["HostConfig"] = {
+        **holder["HostConfig"],
+        "NetworkMode": f"container:{holder['Id']}",
+        "PidMode": f"container:{holder['Id']}",
+        "CapAdd": [*kept, "SETUID", "SETGID"],
+        # What the engine refuses where the network is another container's, and what a witness does
+        # not need.
+        **{"PortBindings": {}, "Dns": [], "Init": False, "DeviceRequests": []},
+    }
     return config

@@ -14,6 +14,7 @@ from pathlib import Path
 from chaos.base.deadline import Deadline
 from chaos.base.errors import EnvironmentProblem
 from chaos.base.proc import in_environment, is_alive, pids, processes
+from chaos.base.proc import marked as processes_marked
 from chaos.stack.base import CommandResult
 from chaos.stack.docker.channel import Outside
 from chaos.stack.process import ReadyFile, StartedService
@@ -51,11 +52,15 @@ class ContainerService(StartedService):
         self._outside.call("start", _ENGINE_LIMIT_S, service=self._container)
         self._pid = self._await_main()
 
+    def _marked(self) -> list[int]:
+        """PIDs of the processes that have its mark."""
+        return marked(self._container)
+
     def _ended_within(self, pid: int, limit_s: float) -> bool:
         return not await_ended([pid], limit_s)
 
     def kill(self) -> None:
-        pids = sorted({*self.pids(), *marked(self._container)})
+        pids = sorted({*self.pids(), *self._marked()})
         send(pids, signal.SIGKILL)
         await_ended(pids, _KILL_LIMIT_S)
 
@@ -78,7 +83,7 @@ class ContainerService(StartedService):
     def _await_main(self) -> int:
         deadline = Deadline(_APPEAR_LIMIT_S, self._cancel)
         while True:
-            pids = set(marked(self._container))
+            pids = set(self._marked())
             for process in processes():
                 if process.pid in pids and process.parent == 0:
                     return process.pid
@@ -93,6 +98,35 @@ class ContainerService(StartedService):
                     place=str(self.log),
                     next_step="see whether the engine shares process tables (pid: service:...)",
                 )
+
+
+class WitnessService(ContainerService):
+    """A witness, in a container of its own. Its capabilities keep the harness from its environment.
+
+    `mark`: a word of its command line that no other process has.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        argv: Sequence[str],
+        mark: Path,
+        outside: Outside,
+        log: Path,
+        *,
+        ready: ReadyFile,
+        cancel: threading.Event,
+    ) -> None:
+        super().__init__(name, name, outside, log, ready=ready, cancel=cancel)
+        self._argv = list(argv)
+        self._mark = str(mark)
+
+    def launch(self) -> None:
+        self._outside.call("witness", _ENGINE_LIMIT_S, name=self.name, argv=self._argv)
+        super().launch()
+
+    def _marked(self) -> list[int]:
+        return [process.pid for process in processes_marked(self._mark)]
 
 
 _NO_PID = (1 << 31) - 1  # larger than every pid_max: a process that is never alive

@@ -28,7 +28,7 @@ from chaos.stack.clock import WatcherClock, compiler
 from chaos.stack.process import LocalService, Surroundings, run_command
 from chaos.stack.proctree import ancestors
 from chaos.stack.proxies import proxy_argv
-from chaos.stack.witness import SystemCallWitness, cannot_capture, wire_witness
+from chaos.stack.witness import READY_LIMIT_S, SystemCallWitness, cannot_capture, wire_witness
 
 # In the sandbox /tmp is private, so the path may be the same for every run.
 _SANDBOX_WORKSPACE = Path("/tmp/chaos/workspace")
@@ -88,16 +88,8 @@ class LocalBackend(StackBuilder):
         if problem:
             self.not_witnessed["wire"] = problem
             return None
-        llm = self._target.llm
-        links = {"llm": llm.endpoint, "upstream": llm.upstream, "control": llm.control}
-        return self._start(
-            wire_witness(
-                self._images / "wire_witness",
-                self._run_dir,
-                {name: Endpoint.parse(text).port for name, text in links.items()},
-                self._for_tools,
-            )
-        )
+        programs = self._images / "wire_witness"
+        return self._start(wire_witness(programs, self._run_dir, self._target.llm, self._observer))
 
     def _start_witness(self, protected: Sequence[int]) -> Service | None:
         # A path in the run directory may be too long for a socket.
@@ -107,17 +99,25 @@ class LocalBackend(StackBuilder):
             self._door / "door",
             self._run_dir.witness,
             self._workspace,
-            self._for_tools,
-            self._log("witness"),
+            self._observer,
             protected,
         )
         self._start(witness.service)
-        problem = witness.problem(self._for_watcher)
+        problem = witness.problem(
+            lambda argv, limit_s: run_command(argv, self._for_watcher, limit_s)
+        )
         if problem:
             self.not_witnessed["syscalls"] = problem
             return None
         self._witness = witness
         return witness.service
+
+    def _observer(self, name: str, argv: Sequence[str], ready_file: Path) -> Service:
+        log = self._log(name)
+        limit_s = READY_LIMIT_S
+        return LocalService(
+            name, argv, self._for_tools, log, ready_file=ready_file, ready_limit_s=limit_s
+        )
 
     def _watched(self, name: str, where: Surroundings) -> Surroundings:
         return where if self._witness is None else self._witness.watched(where, name)

@@ -109,7 +109,7 @@ def test_override_adds_the_run_and_weakens_no_limit(path: Path, plan: Plan, run:
     for name, service in override["services"].items():
         assert set(service) <= allowed
         assert service["environment"]["CHAOS_SERVICE"] == name
-    (mount,) = override["services"]["injector"]["volumes"]
+    mount, watching = override["services"]["injector"]["volumes"]
     # Below a folder that no image has: one that it has may be closed to the pod's user.
     at = f"/runs/{plan.soak}/{run.path.name}"
     assert mount == {"type": "bind", "source": str(run.path), "target": at}
@@ -120,8 +120,21 @@ def test_override_adds_the_run_and_weakens_no_limit(path: Path, plan: Plan, run:
         "target": "/models/model.gguf",
         "read_only": True,
     }
+    # The Watcher gets the witness's programs and its socket, and may change neither.
+    source = str(run.path / "watching")
+    assert watching == {"type": "bind", "source": source, "target": "/opt/witness"}
+    assert override["services"]["watcher"]["volumes"] == [{**watching, "read_only": True}]
     mounted = [n for n, s in override["services"].items() if "volumes" in s]
-    assert mounted == ["injector", "llm"]
+    assert mounted == ["injector", "llm", "watcher"]
+
+
+def test_run_without_witness_mounts_none(path: Path, plan: Plan, run: RunDir) -> None:
+    program(path, "compose", "exit 0")
+    make_project(settings(path / "compose"), replace(plan, witness="none"), run)
+    services = json.loads((run.path / "compose.override.json").read_text())["services"]
+    assert len(services["injector"]["volumes"]) == 1
+    assert services["watcher"]["volumes"] == []
+    assert not (run.path / "watching").exists()
 
 
 def test_every_object_has_the_label_of_its_project() -> None:

@@ -11,7 +11,7 @@ from docker import DockerClient
 from docker.errors import NotFound
 
 from chaos.stack.docker.images import Image
-from chaos.stack.docker.pod import Pod, _config_of
+from chaos.stack.docker.pod import Pod, _config_of, _witness_config
 
 
 @pytest.mark.parametrize(("limit_s", "asked_s"), [(-1.0, 1), (0.0, 1), (0.2, 1), (7.1, 8)])
@@ -65,3 +65,42 @@ def test_container_of_an_image_with_ports_can_be_cloned(
         for one in reversed(made):
             with suppress(NotFound):
                 api.remove_container(one, force=True, v=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"), [("witness", ["SYS_PTRACE"]), ("wire_witness", ["NET_RAW", "NET_ADMIN"])]
+)
+def test_witness_has_its_capabilities_and_nothing_else_that_the_holder_lacks(
+    name: str, kept: list[str]
+) -> None:
+    confined = {
+        "CapDrop": ["ALL"],
+        "SecurityOpt": ["no-new-privileges:true"],
+        "ReadonlyRootfs": True,
+        "Memory": 1 << 29,
+        "PidsLimit": 128,
+        "Binds": ["/host/run:/runs/soak/run"],
+    }
+    holder = {
+        "Id": "0123",
+        "Config": {"User": "1234:5678", "Env": ["A=b"], "Labels": {"io.chaos-gate.project": "r"}},
+        "HostConfig": {
+            **confined,
+            "NetworkMode": "chaos_pod",
+            "PidMode": "",
+            "PortBindings": {"8080/tcp": [{"HostPort": "0"}]},
+            "Dns": ["127.0.0.1"],
+            "Init": True,
+        },
+    }
+    config = _witness_config(holder, name, ["python", "watch"])
+    host = config["HostConfig"]
+    assert {key: host[key] for key in confined} == confined
+    assert host["CapAdd"] == [*kept, "SETUID", "SETGID"]  # the last two to become the user
+    assert host["NetworkMode"] == host["PidMode"] == "container:0123"
+    assert not (host["PortBindings"] or host["Dns"] or host["Init"])
+    words = " ".join(config["Cmd"])
+    assert words.startswith("setpriv --reuid 1234 --regid 5678 --clear-groups ")
+    only = ",".join(["-all", *(f"+{one.lower()}" for one in kept)])
+    assert words.endswith(f"--inh-caps {only} --ambient-caps {only} -- python watch")
+    assert config["Labels"]["io.chaos-gate.project"] == "r"  # so it is removed with the run
