@@ -52,10 +52,10 @@ A run without --fault is a clean run. --fault none is the same, marked as the co
     )
     backend: Literal["local", "docker"] | None = common.BACKEND
     gpu: bool = common.GPU
-    witness: Literal["syscalls", "none"] = option(
+    witness: Literal["all", "none"] = option(
         "who sees what the Watcher does: a supervisor of its system calls, and a capture of what "
         "goes to and from its LLM; or nobody",
-        default="syscalls",
+        default="all",
     )
     runs: Path = common.RUNS
     dry_run: bool = option("print the plan and the schedule, start nothing")

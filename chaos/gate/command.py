@@ -77,6 +77,7 @@ def _request(options: GateOptions) -> GateRequest:
         target=absolute(options.target) if options.target else None,
         sandbox=options.sandbox or "namespaces",
         backend=options.backend or "local",
+        witness=options.witness or "all",
         gpu=options.gpu,
     )
 
@@ -108,6 +109,7 @@ def _check_options_unchanged(options: GateOptions, state: GateState, folder: Gat
         ("--target", absolute(options.target) if options.target else None, request.target),
         ("--sandbox", options.sandbox, request.sandbox),
         ("--backend", options.backend, request.backend),
+        ("--witness", options.witness, request.witness),
         ("--gpu", options.gpu or None, request.gpu),
     ):
         if wanted is not None and wanted != stored:

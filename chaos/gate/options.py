@@ -32,6 +32,9 @@ examples:
     fail_fast: bool = option("stop at the first failure of the Watcher")
     sandbox: Literal["namespaces", "none"] | None = option("as for chaos run")
     backend: Literal["local", "docker"] | None = common.BACKEND
+    witness: Literal["all", "none"] | None = option(
+        "as for chaos run; a gate without witnesses is never PRODUCTION-READY"
+    )
     gpu: bool = common.GPU
     runs: Path = common.RUNS
     dry_run: bool = option("print the runs with their lengths, start nothing")

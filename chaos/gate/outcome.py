@@ -67,6 +67,8 @@ def _gaps(
         gaps.append(f"left out: {', '.join(missing)}")
     if all(step.control for step in state.steps):
         gaps.append("no fault was tried")
+    if state.request.witness == "none":
+        gaps.append("without witnesses: what the Watcher says of itself was not checked")
     for path in (*_SAME, _WATCHER[state.request.backend]):
         gaps += _differences(path, [_at(recorded, path) for recorded in provenance])
     return gaps

@@ -16,7 +16,7 @@ import msgspec
 from chaos.base.errors import UsageError, unknown_name
 from chaos.base.yamlfile import read
 from chaos.gate.settings import GateSettings, absolute, read_settings
-from chaos.plan.plan import Backend, Plan, Sandbox
+from chaos.plan.plan import Backend, Plan, Sandbox, Witness
 from chaos.plan.schedule import Schedule, draw
 from chaos.runner.options import CONTROL
 from chaos.runner.resolve import Request, resolve, soak_names
@@ -38,6 +38,7 @@ class GateRequest(msgspec.Struct, frozen=True, kw_only=True):
     target: str | None = None
     sandbox: Sandbox = "namespaces"
     backend: Backend = "local"
+    witness: Witness = "all"
     gpu: bool = False
 
 
@@ -146,6 +147,7 @@ def _step(request: GateRequest, soak: str, faults: Sequence[str], changes: Seque
             overrides=changes,
             sandbox=request.sandbox,
             backend=request.backend,
+            witness=request.witness,
             gpu=request.gpu,
         )
     )

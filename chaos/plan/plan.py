@@ -15,7 +15,7 @@ from chaos.record.target import Target
 SCHEMA = 1
 
 Sandbox = Literal["namespaces", "none"]
-Witness = Literal["syscalls", "none"]
+Witness = Literal["all", "none"]
 Backend = Literal["local", "docker"]
 Value = float | int | str  # of a fault's parameter
 
@@ -75,7 +75,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def needs(self) -> frozenset[str]:
         """Parts of the stack that not every run has."""
-        witness = {"witness"} if self.witness == "syscalls" else set()
+        witness = {"witness"} if self.witness == "all" else set()
         return frozenset(need for fault in self.faults for need in fault.needs) | witness
 
     def to_json(self) -> dict[str, Any]:

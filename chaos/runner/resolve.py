@@ -70,7 +70,7 @@ class Request:
     sandbox: Sandbox = "namespaces"
     backend: Backend = "local"
     gpu: bool = False
-    witness: Witness = "syscalls"
+    witness: Witness = "all"
     experiments: Path = EXPERIMENTS  # not an option
 
     def command(self) -> str:

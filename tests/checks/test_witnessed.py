@@ -289,7 +289,7 @@ def test_without_the_witness_these_checks_do_not_judge(planted: PlantedRun) -> N
 def test_a_witness_that_was_asked_for_and_could_not_be_had_is_unverified(
     planted: PlantedRun,
 ) -> None:
-    planted.config["witness"] = "syscalls"
+    planted.config["witness"] = "all"
     why = "the kernel does not load the filter"
     planted.add_event(2.05, "not_witnessed", witness="syscalls", reason=why)
     Wire(planted).write()

@@ -15,7 +15,7 @@ class Wire:
 
     def __init__(self, run: PlantedRun) -> None:
         self.run = run
-        run.config["witness"] = "syscalls"
+        run.config["witness"] = "all"
         self.lines: list[Line] = []
         self._harness_probe()
         for decision in run.decisions:

@@ -22,7 +22,7 @@ class Witnessed:
 
     def __init__(self, run: PlantedRun) -> None:
         self.run = run
-        run.config["witness"] = "syscalls"
+        run.config["witness"] = "all"
         self.lines: list[Line] = []
         self.add(2.0, "process", WATCHER, parent=1, service="watcher", argv=["watcher"])
         self.add(2.0, "process", INJECTOR, parent=1, service="injector", argv=["injector"])

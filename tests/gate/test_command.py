@@ -26,6 +26,7 @@ from tests.gate.standin import Bench, ScriptedRunner
         ({"seed": 8}, "--seed"),
         ({"target": "other"}, "--target"),
         ({"sandbox": "none"}, "--sandbox"),
+        ({"witness": "none"}, "--witness"),
         ({"config": Path("other.yaml")}, "--config"),
     ],
 )

@@ -60,6 +60,7 @@ def test_the_worst_run_decides_the_verdict_and_its_exit_code(
     [
         ({"soaks": "c"}, "left out: soak_b"),
         ({"fault": ("none",)}, "no fault was tried"),
+        ({"witness": "none"}, "without witnesses"),
     ],
 )
 def test_a_partial_gate_is_never_production_ready(

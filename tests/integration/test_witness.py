@@ -44,7 +44,7 @@ def test_death_of_a_witness_ends_the_run_and_is_not_the_watchers_fault(
 
 
 # Most other runs have the witness.
-@pytest.mark.parametrize("witness", ["none", pytest.param("syscalls", marks=pytest.mark.long)])
+@pytest.mark.parametrize("witness", ["none", pytest.param("all", marks=pytest.mark.long)])
 def test_a_run_has_the_witness_that_it_asks_for(tmp_path: Path, witness: str) -> None:
     done = chaos(tmp_path / "runs", "run", "soak_c", "--witness", witness, *BRIEF)
     assert done.exit_code in (0, 1, 3), done.text  # too short for some criteria
@@ -53,5 +53,5 @@ def test_a_run_has_the_witness_that_it_asks_for(tmp_path: Path, witness: str) ->
         claimed = run.one("select count(*) from decisions where completed")
     checks = {f["check"] for f in done.verdict()["findings"]}
     assert claimed
-    assert (seen > claimed) == (witness == "syscalls")
-    assert ("child_witnessed" in checks) == (witness == "syscalls")
+    assert (seen > claimed) == (witness == "all")
+    assert ("child_witnessed" in checks) == (witness == "all")

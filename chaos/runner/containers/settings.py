@@ -208,7 +208,7 @@ def _make_mount_points(settings: Settings, plan: Plan, run: RunDir) -> None:
     model.mkdir(exist_ok=True)
     (model / Path(settings.model).name).touch()
     witness = run.path / _WITNESS_MOUNT
-    if plan.witness == "syscalls" and not witness.exists():
+    if plan.witness == "all" and not witness.exists():
         shutil.copytree(IMAGES / "witness", witness, ignore=shutil.ignore_patterns("__pycache__"))
         if settings.started_by_root:
             _chown(witness, settings.user_id, settings.group_id)
@@ -235,7 +235,7 @@ def _services(settings: Settings, plan: Plan, run: RunDir) -> Mapping[str, Mappi
     # Compose 1.29 refuses to disable a check that the files themselves define.
     hardly_probed = {"healthcheck": {"interval": "24h"}}
     watching = []
-    if plan.witness == "syscalls":
+    if plan.witness == "all":
         source, at = str(run.path / _WITNESS_MOUNT), str(WITNESS_PROGRAMS)
         watching = [{"type": "bind", "source": source, "target": at}]
     return {
