@@ -252,6 +252,12 @@ DEFECTS = (
         fault="watcher_clock_jump:count=1,hold=15s",
     ),
     _defect("spins", "idle_cpu", "busy_idle", "memory_growth"),
+    _defect(
+        "hides_attempts",
+        "answers_witnessed",
+        "attempts_hidden",
+        fault="llm_error:count=1,hold=20s,every=2",
+    ),
     _defect("bad_grammar", "heuristic_fallbacks", "llm_request_refused", ANY),
     _defect("short_answers", "heuristic_fallbacks", "answers_cut_short", ANY),
     _defect("ignores_plan", "parameters_witnessed", "parameters_ignored"),
