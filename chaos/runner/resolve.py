@@ -7,7 +7,6 @@ name in them, so that mistakes are reported before anything is started.
 import re
 import secrets
 import shlex
-import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -31,6 +30,7 @@ from chaos.record.target import Target
 from chaos.runner.choose import chosen_faults
 from chaos.runner.options import Effective, merge_params, override, split_fault
 from chaos.soaks import workload_kind
+from chaos.stack.workspace import placeholders
 
 SEED_MAX = 2**63 - 1
 STRIKES_MAX = 1000
@@ -301,7 +301,7 @@ def _check_placeholders(document: Document, settings: dict[str, Any], soak: str)
             part = part.get(key) or {}
         for path, text in texts(part, keys):
             place = document.place(*path)
-            for name in _placeholders(text, place):
+            for name in placeholders(text):
                 if name not in known:
                     problem = unknown_name("placeholder", name, known, place=place)
                     raise UsageError(
@@ -309,15 +309,6 @@ def _check_placeholders(document: Document, settings: dict[str, Any], soak: str)
                         place=place,
                         next_step=problem.next_step,
                     )
-
-
-def _placeholders(text: str, place: str) -> list[str]:
-    try:
-        return [name for _, name, _, _ in string.Formatter().parse(text) if name is not None]
-    except ValueError as error:
-        raise UsageError(
-            f"{text!r}: {error}", place=place, next_step="write {{ and }} for braces"
-        ) from error
 
 
 def _check_strikes(request: Request, faults: tuple[FaultPlan, ...]) -> None:

@@ -33,13 +33,18 @@ def placeholder_values(
     return {**settings, **paths}
 
 
+def placeholders(text: str) -> list[str]:
+    """The names in braces; any other brace stands for itself, as in JSON."""
+    return _PLACEHOLDER.findall(text)
+
+
 def fill(value: Any, values: Mapping[str, Any], *, place: str) -> Any:
     """Replace each `{name}` in `value`. A text that is one placeholder gets the value's type.
 
     Raises `UsageError` for an unknown name.
     """
     if isinstance(value, str):
-        for name in _PLACEHOLDER.findall(value):
+        for name in placeholders(value):
             if name not in values:
                 raise unknown_name("placeholder", name, values, place=place)
         whole = _PLACEHOLDER.fullmatch(value)
