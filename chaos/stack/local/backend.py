@@ -116,7 +116,7 @@ class LocalBackend(StackBuilder):
         if problem:
             self.not_witnessed["syscalls"] = problem
             return None
-        self._witness = witness
+        self._witness, self._calls = witness, witness.rules
         return witness.service
 
     def _watched(self, name: str, where: Surroundings) -> Surroundings:
