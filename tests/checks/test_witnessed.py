@@ -340,3 +340,37 @@ def test_retries_over_a_connection_that_is_kept_count_too(witnessed: Witnessed) 
     wire.write()
     found = judged_by(witnessed.run, "retry_storm")
     assert found.outcome == "fail" and found.evidence[0].ref.startswith("wire.jsonl:")
+
+
+# -- calls that a fault changed -------------------------------------------------------------------
+
+
+def test_a_file_whose_publication_a_fault_prevented_was_not_published(
+    witnessed: Witnessed,
+) -> None:
+    claimed = selfplay(witnessed)["effects"]["artefacts"]
+    for line in witnessed.lines:
+        if line["call"] == "rename" and line.get("to") in claimed:
+            line |= {"rule": "f001", "injected": "EIO"}
+    assert witnessed.judged("publication_witnessed").outcome == "fail"
+
+
+def test_calls_that_a_fault_prevented_and_the_daemon_repeated_are_left_alone(
+    witnessed: Witnessed,
+) -> None:
+    """Each rename fails once, one process is ended at one, and each unlink comes late."""
+    renames = [line for line in witnessed.lines if line["call"] == "rename"]
+    for line in renames:
+        failed = {**line, "time_s": line["time_s"] - 0.001, "rule": "f001"}
+        witnessed.lines.append({**failed, "injected": "EIO"})
+    witnessed.lines.append({**renames[0], "rule": "f001", "crashed": True})
+    for line in witnessed.lines:
+        if line["call"] == "unlink":
+            line |= {"rule": "f001", "delayed_ms": 300.5}
+    witnessed.write()
+    assert not_passed(judged(witnessed.run)) == {}
+    with OpenRun(witnessed.run.write()) as run:
+        done = run.one("select count(*) from file_ops where call = 'rename'")
+        changes = dict(run.sql("select change, count(*) from calls_changed group by change"))
+    assert done == len(renames) == changes["EIO"]
+    assert changes["SIGKILL"] == 1 and changes["delayed"] >= 1
