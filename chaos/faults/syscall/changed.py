@@ -23,7 +23,7 @@ def _error(raw: Value, place: str) -> Value:
 
 class SyscallError(CallFault):
     name = "syscall_error"
-    summary = "single system calls of the Watcher fail: EIO, ENOSPC, EMFILE, ..."
+    summary = "single system calls of the Watcher fail, by EIO, ENOSPC or another error"
     action = "fail"
 
     class Params(ChosenParams):
