@@ -374,3 +374,27 @@ def test_calls_that_a_fault_prevented_and_the_daemon_repeated_are_left_alone(
         changes = dict(run.sql("select change, count(*) from calls_changed group by change"))
     assert done == len(renames) == changes["EIO"]
     assert changes["SIGKILL"] == 1 and changes["delayed"] >= 1
+
+
+@pytest.mark.parametrize(
+    ("change", "times", "outcome"),
+    [("EIO", 1, "fail"), ("EIO", 3, "pass"), ("delayed", 3, "fail"), (None, 3, "fail")],
+)
+def test_a_server_that_is_not_stopped_is_excused_only_by_refused_attempts(
+    witnessed: Witnessed, change: str | None, times: int, outcome: str
+) -> None:
+    """A Watcher that gives up after the first refusal is not excused."""
+    run = witnessed.run
+    decision = run.decisions[2]
+    start_s, end_s = _t_s(decision["started_at"]), _t_s(decision["timestamp"])
+    run.llm_events = [
+        event for event in run.llm_events if not start_s < event["time_s"] - EPOCH_S < end_s
+    ]
+    done = {"EIO": {"injected": "EIO"}, "delayed": {"delayed_ms": 1.0}, None: {}}[change]
+    rule = {"rule": "f001", **done} if done else {}
+    for count in range(times):
+        address = str(run.config["target"]["llm"]["control"])
+        witnessed.add(start_s + 0.1 + count / 100, "connect", WATCHER, address=address, **rule)
+    found = witnessed.judged("llm_lifecycle")
+    assert found.outcome == outcome, found
+    assert ("not judged" in found.summary) == (outcome == "pass")
