@@ -144,8 +144,11 @@ class CallRules(Protocol):
     def put(self, rule_id: str, rule: Mapping[str, Any]) -> None:
         """Set a rule; `rule_id` must be new."""
 
-    def remove(self, rule_id: str) -> None:
-        """Remove a rule and let go of the calls that it holds back. Idempotent."""
+    def remove(self, rule_id: str) -> RuleState | None:
+        """Remove a rule and let go of the calls that it holds back. Idempotent.
+
+        Returns its last counters; None if there is no such rule of this process.
+        """
 
     def rules(self) -> dict[str, RuleState]:
         """The rules in force by id, with their counters."""

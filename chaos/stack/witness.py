@@ -91,17 +91,19 @@ class SystemCallRules:
         with self._lock:
             self._links[rule_id] = link
 
-    def remove(self, rule_id: str) -> None:
+    def remove(self, rule_id: str) -> RuleState | None:
         with self._lock:
             link = self._links.pop(rule_id, None)
         if link is None:
-            return
+            return None
         try:
             with link:
                 link.shutdown(socket.SHUT_WR)
-                link.recv(1)  # the witness closes its end after it has dropped the rule
-        except OSError as error:
-            raise self._problem(str(error)) from error
+                answer = json.loads(link.recv(_ANSWER_BYTES_MAX) or "{}")
+        except (OSError, ValueError) as error:
+            raise self._problem(f"does not answer: {error}") from error
+        gone = answer.get("gone")  # not there if the witness is dead
+        return RuleState(*gone) if gone else None
 
     def rules(self) -> dict[str, RuleState]:
         with self._connected() as link:

@@ -7,7 +7,8 @@ Who wants to change calls sends one JSON object a message, and gets one for each
     {}                                                                         asks only
 
 The answer is `{"rules": {ID: [SEEN, STRUCK]}}`, all rules in force, or `{"error": WHY}`. A rule
-lives as long as the connection that brought it.
+lives as long as the connection that brought it; who only shuts down its sending side gets
+`{"gone": [SEEN, STRUCK]}`, the last counters.
 """
 
 from __future__ import annotations
@@ -73,11 +74,14 @@ class Door:
         if message:
             self._answer(link, message)
             return
-        self._supervisor.no_longer(link.fileno())
+        rule = self._supervisor.no_longer(link.fileno())
+        self._send(link, {"gone": [rule.seen, rule.struck] if rule else None})
         link.close()
 
     def _answer(self, link: socket.socket, message: bytes) -> None:
-        answer = self._asked(link.fileno(), message)
+        self._send(link, self._asked(link.fileno(), message))
+
+    def _send(self, link: socket.socket, answer: dict[str, Any]) -> None:
         with contextlib.suppress(OSError):  # it has gone: its rule goes when its end is read
             link.send(json.dumps(answer).encode()[:_ANSWER_BYTES_MAX])
 

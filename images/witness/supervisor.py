@@ -84,17 +84,23 @@ class Supervisor:
                 self._ended(descriptor)
             else:
                 self._others[descriptor]()
-        for held in self._held.due(time.monotonic()):
-            self._consider(held.listener, held.notice, held)
+        self._let_go()
         self._record.flush_if_due()
 
-    def no_longer(self, descriptor: int) -> None:
+    def no_longer(self, descriptor: int) -> Rule | None:
         """Undo `also`. The rule that came over `descriptor` goes, and lets go of its calls."""
         self._poll.unregister(descriptor)
         del self._others[descriptor]
         rule = self.rules.drop(descriptor)
         if rule is not None:
             self._held.release(rule)
+            self._let_go()
+        return rule
+
+    def _let_go(self) -> None:
+        """Answer the calls that were held back long enough."""
+        for held in self._held.due(time.monotonic()):
+            self._consider(held.listener, held.notice, held)
 
     def _drop(self, listener: int) -> None:
         self._held.forget(listener)

@@ -187,7 +187,9 @@ def test_without_a_witness_the_kinds_are_unavailable_and_say_why(running: Bench)
     for kind in KINDS:
         fault = make(kind)
         reason = fault.available(cast(Stack, running))
-        assert reason == "system calls are not witnessed: this run has no witness of them"
+        assert (
+            reason == "system calls are not witnessed: this run has no witness (--witness syscalls)"
+        )
         running.not_witnessed = {"syscalls": "the kernel does not load the filter"}
         reason = fault.available(cast(Stack, running))
         assert reason == "system calls are not witnessed: the kernel does not load the filter"

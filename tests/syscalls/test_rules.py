@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from chaos.base.shipped import IMAGES
+from chaos.stack.base import RuleState
 from chaos.stack.process import Surroundings, run_command
 from chaos.stack.witness import SystemCallWitness, WitnessProblem
 from tests.waiting import wait_for
@@ -148,7 +149,7 @@ def test_a_slow_call_waits_and_holds_up_no_other(lab: Lab) -> None:
     wait_for("the slow call", lambda: lab.rules.rules()["r"].seen == 1)
     assert lab.run() == ["ok"] * 10
     assert not (lab.work / "slow").exists() and slow.poll() is None
-    lab.rules.remove("r")  # lets go of it at once
+    assert lab.rules.remove("r") == RuleState(1, 1)  # lets go of it at once
     assert slow.communicate(timeout=LIMIT_S)[0] == "opened\n"
     (line,) = wait_for("its line", lab.changed)
     assert line["path"] == "slow" and 0 < line["delayed_ms"] < 600_000
@@ -206,10 +207,10 @@ sys.stdin.read()
     assert lab.run() == ["ok"] * 10
 
 
-def test_removing_a_rule_twice_or_an_unknown_one_does_nothing(lab: Lab) -> None:
-    lab.rules.put("r", FAIL)
-    for rule in ("r", "r", "x"):
-        lab.rules.remove(rule)
+def test_removing_a_rule_gives_its_last_counters_once(lab: Lab) -> None:
+    lab.rules.put("r", {**FAIL, "nth": 2})
+    lab.run()
+    assert [lab.rules.remove(rule) for rule in ("r", "r", "x")] == [RuleState(10, 5), None, None]
     assert lab.rules.rules() == {}
 
 

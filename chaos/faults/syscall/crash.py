@@ -14,7 +14,7 @@ from chaos.base.deadline import Deadline
 from chaos.faults.base import Evidence, probe
 from chaos.faults.params import duration, number
 from chaos.faults.process.service import ServiceFault
-from chaos.faults.syscall.rule import CallFault, CallParams, rules
+from chaos.faults.syscall.rule import CallFault, CallParams
 from chaos.record.recovery_paths import PROCESS_DIED, WATCHER_RESTART
 from chaos.stack.base import Stack
 
@@ -48,14 +48,13 @@ class SyscallCrash(CallFault):
             return self.struck(stack, measured) or deadline.left_s() < _DEAD_S_MIN
 
         waited = probe(look, deadline, _LOOK_S)
-        rules(stack).remove(self.fault_id)  # no crash after the wait
-        self._crashed = not self.first.lives() or self._last.struck > 0
+        super().recover(stack)  # no crash after the wait
+        self._crashed = self.struck(stack, waited.measured)
         if not self._crashed:
             return Evidence(False, {**waited.measured, "reason": self.missed(waited)})
         self.mark_down()
         end = self.gone(stack, deadline).plus(**waited.measured)
-        struck = self._last.struck > 0
-        if not (end.proven and struck and end.measured["exit_code"] == -signal.SIGKILL):
+        if not end.proven or end.measured["exit_code"] != -signal.SIGKILL:
             return Evidence(False, end.measured)
         where = f"{self.params.call} call"
         return end.plus(path_taken=f"process {self.first.pid} ended by signal 9 at its {where}")

@@ -48,7 +48,7 @@ class CallFault(ServiceFault):
     Params: ClassVar[type[FaultParams]] = CallParams
     params: CallParams
 
-    _last = RuleState(0, 0)
+    final = RuleState(0, 0)  # the counters when the rule was removed
 
     def rule(self) -> dict[str, Any]:
         """The rule, as `Rule` of images/witness/rules.py has it."""
@@ -81,7 +81,9 @@ class CallFault(ServiceFault):
 
     def available(self, stack: Stack) -> str | None:
         if stack.calls is None:
-            why = stack.not_witnessed.get("syscalls", "this run has no witness of them")
+            why = stack.not_witnessed.get(
+                "syscalls", "this run has no witness (--witness syscalls)"
+            )
             return f"system calls are not witnessed: {why}"
         stack.calls.rules()
         return super().available(stack)
@@ -93,14 +95,9 @@ class CallFault(ServiceFault):
     def inject(self, stack: Stack) -> None:
         rules(stack).put(self.fault_id, self.rule())
 
-    def state(self, stack: Stack) -> RuleState:
-        """The counters; the last ones once the rule is gone."""
-        self._last = rules(stack).rules().get(self.fault_id, self._last)
-        return self._last
-
     def struck(self, stack: Stack, measured: dict[str, Any]) -> bool:
-        """True if a call was changed. Adds the counters to `measured`."""
-        state = self.state(stack)
+        """True if a call was changed. Adds the counters, at last the final ones, to `measured`."""
+        state = rules(stack).rules().get(self.fault_id, self.final)
         measured |= {"calls_seen": state.seen, "calls_changed": state.struck}
         return state.struck > 0
 
@@ -116,8 +113,7 @@ class CallFault(ServiceFault):
         return f"the Watcher made no {self.params.call} call that matches {self.params.path!r}"
 
     def recover(self, stack: Stack) -> None:
-        self.state(stack)
-        rules(stack).remove(self.fault_id)
+        self.final = rules(stack).remove(self.fault_id) or self.final
 
     def recovered(self, stack: Stack, deadline: Deadline) -> Evidence:
         measured: dict[str, Any] = {"process": self.first.pid, "same": self.first.lives()}
