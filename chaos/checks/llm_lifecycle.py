@@ -2,7 +2,8 @@
 
 Read from the supervisor's own record of processes, not from what the Watcher says it did. A server
 that a fault has killed, and the one dispatch beside a fault that ends servers or the Watcher, are
-not held against the product; a second server asked for while the first one loads is.
+not held against the product, nor is a dispatch for which a fault refused the Watcher several
+connections to the supervisor; a second server asked for while the first one loads is.
 """
 
 from typing import Annotated
@@ -17,6 +18,10 @@ from chaos.record.open_run import OpenRun
 
 _BESIDE_S = 0.25  # two clocks, and a server is started as soon as the child is seen to end
 
+# Who gives up after the first refusal is not excused.
+_REFUSED = """
+(select count(*) from calls_changed c where c.call = 'connect' and c.path = $control
+    and c.change not in ('delayed', 'SIGKILL') and c.t_s between {start} and {end}) >= 3"""
 # Every event with the last start before it that had not ended yet, and whether that was stopped.
 _WALK = """
 walk as (
@@ -61,7 +66,7 @@ select count(*) filter (event = 'start'), count(*) filter (event = 'stop'),
 """
 # Completed dispatches within which the server was not stopped and started again. Clocks
 # differ by up to 0.05 s.
-_NOT_CYCLED = """
+_NOT_CYCLED = f"""
 with done as (
     select line, request, start_s - 0.05 as from_s, end_s + 0.05 as to_s from decisions
     where completed and dispatch is not null
@@ -74,7 +79,8 @@ with done as (
 ), problems as (
     select line, request, exists (select 1 from faults f where f.injected_s is not null
             and (list_contains(f.ends, 'llm') or list_contains(f.ends, 'watcher'))
-            and b.from_s <= f.until_s and b.to_s >= f.earliest_s) as beside,
+            and b.from_s <= f.until_s and b.to_s >= f.earliest_s)
+            or {_REFUSED.format(start="b.from_s", end="b.to_s")} as beside,
         case when from_s is null or to_s is null then 'the decision has no times'
             when not coalesce(gone_s <= to_s, false)
                 then 'the LLM server was not stopped for the dispatch'
@@ -103,6 +109,7 @@ where d.completed and d.dispatch is not null and not exists (
     select 1 from faults f where f.injected_s is not null
     and (list_contains(f.ends, 'llm') or list_contains(f.ends, 'watcher'))
     and d.start_s <= f.until_s and d.end_s >= f.earliest_s)
+and not {_REFUSED.format(start="d.start_s", end="d.end_s")}
 order by d.line
 """
 _DISPATCHES = "select count(*) from decisions where completed and dispatch is not null"
@@ -127,10 +134,11 @@ def judge(run: OpenRun, params: LLMLifecycleParams) -> list[Finding]:
         text = f"the record of LLM servers, {path}, is missing"
         return [Finding(outcome="unverified", summary=text)]
     irregular = evidence_of(run, _IRREGULAR)
-    not_cycled = evidence_of(run, _NOT_CYCLED, {"beside": False})
+    control = {"control": run.target.llm.control}
+    not_cycled = evidence_of(run, _NOT_CYCLED, {**control, "beside": False})
     # Where it was not stopped at all, that is what is wrong.
-    with_child = evidence_of(run, _BESIDE_CHILD) if not not_cycled.count else Rows(0, [])
-    beside = evidence_of(run, _NOT_CYCLED, {"beside": True}).count
+    with_child = Rows(0, []) if not_cycled.count else evidence_of(run, _BESIDE_CHILD, control)
+    beside = evidence_of(run, _NOT_CYCLED, {**control, "beside": True}).count
     again = [found for window in run.faults if (found := _asked_again(window)) is not None]
     starts, stops, killed = run.one(_COUNTS)
     dispatches = run.one(_DISPATCHES)
@@ -149,7 +157,7 @@ def judge(run: OpenRun, params: LLMLifecycleParams) -> list[Finding]:
         summary += f"; {killed} killed by a fault"
     if beside:
         text = plural(beside, "dispatch", "dispatches")
-        summary += f"; {text} beside a fault that ends it not judged"
+        summary += f"; {text} beside a fault that ends or cuts it not judged"
     if grown is None:
         summary += "; no GPU memory to watch here"
     wrong = [*irregular.shown, *again, *gpu, *not_cycled.shown, *with_child.shown]

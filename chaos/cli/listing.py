@@ -16,6 +16,7 @@ GROUP_TITLES: dict[str, str] = {
     "disk": "Disk: the volume of the workspace",
     "queue": "Queue: files that no careful producer writes",
     "process": "Process: Watcher and injector",
+    "syscall": "System calls: what the kernel does with single calls of the Watcher",
     "machine": "Machine: the limits that the Watcher lives in",
     "gpu": "GPU",
     "other": "Others (registered by other packages)",

@@ -16,7 +16,16 @@ from chaos.record.recovery_paths import NO_PATH
 from chaos.stack.base import Stack
 
 Group = Literal[
-    "llm_tcp", "llm_wire", "llm_process", "disk", "queue", "process", "machine", "gpu", "other"
+    "llm_tcp",
+    "llm_wire",
+    "llm_process",
+    "disk",
+    "queue",
+    "process",
+    "syscall",
+    "machine",
+    "gpu",
+    "other",
 ]
 GROUPS: tuple[Group, ...] = get_args(Group)
 
@@ -137,10 +146,9 @@ class Fault(ABC):
     def undo(record: dict[str, Any]) -> None:
         """Heal by the record alone, after the end of the run. Default: do nothing."""
 
-    @classmethod
-    def traits(cls) -> dict[str, Any]:
+    def traits(self) -> dict[str, Any]:
         """What checks need to know of the kind. Recorded with each occurrence."""
-        return {"group": cls.group, "affects_llm": cls.affects_llm, "ends": sorted(cls.ends)}
+        return {"group": self.group, "affects_llm": self.affects_llm, "ends": sorted(self.ends)}
 
 
 def cannot_mount(stack: Stack) -> str | None:

@@ -124,7 +124,7 @@ class Storm:
             return False
         undo = fault.undo_record(self.stack)
         self.ledger.open(Open(occurrence.fault_id, fault.name, fault.scope, undo))
-        self._record(occurrence, "armed", undo=undo, traits=type(fault).traits())
+        self._record(occurrence, "armed", undo=undo, traits=fault.traits())
         return True
 
     def _break(self, occurrence: Occurrence) -> None:

@@ -164,6 +164,11 @@ _PROCESS = {
     "first_lives": "whether the first Watcher still runs",
     "owner": "the process that the instance file names",
 }
+_SYSCALL = {
+    "calls_seen": "matching system calls that the witness has seen",
+    "calls_changed": "system calls that the witness made fail, held back, or ended a process at",
+    "rules_left": "rules that the system-call witness still holds, of all faults",
+}
 _QUEUE = {
     "files": "planted file -> what is wrong with it, whether it was read, where it was seen",
     "planted": "files that were planted",
@@ -196,13 +201,13 @@ _QUEUE = {
     "renamed_and_whole": "whether the whole request is there under its new name",
 }
 
+_ALL = (
+    *(_EVERY_KIND, _DISK, _GPU, _LLM_PROCESS, _LLM_LINK),
+    *(_MACHINE, _PROCESS, _SYSCALL, _QUEUE),
+)
 EVIDENCE = Names(
     "evidence key",
-    tuple(
-        EvidenceKey(name, meaning)
-        for keys in (_EVERY_KIND, _DISK, _GPU, _LLM_PROCESS, _LLM_LINK, _MACHINE, _PROCESS, _QUEUE)
-        for name, meaning in keys.items()
-    ),
+    tuple(EvidenceKey(name, meaning) for keys in _ALL for name, meaning in keys.items()),
 )
 
 

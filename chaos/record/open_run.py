@@ -154,14 +154,14 @@ class OpenRun(AbstractContextManager["OpenRun"]):
     def _load(self, name: str) -> set[str]:
         from chaos.record import daemon_tables, history_tables
         from chaos.record.fault_tables import load_faults
-        from chaos.record.witness_tables import load_witness
+        from chaos.record.witness_tables import WITNESS_TABLES, load_witness
 
         loaders: dict[tuple[str, ...], Callable[[], None]] = {
             ("phases", "events", "ops", "versions"): lambda: history_tables.load_records(
                 self.database, self._history
             ),
             ("run",): self._load_run,
-            ("processes", "file_ops", "signals_sent", "connects"): lambda: load_witness(
+            WITNESS_TABLES: lambda: load_witness(
                 self.database,
                 self.run.witness,
                 self.epoch_s,

@@ -396,8 +396,30 @@ TABLES = Names(
             ),
         ),
         Table(
+            "calls_changed",
+            "one system call of the daemon that a fault changed, as the witness did it",
+            "witness.jsonl",
+            (
+                _line("witness.jsonl"),
+                _s("t_s", "when"),
+                Column("pid", "BIGINT", "process id"),
+                _text("service", "whose process it was"),
+                _text("fault_id", "the fault, as in `faults`"),
+                _text("call", "open (to write), rename, link, unlink, truncate, fsync, exec, ..."),
+                _text("path", "path in the workspace; absolute outside it; address of a connect"),
+                _text("to_path", "for rename and link: the new path"),
+                _text(
+                    "change",
+                    "the error that it failed with, or SIGKILL: its process was ended, and it was "
+                    "not done; or delayed: it was done later",
+                ),
+                Column("delayed_ms", "DOUBLE", "how long it was held back", "ms"),
+            ),
+        ),
+        Table(
             "file_ops",
-            "one change of a file by the daemon or the injector, as witnessed before it happened",
+            "one change of a file by the daemon or the injector, as witnessed before it happened; "
+            "what a fault prevented is in calls_changed",
             "witness.jsonl",
             (
                 _line("witness.jsonl"),

@@ -29,16 +29,22 @@ _COLUMNS = {
     "address": "VARCHAR",
     "target_watched": "BOOLEAN",
     "refused": "BOOLEAN",
+    "rule": "VARCHAR",
+    "injected": "VARCHAR",
+    "crashed": "BOOLEAN",
+    "delayed_ms": "DOUBLE",
 }
 # Signals that end a process unless it has arranged for them: SIGHUP, SIGINT, SIGQUIT, SIGABRT,
 # SIGKILL, SIGSEGV, SIGTERM.
 _DEADLY = "(1, 2, 3, 6, 9, 11, 15)"
 _TICKS = os.sysconf("SC_CLK_TCK")
 
-# A process id may be used again, so each line belongs to the last birth before it.
+# A process id may be used again, so each line belongs to the last birth before it. `undone`: a rule
+# made the call fail, or ended its process before it.
 _LIVES = """
 create temp table witnessed as
-select *, max(line) filter (call = 'process') over (partition by pid order by line) as born
+select *, injected is not null or coalesce(crashed, false) as undone,
+    max(line) filter (call = 'process') over (partition by pid order by line) as born
 from (select row_number() over () as line, time_s - {epoch} as t_s, * from {source})
 """
 _PROCESSES = """
@@ -46,10 +52,10 @@ insert into processes by name
 select b.line, b.pid, b.parent, b.service, coalesce(l.argv, b.argv) as argv,
     b.t_s as start_s, l.end_s, l.cpu_s, l.exit_code,
     (select k.pid from witnessed k where k.call = 'kill' and k.target = b.pid and k.line > b.line
-        and k.signal in {deadly} and k.t_s <= coalesce(l.end_s, k.t_s)
+        and k.signal in {deadly} and not k.undone and k.t_s <= coalesce(l.end_s, k.t_s)
         order by k.line desc limit 1) as killed_by
 from witnessed b join (
-    select born, last(argv order by line) filter (call = 'exec') as argv,
+    select born, last(argv order by line) filter (call = 'exec' and not undone) as argv,
         max(t_s) filter (call = 'end') as end_s, max(cpu_s) as cpu_s,
         last(code order by line) filter (call = 'exit') as exit_code
     from witnessed group by born
@@ -62,6 +68,7 @@ select w.line, w.t_s, w.pid, b.service, w.call, w.path, w.to as to_path, w.bytes
     w.cut_bytes, {place} as place, {to_place} as to_place
 from witnessed w left join witnessed b on b.line = w.born
 where w.call in ('open', 'rename', 'link', 'unlink', 'truncate', 'fsync') and w.path is not null
+    and not w.undone
 order by w.line
 """
 _SIGNALS_SENT = """
@@ -71,7 +78,7 @@ select w.line, w.t_s, w.pid, b.service, w.target, w.signal, t.service as to_serv
 from witnessed w left join witnessed b on b.line = w.born
 asof left join (select line, pid, service from witnessed where call = 'process') t
     on t.pid = abs(w.target) and t.line <= w.line
-where w.call = 'kill' order by w.line
+where w.call = 'kill' and not w.undone order by w.line
 """
 _CONNECTS = """
 insert into connects by name
@@ -79,7 +86,14 @@ select w.line, w.t_s, w.pid, b.service, w.address, w.address = $llm as llm
 from witnessed w left join witnessed b on b.line = w.born
 where w.call = 'connect' and w.address is not null order by w.line
 """
-_TABLES = ("processes", "file_ops", "signals_sent", "connects")
+_CALLS_CHANGED = """
+insert into calls_changed by name
+select w.line, w.t_s, w.pid, b.service, w.rule as fault_id, w.call, coalesce(w.path, w.address) as
+    path, w.to as to_path, coalesce(w.injected, if(w.crashed, 'SIGKILL', 'delayed')) as change,
+    w.delayed_ms
+from witnessed w left join witnessed b on b.line = w.born where w.rule is not null order by w.line
+"""
+WITNESS_TABLES = ("processes", "file_ops", "signals_sent", "connects", "calls_changed")
 
 
 def load_witness(
@@ -90,7 +104,7 @@ def load_witness(
 
     Half a line of a crash is left out.
     """
-    for name in _TABLES:
+    for name in WITNESS_TABLES:
         database.create(TABLES[name])
     if not path.is_file():
         return
@@ -100,6 +114,7 @@ def load_witness(
     place, to_place = _place("w.path", queue), _place("w.to", queue)
     database.run(_FILE_OPS.format(place=place, to_place=to_place))
     database.run(_SIGNALS_SENT)
+    database.run(_CALLS_CHANGED)
     database.run(_CONNECTS, {"llm": llm})
     database.run("drop table witnessed")
 

@@ -80,7 +80,10 @@ class Service(Protocol):
 
 @dataclass(frozen=True)
 class RuleState:
-    """A rule of the wire proxy: requests it has seen, answers it has changed."""
+    """A rule of the wire proxy: requests it has seen, answers it has changed.
+
+    Of the system-call witness: matching calls it has seen, calls it has changed.
+    """
 
     seen: int
     struck: int
@@ -131,6 +134,26 @@ class Wire(Protocol):
         """The rules in force by id, with their counters."""
 
 
+class CallRules(Protocol):
+    """The rules of the system-call witness: they change watched calls (images/witness/rules.py).
+
+    They go with this process. Each call ends within its own time limit. Raises `WitnessProblem`
+    (infrastructure).
+    """
+
+    def put(self, rule_id: str, rule: Mapping[str, Any]) -> None:
+        """Set a rule; `rule_id` must be new."""
+
+    def remove(self, rule_id: str) -> RuleState | None:
+        """Remove a rule and let go of the calls that it holds back. Idempotent.
+
+        Returns its last counters; None if there is no such rule of this process.
+        """
+
+    def rules(self) -> dict[str, RuleState]:
+        """The rules in force by id, with their counters."""
+
+
 class Clock(Protocol):
     """The Watcher's wall clock, if the Watcher was started so that its clock can be moved."""
 
@@ -156,6 +179,8 @@ class Stack(Protocol):
     proxy: Proxy
     wire: Wire | None  # only if a fault of the run needs it
     clock: Clock | None  # only if a fault of the run needs it
+    calls: CallRules | None  # only if system calls are witnessed
+    not_witnessed: Mapping[str, str]  # as of `Backend`
 
     def service(self, name: str) -> Service:
         """One service by name. Raises `KeyError` for an unknown name."""

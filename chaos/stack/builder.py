@@ -22,7 +22,7 @@ from chaos.base.stopping import RunStopped
 from chaos.record.owner import RUN_ID_VARIABLE
 from chaos.record.rundir import RunDir
 from chaos.record.target import ServiceSpec, Target
-from chaos.stack.base import CommandResult, Endpoint, Service, Stack
+from chaos.stack.base import CallRules, CommandResult, Endpoint, Service, Stack
 from chaos.stack.clock import WatcherClock
 from chaos.stack.live import LiveStack
 from chaos.stack.llm_probe import completes, healthy
@@ -105,6 +105,7 @@ class StackBuilder(ABC):
         self._for_chaos = Surroundings(run.path, {**marked, "PYTHONPATH": str(repo)})
         self._started: list[Service] = []
         self.not_witnessed: dict[str, str] = {}
+        self._calls: CallRules | None = None  # set with the witness
         self.swept: list[str] = []  # processes that `down` killed beside the services
 
     # The hooks of a backend
@@ -222,6 +223,8 @@ class StackBuilder(ABC):
             can_mount=self._sandboxed and self.shares_mounts,
             daemon=daemon,
             clock=clock,
+            calls=self._calls,
+            not_witnessed=self.not_witnessed,
         )
 
     def down(self) -> list[str]:

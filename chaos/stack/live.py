@@ -4,12 +4,12 @@ Knows how to reach the parts of the stack. How they are started is in builder.py
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from chaos.record.target import Target
-from chaos.stack.base import Clock, CommandResult, Endpoint, Proxy, Service, Wire
+from chaos.stack.base import CallRules, Clock, CommandResult, Endpoint, Proxy, Service, Wire
 from chaos.stack.workspace import collect, fill_words
 
 
@@ -30,6 +30,8 @@ class LiveStack:
     can_mount: bool
     daemon: bool
     clock: Clock | None = None
+    calls: CallRules | None = None
+    not_witnessed: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.proxied_llm = Endpoint.parse(self.target.llm.endpoint)

@@ -21,6 +21,7 @@ from chaos.base.deadline import Deadline
 from chaos.record.rundir import RunDir
 from chaos.record.target import LLMSpec
 from chaos.stack.base import CommandResult, Endpoint, Service
+from chaos.stack.call_rules import SystemCallRules
 from chaos.stack.process import Surroundings
 
 READY_LIMIT_S = 10.0
@@ -57,6 +58,7 @@ class SystemCallWitness:
         ]
         self.service = new_service("witness", argv, door)
         self._record = record
+        self.rules = SystemCallRules(door)
         self._enter = (sys.executable, "-ES", str(programs / "enter.py"), str(door))
 
     def entry(self, name: str) -> tuple[str, ...]:

@@ -13,46 +13,18 @@ from __future__ import annotations
 import argparse
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from door import Door
 from guard import Guard
 from record import Record
 from supervisor import Supervisor
 
 _HERE = Path(__file__).resolve().parent
-_MESSAGE_BYTES = 4096
-
-
-class Door:
-    """The Unix socket at which processes that are to be watched hand over their listeners."""
-
-    def __init__(self, path: Path, supervisor: Supervisor) -> None:
-        self._supervisor = supervisor
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._socket.bind(str(path))
-        self._socket.listen(16)
-        supervisor.also(self._socket.fileno(), self._admit)
-
-    def _admit(self) -> None:
-        link, _ = self._socket.accept()
-        with link:
-            link.settimeout(5.0)
-            try:
-                message, descriptors, _, _ = socket.recv_fds(link, _MESSAGE_BYTES, 4)
-            except OSError:
-                return
-            pid, _, name = message.decode(errors="replace").partition(" ")
-            if len(descriptors) == 1 and pid.isdecimal():
-                self._supervisor.watch(descriptors[0], name, int(pid))
-                link.send(b"watched")
-                return
-            for descriptor in descriptors:
-                os.close(descriptor)
 
 
 def _arguments(argv: Sequence[str]) -> argparse.Namespace:

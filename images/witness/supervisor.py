@@ -2,16 +2,21 @@
 
 One thread answers all listeners, in the order in which the calls arrive. What a call will do is
 read while its process waits: the path, what is about to be published (its size and SHA-256), the
-processor time of a process that ends. Whether the kernel then did the call is not seen.
+processor time of a process that ends. Whether the kernel then did the call is not seen. A call that
+a rule changes (rules.py) is noted with what was done to it; one that waits is looked at, noted and
+let go on when it is due, and holds up no other.
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import os
 import select
+import signal
 import stat
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -19,11 +24,12 @@ import caller
 from calls import Call, by_number
 from guard import Guard
 from record import Record
+from rules import Held, HeldCalls, Rule, Rules
 from seccomp import Notice, fail, let_go_on, receive, waits
 
 _HASHED_BYTES_MAX = 64 << 20  # of a larger file the size alone is noted
 _CHUNK_BYTES = 1 << 20
-_IDLE_MS = 200
+_IDLE_S = 0.2
 _NO_FILES = ("/dev/", "/proc/")
 _PIDFD_SEND_SIGNAL = 424
 
@@ -33,6 +39,8 @@ class Supervisor:
 
     def __init__(self, record: Record, root: str = "", guard: Guard | None = None) -> None:
         """Paths below `root` are noted from there on. `guard`: who gets no signal."""
+        self.rules = Rules()
+        self._held = HeldCalls()
         self._record = record
         self._guard = guard or Guard()
         self._root = f"{root.rstrip('/')}/" if root else ""
@@ -64,8 +72,9 @@ class Supervisor:
         return bool(self._listeners or self._ends)
 
     def step(self) -> None:
-        """Wait for the next events, at most `_IDLE_MS`, and answer them."""
-        for descriptor, event in self._poll.poll(_IDLE_MS):
+        """Wait for the next events, at most `_IDLE_S`, and answer them."""
+        wait_s = self._held.left_s(time.monotonic(), _IDLE_S)
+        for descriptor, event in self._poll.poll(wait_s * 1000):
             if descriptor in self._listeners:
                 if event & select.POLLIN:
                     self._look(descriptor)
@@ -75,31 +84,78 @@ class Supervisor:
                 self._ended(descriptor)
             else:
                 self._others[descriptor]()
+        self._let_go()
         self._record.flush_if_due()
 
+    def no_longer(self, descriptor: int) -> Rule | None:
+        """Undo `also`. The rule that came over `descriptor` goes, and lets go of its calls."""
+        self._poll.unregister(descriptor)
+        del self._others[descriptor]
+        rule = self.rules.drop(descriptor)
+        if rule is not None:
+            self._held.release(rule)
+            self._let_go()
+        return rule
+
+    def _let_go(self) -> None:
+        """Answer the calls that were held back long enough."""
+        for held in self._held.due(time.monotonic()):
+            self._consider(held.listener, held.notice, held)
+
     def _drop(self, listener: int) -> None:
+        self._held.forget(listener)
         self._poll.unregister(listener)
         del self._listeners[listener]
         os.close(listener)
 
     def _look(self, listener: int) -> None:
         notice = receive(listener)
-        if notice is None:
-            return
+        if notice is not None:
+            self._consider(listener, notice)
+
+    def _consider(self, listener: int, notice: Notice, held: Held | None = None) -> None:
+        """Note a call and answer it, unless a rule holds it back. `held`: it was held back."""
         try:
             facts = self._facts(notice)
         except (OSError, ValueError) as error:
             facts = {"unread": str(error)}
-        if waits(listener, notice) and facts is not None:
-            pid = self._process(notice.tid, self._listeners[listener])
-            thread = None if notice.tid == pid else notice.tid
-            refused = self._guard.refuses(facts["target"]) if facts.get("signal") else False
-            name = self._calls[notice.number].name
-            self._record.write(name, pid=pid, thread=thread, refused=refused or None, **facts)
-            if refused:
-                fail(listener, notice, errno.EPERM)
-                return
-        let_go_on(listener, notice)
+        if facts is None or not waits(listener, notice):
+            let_go_on(listener, notice)
+            return
+        service = self._listeners[listener]
+        pid = self._process(notice.tid, service)
+        thread = None if notice.tid == pid else notice.tid
+        refused = self._guard.refuses(facts["target"]) if facts.get("signal") else False
+        name = self._calls[notice.number].name
+        rule = None
+        if not (refused or held or "unread" in facts):
+            rule = self.rules.striking(service, name, pid, facts)
+        if rule is not None and rule.action == "delay":
+            self._held.hold(listener, notice, rule, time.monotonic())
+            return
+        changed = _waited(held) if held else rule.note() if rule else {}
+        facts |= {"thread": thread, "refused": refused or None, **changed}
+        self._record.write(name, pid=pid, **facts)
+        if refused:
+            fail(listener, notice, errno.EPERM)
+        elif rule is not None:
+            self._change(listener, notice, rule, pid)
+        else:
+            let_go_on(listener, notice)
+
+    def _change(self, listener: int, notice: Notice, rule: Rule, pid: int) -> None:
+        """Let the call fail, or end its process in its place."""
+        rule.struck += 1
+        if rule.action == "fail":
+            fail(listener, notice, rule.code)
+            return
+        # By its descriptor: the number could be another process's by now. No answer is due then.
+        descriptor = next((fd for fd, owner in self._ends.items() if owner == pid), None)
+        if descriptor is None:
+            let_go_on(listener, notice)
+            return
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(descriptor, signal.SIGKILL)
 
     def _process(self, tid: int, service: str) -> int:
         """The process of that thread; one that was never seen before is noted."""
@@ -164,6 +220,12 @@ class Supervisor:
             for key in known.keys() & {"path", "to"}:
                 known[key] = known[key].removeprefix(self._root)
         return known
+
+
+def _waited(held: Held) -> dict[str, Any]:
+    """What is noted of a call that was held back."""
+    held.rule.struck += 1
+    return {"rule": held.rule.id, "delayed_ms": round((time.monotonic() - held.since_s) * 1000, 3)}
 
 
 def _path(tid: int, arguments: tuple[int, ...], place: int, folder: int) -> str:

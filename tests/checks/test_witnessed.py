@@ -340,3 +340,61 @@ def test_retries_over_a_connection_that_is_kept_count_too(witnessed: Witnessed) 
     wire.write()
     found = judged_by(witnessed.run, "retry_storm")
     assert found.outcome == "fail" and found.evidence[0].ref.startswith("wire.jsonl:")
+
+
+# -- calls that a fault changed -------------------------------------------------------------------
+
+
+def test_a_file_whose_publication_a_fault_prevented_was_not_published(
+    witnessed: Witnessed,
+) -> None:
+    claimed = selfplay(witnessed)["effects"]["artefacts"]
+    for line in witnessed.lines:
+        if line["call"] == "rename" and line.get("to") in claimed:
+            line |= {"rule": "f001", "injected": "EIO"}
+    assert witnessed.judged("publication_witnessed").outcome == "fail"
+
+
+def test_calls_that_a_fault_prevented_and_the_daemon_repeated_are_left_alone(
+    witnessed: Witnessed,
+) -> None:
+    """Each rename fails once, one process is ended at one, and each unlink comes late."""
+    renames = [line for line in witnessed.lines if line["call"] == "rename"]
+    for line in renames:
+        failed = {**line, "time_s": line["time_s"] - 0.001, "rule": "f001"}
+        witnessed.lines.append({**failed, "injected": "EIO"})
+    witnessed.lines.append({**renames[0], "rule": "f001", "crashed": True})
+    for line in witnessed.lines:
+        if line["call"] == "unlink":
+            line |= {"rule": "f001", "delayed_ms": 300.5}
+    witnessed.write()
+    assert not_passed(judged(witnessed.run)) == {}
+    with OpenRun(witnessed.run.write()) as run:
+        done = run.one("select count(*) from file_ops where call = 'rename'")
+        changes = dict(run.sql("select change, count(*) from calls_changed group by change"))
+    assert done == len(renames) == changes["EIO"]
+    assert changes["SIGKILL"] == 1 and changes["delayed"] >= 1
+
+
+@pytest.mark.parametrize(
+    ("change", "times", "outcome"),
+    [("EIO", 1, "fail"), ("EIO", 3, "pass"), ("delayed", 3, "fail"), (None, 3, "fail")],
+)
+def test_a_server_that_is_not_stopped_is_excused_only_by_refused_attempts(
+    witnessed: Witnessed, change: str | None, times: int, outcome: str
+) -> None:
+    """A Watcher that gives up after the first refusal is not excused."""
+    run = witnessed.run
+    decision = run.decisions[2]
+    start_s, end_s = _t_s(decision["started_at"]), _t_s(decision["timestamp"])
+    run.llm_events = [
+        event for event in run.llm_events if not start_s < event["time_s"] - EPOCH_S < end_s
+    ]
+    done = {"EIO": {"injected": "EIO"}, "delayed": {"delayed_ms": 1.0}, None: {}}[change]
+    rule = {"rule": "f001", **done} if done else {}
+    for count in range(times):
+        address = str(run.config["target"]["llm"]["control"])
+        witnessed.add(start_s + 0.1 + count / 100, "connect", WATCHER, address=address, **rule)
+    found = witnessed.judged("llm_lifecycle")
+    assert found.outcome == outcome, found
+    assert ("not judged" in found.summary) == (outcome == "pass")

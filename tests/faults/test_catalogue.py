@@ -36,6 +36,7 @@ EVERY_TIME = (
     "llm_paused",
     "llm_refused",
     "queue_zero_length",
+    "syscall_error",
     "watcher_fd_limit",
     "watcher_paused",
 )

@@ -237,7 +237,7 @@ def test_a_noop_twin_skips_only_inject_and_recover(lab: Lab) -> None:
     lab.live(twin)
     assert "inject" not in twin.calls and "recover" not in twin.calls
     assert ("effect" in twin.calls) and ("recovered" in twin.calls)
-    assert type(twin).traits() == Beside.traits()
+    assert twin.traits() == Beside("f001", {}).traits()
 
 
 def test_a_defect_is_raised_after_all_faults_are_healed(lab: Lab) -> None:

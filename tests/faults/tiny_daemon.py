@@ -5,7 +5,7 @@
 Stands for the real programs where only their being there, and what they write, is tested.
 Options (`tiny.json` in the working directory): `no_lock` a second one is let in; `stubborn`
 SIGTERM is ignored; `work` a child of the Watcher works on the claimed request for so many seconds;
-`dies` it ends at its start.
+`dies` it ends at its start; `fragile` it ends when its log cannot be opened.
 """
 
 from __future__ import annotations
@@ -62,8 +62,12 @@ def watch(options: dict[str, Any]) -> None:
     replace(Path("watcher_status.json"), {"pid": os.getpid()})
     while True:
         time.sleep(BEAT_S)
-        with Path("logs/watcher_agent.log").open("a") as log:
-            log.write(f"poll {lock}\n")
+        try:
+            with Path("logs/watcher_agent.log").open("a") as log:
+                log.write(f"poll {lock}\n")
+        except OSError:
+            if options.get("fragile"):
+                raise
         if options.get("work"):
             work(float(options["work"]))
 

@@ -116,3 +116,35 @@ def test_a_wait_without_a_supervisor_logs_the_reason_once(
     finally:
         logger.remove(sink)
     assert len([line for line in messages if os.strerror(errno.EMFILE) in line]) == 1
+
+
+@pytest.mark.parametrize("command", ["start", "stop"])
+def test_a_command_that_is_refused_for_a_moment_is_repeated(
+    wire: Supervisor, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    """One refused connection must not leave the server beside the dispatch child."""
+    wire.running = command == "stop"
+    refused = iter(range(3))
+    real = llm_lifecycle.call
+
+    def call(stop: Stop, address: tuple[str, int], method: str, path: str, **more: Any) -> Any:
+        if method == "POST" and next(refused, None) is not None:
+            raise CallFailed("connection refused")
+        return real(stop, address, method, path, **more)
+
+    monkeypatch.setattr(llm_lifecycle, "call", call)
+    one = lifecycle(wire)
+    assert (one.start() if command == "start" else one.stop())["ok"]
+    assert wire.commands == [command]
+
+
+def test_a_command_that_is_always_refused_fails_after_the_patience(
+    wire: Supervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def call(*_: Any, **__: Any) -> Any:
+        raise CallFailed("connection refused")
+
+    monkeypatch.setattr(llm_lifecycle, "call", call)
+    monkeypatch.setattr(llm_lifecycle, "COMMAND_PATIENCE_S", 0.2)
+    stopped = lifecycle(wire).stop()
+    assert (stopped["ok"], stopped["error"]) == (False, "stop: connection refused")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import os
 import time
@@ -256,3 +258,36 @@ def test_submit_is_idempotent_over_all_folders(queue: RequestQueue) -> None:
         (folder / f"{folder.name}.json").write_bytes(b"{}")
         assert queue.submit(f"{folder.name}.json", GOOD) is False
     assert queue.submit("new.json", GOOD) is True
+
+
+@pytest.mark.parametrize("fails_at", [1, 2])
+def test_a_move_whose_sync_fails_is_completed_by_its_repetition(
+    queue: RequestQueue, monkeypatch: pytest.MonkeyPatch, fails_at: int
+) -> None:
+    """The file is moved already then: it must not be taken for one that is gone."""
+    (queue.pending / "a.json").write_bytes(encoded())
+    synced: list[Path] = []
+    calls = 0
+
+    def sync(folder: Path) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == fails_at:
+            raise OSError(errno.EIO, "stands for a failing disk")
+        synced.append(folder)
+
+    monkeypatch.setattr(files, "sync_dir", sync)
+    with pytest.raises(OSError, match="failing disk"):
+        queue.claim("a.json")
+    assert queue.claim("a.json")
+    assert {queue.pending, queue.claimed} <= set(synced)
+    calls, synced[:] = 0, []
+    with contextlib.suppress(OSError):
+        queue.finish("a.json")
+    queue.finish("a.json")
+    assert {queue.claimed, queue.archive} <= set(synced)
+    assert (queue.archive / "a.json").is_file()
+
+
+def test_a_request_that_is_gone_is_not_claimed(queue: RequestQueue) -> None:
+    assert not queue.claim("a.json")

@@ -88,6 +88,20 @@ def test_a_child_that_always_lacks_memory_fails_after_the_patience(
     assert dispatcher.run(greedy, tmp_path / "work", 60).exit_code == 1
 
 
+@pytest.mark.parametrize("number", [errno.EIO, errno.EMFILE])
+def test_a_child_that_lacks_a_resource_may_be_repeated(tmp_path: Path, number: int) -> None:
+    """A request does not fail because the disk failed for a moment."""
+    from agents.dispatch import Dispatcher
+    from agents.logs import RotatingFile
+    from agents.stop import Stop
+
+    log = RotatingFile(tmp_path / "dispatch.log", 1_000_000, 1)
+    failing = [sys.executable, "-c", f"raise OSError({number}, {os.strerror(number)!r})"]
+    with pytest.raises(OSError) as raised:
+        Dispatcher(tmp_path, Stop(None), log).run(failing, tmp_path / "work", 60)
+    assert raised.value.errno == number
+
+
 def test_any_other_failure_of_a_child_counts_at_once(tmp_path: Path) -> None:
     from agents.dispatch import Dispatcher
     from agents.logs import RotatingFile

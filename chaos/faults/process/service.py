@@ -11,7 +11,7 @@ from chaos.base.deadline import Deadline
 from chaos.base.errors import EnvironmentProblem
 from chaos.base.proc import Identity
 from chaos.base.stopping import RunStopped
-from chaos.faults.base import Evidence, Fault, probe
+from chaos.faults.base import Evidence, Fault, Group, probe
 from chaos.faults.process.progress import Name, draw_interval_s, draws, look_at
 from chaos.stack.base import Stack
 
@@ -27,7 +27,7 @@ class ServiceFault(Fault):
     """A fault of the service `service`."""
 
     service: ClassVar[Name]
-    group = "process"
+    group: ClassVar[Group] = "process"
 
     _first: Identity | None = None
     _down_since_s: float | None = None

@@ -137,7 +137,7 @@ class DockerBackend(StackBuilder):
             self.not_witnessed["syscalls"] = problem
         else:
             started["witness"] = witness.service
-            self._witness = witness
+            self._witness, self._calls = witness, witness.rules
         return started
 
     def _observer(self, name: str, argv: Sequence[str], ready_file: Path) -> Service:

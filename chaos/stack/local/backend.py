@@ -109,7 +109,7 @@ class LocalBackend(StackBuilder):
         if problem:
             self.not_witnessed["syscalls"] = problem
             return None
-        self._witness = witness
+        self._witness, self._calls = witness, witness.rules
         return witness.service
 
     def _observer(self, name: str, argv: Sequence[str], ready_file: Path) -> Service:

@@ -30,8 +30,9 @@ from agents.stop import SLICE_S, Stop
 TAIL_BYTES = 16 * 1024
 FREE_BYTES_MIN = 64 * 1024  # with less free space, a child's failure is taken for a full disk
 SHORTAGE_PATIENCE_S = 120.0
-# The text that a program prints when it cannot allocate a resource -> error number.
+# The text that a program prints when it cannot get a resource, or its disk fails -> error number.
 _SHORTAGES = {
+    os.strerror(errno.EIO): errno.EIO,
     os.strerror(errno.EMFILE): errno.EMFILE,
     os.strerror(errno.ENOMEM): errno.ENOMEM,
     "MemoryError": errno.ENOMEM,
@@ -96,7 +97,8 @@ class Dispatcher:
         """Runs `command` in the workspace, after emptying the staging folder.
 
         Raises Halted after killing the child. Raises OSError if the child failed for lack of disk
-        space, memory or descriptors, or because the disk is read-only: the caller may repeat it.
+        space, memory or descriptors, or because the disk is read-only or failed: the caller may
+        repeat it.
         """
         files.remove_tree(staging)
         staging.mkdir(parents=True)
@@ -179,10 +181,10 @@ class Dispatcher:
         return errno.ENOSPC if full else 0
 
     def _shortage(self, result: ChildResult) -> int:
-        """The error number if the child lacked memory or descriptors; else 0.
+        """The error number if the child lacked memory or descriptors, or its disk failed; else 0.
 
-        After `SHORTAGE_PATIENCE_S` it returns 0: the child itself asks for too much, so its
-        failure counts.
+        After `SHORTAGE_PATIENCE_S` it returns 0: the child itself asks for too much, or the disk
+        stays as it is, so its failure counts.
         """
         signs = (text for text in _SHORTAGES if text in result.output_tail)
         number = _SHORTAGES.get(next(signs, ""), 0)

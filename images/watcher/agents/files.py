@@ -118,8 +118,15 @@ def read_object(path: Path) -> dict[str, Any] | None:
 
 
 def move_durably(source: Path, target: Path) -> None:
-    """Renames, and makes the rename durable in both folders. Raises OSError."""
-    source.rename(target)
+    """Renames, and makes the rename durable in both folders. Raises OSError.
+
+    Idempotent: a file that an earlier try has moved, and could not sync, is synced.
+    """
+    try:
+        source.rename(target)
+    except FileNotFoundError:
+        if not os.path.lexists(target):
+            raise
     sync_dir(target.parent)
     if source.parent != target.parent:
         sync_dir(source.parent)

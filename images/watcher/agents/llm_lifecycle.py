@@ -27,6 +27,9 @@ STATUS_LIMIT_S = 2.0
 START_LIMIT_S = 10.0
 STOP_LIMIT_S = 20.0
 PARTING_LIMIT_S = 3.0
+COMMAND_PATIENCE_S = 5.0
+COMMAND_PAUSE_FIRST_S = 0.1
+COMMAND_PAUSE_CAP_S = 1.0
 REVIVALS_MAX = 2  # restarts of a server that dies while it is waited for
 
 
@@ -49,7 +52,7 @@ class Lifecycle:
         """Stops the server, and verifies that its process is gone. Returns the record."""
         began_s = time.monotonic()
         try:
-            reply = self._control("POST", "/stop", STOP_LIMIT_S)
+            reply = self._command("/stop", STOP_LIMIT_S)
         except CallFailed as failure:
             return _outcome(began_s, f"stop: {failure}")
         status = self.status() or reply
@@ -63,7 +66,7 @@ class Lifecycle:
         """
         began_s = time.monotonic()
         try:
-            reply = self._control("POST", "/start", START_LIMIT_S)
+            reply = self._command("/start", START_LIMIT_S)
         except CallFailed as failure:
             return _outcome(began_s, f"start: {failure}")
         ready = self._wait_healthy(began_s)
@@ -116,6 +119,22 @@ class Lifecycle:
         if status is not None and status.get("state") == "stopped":
             logger.warning("LLM server is down; starting it")
             self.start()
+
+    def _command(self, path: str, limit_s: float) -> dict[str, Any]:
+        """Sends an idempotent command; repeats one that fails within `COMMAND_PATIENCE_S`.
+
+        Without it one refused connection would leave the server beside the dispatch child.
+        """
+        end_s = time.monotonic() + COMMAND_PATIENCE_S
+        pause_s = COMMAND_PAUSE_FIRST_S
+        while True:
+            try:
+                return self._control("POST", path, limit_s)
+            except CallFailed:
+                if time.monotonic() + pause_s > end_s:
+                    raise
+            self._stop.pause(pause_s)
+            pause_s = min(pause_s * 2, COMMAND_PAUSE_CAP_S)
 
     def _control(self, method: str, path: str, limit_s: float) -> dict[str, Any]:
         address = self._settings().control

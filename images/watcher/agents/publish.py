@@ -115,7 +115,7 @@ def publish_files(staging: Path, root: Path, names: list[str]) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(FileNotFoundError):
             (staging / name).replace(target)
-            files.sync_dir(target.parent)
+        files.sync_dir(target.parent)
 
 
 class Finisher:

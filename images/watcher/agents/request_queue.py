@@ -147,7 +147,7 @@ class RequestQueue:
         return ""
 
     def claim(self, name: str) -> bool:
-        """Moves a pending request to the claimed ones. False if the file is gone."""
+        """Moves a pending request to the claimed ones. False if the file is gone. Idempotent."""
         try:
             files.move_durably(self.pending / name, self.claimed / name)
         except FileNotFoundError:
@@ -162,7 +162,7 @@ class RequestQueue:
 
     def finish(self, name: str) -> None:
         """Moves a claimed request to the archive. Idempotent."""
-        if os.path.lexists(self.claimed / name):
+        if os.path.lexists(self.claimed / name) or os.path.lexists(self.archive / name):
             files.move_durably(self.claimed / name, self.archive / name)
 
     def put_in_quarantine(self, folder: Path, name: str, reason: str) -> str | None:

@@ -1,0 +1,1 @@
+"""System calls of the Watcher that fail, come late, or are its last."""

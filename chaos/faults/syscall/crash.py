@@ -1,0 +1,72 @@
+"""syscall_crash: the Watcher is killed at one of its own system calls, before the call happens.
+
+A kill at a random moment seldom hits the short time between two calls that belong together: a file
+is published and its decision is not written, a decision is written and its request is not archived.
+Here the moment is a call: the n-th rename of `*/archive/*`, say. Calls of the Watcher's children do
+not count. Proven by the witness, which ended the process, and by its end by signal 9; recovered by
+a new process that is ready and works. Source: seccomp_unotify(2), signal(7).
+"""
+
+import signal
+from typing import Annotated, Any
+
+from chaos.base.deadline import Deadline
+from chaos.faults.base import Evidence, probe
+from chaos.faults.params import duration, number
+from chaos.faults.process.service import ServiceFault
+from chaos.faults.syscall.rule import CallFault, CallParams
+from chaos.record.recovery_paths import PROCESS_DIED, WATCHER_RESTART
+from chaos.stack.base import Stack
+
+_DEAD_S_MIN = 2.0  # the last part of the hold, in which no call is waited for
+_LOOK_S = 0.02
+
+
+class SyscallCrash(CallFault):
+    name = "syscall_crash"
+    summary = "the Watcher is killed (SIGKILL) at a system call, before it happens"
+    ends = frozenset({"watcher"})
+    triage_path = PROCESS_DIED
+    reconnection_path = WATCHER_RESTART
+    action = "kill"
+
+    class Params(CallParams):
+        hold: Annotated[
+            float, duration("the wait for the call and the time it stays dead", 4.0, 86400)
+        ] = 10.0
+        nth: Annotated[int, number("the matching call at which it ends", 1, 10000)] = 1
+
+    params: Params
+
+    _crashed = False
+
+    def rule(self) -> dict[str, Any]:
+        return {**super().rule(), "nth": self.params.nth, "pid": self.first.pid}
+
+    def effect(self, stack: Stack, deadline: Deadline) -> Evidence:
+        def look(measured: dict[str, Any]) -> bool:
+            return self.struck(stack, measured) or deadline.left_s() < _DEAD_S_MIN
+
+        waited = probe(look, deadline, _LOOK_S)
+        super().recover(stack)  # no crash after the wait
+        self._crashed = self.struck(stack, waited.measured)
+        if not self._crashed:
+            return Evidence(False, {**waited.measured, "reason": self.missed(waited)})
+        self.mark_down()
+        end = self.gone(stack, deadline).plus(**waited.measured)
+        if not end.proven or end.measured["exit_code"] != -signal.SIGKILL:
+            return Evidence(False, end.measured)
+        where = f"{self.params.call} call"
+        return end.plus(path_taken=f"process {self.first.pid} ended by signal 9 at its {where}")
+
+    def recover(self, stack: Stack) -> None:
+        super().recover(stack)
+        ServiceFault.recover(self, stack)
+
+    def recovered(self, stack: Stack, deadline: Deadline) -> Evidence:
+        if not self._crashed:  # nothing was broken
+            return super().recovered(stack, deadline)
+        measured: dict[str, Any] = {}
+        if not self.rule_gone(stack, measured):
+            return Evidence(False, measured)
+        return ServiceFault.recovered(self, stack, deadline).plus(**measured)
