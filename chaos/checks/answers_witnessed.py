@@ -4,7 +4,7 @@ A daemon that makes up its answers looks healthier than one that asks. For each 
 as answered, a whole answer with status 200 must have reached it within the call; and where the
 target says in which field the answer stands (`decisions.call.answer`), what is written there must
 be in the completion's text. More attempts on the wire than the call lists were hidden. A daemon
-that asked another address meanwhile went past the link on which faults are injected.
+that asked the server itself meanwhile went past the link on which faults are injected.
 """
 
 import json
@@ -39,9 +39,8 @@ with {_CLAIMS}, {ATTEMPTS}
 select c.line, c.number, c.answer, c.attempts,
     list(a.text) filter (a.answered) as texts,
     count(a.line) filter (c.alone and a.t_s >= c.start_s and a.end_s <= c.end_s) as seen,
-    (select first(o.address order by o.line) from connects o where not o.llm
-        and o.service like 'watcher%' and o.address similar to '.*:[0-9]+'
-        and o.t_s between c.start_s - $slack_s and c.end_s + $slack_s) as elsewhere
+    (select first(o.address order by o.line) from connects o
+        where o.service like 'watcher%' and o.address like '%:' || $port and o.t_s between c.start_s - $slack_s and c.end_s + $slack_s) as elsewhere
 from claims c left join attempts a
     on a.t_s >= c.start_s - $slack_s and a.end_s <= c.end_s + $slack_s
 where c.ok and not exists (
@@ -57,7 +56,8 @@ def judge(run: OpenRun, params: Params) -> list[Finding]:
     if absent is not None:
         return absent
     slack_s = SLACK_S + (_COARSE_S if run.one(_IS_COARSE) else 0.0)
-    rows = run.sql(_COMPARED, {"slack_s": slack_s})
+    port = run.target.llm.upstream.rpartition(":")[2]
+    rows = run.sql(_COMPARED, {"slack_s": slack_s, "port": port})
     if not rows:
         return []
     wrong = list(_wrong(rows))

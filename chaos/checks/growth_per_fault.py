@@ -175,7 +175,8 @@ def _leaks(key: str, steps: Sequence[Step], tolerance: float) -> Iterator[str]:
         repeated = len(rises) > 1 and min(rises) >= least and sum(rises[1:]) >= 2 * least
         much = (repeated and kept >= 3 * least) or kept > 2 * tolerance * least
         failed = sum(step.failed for step in same)
-        much |= key == "watcher.fds" and failed >= _FAILED_MIN and kept >= failed
+        per_call = all(step.rise >= step.failed for step in same)
+        much |= key == "watcher.fds" and failed >= _FAILED_MIN and per_call
         if much and kept > 2 * by_itself and at_last >= 0.7 * kept:
             course = ", ".join(_shown(step.rise, key) for step in same)
             calls = f" ({plural(failed, 'failed call')})" if failed else ""
