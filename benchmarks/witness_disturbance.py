@@ -55,11 +55,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     for what, times in (("LLM call", calls), ("request", requests)):
         off, on = (statistics.median(times[key]) for key in ("none", "all"))
         print(f"{what:<10} {off * 1e3:.1f} -> {on * 1e3:.1f} ms, {100 * (on / off - 1):+.1f} %")
-    count = len(requests["all"])
+    a_request, a_second = recorded_bytes / len(requests["all"]), recorded_bytes / seconds
     print(
-        f"recorded   {recorded_bytes / count / 1e3:.0f} kB a request, "
-        f"{recorded_bytes / seconds / 1e3:.1f} kB a second: {recorded_bytes / seconds * 7200 / 1e6:.0f} MB "
-        "in two hours at this pace"
+        f"recorded   {a_request / 1e3:.0f} kB a request, {a_second / 1e3:.1f} kB a second: "
+        f"{a_second * 7200 / 1e6:.0f} MB in two hours at this pace"
     )
 
 

@@ -40,7 +40,8 @@ select c.line, c.number, c.answer, c.attempts,
     list(a.text) filter (a.answered) as texts,
     count(a.line) filter (c.alone and a.t_s >= c.start_s and a.end_s <= c.end_s) as seen,
     (select first(o.address order by o.line) from connects o
-        where o.service like 'watcher%' and o.address like '%:' || $port and o.t_s between c.start_s - $slack_s and c.end_s + $slack_s) as elsewhere
+        where o.service like 'watcher%' and o.address like '%:' || $port
+        and o.t_s between c.start_s - $slack_s and c.end_s + $slack_s) as elsewhere
 from claims c left join attempts a
     on a.t_s >= c.start_s - $slack_s and a.end_s <= c.end_s + $slack_s
 where c.ok and not exists (

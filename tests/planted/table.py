@@ -108,7 +108,6 @@ DEFECTS = (
         "no_lock",
         ANY,
         fault="watcher_second:count=1,hold=8s",
-        often=True,
         length={"baseline_s": 3, "storm_s": 20, "quiet_s": 4},
     ),
     _defect(
@@ -251,7 +250,7 @@ DEFECTS = (
         ANY,
         fault="watcher_clock_jump:count=1,hold=15s",
     ),
-    _defect("spins", "idle_cpu", "busy_idle", "memory_growth"),
+    _defect("spins", "idle_cpu", "busy_idle", "memory_growth", often=True, length=SHORT),
     _defect(
         "hides_attempts",
         "answers_witnessed",

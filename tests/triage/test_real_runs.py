@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.stack, pytest.mark.slow(seconds=70)]
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("no_reconnection", "llm_connection_drop"),
+        pytest.param("no_reconnection", "llm_connection_drop", marks=pytest.mark.long),
         pytest.param("leak_per_request", "memory_leak", marks=pytest.mark.long),
     ],
 )

@@ -79,7 +79,7 @@ class LocalBackend(StackBuilder):
             return {}
         wire = self._start_wire_witness()
         # Neither what watches the daemon nor what runs it is in its reach.
-        protected = [*ancestors(), *([wire.pid() or 0] if wire else [])]
+        protected = [*ancestors(), *filter(None, [wire.pid() if wire else None])]
         started = {"wire_witness": wire, "witness": self._start_witness(protected)}
         return {name: service for name, service in started.items() if service is not None}
 
