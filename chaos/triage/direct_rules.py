@@ -56,11 +56,18 @@ DIRECT = (
         "duplicate_work",
         "requests are worked more than once",
         ("exactly_once",),
-        words=(" again (", "took effect"),
+        words=(" decided again (", "sequence number of", "took effect"),
         explains=(
             *("decision_log", "routing", "policy_candidates", "fifo", "llm_lifecycle"),
             *("order_witnessed", "requests_witnessed", "heuristic_fallbacks"),
         ),
+    ),
+    Direct(
+        "ids_repeated",
+        "decisions have ids that others have",
+        ("decision_log", "exactly_once"),
+        words=("decision id ",),
+        explains=("routing", "policy_candidates"),
     ),
     Direct(
         "request_tampered",

@@ -227,7 +227,7 @@ DEFECTS = (
     _defect("forgets_decisions", "exactly_once", "decisions_missing", ANY),
     _defect("logs_twice", "decision_log exactly_once", "duplicate_work log_broken", ANY),
     _defect("half_lines", "decision_log", "log_broken decisions_missing", ANY),
-    _defect("same_number", "decision_log", "log_broken", ANY),
+    _defect("same_number", "decision_log", "ids_repeated", ANY),
     _defect("loses_draws", "draws_ingested", "draws_lost", ANY),
     _defect("edits_history", "draws_expected", "history_changed", ANY),
     _defect("tears_telemetry", "telemetry", "telemetry_broken", ANY),

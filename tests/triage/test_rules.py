@@ -354,6 +354,10 @@ def allows_two_tokens(planted: PlantedRun) -> None:
     unusable(planted, text='{"ef', finish="limit")
 
 
+def repeats_an_id(planted: PlantedRun) -> None:
+    planted.decisions[3]["decision_id"] = planted.decisions[2]["decision_id"]
+
+
 def spins(planted: PlantedRun) -> None:
     planted.signals["queue.pending"] = lambda t_s, done: 0
     planted.signals["watcher.cpu_s"] = lambda t_s, done: t_s
@@ -377,6 +381,7 @@ def hides_fallbacks(run: PlantedRun) -> None:
         (waits_for_ever, "no_time_limit", "the daemon waited 13.5 s"),
         (asks_wrongly, "llm_request_refused", "HTTP 400: Failed to parse grammar"),
         (allows_two_tokens, "answers_cut_short", "reached the limit of tokens"),
+        (repeats_an_id, "ids_repeated", "decision id d000003 again"),
         (spins, "busy_idle", "of processor time"),
     ],
     ids=lambda value: value.__name__ if callable(value) else "",
