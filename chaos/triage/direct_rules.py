@@ -90,8 +90,28 @@ DIRECT = (
         ("fifo", "order_witnessed"),
     ),
     Direct(
+        "past_the_link",
+        "the Watcher reaches its LLM on a way that no fault can break",
+        ("answers_witnessed",),
+        words=(", past the link",),
+        explains=("heuristic_fallbacks", "recovery_time", "llm_lifecycle", "paths_taken"),
+    ),
+    Direct(
+        "answers_made_up",
+        "the log has answers that the LLM did not give",
+        ("answers_witnessed",),
+        words=("no answer came over the wire", "over the wire came"),
+        explains=(
+            "heuristic_fallbacks",
+            "recovery_time",
+            "llm_lifecycle",
+            "convergence",
+            "parameters_witnessed",
+        ),
+    ),
+    Direct(
         "parameters_ignored",
-        "what a request asks for does not arrive in the work",
+        "what a request or the LLM asks for does not arrive in the work",
         ("parameters_witnessed",),
     ),
     Direct(
@@ -121,20 +141,6 @@ DIRECT = (
         "what a fault costs is not given back",
         ("growth_per_fault",),
         explains=("file_descriptors", "resource_growth", "memory_growth"),
-    ),
-    Direct(
-        "past_the_link",
-        "the Watcher reaches its LLM on a way that no fault can break",
-        ("answers_witnessed",),
-        words=(", past the link",),
-        explains=("heuristic_fallbacks", "recovery_time", "llm_lifecycle", "paths_taken"),
-    ),
-    Direct(
-        "answers_made_up",
-        "the log has answers that the LLM did not give",
-        ("answers_witnessed",),
-        words=("no answer came over the wire", "over the wire came"),
-        explains=("heuristic_fallbacks", "recovery_time", "llm_lifecycle", "convergence"),
     ),
     Direct(
         "attempts_hidden",

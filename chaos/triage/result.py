@@ -78,7 +78,7 @@ TITLES: dict[Name, str] = {
     "duplicate_work": "Work done twice",
     "request_tampered": "Request lost, repeated or exchanged",
     "log_rewritten": "Log lines taken away",
-    "parameters_ignored": "Request parameters ignored",
+    "parameters_ignored": "Parameters ignored",
     "wrong_order": "Wrong order",
     "retry_storm": "Retry storm",
     "no_lock": "No lock against a second Watcher",
