@@ -11,6 +11,8 @@ from chaos.checks.finding import Evidence, Finding
 from chaos.record.target import Target
 from chaos.triage.held import HeldFacts
 
+KEPT_MAX = 8  # pieces of evidence of one kind
+
 
 @dataclass(frozen=True)
 class LLMFacts:
@@ -95,6 +97,7 @@ class ProgressFacts:
     stuck: tuple[Evidence, ...] = ()  # requests waited, and there was no progress
     went_on: bool = False  # there was progress to the end
     halt_flag: Path | None = None
+    where: tuple[Evidence, ...] = ()  # what the Watcher's threads were doing then
 
 
 @dataclass(frozen=True)

@@ -269,7 +269,7 @@ def stall(facts: Facts) -> Ruling:
         return cause(
             "stall",
             f"{progress.stuck[0].text}{paused}",
-            [*progress.stuck, *facts.queue.sound],
+            [*progress.stuck, *progress.where, *facts.queue.sound],
             facts.failing("stall", "completed_cycles", "draws_ingested", *_QUEUE_CHECKS, *silent),
             look,
             _listing(facts),

@@ -92,6 +92,19 @@ def _stacks(stacks: Any) -> list[str]:
     return lines + ([f"  no Python stack: {stacks['absent']}"] if "absent" in stacks else [])
 
 
+def stacks_in(snapshot: dict[str, Any]) -> list[list[str]]:
+    """The frames of each Python thread of the Watcher, the innermost first."""
+    stacks: list[list[str]] = []
+    for process in dicts(snapshot.get("processes")):
+        found = process.get("stacks")
+        for line in _texts(found.get("python") if isinstance(found, dict) else None):
+            if line.startswith("Thread"):
+                stacks.append([])
+            elif stacks:
+                stacks[-1].append(line.strip())
+    return [frames for frames in stacks if frames]
+
+
 def _texts(value: Any) -> list[str]:
     return [str(item) for item in value] if isinstance(value, list) else []
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from chaos.triage.snapshot import seen_lines
+from chaos.triage.snapshot import seen_lines, stacks_in
 from chaos.witness import stacks
 
 PROGRAM = """
@@ -37,6 +37,7 @@ def test_the_function_in_which_a_python_program_waits_is_told(program: int) -> N
     assert found["threads"][0].startswith(f"{program}: ")
     snapshot = {"processes": [{"role": "watcher", "pid": program, "stacks": found}]}
     text = "\n".join(seen_lines(snapshot))
+    assert stacks_in(snapshot)[0][0].startswith("waits_for_the_answer (")
     assert "waits_for_the_answer" in text and f"thread {program}: " in text
 
 
