@@ -137,7 +137,8 @@ def page(results: Sequence[Judged]) -> str:
             mark += f" (exit {one.exit_code})"
         lines.append(f"| `{one.planted.name}` | {one.planted.says} | {mark} |")
     lines += ["", "## Known not to be seen", ""]
-    lines += [f"- `{one.planted.name}`: {one.planted.says}" for one in defects if one.planted.blind]
+    blind = [f"- `{one.planted.name}`: {one.planted.says}" for one in defects if one.planted.blind]
+    lines += blind or ["None of these. For other defects nothing is proven by this table."]
     return "\n".join([*lines, ""])
 
 
