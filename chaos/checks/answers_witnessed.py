@@ -13,11 +13,10 @@ from typing import Any
 
 from chaos.checks.base import Check, Params, depends_on
 from chaos.checks.finding import Evidence, Finding, plural
-from chaos.checks.witnessed import ATTEMPTS, SLACK_S, finding_of, not_witnessed
+from chaos.checks.witnessed import ATTEMPTS, SLACK_S, STAMPS, finding_of, not_witnessed
 from chaos.record.open_run import OpenRun
 
 _SHOWN = 80
-_COARSE_S = 1.0  # stamps in whole seconds: the end is up to a second later
 # Calls with their times; `alone`: no other one was made meanwhile.
 _CLAIMS = """
 claims as (
@@ -27,11 +26,6 @@ claims as (
         and coalesce(lead(start_s) over (order by start_s, line, number) >= end_s, true) as alone
     from calls where start_s is not null and end_s is not null
 )"""
-_IS_COARSE = """
-select bool_and(abs(start_s + began_epoch_s - round(start_s + began_epoch_s)) < 1e-3
-    and abs(c.end_s + began_epoch_s - round(c.end_s + began_epoch_s)) < 1e-3)
-from calls c, run where start_s is not null and c.end_s is not null
-"""
 # An exchange that could not be read may have been the answer: such a call is not judged.
 # One row for each claim: the decision's line, what is claimed, what came, and how often it asked.
 _COMPARED = f"""
@@ -56,7 +50,7 @@ def judge(run: OpenRun, params: Params) -> list[Finding]:
     absent = not_witnessed(run, "wire")
     if absent is not None:
         return absent
-    slack_s = SLACK_S + (_COARSE_S if run.one(_IS_COARSE) else 0.0)
+    slack_s = SLACK_S + run.one(f"with {STAMPS} select coarse_s from stamps")
     port = run.target.llm.upstream.rpartition(":")[2]
     rows = run.sql(_COMPARED, {"slack_s": slack_s, "port": port})
     if not rows:

@@ -11,7 +11,7 @@ import msgspec
 from chaos.checks.base import Check, Params, depends_on, evidence_of
 from chaos.checks.finding import Evidence, Finding, plural
 from chaos.checks.llm_served import LOG, served_completions
-from chaos.checks.witnessed import ATTEMPTS, not_witnessed
+from chaos.checks.witnessed import ATTEMPTS, STAMPS, not_witnessed
 from chaos.record.open_run import OpenRun
 
 # Two clocks meet here: the Watcher's stamps and the harness's. Doubt is read in its favour.
@@ -22,18 +22,18 @@ _SERVED_PART_MIN = 0.8
 # Fallbacks that no fault of the LLM excuses, or `allowance_s` for reconnecting after it. A decision
 # with failed calls is excused by them: each must have met a fault. Parameters: allowance_s.
 OUTSIDE = f"""
-with allowed as (
+with {STAMPS}, allowed as (
     select earliest_s - {_CLOCK_SLACK_S} as from_s,
         coalesce(recovered_s, run.end_s) + $allowance_s as to_s
     from faults, run where affects_llm and injected_s is not null
 ), failed as (
     select line, bool_and(exists (select 1 from allowed a
-        where c.start_s <= a.to_s and c.end_s >= a.from_s)) as excused
-    from calls c where not ok and start_s is not null and end_s is not null group by line
+        where c.start_s <= a.to_s and c.end_s + coarse_s >= a.from_s)) as excused
+    from calls c, stamps where not ok and start_s is not null and end_s is not null group by line
 )
-select d.* from decisions d left join failed f on f.line = d.line
+select d.* from stamps, decisions d left join failed f on f.line = d.line
 where d.fallback and not coalesce(f.excused, exists (select 1 from allowed a
-    where d.start_s <= a.to_s and d.end_s >= a.from_s))
+    where d.start_s <= a.to_s and d.end_s + coarse_s >= a.from_s))
 order by d.line
 """
 # The times in which, proven, no answer can have come through, a little shorter on both ends.
@@ -44,13 +44,13 @@ inner_cuts as (
 )"""
 # Decisions that must have been made without the LLM although they do not say so.
 _HIDDEN = f"""
-with {_INNER}, signs as (
+with {_INNER}, {STAMPS}, signs as (
     select d.line, exists (select 1 from calls c, inner_cuts i where c.line = d.line and c.ok
-            and c.start_s >= i.from_s and c.end_s <= i.to_s) as forged,
+            and c.start_s >= i.from_s and c.end_s + coarse_s <= i.to_s) as forged,
         not d.fallback as silent,
         exists (select 1 from calls c where c.line = d.line and not c.ok) as failed,
         d.dispatch is not null and coalesce(d.calls, 0) = 0 and $lists_calls as without
-    from decisions d
+    from decisions d, stamps
 )
 select decision_ref(line) as ref, coalesce(id, '') || ' ' || coalesce(request, '')
     || coalesce(' at ' || printf('%.1f', start_s) || ' s', '') || ': ' || reason as text

@@ -31,6 +31,15 @@ work as (
         and f.injected_s is not null and d.start_s <= f.until_s + 5 and d.end_s >= f.earliest_s)
 )"""
 SLACK_S = 0.1
+# How much later than its stamp something may have been: a second where all are whole seconds.
+STAMPS = """
+stamps as (
+    select coalesce(bool_and(abs(at_s - round(at_s)) < 1e-3), false)::int::double as coarse_s
+    from (
+        select unnest([c.start_s, c.end_s]) + began_epoch_s as at_s from calls c, run
+        union all select unnest([d.start_s, d.end_s]) + began_epoch_s from decisions d, run
+    ) where at_s is not null
+)"""
 
 Witness = Literal["syscalls", "wire"]
 _WITNESSES = {

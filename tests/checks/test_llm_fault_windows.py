@@ -146,3 +146,20 @@ def test_a_break_that_takes_its_time_may_act_all_the_while(planted: PlantedRun) 
     slow = OpenRun(planted.run).faults[0].earliest_s
     assert plain is not None and slow is not None
     assert plain - slow == pytest.approx(3.0, abs=1.1)
+
+
+def test_an_answer_stamped_in_whole_seconds_came_perhaps_after_the_cut(
+    planted: PlantedRun,
+) -> None:
+    """The second fault is undone at 88.8 s: an answer of 88.95 s is stamped 88 s."""
+    decision = [d for d in planted.decisions if d.get("heuristic_fallback")][-1]
+    del decision["heuristic_fallback"]
+    decision["llm_calls"] = [
+        {**call, "started_at": iso(88.85), "ended_at": iso(88.95), "outcome": "ok"}
+        for call in decision["llm_calls"]
+    ]
+    for one in planted.decisions:
+        for stamped in (one, *one["llm_calls"]):
+            for key in stamped.keys() & {"started_at", "ended_at", "timestamp"}:
+                stamped[key] = stamped[key][:19] + "+00:00"
+    assert judged_by(planted, "heuristic_fallbacks").outcome == "pass"
