@@ -263,9 +263,9 @@ def test_mistake_on_the_command_line_is_an_error_with_its_place(
         (
             "targets/reference.yaml",
             'PYTHONPATH: "."',
-            'PYTHONPATH: "{"',
+            'PYTHONPATH: "{x}"',
             "env.PYTHONPATH",
-            "braces",
+            "placeholder",
         ),
         ("targets/reference.yaml", "target: reference", "target: other", "target", "'reference'"),
         (
