@@ -31,14 +31,15 @@ work as (
         and f.injected_s is not null and d.start_s <= f.until_s + 5 and d.end_s >= f.earliest_s)
 )"""
 SLACK_S = 0.1
-# How much later than its stamp something may have been: a second where all are whole seconds.
-STAMPS = """
+_WHOLE = "bool_and(abs({0} + began_epoch_s - round({0} + began_epoch_s)) < 1e-3)"
+# How much later than its stamp something may have been: a second where all are whole seconds, of
+# calls, or of decisions that list none.
+STAMPS = f"""
 stamps as (
-    select coalesce(bool_and(abs(at_s - round(at_s)) < 1e-3), false)::int::double as coarse_s
-    from (
-        select unnest([c.start_s, c.end_s]) + began_epoch_s as at_s from calls c, run
-        union all select unnest([d.start_s, d.end_s]) + began_epoch_s from decisions d, run
-    ) where at_s is not null
+    select coalesce(
+        (select {_WHOLE.format("c.start_s")} and {_WHOLE.format("c.end_s")} from calls c, run),
+        (select {_WHOLE.format("d.start_s")} and {_WHOLE.format("d.end_s")} from decisions d, run),
+        false)::int::double as coarse_s
 )"""
 
 Witness = Literal["syscalls", "wire"]
