@@ -13,7 +13,6 @@ import pytest
 
 from chaos.base.deadline import Deadline
 from chaos.base.errors import UsageError
-from chaos.base.shipped import IMAGES
 from chaos.base.yamlfile import load
 from chaos.faults.base import Evidence, Fault, noop_twin, parse_params
 from chaos.faults.params import Value
@@ -26,6 +25,7 @@ from chaos.stack.base import CallRules, Stack
 from chaos.stack.call_rules import WitnessProblem
 from chaos.stack.process import LocalService, Surroundings
 from chaos.stack.witness import SystemCallWitness
+from tests.stack.local_witness import local_witness
 from tests.waiting import wait_for
 
 REPO = Path(__file__).resolve().parents[2]
@@ -69,19 +69,7 @@ class Bench:
 def bench(tmp_path: Path) -> Iterator[Bench]:
     workspace = tmp_path / "workspace"
     workspace.mkdir()
-    witness = SystemCallWitness(
-        IMAGES / "witness",
-        tmp_path / "door",
-        tmp_path / "witness.jsonl",
-        workspace,
-        lambda name, argv, ready_file: LocalService(
-            name,
-            argv,
-            Surroundings(tmp_path, dict(os.environ)),
-            tmp_path / "witness.log",
-            ready_file=ready_file,
-        ),
-    )
+    witness = local_witness(tmp_path, workspace, Surroundings(tmp_path, dict(os.environ)))
     witness.service.start()
     one = Bench(workspace, witness)
     yield one

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from chaos.base.shipped import IMAGES
 from chaos.stack.base import CommandResult
-from chaos.stack.process import LocalService, Surroundings, run_command
+from chaos.stack.process import Surroundings, run_command
 from chaos.stack.witness import SystemCallWitness
+from tests.stack.local_witness import local_witness
 from tests.waiting import wait_for
 
 
@@ -24,15 +24,7 @@ def where(tmp_path: Path) -> Surroundings:
 @pytest.fixture
 def witness(tmp_path: Path, where: Surroundings) -> Iterator[SystemCallWitness]:
     """Started; it writes `witness.jsonl`."""
-    made = SystemCallWitness(
-        IMAGES / "witness",
-        tmp_path / "door",
-        tmp_path / "witness.jsonl",
-        tmp_path,
-        lambda name, argv, ready_file: LocalService(
-            name, argv, where, tmp_path / f"{name}.log", ready_file=ready_file
-        ),
-    )
+    made = local_witness(tmp_path, tmp_path, where)
     made.service.start()
     yield made
     made.service.stop(5.0)

@@ -14,11 +14,10 @@ from typing import Any
 
 import pytest
 
-from chaos.base.shipped import IMAGES
 from chaos.stack.base import RuleState
 from chaos.stack.call_rules import WitnessProblem
-from chaos.stack.process import LocalService, Surroundings, run_command
-from chaos.stack.witness import SystemCallWitness
+from chaos.stack.process import Surroundings, run_command
+from tests.stack.local_witness import local_witness
 from tests.waiting import wait_for
 
 LIMIT_S = 60.0
@@ -43,15 +42,7 @@ class Lab:
         self.work.mkdir()
         self.door, self.record = folder / "door", folder / "witness.jsonl"
         self.where = Surroundings(self.work, {"PATH": os.environ["PATH"]})
-        self.witness = SystemCallWitness(
-            IMAGES / "witness",
-            self.door,
-            self.record,
-            self.work,
-            lambda name, argv, ready_file: LocalService(
-                name, argv, self.where, folder / "log", ready_file=ready_file
-            ),
-        )
+        self.witness = local_witness(folder, self.work, self.where)
         self.rules = self.witness.rules
 
     def start(self, code: str, name: str = "it") -> subprocess.Popen[str]:
