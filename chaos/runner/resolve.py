@@ -48,6 +48,7 @@ _COMMANDS = (
     ("batch", "command"),
     ("halt", "command"),
     ("policies", "values"),
+    ("llm", "call_limit_s"),
 )
 
 
@@ -293,7 +294,7 @@ def _criteria(document: Document, experiment: Experiment, name: str) -> dict[str
 
 
 def _check_placeholders(document: Document, settings: dict[str, Any], soak: str) -> None:
-    """Every {name} in the target's commands must be known; else the start would fail."""
+    """Every {name} that is filled in must be known; else the start, or a check, would fail."""
     known = _BUILT_IN | settings.keys()
     for keys in _COMMANDS:
         part: Any = document.data

@@ -47,7 +47,7 @@ select if(max(f.until_s) is null, null, (
 )) from faults f where f.affects_llm and f.recovered_s is not null
 """
 # What the server says of requests that are wrong, and answers that came to their limit of tokens.
-_SAID = f"""
+_REFUSED = f"""
 with {ATTEMPTS}
 select wire_ref(a.line) as ref, 'HTTP ' || w.status || ': ' || coalesce(left(w.text, 200), '')
 from attempts a join wire w on w.line = a.line
@@ -78,7 +78,7 @@ def llm_facts(run: OpenRun) -> LLMFacts:
     ]
     lost = tuple((evidence_of(run, _CRASHED).shown + exits)[:KEPT_MAX])
     witnessed = not_witnessed(run, "wire") is None
-    refused, cut_short = evidence_of(run, _SAID), evidence_of(run, _CUT_SHORT)
+    refused, cut_short = evidence_of(run, _REFUSED), evidence_of(run, _CUT_SHORT)
     return LLMFacts(
         failed_outside=tuple(failed.shown[:KEPT_MAX]),
         failed_count=failed.count,

@@ -29,7 +29,7 @@ _FIRST_MESSAGE_LIMIT_S = 5.0
 
 
 class Door:
-    """The socket at `path`."""
+    """Listens at `path`, and hands listeners and rules to the supervisor."""
 
     def __init__(self, path: Path, supervisor: Supervisor) -> None:
         self._supervisor = supervisor

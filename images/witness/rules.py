@@ -62,7 +62,7 @@ class Rule:
 
     @property
     def code(self) -> int:
-        """The number of `error`."""
+        """`error` as the number that the call returns (errno(3))."""
         return int(getattr(errno, self.error))
 
     def strikes(self, service: str, call: str, pid: int, facts: dict[str, Any]) -> bool:

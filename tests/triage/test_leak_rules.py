@@ -139,9 +139,14 @@ def test_a_leak_shows_the_descriptors_by_kind_of_the_last_inspection(watched: Pl
 
 def test_a_single_step_up_is_undecided_and_no_leak(watched: PlantedRun) -> None:
     watched.signals["watcher.threads"] = lambda t_s, done: 1 if t_s < 110 else 9
+    watched.config["reproduce"] = "chaos run soak_c --seed 7 --set storm_s=85"
+    watched.config["profile"]["storm_s"] = 85.0
     found = triaged(watched)
     assert causes(found) == []
-    assert "thread_leak" in {one.name for one in found.undecided}
+    [undecided] = [one for one in found.undecided if one.name == "thread_leak"]
+    assert [step.command for step in undecided.steps] == [
+        "chaos run soak_c --seed 7 --set storm_s=85 --set storm_s=3600"
+    ]
 
 
 def test_a_failure_that_no_signal_shows_stays_unknown(watched: PlantedRun) -> None:

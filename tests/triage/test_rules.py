@@ -14,6 +14,7 @@ import pytest
 from chaos.checks.finding import Finding
 from chaos.record.open_run import OpenRun
 from chaos.runner.judge import judge, verdict_of
+from chaos.triage import steps
 from chaos.triage.direct_rules import DIRECT, SYMPTOMS
 from chaos.triage.from_run import facts_of, triage_run
 from chaos.triage.result import TITLES, Triage
@@ -399,3 +400,21 @@ def test_a_finding_that_is_the_defect_names_its_cause_first(
 def test_a_check_that_passed_rules_its_cause_out(planted: PlantedRun) -> None:
     ruled_out = {one.name: one.why for one in triaged(planted).ruled_out}
     assert ruled_out["duplicate_work"] == "passed: exactly_once"
+
+
+def test_what_the_watcher_did_while_it_stalled_is_evidence(planted: PlantedRun) -> None:
+    stacks = {"python": ["Thread 20 (idle)", "    wait (a.py:1)", "    work (b.py:2)"]}
+    process = {"pid": 20, "role": "watcher", "stacks": stacks}
+    why = "no decision for 40 s while requests wait"
+    planted.add_event(100.0, "inspection", why=why, processes=[process])
+    planted.add_event(120.0, "inspection", why="the end", processes=[])
+    [where] = facts_of(OpenRun(planted.write()), []).progress.where
+    assert where.text == "the Watcher was in wait (a.py:1) <- work (b.py:2)"
+
+
+def test_no_step_looks_for_nothing(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text("a line\n")
+    assert steps.grep(log, ['""', ""], "nothing") is None
+    found = steps.grep(log, ['"fallback"', '""'], "one word")
+    assert found is not None and found.command.startswith(f"grep -nF -e '\"fallback\"' -- {log}")

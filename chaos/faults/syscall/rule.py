@@ -87,7 +87,7 @@ class CallFault(ServiceFault):
         return super().available(stack)
 
     def undo_record(self, stack: Stack) -> dict[str, Any]:
-        """The rule. It goes with the harness."""
+        """The id of the rule: the witness drops the rule itself when the harness is gone."""
         return {**super().undo_record(stack), "rule": self.fault_id}
 
     def inject(self, stack: Stack) -> None:
