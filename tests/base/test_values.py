@@ -112,7 +112,7 @@ def test_a_setting_of_ones_own_may_be_any_single_value(experiments: Path, value:
         ('PYTHONPATH: "."', 'A=B: "."', "env.A=B"),
         ("modulus: 1000", "modulus: 0", "draws.modulus"),
         ('call_limit_s: "{llm_timeout_s}"', "call_limit_s: soon", "llm.call_limit_s"),
-        ('{llm_timeout_s}"\n  wire', '{llm_timeot_s}"\n  wire', "llm.call_limit_s"),
+        ('call_limit_s: "{llm_timeout_s}"', 'call_limit_s: "{llm_time}"', "llm.call_limit_s"),
         ('"boot', '"{{x}}", "boot', "workspace.prepare[0][1]"),
         ('  - ["{python}", "boot', '  - []\n    - ["{python}", "boot', "workspace.prepare[0]"),
         ('["{python}", "agents/watcher_agent.py", "--process', '["{x}", "--', "batch.command[0]"),
