@@ -35,7 +35,7 @@ NewService = Callable[[str, Sequence[str], Path], Service]
 
 
 class SystemCallWitness:
-    """`door`: the path of its Unix socket, at most 107 bytes. `record`: what it writes.
+    """`door`: the path of its Unix socket, at most 106 bytes. `record`: what it writes.
 
     Paths below `root` are noted from there on. Signals to the processes `protected` are refused.
     """

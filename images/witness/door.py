@@ -29,13 +29,18 @@ _FIRST_MESSAGE_LIMIT_S = 5.0
 
 
 class Door:
-    """Listens at `path`, and hands listeners and rules to the supervisor."""
+    """Listens at `path`, and hands listeners and rules to the supervisor.
+
+    The socket gets that name once it listens: who sees it can connect.
+    """
 
     def __init__(self, path: Path, supervisor: Supervisor) -> None:
         self._supervisor = supervisor
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._socket.bind(str(path))
+        unready = f"{path}~"
+        self._socket.bind(unready)
         self._socket.listen(16)
+        Path(unready).rename(path)
         supervisor.also(self._socket.fileno(), self._admit)
 
     def _admit(self) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from chaos.base.shipped import IMAGES
 from chaos.stack.base import RuleState
 from chaos.stack.call_rules import WitnessProblem
 from chaos.stack.process import Surroundings, run_command
@@ -75,6 +76,27 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
     one.witness.service.start()
     yield one
     one.witness.service.stop(5.0)
+
+
+def test_the_door_has_its_name_only_once_it_listens(tmp_path: Path) -> None:
+    """Its name says that it is ready; a connection before would be refused."""
+    code = """
+import os, socket, sys
+sys.path.insert(0, sys.argv[1])
+import door
+class Listens(socket.socket):
+    def listen(self, backlog):
+        print("there before" if os.path.exists("door") else "not yet")
+        super().listen(backlog)
+socket.socket = Listens
+class Supervisor:
+    def also(self, descriptor, ready): print("there" if os.path.exists("door") else "missing")
+door.Door("door", Supervisor())
+"""
+    command = [sys.executable, "-BSc", code, str(IMAGES / "witness")]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.split("\n") == ["not yet", "there", ""]
+    assert [path.name for path in tmp_path.iterdir()] == ["door"]
 
 
 def test_each_nth_matching_call_fails_and_is_not_done(lab: Lab) -> None:
