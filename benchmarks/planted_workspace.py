@@ -25,8 +25,8 @@ class PlantedWorkspace:
         self.root = root
         self._target = target
         self._cycle = 0
-        queue = target.queue
-        for pattern in (queue.pending, queue.claimed, queue.archived, queue.quarantined):
+        queue = target.work
+        for pattern in (queue.pending, queue.claimed, queue.finished.files, queue.set_aside):
             (root / pattern).parent.mkdir(parents=True, exist_ok=True)
         for path in (target.paths.logs[0], target.llm.events, target.paths.policy_candidates):
             (root / path).parent.mkdir(parents=True, exist_ok=True)
@@ -61,7 +61,7 @@ class PlantedWorkspace:
 
     def _archive(self, number: int) -> None:
         name = f"ch13_{number:07d}_selfplay.json"
-        (self.root / self._target.queue.archived).parent.joinpath(name).write_text("{}")
+        (self.root / self._target.work.finished.files).parent.joinpath(name).write_text("{}")
 
     def _replace(self, path: str, content: object) -> None:
         part = self.root / f"{path}.part"

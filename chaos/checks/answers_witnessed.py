@@ -107,6 +107,7 @@ def _values(claimed: Any) -> Iterator[str]:
 
 CHECK = Check(
     name="answers_witnessed",
+    says=("calls.answer", "calls.started_at", "calls.ended_at"),
     title="Answers witnessed",
     judge=judge,
     depends=depends_on("files", "stack"),

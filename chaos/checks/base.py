@@ -32,7 +32,8 @@ class Check:
     `sql` returns a row (`ref`, `text`) for everything that is wrong: no row is a pass. `facts`
     returns one row whose columns fill the sentences `passed` and `failed`; there `{wrong}` is the
     number of wrong rows. Parameters are `$name` in both. A check that is no such query has `judge`.
-    `needs` are tables that must not be empty.
+    `needs` are tables that must not be empty. `says` are keys of the target without which there is
+    no evidence (`Target.says`): then it is not judged.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Check:
     passed: str = "nothing is wrong"
     failed: str = "{wrong} wrong"
     needs: tuple[str, ...] = ()
+    says: tuple[str, ...] = ()
     judge: Callable[[OpenRun, Any], list[Finding]] | None = None
     params: type[Params] = Params
     origin: str = BEYOND_THE_PLAN

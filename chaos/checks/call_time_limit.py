@@ -64,4 +64,10 @@ def _limit_s(run: OpenRun) -> float | None:
         return None
 
 
-CHECK = Check(name="call_time_limit", title="Call time limit", judge=judge, always=True)
+CHECK = Check(
+    says=("llm.call_limit_s",),
+    name="call_time_limit",
+    title="Call time limit",
+    judge=judge,
+    always=True,
+)

@@ -47,11 +47,12 @@ _judge = by_witness(
 
 def judge(run: OpenRun, params: Params) -> list[Finding]:
     """None for a daemon that says nothing of children: it may work in its own process."""
-    return _judge(run, params) if run.target.decisions.child_pid else []
+    return _judge(run, params) if run.target.says("decisions.child_pid") else []
 
 
 CHECK = Check(
     name="child_witnessed",
+    says=("decisions.child_pid",),
     title="Child witnessed",
     judge=judge,
     depends=depends_on("files", "stack"),

@@ -52,6 +52,7 @@ def judge(run: OpenRun, params: CompletedCyclesParams) -> list[Finding]:
 
 CHECK = Check(
     name="completed_cycles",
+    says=("decisions.request", "decisions.status"),
     title="Completed cycles",
     origin="plan, soak C: Completed cycles",
     judge=judge,

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import msgspec
 
+from chaos.base.files import list_at
 from chaos.checks.base import Check, Params, depends_on
 from chaos.checks.finding import Evidence, Finding
 from chaos.checks.java_lcg import first_draws
@@ -109,8 +110,11 @@ def _horizon(
     content: Any, list_key: str, index_key: str, values_key: str
 ) -> tuple[list[tuple[int, list[Any]]], str]:
     """([(draw index, predicted values)], "") or ([], what is wrong)."""
-    entries = content.get(list_key) if isinstance(content, dict) else None
-    if not isinstance(entries, list) or not entries:
+    try:
+        entries = list_at(content, list_key)
+    except (LookupError, TypeError):
+        entries = []
+    if not entries:
         return [], f"no list {list_key!r} with predictions"
     horizon = []
     for entry in entries:
@@ -130,8 +134,8 @@ def _hit_rates(
     """Of each pool, with the number of draws that were known: the part of it that comes true."""
     draws = run.target.draws
     furthest = max(index for horizon, _ in horizons for index, _ in horizon)
-    truth = first_draws(draws.seed, draws.modulus, furthest + 1)
-    widest = draws.modulus * _WIDTH_MAX
+    truth = first_draws(draws.seed or 0, draws.modulus or 1, furthest + 1)
+    widest = (draws.modulus or 1) * _WIDTH_MAX
     return [
         statistics.fmean(
             float(known <= index and len(values) <= widest and truth[index] in values)
@@ -143,6 +147,10 @@ def _hit_rates(
 
 CHECK = Check(
     name="convergence",
+    says=(
+        *(f"predictions.{key}" for key in ("path", "list", "draw_index", "values")),
+        *(f"draws.{key}" for key in ("generator", "seed", "modulus")),
+    ),
     title="Convergence",
     origin="plan, soak C: convergence check",
     judge=judge,

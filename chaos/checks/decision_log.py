@@ -60,6 +60,7 @@ def judge(run: OpenRun, params: DecisionLogParams) -> list[Finding]:
 
 CHECK = Check(
     name="decision_log",
+    says=("decisions.request", "decisions.source", "decisions.sequence"),
     title="Decision log",
     origin="plan, soak B: Decision log",
     judge=judge,

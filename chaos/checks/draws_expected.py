@@ -17,7 +17,7 @@ def judge(run: OpenRun, params: Params) -> list[Finding]:
     draws = run.sql("select value from draws order by number")
     if not draws:
         return [Finding(outcome="fail", summary="the draw history is empty")]
-    expected = first_draws(of.seed, of.modulus, len(draws))
+    expected = first_draws(of.seed or 0, of.modulus or 1, len(draws))
     wrong = [
         (number, value, due)
         for number, ((value,), due) in enumerate(zip(draws, expected, strict=True))
@@ -45,6 +45,7 @@ def judge(run: OpenRun, params: Params) -> list[Finding]:
 
 CHECK = Check(
     name="draws_expected",
+    says=tuple(f"draws.{key}" for key in ("path", "list", "value", "generator", "seed", "modulus")),
     title="Draws as expected",
     judge=judge,
     depends=depends_on("files"),

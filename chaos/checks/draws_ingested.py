@@ -154,6 +154,11 @@ def _paused_s(run: OpenRun) -> float:
 
 CHECK = Check(
     name="draws_ingested",
+    says=(
+        "injector",
+        "paths.diagnostics",
+        *(f"draws.{key}" for key in ("path", "list", "source", "bootstrap_source")),
+    ),
     title="Draws ingested",
     origin="plan, soak C: Draws ingested",
     judge=judge,

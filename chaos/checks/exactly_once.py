@@ -84,6 +84,7 @@ def judge(run: OpenRun, params: Params) -> list[Finding]:
 
 CHECK = Check(
     name="exactly_once",
+    says=("decisions.request",),
     title="Exactly once",
     judge=judge,
     depends=depends_on("files"),

@@ -80,6 +80,7 @@ def judge(run: OpenRun, params: FIFOParams) -> list[Finding]:
 
 CHECK = Check(
     name="fifo",
+    says=("decisions.request", "decisions.started_at"),
     title="First in, first out",
     judge=judge,
     params=FIFOParams,

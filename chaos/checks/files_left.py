@@ -139,9 +139,9 @@ def judge(run: OpenRun, params: Params) -> list[Finding]:
 def _results(run: OpenRun) -> str:
     """A regular expression for the files that the target names as results."""
     target = run.target
-    queue, paths = target.queue, target.paths
+    queue, paths = target.work, target.paths
     return regex_of(
-        *(queue.pending, queue.claimed, queue.archived, queue.quarantined),
+        *(queue.pending, queue.claimed, queue.finished.files, queue.set_aside),
         *(paths.policy_candidates, paths.diagnostics, *paths.logs),
         *(artefact.path for artefact in target.prerequisites.artefacts),
     )

@@ -41,7 +41,8 @@ where start_s - end_s >= $shortest_s order by 1
 """
 # Samples that no fault, nor the time it takes to see its end, has touched.
 _UNMASKED = """
-select t_s, line, coalesce("decisions.completed", 0)::double, {} as bytes from moments
+select t_s, line, coalesce("decisions.completed", "queue.archived", 0)::double, {} as bytes
+from moments
 where bytes is not null and not exists (
     select 1 from faults f where t_s between f.injected_s and f.until_s + $after_s)
 order by line

@@ -1,5 +1,6 @@
 """Halt: the Watcher stops in time when told to the way its users tell it."""
 
+import signal
 from typing import Annotated
 
 import msgspec
@@ -15,6 +16,9 @@ from (select line, "watcher.pid" from moments, run where t_s <= to_s order by li
 where exists (select 1 from moments where "watcher.pid" is not null)
 having count(*) > 0
 """
+
+
+_BY_SIGNAL = -signal.SIGTERM  # an end by the stop signal itself is clean
 
 
 class HaltParams(Params, frozen=True):
@@ -38,12 +42,14 @@ def judge(run: OpenRun, params: HaltParams) -> list[Finding]:
     wrong = []
     if event.detail.get("killed"):
         wrong.append("it did not stop and was killed")
-    elif exit_code != 0:
+    elif exit_code not in (0, _BY_SIGNAL) or (exit_code and event.detail.get("how") == "ends"):
         wrong.append(f"it ended with exit code {exit_code}")
     if took_s > params.limit_s:
         wrong.append("it took too long")
     if event.detail.get("flag_seen") is False:
-        wrong.append(f"{run.target.halt.flag} was not written")
+        wrong.append(f"{', '.join(run.target.halt_flags)} was not written")
+    if event.detail.get("paused") is False:
+        wrong.append("it took work while it should pause")
     raced = _raced(run, params.limit_s)
     wrong += [one.text for one in raced]
     summary = f"stopped after {took_s:.1f} s, exit code {exit_code} (limit {params.limit_s:g} s)"
@@ -75,6 +81,7 @@ def _raced(run: OpenRun, limit_s: float) -> list[Evidence]:
 
 CHECK = Check(
     name="halt",
+    says=("halt",),
     title="Halt",
     origin="plan, soak A: Halt responsiveness",
     judge=judge,

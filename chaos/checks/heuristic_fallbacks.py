@@ -89,7 +89,7 @@ def judge(run: OpenRun, params: HeuristicFallbacksParams) -> list[Finding]:
         f"': fallback while the LLM could be reached' as text from ({OUTSIDE})",
         allowance,
     )
-    hidden = evidence_of(run, _HIDDEN, {"lists_calls": bool(run.target.decisions.calls)})
+    hidden = evidence_of(run, _HIDDEN, {"lists_calls": run.target.says("calls")})
     unserved = _never_served(run)
     fallbacks = run.one("select count(*) from decisions where fallback")
     signs = hidden.count + len(unserved)
@@ -145,6 +145,7 @@ def _not_exercised(run: OpenRun) -> Finding:
 
 CHECK = Check(
     name="heuristic_fallbacks",
+    says=("decisions.fallback", "decisions.started_at"),
     title="Heuristic fallbacks",
     origin="plan, soak C: Heuristic fallbacks",
     judge=judge,

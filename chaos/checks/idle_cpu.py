@@ -56,5 +56,10 @@ def judge(run: OpenRun, params: IdleCpuParams) -> list[Finding]:
 
 
 CHECK = Check(
-    name="idle_cpu", title="Idle processor time", judge=judge, params=IdleCpuParams, always=True
+    name="idle_cpu",
+    says=("work.pending", "work.claimed"),
+    title="Idle processor time",
+    judge=judge,
+    params=IdleCpuParams,
+    always=True,
 )

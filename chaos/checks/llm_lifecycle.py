@@ -119,6 +119,9 @@ from servers where event = 'start' order by line limit 2
 """
 
 
+_CYCLED_BY = ("llm.stopped_for_work", "decisions.started_at", "decisions.ended_at")
+
+
 class LLMLifecycleParams(Params, frozen=True):
     """`gpu_growth_mb`: how much more GPU memory may stay in use at its lowest, from the first
     third of the run to the last one. Not judged where no GPU was sampled.
@@ -135,10 +138,14 @@ def judge(run: OpenRun, params: LLMLifecycleParams) -> list[Finding]:
         return [Finding(outcome="unverified", summary=text)]
     irregular = evidence_of(run, _IRREGULAR)
     control = {"control": run.target.llm.control}
-    not_cycled = evidence_of(run, _NOT_CYCLED, {**control, "beside": False})
+    none = Rows(0, [])
+    # Only where the target says that it cycles, and when its dispatches were.
+    cycles = all(run.target.says(key) for key in _CYCLED_BY)
+    not_cycled = evidence_of(run, _NOT_CYCLED, {**control, "beside": False}) if cycles else none
     # Where it was not stopped at all, that is what is wrong.
-    with_child = Rows(0, []) if not_cycled.count else evidence_of(run, _BESIDE_CHILD, control)
-    beside = evidence_of(run, _NOT_CYCLED, {**control, "beside": True}).count
+    asks = cycles and not not_cycled.count
+    with_child = evidence_of(run, _BESIDE_CHILD, control) if asks else none
+    beside = evidence_of(run, _NOT_CYCLED, {**control, "beside": True}).count if cycles else 0
     again = [found for window in run.faults if (found := _asked_again(window)) is not None]
     starts, stops, killed = run.one(_COUNTS)
     dispatches = run.one(_DISPATCHES)
@@ -158,6 +165,9 @@ def judge(run: OpenRun, params: LLMLifecycleParams) -> list[Finding]:
     if beside:
         text = plural(beside, "dispatch", "dispatches")
         summary += f"; {text} beside a fault that ends or cuts it not judged"
+    if not cycles:
+        summary += "; cycles not judged: the target does not say "
+        summary += " or ".join(key for key in _CYCLED_BY if not run.target.says(key))
     if grown is None:
         summary += "; no GPU memory to watch here"
     wrong = [*irregular.shown, *again, *gpu, *not_cycled.shown, *with_child.shown]

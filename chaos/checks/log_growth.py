@@ -56,4 +56,6 @@ def judge(run: OpenRun, params: LogGrowthParams) -> list[Finding]:
     ]
 
 
-CHECK = Check(name="log_growth", title="Log growth", judge=judge, params=LogGrowthParams)
+CHECK = Check(
+    says=("paths.logs",), name="log_growth", title="Log growth", judge=judge, params=LogGrowthParams
+)

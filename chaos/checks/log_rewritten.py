@@ -81,6 +81,7 @@ def judge(run: OpenRun, params: Params) -> list[Finding]:
 
 CHECK = Check(
     name="log_rewritten",
+    says=("decisions",),
     title="Log rewritten",
     judge=judge,
     depends=depends_on("stack"),

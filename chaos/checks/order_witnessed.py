@@ -107,6 +107,7 @@ def _overtaken(served: list[_Served], tie_s: float) -> Iterator[Evidence]:
 
 CHECK = Check(
     name="order_witnessed",
+    says=("work.pending",),
     title="Order witnessed",
     judge=judge,
     depends=depends_on("files", "stack"),

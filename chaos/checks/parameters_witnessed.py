@@ -183,6 +183,7 @@ def judge(run: OpenRun, params: Params) -> list[Finding]:
 
 CHECK = Check(
     name="parameters_witnessed",
+    says=("child_arguments",),
     title="Parameters witnessed",
     judge=judge,
     depends=depends_on("files", "stack"),

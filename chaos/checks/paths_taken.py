@@ -13,6 +13,7 @@ import msgspec
 from chaos.checks.base import Check, Params
 from chaos.checks.finding import Evidence, Finding
 from chaos.checks.planted import met
+from chaos.checks.witnessed import ATTEMPTS
 from chaos.record import recovery_paths as paths
 from chaos.record.fault_window import FaultWindow
 from chaos.record.open_run import OpenRun
@@ -37,6 +38,31 @@ select decision_ref(c.line), coalesce(d.id, '') || ' ' || coalesce(d.request, ''
 from calls c join decisions d on d.line = c.line
 where c.attempts > 1 and c.start_s <= $to_s and c.end_s >= $from_s + $slack_s
 order by c.line, c.number limit 1
+"""
+# The same on the wire, for a daemon that lists no calls.
+_ASKED_IN_VAIN = f"""
+with {ATTEMPTS}
+select wire_ref(line), 'a request to the LLM was ' || if(answered, 'held up until the fault was '
+    'over', 'not answered')
+from attempts where (not answered and t_s <= $to_s and end_s >= $from_s + $slack_s)
+    or (t_s <= $cut_to_s and end_s >= $cut_from_s + $slack_s)
+order by line limit 1
+"""
+_ANSWERED_ON_WIRE = f"""
+with {ATTEMPTS}
+select wire_ref(line), $text from attempts
+where answered and end_s > $from_s and end_s <= $to_s order by line limit 1
+"""
+# The same by the files of finished and waiting work, for a daemon without a log of decisions.
+_ARCHIVED = """
+select history_ref(line), 'work finished afterwards' from (
+    select line, t_s, "queue.archived" as done, lag("queue.archived") over (order by line) as before
+    from moments where "queue.archived" is not null
+) where done > before and t_s > $from_s and t_s <= $to_s order by line limit 1
+"""
+_WAITED = """
+select history_ref(line), 'work waited' from moments where t_s between $from_s and $to_s
+and coalesce("queue.pending", 0) + coalesce("queue.claimed", 0) > 0 order by line limit 1
 """
 _DECISION = """
 select decision_ref(line), coalesce(id, '') || ' ' || coalesce(request, '') || ': ' || $text
@@ -177,6 +203,7 @@ def _llm_felt(run: OpenRun, window: FaultWindow) -> Evidence | None:
         _first(run, _CALL_MET, cut)
         or _first(run, _CALLED_AGAIN, held)
         or _first(run, _DECISION.format(_FELL_BACK), {**held, "text": "fell back"})
+        or (None if run.target.says("calls") else _first(run, _ASKED_IN_VAIN, cut))
     )
 
 
@@ -190,7 +217,10 @@ def _disk_felt(run: OpenRun, window: FaultWindow) -> Evidence | None:
     else:
         least = (run.target.workspace.size_mb << 20) * _FULL_PART
         felt = _sample(run, "disk.workspace_used_bytes", held, least, "bytes used")
-    at_work = _first(run, _DECISION.format(_AT_WORK), {**held, "text": "at work"})
+    if run.target.says("decisions.started_at"):
+        at_work = _first(run, _DECISION.format(_AT_WORK), {**held, "text": "at work"})
+    else:
+        at_work = _first(run, _WAITED, held)
     return at_work and felt and Evidence(felt.ref, f"{felt.text}; {at_work.text} meanwhile")
 
 
@@ -241,8 +271,9 @@ def _sample(
 def _answered(run: OpenRun, window: FaultWindow) -> Evidence | None:
     """An answer of the LLM reached the Watcher after the fault was undone."""
     text = "an answer of the LLM afterwards"
-    span = _afterwards(run, window)
-    return _first(run, _DECISION.format(_ANSWERED), {**span, "text": text})
+    span = {**_afterwards(run, window), "text": text}
+    listed = run.target.says("calls.ended_at")
+    return _first(run, _DECISION.format(_ANSWERED) if listed else _ANSWERED_ON_WIRE, span)
 
 
 def _server_anew(run: OpenRun, window: FaultWindow) -> Evidence | None:
@@ -262,8 +293,9 @@ def _watcher_anew(run: OpenRun, window: FaultWindow) -> Evidence | None:
 
 def _resumed(run: OpenRun, window: FaultWindow) -> Evidence | None:
     """A request was finished after the fault was undone."""
-    span = _afterwards(run, window)
-    return _first(run, _DECISION.format(_FINISHED), {**span, "text": "finished afterwards"})
+    span = {**_afterwards(run, window), "text": "finished afterwards"}
+    decided = run.target.says("decisions.ended_at") and run.target.says("decisions.status")
+    return _first(run, _DECISION.format(_FINISHED) if decided else _ARCHIVED, span)
 
 
 _TRIAGE: dict[str, Rule] = {

@@ -80,11 +80,11 @@ def _places(run: OpenRun, name: str) -> tuple[str, ...]:
     """Where it lies: pending, claimed, archived, quarantined; beside it "irregular" for something
     other than a plain file that waits.
     """
-    queue = run.target.queue
+    queue = run.target.work
     irregular = {entry.rpartition(": ")[0] for entry in left_out(run)}
     places = []
-    for place in ("pending", "claimed", "archived", "quarantined"):
-        path = f"{getattr(queue, place).rpartition('/')[0]}/{name}"
+    for place, pattern in queue.places().items():
+        path = f"{pattern.rpartition('/')[0]}/{name}"
         odd = path in irregular or (run.files / path).is_dir()
         if odd or (run.files / path).is_file():
             places.append(place)
@@ -157,6 +157,6 @@ def met(run: OpenRun, window: FaultWindow) -> Evidence | None:
         if one.effects:
             return Evidence(one.ref, f"{one.name} was planted, and worked off")
         if "quarantined" in one.places:
-            folder = run.target.queue.quarantined.rpartition("/")[0]
+            folder = run.target.work.set_aside.rpartition("/")[0]
             return Evidence(f"artefacts/{folder}/{one.name}", "planted, and set aside")
     return None

@@ -57,6 +57,7 @@ def judge(run: OpenRun, params: PolicyCandidatesParams) -> list[Finding]:
 
 CHECK = Check(
     name="policy_candidates",
+    says=("paths.policy_candidates", "paths.policy_candidate_id"),
     title="Policy candidates",
     origin="plan, soak C: Policy candidates",
     judge=judge,

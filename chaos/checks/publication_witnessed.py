@@ -46,6 +46,7 @@ order by c.line, c.path
 
 CHECK = Check(
     name="publication_witnessed",
+    says=("decisions.written", "decisions.started_at", "decisions.ended_at"),
     title="Publication witnessed",
     judge=by_witness(
         _UNSEEN,

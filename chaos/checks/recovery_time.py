@@ -40,6 +40,11 @@ with relevant as (
 select max(end_s) filter (start_s < $since_s), min(start_s) filter (start_s >= $since_s)
 from relevant
 """
+_CALLS_SEEN = f"""
+with {ATTEMPTS}
+select max(end_s) filter (t_s < $since_s), min(t_s) filter (t_s >= $since_s)
+from attempts where end_s > $since_s and t_s < $to_s
+"""
 # From when on a request waited that was not taken up by `since_s`.
 _WAITING = """
 with taken as (
@@ -59,7 +64,8 @@ where dispatch is not null and coalesce(calls, 0) = 0 and coalesce(start_s, end_
 # at work all the time.
 _WORKED = """
 select coalesce(sum(least(end_s, $to_s) - greatest(coalesce(start_s, $due_s), $due_s)), 0)
-from decisions where calls > 0 and end_s > $due_s and coalesce(start_s, $due_s) < $to_s
+from decisions where (calls > 0 or not $lists_calls)
+    and end_s > $due_s and coalesce(start_s, $due_s) < $to_s
 """
 
 
@@ -84,6 +90,9 @@ def judge(run: OpenRun, params: RecoveryTimeParams) -> list[Finding]:
         what = "no fault of the LLM and no end of the Watcher"
         reason = f"{what} has recovered" if asked else f"{what} was scheduled"
         return [Finding(outcome="inconclusive" if asked else "skipped", summary=reason)]
+    if not_witnessed(run, "wire") is not None and not run.target.says("calls.ended_at"):
+        text = "not judged: the target does not say calls.ended_at, and the wire was not witnessed"
+        return [Finding(outcome="unverified", summary=text)]
     judged = [_recovery(run, window, params.limit_s) for window in recovered]
     outcomes = [one.outcome for one in judged]
     outcome: Outcome = "fail" if "fail" in outcomes else "inconclusive"
@@ -148,7 +157,8 @@ def _lacked_s(run: OpenRun, since_s: float, to_s: float) -> float:
     """
     if to_s <= since_s:
         return 0.0
-    open_until_s, first_s = run.one(_CALLS, {"since_s": since_s, "to_s": to_s})
+    calls = _CALLS if run.target.says("calls.ended_at") else _CALLS_SEEN
+    open_until_s, first_s = run.one(calls, {"since_s": since_s, "to_s": to_s})
     hung_s = 0.0 if open_until_s is None else min(open_until_s, to_s) - since_s
     first_s = to_s if first_s is None else first_s
     lacked_s = hung_s + _idle_s(run, since_s, first_s) + to_s - first_s
@@ -161,15 +171,19 @@ def _idle_s(run: OpenRun, since_s: float, to_s: float) -> float:
     Due once the Watcher has had the time to find the work that waited, or from the first dispatch
     that never asked the LLM.
     """
-    waiting_s = run.one(_WAITING, {"since_s": since_s})
-    silent_s = run.one(_SILENT, {"since_s": since_s})
+    lists_calls = run.target.says("calls")
+    # Whether a request was taken is not known without a log that names it.
+    taken = run.target.says("decisions.request") and run.target.says("decisions.ended_at")
+    waiting_s = run.one(_WAITING, {"since_s": since_s}) if taken else None
+    silent_s = run.one(_SILENT, {"since_s": since_s}) if lists_calls else None
     due = [silent_s] if silent_s is not None else []
     if waiting_s is not None:
         due.append(waiting_s + run.target.poll_interval_s)
     due_s = min(due, default=to_s)
     if due_s >= to_s:
         return 0.0
-    worked_s = run.one(_WORKED, {"due_s": due_s, "to_s": to_s})
+    span = {"due_s": due_s, "to_s": to_s, "lists_calls": lists_calls}
+    worked_s = run.one(_WORKED, span)
     return max(0.0, to_s - due_s - float(worked_s))
 
 

@@ -61,6 +61,7 @@ def judge(run: OpenRun, params: Params) -> list[Finding]:
 
 CHECK = Check(
     name="request_queue",
+    says=("work.pending",),
     title="Request queue",
     origin="plan, soak C: Request queue",
     judge=judge,

@@ -28,7 +28,7 @@ def judge(run: OpenRun, params: RequestsArchivedParams) -> list[Finding]:
     archived = run.one(_ARCHIVED, {"pattern": params.pattern})
     enough = archived >= params.count
     lost = [] if enough else evidence_of(run, _NOT_THERE, {"pattern": params.pattern}).shown
-    folder = f"artefacts/{run.target.queue.archived.rpartition('/')[0]}"
+    folder = f"artefacts/{run.target.work.finished.files.rpartition('/')[0]}"
     return [
         Finding(
             outcome="pass" if enough else "fail",

@@ -39,6 +39,7 @@ def judge(run: OpenRun, params: Params) -> list[Finding]:
 
 CHECK = Check(
     name="requests_pending",
+    says=("work.pending",),
     title="Requests pending",
     origin="plan, soak B: Requests pending after test",
     judge=judge,

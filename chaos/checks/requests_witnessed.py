@@ -45,7 +45,7 @@ class _Judged:
         )
         self.names = {path.rpartition("/")[2] for path in self.files}
         self.rejected = {name for (name,) in run.sql(_REJECTED)}
-        self.type_field = run.target.queue.type_field
+        self.type_field = run.target.work.type_field
         self.bodies = {
             written_out(op.id): op.detail.get("body") for _, op in run.ops if op.op == "submit"
         }
@@ -57,8 +57,9 @@ class _Judged:
                 continue  # judged by what must become of it
             yield from self._deleted(request)
             yield from self._again(request)
-        yield from self._made_up()
-        yield from self._exchanged()
+        if self.run.target.work.finished.request:
+            yield from self._made_up()
+            yield from self._exchanged()
 
     def _deleted(self, request: Request) -> Iterator[tuple[int, str]]:
         call = request.deleted
@@ -86,7 +87,9 @@ class _Judged:
             name = path.rpartition("/")[2]
             if self._belongs(name):
                 continue
-            looks = self.type_field in dict(_items(self._content(path)[1]))
+            looks = bool(self.type_field) and self.type_field in dict(
+                _items(self._content(path)[1])
+            )
             if self.files.get(path) == "archived" and (looks or name in decided):
                 text = f"{name} was made in the archive at {call.t_s:.1f} s; nobody had emitted it"
                 yield call.line, text
@@ -128,7 +131,7 @@ class _Judged:
         held: dict[str, list[Any]] = {}
         for key, value in _items(content):
             held.setdefault(key, []).append(value)
-        if self.type_field not in held:
+        if self.type_field and self.type_field not in held:
             return f"it has no {self.type_field}"
         for key, value in _items(self.bodies.get(name)):
             plain = isinstance(value, int) or key == self.type_field
@@ -177,6 +180,7 @@ def judge(run: OpenRun, params: Params) -> list[Finding]:
 
 CHECK = Check(
     name="requests_witnessed",
+    says=("work.pending",),
     title="Requests witnessed",
     judge=judge,
     depends=depends_on("files", "stack"),

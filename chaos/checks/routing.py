@@ -74,7 +74,7 @@ select decision_ref(line) as ref, request || ' (' || type || '): ' || problem as
             then 'its candidate ' || p.named || ' ' || p.problem
         when t.type = 'learning' and (t.start_s is null or t.end_s is null)
             then 'the decision has no times'
-        when t.type = 'learning' and l.line is null
+        when t.type = 'learning' and $learns and l.line is null
             then 'no learned artefact had a new content in its time' end as problem
     from typed t left join candidate_problems p on p.line = t.line
         left join learned l on l.line = t.line
@@ -89,7 +89,7 @@ select count(*) filter (type = 'selfplay'), count(*) filter (type = 'learning'),
 
 def judge(run: OpenRun, params: Params) -> list[Finding]:
     """The plan, soak B, row "Correct routing: selfplay -> selfplay, learn -> learn"."""
-    log, target = run.target.decisions, run.target
+    target = run.target
     wrong = evidence_of(
         run,
         _WRONG,
@@ -97,9 +97,12 @@ def judge(run: OpenRun, params: Params) -> list[Finding]:
             "folder": target.paths.policy_candidates.rpartition("/")[0] + "/",
             "predictions": target.predictions.path,
             "telemetry": target.telemetry.path,
-            "names_child": bool(log.child_pid),
-            "names_exit": bool(log.child_exit),
-            "lists_files": bool(log.artefacts),
+            "names_child": target.says("decisions.child_pid"),
+            "names_exit": target.says("decisions.child_exit"),
+            "lists_files": target.says("decisions.written")
+            and target.says("paths.policy_candidates")
+            and target.says("paths.policy_candidate_id"),
+            "learns": target.says("predictions.path") and target.says("telemetry.path"),
         },
     )
     *judged, untyped = run.one(_COUNTS)
@@ -132,6 +135,15 @@ def judge(run: OpenRun, params: Params) -> list[Finding]:
 
 CHECK = Check(
     name="routing",
+    says=(
+        "decisions.request",
+        "decisions.status",
+        "decisions.kind",
+        "decisions.dispatch",
+        "decisions.started_at",
+        "decisions.ended_at",
+        "work.type_field",
+    ),
     title="Correct routing",
     origin="plan, soak B: Correct routing",
     judge=judge,

@@ -46,6 +46,7 @@ def judge(run: OpenRun, params: SelfplayDispatchesParams) -> list[Finding]:
 
 CHECK = Check(
     name="selfplay_dispatches",
+    says=("decisions.request", "decisions.status", "decisions.kind"),
     title="Selfplay dispatches",
     origin="plan, soak C: Selfplay dispatches",
     judge=judge,

@@ -61,4 +61,6 @@ def _said(window: FaultWindow) -> str:
     return f" ({message[:_SHOWN_CHARS]})" if message else " (it said nothing)"
 
 
-CHECK = Check(name="single_watcher", title="Single Watcher", judge=judge, always=True)
+CHECK = Check(
+    says=("instance",), name="single_watcher", title="Single Watcher", judge=judge, always=True
+)

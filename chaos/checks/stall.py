@@ -13,8 +13,8 @@ _LONGEST = """
 with samples as (
     select line, t_s, in_fault, lag(t_s) over o as before_s,
         coalesce("queue.pending", 0) + coalesce("queue.claimed", 0) as waiting,
-        coalesce("decisions.lines", -1) as decided,
-        lag(coalesce("decisions.lines", -1)) over o as decided_before
+        coalesce("decisions.lines", "queue.archived", -1) as decided,
+        lag(coalesce("decisions.lines", "queue.archived", -1)) over o as decided_before
     from moments window o as (order by line)
 ), stretches as (
     select line, in_fault, t_s - before_s as passed_s, coalesce(decided <> decided_before, true)
@@ -70,6 +70,7 @@ def longest_stall(run: OpenRun) -> tuple[float, int]:
 
 CHECK = Check(
     name="stall",
+    says=("work.pending",),
     title="Progress",
     judge=judge,
     params=StallParams,

@@ -99,6 +99,7 @@ def _finding(run: OpenRun, seen: list[tuple[int, float, float]], wrong: list[Evi
 
 CHECK = Check(
     name="telemetry",
+    says=("telemetry.path", "telemetry.model_count", "telemetry.timestamp"),
     title="Telemetry",
     origin="plan, soak C: Telemetry",
     judge=judge,

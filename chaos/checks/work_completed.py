@@ -5,6 +5,7 @@ from chaos.checks.base import Check, depends_on
 # A fault explains what overlaps its window, and whatever it put into the queue itself.
 CHECK = Check(
     name="work_completed",
+    says=("decisions.request", "decisions.status"),
     title="Work completed",
     sql="""
         select decision_ref(line) as ref, coalesce(request, 'a request') || ': ' || dispatch

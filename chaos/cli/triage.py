@@ -53,8 +53,8 @@ def _workspace(folder: Path, name: str, *, deep: bool) -> Triage:
 
     target: Target = read_target(name)[1]
     place = folder.resolve()
-    queue, log = target.queue.submit_dir, target.decisions.path
-    if not (place / queue).is_dir() and not (place / log).is_file():
+    queue, log = target.work.submit.folder, target.decisions.path
+    if not (queue and (place / queue).is_dir()) and not (log and (place / log).is_file()):
         raise UsageError(
             f"neither a run nor a working directory of target {name!r}: no {queue}/, no {log}",
             place=str(folder),

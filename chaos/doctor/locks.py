@@ -13,10 +13,10 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
+from chaos.base.files import select
 from chaos.doctor.item import Item, Subject, age_text, removal_text
 from chaos.monitor.instance import OwnFile, instance_of, read_object, start_ticks
 from chaos.record.target import Instance
-from chaos.witness.base import select
 
 OLD_S = 3600.0  # the plan's sixty minutes
 _SIGN_OF_LIFE_S = 60.0

@@ -97,7 +97,7 @@ def _artefacts(subject: Subject) -> Iterator[Change]:
     missing = missing_artefacts(subject)
     if not missing or not pipeline:
         return
-    if os.path.lexists(subject.path(subject.target.halt.flag)):
+    if any(os.path.lexists(subject.path(flag)) for flag in subject.target.halt_flags):
         yield Change("no artefacts: the halt flag is set, and it is not ours to remove", done=False)
         return
     first = min(artefact.step for artefact in missing)

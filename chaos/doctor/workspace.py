@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from chaos.base.files import list_at, select
 from chaos.checks.java_lcg import first_draws
 from chaos.doctor.item import (
     Item,
@@ -25,7 +26,7 @@ from chaos.doctor.item import (
 )
 from chaos.monitor.instance import OwnFile, instance_of, read_json, read_object
 from chaos.record.target import Artefact
-from chaos.witness.base import Folder, select, without_companions
+from chaos.witness.base import Folder, without_companions
 
 _ARCHIVE_MANY = 10_000
 _FILE_BYTES_MAX = 256 * 1024 * 1024
@@ -71,7 +72,7 @@ def examine_halt_flags(subject: Subject) -> list[Item]:
     """Check that no halt flag is set. A link or an empty file counts: only presence matters."""
     item = partial(Item, "halt_flag", "halt flag")
     items = []
-    names = [subject.target.halt.flag, *subject.target.prerequisites.halt_flags]
+    names = subject.target.halt_flags
     for name in names:
         path = subject.path(name)
         if not os.path.lexists(path):
@@ -81,7 +82,7 @@ def examine_halt_flags(subject: Subject) -> list[Item]:
         seen = f"{name} is set, {age}{f': {content}' if content else ''}"
         hint = f"when it is to run again: {removal_text(path)} (never removed by --fix)"
         items.append(item("problem", seen, hint))
-    return items or [item("ok", f"not set ({', '.join(names)})")]
+    return items or [item("ok", f"not set ({', '.join(names) or 'the profile names none'})")]
 
 
 def _flag_text(path: Path) -> str:
@@ -97,10 +98,10 @@ def _flag_text(path: Path) -> str:
 def examine_queue(subject: Subject) -> Item:
     """Count the requests. Warn of those claimed while no Watcher runs, and of quarantined ones."""
     item = partial(Item, "queue", "queue, archive")
-    queue = subject.target.queue
+    queue = subject.target.work
     counts: dict[str, int] = {}
-    for part in ("pending", "claimed", "archived", "quarantined"):
-        folder = Folder(subject.workspace, getattr(queue, part))
+    for part, pattern in queue.places().items():
+        folder = Folder(subject.workspace, pattern)
         try:
             folder.refresh()
         except OSError:
@@ -114,9 +115,9 @@ def examine_queue(subject: Subject) -> Item:
     if counts.get("claimed") and not running:
         next_step = "the Watcher was ended in the middle of a request: see what its next start does"
     elif counts.get("quarantined"):
-        next_step = f"read why: {Path(queue.quarantined).parent}"
+        next_step = f"read why: {Path(queue.set_aside).parent}"
     elif counts.get("archived", 0) > _ARCHIVE_MANY:
-        next_step = f"move old files out of {Path(queue.archived).parent}"
+        next_step = f"move old files out of {Path(queue.finished.files).parent}"
     else:
         return item("ok", seen)
     return item("warn", seen, next_step)
@@ -135,7 +136,7 @@ def examine_disk(subject: Subject) -> Item:
     if volume.f_files and not volume.f_favail:
         return item("problem", "no inodes are free", "remove small files")
     if free_mb < min_mb:
-        archive = Path(subject.target.queue.archived).parent
+        archive = Path(subject.target.work.finished.files).parent
         return item("problem", seen, f"free some space; look at {archive}/ and logs/")
     if free_mb < 2 * min_mb:
         return item("warn", seen, "free some space before a long soak")
@@ -146,6 +147,8 @@ def examine_policies(subject: Subject) -> Item:
     """Check that the policies file can be read and has the settings of test mode."""
     item = partial(Item, "policies", "policies")
     policies, test_mode = subject.target.policies, subject.target.prerequisites.test_mode
+    if not policies.path:
+        return item("info", "the profile names none")
     path = subject.path(policies.path)
     try:
         content = read_object(path, _FILE_BYTES_MAX)
@@ -174,17 +177,24 @@ def examine_history(subject: Subject) -> Item:
     path = subject.path(draws.path)
     bootstrap = subject.target.prerequisites.bootstrap
     restore = "restore it, or move it away and use --fix"
+    if not draws.path:
+        return item("info", "the profile names none")
     try:
-        content = read_object(path, _FILE_BYTES_MAX)
+        content = read_json(path, _FILE_BYTES_MAX)
     except FileNotFoundError:
         make = f"{command_text(bootstrap, 'python3')} (or --fix)" if bootstrap else "make it"
         return item("problem", f"there is no {draws.path}", make, fixable=bool(bootstrap))
     except (OSError, ValueError) as error:
         return item("problem", f"{draws.path}: {_reason(error)}", restore)
-    stored = select(content, draws.list)
-    if not isinstance(stored, list) or not stored:
+    try:
+        stored = list_at(content, draws.list)
+    except (LookupError, TypeError):
+        stored = []
+    if not stored:
         return item("problem", f"{draws.path} has no draws at {draws.list!r}", restore)
     seen = f"{len(stored)} draws, {_size_and_age(path)}"
+    if draws.generator is None or draws.seed is None or draws.modulus is None:
+        return item("ok", seen)
     first = [select(draw, draws.value) for draw in stored[:_DRAWS_COMPARED]]
     if first == first_draws(draws.seed, draws.modulus, len(first)):
         return item("ok", f"{seen}, synthetic with seed {draws.seed}")
@@ -246,6 +256,8 @@ def examine_decisions(subject: Subject) -> Item:
     """Check that the decision log can be read. Warn of unreadable lines, and name the first."""
     item = partial(Item, "decisions", "decision log")
     name = subject.target.decisions.path
+    if not name:
+        return item("info", "the profile names none")
     path = subject.path(name)
     decode = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
     lines = bad = read = 0

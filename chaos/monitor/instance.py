@@ -14,8 +14,9 @@ from typing import Any
 
 import msgspec
 
+from chaos.base.files import select
 from chaos.record.target import Instance, Target
-from chaos.witness.base import open_file, reason, select, unchanged_key
+from chaos.witness.base import open_file, reason, unchanged_key
 from chaos.witness.lives import start_ticks as start_ticks
 
 _FILE_BYTES_MAX = 64 * 1024

@@ -110,7 +110,7 @@ def full(plan: Plan, schedule: Schedule) -> str:
     lines = [head(plan, schedule), "", "phases"]
     lines += [f"  {name:<14}{duration_text(length_s)}" for name, length_s in phases(plan)]
     lines += [f"  {'then':<14}drain at most {duration_text(profile.drain_limit_s)}, halt at most "]
-    lines[-1] += duration_text(plan.target.halt.limit_s)
+    lines[-1] += duration_text(plan.target.end_limit_s)
     lines += ["", "settings", f"  {_pairs(profile.settings)}"]
     lines += [f"  sample_period_s={profile.sample_period_s:g}, sandbox={plan.sandbox}"]
     lines += ["", "criteria"]

@@ -10,8 +10,9 @@ from typing import Any
 
 from chaos.base.errors import UsageError, unknown_name
 from chaos.base.yamlfile import texts
-from chaos.record.target import Queue
+from chaos.record.target import Work
 
+_PLAN_KINDS = ("selfplay", "learning_loop")  # what the soaks ask for, in this order
 PROBE_EPISODES = 1  # the least work: a probe measures, and must not add load
 
 
@@ -46,15 +47,22 @@ class Wanted:
 _PLACEHOLDERS = frozenset(Wanted("", "", "", "", "").values())
 
 
-def template_of(queue: Queue, kind: str) -> dict[str, Any]:
-    """The template for `kind`, else the one for any type. Raises `UsageError` if there is none."""
-    place = f"target, queue.request_templates.{kind}"
-    template = queue.request_templates.get(kind) or queue.request_template
-    if not template:
+def template_of(work: Work, kind: str) -> dict[str, Any]:
+    """The content of a request of `kind`: the target's own, else of its first (or second) kind.
+
+    Raises `UsageError` if a file has to be written and the target does not say what is in it.
+    """
+    key = kind
+    if kind not in work.kinds and work.kinds:
+        names = list(work.kinds)
+        key = names[min(_PLAN_KINDS.index(kind), len(names) - 1) if kind in _PLAN_KINDS else 0]
+    place = f"target, work.kinds.{key}" if work.kinds else "target, work.body"
+    template = work.kinds.get(key) or work.body
+    if not template and work.submit.folder:
         raise UsageError(
-            f"the target has no template for {kind} requests",
+            f"the target does not say what is in a file of {kind} work",
             place=place,
-            next_step=f"add queue.request_templates.{kind}; reference.yaml shows one",
+            next_step="add work.body, or an entry of work.kinds for each kind of work",
         )
     try:
         parts = [part for _, text in texts(template) for part in string.Formatter().parse(text)]

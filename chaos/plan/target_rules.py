@@ -3,50 +3,93 @@
 Applied when the target's file is read, not to the target of a stored run.
 """
 
+import os
+import re
 from collections.abc import Callable, Iterator
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
+from msgspec.structs import replace
 
+from chaos.base.errors import UsageError
 from chaos.base.shipped import IMAGES
 from chaos.base.typedtree import Problem
 from chaos.base.units import LENGTH_MAX_S
 from chaos.base.yamlfile import Document, Key
+from chaos.record.record_sql import columns_of
 from chaos.record.target import Target
 
 Keys = tuple[Key, ...]
 Complaint = tuple[str, str]  # what is wrong, what to do about it
 
+_PROGRAMS = "{programs}/"  # the folder of the programs that come with the package
 _PORT_MAX = 65_535
 _ADDRESSES = ("endpoint", "upstream", "control", "proxy_api", "wire", "wire_control")
 
 
 def check_target(document: Document, target: Target) -> None:
     """Raises `UsageError` for the first value that cannot be used, with its line."""
+    for error in target_errors(document, target):
+        raise error
+
+
+def target_errors(document: Document, target: Target) -> Iterator[UsageError]:
+    """Every value that cannot be used, with its line."""
     data: dict[str, Any] = msgspec.to_builtins(target)
+    for problem in (
+        *_by_rules(data),
+        *_nul_in_command(data),
+        *_env(target),
+        *_endpoints(target),
+        *_submit(target),
+        *_services(target),
+        *_records(target),
+    ):
+        yield problem.error(document.place(*problem.keys))
+
+
+def _by_rules(data: dict[str, Any]) -> Iterator[Problem]:
     for rule, places in _RULES.items():
         for place in places.split():
             for keys, value in _values(data, tuple(place.split("."))):
                 complaint = rule(value)
                 if complaint is not None:
-                    raise Problem(keys, *complaint).error(document.place(*keys))
-    for problem in (*_nul_in_command(data), *_env(target), *_endpoints(target)):
-        raise problem.error(document.place(*problem.keys))
+                    yield Problem(keys, *complaint)
 
 
 def _values(data: Any, names: tuple[str, ...], keys: Keys = ()) -> Iterator[tuple[Keys, Any]]:
     """(path, value) of each place that `names` selects; `*` selects every item of a list.
 
-    A missing optional section has no places.
+    What is not there has no places.
     """
     if not names:
         yield keys, data
     elif names[0] == "*":
-        for number, item in enumerate(data):
-            yield from _values(item, names[1:], (*keys, number))
-    elif data is not None:
+        items = data.items() if isinstance(data, dict) else enumerate(data)
+        for key, item in items:
+            yield from _values(item, names[1:], (*keys, key))
+    elif isinstance(data, dict) and names[0] in data:
         yield from _values(data[names[0]], names[1:], (*keys, names[0]))
+
+
+def with_sources(target: Target, folder: Path) -> Target:
+    """`target` with what it installs as it is stored: below `images/`, else absolute.
+
+    `folder`: of the target's file.
+    """
+    install = [
+        replace(item, source=_stored(folder, item.source)) for item in target.workspace.install
+    ]
+    return replace(target, workspace=replace(target.workspace, install=install))
+
+
+def _stored(folder: Path, source: str) -> str:
+    if source.startswith(_PROGRAMS):
+        return source.removeprefix(_PROGRAMS)
+    plain = Path(os.path.normpath((folder / source).absolute()))
+    return str(plain.relative_to(IMAGES) if plain.is_relative_to(IMAGES) else plain)
 
 
 def check_sources(document: Document, target: Target, *, here: bool) -> None:
@@ -67,7 +110,7 @@ def _command(words: list[str]) -> Complaint | None:
 def _nul_in_command(data: dict[str, Any]) -> Iterator[Problem]:
     for place in _RULES[_command].split():
         for keys, word in _values(data, (*place.split("."), "*")):
-            if "\0" in word:
+            if isinstance(word, str) and "\0" in word:
                 yield Problem(keys, "a NUL in an argument", "leave it out")
 
 
@@ -99,6 +142,92 @@ def _endpoints(target: Target) -> Iterator[Problem]:
         taken[text] = name
 
 
+def _submit(target: Target) -> Iterator[Problem]:
+    submit = target.work.submit
+    given = [name for name in ("folder", "command", "post") if getattr(submit, name)]
+    if len(given) != 1:
+        what = " and ".join(given) or "none of them"
+        step = "say one: folder (a file is put there), command, or post (a URL)"
+        yield Problem(("work", "submit"), f"exactly one way is needed, this has {what}", step)
+    if submit.post and not _is_url(submit.post):
+        step = "write e.g. http://127.0.0.1:9000/jobs"
+        yield Problem(("work", "submit", "post"), f"{submit.post!r} is no http URL", step)
+    done = target.work.finished
+    keys = ("work", "done") if isinstance(target.work.done, str) else ("work", "done", "name")
+    try:
+        groups = re.compile(done.name).groupindex
+    except re.error as error:
+        step = "correct the regular expression"
+        yield Problem(keys, f"{done.name!r} cannot be read: {error}", step)
+        return
+    if done.name and "request" not in groups:
+        step = "name the part that is the request: (?P<request>.+)"
+        yield Problem(keys, f"{done.name!r} does not say which request it is", step)
+
+
+def _is_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return parts.scheme == "http" and bool(parts.hostname) and (parts.port or 80) > 0
+    except ValueError:
+        return False
+
+
+_TAKEN = frozenset(
+    [
+        "watcher",
+        "injector",
+        "llm",
+        "llm_supervisor",
+        "proxy",
+        "wire",
+        "witness",
+        "wire_witness",
+        "command",
+        "probe",
+    ]
+)
+_SERVICE = re.compile(r"[a-z][a-z0-9_]{0,31}")
+
+
+def _services(target: Target) -> Iterator[Problem]:
+    for name in target.services:
+        if name in _TAKEN or not _SERVICE.fullmatch(name):
+            step = "small letters, digits and underscores; not a name that the harness uses"
+            yield Problem(("services", name), f"{name!r} cannot name a service", step)
+    for name, spec in {
+        "watcher": target.watcher,
+        **({"injector": target.injector} if target.injector else {}),
+    }.items():
+        if spec.ready_url and not _is_url(spec.ready_url):
+            keys = (name, "ready_url")
+            yield Problem(keys, f"{spec.ready_url!r} is no http URL", "write http://HOST:PORT/PATH")
+
+
+_REQUIRED = {"decisions": ("request",), "calls": ("line", "ok")}
+_KNOWN = {
+    "decisions": "line id request sequence source status dispatch kind fallback started_at "
+    "ended_at child_pid child_exit written",
+    "calls": "line number started_at ended_at ok attempts answer",
+}
+
+
+def _records(target: Target) -> Iterator[Problem]:
+    for name, known in _KNOWN.items():
+        record = getattr(target.records, name)
+        if record is None:
+            continue
+        columns = columns_of(record.sql)
+        keys = ("records", name, "sql")
+        for column in sorted(columns - set(known.split())):
+            step = f"columns of {name}: {known.replace(' ', ', ')}"
+            yield Problem(keys, f"there is no column {column!r} in the table {name}", step)
+        for column in _REQUIRED[name]:
+            if column not in columns:
+                step = f"select … as {column}; every column is named in the last select list"
+                yield Problem(keys, f"the column {column} is missing", step)
+
+
 def _is_endpoint(text: str) -> bool:
     host, _, port = text.rpartition(":")
     plain = port.isascii() and port.isdigit() and len(port) <= len(str(_PORT_MAX))
@@ -107,12 +236,9 @@ def _is_endpoint(text: str) -> bool:
 
 
 def _source(text: str) -> Complaint | None:
-    if text and "\0" not in text and ".." not in PurePosixPath(text).parts:
+    if text and "\0" not in text:
         return None
-    return (
-        f"{text!r} is not a path below images/",
-        "write a path below images/, or an absolute one",
-    )
+    return f"{text!r} is not a path", "write a path relative to this file, or an absolute one"
 
 
 def _missing_sources(target: Target, *, here: bool) -> Iterator[Problem]:
@@ -122,7 +248,7 @@ def _missing_sources(target: Target, *, here: bool) -> Iterator[Problem]:
         if not (IMAGES / item.source).exists():
             keys = ("workspace", "install", number, "source")
             text = f"there is no {IMAGES / item.source} to install"
-            yield Problem(keys, text, "correct the path (it is one below images/)")
+            yield Problem(keys, text, "correct the path (it is relative to this file)")
 
 
 def _inside(path: str) -> Complaint | None:
@@ -132,12 +258,21 @@ def _inside(path: str) -> Complaint | None:
     return f"{path!r} is not a path in the workspace", "write one relative to the workspace"
 
 
-def _inside_if_given(path: str) -> Complaint | None:
-    return _inside(path) if path else None
+def _inside_if_given(path: Any) -> Complaint | None:
+    return _inside(path) if path and isinstance(path, str) else None
+
+
+def _flag(text: str) -> Complaint | None:
+    pure = PurePosixPath(text)
+    if text and "\0" not in text and ".." not in pure.parts:
+        return None
+    return f"{text!r} cannot be a flag", "a path in the workspace, or an absolute one"
 
 
 def _stars(text: str) -> Complaint | None:
-    if not any("**" in part and part != "**" for part in PurePosixPath(text).parts):
+    if not isinstance(text, str) or not any(
+        "**" in part and part != "**" for part in PurePosixPath(text).parts
+    ):
         return None
     return f"{text!r}: ** stands alone between slashes", "write e.g. **/*.log"
 
@@ -155,24 +290,26 @@ def _limit(text: str) -> Complaint | None:
     return f"{text!r} is not a number of seconds", step
 
 
-def _positive(number: int) -> Complaint | None:
-    if number >= 1:
+def _positive(number: int | None) -> Complaint | None:
+    if number is None or number >= 1:
         return None
     return f"{number} is not a number of values", "write a whole number of at least 1"
 
 
 _GLOBS = (
-    "queue.pending queue.claimed queue.archived queue.quarantined paths.policy_candidates "
-    "paths.diagnostics paths.logs.* instance.locks.*"
+    "work.pending work.claimed work.done work.done.files work.set_aside "
+    "paths.policy_candidates paths.diagnostics paths.logs.* instance.locks.*"
 )
 # The places that each rule applies to, in the order in which the rules are checked.
 _RULES: dict[Callable[[Any], Complaint | None], str] = {
-    _command: "workspace.prepare.* watcher.start injector.start halt.command batch.command",
+    _command: "workspace.prepare.* watcher.start injector.start services.*.start halt.command "
+    "batch.command",
     _source: "workspace.install.*.source",
-    _inside: "workspace.install.*.to halt.flag llm.events policies.path queue.submit_dir "
-    "decisions.path draws.path instance.pid_file instance.kept_locks.* inspection.memory_report "
-    f"prerequisites.artefacts.*.path {_GLOBS}",
-    _inside_if_given: "watcher.ready_file injector.ready_file telemetry.path predictions.path",
+    _inside: "workspace.install.*.to llm.events instance.pid_file instance.kept_locks.* "
+    "inspection.memory_report prerequisites.artefacts.*.path",
+    _inside_if_given: "watcher.ready_file injector.ready_file services.*.ready_file policies.path "
+    f"work.submit.folder draws.path telemetry.path predictions.path {_GLOBS}",
+    _flag: "halt.flags.*",
     _stars: _GLOBS,
     _positive: "draws.modulus",
     _limit: "llm.call_limit_s",

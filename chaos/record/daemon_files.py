@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from chaos.base.files import list_at
+
 if TYPE_CHECKING:
     from chaos.record.open_run import OpenRun
 
@@ -26,8 +28,12 @@ def json_of(path: Path) -> tuple[Any, str]:
 def draw_history(run: OpenRun) -> tuple[list[Any], str]:
     """(the entries of the draw history, "") or ([], what is wrong with it)."""
     of = run.target.draws
+    if not of.path:
+        return [], "is not named by the target"
     content, problem = json_of(run.files / of.path)
     if problem:
         return [], problem
-    entries = content.get(of.list) if isinstance(content, dict) else None
-    return (entries, "") if isinstance(entries, list) else ([], f"has no list {of.list!r}")
+    try:
+        return list_at(content, of.list), ""
+    except (LookupError, TypeError):
+        return [], f"has no list {of.list!r}"

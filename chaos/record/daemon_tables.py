@@ -24,14 +24,12 @@ from chaos.record.database import Database, quoted
 from chaos.record.decision_tables import load_decisions, put_back_times, run_time_s
 from chaos.record.fault_tables import mark_faults
 from chaos.record.tables import TABLES
-from chaos.record.target import Queue
 
 if TYPE_CHECKING:
     from chaos.record.open_run import OpenRun
 
 _UNREADABLE = (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _ROWS = 8192
-PLACES = ("pending", "claimed", "archived", "quarantined")
 _PLAN_TYPES = {"selfplay": "selfplay", "learning_loop": "learning"}
 # Stamps of another time zone: what zones differ by, and how exactly a decision is seen to come.
 _ZONE_S = 900.0
@@ -73,8 +71,7 @@ def scanned(root: Path, pattern: str) -> Iterator[tuple[str, str]]:
 
 
 def _decisions(run: OpenRun) -> None:
-    log = run.target.decisions
-    load_decisions(run.database, log, run.files / log.path, run.epoch_s)
+    load_decisions(run)
     if run.jumps:
         put_back_times(run.database, run.jumps)
     elif ahead_s := run.once("time zone", _zone_ahead_s):
@@ -112,17 +109,14 @@ def _in_parts(database: Database, table: str, rows: Iterator[dict[str, Any]]) ->
         database.insert(TABLES[table], part)
 
 
-def places(queue: Queue) -> dict[str, str]:
-    """Each place of the queue and the glob of its files."""
-    return {place: getattr(queue, place) for place in PLACES}
-
-
 def _files(run: OpenRun) -> None:
     def rows() -> Iterator[dict[str, Any]]:
-        for place, pattern in places(run.target.queue).items():
+        work = run.target.work
+        for place, pattern in work.places().items():
             for folder, name in scanned(run.files, pattern):
                 known = written_out(name)
-                yield {"path": folder + known, "place": place, "name": known}
+                request = work.request_of(known) if place == "archived" else known
+                yield {"path": folder + known, "place": place, "name": request or known}
 
     _in_parts(run.database, "files", rows())
     # A note beside a file that was set aside says why; it is no request.
@@ -134,7 +128,8 @@ def _files(run: OpenRun) -> None:
 
 def _diagnostics(run: OpenRun) -> None:
     of = run.target.paths
-    paths = sorted(folder + name for folder, name in scanned(run.files, of.diagnostics))
+    found = scanned(run.files, of.diagnostics) if of.diagnostics else ()
+    paths = sorted(folder + name for folder, name in found)
     diagnostics: list[dict[str, Any]] = []
     named: list[dict[str, Any]] = []
     database = run.database
@@ -156,7 +151,7 @@ def _diagnostics(run: OpenRun) -> None:
                 "draw": _number(entry.get(of.diagnostics_draw)) if of.diagnostics_draw else None,
             }
         )
-        requests = entry.get(of.diagnostics_requests)
+        requests = entry.get(of.diagnostics_requests) if of.diagnostics_requests else None
         for name in requests if isinstance(requests, list) else []:
             text = written_out("" if name is None else str(name))
             named.append({"name": text, "source": "diagnostics", "ref": known})
@@ -245,7 +240,9 @@ def _candidates(run: OpenRun) -> None:
     decode = msgspec.json.decode
 
     def rows() -> Iterator[dict[str, Any]]:
-        for folder, name in scanned(run.files, of.policy_candidates):
+        for folder, name in (
+            scanned(run.files, of.policy_candidates) if of.policy_candidates else ()
+        ):
             identity, digest = None, None
             try:
                 content = (run.files / folder / name).read_bytes()
@@ -263,7 +260,7 @@ def _candidates(run: OpenRun) -> None:
 
 
 def _request_types(run: OpenRun) -> None:
-    queue = run.target.queue
+    queue = run.target.work
     types = dict.fromkeys(queue.types_selfplay, "selfplay")
     types |= dict.fromkeys(queue.types_learning, "learning")
     # The harness is believed for its own requests; of the others, the archived file is read.
@@ -275,8 +272,8 @@ def _request_types(run: OpenRun) -> None:
 
     def rows() -> Iterator[dict[str, Any]]:
         yield from ({"name": name, "type": kind} for name, kind in submitted.items())
-        for folder, name in scanned(run.files, queue.archived):
-            known = written_out(name)
+        for folder, name in scanned(run.files, queue.finished.files) if queue.type_field else ():
+            known = queue.request_of(written_out(name))
             if known in submitted:
                 continue
             try:

@@ -96,6 +96,16 @@ class Database:
             parameters = {key: value for key, value in parameters.items() if key in used}
         return self._connection.execute(statement, parameters or None).fetchall()
 
+    def define(self, name: str, sql: str) -> None:
+        """Create or replace the view `name` of a `select` that others wrote."""
+        self._select(sql)
+        self.fill(f'create or replace temp view "{name}" as {sql}')
+
+    def fill(self, statement: str) -> None:
+        """Execute a statement of our own over such a view. Raises `QueryError`."""
+        with self._foreign(statement, QUERY_LIMIT_S):
+            self._connection.execute(statement)
+
     def query(
         self,
         sql: str,
@@ -104,6 +114,15 @@ class Database:
         limit_s: float = QUERY_LIMIT_S,
     ) -> tuple[list[str], list[Row]]:
         """(column names, rows) of one `select` that others wrote. Raises `QueryError`."""
+        named = self._select(sql).named_parameters
+        used = {key: value for key, value in (parameters or {}).items() if key in named}
+        with self._foreign(sql, limit_s):
+            cursor = self._connection.execute(sql, used or None)
+            names = [column[0] for column in cursor.description or ()]
+            return names, cursor.fetchall()
+
+    def _select(self, sql: str) -> Any:
+        """The only statement in `sql`, which must be a `select`. Raises `QueryError`."""
         try:
             statements = self._connection.extract_statements(sql)
         except duckdb.Error as error:
@@ -114,13 +133,14 @@ class Database:
                 place="SQL",
                 next_step="write a query that begins with select, with, from or values",
             )
-        named = statements[0].named_parameters
-        used = {key: value for key, value in (parameters or {}).items() if key in named}
+        return statements[0]
+
+    @contextmanager
+    def _foreign(self, sql: str, limit_s: float) -> Iterator[None]:
+        """SQL of others runs in here: within its time, and its errors are `QueryError`."""
         with self._limited(limit_s) as expired:
             try:
-                cursor = self._connection.execute(sql, used or None)
-                names = [column[0] for column in cursor.description or ()]
-                rows = cursor.fetchall()
+                yield
             except duckdb.InterruptException as error:
                 if not expired.is_set():
                     raise
@@ -131,7 +151,6 @@ class Database:
                 ) from error
             except duckdb.Error as error:
                 raise _query_error(error, sql) from error
-        return names, rows
 
     @contextmanager
     def _limited(self, limit_s: float) -> Iterator[threading.Event]:

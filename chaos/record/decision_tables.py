@@ -1,196 +1,104 @@
-"""Reads the decision log into `decisions`, `calls`, `written` and `damaged`.
+"""Reads the records of the decisions and of their LLM calls into tables.
 
-The target's selectors say which field means what. DuckDB reads the file as it is where every line
-is a JSON object of the usual form; otherwise the lines are cleaned one by one first, and what is no
-decision is listed in `damaged`. A missing or odd field is null, never an error.
+The target's `select` says which field means what. A missing or odd field is null, never an error.
 """
 
-import json
-from pathlib import Path
-from typing import Any
+from __future__ import annotations
 
-import duckdb
-import msgspec
+from typing import TYPE_CHECKING, Any
 
 from chaos.record.clock import put_back, put_back_one
+from chaos.record.daemon_sql import expanded
 from chaos.record.database import Database, quoted
-from chaos.record.history_tables import json_lines
 from chaos.record.tables import TABLES
-from chaos.record.target import CallSelector, DecisionLog
 
-LINE_BYTES_MAX = 1 << 20
-_CHUNK = 1 << 20
-_NOT_TRUE = "('false', 'null', '0', '0.0', '\"\"', '[]', '{}')"
+if TYPE_CHECKING:
+    from chaos.record.open_run import OpenRun
+
+_NOT_TRUE = "('false', 'null', '0', '0.0', '', '[]', '{}')"
+_VIEW = "claimed_rows"
 
 
-def load_decisions(database: Database, log: DecisionLog, path: Path, epoch_s: float) -> None:
-    """Create the four tables from the log at `path`; all empty when it is missing."""
+def load_decisions(run: OpenRun) -> None:
+    """Create `decisions`, `calls`, `written` and `damaged`; all empty where nothing is said."""
     for name in ("decisions", "calls", "written", "damaged"):
-        database.create(TABLES[name])
-    if not path.is_file():
-        return
-    selectors = _top_level(log)
-    lines = _whole_lines(path)
-    if lines is not None:
-        try:
-            _read(database, log, json_lines(path, selectors), "row_number() over ()", epoch_s)
-            if database.run("select count(*) from decisions")[0][0] == lines:
-                return
-        except duckdb.Error:
-            pass  # not every line is of the usual form: read one by one
-        for name in ("decisions", "calls", "written"):
-            database.run(f'delete from "{name}"')
-    clean = database.folder / "decisions.jsonl"
-    database.insert(TABLES["damaged"], _clean(path, clean, selectors))
-    if clean.stat().st_size:
-        source = json_lines(clean, {**selectors, "__line": "INTEGER"})
-        _read(database, log, source, "__line", epoch_s)
-    clean.unlink()
+        run.database.create(TABLES[name])
+    records = run.target.records
+    if records.decisions is not None:
+        _read_decisions(run, records.decisions.sql)
+    if records.calls is not None:
+        _read_calls(run, records.calls.sql)
 
 
-def _top_level(log: DecisionLog) -> dict[str, str]:
-    """The fields of a line that any selector begins with, all read as JSON."""
-    paths = [
-        *(log.id, log.request, log.sequence, log.source, log.status, log.dispatch, log.fallback),
-        *(log.started, log.timestamp, log.calls, log.child_pid, log.child_exit, log.artefacts),
-    ]
-    return dict.fromkeys((path.partition(".")[0] for path in paths if path), "JSON")
+def _view(run: OpenRun, sql: str) -> dict[str, str]:
+    """Make the view of a record; what stands for each column of it, as text."""
+    whole = expanded(run.database, run.files, sql)
+    run.database.define(_VIEW, whole.sql)
+    log = run.target.decisions.path
+    if log in whole.damaged and not run.database.run("select count(*) from damaged")[0][0]:
+        run.database.insert(TABLES["damaged"], whole.damaged[log])
+    names = run.database.run(f"select column_name from (describe {_VIEW})")
+    return {name: f'cast("{name}" as varchar)' for (name,) in names}
 
 
-def _whole_lines(path: Path) -> int | None:
-    """How many lines there are; None where a line is empty or the last one is not ended."""
-    count, last = 0, b"\n"
-    with path.open("rb") as stream:
-        while chunk := stream.read(_CHUNK):
-            count += chunk.count(b"\n")
-            last = chunk[-1:]
-    return count if last == b"\n" else None
+def _read_decisions(run: OpenRun, sql: str) -> None:
+    columns = _view(run, sql)
 
+    def said(name: str) -> str:
+        return columns.get(name, "null::varchar")
 
-def _clean(path: Path, clean: Path, selectors: dict[str, str]) -> list[dict[str, Any]]:
-    """Write the lines that are JSON objects to `clean`; rows of `damaged` for the others."""
-    damaged = []
-    number, beginning = 0, True
-    with path.open("rb") as stream, clean.open("w", encoding="utf-8") as out:
-        while line := stream.readline(LINE_BYTES_MAX):
-            ended = line.endswith(b"\n")
-            if not beginning:  # the rest of an overlong line
-                beginning = ended
-                continue
-            beginning = ended
-            number += 1
-            entry = _object(line)
-            if entry is not None:
-                kept = {name: entry[name] for name in selectors if name in entry}
-                out.write(json.dumps({**kept, "__line": number}) + "\n")
-            elif line.strip():
-                torn = not ended and len(line) < LINE_BYTES_MAX
-                problem = "torn" if torn else "not a JSON object"
-                damaged.append({"line": number, "problem": problem})
-    return damaged
-
-
-def _object(line: bytes) -> dict[str, Any] | None:
-    try:
-        entry = msgspec.json.decode(line)
-        json.dumps(entry, allow_nan=False).encode()
-    except (msgspec.MsgspecError, ValueError, RecursionError):
-        return None
-    return entry if isinstance(entry, dict) else None
-
-
-def _read(database: Database, log: DecisionLog, source: str, line: str, epoch_s: float) -> None:
-    """Fill the tables from the table function `source`; `line` is the line's number in SQL."""
-    # A view, read once for each table: a million lines would not fit into memory as they are.
-    database.run(
-        f"create or replace temp view log as select {line} as line, {_fields(log)} from {source}"
+    # The log of a daemon with one kind of work says no kind: what names a request is a dispatch.
+    dispatch = next((said(n) for n in ("dispatch", "kind") if n in columns), said("request"))
+    done = ", ".join(quoted(status) for status in run.target.outcomes.done) or "null"
+    request = f"regexp_extract({said('request')}, '[^/]*$')"
+    number = "row_number() over ()" if "line" not in columns else said("line")
+    run.database.fill(
+        "insert into decisions by name select "
+        f"cast({number} as integer) as line, nullif({said('id')}, '') as id, "
+        f"nullif({request}, '') as request, {said('sequence')} as sequence, "
+        f"{said('source')} as source, {said('status')} as status, "
+        f"coalesce({said('status')} in ({done}), false) as completed, "
+        f"nullif({dispatch}, '') as dispatch, {said('kind')} as kind, "
+        f"coalesce({said('fallback')} not in {_NOT_TRUE}, false) as fallback, "
+        f"{run_time_s(said('started_at'), run.epoch_s)} as start_s, "
+        f"{run_time_s(said('ended_at'), run.epoch_s)} as end_s, "
+        f"try_cast({said('child_pid')} as bigint) as child_pid, "
+        f"try_cast({said('child_exit')} as bigint) as child_exit from {_VIEW}"
     )
-    completed = ", ".join(quoted(status) for status in log.completed)
-    kinds = {"selfplay": log.dispatch_selfplay, "learning": log.dispatch_learning}
-    cases = " ".join(
-        f"when dispatch in ({', '.join(map(quoted, names))}) then {quoted(kind)}"
-        for kind, names in kinds.items()
-        if names
-    )
-    database.run(
-        "insert into decisions by name select line, nullif(id, '') as id, "
-        "nullif(request, '') as request, sequence, source, status, "
-        f"coalesce(status in ({completed}), false) as completed, "
-        "nullif(dispatch, '') as dispatch, "
-        + (f"case {cases} end as kind, " if cases else "")
-        + f"coalesce(fallback not in {_NOT_TRUE}, false) as fallback, "
-        f"{run_time_s('started', epoch_s)} as start_s, "
-        f"{run_time_s('written_at', epoch_s)} as end_s, "
-        "len(calls) as calls, try_cast(child_pid as bigint) as child_pid, "
-        "try_cast(child_exit as bigint) as child_exit from log"
-    )
-    if log.call is not None and log.calls:
-        _read_calls(database, log.call, epoch_s)
-    if log.artefacts:
+    if "written" in columns:
         shape = quoted('"MAP(VARCHAR, VARCHAR)"')
-        database.run(
+        run.database.fill(
             "insert into written by name select line, unnest(map_keys(files)) as path, "
-            "unnest(map_values(files)) as sha256 from (select line, "
-            f"from_json(artefacts, {shape}) as files from log "
-            "where json_type(artefacts) = 'OBJECT')"
+            "unnest(map_values(files)) as sha256 from (select "
+            f"cast({number} as integer) as line, "
+            f"from_json(try_cast({said('written')} as json), {shape}) as files from {_VIEW} "
+            f"where json_type(try_cast({said('written')} as json)) = 'OBJECT')"
         )
-    database.run("drop view log")
 
 
-def _fields(log: DecisionLog) -> str:
-    """The select list that maps the log's fields onto our words."""
-    texts = {
-        "id": log.id,
-        "request": log.request,
-        "sequence": log.sequence,
-        "source": log.source,
-        "status": log.status,
-        "dispatch": log.dispatch,
-        "started": log.started,
-        "written_at": log.timestamp,
-        "child_pid": log.child_pid,
-        "child_exit": log.child_exit,
-    }
-    parts = [f"{_selected(path, text=True)} as {word}" for word, path in texts.items()]
-    parts.append(f"cast({_selected(log.fallback)} as varchar) as fallback")
-    if log.calls and log.call is not None:
-        parts.append(
-            f"list_filter(coalesce(json_extract({_selected(log.calls)}, '$[*]'), []), "
-            "lambda x: json_type(x) = 'OBJECT') as calls"
-        )
-    else:
-        parts.append("null::json[] as calls")
-    parts.append(f"{_selected(log.artefacts)} as artefacts")
-    return ", ".join(parts)
+def _read_calls(run: OpenRun, sql: str) -> None:
+    columns = _view(run, sql)
 
+    def said(name: str) -> str:
+        return columns.get(name, "null::varchar")
 
-def _selected(path: str, *, text: bool = False) -> str:
-    """SQL for the value at a dotted path of a line."""
-    if not path:
-        return "null::varchar" if text else "null::json"
-    first, _, rest = path.partition(".")
-    inner = "".join(f'."{name}"' for name in rest.split(".")) if rest else ""
-    place = quoted("$" + inner)
-    return f'"{first}" ->> {place}' if text else f'"{first}" -> {place}'
-
-
-def _read_calls(database: Database, call: CallSelector, epoch_s: float) -> None:
-    fields = {"started": call.started, "ended": call.ended, "outcome": call.outcome}
-    fields |= {"attempts": call.attempts} if call.attempts else {}
-    fields |= {"answer": call.answer} if call.answer else {}
-    selected = ", ".join(
-        f"call ->> {quoted('$.' + chr(34) + path + chr(34))} as {word}"
-        for word, path in fields.items()
+    number = (
+        said("number")
+        if "number" in columns
+        else f"row_number() over (partition by {said('line')})"
     )
-    attempts = "try_cast(attempts as integer)" if call.attempts else "null"
-    answer = "answer" if call.answer else "null"
-    database.run(
-        f"insert into calls by name select line, number, {run_time_s('started', epoch_s)} as "
-        f"start_s, {run_time_s('ended', epoch_s)} as end_s, "
-        f"coalesce(outcome = {quoted(call.ok)}, false) as ok, {attempts} as attempts, "
-        f"{answer} as answer from "
-        f"(select line, number, {selected} from (select line, unnest(calls) as call, "
-        "generate_subscripts(calls, 1) as number from log))"
+    run.database.fill(
+        f"insert into calls by name select try_cast({said('line')} as integer) as line, "
+        f"cast({number} as integer) as number, "
+        f"{run_time_s(said('started_at'), run.epoch_s)} as start_s, "
+        f"{run_time_s(said('ended_at'), run.epoch_s)} as end_s, "
+        f"coalesce({said('ok')} not in {_NOT_TRUE}, false) as ok, "
+        f"try_cast({said('attempts')} as integer) as attempts, {said('answer')} as answer "
+        f"from {_VIEW}"
+    )
+    run.database.run(
+        "update decisions set calls = (select count(*) from calls where calls.line = "
+        "decisions.line)"
     )
 
 

@@ -26,6 +26,7 @@ from chaos.record.events import EVENTS
 
 SCHEMA = 1
 
+OpOutcome = Literal["ok", "fail", "info"]
 Owner = Literal["product", "harness", "infrastructure"]
 
 FaultState = Literal[
@@ -64,7 +65,7 @@ class Op(_Record, tag="op", frozen=True):
 
     op: str
     id: str
-    outcome: Literal["ok", "fail", "info"]
+    outcome: OpOutcome
     detail: dict[str, Any] = {}
 
 
@@ -175,9 +176,7 @@ class HistoryWriter:
             Event(t_s=self.now_s(), name=name, severity=severity, owner=owner, detail=detail)
         )
 
-    def op(
-        self, op: str, op_id: str, outcome: Literal["ok", "fail", "info"], **detail: Any
-    ) -> None:
+    def op(self, op: str, op_id: str, outcome: OpOutcome, **detail: Any) -> None:
         """Record one operation of the workload."""
         self.write(Op(t_s=self.now_s(), op=op, id=op_id, outcome=outcome, detail=detail))
 

@@ -166,7 +166,7 @@ class OpenRun(AbstractContextManager["OpenRun"]):
                 self.run.witness,
                 self.epoch_s,
                 self.target.llm.endpoint,
-                daemon_tables.places(self.target.queue),
+                self.target.work.places(),
             ),
             ("wire",): self._load_wire,
             ("faults", "planted"): lambda: load_faults(self.database, self.faults, self.end_s),

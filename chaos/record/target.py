@@ -1,20 +1,26 @@
-"""The target profile: everything the harness knows of a Watcher, read from YAML.
+"""The target profile: everything the harness knows of a daemon, read from YAML.
 
-Start, stop and halt commands, paths, name patterns, decision-log selectors, time limits and
-the LLM endpoint stand in `experiments/targets/NAME.yaml` and nowhere in code, so that another
-Watcher gets a file of its own instead of a patch.
+Three things are required: how the daemon is started (`watcher.start`), how work reaches it
+(`work.submit`), and how one sees that a piece of work is done (`work.done`). Everything else is
+optional; what a target does not say is empty here, and a check that needs it is not judged
+(`Target.says`).
 
 In commands and values `{python}` is the interpreter of the stack, `{workspace}` the working
-directory of the Watcher, `{programs}` the folder `images/`, and every key of the experiment's
+directory of the daemon, `{programs}` the folder `images/`, and every key of the experiment's
 `settings` is available under its own name.
 """
 
+import re
 from typing import Annotated, Any, Literal
 
 import msgspec
 
 from chaos.base.units import LENGTH_MAX_S
+from chaos.record.record_sql import DecisionLog, columns_of, decision_log
 
+ALL_UNSAID = "*"  # in `not_applicable`: every check that the target says nothing for
+PLACES = ("pending", "claimed", "archived", "quarantined")  # where a request can lie
+_SUFFIX = ".json"  # of the name of every request
 PositiveSeconds = Annotated[float, msgspec.Meta(gt=0, le=LENGTH_MAX_S)]
 
 
@@ -23,28 +29,37 @@ class _Model(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
 
 
 class Install(_Model, frozen=True):
-    """Copies `source` (below `images/`) to `to` (below the workspace)."""
+    """Copies `source` to `to` (below the workspace).
+
+    In the file `source` is relative to the file, or begins with `{programs}/`; here it is below
+    `images/`, or absolute.
+    """
 
     source: str
     to: str
 
 
 class Workspace(_Model, frozen=True):
-    """The Watcher's working directory: a volume of its own, limited to `size_mb`."""
+    """The daemon's working directory: a volume of its own, limited to `size_mb`."""
 
-    size_mb: Annotated[int, msgspec.Meta(ge=16)]
-    install: list[Install]
+    size_mb: Annotated[int, msgspec.Meta(ge=16)] = 256
+    install: list[Install] = []
     prepare: list[list[str]] = []  # commands run in order before the start
     prepare_limit_s: PositiveSeconds = 120.0
 
 
 class ServiceSpec(_Model, frozen=True):
-    """How one program of the Watcher is started and stopped."""
+    """How one program of the daemon is started and stopped.
+
+    It is ready once `ready_file` is newer than the start, and once `ready_url` (http) answers
+    with a status below 500; without either, as soon as it runs.
+    """
 
     start: list[str]
     stop_signal: Literal["TERM", "INT"] = "TERM"
     stop_limit_s: PositiveSeconds = 30.0
-    ready_file: str = ""  # ready once this file exists and is newer than the start
+    ready_file: str = ""
+    ready_url: str = ""
     ready_limit_s: PositiveSeconds = 30.0
 
 
@@ -56,131 +71,178 @@ class BatchSpec(_Model, frozen=True):
 
 
 class HaltSpec(_Model, frozen=True):
-    """How its users stop the Watcher: a command, and the flag that it leaves."""
+    """How its users halt the daemon: a command, and the flags that it leaves.
+
+    A flag is a path in the workspace, or an absolute one (in the sandbox `/tmp` is the daemon's
+    own). `then`: the daemon ends, or it only pauses: it takes no more work, and is ended by
+    `stop`, or by the stop signal without it.
+    """
 
     command: list[str]
-    flag: str
+    flags: list[str] = []
+    then: Literal["ends", "pauses"] = "ends"
+    stop: list[str] = []
     limit_s: PositiveSeconds = 30.0
 
 
 class LLMSpec(_Model, frozen=True):
-    """Where the Watcher expects its LLM server (host:port), and the supervisor's event log.
+    """Where the daemon expects its LLM server (host:port), and the supervisor's event log.
 
     The proxy listens on `endpoint`, the server behind it on `upstream`; `control` is where
     the supervisor takes start and stop. `wire` is where the HTTP proxy between the two listens
     when a fault needs it, `wire_control` where its rules are set; empty: there is none.
-    `call_limit_s`: after how many seconds the Watcher gives a call up, a number or the name of the
-    setting in braces; empty: the target does not say.
+    `call_limit_s`: after how many seconds the daemon gives a call up, a number or the name of the
+    setting in braces; empty: the target does not say. `stopped_for_work`: the daemon stops its
+    server for each dispatch, and starts it again afterwards.
     """
 
-    endpoint: str
-    upstream: str
-    control: str
-    proxy_api: str
-    events: str  # workspace path of the supervisor's start/stop record
+    endpoint: str = "127.0.0.1:8080"
+    upstream: str = "127.0.0.1:8081"
+    control: str = "127.0.0.1:8079"
+    proxy_api: str = "127.0.0.1:8474"
+    events: str = "logs/llm_events.jsonl"  # workspace path of the supervisor's record
     start_limit_s: PositiveSeconds = 60.0
     call_limit_s: str = ""
-    wire: str = ""
-    wire_control: str = ""
+    stopped_for_work: bool = False
+    wire: str = "127.0.0.1:8082"
+    wire_control: str = "127.0.0.1:8083"
 
 
 class PolicyFile(_Model, frozen=True):
     """A JSON file of settings; `values` are merged into it (dotted keys) before the start."""
 
-    path: str
+    path: str = ""
     values: dict[str, Any] = {}
 
 
-class Queue(_Model, frozen=True):
-    """Folders of the request queue (glob patterns, relative to the workspace)."""
+class Submit(_Model, frozen=True):
+    """How a piece of work reaches the daemon: exactly one of the three.
 
-    pending: str
-    claimed: str
-    archived: str
-    quarantined: str
-    submit_dir: str
-    type_field: str = "request_type"  # of a request
+    `folder`: a file is put into it, in one step. `command`: is run in the workspace. `post`: a URL
+    that takes the work as JSON. In command and URL `{id}` is the work's name, `{file}` a file
+    with the work as JSON.
+    """
+
+    folder: str = ""
+    command: list[str] = []
+    post: str = ""
+    limit_s: PositiveSeconds = 10.0
+
+
+class Done(_Model, frozen=True):
+    """The files of finished work. `name`: a regular expression for their names, with the group
+    `request` (and `status`, where the name says it); without it the file has the work's name.
+    `request`: the file is the request itself, kept as it was; else it may hold anything.
+    """
+
+    files: str
+    name: str = ""
+    request: bool = False
+
+
+class Work(_Model, frozen=True):
+    """How work reaches the daemon, and where it lies then (globs, relative to the workspace)."""
+
+    submit: Submit
+    done: str | Done
+    pending: str = ""
+    claimed: str = ""
+    set_aside: str = ""  # what the daemon could not read
+    unit_s: PositiveSeconds = 1.0  # about how long a piece of work takes
+    type_field: str = ""  # of a request; says its kind
     # Values of that field that mean each of the plan's two types.
     types_selfplay: list[str] = msgspec.field(default_factory=lambda: ["selfplay"])
     types_learning: list[str] = msgspec.field(default_factory=lambda: ["learning_loop"])
-    # The form of a request; filled in: {id} (file name), {type}, {source}, {sequence}, {reason},
-    # {timestamp}, {episodes}, {scope}. A key whose placeholder has no value is left out.
-    request_templates: dict[str, dict[str, Any]] = {}  # by the plan's type
-    request_template: dict[str, Any] = {}  # for a type that has none of its own
+    # The content of a piece of work by its kind, or of any. Filled in: {id} (its name), {type},
+    # {source}, {sequence}, {reason}, {timestamp}, {episodes}, {scope}. A key whose placeholder has
+    # no value is left out.
+    kinds: dict[str, dict[str, Any]] = {}
+    body: dict[str, Any] = {}
+
+    @property
+    def finished(self) -> Done:
+        """`done` in its long form."""
+        return Done(self.done) if isinstance(self.done, str) else self.done
+
+    def places(self) -> dict[str, str]:
+        """The glob of each place that the target names: pending, claimed, archived, quarantined."""
+        globs = (self.pending, self.claimed, self.finished.files, self.set_aside)
+        return {place: glob for place, glob in zip(PLACES, globs, strict=True) if glob}
+
+    def request_of(self, name: str) -> str:
+        """The request that a file of finished work of this name is of; "" for none."""
+        pattern = self.finished.name
+        if not pattern:
+            return name
+        found = re.fullmatch(pattern, name)
+        request = (found["request"] or "") if found else ""
+        return request if not request or request.endswith(_SUFFIX) else request + _SUFFIX
+
+    def status_of(self, name: str) -> str:
+        """The status that the name of a file of finished work says; "" for none."""
+        found = re.fullmatch(self.finished.name, name) if self.finished.name else None
+        return (found.groupdict().get("status") or "") if found else ""
 
 
-class CallSelector(_Model, frozen=True):
-    """Field names inside one LLM call of a decision."""
+class Record(_Model, frozen=True):
+    """One table of claims: a `select` over the daemon's own files (`chaos.record.record_sql`)."""
 
-    started: str
-    ended: str
-    outcome: str
-    ok: str  # the outcome's value when the LLM answered
-    attempts: str = ""
-    answer: str = ""  # what the LLM answered: text, or an object of which each value is in the text
+    sql: str
 
 
-class DecisionLog(_Model, frozen=True):
-    """Which fields of the decision log mean what."""
+class Records(_Model, frozen=True):
+    """What the daemon's files say, by the table that it becomes (docs/own-daemon.md)."""
 
-    path: str
-    id: str
-    request: str  # names the request file
-    sequence: str
-    source: str
-    status: str
-    completed: list[str]  # values of `status` that mean done
-    dispatch: str
-    dispatch_selfplay: list[str]
-    dispatch_learning: list[str]
-    fallback: str  # present and true when the LLM did not decide
-    started: str
-    timestamp: str
-    calls: str = ""  # list of LLM calls inside a decision
-    child_pid: str = ""  # dotted: the process that did the work, how it ended, and what it
-    child_exit: str = ""  # wrote ({path: SHA-256}); empty where the log does not say
-    artefacts: str = ""
-    call: CallSelector | None = None
+    decisions: Record | None = None
+    calls: Record | None = None
+
+
+class Outcomes(_Model, frozen=True):
+    """What the values of `status` mean."""
+
+    done: list[str] = msgspec.field(default_factory=lambda: ["COMPLETED"])
+    failed: list[str] = []
+    refused: list[str] = []
 
 
 class Draws(_Model, frozen=True):
     """The draw history and how to recompute it."""
 
-    path: str
-    list: str
-    value: str
-    source: str
-    bootstrap_source: str
-    generator: Literal["java_lcg"]
-    seed: int
-    modulus: int
+    path: str = ""
+    list: str = ""  # dotted; ".": the document is the list
+    value: str = ""
+    source: str = ""
+    bootstrap_source: str = ""
+    generator: Literal["java_lcg"] | None = None
+    seed: int | None = None
+    modulus: int | None = None
 
 
 class Telemetry(_Model, frozen=True):
     """The model telemetry: path and field of the model count and of the time stamp."""
 
-    path: str
-    model_count: str
-    timestamp: str
+    path: str = ""
+    model_count: str = ""
+    timestamp: str = ""
 
 
 class Predictions(_Model, frozen=True):
     """The prediction pool: a list of {draw index, predicted values}."""
 
-    path: str
-    list: str
-    draw_index: str
-    values: str
+    path: str = ""
+    list: str = ""
+    draw_index: str = ""
+    values: str = ""
 
 
 class Paths(_Model, frozen=True):
     """Other files (relative to the workspace)."""
 
-    logs: list[str]  # glob patterns of the Watcher's own log files
-    policy_candidates: str  # glob
-    policy_candidate_id: str
-    diagnostics: str  # glob
-    diagnostics_requests: str  # field of a diagnostics file listing the requests it emitted
+    logs: list[str] = []  # glob patterns of the daemon's own log files
+    policy_candidates: str = ""  # glob
+    policy_candidate_id: str = ""
+    diagnostics: str = ""  # glob
+    diagnostics_requests: str = ""  # field of a diagnostics file listing the requests it emitted
     diagnostics_timestamp: str = "timestamp"  # field of a diagnostics file: when it was written
     # Field of a diagnostics file: the place of its draw in the history, from 0. Without it the
     # files are only counted.
@@ -243,7 +305,6 @@ class Prerequisites(_Model, frozen=True):
     `pipeline` is given the steps as {start_step} and {end_step}; `start_llm` is for people.
     """
 
-    halt_flags: list[str] = []  # others than `halt.flag`; absolute ones concern the machine
     test_mode: dict[str, Any] = {}  # dotted keys of the policies file, and their values
     bootstrap: list[str] = []  # makes the draw history
     artefacts: list[Artefact] = []
@@ -254,24 +315,31 @@ class Prerequisites(_Model, frozen=True):
 
 
 class Target(_Model, kw_only=True, frozen=True):
-    """One Watcher, as far as the harness must know it."""
+    """One daemon, as far as the harness must know it.
+
+    `services`: further programs, started after the daemon in this order and stopped before it.
+    `not_applicable`: name of a check, or `*` for all that the target says nothing for -> the
+    reason why it is left out.
+    """
 
     target: str
-    title: str
-    workspace: Workspace
-    env: dict[str, str] = {}
+    title: str = ""
     watcher: ServiceSpec
-    injector: ServiceSpec
+    work: Work
+    workspace: Workspace = Workspace()
+    env: dict[str, str] = {}
+    injector: ServiceSpec | None = None
+    services: dict[str, ServiceSpec] = {}
     batch: BatchSpec | None = None
-    halt: HaltSpec
-    llm: LLMSpec
-    policies: PolicyFile
-    queue: Queue
-    decisions: DecisionLog
-    draws: Draws
-    telemetry: Telemetry
-    predictions: Predictions
-    paths: Paths
+    halt: HaltSpec | None = None
+    llm: LLMSpec = LLMSpec()
+    policies: PolicyFile = PolicyFile()
+    records: Records = Records()
+    outcomes: Outcomes = Outcomes()
+    draws: Draws = Draws()
+    telemetry: Telemetry = Telemetry()
+    predictions: Predictions = Predictions()
+    paths: Paths = Paths()
     error_patterns: list[str] = msgspec.field(
         default_factory=lambda: ["Traceback (most recent call last)"]
     )
@@ -280,3 +348,36 @@ class Target(_Model, kw_only=True, frozen=True):
     child_arguments: ChildArguments = ChildArguments()
     inspection: Inspection | None = None  # without it the Watcher is never signalled
     prerequisites: Prerequisites = Prerequisites()
+    not_applicable: dict[str, str] = {}
+
+    @property
+    def decisions(self) -> DecisionLog:
+        """Where the decision log lies, and which of its fields means what."""
+        record = self.records.decisions
+        return decision_log("" if record is None else record.sql)
+
+    @property
+    def halt_flags(self) -> list[str]:
+        """The flags whose presence means that the daemon was told to halt."""
+        return [] if self.halt is None else self.halt.flags
+
+    @property
+    def end_limit_s(self) -> float:
+        """How long the daemon may take to end when it is told to."""
+        return self.watcher.stop_limit_s if self.halt is None else self.halt.limit_s
+
+    def says(self, key: str) -> bool:
+        """Whether the target says anything at this dotted key, e.g. `work.claimed`.
+
+        `decisions.COLUMN` and `calls.COLUMN` are columns of the records.
+        """
+        first, _, rest = key.partition(".")
+        if first in ("decisions", "calls"):
+            record = getattr(self.records, first)
+            return record is not None and (not rest or rest in columns_of(record.sql))
+        value: Any = self
+        for name in key.split("."):
+            value = getattr(value, name, None)
+        if isinstance(value, msgspec.Struct):
+            return any(getattr(value, name) for name in value.__struct_fields__)
+        return value is not None and value not in ("", [], {})

@@ -22,6 +22,7 @@ from chaos.record.fault_window import FaultWindow
 from chaos.record.history import FaultState
 from chaos.record.open_run import OpenRun
 from chaos.record.rundir import CONTAINERS_LEFT, RunDir, write_atomic
+from chaos.record.target import ALL_UNSAID
 from chaos.report.markdown import report_text
 from chaos.triage.from_run import triage_run
 from chaos.triage.text import markdown
@@ -163,7 +164,9 @@ def _text_of(error: ChaosError) -> str:
 
 def findings_of(run: OpenRun, check: Check, raw: dict[str, Any]) -> list[Finding]:
     """The findings of one check. A check that crashes gives an invalid finding, never a pass."""
-    if "files" in check.depends and not run.collected:
+    if (left_out := _not_judged(run, check)) is not None:
+        findings = [left_out]
+    elif "files" in check.depends and not run.collected:
         reason = "the Watcher's files were not collected"
         findings = [Finding(outcome="inconclusive", summary=reason)]
     else:
@@ -183,6 +186,21 @@ def findings_of(run: OpenRun, check: Check, raw: dict[str, Any]) -> list[Finding
         )
         for finding in findings
     ]
+
+
+def _not_judged(run: OpenRun, check: Check) -> Finding | None:
+    """Why the target leaves no evidence for `check`; None where it can be judged."""
+    target = run.target
+    reason = target.not_applicable.get(check.name)
+    unsaid = [key for key in check.says if not target.says(key)]
+    if not unsaid and reason is None:
+        return None
+    reason = target.not_applicable.get(ALL_UNSAID) if reason is None else reason
+    if reason is not None:
+        return Finding(outcome="skipped", summary=f"not applicable: {reason}")
+    text = f"not judged: the target does not say {' or '.join(unsaid)}"
+    asked = check.name in run.criteria
+    return Finding(outcome="unverified" if asked else "skipped", summary=text)
 
 
 def _tempered(run: OpenRun, check: Check, finding: Finding) -> Finding:

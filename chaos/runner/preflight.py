@@ -53,11 +53,11 @@ def check_stack(stack: Stack, target: Target) -> None:
 
 
 def _no_halt_flag(workspace: Path, target: Target) -> None:
-    flag = workspace / target.halt.flag
-    if flag.exists():
-        raise EnvironmentProblem(
-            "the halt flag is already set", place=str(flag), next_step="remove it and run again"
-        )
+    for flag in (workspace / name for name in target.halt_flags):
+        if flag.exists():
+            raise EnvironmentProblem(
+                "the halt flag is already set", place=str(flag), next_step="remove it and run again"
+            )
 
 
 def constrained_completion(endpoint: Endpoint, limit_s: float) -> str:

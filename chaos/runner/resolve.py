@@ -25,7 +25,7 @@ from chaos.plan.experiment import Experiment
 from chaos.plan.plan import Backend, FaultPlan, Plan, Sandbox, Witness
 from chaos.plan.schedule import storm_needed_s
 from chaos.plan.settings_rules import check_setting
-from chaos.plan.target_rules import check_sources, check_target
+from chaos.plan.target_rules import check_sources, check_target, with_sources
 from chaos.record.target import Target
 from chaos.runner.choose import chosen_faults
 from chaos.runner.options import Effective, merge_params, override, split_fault
@@ -39,14 +39,17 @@ GATE = "gate"  # experiments/gate.yaml lists soaks; it is not a soak
 # Other folders among the runs: those of gates, and `latest`, the newest run of any soak.
 _RESERVED = frozenset({GATE, "latest"})
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
-_BUILT_IN = frozenset({"python", "workspace", "programs"})
+_BUILT_IN = frozenset({"python", "workspace", "programs", "id", "file"})
 _COMMANDS = (
     ("workspace", "prepare"),
     ("env",),
     ("watcher", "start"),
     ("injector", "start"),
+    ("services",),
+    ("work", "submit"),
     ("batch", "command"),
     ("halt", "command"),
+    ("halt", "stop"),
     ("policies", "values"),
     ("llm", "call_limit_s"),
 )
@@ -115,7 +118,7 @@ def read_target(
     target = document.to(Target)
     _check_name("target", target.target, document, by_name=not is_path(name))
     check_target(document, target)
-    return document, target
+    return document, with_sources(target, path.parent)
 
 
 def resolve(request: Request) -> Plan:

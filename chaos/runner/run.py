@@ -8,6 +8,7 @@ soaks/ and witness/.
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from loguru import logger
 
@@ -21,9 +22,11 @@ from chaos.plan.plan import Plan
 from chaos.plan.schedule import Schedule
 from chaos.record.history import FaultState, HistoryWriter, Owner
 from chaos.record.rundir import RunDir
+from chaos.record.target import HaltSpec
 from chaos.runner.preflight import check_host, check_stack
 from chaos.soaks import workload_kind
 from chaos.soaks.base import Workload
+from chaos.soaks.requests import withdrawable
 from chaos.stack.base import Backend, Stack
 from chaos.stack.outages import Outages
 from chaos.witness.watch import Watch
@@ -34,6 +37,7 @@ _TICK_S = 0.25
 # Groups of faults during which no request can be submitted. The Watcher gets a request just before
 # such a fault, so that it is not idle during the fault.
 _REQUEST_BEFORE = frozenset({"disk"})
+_PAUSE_POLLS = 3.0  # how many polls a paused daemon is watched for
 _REST_S = 2.5  # idle time before the halt, so that the slowest sampler measures it
 
 
@@ -195,33 +199,74 @@ class Run:
             self._watch.inspect("the end of quiet")
 
     def _halt(self, stack: Stack) -> None:
-        """Halt the Watcher with the target's halt command, and measure the time."""
+        """Halt the daemon the way its users do, and measure the time."""
         self.history.phase("halt")
         if not self._daemon:
             self.history.event("halt_skipped", reason="there is no daemon to halt")
             return
-        target = self.plan.target
+        halt = self.plan.target.halt
         watcher = stack.service("watcher")
         if self._watch is not None:
             self._watch.expect_exit()
         was_running = watcher.alive()
         start_s = self.history.now_s()
-        command = stack.run(target.halt.command, target.halt.limit_s)
-        flag_seen = (stack.workspace / target.halt.flag).exists()
-        # Wait longer than the limit, to distinguish a late halt from none.
-        deadline = Deadline(target.halt.limit_s + 5.0, self.stop.event)
-        while watcher.alive() and deadline.wait(0.02):
-            pass
+        if halt is None:
+            stopped = watcher.stop(self.plan.target.watcher.stop_limit_s)
+            detail: dict[str, Any] = {"how": "signal", "killed": stopped.killed}
+        else:
+            detail = self._told_to_halt(stack, halt)
         self.history.event(
             "halted",
             owner="product",
             took_s=round(self.history.now_s() - start_s, 3),
-            killed=watcher.alive(),
             exit_code=watcher.exit_code(),
-            flag_seen=flag_seen,
-            command_exit_code=command.exit_code,
             was_running=was_running,
+            **detail,
         )
+
+    def _told_to_halt(self, stack: Stack, halt: HaltSpec) -> dict[str, Any]:
+        """Give the halt command, and wait for the end of the daemon.
+
+        One that only pauses is then ended by its stop command, or by the stop signal.
+        """
+        watcher = stack.service("watcher")
+        start_s = self.history.now_s()
+        command = stack.run(halt.command, halt.limit_s)
+        seen = [flag for flag in halt.flags if (stack.workspace / flag).exists()]
+        detail: dict[str, Any] = {"how": halt.then, "command_exit_code": command.exit_code}
+        detail |= {"flag_seen": bool(seen)} if halt.flags else {}
+        # Wait longer than the limit, to distinguish a late halt from none.
+        deadline = Deadline(halt.limit_s + 5.0, self.stop.event)
+        if halt.then == "pauses":
+            detail |= self._paused(stack)
+            for flag in seen:  # else a daemon that pauses would not look at anything else
+                (stack.workspace / flag).unlink(missing_ok=True)
+            start_s = self.history.now_s()
+            if not halt.stop:
+                detail["killed"] = watcher.stop(halt.limit_s).killed
+            else:
+                detail["stop_exit_code"] = stack.run(halt.stop, halt.limit_s).exit_code
+        while watcher.alive() and deadline.wait(0.02):
+            pass
+        ended_s = round(self.history.now_s() - start_s, 3)
+        return {"killed": watcher.alive(), "ended_s": ended_s, **detail}
+
+    def _paused(self, stack: Stack) -> dict[str, Any]:
+        """Whether the halted daemon takes no work: a request is put and watched for a while.
+
+        It is withdrawn afterwards, and is no operation of the workload.
+        """
+        target = self.plan.target
+        file = withdrawable(stack.workspace, target.work)
+        if file is None:
+            return {}
+        watched_s = _PAUSE_POLLS * target.poll_interval_s
+        deadline = Deadline(watched_s, self.stop.event)
+        while file.exists() and deadline.wait(_TICK_S):
+            pass
+        waited = file.exists()
+        file.unlink(missing_ok=True)
+        return {"paused": waited, "paused_s": round(watched_s, 3)}
 
     def _cut_short(self) -> None:
         """End the run early: stop the workload, and end the Watcher quickly."""

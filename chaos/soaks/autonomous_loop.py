@@ -1,27 +1,34 @@
-"""Soak C's workload: the injector adds draws, and the Watcher does everything else by itself.
+"""Soak C's workload: a source of events feeds the daemon, which does everything else by itself.
 
-Source: the plan, section 6. In addition, each fault gets two probe requests: one while it is
-active, so that the code path under test is used, and one after it, so that the recovery can be
-timed even if draws are rare.
+Source: the plan, section 6. The source is the target's injector. A target without one is fed by
+this workload: a request at fixed times, whether or not the ones before are answered (open loop).
+In addition, each fault gets two probe requests: one while it is active, so that the code path
+under test is used, and one after it, so that the recovery can be timed even if events are rare.
 """
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar
 
 from chaos.base.deadline import Deadline
-from chaos.plan.request_template import template_of
+from chaos.base.files import matching
+from chaos.plan.request_template import Wanted, template_of
 from chaos.record.history import HistoryWriter
 from chaos.record.target import Target
 from chaos.soaks.requests import RequestSubmitter
 from chaos.soaks.settings import number
-from chaos.soaks.waiting import UNDIAGNOSED, drain, read_draws, snapshot, unanswered
+from chaos.soaks.waiting import UNDIAGNOSED, drain, read_draws, snapshot
 from chaos.stack.base import Stack
 
+SOURCE = "soak_feed"
 _INJECTOR_STOP_LIMIT_S = 10.0
+_KINDS = ("selfplay", "selfplay", "learning_loop")
+# Work comes this much slower than the daemon works it off, so that a queue stays short.
+_SLOWER = 1.5
 
 
 class AutonomousLoop:
-    """Runs the injector until the end. Settings: `draw_interval_s`."""
+    """Runs the injector until the end, or feeds the daemon. Settings: `draw_interval_s`."""
 
     name: ClassVar[str] = "autonomous_loop"
     daemon: ClassVar[bool] = True
@@ -32,29 +39,49 @@ class AutonomousLoop:
         self._history = history
         self._stack: Stack | None = None
         self._submitter: RequestSubmitter | None = None
+        self._start_s = 0.0
+        self._fed = 0
 
     @classmethod
     def check(cls, target: Target, settings: dict[str, Any]) -> None:
-        """Require a template for selfplay requests (the probes), and the interval of the draws."""
-        template_of(target.queue, "selfplay")
+        """Require a template for selfplay requests (the probes), and the interval of events."""
+        template_of(target.work, "selfplay")
         number(settings, "draw_interval_s")
 
     def stage(self, workspace: Path) -> None:
         """Do nothing: no request is staged."""
 
     def start(self, stack: Stack) -> None:
-        """Record the starting state (the plan's step 2), then start the injector."""
-        self._submitter = RequestSubmitter(stack.workspace, self._target.queue, self._history)
+        """Record the starting state (the plan's step 2), then start the source of events."""
+        self._submitter = RequestSubmitter(stack.workspace, self._target.work, self._history, stack)
         self._history.event("baseline_files", **snapshot(stack.workspace, self._target))
         self._stack = stack
-        stack.service("injector").start()
-        self._history.event("injector_started", interval_s=self._interval_s)
+        self._start_s = self._history.now_s()
+        if self._target.injector is not None:
+            stack.service("injector").start()
+            self._history.event("injector_started", interval_s=self._interval_s)
 
     def tick(self) -> None:
-        """Do nothing: the injector works by itself."""
+        """Submit the next request if it is due; nothing where an injector feeds the daemon."""
+        if self._stack is None or self._submitter is None or self._target.injector is not None:
+            return
+        interval_s = max(self._interval_s, _SLOWER * self._target.work.unit_s)
+        if self._history.now_s() >= self._start_s + self._fed * interval_s:
+            self._fed += 1
+            self._submitter.submit(
+                Wanted(
+                    name=f"feed_{self._fed:05d}.json",
+                    kind=_KINDS[self._fed % len(_KINDS)],
+                    source=SOURCE,
+                    reason="Soak C \u2014 sustained load",
+                    timestamp=datetime.now(UTC).isoformat(),
+                    sequence=self._fed,
+                ),
+                "feed",
+            )
 
     def done(self) -> bool:
-        """False: draws never end."""
+        """False: events never end."""
         return False
 
     def on_fault(self, fault_id: str, *, active: bool) -> None:
@@ -63,7 +90,7 @@ class AutonomousLoop:
             self._submitter.probe(f"{'during' if active else 'after'} {fault_id}")
 
     def finish(self, deadline: Deadline) -> None:
-        """Stop the injector, then wait until the queue is empty and every draw is diagnosed."""
+        """Stop the source, then wait until all is answered and every draw is diagnosed."""
         stack = self._stack
         if stack is None:
             return
@@ -71,22 +98,24 @@ class AutonomousLoop:
         drain(lambda: self._waiting(stack.workspace), self._history, deadline)
 
     def abort(self) -> None:
-        """Stop the injector. Requests and draws that wait are not waited for."""
-        if self._stack is None:
+        """Stop the source. Requests and draws that wait are not waited for."""
+        stack, self._stack = self._stack, None
+        if stack is None or self._target.injector is None:
             return
-        stopped = self._stack.service("injector").stop(_INJECTOR_STOP_LIMIT_S)
-        self._stack = None
+        stopped = stack.service("injector").stop(_INJECTOR_STOP_LIMIT_S)
         self._history.event(
             "injector_stopped", exit_code=stopped.exit_code, took_s=round(stopped.took_s, 3)
         )
 
     def _waiting(self, root: Path) -> list[str]:
-        """The pending and claimed requests, and an entry for each draw without diagnostics."""
+        """The unanswered requests, and an entry for each draw without diagnostics."""
         draws = self._target.draws
         injected = sum(
             draw.get(draws.source) != draws.bootstrap_source
             for draw in read_draws(root, self._target)
         )
-        diagnosed = len(list(root.glob(self._target.paths.diagnostics)))
-        missing = [f"{UNDIAGNOSED} {i}" for i in range(injected - diagnosed)]
-        return unanswered(root, self._target.queue) + missing
+        missing: list[str] = []
+        if self._target.paths.diagnostics:
+            diagnosed = len(matching(root, self._target.paths.diagnostics))
+            missing = [f"{UNDIAGNOSED} {i}" for i in range(injected - diagnosed)]
+        return ([] if self._submitter is None else self._submitter.waiting()) + missing

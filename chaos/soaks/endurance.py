@@ -15,7 +15,7 @@ from chaos.record.history import HistoryWriter
 from chaos.record.target import Target
 from chaos.soaks.requests import RequestSubmitter
 from chaos.soaks.settings import number
-from chaos.soaks.waiting import drain, snapshot, unanswered
+from chaos.soaks.waiting import drain, snapshot
 from chaos.stack.base import Stack
 
 SOURCE = "soak_test_A_probe"
@@ -45,8 +45,8 @@ class Endurance:
         self._target = target
         self._history = history
         self._pace = _Pace(settings)
-        self._workspace: Path | None = None
         self._submitter: RequestSubmitter | None = None
+        self._ended = False
         self._start_s = 0.0
         self._rest_wanted = False
         self._idle_since_s: float | None = None
@@ -57,23 +57,22 @@ class Endurance:
     @classmethod
     def check(cls, target: Target, settings: dict[str, Any]) -> None:
         """Require a template for selfplay requests (the probes), and the three settings."""
-        template_of(target.queue, "selfplay")
+        template_of(target.work, "selfplay")
         _Pace(settings)
 
     def stage(self, workspace: Path) -> None:
         """Record the starting state."""
-        self._workspace = workspace
-        self._submitter = RequestSubmitter(workspace, self._target.queue, self._history)
         self._history.event("baseline_files", **snapshot(workspace, self._target))
 
     def start(self, stack: Stack) -> None:
         """Start the schedule of the probes."""
+        self._submitter = RequestSubmitter(stack.workspace, self._target.work, self._history, stack)
         self._start_s = self._history.now_s()
 
     def tick(self) -> None:
         """Submit the next probe if it is due and the backlog has room."""
         pace = self._pace
-        if self._submitter is None or (pace.count and self._probes >= pace.count):
+        if self._submitter is None or self._ended or (pace.count and self._probes >= pace.count):
             return
         now_s, waiting = self._history.now_s(), len(self._waiting())
         if self._rest_wanted and self._still_resting(now_s, waiting):
@@ -90,7 +89,7 @@ class Endurance:
     def on_fault(self, fault_id: str, *, active: bool) -> None:
         """Submit a probe if no request waits. After a fault, pause until the stack was idle."""
         self._rest_wanted = not active
-        if self._submitter is not None and not self._waiting():
+        if self._submitter is not None and not self._ended and not self._waiting():
             self._submitter.probe(f"{'during' if active else 'after'} {fault_id}")
 
     def finish(self, deadline: Deadline) -> None:
@@ -100,7 +99,7 @@ class Endurance:
 
     def abort(self) -> None:
         """Submit no further probe."""
-        self._submitter = None
+        self._ended = True
 
     def _still_resting(self, now_s: float, waiting: int) -> bool:
         """True until the stack was idle for `_REST_S`. What it still holds then is leaked."""
@@ -130,6 +129,4 @@ class Endurance:
         )
 
     def _waiting(self) -> list[str]:
-        if self._workspace is None:
-            return []
-        return unanswered(self._workspace, self._target.queue)
+        return [] if self._submitter is None else self._submitter.waiting()

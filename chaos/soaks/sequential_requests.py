@@ -14,7 +14,7 @@ from chaos.plan.request_template import Wanted, template_of
 from chaos.record.history import HistoryWriter
 from chaos.record.target import Target
 from chaos.soaks.requests import RequestSubmitter
-from chaos.soaks.waiting import EMPTY_POLLS_MIN, drain, snapshot, unanswered
+from chaos.soaks.waiting import EMPTY_POLLS_MIN, drain, snapshot
 from chaos.stack.base import Stack
 
 SOURCE = "soak_test_B"
@@ -54,7 +54,6 @@ class SequentialRequests:
     def __init__(self, target: Target, settings: dict[str, Any], history: HistoryWriter) -> None:
         self._target = target
         self._history = history
-        self._workspace: Path | None = None
         self._submitter: RequestSubmitter | None = None
         self._empty_polls = 0
 
@@ -62,17 +61,25 @@ class SequentialRequests:
     def check(cls, target: Target, settings: dict[str, Any]) -> None:
         """Require a template for each request type."""
         for kind in ("selfplay", "learning_loop"):
-            template_of(target.queue, kind)
+            template_of(target.work, kind)
 
     def stage(self, workspace: Path) -> None:
-        """Record the starting state, then submit the ten requests (the plan's step 1)."""
-        self._workspace = workspace
-        self._submitter = RequestSubmitter(workspace, self._target.queue, self._history)
+        """Record the starting state, then submit the ten requests (the plan's step 1).
+
+        Requests that are no files need a daemon that runs: they are submitted at the start.
+        """
         self._history.event("baseline_files", **snapshot(workspace, self._target))
-        self._submitter.submit_all(ten_requests(), "staged")
+        if self._target.work.submit.folder:
+            self._submitter = RequestSubmitter(workspace, self._target.work, self._history)
+            self._submitter.submit_all(ten_requests(), "staged")
 
     def start(self, stack: Stack) -> None:
-        """Do nothing: the Watcher has started to process the requests."""
+        """Submit the ten requests unless they are files, which the daemon has found already."""
+        if self._submitter is None:
+            self._submitter = RequestSubmitter(
+                stack.workspace, self._target.work, self._history, stack
+            )
+            self._submitter.submit_all(ten_requests(), "staged")
 
     def tick(self) -> None:
         """Count how often in a row no request was waiting."""
@@ -104,6 +111,4 @@ class SequentialRequests:
 
     def _requests(self) -> list[str]:
         """The requests that are not answered yet, including the one in progress."""
-        if self._workspace is None:
-            return []
-        return unanswered(self._workspace, self._target.queue)
+        return [] if self._submitter is None else self._submitter.waiting()

@@ -4,14 +4,15 @@ Only reads files. Shared by the workloads; knows none of them.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from chaos.base.deadline import Deadline
 from chaos.base.errors import EnvironmentProblem
+from chaos.base.files import list_at, matching
 from chaos.record.history import HistoryWriter
-from chaos.record.target import Queue, Target
+from chaos.record.target import Target, Work
 
 _POLL_S = 0.4
 # A request that moves from one folder to the next can be missed once, but not twice.
@@ -25,34 +26,45 @@ def snapshot(workspace: Path, target: Target) -> dict[str, Any]:
     `draws`, `decisions` and `archived` are counts, `policy_candidates` file names. Raises
     `EnvironmentProblem` if the draw history cannot be read.
     """
-    candidates = sorted(path.name for path in workspace.glob(target.paths.policy_candidates))
+    candidates = matching(workspace, target.paths.policy_candidates)
     decisions = workspace / target.decisions.path
     return {
         "draws": len(read_draws(workspace, target)),
-        "policy_candidates": candidates,
-        "decisions": decisions.read_bytes().count(b"\n") if decisions.exists() else 0,
-        "archived": len(list(workspace.glob(target.queue.archived))),
+        "policy_candidates": sorted(path.name for path in candidates),
+        "decisions": decisions.read_bytes().count(b"\n") if decisions.is_file() else 0,
+        "archived": len(matching(workspace, target.work.finished.files)),
     }
 
 
-def unanswered(workspace: Path, queue: Queue) -> list[str]:
-    """The file names of the requests that are pending or claimed."""
-    waiting = [path.name for path in workspace.glob(queue.pending)]
-    return waiting + [path.name for path in workspace.glob(queue.claimed)]
+def unanswered(workspace: Path, work: Work, submitted: Iterable[str] = ()) -> list[str]:
+    """The names of the requests that are pending or claimed.
+
+    Where the target does not say where work waits: those of `submitted` that are not finished.
+    """
+    if work.pending:
+        return [path.name for path in matching(workspace, work.pending, work.claimed)]
+    finished = {work.request_of(path.name) for path in matching(workspace, work.finished.files)}
+    aside = {path.name for path in matching(workspace, work.set_aside)}
+    return [name for name in submitted if name not in finished and name not in aside]
 
 
 def read_draws(workspace: Path, target: Target) -> list[dict[str, Any]]:
-    """All draws of the history. Raises `EnvironmentProblem` if it cannot be read."""
+    """All draws of the history; none where there is no such file.
+
+    Raises `EnvironmentProblem` if it cannot be read.
+    """
+    if not target.draws.path:
+        return []
     path = workspace / target.draws.path
     try:
-        draws = json.loads(path.read_text(encoding="utf-8"))[target.draws.list]
-    except (OSError, ValueError, KeyError) as error:
+        draws = list_at(json.loads(path.read_bytes()), target.draws.list)
+    except (OSError, ValueError, LookupError, TypeError) as error:
         raise EnvironmentProblem(
             f"the draw history cannot be read: {error}",
             place=str(path),
             next_step="see the logs of the prepare commands in the run directory",
         ) from error
-    return list(draws)
+    return draws
 
 
 UNDIAGNOSED = "draw without diagnostics"  # how such an entry of what waits begins

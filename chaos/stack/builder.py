@@ -164,6 +164,9 @@ class StackBuilder(ABC):
             if daemon:
                 on_step("Watcher: starting")
                 stack.service("watcher").start()
+                for name in self._target.services:
+                    on_step(f"{name}: starting")
+                    stack.service(name).start()
             return stack
         except BaseException:  # also an interrupt: leave nothing half-built behind
             self.down()
@@ -198,11 +201,13 @@ class StackBuilder(ABC):
         clock = self._watcher_clock()
         spec = self._target.watcher if daemon else self._batch()
         watcher = self._program("watcher", spec, clock)
-        injector = self._program("injector", self._target.injector, None)
-        self._started += [watcher, injector]  # started later; `down` stops them
+        specs = dict(self._target.services)
+        specs |= {"injector": self._target.injector} if self._target.injector else {}
+        others = {name: self._program(name, spec, None) for name, spec in specs.items()}
+        self._started += [watcher, *others.values()]  # started later; `down` stops them
         services: dict[str, Service] = {
             "watcher": watcher,
-            "injector": injector,
+            **others,
             "llm": llm_service,
             "llm_supervisor": supervisor,
             "proxy": proxy_service,
@@ -232,7 +237,7 @@ class StackBuilder(ABC):
         for service in started:
             service.resume()  # a fault may have paused it and its children
         for service in started:
-            service.stop(_DOWN_LIMIT_S[service.name])
+            service.stop(_DOWN_LIMIT_S.get(service.name, _DOWN_LIMIT_S["injector"]))
         self._started.clear()
         left = self._sweep()
         return left + self._remove_workspace()
@@ -268,6 +273,7 @@ class StackBuilder(ABC):
             self._log(name),
             stop_signal=signal.Signals[f"SIG{spec.stop_signal}"],
             ready_file=self._workspace / spec.ready_file if spec.ready_file else None,
+            ready_url=spec.ready_url,
             ready_limit_s=spec.ready_limit_s,
             cancel=self._cancel,
         )

@@ -4,6 +4,7 @@ import http.client
 import json
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from chaos.stack.base import Endpoint
 
@@ -30,6 +31,14 @@ class Answer:
     def json(self) -> Any:
         """The body decoded; `ValueError` when it is not JSON."""
         return json.loads(self.body)
+
+
+def endpoint_and_path(url: str) -> tuple[Endpoint, str]:
+    """The address in an http URL, and the path with its query."""
+    parts = urlsplit(url)
+    path = parts.path or "/"
+    where = Endpoint(parts.hostname or "", parts.port or 80)
+    return where, f"{path}?{parts.query}" if parts.query else path
 
 
 def call(

@@ -22,12 +22,14 @@ from chaos.base.files import file_tail, file_version, tail_of
 from chaos.base.proc import dying_with_us
 from chaos.base.stopping import RunStopped
 from chaos.stack.base import CommandResult, Service, Stopped
+from chaos.stack.http_client import NoAnswer, call, endpoint_and_path
 from chaos.stack.proctree import await_end, await_gone, await_stopped, send, tree
 
 _SPAWN_LIMIT_S = 10.0
 _KILL_ROUNDS = 5
 _KILL_LIMIT_S = 2.0
 _READY_LOOK_S = 0.01
+_READY_ANSWER_LIMIT_S = 2.0
 _OUTPUT_BYTES = 4096
 
 # The kernel sends the parent-death signal when the thread that forked ends. So one thread, which
@@ -112,38 +114,53 @@ def not_ready(what: str, log: Path, next_step: str) -> EnvironmentProblem:
     )
 
 
-class ReadyFile:
-    """The file that a program writes when it is ready: written or replaced since `mark`.
+class Ready:
+    """The sign by which a program shows that it is ready.
 
+    A file that it has written or replaced since `mark`; a URL that answers with a status below 500.
     `next_step` is the advice in the error of a failed start.
     """
 
-    def __init__(self, path: Path, limit_s: float, next_step: str) -> None:
-        self._path = path
+    def __init__(self, file: Path | None, limit_s: float, next_step: str, *, url: str = "") -> None:
+        self._file = file
+        self._url = url
         self._limit_s = limit_s
         self._next_step = next_step
         self._before: tuple[int, int] | None = None
 
     def mark(self) -> None:
         """Remember the version of the file before the start."""
-        self._before = file_version(self._path)
+        self._before = None if self._file is None else file_version(self._file)
 
-    def await_written(self, service: Service, cancel: threading.Event) -> None:
-        """Wait until `service` has written it.
+    def wait(self, service: Service, cancel: threading.Event) -> None:
+        """Wait until `service` is ready.
 
         Raises `EnvironmentProblem` with the end of its log if it ends or the limit passes first,
         and `RunStopped` if `cancel` is set.
         """
         deadline = Deadline(self._limit_s, cancel)
-        while file_version(self._path) in (None, self._before):
+        while not (self._written() and self._answers()):
             if not service.alive():
                 what = f"{service.name} ended with exit code {service.exit_code()} at its start"
                 raise not_ready(what, service.log, self._next_step)
             if not deadline.wait(_READY_LOOK_S):
                 if cancel.is_set():
                     raise RunStopped(f"stopped while {service.name} started")
-                what = f"{service.name} was not ready within {self._limit_s:g} s"
+                signs = " and ".join(filter(None, [str(self._file or ""), self._url]))
+                what = f"{service.name} was not ready within {self._limit_s:g} s: no {signs}"
                 raise not_ready(what, service.log, self._next_step)
+
+    def _written(self) -> bool:
+        return self._file is None or file_version(self._file) not in (None, self._before)
+
+    def _answers(self) -> bool:
+        if not self._url:
+            return True
+        endpoint, place = endpoint_and_path(self._url)
+        try:
+            return call(endpoint, "GET", place, timeout_s=_READY_ANSWER_LIMIT_S).status < 500
+        except NoAnswer:
+            return False
 
 
 class ProcessTree(Service):
@@ -177,7 +194,7 @@ class StartedService(ProcessTree):
         log: Path,
         *,
         stop_signal: signal.Signals = signal.SIGTERM,
-        ready: ReadyFile | None = None,
+        ready: Ready | None = None,
         cancel: threading.Event | None = None,
     ) -> None:
         self.name = name
@@ -201,7 +218,7 @@ class StartedService(ProcessTree):
             self._ready.mark()
         self.launch()
         if self._ready is not None:
-            self._ready.await_written(self, self._cancel)
+            self._ready.wait(self, self._cancel)
 
     def stop(self, limit_s: float) -> Stopped:
         pid, killed, start_s = self.pid(), False, time.monotonic()
@@ -226,11 +243,14 @@ class LocalService(StartedService):
         *,
         stop_signal: signal.Signals = signal.SIGTERM,
         ready_file: Path | None = None,
+        ready_url: str = "",
         ready_limit_s: float = 30.0,
         cancel: threading.Event | None = None,
     ) -> None:
         by_hand = "start it by hand: " + " ".join(argv)
-        ready = ReadyFile(ready_file, ready_limit_s, by_hand) if ready_file is not None else None
+        ready = None
+        if ready_file is not None or ready_url:
+            ready = Ready(ready_file, ready_limit_s, by_hand, url=ready_url)
         super().__init__(name, log, stop_signal=stop_signal, ready=ready, cancel=cancel)
         self._argv = list(argv)
         self._where = where

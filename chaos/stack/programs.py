@@ -48,13 +48,14 @@ def _files(target: Target, images: Path) -> Iterator[tuple[str, Path]]:
 
 
 def _words(target: Target) -> Iterator[str]:
+    services = [target.watcher, target.injector, *target.services.values()]
+    halt, batch = target.halt, target.batch
     commands = [
-        target.watcher.start,
+        *(service.start for service in services if service is not None),
         *target.workspace.prepare,
-        target.halt.command,
-        target.injector.start,
+        *([] if halt is None else [halt.command, halt.stop]),
+        *([] if batch is None else [batch.command]),
+        target.work.submit.command,
     ]
-    if target.batch is not None:
-        commands.append(target.batch.command)
     for command in commands:
         yield from command

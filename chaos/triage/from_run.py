@@ -168,7 +168,7 @@ def _queue(run: OpenRun) -> QueueFacts:
         if counts[part] > _PARSED_MAX:
             continue
         ref = f"artefacts/{path}"
-        problem = _defect_of(run.files / path, run.target.queue.type_field)
+        problem = _defect_of(run.files / path, run.target.work.type_field)
         if problem:
             bad.append(BadRequest(run.files / path, ref, part, problem))
         elif part != "quarantined":
@@ -288,8 +288,9 @@ def _progress(run: OpenRun, findings: Sequence[Finding], queue: QueueFacts) -> P
     elif run.ran_to_end and queue.pending:
         count = plural(queue.pending, "request")
         stuck.append(run.evidence(run.lines, f"{count} left at the end of the run"))
-    flag = run.files / run.target.halt.flag
-    early = run.phase_s("halt") is None and flag.is_file()
+    flags = [run.files / flag for flag in run.target.halt_flags if not flag.startswith("/")]
+    flag = next((flag for flag in flags if flag.is_file()), None)
+    early = run.phase_s("halt") is None
     went_on = drained is not None and not stuck
     return ProgressFacts(tuple(stuck), went_on, flag if early else None, _where(run))
 

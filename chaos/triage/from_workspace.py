@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from chaos.base.files import select
 from chaos.base.proc import is_alive
 from chaos.checks.finding import Evidence, plural
 from chaos.record.target import Target
@@ -91,9 +92,10 @@ def _llm(
     fields = target.decisions
     trailing: list[Evidence] = []
     for entry in reversed(decisions):
-        if not entry.get(fields.fallback):
+        if not fields.fallback or not select(entry, fields.fallback):
             break
-        trailing.append(Evidence(fields.path, f"{entry.get(fields.id, '?')}: without the LLM"))
+        name = select(entry, fields.id) if fields.id else "?"
+        trailing.append(Evidence(fields.path, f"{name}: without the LLM"))
     listening = snapshot.get("listening", {})
     lost: tuple[Evidence, ...] = ()
     if trailing and alive and listening.get("endpoint") is False:
@@ -150,7 +152,7 @@ def _process(target: Target, snapshot: dict[str, Any]) -> ProcessFacts:
         pids = ", ".join(str(process["pid"]) for process in running)
         return ProcessFacts(alive=True, last_errors=last, halted=f"it runs, process {pids}")
     if snapshot.get("halt_flag"):
-        why = f"it was told to end: {target.halt.flag}"
+        why = f"it was told to end: {', '.join(target.halt_flags)}"
         return ProcessFacts(alive=False, last_errors=last, halted=why)
     state, pid = _status(str(snapshot.get("status", "")))
     if state in _STOPPED:
@@ -202,7 +204,8 @@ def _progress(
     target: Target, workspace: Path, snapshot: dict[str, Any], queue: QueueFacts
 ) -> ProgressFacts:
     """Stuck if readable requests have waited long, and no decision came in that time."""
-    flag = workspace / target.halt.flag if snapshot.get("halt_flag") else None
+    flags = [workspace / flag for flag in target.halt_flags] if snapshot.get("halt_flag") else []
+    flag = next((flag for flag in flags if flag.exists()), None)
     waiting = [
         request
         for request in snapshot.get("queue", {}).get("stuck", [])

@@ -91,7 +91,7 @@ def queue_corruption(facts: Facts) -> Ruling:
 
 
 def _listing(facts: Facts) -> Step | None:
-    folder = facts.files / facts.target.queue.submit_dir
+    folder = facts.files / facts.target.work.submit.folder
     if not folder.is_dir():
         return None
     listing = steps.quoted("ls", "-la", "--", folder)
@@ -167,7 +167,9 @@ def llm_connection_drop(facts: Facts) -> Ruling:
             [f'"{decisions.fallback}"'],
             "the decisions without the LLM",
             last=5,
-        ),
+        )
+        if decisions.fallback
+        else None,
     )
     if (llm.refused or llm.cut_short) and llm.failed_outside and not llm.server_lost:
         why = "the LLM answered; what it was asked was wrong, or its answers could not be used"

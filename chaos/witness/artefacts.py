@@ -44,7 +44,9 @@ class ArtefactWatcher(SourceBase):
     @classmethod
     def of_target(cls, target: Target, workspace: Path, history: HistoryWriter) -> ArtefactWatcher:
         """Watch the prediction pool and the telemetry of `target`."""
-        return cls(history, workspace, [target.predictions.path, target.telemetry.path])
+        return cls(
+            history, workspace, [p for p in (target.predictions.path, target.telemetry.path) if p]
+        )
 
     def read(self, values: Values) -> None:
         self._absent.clear()

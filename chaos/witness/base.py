@@ -12,7 +12,7 @@ import stat as modes
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 Values = dict[str, float | int | str | bool | None]
 
@@ -276,14 +276,3 @@ class PathTail:
         if self._tail is not None:
             self._tail.close()
             self._tail = None
-
-
-def select(entry: Any, field: str) -> Any:
-    """The value at `field` (dotted for nested objects) of a decoded JSON object, or None."""
-    if isinstance(entry, dict) and field in entry:
-        return entry[field]
-    for name in field.split("."):
-        if not isinstance(entry, dict):
-            return None
-        entry = entry.get(name)
-    return entry

@@ -4,7 +4,7 @@ Each source has its own `period_s`: a slow or expensive signal is not read at ev
 (`reader.py`).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from chaos.record.target import Target
@@ -44,7 +44,7 @@ def build_sources(
     others = dict(services or {})
     llm = LLMProcess(workspace / target.llm.events)
     owners = Owners({"watcher": watcher_pid, "llm": llm.pid, **others})
-    queue = Folders.of_queue(workspace, target.queue)
+    queue = Folders.of_queue(workspace, target.work)
     return [
         WatcherProcess(watcher_pid, details_period_s=details_period_s),
         WatcherSockets(watcher_pid),
@@ -52,14 +52,7 @@ def build_sources(
         LLMHealth(direct_llm),
         LLMGauges(direct_llm),
         queue,
-        Decisions(workspace, target.decisions),
-        DrawCount(workspace, target.draws.path, target.draws.list),
-        Folders(
-            "candidates",
-            {"candidates.count": target.paths.policy_candidates},
-            workspace,
-            period_s=_CANDIDATES_PERIOD_S,
-        ),
+        *_of_records(target, workspace),
         Logs(workspace, target.paths.logs, target.error_patterns),
         Disk(workspace),
         TempFiles(workspace, queue.folders.values()),
@@ -68,3 +61,15 @@ def build_sources(
         GPUs(owners, write_event),
         *(ServiceLife(name, pid) for name, pid in others.items()),
     ]
+
+
+def _of_records(target: Target, workspace: Path) -> Iterator[Source]:
+    """The sources of files that a target may have or not."""
+    if target.decisions.path:
+        yield Decisions(workspace, target.decisions, target.outcomes.done)
+    if target.draws.path:
+        yield DrawCount(workspace, target.draws.path, target.draws.list)
+    if candidates := target.paths.policy_candidates:
+        yield Folders(
+            "candidates", {"candidates.count": candidates}, workspace, period_s=_CANDIDATES_PERIOD_S
+        )

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import msgspec
 
-from chaos.record.target import DecisionLog, Queue
+from chaos.base.files import select
+from chaos.record.record_sql import DecisionLog
+from chaos.record.target import Work
 from chaos.witness.base import (
     Folder,
     PathTail,
@@ -20,7 +22,6 @@ from chaos.witness.base import (
     Tail,
     Values,
     reason,
-    select,
     stat,
     without_companions,
 )
@@ -47,12 +48,11 @@ class Folders(SourceBase):
         self._counts: dict[str, int] = {}
 
     @classmethod
-    def of_queue(cls, workspace: Path, queue: Queue) -> Folders:
-        """Count `queue.pending`, `.claimed`, `.archived` and `.quarantined`."""
-        folders = ("pending", "claimed", "archived", "quarantined")
+    def of_queue(cls, workspace: Path, queue: Work) -> Folders:
+        """Count `queue.pending`, `.claimed`, `.archived` and `.quarantined`, those there are."""
         return cls(
             "queue",
-            {f"queue.{part}": getattr(queue, part) for part in folders},
+            {f"queue.{place}": pattern for place, pattern in queue.places().items()},
             workspace,
             {"queue.quarantined": lambda folder: without_companions(folder.names())},
         )
@@ -77,11 +77,12 @@ class Decisions(SourceBase):
     `decisions.lines` and in `decisions.unreadable`; the latter is added only when it is not 0.
     """
 
-    def __init__(self, workspace: Path, log: DecisionLog) -> None:
+    def __init__(self, workspace: Path, log: DecisionLog, done: Sequence[str]) -> None:
+        """`done`: the values of the status that mean done."""
         super().__init__("decisions", _PERIOD_S)
         self._log = log
         self._tail = PathTail(workspace / log.path)
-        self._completed = frozenset(log.completed)
+        self._completed = frozenset(done)
         self._decode = msgspec.json.Decoder().decode
         self._reset()
 
@@ -100,8 +101,10 @@ class Decisions(SourceBase):
         for line in lines.splitlines() if lines else ():
             self._count(line)
         values["decisions.lines"] = self._lines
-        values["decisions.completed"] = self._done
-        values["decisions.fallbacks"] = self._fallbacks
+        if self._log.status:
+            values["decisions.completed"] = self._done
+        if self._log.fallback:
+            values["decisions.fallbacks"] = self._fallbacks
         if self._unreadable:
             values["decisions.unreadable"] = self._unreadable
 

@@ -72,7 +72,7 @@ def inspect(
         "errors": inspection.errors(),
         "volume": inspection.volume(),
         "files": inspection.files(),
-        "halt_flag": (workspace / target.halt.flag).exists(),
+        "halt_flag": any((workspace / flag).exists() for flag in target.halt_flags),
         "status": inspection.status(),
         "processes": inspection.processes(roles or {}),
         "listening": inspection.listening(),
@@ -106,13 +106,13 @@ class _Inspection:
 
     def queue(self) -> dict[str, Any]:
         """The number of requests per folder, and each unfinished request with its defect."""
-        queue = self._target.queue
+        queue = self._target.work
         parts = {
             "pending": queue.pending,
             "claimed": queue.claimed,
-            "quarantined": queue.quarantined,
+            "quarantined": queue.set_aside,
         }
-        files = {part: self._names(pattern) for part, pattern in parts.items()}
+        files = {part: self._names(glob) if glob else [] for part, glob in parts.items()}
         quarantined = set(files["quarantined"])
         files["quarantined"] = [
             name
@@ -130,7 +130,7 @@ class _Inspection:
         for part, paths in files.items():
             if len(paths) > self._bounds.requests:
                 self._note_cut(f"{part}: {self._bounds.requests} of {len(paths)} requests parsed")
-        return {**counts, "archived": len(self._names(queue.archived)), "stuck": stuck}
+        return {**counts, "archived": len(self._names(queue.finished.files)), "stuck": stuck}
 
     def _names(self, pattern: str) -> list[str]:
         """The relative paths that match, sorted. Hidden files and folders are left out."""
@@ -159,13 +159,15 @@ class _Inspection:
             return entry | {"defect": f"cannot be read: {error.strerror}"}
         if status.st_size > len(content):
             return entry | {"defect": f"larger than a request can be ({status.st_size} bytes)"}
-        return entry | {"defect": defect(content, self._target.queue.type_field)}
+        return entry | {"defect": defect(content, self._target.work.type_field)}
 
     # -- files --------------------------------------------------------------------------------
 
     def decisions(self) -> dict[str, Any]:
         """The last lines of the decision log, and its modification time."""
         path = self._target.decisions.path
+        if not path:
+            return {"path": "", "absent": "the target names no decision log"}
         full = self._workspace / path
         try:
             modified_s = full.stat().st_mtime
@@ -284,8 +286,9 @@ class _Inspection:
 
     def _role(self, command: str) -> str:
         """`watcher` or `injector`, by the command that starts it, or `other`."""
-        for role in ("watcher", "injector"):
-            program = [w for w in getattr(self._target, role).start if not w.startswith("{")]
+        services = {"watcher": self._target.watcher, "injector": self._target.injector}
+        for role, spec in services.items():
+            program = [w for w in spec.start if not w.startswith("{")] if spec else []
             if program and all(word in command.split() for word in program):
                 return role
         return "other"

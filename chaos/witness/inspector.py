@@ -7,6 +7,7 @@ inspection contains. Judges nothing.
 import threading
 from pathlib import Path
 
+from chaos.base.files import matching
 from chaos.plan.plan import Plan
 from chaos.record.history import HistoryWriter
 from chaos.stack.base import Stack
@@ -31,7 +32,9 @@ class Inspector:
         inspection = plan.target.inspection
         # The time that one inspection may take, including the memory report.
         self.limit_s = QUICK.seconds + (inspection.limit_s if inspection else 0.0)
-        self._log = stack.workspace / plan.target.decisions.path
+        log = plan.target.decisions.path
+        # Where there is no log of decisions, a piece of work that is finished is the progress.
+        self._log = stack.workspace / log if log else None
         self._stall_s = _stall_s(plan)
         self._log_bytes = -1
         self._unchanged_since_s = 0.0  # when the log got that size, in run seconds
@@ -60,7 +63,7 @@ class Inspector:
 
         `now_s` is in seconds since the run began.
         """
-        size = _size(self._log)
+        size = self._progress()
         if size != self._log_bytes or not self._has_waiting_requests():
             self._log_bytes, self._unchanged_since_s = size, now_s
             self._stall_reported = False
@@ -70,10 +73,14 @@ class Inspector:
             self._stall_reported = True
             self.write(f"no decision for {stalled_s:.0f} s while requests wait")
 
+    def _progress(self) -> int:
+        if self._log is not None:
+            return _size(self._log)
+        return len(matching(self._stack.workspace, self._target.work.finished.files))
+
     def _has_waiting_requests(self) -> bool:
-        queue = self._target.queue
-        patterns = (queue.pending, queue.claimed)
-        return any(True for pattern in patterns for _ in self._stack.workspace.glob(pattern))
+        queue = self._target.work
+        return bool(matching(self._stack.workspace, queue.pending, queue.claimed))
 
     def _pids(self, name: str) -> list[int]:
         try:

@@ -133,7 +133,7 @@ def test_a_template_that_cannot_be_filled(experiments: Path, text: str) -> None:
     line = replaced(experiments, TARGET, "    selfplay:\n", "    selfplay:\n")
     with pytest.raises(UsageError) as caught:
         resolve(Request("soak_c", experiments=experiments))
-    assert f"reference.yaml:{line} queue.request_templates.selfplay" in caught.value.place
+    assert f"reference.yaml:{line} work.kinds.selfplay" in caught.value.place
 
 
 def test_a_target_without_the_batch_command_that_the_workload_needs(experiments: Path) -> None:

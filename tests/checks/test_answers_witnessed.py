@@ -119,7 +119,7 @@ def test_stamps_in_whole_seconds_are_read_as_such(wire: Wire) -> None:
 
 
 def test_a_daemon_that_lists_no_calls_is_not_judged(wire: Wire) -> None:
-    wire.run.config["target"]["decisions"]["calls"] = ""
+    wire.run.config["target"]["records"]["calls"] = None
     wire.write()
     assert "answers_witnessed" not in {f.check for f in judged(wire.run).findings}
 

@@ -56,7 +56,7 @@ def test_the_command_removes_a_halt_flag_that_is_a_link_and_not_its_target(
 ) -> None:
     named = tmp_path / "elsewhere" / "precious"
     named.write_text("kept")
-    flag = subject.workspace / subject.target.halt.flag
+    flag = subject.workspace / subject.target.halt_flags[0]
     flag.symlink_to(named)
     [item] = examine_halt_flags(subject)
     pasted(item.next_step, tmp_path / "elsewhere")

@@ -169,7 +169,7 @@ class _Runner:
     def __init__(self, stack: Stack, history: HistoryWriter, run: RunDir) -> None:
         self._stack, self._history = stack, history
         self._ledger = Ledger(run.ledger)
-        self._submitter = RequestSubmitter(stack.workspace, stack.target.queue, history)
+        self._submitter = RequestSubmitter(stack.workspace, stack.target.work, history)
 
     def run_twins(self, texts: Sequence[str]) -> None:
         """Run each in a storm of its own, since incompatible kinds would wait for each other.
@@ -203,7 +203,7 @@ class _Runner:
         )
         storm.run([Occurrence(one.fault_id, one.fault, self._history.now_s() + 1.1, one.hold_s)])
         settle = Deadline(_SETTLE_LIMIT_S)
-        queue = self._stack.target.queue
+        queue = self._stack.target.work
         while unanswered(self._stack.workspace, queue) and settle.wait(0.1):
             pass
 

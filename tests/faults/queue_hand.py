@@ -28,7 +28,7 @@ class Hand:
     def __init__(self, workspace: Path) -> None:
         self.target = load(REPO / "experiments" / "targets" / "reference.yaml", Target)
         self.workspace = workspace
-        self.folder = QueueFolder(workspace, self.target.queue)
+        self.folder = QueueFolder(workspace, self.target.work)
         for place in ("claimed", "archive", "quarantine"):
             (workspace / "watcher_requests" / place).mkdir(parents=True)
         self.process: subprocess.Popen[bytes] | None = None

@@ -35,7 +35,7 @@ __all__ = ["hand"]  # a fixture
 @pytest.mark.parametrize("shape", sorted(CORRUPT))
 def test_each_bad_shape_has_a_defect_and_a_good_request_has_none(hand: Hand, shape: str) -> None:
     """The defect is measured on the file, not taken from the plan."""
-    queue = hand.target.queue
+    queue = hand.target.work
     good = {"request_type": "selfplay", "source": "s", "reason": "r"}
     planted = CORRUPT[shape](queue, "bad.json", dict(good))
     assert planted.wrong(hand.folder.submit / "bad.json") == ""  # nothing there yet
@@ -48,7 +48,7 @@ def test_each_bad_shape_has_a_defect_and_a_good_request_has_none(hand: Hand, sha
 
 def test_mode_0_is_unreadable_unless_the_process_reads_everything(hand: Hand) -> None:
     """Root reads a file of mode 0, and the measurement says so."""
-    shapes.mode_0(hand.target.queue, "a.json", {"request_type": "selfplay"}).put(hand.folder)
+    shapes.mode_0(hand.target.work, "a.json", {"request_type": "selfplay"}).put(hand.folder)
     bound = not reads_everything(os.getpid())
     assert bool(shapes.unreadable(hand.folder.submit / "a.json")) is bound
 

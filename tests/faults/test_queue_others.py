@@ -208,7 +208,7 @@ def test_a_watcher_that_refuses_a_stale_lock_prevents_recovery(hand: Hand) -> No
 @pytest.mark.parametrize("code", [0, 1])
 def test_a_watcher_halted_while_it_works_is_started_again(hand: Hand, code: int) -> None:
     """It must end cleanly, and the flag is removed before it starts again."""
-    flag = hand.workspace / hand.target.halt.flag
+    flag = hand.workspace / hand.target.halt_flags[0]
     fault = made(QueueHaltRace, hand, flag="30s")
     [name] = [one.name for one in fault.planted]
     fault.inject(stack(hand))
@@ -234,12 +234,12 @@ def test_a_flickering_halt_flag_is_removed(hand: Hand) -> None:
     fault.inject(stack(hand))
     assert effect(fault, hand, 1.0).measured["flag_seen"] > 0
     fault.recover(stack(hand))
-    assert not (hand.workspace / hand.target.halt.flag).exists()
+    assert not (hand.workspace / hand.target.halt_flags[0]).exists()
 
 
 def test_a_halt_flag_of_somebody_else_is_not_removed(hand: Hand) -> None:
     """Only a flag with the content of the fault is removed."""
-    flag = hand.workspace / hand.target.halt.flag
+    flag = hand.workspace / hand.target.halt_flags[0]
     fault = made(QueueHaltRace, hand)
     fault.inject(stack(hand))
     flag.write_text('{"reason": "soak complete"}')

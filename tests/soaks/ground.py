@@ -33,7 +33,7 @@ class Ground:
     def __init__(self, folder: Path, history: HistoryWriter) -> None:
         self.target = reference()
         self.workspace = folder / "workspace"
-        self.queue = self.workspace / self.target.queue.submit_dir
+        self.queue = self.workspace / self.target.work.submit.folder
         self.archive = self.queue / "archive"
         for name in ("archive", "claimed", "quarantine"):
             (self.queue / name).mkdir(parents=True)

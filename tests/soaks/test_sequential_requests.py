@@ -71,8 +71,8 @@ def test_a_template_may_rename_types_and_put_parameters_at_the_top_level(ground:
         "selfplay": {"request_type": "selfplay_retrain", "episodes": "{episodes}", "n": "{id}"},
         "learning_loop": {"request_type": "learning_loop", "scope": "{scope}"},
     }
-    queue = replace(ground.target.queue, request_templates=flat)
-    ground.target = replace(ground.target, queue=queue)
+    queue = replace(ground.target.work, kinds=flat)
+    ground.target = replace(ground.target, work=queue)
     staged(ground)
     first, sixth = ground.pending()[0], ground.pending()[5]
     expected = {"request_type": "selfplay_retrain", "episodes": 2, "n": first}

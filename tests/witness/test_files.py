@@ -20,7 +20,7 @@ def read(source: Source) -> Values:
 
 def test_queue_counts_follow_every_change(workspace: Path, target: Target) -> None:
     """Each folder's count is right after each change, however fast the changes come."""
-    source = Folders.of_queue(workspace, target.queue)
+    source = Folders.of_queue(workspace, target.work)
     requests = workspace / "watcher_requests"
     for number in range(30):
         (requests / f"r{number}.json").write_text("{}")
@@ -39,7 +39,7 @@ def test_queue_counts_only_names_that_match_the_pattern(workspace: Path, target:
     requests = workspace / "watcher_requests"
     for name in (".r1.json", "r2.json.part", "notes.txt", "r3.json"):
         (requests / name).write_text("{}")
-    source = Folders.of_queue(workspace, target.queue)
+    source = Folders.of_queue(workspace, target.work)
     assert read(source)["queue.pending"] == 1
     (requests / ".r1.json").unlink()
     assert read(source)["queue.pending"] == 1
@@ -50,11 +50,11 @@ def test_quarantine_counts_requests_not_reasons(workspace: Path, target: Target)
     folder = workspace / "watcher_requests" / "quarantine"
     for name in ("a.json", "a.json.reason.json", "b.bin", "b.bin.reason.json", "c.json"):
         (folder / name).write_text("{}")
-    assert read(Folders.of_queue(workspace, target.queue))["queue.quarantined"] == 3
+    assert read(Folders.of_queue(workspace, target.work))["queue.quarantined"] == 3
 
 
 def test_a_missing_folder_removes_only_its_own_key(workspace: Path, target: Target) -> None:
-    source = Folders.of_queue(workspace, target.queue)
+    source = Folders.of_queue(workspace, target.work)
     assert read(source)["queue.quarantined"] == 0
     (workspace / "watcher_requests" / "quarantine").rmdir()
     values = read(source)
@@ -71,7 +71,7 @@ def test_a_folder_that_returns_unchanged_is_counted_again(workspace: Path, targe
     folder = workspace / "watcher_requests" / "quarantine"
     (folder / "a.json").write_text("{}")
     os.utime(folder, (1, 1))
-    source = Folders.of_queue(workspace, target.queue)
+    source = Folders.of_queue(workspace, target.work)
     assert read(source)["queue.quarantined"] == 1
     folder.rename(workspace / "away")
     assert "queue.quarantined" not in read(source)

@@ -56,7 +56,7 @@ _SUMMARY = (
 )
 # The samples of one life.
 _SAMPLES = """
-select line, t_s, in_fault, coalesce("decisions.completed", 0) as work, {columns}
+select line, t_s, in_fault, coalesce("decisions.completed", "queue.archived", 0) as work, {columns}
 from moments where line between {begin} and {end}
 """
 _RISE = ("min({0}) filter (t_s <= $start_s + $edge_s)", "min({0}) filter (t_s >= $end_s - $edge_s)")

@@ -55,7 +55,7 @@ class DiskReadonly(DiskFault):
         """Create a file and open an existing one for writing: ok, or the name of the error."""
         decisions = stack.workspace / stack.target.decisions.path
         outcomes = {"create": write_and_sync(self.probe_path(stack)).outcome}
-        if decisions.exists():
+        if decisions.is_file():
             outcomes["open_for_writing"] = open_for_writing(decisions)
         return outcomes
 

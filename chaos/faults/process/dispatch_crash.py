@@ -11,10 +11,10 @@ Source: the defects of real Watchers ("crash in mid-dispatch").
 import signal
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated, Any
 
 from chaos.base.deadline import Deadline
+from chaos.base.files import matching
 from chaos.base.proc import Identity
 from chaos.faults.base import Evidence, probe
 from chaos.faults.params import FaultParams, duration
@@ -56,7 +56,7 @@ class WatcherDispatchCrash(ServiceFault):
         while self.first.lives():
             child = self._dispatch_child(own)
             if child is not None:
-                self._requests = _names(stack, stack.target.queue.claimed)
+                self._requests = _names(stack, stack.target.work.claimed)
                 self._command = child.command().replace(b"\0", b" ").decode(errors="replace")
                 self._child = child
                 self.first.send(signal.SIGKILL)
@@ -104,9 +104,10 @@ class WatcherDispatchCrash(ServiceFault):
 
         def look(measured: dict[str, Any]) -> bool:
             decisions = {name: _decisions(stack, name) for name in self._requests}
-            archived = set(self._requests) & set(_names(stack, stack.target.queue.archived))
+            archived = set(self._requests) & set(_finished(stack))
             measured |= {"decisions": decisions, "archived": sorted(archived)}
-            done = all(decisions.values()) and len(archived) == len(self._requests)
+            decided = all(decisions.values()) or not stack.target.decisions.path
+            done = decided and len(archived) == len(self._requests)
             if done:
                 measured["path_taken"] = "a new process finished the requests of the first one"
             return done
@@ -115,7 +116,12 @@ class WatcherDispatchCrash(ServiceFault):
 
 
 def _names(stack: Stack, pattern: str) -> list[str]:
-    return sorted(path.name for path in Path(stack.workspace).glob(pattern))
+    return sorted(path.name for path in matching(stack.workspace, pattern))
+
+
+def _finished(stack: Stack) -> list[str]:
+    work = stack.target.work
+    return [work.request_of(name) for name in _names(stack, work.finished.files)]
 
 
 def _decisions(stack: Stack, request: str) -> int:

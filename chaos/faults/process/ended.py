@@ -104,7 +104,7 @@ class _Restarted(ServiceFault):
 
     def inject(self, stack: Stack) -> None:
         target = stack.target
-        spec = target.watcher if self.service == "watcher" else target.injector
+        spec = (target.injector if self.service == "injector" else None) or target.watcher
         stopped = stack.service(self.service).stop(spec.stop_limit_s)
         by_signal = -signal.Signals[f"SIG{spec.stop_signal}"]
         self._end = {

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
+from chaos.base.files import list_at
 from chaos.base.proc import Identity
 from chaos.stack.base import Stack
 
@@ -58,7 +59,8 @@ def _written(stack: Stack, name: Name) -> Iterator[tuple[str, tuple[int, int, in
     if name == "watcher":
         patterns = [target.watcher.ready_file, target.decisions.path, *target.paths.logs]
     else:
-        patterns = [target.injector.ready_file, target.draws.path]
+        ready = target.injector.ready_file if target.injector else ""
+        patterns = [ready, target.draws.path]
     paths = {path for pattern in patterns if pattern for path in root.glob(pattern)}
     for path in (*sorted(paths), stack.service(name).log):
         with contextlib.suppress(OSError):
@@ -70,7 +72,7 @@ def draws(stack: Stack) -> int | None:
     """The number of draws in the history; None if it cannot be read."""
     try:
         loaded = json.loads((stack.workspace / stack.target.draws.path).read_bytes())
-        return len(loaded[stack.target.draws.list])
+        return len(list_at(loaded, stack.target.draws.list))
     except (OSError, ValueError, LookupError, TypeError):
         return None
 

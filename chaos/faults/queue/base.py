@@ -104,7 +104,7 @@ class QueueFault(Fault):
         """The content of a good request with a unique number (`again`: the last number)."""
         self._sequence += not again
         source = f"queue_fault_{self.fault_id}"
-        return requests.good(stack.target.queue, name, source, self._sequence, **more)
+        return requests.good(stack.target.work, name, source, self._sequence, **more)
 
     def good(self, stack: Stack, what: str, *, note: str = "") -> Planted:
         """A good request, which must be processed whatever else is in the queue."""
@@ -114,7 +114,7 @@ class QueueFault(Fault):
 
     def folder(self, stack: Stack) -> QueueFolder:
         """The queue of the stack."""
-        return QueueFolder(stack.workspace, stack.target.queue)
+        return QueueFolder(stack.workspace, stack.target.work)
 
     def in_force(self, folder: QueueFolder) -> bool:
         """A further condition of a kind for the effect; asked until it is true."""
@@ -123,14 +123,16 @@ class QueueFault(Fault):
     # -- the steps ----------------------------------------------------------------------------
 
     def available(self, stack: Stack) -> str | None:
-        template_of(stack.target.queue, "selfplay")
+        if not stack.target.work.submit.folder or not stack.target.work.pending:
+            return "the daemon has no queue of files (work.submit.folder and work.pending)"
+        template_of(stack.target.work, "selfplay")
         return None
 
     def undo_record(self, stack: Stack) -> dict[str, Any]:
         """What will be planted. It ends with the Watcher's workspace."""
         self.planted = self.plan(stack)
         return {
-            "queue": stack.target.queue.submit_dir,
+            "queue": stack.target.work.submit.folder,
             "planted": {file.name: file.end for file in self.planted},
             "sha256": {
                 file.name: hashlib.sha256(file.content).hexdigest()
@@ -206,20 +208,32 @@ class QueueFault(Fault):
         """What is not (yet) as it must be with the planted files."""
         folder = self.folder(stack)
         planted = [file for file in self.planted if file.name in self._put]
-        decided = dispatched(stack.workspace, stack.target.decisions, [f.name for f in planted])
-        effects = Counter(decision.request for decision in decided)
+        effects: Counter[str] | None = None  # unknown where the target names no log of decisions
+        if stack.target.decisions.request:
+            names = [file.name for file in planted]
+            decided = dispatched(stack.workspace, stack.target.decisions, names)
+            effects = Counter(decision.request for decision in decided)
         problems = [
             problem
             for file in planted
-            if (problem := ended_wrong(file.end, folder.places(file.name), effects[file.name]))
+            if (
+                problem := ended_wrong(
+                    file.end,
+                    folder.places(file.name),
+                    None if effects is None else effects[file.name],
+                )
+            )
         ]
         same = [file.name for file in planted if file.end == "once"]
-        if same and (count := sum(effects[name] for name in same)) != 1:
+        if effects is not None and same and (count := sum(effects[name] for name in same)) != 1:
             problems.append(f"{', '.join(same)} took effect {count} times")
         return problems
 
     def _undecided(self, stack: Stack, measured: dict[str, Any]) -> list[str]:
         decided: list[Decided] = []
+        if not stack.target.decisions.request:
+            done = "archived" in self.folder(stack).places(self._after)
+            return [] if done else [f"{self._after} is not finished"]
         if self._after:
             decided = dispatched(stack.workspace, stack.target.decisions, [self._after])
         if not decided:
@@ -228,14 +242,15 @@ class QueueFault(Fault):
         return []
 
 
-def ended_wrong(end: End, places: Sequence[Place], effects: int) -> str:
-    """Why a planted file is not where it must end; "" if it is."""
+def ended_wrong(end: End, places: Sequence[Place], effects: int | None) -> str:
+    """Why a planted file is not where it must end; "" if it is. `effects` None: not known."""
     where = " and ".join(places) or "nowhere"
     if "pending" in places or "claimed" in places:
         return f"it is {where}"
     if end == "archived":
-        fine = list(places) == ["archived"] and effects == 1
-        return "" if fine else f"a good request is {where} and took effect {effects} times"
+        fine = list(places) == ["archived"] and effects in (1, None)
+        times = "" if effects is None else f" and took effect {effects} times"
+        return "" if fine else f"a good request is {where}{times}"
     if end == "once":  # the effects of all such files are counted together
         return "" if places else "it is nowhere"
     if effects:

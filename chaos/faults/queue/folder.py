@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from chaos.base.errors import os_errors_told
-from chaos.record.target import Queue
+from chaos.record.target import Work
 
 Place = Literal["pending", "claimed", "archived", "quarantined"]
 PLACES: tuple[Place, ...] = ("pending", "claimed", "archived", "quarantined")
@@ -26,11 +26,14 @@ _READ_BYTES_MAX = 4 << 20
 class QueueFolder:
     """Methods that put files raise `EnvironmentProblem`; the others never raise."""
 
-    def __init__(self, workspace: Path, queue: Queue) -> None:
-        self.submit = workspace / queue.submit_dir
+    def __init__(self, workspace: Path, queue: Work) -> None:
+        self.submit = workspace / queue.submit.folder
+        self._work = queue
         self._pattern = queue.pending.rpartition("/")[2]
         self._folders: dict[Place, Path] = {
-            place: workspace / str(getattr(queue, place)).rpartition("/")[0] for place in PLACES
+            place: workspace / glob.rpartition("/")[0]
+            for place in PLACES
+            if (glob := queue.places().get(place))
         }
 
     def takes(self, name: str) -> bool:
@@ -123,7 +126,8 @@ class QueueFolder:
         return newest[1] if newest else None
 
     def _requests(self, place: Place) -> list[str]:
-        return sorted(name for name in _names(self._folders[place]) if self.takes(name))
+        folder = self._folders.get(place)
+        return sorted(name for name in _names(folder) if self.takes(name)) if folder else []
 
     def places(self, name: str) -> list[Place]:
         """Where files of this name are, in the order of a request's life.
@@ -131,8 +135,12 @@ class QueueFolder:
         In archive and quarantine it is enough that the stem is in the name, because a Watcher may
         add a number or a status to it.
         """
-        exact = [place for place in PLACES if os.path.lexists(self._folders[place] / name)]
-        return exact or [place for place in PLACES[2:] if self._renamed(place, name) is not None]
+        exact = [p for p, folder in self._folders.items() if os.path.lexists(folder / name)]
+        return exact or [
+            place
+            for place in PLACES[2:]
+            if place in self._folders and self._renamed(place, name) is not None
+        ]
 
     def path(self, name: str, place: Place) -> Path:
         """The file that `places` found there, else where it would be."""

@@ -81,7 +81,7 @@ class QueueTornWrite(QueueFault):
     def effect(self, stack: Stack, deadline: Deadline) -> Evidence:
         folder, name = self.folder(stack), self.planted[0].name
         path = folder.submit / name
-        type_field = stack.target.queue.type_field
+        type_field = stack.target.work.type_field
 
         def look(measured: dict[str, Any]) -> bool:
             read = was_read(path)

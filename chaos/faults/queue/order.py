@@ -35,7 +35,7 @@ class QueuePoisonHead(QueueFault):
         planted = []
         for i in range(1, self.params.files + 1):
             name = f"000_{self.name_of(f'poison_{i:03d}')}"
-            torn = shapes.torn(stack.target.queue, name, self.body(stack, name))
+            torn = shapes.torn(stack.target.work, name, self.body(stack, name))
             content = torn.content or b""
             planted.append(whole(name, torn.end, content, torn.wrong, mtime_ns=old_ns + i))
         return planted + [

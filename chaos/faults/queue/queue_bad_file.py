@@ -27,7 +27,7 @@ class BadFile(QueueFault):
 
     def plan(self, stack: Stack) -> list[Planted]:
         name = self.name_of(self.name.removeprefix("queue_"))
-        return [self.maker()(stack.target.queue, name, self.body(stack, name))]
+        return [self.maker()(stack.target.work, name, self.body(stack, name))]
 
 
 class QueueZeroLength(BadFile):
@@ -68,7 +68,7 @@ class QueueCorruption(QueueFault):
     def plan(self, stack: Stack) -> list[Planted]:
         names = {shape: self.name_of(shape) for shape in CORRUPT}
         return [
-            CORRUPT[shape](stack.target.queue, name, self.body(stack, name))
+            CORRUPT[shape](stack.target.work, name, self.body(stack, name))
             for shape, name in names.items()
             if self.params.shape in (_ALL, shape)
         ]

@@ -12,12 +12,12 @@ from chaos.faults.params import FaultParams, text
 from chaos.faults.queue import requests
 from chaos.faults.queue.base import Planted, QueueFault, whole
 from chaos.faults.queue.folder import content_of
-from chaos.record.target import Queue
+from chaos.record.target import Work
 from chaos.stack.base import Stack
 
 _NO_NUMBERS = (
     "the target's requests have no number, so that a duplicate cannot be recognized; "
-    "add {sequence} to queue.request_templates"
+    "add {sequence} to work.kinds"
 )
 
 
@@ -25,13 +25,13 @@ class Doubled(QueueFault):
     """Two files that are one request."""
 
     def available(self, stack: Stack) -> str | None:
-        if not requests.numbered(stack.target.queue):
+        if not requests.numbered(stack.target.work):
             return _NO_NUMBERS
         return super().available(stack)
 
     def twins(self, stack: Stack, *, same_bytes: bool) -> list[Planted]:
         """Two files with one identity; their other content differs unless `same_bytes`."""
-        queue, folder = stack.target.queue, self.folder(stack)
+        queue, folder = stack.target.work, self.folder(stack)
         first, second = self.name_of("first"), self.name_of("second")
         first_body = second_body = self.body(stack, first)
         if not same_bytes:
@@ -52,7 +52,7 @@ class Doubled(QueueFault):
         ]
 
 
-def alike(queue: Queue, one: bytes | None, other: bytes | None, name: str) -> str:
+def alike(queue: Work, one: bytes | None, other: bytes | None, name: str) -> str:
     """What makes two requests duplicates, from their bytes; "" if they are none."""
     if one is None or other is None:
         return ""

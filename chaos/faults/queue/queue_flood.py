@@ -38,7 +38,7 @@ class QueueFlood(QueueFault):
         self._flooded = self._taken = 0
 
     def plan(self, stack: Stack) -> list[Planted]:
-        queue = stack.target.queue
+        queue = stack.target.work
         bad = [self.name_of(f"flood_bad_{number:04d}") for number in range(1, self.params.bad + 1)]
         planted = [shapes.wrong_shape(queue, name, self.body(stack, name)) for name in bad]
         return planted + [

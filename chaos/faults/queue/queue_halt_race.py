@@ -53,6 +53,8 @@ class QueueHaltRace(Revived):
     def available(self, stack: Stack) -> str | None:
         if stack.service("watcher").pid() is None:
             return "no Watcher runs just now"
+        if not stack.target.halt_flags:
+            return "the target names no halt flag (halt.flags)"
         if _flag_of(stack).exists():
             return "the Watcher is being halted already"
         return super().available(stack)
@@ -62,7 +64,7 @@ class QueueHaltRace(Revived):
 
     def undo_record(self, stack: Stack) -> dict[str, Any]:
         return super().undo_record(stack) | {
-            "flag": stack.target.halt.flag,
+            "flag": stack.target.halt_flags[0],
             "content": self._content.decode(),
         }
 
@@ -163,4 +165,4 @@ class QueueHaltRace(Revived):
 
 
 def _flag_of(stack: Stack) -> Path:
-    return stack.workspace / stack.target.halt.flag
+    return stack.workspace / stack.target.halt_flags[0]

@@ -24,6 +24,11 @@ class QueueTornLog(QueueFault):
 
     _half = b""
 
+    def available(self, stack: Stack) -> str | None:
+        if not stack.target.decisions.path:
+            return "the target names no log of decisions (records.decisions)"
+        return super().available(stack)
+
     def plan(self, stack: Stack) -> list[Planted]:
         return [self.good(stack, "torn_log")]
 

@@ -7,16 +7,17 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from chaos.base.files import file_tail, json_object
+from chaos.base.files import file_tail, json_object, select
 from chaos.plan.request_template import Wanted, body_of, template_of
-from chaos.record.target import DecisionLog, Queue
+from chaos.record.record_sql import DecisionLog
+from chaos.record.target import Work
 
 _KIND = "selfplay"
 _TAIL_BYTES = 4 << 20
 
 
 def good(
-    queue: Queue, name: str, source: str, sequence: int, *, note: str = "", ahead_s: float = 0.0
+    queue: Work, name: str, source: str, sequence: int, *, note: str = "", ahead_s: float = 0.0
 ) -> dict[str, Any]:
     """A request that a Watcher must process; its time stamp is `ahead_s` in the future.
 
@@ -35,12 +36,12 @@ def good(
     )
 
 
-def numbered(queue: Queue) -> bool:
+def numbered(queue: Work) -> bool:
     """True if requests have a number, so that duplicates can be recognized."""
     return '"{sequence}"' in json.dumps(template_of(queue, _KIND))
 
 
-def identity(queue: Queue, content: bytes) -> tuple[Any, ...]:
+def identity(queue: Work, content: bytes) -> tuple[Any, ...]:
     """Source and number of a request; empty if it is no JSON object."""
     entry = json_object(content)
     return tuple(_values(template_of(queue, _KIND), entry)) if entry else ()
@@ -74,13 +75,13 @@ def tail_of(path: Path) -> bytes:
 def dispatched(workspace: Path, log: DecisionLog, names: Iterable[str]) -> list[Decided]:
     """The decisions that dispatched these request files, in order. Ignores damaged lines."""
     wanted = set(names)
-    kinds = {*log.dispatch_selfplay, *log.dispatch_learning}
     decided = []
     for line in tail_of(workspace / log.path).splitlines():
         entry = json_object(line)
-        if entry.get(log.dispatch) not in kinds:
+        if log.dispatch and not select(entry, log.dispatch):
             continue
-        request = str(entry.get(log.request)).rpartition("/")[2]
+        request = str(select(entry, log.request)).rpartition("/")[2]
         if request in wanted:
-            decided.append(Decided(str(entry.get(log.id)), request, str(entry.get(log.status))))
+            named = (select(entry, log.id), request, select(entry, log.status))
+            decided.append(Decided(*map(str, named)))
     return decided

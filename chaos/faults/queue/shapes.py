@@ -11,18 +11,18 @@ from chaos.faults.queue import requests
 from chaos.faults.queue.base import Planted, whole
 from chaos.faults.queue.folder import QueueFolder, content_of
 from chaos.record.request_file import defect
-from chaos.record.target import Queue
+from chaos.record.target import Work
 
 _NUL_TAIL_BYTES = 64
 _UNKNOWN_TYPE = "no_such_type"
 
-Maker = Callable[[Queue, str, dict[str, Any]], Planted]  # (queue, file name, good body)
+Maker = Callable[[Work, str, dict[str, Any]], Planted]  # (queue, file name, good body)
 
 
 def _corrupt(spoil: Callable[[dict[str, Any]], bytes]) -> Maker:
     """A shape with a defect in its bytes, which `spoil` makes of a good request."""
 
-    def make(queue: Queue, name: str, body: dict[str, Any]) -> Planted:
+    def make(queue: Work, name: str, body: dict[str, Any]) -> Planted:
         def wrong(path: Path) -> str:
             content = content_of(path)
             return "" if content is None else defect(content, queue.type_field)
@@ -35,7 +35,7 @@ def _corrupt(spoil: Callable[[dict[str, Any]], bytes]) -> Maker:
 def _special(put: Callable[[QueueFolder, str, bytes], None]) -> Maker:
     """A shape that cannot be read."""
 
-    def make(queue: Queue, name: str, body: dict[str, Any]) -> Planted:
+    def make(queue: Work, name: str, body: dict[str, Any]) -> Planted:
         content = requests.encoded(body)
         return Planted(name, "quarantined", lambda folder: put(folder, name, content), unreadable)
 
@@ -57,7 +57,7 @@ wrong_shape = _corrupt(lambda body: requests.encoded([body]))  # an array instea
 mode_0 = _special(QueueFolder.put_forbidden)  # a good request that only root can read
 
 
-def unknown_type(queue: Queue, name: str, body: dict[str, Any]) -> Planted:
+def unknown_type(queue: Work, name: str, body: dict[str, Any]) -> Planted:
     """A request of a type that does not exist."""
     content = requests.encoded({**body, queue.type_field: _UNKNOWN_TYPE})
     known = {*queue.types_selfplay, *queue.types_learning}
@@ -70,7 +70,7 @@ def unknown_type(queue: Queue, name: str, body: dict[str, Any]) -> Planted:
     return whole(name, "quarantined", content, wrong)
 
 
-def wrong_fields(queue: Queue, name: str, body: dict[str, Any]) -> Planted:
+def wrong_fields(queue: Work, name: str, body: dict[str, Any]) -> Planted:
     """A request with a list in every field but the type."""
     bad = {key: value if key == queue.type_field else [[value]] for key, value in body.items()}
 

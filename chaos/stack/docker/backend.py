@@ -23,7 +23,7 @@ from chaos.stack.builder import StackBuilder
 from chaos.stack.clock import WatcherClock
 from chaos.stack.docker.channel import ConductorDefect, Outside
 from chaos.stack.docker.service import ContainerService, WitnessService, run_outside
-from chaos.stack.process import ReadyFile, Surroundings
+from chaos.stack.process import Ready, Surroundings
 from chaos.stack.proctree import ancestors
 from chaos.stack.witness import READY_LIMIT_S, SystemCallWitness, wire_witness
 from chaos.stack.workspace import fill_words
@@ -142,7 +142,7 @@ class DockerBackend(StackBuilder):
 
     def _observer(self, name: str, argv: Sequence[str], ready_file: Path) -> Service:
         log = self._log(name)
-        ready = ReadyFile(ready_file, READY_LIMIT_S, "`--witness none` runs without it")
+        ready = Ready(ready_file, READY_LIMIT_S, "`--witness none` runs without it")
         record = self._run_dir.witness if name == "witness" else self._run_dir.wire
         return WitnessService(
             name, argv, record, self._outside, log, ready=ready, cancel=self._cancel
@@ -183,12 +183,13 @@ class DockerBackend(StackBuilder):
         )
 
     def _program(self, name: str, spec: ServiceSpec, clock: WatcherClock | None) -> Service:
-        if name == "injector":
+        if name != "watcher":  # beside the harness
             where = Surroundings(WORKSPACE, self._for_watcher.env, self._entry(name))
             return self._local(name, spec, where)
         argv = fill_words(spec.start, self._values, place=f"target {self._target.target}, {name}")
         next_step = "see also `docker logs`; its command: " + " ".join(argv)
-        ready = WORKSPACE / spec.ready_file if spec.ready_file else None
+        file = WORKSPACE / spec.ready_file if spec.ready_file else None
+        ready = Ready(file, spec.ready_limit_s, next_step, url=spec.ready_url)
         if self._witness is not None:  # compose has made a container that is not watched
             self._clone(name, [*self._entry(name), *argv])
         return ContainerService(
@@ -197,7 +198,7 @@ class DockerBackend(StackBuilder):
             self._outside,
             self._log(name),
             stop_signal=signal.Signals[f"SIG{spec.stop_signal}"],
-            ready=ReadyFile(ready, spec.ready_limit_s, next_step) if ready else None,
+            ready=ready if file or spec.ready_url else None,
             cancel=self._cancel,
         )
 

@@ -17,7 +17,7 @@ from chaos.base.proc import in_environment, is_alive, pids, processes
 from chaos.base.proc import marked as processes_marked
 from chaos.stack.base import CommandResult
 from chaos.stack.docker.channel import Outside
-from chaos.stack.process import ReadyFile, StartedService
+from chaos.stack.process import Ready, StartedService
 from chaos.stack.proctree import await_ended, send, tree
 
 SERVICE_VARIABLE = "CHAOS_SERVICE"
@@ -38,7 +38,7 @@ class ContainerService(StartedService):
         log: Path,
         *,
         stop_signal: signal.Signals = signal.SIGTERM,
-        ready: ReadyFile | None = None,
+        ready: Ready | None = None,
         cancel: threading.Event | None = None,
     ) -> None:
         super().__init__(name, log, stop_signal=stop_signal, ready=ready, cancel=cancel)
@@ -114,7 +114,7 @@ class WitnessService(ContainerService):
         outside: Outside,
         log: Path,
         *,
-        ready: ReadyFile,
+        ready: Ready,
         cancel: threading.Event,
     ) -> None:
         super().__init__(name, name, outside, log, ready=ready, cancel=cancel)

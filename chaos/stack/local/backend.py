@@ -134,7 +134,7 @@ class LocalBackend(StackBuilder):
         return self._local(name, spec, self._watched(name, where))
 
     def _second_watcher(self, watcher: Service) -> Service:
-        spec = msgspec.structs.replace(self._target.watcher, ready_file="")
+        spec = msgspec.structs.replace(self._target.watcher, ready_file="", ready_url="")
         name = "watcher_second"
         return self._local(name, spec, self._watched(name, self._for_watcher))
 

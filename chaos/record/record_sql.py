@@ -1,0 +1,88 @@
+"""The `select` of a target over the daemon's own files: what it names, and how it is run.
+
+In it `jsonl('PATH')` are the lines of a file of JSON objects, `json('PATH')` is a JSON document
+(an array: a row for each item), `lines('PATH')` are the lines of a text file (`line`, `text`), and
+`files('GLOB')` are the files that match (`path`, `name`). PATH is relative to the workspace. A
+field that a line lacks is null; `a.b` is field `b` of the object in `a`. All values are text.
+
+What is needed while the run goes on (which file, which field) is read from the text of a plain
+`select` without a database: `decision_log`.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+_TOKEN = re.compile(
+    r"--[^\n]*|/\*.*?\*/|'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|[\w$]+|\S", re.DOTALL | re.ASCII
+)
+_WORD = re.compile(r'"?([A-Za-z_]\w*)"?', re.ASCII)
+_JSONL = re.compile(r"\bjsonl\s*\(\s*'((?:[^']|'')+)'\s*\)", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class DecisionLog:
+    """The file of the decisions, and the field of a line (dotted) that each column is.
+
+    Empty for what the target does not say, or says by more than the name of a field.
+    """
+
+    path: str = ""
+    id: str = ""
+    request: str = ""
+    status: str = ""
+    dispatch: str = ""
+    fallback: str = ""
+
+
+@lru_cache(maxsize=64)
+def decision_log(sql: str) -> DecisionLog:
+    """What the text of the record `decisions` says; all empty for ""."""
+    found = _JSONL.search(sql)
+    if found is None:
+        return DecisionLog()
+    fields = dict(_columns(sql))
+    known = {name: fields.get(name) or "" for name in DecisionLog.__dataclass_fields__}
+    return DecisionLog(**{**known, "path": found[1].replace("''", "'")})
+
+
+@lru_cache(maxsize=256)
+def columns_of(sql: str) -> frozenset[str]:
+    """The names of the columns of a `select`, as far as it names them (`*` names none)."""
+    return frozenset(name for name, _ in _columns(sql))
+
+
+def _columns(sql: str) -> Iterator[tuple[str, str]]:
+    """(column, the field that it is) for each item of the outermost select list."""
+    for item in _select_list(sql):
+        words = [word[1] for token in item if (word := _WORD.fullmatch(token))]
+        named = len(item) > 1 and item[-2].lower() == "as"
+        field = item[:-2] if named else item
+        plain = all(
+            token == "." if place % 2 else _WORD.fullmatch(token) is not None
+            for place, token in enumerate(field)
+        )
+        if words and (named or plain):
+            path = "".join(token.strip('"') for token in field) if plain else ""
+            yield words[-1], path
+
+
+def _select_list(sql: str) -> Iterator[list[str]]:
+    """The tokens of each item of the last select list that stands in no parentheses."""
+    depth, open_ = 0, False
+    items: list[list[str]] = [[]]
+    for token in _TOKEN.findall(sql):
+        if token.startswith(("--", "/*")):
+            continue
+        depth += (token == "(") - (token == ")")
+        word = token.lower()
+        if depth == 0 and word == "select":
+            items, open_ = [[]], True
+        elif depth == 0 and word == "from":
+            open_ = False
+        elif open_ and depth == 0 and token == ",":
+            items.append([])
+        elif open_:
+            items[-1].append(token)
+    return (item for item in items if item)
