@@ -1,16 +1,68 @@
-"""Where the files that come with the package lie, and which commit they are of."""
+"""Where the files that come with the package lie, and which commit they are of.
 
+In a checkout they lie beside the package. A wheel has them in the package, below `_shipped`, where
+scripts/build_shipped.py puts them. It reads this module, so only the standard library is imported.
+"""
+
+import site
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
-REPO = Path(__file__).resolve().parents[2]
-IMAGES = REPO / "images"
-EXPERIMENTS = REPO / "experiments"
+PACKAGE = Path(__file__).resolve().parents[1]
+IMPORT_ROOT = PACKAGE.parent  # the folder that `chaos` is imported from
+FOLDER = "_shipped"
+# What a wheel takes along, by its path in the checkout.
+NAMES = (
+    "images",
+    "experiments",
+    "docker-compose.yml",
+    "docker-compose.gpu.yml",
+    "scripts/base-image",
+)
+INSTALLED = (PACKAGE / FOLDER).is_dir()
+ROOT = PACKAGE / FOLDER if INSTALLED else IMPORT_ROOT  # of the shipped files
+IMAGES = ROOT / "images"
+EXPERIMENTS = ROOT / "experiments"
+BASE_IMAGE_SCRIPT = ROOT / "scripts" / "base-image"
 GIT_LIMIT_S = 10.0
 
 
+def files_of(root: Path, name: str) -> Iterator[tuple[str, Path]]:
+    """(path in a checkout, file) for each file below `name`, or for the file `name` itself.
+
+    `root` is `ROOT` or a checkout; `name` is one of `NAMES`, a path below one, or `chaos`. Leaves
+    out caches of tools.
+    """
+    place = PACKAGE if (root, name) == (ROOT, PACKAGE.name) else root / name
+    for path in [place] if place.is_file() else place.rglob("*"):
+        below = path.relative_to(place)
+        hidden = any(part.startswith(".") for part in below.parts)
+        if path.is_file() and path.suffix != ".pyc" and not hidden and below.parts[:1] != (FOLDER,):
+            yield str(Path(name) / below), path
+
+
+def python_path() -> list[str]:
+    """The folders that PYTHONPATH must name so that another interpreter can import `chaos`.
+
+    None of them is a site-packages folder. The interpreter knows those, and on PYTHONPATH their
+    modules would replace those of the standard library.
+    """
+    known = {Path(folder).resolve() for folder in _site_folders()}
+    return [] if IMPORT_ROOT in known else [str(IMPORT_ROOT)]
+
+
+def _site_folders() -> list[str]:
+    return [*site.getsitepackages(), site.getusersitepackages()]
+
+
 def git(repo: Path, *args: str) -> str | None:
-    """Output of `git ARGS` in `repo`; None where there is no git or no checkout."""
+    """Output of `git ARGS` in `repo`; None where there is no git or no checkout.
+
+    Also None for an installed package: the checkout around it, if there is one, is not ours.
+    """
+    if INSTALLED:
+        return None
     try:
         done = subprocess.run(
             ["git", "-c", f"safe.directory={repo}", "-C", str(repo), *args],

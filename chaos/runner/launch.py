@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, NoReturn, TextIO
 from chaos.base.errors import os_errors_told
 from chaos.base.exitcode import ExitCode
 from chaos.base.output import failed, settled
-from chaos.base.shipped import REPO
+from chaos.base.shipped import python_path
 from chaos.base.yamlfile import shown
 from chaos.plan.describe import head
 from chaos.plan.plan import Plan
@@ -163,4 +163,4 @@ def _written(plan: Plan, schedule: Schedule, runs: Path) -> rundir.RunDir:
 def _python_path() -> str:
     """The PYTHONPATH with which `chaos` can be imported in the sandbox."""
     rest = os.environ.get("PYTHONPATH")
-    return os.pathsep.join([str(REPO), *([rest] if rest else [])])
+    return os.pathsep.join([*python_path(), *([rest] if rest else [])])
