@@ -4,6 +4,7 @@ In a checkout they lie beside the package. A wheel has them in the package, belo
 scripts/build_shipped.py puts them. It reads this module, so only the standard library is imported.
 """
 
+import os
 import site
 import subprocess
 from collections.abc import Iterator
@@ -42,18 +43,15 @@ def files_of(root: Path, name: str) -> Iterator[tuple[str, Path]]:
             yield str(Path(name) / below), path
 
 
-def python_path() -> list[str]:
-    """The folders that PYTHONPATH must name so that another interpreter can import `chaos`.
+def python_path(rest: str = "") -> str:
+    """The PYTHONPATH with which another interpreter can import `chaos`, followed by `rest`.
 
-    None of them is a site-packages folder. The interpreter knows those, and on PYTHONPATH their
+    A site-packages folder is not in it. The interpreter has that by itself, and on PYTHONPATH its
     modules would replace those of the standard library.
     """
-    known = {Path(folder).resolve() for folder in _site_folders()}
-    return [] if IMPORT_ROOT in known else [str(IMPORT_ROOT)]
-
-
-def _site_folders() -> list[str]:
-    return [*site.getsitepackages(), site.getusersitepackages()]
+    folders = [*site.getsitepackages(), site.getusersitepackages()]
+    found = IMPORT_ROOT in {Path(folder).resolve() for folder in folders}
+    return os.pathsep.join(filter(None, ["" if found else str(IMPORT_ROOT), rest]))
 
 
 def git(repo: Path, *args: str) -> str | None:

@@ -61,7 +61,7 @@ class LocalBackend(StackBuilder):
             images,
             python=sys.executable,
             workspace=_SANDBOX_WORKSPACE if sandboxed else run.path / "workspace",
-            python_path=os.pathsep.join(python_path()),
+            python_path=python_path(),
             inherited={k: v for k, v in os.environ.items() if not k.startswith("PYTHON")},
             sandboxed=sandboxed,
             cancel=cancel,
