@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 __all__ = ["__version__", "open_run", "run"]
 
 
-def open_run(path: str | PathLike[str], *, runs: str | PathLike[str] = "runs") -> Run:
+def open_run(path: str | PathLike[str], *, runs: str | PathLike[str] | None = None) -> Run:
     """Open a stored run: its directory, `SOAK/latest` or `latest` below `runs`.
 
-    Use the result in a `with` statement, or call its `close`. Raises `chaos.plugin.UsageError` when
-    there is no such run.
+    `runs`: default $CHAOS_RUNS, else `runs` in the working directory. Use the result in a `with`
+    statement, or call its `close`. Raises `chaos.plugin.UsageError` when there is no such run.
     """
     from chaos.runner.api import open_run as opened
 
@@ -43,15 +43,15 @@ def run(
     *,
     faults: Sequence[str] = (),
     seed: int | None = None,
-    runs: str | PathLike[str] = "runs",
+    runs: str | PathLike[str] | None = None,
     **options: Any,
 ) -> Run:
     """Execute one run as `chaos run` does, and open it. Takes minutes; prints nothing.
 
-    `faults` are those of `--fault`; `options` are `profile`, `target`, `overrides` (a list for
-    `--set`), `strikes`, `overlap`, `backend`, `gpu`, `sandbox`. Raises `chaos.plugin.UsageError`
-    for what is wrong in them, before anything starts, and `chaos.plugin.ChaosError` when the run
-    left nothing to judge.
+    `faults` are those of `--fault`; `runs`: see `open_run`. `options` are `profile`, `target`,
+    `overrides` (a list for `--set`), `strikes`, `overlap`, `backend`, `gpu`, `sandbox`. Raises
+    `chaos.plugin.UsageError` for what is wrong in them, before anything starts, and
+    `chaos.plugin.ChaosError` when the run left nothing to judge.
     """
     from chaos.runner.api import execute
 

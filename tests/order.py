@@ -19,6 +19,8 @@ QUICK_S = 0.2
 _TOGETHER = (
     # A stack is brought up once for all promises of the contract.
     re.compile(r"(tests/stack/test_contract\.py)::\w+\[(local|docker)\b"),
+    # A wheel is built and installed once.
+    re.compile(r"(tests/installed)/"),
     # One LLM server serves all tests of these kinds.
     re.compile(r"(tests/faults/test_llm_wire\.py)::test_(?:effect|noop|each|a_failing_path|cuts)_"),
 )

@@ -151,7 +151,7 @@ def _llama_build() -> str:
     except PackageNotFoundError as error:
         raise EnvironmentProblem(
             "the package xllamacpp, which carries the LLM server, is not installed",
-            next_step="start with ./scripts/chaos, which installs what is locked",
+            next_step="install chaos-gate with its dependencies (in a checkout: ./scripts/chaos)",
         ) from error
 
 

@@ -1,5 +1,6 @@
 """Runs one tool (pip, go) until it ends, with its output in a log, and stops it on a timeout."""
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from chaos.base.proc import dying_with_us, end
 _POLL_S = 0.2
 _STOP_S = 5.0
 DOWNLOAD_LIMIT_S = 1200.0
+_VENV_LIMIT_S = 120.0
 
 
 class WrongChecksum(EnvironmentProblem):
@@ -129,7 +131,7 @@ def pip_download(
     target.mkdir()
     return run_tool(
         [
-            *(sys.executable, "-m", "pip", "download", "--disable-pip-version-check"),
+            *(*_pip(work, step), "download", "--disable-pip-version-check"),
             *("--no-input", "--no-cache-dir", "--no-deps", "--only-binary", ":all:"),
             *("--progress-bar", "off", "--retries", "2", "--require-hashes"),
             *options,
@@ -140,6 +142,23 @@ def pip_download(
         limit_s=DOWNLOAD_LIMIT_S,
         done_bytes=lambda: largest_file_bytes(work),
     )
+
+
+def _pip(work: Path, step: Step) -> list[str]:
+    """The pip of this environment; where it has none (`uv tool install`), one made in `work`."""
+    python = Path(sys.executable)
+    if importlib.util.find_spec("pip") is None:
+        folder = work / "pip"
+        argv = [sys.executable, "-m", "venv", str(folder)]
+        outcome = run_tool(argv, work=work, step=step, limit_s=_VENV_LIMIT_S)
+        if outcome.exit_code != 0:
+            raise EnvironmentProblem(
+                f"there is no pip to download packages with: {outcome.complaint()}",
+                place=sys.prefix,
+                next_step="install pip there, or the system's package python3-venv",
+            )
+        python = folder / "bin" / "python"
+    return [str(python), "-m", "pip"]
 
 
 def download_problem(outcome: Outcome) -> type[EnvironmentProblem]:

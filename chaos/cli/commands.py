@@ -254,7 +254,10 @@ def monitor(options: MonitorOptions) -> int:
 
 def version(_options: opt.VersionOptions) -> int:
     """`chaos version`."""
+    from chaos.base.command import SECOND, name_taken
     from chaos.base.version import __version__
 
     print(f"chaos {__version__}")
+    if taken := name_taken():
+        print(f"{taken}: use {SECOND}, which is always this one")
     return ExitCode.PASS

@@ -4,6 +4,7 @@ import textwrap
 from collections.abc import Mapping
 from typing import Any
 
+from chaos.base.shipped import EXPERIMENTS
 from chaos.base.units import duration_text
 from chaos.faults.base import GROUPS, Fault
 from chaos.faults.params import Param, declared
@@ -165,4 +166,5 @@ def soaks_text() -> str:
             lines.append(f"    {name:<8}{duration_text(sum(phases.values()))}{default}")
     lines += ["", "targets:"]
     lines += [f"    {item['target']:<12}{item['title']}" for item in content["targets"]]
+    lines += ["", f"the files: {EXPERIMENTS}"]
     return "\n".join(lines)

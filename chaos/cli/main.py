@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from chaos.base.arguments import Options, add_arguments
+from chaos.base.command import program
 from chaos.base.errors import ChaosError, UsageError, unknown_name
 from chaos.base.exitcode import ExitCode
 from chaos.base.output import adopt, settled
@@ -65,7 +66,7 @@ class _Parser(argparse.ArgumentParser):
 def build_parser() -> argparse.ArgumentParser:
     """The parser of the whole command line."""
     parser = _Parser(
-        prog="chaos",
+        prog=program(),
         description="May this autonomous, LLM-driven daemon go to production? Runs it with its "
         "real parts, breaks them on a reproducible schedule, and judges what happened.",
         epilog=f"{_EXAMPLES}\n{EXIT_CODES}",

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import psutil
 
 from chaos import assets
+from chaos.base.command import SECOND, name_taken
 from chaos.doctor.item import Item, short, size_text
 from chaos.sandbox.probe import Refused, probe
 from chaos.witness.base import Values
@@ -17,7 +18,12 @@ _MEMORY_MIN_MB = 512.0
 
 
 def examine_machine() -> Iterator[Item]:
-    """Yield the items of namespaces, model, Toxiproxy and memory; Docker and GPUs only inform."""
+    """Yield the items of namespaces, model, Toxiproxy and memory; Docker and GPUs only inform.
+
+    Also an item of the command's name if another package has it, too.
+    """
+    if taken := name_taken():
+        yield Item("command", "command", "warn", taken, f"use {SECOND}, which is always this one")
     yield _namespaces()
     for asset in assets.status():
         title = {"model": "model", "toxiproxy": "Toxiproxy"}[asset.name]

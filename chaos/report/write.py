@@ -15,6 +15,7 @@ from typing import TextIO
 
 from chaos.base.errors import ChaosError, UsageError
 from chaos.base.printable import printable
+from chaos.base.shipped import python_path
 from chaos.record.rundir import RunDir, write_atomic
 from chaos.report.github import announce_on_github, summary_text
 from chaos.report.junit import junit_text
@@ -95,10 +96,15 @@ def _print_error(run: RunDir, error: Exception) -> None:
 
 def write_page(run: RunDir, out: Path) -> None:
     """Write the page in another process. Raises `ChaosError` if that fails or takes too long."""
-    command = [sys.executable, "-m", "chaos.report.html", str(run.path), str(out)]
+    command = [sys.executable, "-P", "-m", "chaos.report.html", str(run.path), str(out)]
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=_PAGE_LIMIT_S, check=False
+            command,
+            env={**os.environ, "PYTHONPATH": python_path(os.environ.get("PYTHONPATH", ""))},
+            capture_output=True,
+            text=True,
+            timeout=_PAGE_LIMIT_S,
+            check=False,
         )
     except subprocess.TimeoutExpired as error:
         raise ChaosError(

@@ -16,6 +16,7 @@ from chaos.checks.finding import Finding
 from chaos.checks.verdict import Verdict
 from chaos.record.open_run import OpenRun
 from chaos.record.rundir import RunDir, find
+from chaos.runner.common_options import RUNS_DEFAULT
 
 _MARGIN_S = 300.0  # beyond the run's own budget, for set-up, clean-up and judgement
 
@@ -54,9 +55,9 @@ class Run(AbstractContextManager["Run"]):
         return self._open.query(query, parameters)[1]
 
 
-def open_run(path: str | PathLike[str], runs: str | PathLike[str]) -> Run:
+def open_run(path: str | PathLike[str], runs: str | PathLike[str] | None) -> Run:
     """See `chaos.open_run`."""
-    return Run(find(os.fspath(path), Path(runs)))
+    return Run(find(os.fspath(path), Path(runs or RUNS_DEFAULT)))
 
 
 def execute(
@@ -64,7 +65,7 @@ def execute(
     *,
     faults: Sequence[str],
     seed: int | None,
-    runs: str | PathLike[str],
+    runs: str | PathLike[str] | None,
     **options: Any,
 ) -> Run:
     """See `chaos.run`."""
@@ -74,7 +75,7 @@ def execute(
     from chaos.runner.resolve import Request, resolve
 
     plan = resolve(Request(soak=soak, faults=tuple(faults), seed=seed, **options))
-    prepared = prepare(plan, draw(plan), Path(runs), Display(quiet=True))
+    prepared = prepare(plan, draw(plan), Path(runs or RUNS_DEFAULT), Display(quiet=True))
     interrupts = Interrupts()
     with ExitStack() as stack:
         if threading.current_thread() is threading.main_thread():  # signal handlers need it

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 
 from chaos.assets import cache, locate
 from chaos.base.errors import ChaosError
-from chaos.base.shipped import IMAGES, REPO
+from chaos.base.shipped import IMAGES, IMPORT_ROOT, ROOT
 from chaos.base.stopping import StopSignal
 from chaos.plan.plan import Plan
 from chaos.plan.schedule import Schedule
@@ -38,13 +38,13 @@ def assemble(rundir: RunDir, stop: StopSignal, display: Mode, *, no_color: bool)
     schedule = Schedule.from_json(rundir.read_json(rundir.schedule))
     assets = locate()
     if inside():
-        parts = [rundir.path, REPO, cache.cache_dir(), *assets.files]
+        parts = [rundir.path, IMPORT_ROOT, cache.cache_dir(), *assets.files]
         enter([*parts, *outputs(os.environ)])
     elif plan.sandbox == "namespaces":
         raise ChaosError("not in a sandbox", next_step="start the run with `chaos run`")
     described = {name: value and str(value) for name, value in asdict(assets).items()}
     programs = {"programs_sha256": programs_sha256(plan.target, IMAGES)}
-    gathered = gather(REPO, described, assets.proxy(), programs)
+    gathered = gather(ROOT, described, assets.proxy(), programs)
     rundir.write_json(rundir.provenance, gathered)
     view = LiveView(plan, schedule, display, no_color=no_color)
     history = HistoryWriter(rundir.history, rundir.run_id, listener=view.on_record)

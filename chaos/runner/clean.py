@@ -17,8 +17,8 @@ from chaos.faults.ledger import NEXT_STEP, Ledger
 from chaos.faults.registry import fault_kind
 from chaos.record.owner import is_alive, processes_of
 from chaos.record.rundir import CONTAINERS, RunDir, find
+from chaos.runner.common_options import RUNS_DEFAULT
 
-RUNS = Path("runs")  # the default; the first run creates it
 _KILL_LIMIT_S = 5.0
 # A folder with one of these files was a run, and may have something to undo.
 _MARKS = ("config.json", "ledger.jsonl", "owner.json", CONTAINERS)
@@ -58,7 +58,7 @@ def _named(reference: str, root: Path) -> RunDir:
 
 
 def _runs(root: Path) -> list[RunDir]:
-    if not root.is_dir() and (root.exists() or root != RUNS):
+    if not root.is_dir() and (root.exists() or root != RUNS_DEFAULT):
         raise UsageError(
             "not a folder" if root.exists() else "no such folder",
             place=f"--runs {root}",

@@ -1,12 +1,16 @@
 """Options that several commands have, declared once. Standard library only (`chaos --help`)."""
 
+import os
 from pathlib import Path
 
 from chaos.base.arguments import option
 
 FAULT = "NAME[:KEY=VALUE,...]"
 RUN = option("a run directory, SOAK/latest or latest", "RUN", positional=True)
-RUNS = option("where runs are stored", "DIR", default=Path("runs"))
+RUNS_DEFAULT = Path(os.environ.get("CHAOS_RUNS") or "runs")
+RUNS = option(
+    "where runs are stored (default: $CHAOS_RUNS, else ./runs)", "DIR", default=RUNS_DEFAULT
+)
 WATCHER = option("the Watcher: a target's name or the path of its file", "NAME")
 TARGET = option("a target's name or its file", "NAME", default="reference")
 LLM = option("the LLM server (default: the target's endpoint)", "HOST:PORT")

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, NoReturn, TextIO
 from chaos.base.errors import os_errors_told
 from chaos.base.exitcode import ExitCode
 from chaos.base.output import failed, settled
-from chaos.base.shipped import REPO
+from chaos.base.shipped import python_path
 from chaos.base.yamlfile import shown
 from chaos.plan.describe import head
 from chaos.plan.plan import Plan
@@ -117,14 +117,19 @@ def prepare(plan: Plan, schedule: Schedule, runs: Path, display: Display) -> Pre
     run = _written(plan, schedule, runs)
     if mode != "quiet":
         print(f"run: {shown(run.path)}", file=out, flush=True)
-    env = {**os.environ, **assets.environment(), "PYTHONPATH": _python_path()}
+    env = {
+        **os.environ,
+        **assets.environment(),
+        "PYTHONPATH": python_path(os.environ.get("PYTHONPATH", "")),
+    }
+    python = [sys.executable, "-P", "-m"]  # -P: imports nothing from the working directory
     if settings is not None:
         settings.write(run)
-        conduct = [sys.executable, "-m", "chaos.runner.containers.conductor", str(run.path)]
+        conduct = [*python, "chaos.runner.containers.conductor", str(run.path)]
         plain = ["--no-color"] if display.plain() else []
         return Prepared(run, [*conduct, "--display", mode, *plain], env, hold_signals=True)
-    inner = [sys.executable, "-m", "chaos.runner.inner", str(run.path), "--display", mode]
-    judge = [sys.executable, "-m", "chaos", "check", str(run.path), "--reports"]
+    inner = [*python, "chaos.runner.inner", str(run.path), "--display", mode]
+    judge = [*python, "chaos", "check", str(run.path), "--reports"]
     judge += ["--json"] if mode == "json" else ["--quiet"] if mode == "quiet" else []
     plain = ["--no-color"] if display.plain() else []
     argv = guardian_argv(
@@ -158,9 +163,3 @@ def _written(plan: Plan, schedule: Schedule, runs: Path) -> rundir.RunDir:
         run.write_json(run.schedule, schedule.to_json())
         claim(run)
     return run
-
-
-def _python_path() -> str:
-    """The PYTHONPATH with which `chaos` can be imported in the sandbox."""
-    rest = os.environ.get("PYTHONPATH")
-    return os.pathsep.join([str(REPO), *([rest] if rest else [])])

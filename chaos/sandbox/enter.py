@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from chaos.base.errors import EnvironmentProblem
-from chaos.base.shipped import REPO
+from chaos.base.shipped import IMPORT_ROOT
 from chaos.sandbox.guardian import MODE_VARIABLE
 
 _TMP = Path("/tmp")
@@ -90,7 +90,7 @@ def _paths_to_keep(keep: Iterable[Path]) -> list[Path]:
     """The paths below /tmp that must stay visible, sorted, without those inside others."""
     interpreter = [sys.prefix, sys.base_prefix, sys.exec_prefix, *sys.path, str(Path.cwd())]
     paths = [*keep, *(Path(path) for path in interpreter if path)]
-    paths.append(REPO)
+    paths.append(IMPORT_ROOT)
     # A path may contain symlinks: keep the path as written and the path that it resolves to.
     absolute = {Path(os.path.abspath(path)) for path in paths}  # noqa: PTH100
     below = {

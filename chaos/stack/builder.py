@@ -63,8 +63,8 @@ class StackBuilder(ABC):
     """A `chaos.stack.base.Backend`. Not thread-safe.
 
     `settings`: of the profile, for the target's placeholders. `images`: the folder of the programs
-    that the target installs. `python`: the interpreter of the Watcher's programs. `repo`: where
-    `chaos` itself can be imported from. `inherited`: the environment of every program. `cancel`,
+    that the target installs. `python`: the interpreter of the Watcher's programs. `python_path`:
+    PYTHONPATH of the programs of `chaos`. `inherited`: the environment of every program. `cancel`,
     once set, ends `up` early with `RunStopped`. `needs`: parts that only some faults need (`wire`,
     `clock`). `sandboxed`: nothing done to the stack reaches the host.
     """
@@ -81,7 +81,7 @@ class StackBuilder(ABC):
         *,
         python: str,
         workspace: Path,
-        repo: Path,
+        python_path: str,
         inherited: Mapping[str, str],
         sandboxed: bool,
         cancel: threading.Event | None = None,
@@ -102,7 +102,7 @@ class StackBuilder(ABC):
         own = product_environment(target, self._values)
         self._for_watcher = Surroundings(workspace, {**marked, **own})
         self._for_tools = Surroundings(run.path, marked)
-        self._for_chaos = Surroundings(run.path, {**marked, "PYTHONPATH": str(repo)})
+        self._for_chaos = Surroundings(run.path, {**marked, "PYTHONPATH": python_path})
         self._started: list[Service] = []
         self.not_witnessed: dict[str, str] = {}
         self._calls: CallRules | None = None  # set with the witness

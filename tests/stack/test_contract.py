@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from chaos.assets import Assets
-from chaos.base.shipped import REPO
+from chaos.base.shipped import ROOT
 from chaos.plan import schedule
 from chaos.plan.plan import Plan
 from chaos.record.rundir import RunDir
@@ -47,7 +47,7 @@ def written(folder: Path, backend: str) -> RunDir:
 
 def lived_locally(folder: Path) -> RunDir:
     run = written(folder, "local")
-    words = [sys.executable, str(CONTRACT), "sandbox", str(run.path), str(REPO)]
+    words = [sys.executable, str(CONTRACT), "sandbox", str(run.path), str(ROOT)]
     argv = guardian_argv(
         words,
         run_id=run.run_id,
@@ -56,7 +56,7 @@ def lived_locally(folder: Path) -> RunDir:
         expect=run.path / "kept.json",
         on_crash=[],
     )
-    env = {**os.environ, "PYTHONPATH": str(REPO)}
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(argv, env=env, capture_output=True, text=True, timeout=_LIMIT_S)
     assert (run.path / "kept.json").exists(), done.stdout + done.stderr
     return run

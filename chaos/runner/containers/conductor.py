@@ -37,7 +37,7 @@ from chaos.assets import locate
 from chaos.base.errors import ChaosError
 from chaos.base.exitcode import ExitCode
 from chaos.base.output import adopt, say, settled
-from chaos.base.shipped import REPO
+from chaos.base.shipped import ROOT
 from chaos.plan.plan import Plan
 from chaos.plan.schedule import Schedule
 from chaos.record.history import HistoryWriter, Owner
@@ -221,7 +221,7 @@ def _tell_defect(error: Exception, run: RunDir) -> None:
 def _record_provenance(run: RunDir) -> None:
     assets = locate()
     described = {name: value and str(value) for name, value in asdict(assets).items()}
-    gathered = gather(REPO, described, assets.proxy())
+    gathered = gather(ROOT, described, assets.proxy())
     containers = json.loads((run.path / FILE).read_text(encoding="utf-8"))
     run.write_json(run.provenance, {**gathered, "containers": containers})
 

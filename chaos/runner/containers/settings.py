@@ -13,7 +13,7 @@ from typing import Any, Self
 import msgspec
 
 from chaos.base.errors import EnvironmentProblem, UsageError
-from chaos.base.shipped import IMAGES, REPO
+from chaos.base.shipped import IMAGES, ROOT
 from chaos.base.version import __version__
 from chaos.plan.plan import Plan
 from chaos.record.owner import RUN_ID_VARIABLE
@@ -128,7 +128,7 @@ def knobs(*, gpu: bool) -> dict[str, str]:
 
     A `.env` in the checkout is for a start by hand, and must not change a run, so it is ignored.
     """
-    known = compose.settings_of(compose.own_files(REPO, gpu=gpu))
+    known = compose.settings_of(compose.own_files(ROOT, gpu=gpu))
     return {
         name: os.environ[name]
         for name in sorted(known - _DECIDED)
@@ -190,7 +190,7 @@ def make_project(
     project = compose.Project(
         name=compose.project_of(run.run_id),
         run_id=run.run_id,
-        repo=REPO,
+        root=ROOT,
         gpu=settings.gpu,
         variables=settings.variables(plan, run),
         services=_services(settings, plan, run),

@@ -63,7 +63,7 @@ class DockerBackend(StackBuilder):
             repo / "images",
             python=PYTHON,
             workspace=WORKSPACE,
-            repo=repo,
+            python_path=str(repo),
             inherited={k: v for k, v in os.environ.items() if not k.startswith(skipped)},
             sandboxed=True,
             cancel=cancel,

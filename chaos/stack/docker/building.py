@@ -13,6 +13,7 @@ import docker
 from docker.errors import APIError, ImageNotFound
 
 from chaos.base.errors import EnvironmentProblem
+from chaos.base.shipped import BASE_IMAGE_SCRIPT
 
 NETWORK_VARIABLE = "CHAOS_BUILD_NETWORK"  # `host` where only the host reaches the network
 _SILENCE_LIMIT_S = 900.0  # a step without output for so long has failed
@@ -43,7 +44,7 @@ def base_id(
                 f"the base image is not there and cannot be pulled: {error.explanation or error}",
                 place=reference,
                 next_step=f"set {variable}=NAME to an image that the engine has or can pull; or, "
-                "where no registry can be reached, run `scripts/base-image` as root",
+                f"where no registry can be reached, run {BASE_IMAGE_SCRIPT} as root",
             ) from error
     return str(engine.images.get(reference).id)
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from chaos import assets
 from chaos.assets import cache, progress
 from chaos.base.errors import ChaosError, EnvironmentProblem
-from chaos.base.shipped import REPO
+from chaos.base.shipped import INSTALLED, ROOT
 from chaos.stack.docker import context, engine, images, wheels
 
 
@@ -24,7 +24,7 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def collect(variant: context.Variant, server: Path, root: Path = REPO) -> None:
+def collect(variant: context.Variant, server: Path, root: Path = ROOT) -> None:
     """Fill build/ with the wheels and the Toxiproxy server for the Dockerfiles."""
     with cache.translated("fill build/"):
         target = root / context.TOXIPROXY_AT
@@ -67,6 +67,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--collect", action="store_true", help="only fill build/ for `docker compose build`"
     )
     options = parser.parse_args(argv)
+    if options.collect and INSTALLED:
+        parser.error("--collect is for a checkout, whose build/ it fills")
     variant: context.Variant = "cuda" if options.cuda else "cpu"
     try:
         ready = assets.ensure(progress.progress_for())

@@ -98,10 +98,10 @@ def project_of(run_id: str) -> str:
     return "chaos-" + re.sub(r"[^a-z0-9_-]", "-", run_id.lower())
 
 
-def own_files(repo: Path, *, gpu: bool) -> list[Path]:
-    """The compose files of the checkout, in the order in which they are merged."""
+def own_files(root: Path, *, gpu: bool) -> list[Path]:
+    """The shipped compose files (`root`: shipped.ROOT), in the order in which they are merged."""
     names = ["docker-compose.yml", *(["docker-compose.gpu.yml"] if gpu else [])]
-    return [repo / name for name in names]
+    return [root / name for name in names]
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ class Project:
 
     name: str
     run_id: str
-    repo: Path
+    root: Path
     gpu: bool
     variables: Mapping[str, str]
     services: Mapping[str, Mapping[str, Any]]
@@ -128,7 +128,7 @@ class Project:
 
     def files(self, override: Path) -> list[Path]:
         """All compose files, in the order in which they are merged."""
-        return [*own_files(self.repo, gpu=self.gpu), override]
+        return [*own_files(self.root, gpu=self.gpu), override]
 
 
 def make(
@@ -193,7 +193,7 @@ def _run(
     # In a session of its own, so that Ctrl-C in the terminal does not reach it.
     process = subprocess.Popen(
         argv,
-        cwd=project.repo,
+        cwd=project.root,
         env=_environment(project, engine),
         stdin=subprocess.DEVNULL,
         stdout=log,

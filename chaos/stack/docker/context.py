@@ -8,10 +8,12 @@ import hashlib
 import io
 import json
 import tarfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal
+
+from chaos.base.shipped import files_of
 
 Variant = Literal["cpu", "cuda"]
 NAMES = ("injector", "llm", "toxiproxy", "watcher")
@@ -54,28 +56,13 @@ class Recipe:
 
 
 def recipe(root: Path, name: str, variant: Variant, extra: Mapping[str, Path]) -> Recipe:
-    """The recipe of image `name` in the checkout `root`; `extra`: files from elsewhere.
+    """The recipe of image `name`, of the files below `root` (see `shipped.files_of`) and `extra`.
 
     An image that needs no GPU is the same in both variants.
     """
-    files = {
-        str(path.relative_to(root)): path for tree in _TREES[name] for path in _below(root / tree)
-    }
+    files = dict(pair for tree in _TREES[name] for pair in files_of(root, tree))
     fitting: Variant = variant if name in HAS_CUDA else "cpu"
     return Recipe(name, fitting, {**files, **extra})
-
-
-def _below(tree: Path) -> Iterable[Path]:
-    """Every file, without caches of tools."""
-    if tree.is_file():
-        return [tree]
-    return [
-        path
-        for path in tree.rglob("*")
-        if path.is_file()
-        and path.suffix != ".pyc"
-        and not any(part.startswith(".") for part in path.relative_to(tree).parts)
-    ]
 
 
 def digest(planned: Recipe, arguments: Mapping[str, str], base_id: str) -> str:

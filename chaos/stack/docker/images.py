@@ -17,7 +17,7 @@ from requests import RequestException
 
 from chaos.assets import toxiproxy
 from chaos.base.errors import EnvironmentProblem
-from chaos.base.shipped import REPO, revision
+from chaos.base.shipped import ROOT, revision
 from chaos.base.version import __version__
 from chaos.stack.docker import building, context, wheels
 from chaos.stack.docker.context import NAMES, TOXIPROXY_AT, Recipe, Variant
@@ -49,7 +49,7 @@ def ensure(
     variant: Variant = "cpu",
     base_image: str | None = None,
     say: Callable[[str], None],
-    root: Path = REPO,
+    root: Path = ROOT,
 ) -> dict[str, Image]:
     """Every image of the stack, by name (injector, llm, toxiproxy, watcher).
 
@@ -141,7 +141,7 @@ def _ensure_one(
             reference=reference,
             dockerfile=planned.dockerfile,
             # The revision is recorded, but is not part of the digest.
-            arguments={**arguments, "REVISION": revision(REPO) or "unknown"},
+            arguments={**arguments, "REVISION": revision(ROOT) or "unknown"},
             labels={LABEL: "image", f"{LABEL}.image": planned.name, f"{LABEL}.content": content},
             say=say,
         )

@@ -17,7 +17,7 @@ import msgspec
 
 from chaos.assets import Assets
 from chaos.base.proc import processes
-from chaos.base.shipped import REPO
+from chaos.base.shipped import python_path
 from chaos.record.rundir import RunDir
 from chaos.record.target import ServiceSpec, Target
 from chaos.sandbox.enter import mount_tmpfs, unmount
@@ -61,7 +61,7 @@ class LocalBackend(StackBuilder):
             images,
             python=sys.executable,
             workspace=_SANDBOX_WORKSPACE if sandboxed else run.path / "workspace",
-            repo=REPO,
+            python_path=python_path(),
             inherited={k: v for k, v in os.environ.items() if not k.startswith("PYTHON")},
             sandboxed=sandboxed,
             cancel=cancel,

@@ -14,7 +14,7 @@ import yaml
 from msgspec.structs import replace
 
 from chaos.base.errors import EnvironmentProblem, UsageError
-from chaos.base.shipped import REPO
+from chaos.base.shipped import ROOT
 from chaos.plan.plan import Plan
 from chaos.record.rundir import RunDir
 from chaos.runner.containers import prepare
@@ -84,7 +84,7 @@ def test_compose_gets_files_project_and_variables(
     words = (tmp_path / "words").read_text().split()
     assert words[:2] == ["--project-name", compose.project_of(run.run_id)]
     files = [words[at + 1] for at, word in enumerate(words) if word == "--file"]
-    assert files == [str(REPO / "docker-compose.yml"), str(run.path / "compose.override.json")]
+    assert files == [str(ROOT / "docker-compose.yml"), str(run.path / "compose.override.json")]
     assert words[-4:] == ["up", "--no-start", "--no-build", "injector"]
     told = dict(
         line.split("=", 1) for line in (tmp_path / "env").read_text().splitlines() if "=" in line
@@ -139,7 +139,7 @@ def test_run_without_witness_mounts_none(path: Path, plan: Plan, run: RunDir) ->
 
 def test_every_object_has_the_label_of_its_project() -> None:
     """By it alone a run's objects are found and removed."""
-    files = yaml.safe_load((REPO / "docker-compose.yml").read_text())
+    files = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
     objects = [
         *files["services"].values(),
         *files["networks"].values(),
