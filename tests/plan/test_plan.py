@@ -173,7 +173,7 @@ def test_set_changes_one_value(key: str, read: Callable[[Plan], bool]) -> None:
         ({"soak": "./nowhere.yaml"}, "", ["no such file: ./nowhere.yaml", "soak_c"]),
         ({"profile": "quik"}, "--profile", ["did you mean 'quick'?", "full, quick"]),
         ({"target": "refrence"}, "--target", ["did you mean 'reference'?"]),
-        ({"faults": ["llm_timout"]}, "--fault", ["did you mean 'llm_timeout'?", "none"]),
+        ({"faults": ["llm_timout"]}, "--fault", ["did you mean 'llm_timeout'?", "chaos faults"]),
         ({"faults": ["llm_timeout:hld=3"]}, "--fault llm_timeout", ["did you mean 'hold'?"]),
         ({"faults": ["llm_timeout:hold=x"]}, "--fault llm_timeout hold", ["not a duration"]),
         ({"faults": ["llm_timeout:hold=0"]}, "--fault llm_timeout hold", ["at least 0.5"]),
