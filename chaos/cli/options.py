@@ -90,7 +90,9 @@ class ReportOptions(Options):
     format: Literal["html", "junit", "markdown", "json", "github", "metrics", "all"] = option(
         "default: all, into the run directory", default="all"
     )
-    out: Path | None = option("this file (`-`: stdout); for all: this folder", "PATH")
+    out: Path | None = option(
+        "this file (`-`: stdout); for all: this folder, made if only it is missing", "PATH"
+    )
     runs: Path = common.RUNS
 
 
@@ -131,6 +133,7 @@ class TriageOptions(Options):
     )
     deep: bool = option("look longer and at more: all stuck requests, memory mappings")
     json: bool = common.PRINT_JSON
+    no_color: bool = option("accepted as everywhere: the text has no colours")
     runs: Path = common.RUNS
 
 
