@@ -49,9 +49,9 @@ def run(
     """Execute one run as `chaos run` does, and open it. Takes minutes; prints nothing.
 
     `faults` are those of `--fault`; `options` are `profile`, `target`, `overrides` (a list for
-    `--set`), `strikes`, `overlap`, `backend`, `gpu`, `sandbox`. Raises `chaos.plugin.UsageError`
-    for what is wrong in them, before anything starts, and `chaos.plugin.ChaosError` when the run
-    left nothing to judge.
+    `--set`), `strikes`, `overlap`, `skip_unavailable`, `backend`, `gpu`, `sandbox`. Raises
+    `chaos.plugin.UsageError` for what is wrong in them, before anything starts, and
+    `chaos.plugin.ChaosError` when the run left nothing to judge.
     """
     from chaos.runner.api import execute
 

@@ -43,6 +43,7 @@ A run without --fault is a clean run. --fault none is the same, marked as the co
     )
     strikes: int | None = option("draw N strikes from the faults, by weight=", "N")
     overlap: bool = option("faults that allow it may be in force together")
+    skip_unavailable: bool = common.SKIP_UNAVAILABLE
     profile: str | None = option("scale of the soak (default: the soak's own)", "NAME")
     target: str | None = common.WATCHER
     seed: int | None = option("of the schedule (default: random, printed)", "N")

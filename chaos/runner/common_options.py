@@ -7,6 +7,7 @@ from chaos.base.arguments import option
 FAULT = "NAME[:KEY=VALUE,...]"
 RUN = option("a run directory, SOAK/latest or latest", "RUN", positional=True)
 RUNS = option("where runs are stored", "DIR", default=Path("runs"))
+SKIP_UNAVAILABLE = option("leave out faults that cannot be injected in this run, and say which")
 WATCHER = option("the Watcher: a target's name or the path of its file", "NAME")
 TARGET = option("a target's name or its file", "NAME", default="reference")
 LLM = option("the LLM server (default: the target's endpoint)", "HOST:PORT")

@@ -230,7 +230,12 @@ def _fault_outcome(window: FaultWindow) -> FaultOutcome:
 
 
 def _notes(run: OpenRun, left: list[Any]) -> list[str]:
-    notes = []
+    faults = run.config.get("faults")
+    notes = [
+        f"Left out (--skip-unavailable): {fault.get('name')}: {fault['left_out']}."
+        for fault in (faults if isinstance(faults, list) else [])
+        if isinstance(fault, dict) and fault.get("left_out")
+    ]
     if not run.faults and not run.contradictions:
         notes.append("No fault was scheduled: this run is the control that must pass without one.")
     if run.collected and run.one("select count(*) from damaged where problem = 'torn'"):

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from chaos.base.deadline import Deadline
-from chaos.faults.base import Evidence, Fault, probe
+from chaos.faults.base import Evidence, Fault, PlannedStack, probe
 from chaos.faults.params import Value
 from chaos.faults.queue import requests
 from chaos.faults.queue.folder import Place, QueueFolder, content_of, was_read
@@ -121,6 +121,10 @@ class QueueFault(Fault):
         return True
 
     # -- the steps ----------------------------------------------------------------------------
+
+    def available_in(self, planned: PlannedStack) -> str | None:
+        template_of(planned.target.queue, "selfplay")
+        return super().available_in(planned)
 
     def available(self, stack: Stack) -> str | None:
         template_of(stack.target.queue, "selfplay")
