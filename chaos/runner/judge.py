@@ -195,6 +195,8 @@ def _tempered(run: OpenRun, check: Check, finding: Finding) -> Finding:
         return msgspec.structs.replace(_doubtful(finding, why), owner="infrastructure")
     if finding.outcome != "fail":
         return finding
+    if finding.owner == "product" and run.stopped == "usage" and run.phase_s("baseline") is None:
+        return _doubtful(finding, "the run could not begin as it was asked for")
     if run.incomplete:
         return _doubtful(finding, f"the record is not whole: {run.incomplete[0].text}")
     if "end" in check.depends and not run.ran_to_end:

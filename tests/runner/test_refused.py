@@ -54,8 +54,9 @@ def planned(**changes: object) -> Plan:
     return resolve(Request("soak_c", seed=1, **changes))  # type: ignore[arg-type]
 
 
-def executed(plan: Plan, backend: StandIn, runs: Path) -> Verdict:
+def executed(plan: Plan, backend: StandIn, runs: Path, *, log: str = "") -> Verdict:
     run = create(runs, plan.soak, plan.seed)
+    (run.logs / "watcher.log").write_text(log)
     schedule = draw(plan)
     run.write_json(run.config, plan.to_json())
     run.write_json(run.schedule, schedule.to_json())
@@ -92,3 +93,13 @@ def test_a_stack_that_does_not_start_is_invalid_and_never_a_failure(
     verdict = executed(planned(), StandIn(fails=error), tmp_path)
     assert (verdict.verdict, verdict.exit_code) == ("invalid", code)
     assert not [f for f in verdict.findings if f.outcome == "fail"]
+
+
+def test_a_traceback_of_a_command_that_cannot_start_is_no_failure(tmp_path: Path) -> None:
+    """It is one of the Watcher only if the run began."""
+    log = "Traceback (most recent call last):\nModuleNotFoundError: No module named 'x'\n"
+    fails = UsageError("watcher ended with exit code 1 at its start")
+    verdict = executed(planned(), StandIn(fails=fails), tmp_path, log=log)
+    assert (verdict.verdict, verdict.exit_code) == ("invalid", 2)
+    (errors,) = [finding for finding in verdict.findings if finding.check == "errors"]
+    assert errors.outcome == "inconclusive" and "could not begin" in errors.summary
