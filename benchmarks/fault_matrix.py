@@ -66,7 +66,7 @@ def command(cell: Cell, options: argparse.Namespace) -> list[str]:
     words = [sys.executable, "-m", "chaos", "run", cell.soak]
     words += ["--faults" if options.by == "group" else "--fault", cell.what]
     words += ["--seed", str(options.seed), "--runs", str(options.runs), "--json"]
-    words += ["--backend", options.backend]
+    words += ["--backend", options.backend, "--skip-unavailable"]
     settings = [text for text in SHORT[cell.soak] if not _fitted(text, options)]
     for text in (*settings, *options.set):
         words += ["--set", text]
@@ -94,7 +94,10 @@ def live(cell: Cell, options: argparse.Namespace) -> dict[str, Any]:
     except ValueError:
         return {**result, "verdict": "no verdict", "said": (done.stdout + done.stderr)[-2000:]}
     if "verdict" not in told:
-        return {**result, "verdict": "no verdict", "said": done.stdout[-2000:]}
+        message = str(told.get("error", {}).get("message", ""))
+        none_left = message if message.startswith("no fault is left") else ""
+        said = {"said": done.stdout[-2000:], "unavailable": none_left}
+        return {**result, "verdict": "no verdict", **said}
     findings = told.get("findings", [])
     return {
         **result,

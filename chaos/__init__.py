@@ -49,7 +49,8 @@ def run(
     """Execute one run as `chaos run` does, and open it. Takes minutes; prints nothing.
 
     `faults` are those of `--fault`; `runs`: see `open_run`. `options` are `profile`, `target`,
-    `overrides` (a list for `--set`), `strikes`, `overlap`, `backend`, `gpu`, `sandbox`. Raises
+    `overrides` (a list for `--set`), `strikes`, `overlap`, `skip_unavailable`, `backend`, `gpu`,
+    `sandbox`. Raises
     `chaos.plugin.UsageError` for what is wrong in them, before anything starts, and
     `chaos.plugin.ChaosError` when the run left nothing to judge.
     """

@@ -12,7 +12,7 @@ from chaos.checks.base import Check, Params
 from chaos.checks.finding import Evidence, Finding
 from chaos.checks.verdict import Verdict
 from chaos.faults.base import Evidence as Measured
-from chaos.faults.base import Fault, probe
+from chaos.faults.base import Fault, PlannedStack, probe
 from chaos.faults.params import FaultParams, duration, number, text
 from chaos.record.open_run import OpenRun
 from chaos.record.recovery_paths import (
@@ -42,6 +42,7 @@ __all__ = [
     "Measured",
     "OpenRun",
     "Params",
+    "PlannedStack",
     "Stack",
     "Target",
     "UsageError",

@@ -52,13 +52,37 @@ def os_errors_told(what: str, place: object, *, next_step: str = "") -> Iterator
         raise EnvironmentProblem(text, place=str(place), next_step=next_step) from error
 
 
-def unknown_name(kind: str, name: str, known: Iterable[str], *, place: str = "") -> UsageError:
-    """A usage error for a name that does not exist: the nearest valid one, then the list."""
+_NEAR_MAX = 3
+_LISTED_MAX = 8  # a list that is no longer is printed whole
+# Where all names of a kind can be read.
+_LISTS = {
+    "fault": "chaos faults",
+    "fault or group": "chaos faults",
+    "soak": "chaos soaks",
+    "target": "chaos soaks",
+    "profile": "chaos soaks",
+    "command": "chaos --help",
+}
+
+
+def unknown_name(
+    kind: str, name: str, known: Iterable[str], *, place: str = "", listed_by: str = ""
+) -> UsageError:
+    """A usage error for a name that does not exist: the nearest valid ones, and where all are.
+
+    A short list is printed; of a long one only the command that prints it, `listed_by`.
+    """
     names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    return UsageError(
-        f"unknown {kind} {name!r}",
-        place=place,
-        next_step=f"{hint}known: {', '.join(names) or 'none'}",
-    )
+    by_small = {text.lower(): text for text in names}
+    near = [
+        by_small[text]
+        for text in difflib.get_close_matches(name.lower(), by_small, n=_NEAR_MAX, cutoff=0.6)
+    ]
+    steps = [f"did you mean {near[0]!r}?"] if near else []
+    listed_by = listed_by or _LISTS.get(kind, "")
+    if len(names) <= _LISTED_MAX or not (near or listed_by):
+        steps.append(f"known: {', '.join(names) or 'none'}")
+    else:
+        steps += [f"also near: {', '.join(near[1:])};"] if near[1:] else []
+        steps += [f"all {len(names)}: {listed_by}"] if listed_by else []
+    return UsageError(f"unknown {kind} {name!r}", place=place, next_step=" ".join(steps))

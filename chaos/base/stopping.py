@@ -3,7 +3,7 @@
 import threading
 from typing import Literal
 
-Reason = Literal["complete", "interrupt", "guardrail", "error"]
+Reason = Literal["complete", "interrupt", "guardrail", "usage", "error"]
 
 
 class RunStopped(Exception):

@@ -93,7 +93,8 @@ def _named(word: str, findings: Sequence[Finding]) -> str:
 
 def exit_code(word: Word, *, stopped: str, left_behind: bool, usage: bool = False) -> ExitCode:
     """The exit code: what remains on the machine comes first, then why the run ended early,
-    then the verdict. `usage`: it is invalid by nothing but checks that cannot be asked.
+    then the verdict. `usage`: it is invalid by nothing but checks that cannot be asked. `stopped`
+    is "usage" if the run could not begin as it was asked for.
     """
     if left_behind:
         return ExitCode.CLEANUP_INCOMPLETE
@@ -101,6 +102,7 @@ def exit_code(word: Word, *, stopped: str, left_behind: bool, usage: bool = Fals
         return ExitCode.GUARDRAIL
     if stopped == "interrupt":
         return ExitCode.INTERRUPTED
+    usage = usage or stopped == "usage"
     return ExitCode.USAGE if usage and word == "invalid" else _EXIT_OF[word]
 
 

@@ -54,6 +54,7 @@ def run(options: opt.RunOptions) -> int:
             pool=options.faults,
             strikes=options.strikes,
             overlap=options.overlap,
+            skip_unavailable=options.skip_unavailable,
             seed=options.seed,
             overrides=options.set,
             sandbox=options.sandbox,

@@ -56,6 +56,12 @@ _PATH_SHOWN = 200  # characters of a path that is too long
 class _Parser(argparse.ArgumentParser):
     """Raises `UsageError` for an invalid command line."""
 
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """Name the nearest of the choices for a value that is none of them."""
+        if action.choices is not None and value not in action.choices:
+            place = "/".join(action.option_strings) or str(action.metavar)
+            raise unknown_name("value", str(value), action.choices, place=place)
+
     def error(self, message: str) -> NoReturn:
         step = f"{self.prog} --help"
         if message.startswith("argument --faults: expected one"):  # `-gpu` reads as an option
@@ -101,7 +107,9 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
         active = commands.get(parsed.command or "", parser)
         if extra[0].startswith("-"):
             name = extra[0].partition("=")[0]
-            raise unknown_name("option", name, active._option_string_actions, place=active.prog)
+            known = active._option_string_actions
+            step = f"{active.prog} --help"
+            raise unknown_name("option", name, known, place=active.prog, listed_by=step)
         raise UsageError(
             f"unexpected argument {extra[0]!r}",
             place=active.prog,

@@ -43,6 +43,7 @@ A run without --fault is a clean run. --fault none is the same, marked as the co
     )
     strikes: int | None = option("draw N strikes from the faults, by weight=", "N")
     overlap: bool = option("faults that allow it may be in force together")
+    skip_unavailable: bool = common.SKIP_UNAVAILABLE
     profile: str | None = option("scale of the soak (default: the soak's own)", "NAME")
     target: str | None = common.WATCHER
     seed: int | None = option("of the schedule (default: random, printed)", "N")
@@ -90,7 +91,9 @@ class ReportOptions(Options):
     format: Literal["html", "junit", "markdown", "json", "github", "metrics", "all"] = option(
         "default: all, into the run directory", default="all"
     )
-    out: Path | None = option("this file (`-`: stdout); for all: this folder", "PATH")
+    out: Path | None = option(
+        "this file (`-`: stdout); for all: this folder, made if only it is missing", "PATH"
+    )
     runs: Path = common.RUNS
 
 
@@ -131,6 +134,7 @@ class TriageOptions(Options):
     )
     deep: bool = option("look longer and at more: all stuck requests, memory mappings")
     json: bool = common.PRINT_JSON
+    no_color: bool = option("accepted as everywhere: the text has no colours")
     runs: Path = common.RUNS
 
 

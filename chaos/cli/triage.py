@@ -28,7 +28,10 @@ def explain(reference: str, runs: Path, *, target: str, deep: bool) -> Triage:
 
 
 def _is_run(folder: Path, runs: Path) -> bool:
-    """True if the path of an existing folder is also the name of a run (`soak_c/latest`)."""
+    """True if the path of an existing folder is also the name of a run (`soak_c/latest`).
+
+    Raises `ChaosError` for a run without its config.
+    """
     try:
         find(str(folder), runs)
     except UsageError:

@@ -10,11 +10,14 @@ import textwrap
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict
+from itertools import chain
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.text import Text
 
+from chaos.base.errors import UsageError
 from chaos.base.exitcode import ExitCode
 from chaos.base.printable import printable
 from chaos.doctor.item import Item, State, Subject
@@ -33,6 +36,7 @@ from chaos.doctor.workspace import (
     examine_policies,
     examine_queue,
     examine_watcher,
+    programs,
 )
 from chaos.monitor.command import endpoint_of
 from chaos.report.table import verdict_console
@@ -41,6 +45,14 @@ from chaos.runner.resolve import read_target
 _COLOURS: dict[State, str] = {"ok": "green", "info": "dim", "warn": "yellow", "problem": "red"}
 _TITLE_WIDTH = 15
 _INDENT = " " * (9 + _TITLE_WIDTH)
+
+
+def _current_folder(subject: Subject) -> bool:
+    """True if the current folder is a Watcher's: it has its programs, or else its queue."""
+    if examine_place(subject).state == "problem":
+        return False
+    queue = subject.target.work.submit.folder
+    return bool(programs(subject)) or (bool(queue) and subject.path(queue).is_dir())
 
 
 def examine(subject: Subject) -> Iterator[Item]:
@@ -65,10 +77,18 @@ def doctor(options: DoctorOptions) -> int:
     """Repair if `fix` is set, then examine, and print the items. Returns the exit code."""
     target = read_target(options.target, place="--target")[1]
     check_commands(target)
-    subject = Subject(target, options.workspace, endpoint_of(options.llm or target.llm.endpoint))
+    llm = endpoint_of(options.llm or target.llm.endpoint)
+    subject = Subject(target, options.workspace or Path(), llm)
+    whole = options.workspace is not None or _current_folder(subject)
+    if not whole and options.fix:
+        raise UsageError(
+            f"the current folder is not the working directory of target {target.target!r}",
+            place="--fix",
+            next_step="name that folder with --workspace DIR, its kind with --target",
+        )
     console = None if options.json else verdict_console(no_color=options.no_color)
     if console is not None:
-        console.print(Text(f"chaos doctor: {target.title} in {options.workspace.resolve()}\n"))
+        console.print(Text(f"chaos doctor: {_title(subject, whole=whole)}\n"))
     changes = []
     for change in repair(subject) if options.fix else ():
         changes.append(change)
@@ -77,7 +97,8 @@ def doctor(options: DoctorOptions) -> int:
     if console is not None and options.fix:
         console.print(Text("" if changes else "changed nothing: there was nothing to repair\n"))
     items = []
-    for item in examine(subject):
+    machine = chain(examine_llm(subject) if options.llm else (), examine_machine())
+    for item in examine(subject) if whole else machine:
         items.append(item)
         if console is not None:
             _print_item(console, item)
@@ -85,9 +106,17 @@ def doctor(options: DoctorOptions) -> int:
     if console is not None:
         console.print(Text(f"\n{_ending(items, options)}"))
     else:
-        json.dump(_content(subject, items, changes, code), sys.stdout, indent=2)
+        content = _content(subject, items, changes, code)
+        content |= {} if whole else {"target": None, "workspace": None}
+        json.dump(content, sys.stdout, indent=2)
         print()
     return int(code)
+
+
+def _title(subject: Subject, *, whole: bool) -> str:
+    if whole:
+        return f"{subject.target.title} in {subject.workspace.resolve()}"
+    return "this machine (a Watcher's folder as well: --workspace DIR)"
 
 
 def _print_item(console: Console, item: Item) -> None:

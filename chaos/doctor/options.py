@@ -11,6 +11,7 @@ class DoctorOptions(Options):
 
     EPILOG = """\
 examples:
+  chaos doctor                                 only this machine, unless you are in such a folder
   chaos doctor --workspace ~/watcher
   chaos doctor --workspace ~/watcher --fix
   chaos doctor --json | jq '.items[] | select(.state == "problem")'
@@ -27,8 +28,10 @@ exit codes:
 """
 
     target: str = common.TARGET
-    workspace: Path = option(
-        "the Watcher's working directory (default: the current folder)", "DIR", default=Path()
+    workspace: Path | None = option(
+        "the Watcher's working directory (default: the current folder, if it is one; else only the "
+        "machine is examined)",
+        "DIR",
     )
     llm: str | None = common.LLM
     fix: bool = option("make missing files, remove dead locks, print each change")

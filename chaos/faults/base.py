@@ -13,6 +13,7 @@ from chaos.base.deadline import Deadline
 from chaos.base.errors import UsageError, unknown_name
 from chaos.faults.params import WEIGHT, FaultParams, Value, declared
 from chaos.record.recovery_paths import NO_PATH
+from chaos.record.target import Target
 from chaos.stack.base import Stack
 
 Group = Literal[
@@ -67,10 +68,24 @@ def probe(
     return Evidence(False, measured)
 
 
+@dataclass(frozen=True)
+class PlannedStack:
+    """What a plan says of the stack that its run will have. Of the first four, see `Stack`."""
+
+    target: Target
+    sandboxed: bool
+    can_mount: bool
+    daemon: bool
+    injects: bool  # the workload starts the injector
+    witnessed: bool  # system calls are to be witnessed
+    gpu: bool  # its programs see the GPUs of this machine
+
+
 class Fault(ABC):
     """One scheduled occurrence of a kind, with its parameters. Derive a kind from this.
 
-    `available` returns the reason why it cannot be injected here, or None. The result of
+    `available` returns the reason why it cannot be injected here, or None. A reason that is known
+    before the start belongs into `available_in`, so that the run is refused. The result of
     `undo_record` is written to the ledger before `inject`. There a kind also measures what `effect`
     compares with: `inject` must do nothing but break, because the negative control (`noop_twin`) is
     the same fault without it. `undo` needs only that record, is idempotent, and touches only what
@@ -117,10 +132,18 @@ class Fault(ABC):
     def available(self, stack: Stack) -> str | None:
         """Why it cannot be injected into this stack now, or None."""
 
+    def settled(self, stack: Stack) -> str | None:
+        """A reason of `available` that will stay. Asked before the baseline; None: no such one."""
+        return None
+
     @classmethod
     def available_here(cls) -> str | None:
         """Why it cannot be injected on this machine, or None. Starts no process."""
         return None
+
+    def available_in(self, planned: PlannedStack) -> str | None:
+        """Why it cannot be injected in a run with this stack, or None. Starts no process."""
+        return self.available_here()
 
     @abstractmethod
     def undo_record(self, stack: Stack) -> dict[str, Any]:
@@ -151,7 +174,7 @@ class Fault(ABC):
         return {"group": self.group, "affects_llm": self.affects_llm, "ends": sorted(self.ends)}
 
 
-def cannot_mount(stack: Stack) -> str | None:
+def cannot_mount(stack: Stack | PlannedStack) -> str | None:
     """Why no file system can be mounted in this stack, or None."""
     if stack.can_mount:
         return None

@@ -29,12 +29,16 @@ CANCELLED_RECOVERY_LIMIT_S = 2.0
 
 @dataclass(frozen=True)
 class Occurrence:
-    """One scheduled fault: its injection (run seconds) and its hold."""
+    """One scheduled fault: its injection (run seconds) and its hold.
+
+    `left_out`: why it is not injected although it is scheduled; "" if it is.
+    """
 
     fault_id: str
     fault: Fault
     start_s: float
     hold_s: float
+    left_out: str = ""
 
 
 class _Thread(threading.Thread):
@@ -116,7 +120,7 @@ class Storm:
     def _arm(self, occurrence: Occurrence) -> bool:
         fault = occurrence.fault
         try:
-            reason = fault.available(self.stack)
+            reason = occurrence.left_out or fault.available(self.stack)
         except ChaosError as error:
             reason = error.message
         if reason is not None:

@@ -22,6 +22,7 @@ from chaos.gate.run_numbers import numbers_of
 from chaos.gate.settings import absolute, default_path, read_settings
 from chaos.gate.state import GateDir, GateState, GateVerdict
 from chaos.gate.steps import GatePlan, GateRequest, chosen_soaks, plan_gate
+from chaos.plan.describe import left_out
 from chaos.record.rundir import write_atomic
 from chaos.report.stored import load
 from chaos.runner.child import Interrupts
@@ -55,6 +56,7 @@ def _dry_run(plan: GatePlan, options: GateOptions) -> int:
                     "planned_s": step.planned_s,
                     "schedule_hash": step.schedule.hash,
                     "command": step.plan.reproduce,
+                    "left_out": left_out(step.plan),
                 }
                 for step in plan.steps
             ],
@@ -79,6 +81,7 @@ def _request(options: GateOptions) -> GateRequest:
         backend=options.backend or "local",
         witness=options.witness or "all",
         gpu=options.gpu,
+        skip_unavailable=options.skip_unavailable,
     )
 
 
@@ -111,6 +114,7 @@ def _check_options_unchanged(options: GateOptions, state: GateState, folder: Gat
         ("--backend", options.backend, request.backend),
         ("--witness", options.witness, request.witness),
         ("--gpu", options.gpu or None, request.gpu),
+        ("--skip-unavailable", options.skip_unavailable or None, request.skip_unavailable),
     ):
         if wanted is not None and wanted != stored:
             raise UsageError(
@@ -210,6 +214,7 @@ def _plan_text(plan: GatePlan) -> str:
             f"  {number:>2}  {step.name:<36}{duration_text(step.planned_s):>12}  "
             f"schedule {step.schedule.hash}  {faults}".rstrip()
         )
+        lines += [f"      left out (--skip-unavailable): {text}" for text in left_out(step.plan)]
     return "\n".join(lines)
 
 

@@ -25,6 +25,7 @@ examples:
     fault: Sequence[str] = option(
         "of the runs under faults; may be repeated (default: the gate file's)", common.FAULT
     )
+    skip_unavailable: bool = common.SKIP_UNAVAILABLE
     target: str | None = common.WATCHER
     seed: int | None = option("of every schedule (default: random, printed)", "N")
     config: Path | None = option("default: experiments/gate.yaml", "FILE")

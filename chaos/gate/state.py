@@ -25,6 +25,7 @@ import msgspec
 from chaos.base.errors import EnvironmentProblem, UsageError
 from chaos.base.version import __version__
 from chaos.gate.steps import GatePlan, GateRequest
+from chaos.plan.describe import left_out
 from chaos.record.history import UNREADABLE
 from chaos.record.rundir import RunDir, bounded, is_file, not_created, write_atomic
 
@@ -227,6 +228,7 @@ def _initial_steps(plan: GatePlan) -> list[StepState]:
             digest=step.digest,
             schedule_hash=step.schedule.hash,
             command=step.plan.reproduce,
+            notes=[f"left out {text}" for text in left_out(step.plan)],
         )
         for step in plan.steps
     ]

@@ -40,6 +40,7 @@ class GateRequest(msgspec.Struct, frozen=True, kw_only=True):
     backend: Backend = "local"
     witness: Witness = "all"
     gpu: bool = False
+    skip_unavailable: bool = False
 
 
 @dataclass(frozen=True)
@@ -149,6 +150,7 @@ def _step(request: GateRequest, soak: str, faults: Sequence[str], changes: Seque
             backend=request.backend,
             witness=request.witness,
             gpu=request.gpu,
+            skip_unavailable=request.skip_unavailable,
         )
     )
     control = tuple(faults) == (CONTROL,)

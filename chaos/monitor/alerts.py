@@ -18,6 +18,7 @@ NONE = "none"
 ABSENT = "absent"
 
 # The growth limits are the plan's. 60 s: the LLM server is stopped for work by design, but shorter.
+# The limit of free space depends on the volume: see `free_space_rule`.
 DEFAULTS = (
     "watcher.pid=absent for 5s",
     "rise:watcher.rss_anon_bytes>200MB",
@@ -26,8 +27,9 @@ DEFAULTS = (
     "rise:queue.quarantined>0",
     "queue.stalled_s>300",
     "llm.health!=ok for 60s",
-    "disk.workspace_free_bytes<1GB",
 )
+_FREE_PART = 0.05  # of the volume
+_FREE_BYTES_MAX = 5e9
 
 _RULE = re.compile(
     r"(?P<rise>rise:)?(?P<key>[A-Za-z0-9_.]+)\s*(?P<op><=|>=|!=|==|=|<|>)\s*(?P<value>[^\s<>=!]+)"
@@ -143,6 +145,13 @@ def _value(text: str) -> float | str:
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return float(value)
     return text
+
+
+def free_space_rule(volume_bytes: int) -> Rule:
+    """The default rule for free space: 5 % of the volume, 5 GB at most."""
+    limit = min(_FREE_PART * volume_bytes, _FREE_BYTES_MAX)
+    unit = "GB" if limit >= _FACTORS["GB"] else "MB" if limit >= _FACTORS["MB"] else "kB"
+    return parse_rule(f"disk.workspace_free_bytes<{limit / _FACTORS[unit]:.1f}{unit}")
 
 
 def parse_rules(texts: Sequence[str]) -> list[Rule]:

@@ -17,7 +17,8 @@ from chaos.base.errors import EnvironmentProblem, UsageError, unknown_name
 from chaos.base.exitcode import ExitCode
 from chaos.base.output import failed, unread
 from chaos.base.units import duration_s
-from chaos.monitor.alerts import Rule, parse_rules
+from chaos.faults.disk.volume import total_bytes
+from chaos.monitor.alerts import NONE, Rule, free_space_rule, parse_rules
 from chaos.monitor.display import JsonLines, Rows, Table
 from chaos.monitor.instance import FixedProcess, OwnFile, instance_of, start_ticks
 from chaos.monitor.loop import STRETCH, Display, Monitor
@@ -55,6 +56,8 @@ def monitor(options: MonitorOptions) -> int:
         )
     target = read_target(options.target, place="--target")[1]
     workspace = _workspace(options)
+    if NONE not in options.alert:
+        rules.append(free_space_rule(total_bytes(workspace)))
     instance: FixedProcess | OwnFile
     if options.pid is None:
         instance = OwnFile(instance_of(target), workspace)
@@ -153,7 +156,13 @@ def _refuse_unknown(rules: Sequence[Rule]) -> None:
     known = [name for name in SIGNALS if not name.startswith(_ONLY_IN_RUNS)]
     for rule in rules:
         if rule.key not in known and not GPU_SIGNAL.fullmatch(rule.key):
-            raise unknown_name("signal", rule.key, known, place=f"--alert {rule.text}")
+            raise unknown_name(
+                "signal",
+                rule.key,
+                known,
+                place=f"--alert {rule.text}",
+                listed_by="chaos monitor --count 1 --jsonl, or docs/tables.md (moments)",
+            )
 
 
 def _display(options: MonitorOptions, title: str) -> Display:

@@ -24,7 +24,8 @@ alerts: KEY OPERATOR VALUE [for DURATION], operators < <= > >= = !=, values 5, 2
 `rise:KEY` is the increase since the monitor's start. They are added to the default ones:
   watcher.pid=absent for 5s     rise:watcher.rss_anon_bytes>200MB   rise:watcher.fds>50
   rise:log.tracebacks>0         rise:queue.quarantined>0            queue.stalled_s>300
-  llm.health!=ok for 60s        disk.workspace_free_bytes<1GB
+  llm.health!=ok for 60s
+  disk.workspace_free_bytes below 5 % of the volume, 5 GB at most
 
 Signals that change slowly or are expensive to read are not read for every sample. Their last value
 is repeated, also for alerts. These are read every 2s: the Watcher's sockets and zombies, temporary

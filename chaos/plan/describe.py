@@ -16,7 +16,8 @@ _NAMED_MAX = 6
 def head(plan: Plan, schedule: Schedule) -> str:
     """Three lines: what runs, with which faults, and the seed with the schedule's hash.
 
-    A note follows if the storm was made longer, and one if the run's budget is too short.
+    Notes follow: what is left out, that the storm was made longer, that the run's budget is too
+    short.
     """
     total_s = sum(length_s for _, length_s in phases(plan))
     lines = [
@@ -25,6 +26,7 @@ def head(plan: Plan, schedule: Schedule) -> str:
         f"faults: {faults_line(plan)}",
         f"seed {plan.seed} | schedule {schedule.hash}, {len(schedule.items)} fault(s)",
     ]
+    lines += [f"left out (--skip-unavailable): {text}" for text in left_out(plan)]
     if plan.profile_storm_s is not msgspec.UNSET:
         lines.append(
             f"note: the storm lasts {duration_text(plan.profile.storm_s)} instead of "
@@ -55,6 +57,15 @@ def phases(plan: Plan) -> list[tuple[str, float]]:
     ]
 
 
+def left_out(plan: Plan) -> list[str]:
+    """ "name, name: reason" for the faults that are left out."""
+    names: dict[str, list[str]] = {}
+    for fault in plan.faults:
+        if fault.left_out:
+            names.setdefault(fault.left_out, []).append(fault.name)
+    return [f"{', '.join(those)}: {reason}" for reason, those in names.items()]
+
+
 def faults_line(plan: Plan) -> str:
     """All faults with their parameters on one line."""
     if not plan.faults:
@@ -80,7 +91,7 @@ def _value(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def schedule_table(schedule: Schedule) -> str:
+def schedule_table(schedule: Schedule, plan: Plan) -> str:
     """One line per occurrence; times from the start of the storm."""
     if not schedule.items:
         return "  (no fault is scheduled)"
@@ -88,6 +99,7 @@ def schedule_table(schedule: Schedule) -> str:
     for item in schedule.items:
         params = {key: value for key, value in item.params.items() if key not in _PLACING}
         detail = f" ({_pairs(params)})" if params else ""
+        detail += ", left out" if plan.left_out(item.name, item.params) else ""
         ends_s = (item.start_ms + item.hold_ms) / 1000
         lines.append(
             f"  {item.fault_id:<6}{item.start_ms / 1000:>8.3f} s{item.hold_ms / 1000:>8.3f} s"
@@ -118,5 +130,5 @@ def full(plan: Plan, schedule: Schedule) -> str:
     lines += ["", "guardrails"]
     lines += [f"  {key:<30}{_value(getattr(rails, key))}" for key in rails.__struct_fields__]
     lines += ["", f"schedule {schedule.hash} (from the start of the storm)"]
-    lines += [schedule_table(schedule), *_quiet(plan), "", f"reproduce: {plan.reproduce}"]
+    lines += [schedule_table(schedule, plan), *_quiet(plan), "", f"reproduce: {plan.reproduce}"]
     return printable("\n".join(lines))

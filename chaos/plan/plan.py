@@ -25,7 +25,8 @@ class FaultPlan(msgspec.Struct, frozen=True):
 
     `control` marks `--fault none`: the run that must pass without any fault. `weight`: relative
     probability when occurrences are drawn (`Plan.strikes`). `group`, `compatible_groups` and
-    `needs` are those of the kind (`chaos.faults.base.Fault`).
+    `needs` are those of the kind (`chaos.faults.base.Fault`). `left_out`: why it cannot be injected
+    in this run. It is scheduled all the same, so that the schedule depends on no machine.
     """
 
     name: str
@@ -35,6 +36,7 @@ class FaultPlan(msgspec.Struct, frozen=True):
     group: str = ""
     compatible_groups: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
+    left_out: str = ""
 
     def may_overlap(self, other: Self) -> bool:
         """True if both faults may be in force at the same time."""
@@ -71,12 +73,19 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     schema: int = SCHEMA
     witness: Witness = "none"
     profile_storm_s: float | msgspec.UnsetType = msgspec.UNSET
+    skip_unavailable: bool = False  # what cannot be injected is left out, not refused
 
     @property
     def needs(self) -> frozenset[str]:
         """Parts of the stack that not every run has."""
         witness = {"witness"} if self.witness == "all" else set()
-        return frozenset(need for fault in self.faults for need in fault.needs) | witness
+        needs = {need for fault in self.faults if not fault.left_out for need in fault.needs}
+        return frozenset(needs | witness)
+
+    def left_out(self, name: str, params: dict[str, Value]) -> str:
+        """Why the occurrences of this fault are left out; "" if they are not."""
+        texts = (f.left_out for f in self.faults if (f.name, f.params) == (name, params))
+        return next(texts, "")
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for `config.json`."""

@@ -150,7 +150,7 @@ EVENTS = Names(
         EventKind(
             "stopped",
             "the run ended",
-            {"reason": "complete, interrupt, guardrail or error", "message": ""},
+            {"reason": "complete, interrupt, guardrail, usage or error", "message": ""},
         ),
     ),
 )

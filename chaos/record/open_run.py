@@ -307,7 +307,7 @@ class OpenRun(AbstractContextManager["OpenRun"]):
 
     @property
     def stopped(self) -> str:
-        """complete, interrupt, guardrail, error, or "" when the harness was cut off."""
+        """complete, interrupt, guardrail, usage, error, or "" when the harness was cut off."""
         found = self.last("stopped")
         return str(found[1].detail.get("reason", "error")) if found else ""
 

@@ -245,8 +245,15 @@ def bounded(name: str) -> str:
     return name if len(name) <= _NAME_SHOWN else f"{name[:_NAME_SHOWN]}..."
 
 
+# A folder with one of these is a run, even if its config is missing.
+_RUN_FILES = ("schedule.json", "provenance.json", "history.jsonl", "ledger.jsonl")
+
+
 def find(reference: str, root: Path) -> RunDir:
-    """A run by its path, by `latest` (newest of any soak), or by `<soak>/latest`."""
+    """A run by its path, by `latest` (newest of any soak), or by `<soak>/latest`.
+
+    Raises `UsageError` if there is none, and `ChaosError` if it has no config.json.
+    """
     candidates = [Path(reference), root / reference, root / reference / "latest"]
     if reference == "latest":
         links = sorted(root.glob("*/latest"), key=lambda link: link.resolve().name)
@@ -254,6 +261,13 @@ def find(reference: str, root: Path) -> RunDir:
     for candidate in candidates:
         if is_file(candidate / "config.json"):
             return RunDir(candidate.resolve())
+    for candidate in candidates:
+        if any(is_file(candidate / name) for name in _RUN_FILES):
+            raise ChaosError(
+                "this run has no config.json, so it can be neither judged nor repeated",
+                place=bounded(str(candidate)),
+                next_step="restore the file, or run the soak again",
+            )
     raise UsageError(
         f"no run at {bounded(reference)!r}",
         next_step=f"name a run directory, or one of those under {root}",

@@ -78,7 +78,9 @@ TABLES = Names(
                 _s("end_s", "time of the last record"),
                 _s("from_s", "begin of the baseline: what is measured begins here"),
                 _s("to_s", "begin of the halt: what is measured ends here"),
-                _text("stopped", "complete, interrupt, guardrail, error; empty when cut off"),
+                _text(
+                    "stopped", "complete, interrupt, guardrail, usage, error; empty when cut off"
+                ),
                 _flag("complete", "whether the run went its whole course and is recorded whole"),
                 _s("sample_period_s", "time between samples"),
                 _s("drain_limit_s", "time that the queue has to become empty"),

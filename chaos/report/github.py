@@ -74,12 +74,29 @@ def announce_on_github(
         try:
             append_summary(stored, Path(path))
         except OSError as error:
-            text = f"chaos: the job summary could not be written: {error}"
-            print(text, file=sys.stderr, flush=True)
+            _warn(error)
     if environ.get("GITHUB_ACTIONS") == "true":
         out = stream or sys.stdout
         out.write("".join(f"{line}\n" for line in annotation_lines(stored.verdict)))
         out.flush()
+
+
+def _warn(error: OSError) -> None:
+    text = f"chaos: the job summary (GITHUB_STEP_SUMMARY) cannot be written: {error}\n"
+    text += "  next: name a file in a folder that exists; the verdict does not depend on it"
+    print(printable(text), file=sys.stderr, flush=True)
+
+
+def make_outputs(environ: Mapping[str, str]) -> None:
+    """Create those of the `outputs` that are missing: a sandbox shows only what exists.
+
+    A failure is printed to stderr.
+    """
+    for path in outputs(environ):
+        try:
+            path.touch()
+        except OSError as error:
+            _warn(error)
 
 
 def outputs(environ: Mapping[str, str]) -> list[Path]:

@@ -118,9 +118,16 @@ def write_page(run: RunDir, out: Path) -> None:
 def report(run: RunDir, name: str, out: Path | None, environ: Mapping[str, str]) -> None:
     """`chaos report`: write one format or `all`, and print the names of the files.
 
-    `out` is a file for one format (`-`: stdout), and a folder for `all`. Without it, reports are
-    written into the run directory, and that for GitHub to the files that `environ` names.
+    `out` is a file for one format (`-`: stdout), and for `all` a folder, which is made if its
+    parent exists. Without it, reports are written into the run directory, and that for GitHub to
+    the files that `environ` names.
     """
+    if out is not None and not out.parent.is_dir():
+        raise UsageError(
+            "not a folder" if out.parent.exists() else "no such folder",
+            place=f"--out {out.parent}",
+            next_step=f"make it: {shlex.join(['mkdir', '-p', '--', str(out.parent)])}",
+        )
     stored = load(run)
     if out == Path("-") or (name == "github" and out is None):
         _to_standard_output(stored, name, environ)
@@ -167,7 +174,7 @@ def _write(path: Path, text: str) -> None:
         if path.exists() and (path.is_symlink() or not path.is_file()):
             _write_into(path, text)
             return
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(exist_ok=True)  # the folder for all formats; its own parent is there
         write_atomic(path, text)
     except OSError as error:
         raise ChaosError(

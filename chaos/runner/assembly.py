@@ -39,6 +39,7 @@ def assemble(rundir: RunDir, stop: StopSignal, display: Mode, *, no_color: bool)
     assets = locate()
     if inside():
         parts = [rundir.path, IMPORT_ROOT, cache.cache_dir(), *assets.files]
+        parts += [IMAGES / item.source for item in plan.target.workspace.install]
         enter([*parts, *outputs(os.environ)])
     elif plan.sandbox == "namespaces":
         raise ChaosError("not in a sandbox", next_step="start the run with `chaos run`")

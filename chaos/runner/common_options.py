@@ -11,6 +11,7 @@ RUNS_DEFAULT = Path(os.environ.get("CHAOS_RUNS") or "runs")
 RUNS = option(
     "where runs are stored (default: $CHAOS_RUNS, else ./runs)", "DIR", default=RUNS_DEFAULT
 )
+SKIP_UNAVAILABLE = option("leave out faults that cannot be injected in this run, and say which")
 WATCHER = option("the Watcher: a target's name or the path of its file", "NAME")
 TARGET = option("a target's name or its file", "NAME", default="reference")
 LLM = option("the LLM server (default: the target's endpoint)", "HOST:PORT")

@@ -213,6 +213,8 @@ def _tempered(run: OpenRun, check: Check, finding: Finding) -> Finding:
         return msgspec.structs.replace(_doubtful(finding, why), owner="infrastructure")
     if finding.outcome != "fail":
         return finding
+    if finding.owner == "product" and run.stopped == "usage" and run.phase_s("baseline") is None:
+        return _doubtful(finding, "the run could not begin as it was asked for")
     if run.incomplete:
         return _doubtful(finding, f"the record is not whole: {run.incomplete[0].text}")
     if "end" in check.depends and not run.ran_to_end:
@@ -248,7 +250,12 @@ def _fault_outcome(window: FaultWindow) -> FaultOutcome:
 
 
 def _notes(run: OpenRun, left: list[Any]) -> list[str]:
-    notes = []
+    faults = run.config.get("faults")
+    notes = [
+        f"Left out (--skip-unavailable): {fault.get('name')}: {fault['left_out']}."
+        for fault in (faults if isinstance(faults, list) else [])
+        if isinstance(fault, dict) and fault.get("left_out")
+    ]
     if not run.faults and not run.contradictions:
         notes.append("No fault was scheduled: this run is the control that must pass without one.")
     if run.collected and run.one("select count(*) from damaged where problem = 'torn'"):

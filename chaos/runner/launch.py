@@ -104,6 +104,7 @@ def prepare(plan: Plan, schedule: Schedule, runs: Path, display: Display) -> Pre
     """Provision and write the run directory; starts nothing. Raises `ChaosError`."""
     from chaos.assets import ensure
     from chaos.assets.progress import progress_for
+    from chaos.report.github import make_outputs
     from chaos.sandbox.probe import require
 
     mode = display.mode()
@@ -114,6 +115,7 @@ def prepare(plan: Plan, schedule: Schedule, runs: Path, display: Display) -> Pre
     user_namespace = not in_containers and plan.sandbox == "namespaces" and require().user
     assets = ensure(progress_for(quiet=display.quiet))
     settings = _containers(plan, assets, out, quiet=display.quiet) if in_containers else None
+    make_outputs(os.environ)
     run = _written(plan, schedule, runs)
     if mode != "quiet":
         print(f"run: {shown(run.path)}", file=out, flush=True)

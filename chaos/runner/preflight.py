@@ -6,9 +6,11 @@ A failed assumption makes the run `invalid` (exit 4), never `fail`: the Watcher 
 from pathlib import Path
 
 from chaos.base.errors import EnvironmentProblem
+from chaos.faults.registry import fault_kind
 from chaos.plan.plan import Plan
 from chaos.record.rundir import RunDir
 from chaos.record.target import Target
+from chaos.runner.availability import unavailable
 from chaos.stack.base import Endpoint, Stack
 from chaos.stack.http_client import NoAnswer
 from chaos.stack.llm_probe import completion
@@ -50,6 +52,23 @@ def check_stack(stack: Stack, target: Target) -> None:
             place=str(stack.proxied_llm),
             next_step="see logs/llm.log in the run directory; try another model or build",
         )
+
+
+def check_faults(plan: Plan, stack: Stack) -> None:
+    """Require that the running stack takes every fault, unless what it does not take is left out.
+
+    Raises `UsageError` before anything was broken. `availability.py` has asked the plan already.
+    """
+    if plan.skip_unavailable:
+        return
+    reasons = [
+        f"{fault.name}: {reason}"
+        for fault in plan.faults
+        if not fault.control
+        and (reason := fault_kind(fault.name)(fault.name, dict(fault.params)).settled(stack))
+    ]
+    if reasons:
+        raise unavailable(reasons, place="--fault")
 
 
 def _no_halt_flag(workspace: Path, target: Target) -> None:

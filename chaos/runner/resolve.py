@@ -27,6 +27,7 @@ from chaos.plan.schedule import storm_needed_s
 from chaos.plan.settings_rules import check_setting
 from chaos.plan.target_rules import check_sources, check_target, with_sources
 from chaos.record.target import Target
+from chaos.runner.availability import with_available_faults
 from chaos.runner.choose import chosen_faults
 from chaos.runner.options import Effective, merge_params, override, split_fault
 from chaos.soaks import workload_kind
@@ -55,7 +56,12 @@ _COMMANDS = (
 )
 
 
-_FLAGS = {"faults": "--fault", "pool": "--faults", "overrides": "--set"}  # others: --NAME
+_FLAGS = {  # others: --NAME
+    "faults": "--fault",
+    "pool": "--faults",
+    "overrides": "--set",
+    "skip_unavailable": "--skip-unavailable",
+}
 
 
 @dataclass(frozen=True)
@@ -69,6 +75,7 @@ class Request:
     pool: Sequence[str] = ()  # --faults: kinds, groups or `all`, comma-separated
     strikes: int | None = None
     overlap: bool = False
+    skip_unavailable: bool = False
     seed: int | None = None  # None: draw a seed
     overrides: Sequence[str] = ()  # --set
     sandbox: Sandbox = "namespaces"
@@ -180,7 +187,9 @@ def resolve(request: Request) -> Plan:
         gpu=request.gpu,
         witness=request.witness,
         reproduce=replace(request, profile=profile_name, seed=seed).command(),
+        skip_unavailable=request.skip_unavailable,
     )
+    plan = with_available_faults(plan, place="--fault" if request.faults else "--faults")
     return plan if _sets_storm(request) else _with_storm_for_all(plan, request)
 
 

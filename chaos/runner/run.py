@@ -13,7 +13,7 @@ from typing import Any
 from loguru import logger
 
 from chaos.base.deadline import Deadline
-from chaos.base.errors import ChaosError, EnvironmentProblem
+from chaos.base.errors import ChaosError, EnvironmentProblem, UsageError
 from chaos.base.stopping import RunStopped, StopSignal
 from chaos.faults.ledger import Ledger
 from chaos.faults.lifecycle import Occurrence, Storm
@@ -23,7 +23,7 @@ from chaos.plan.schedule import Schedule
 from chaos.record.history import FaultState, HistoryWriter, Owner
 from chaos.record.rundir import RunDir
 from chaos.record.target import HaltSpec
-from chaos.runner.preflight import check_host, check_stack
+from chaos.runner.preflight import check_faults, check_host, check_stack
 from chaos.soaks import workload_kind
 from chaos.soaks.base import Workload
 from chaos.soaks.requests import withdrawable
@@ -74,7 +74,7 @@ class Run:
         except RunStopped:
             self._cut_short()
         except ChaosError as error:
-            self.stop.set("error", error.message)
+            self.stop.set("usage" if isinstance(error, UsageError) else "error", error.message)
             outside = isinstance(error, EnvironmentProblem)
             owner: Owner = "infrastructure" if outside else "harness"
             self.history.event("problem", severity="error", owner=owner, message=str(error))
@@ -102,6 +102,7 @@ class Run:
         )
         for witness, reason in self.backend.not_witnessed.items():
             self.history.event("not_witnessed", witness=witness, reason=reason)
+        check_faults(self.plan, stack)
         pids = {name: stack.service(name).pid() for name in ("watcher", "llm", "proxy")}
         self.history.event("ready", took_s=round(self.history.now_s() - start_s, 3), services=pids)
         self._watch = Watch(
@@ -145,6 +146,7 @@ class Run:
                 fault_kind(item.name)(item.fault_id, dict(item.params)),
                 start_s + item.start_ms / 1000,
                 item.hold_ms / 1000,
+                left_out=self.plan.left_out(item.name, item.params),
             )
             for item in self.schedule.items
         ]

@@ -49,6 +49,19 @@ def enter(keep: Iterable[Path], *, tmp_mb: int = _TMP_MB) -> None:
         mount_tmpfs(_SHM, tmp_mb, mode="1777")
 
 
+def hidden_by_sandbox(paths: Iterable[str]) -> str:
+    """What to do about those of `paths` that the sandbox hides; "" if it hides none of them."""
+    own = [str(_TMP), str(_SHM)]
+    hidden = [
+        path
+        for path in paths
+        if inside() and not Path(path).exists() and path.startswith(tuple(f"{o}/" for o in own))
+    ]
+    if not hidden:
+        return ""
+    return f"the sandbox has a {' and a '.join(own)} of its own, which hide {', '.join(hidden)}"
+
+
 def mount_tmpfs(target: Path, size_mb: int, *, mode: str = "0755") -> None:
     """Mount a tmpfs of at most `size_mb` MB on the existing folder `target`."""
     mount("tmpfs", target, "tmpfs", _MS_NOSUID | _MS_NODEV, f"size={size_mb}m,mode={mode}")

@@ -8,6 +8,7 @@
 program is run and where the workspace comes from. Knows nothing of faults, soaks or checks.
 """
 
+import shlex
 import signal
 import threading
 from abc import ABC, abstractmethod
@@ -16,34 +17,40 @@ from pathlib import Path
 from typing import Any
 
 from chaos.base.deadline import Deadline
-from chaos.base.errors import EnvironmentProblem
+from chaos.base.errors import EnvironmentProblem, UsageError
 from chaos.base.proc import command_line
 from chaos.base.stopping import RunStopped
 from chaos.record.owner import RUN_ID_VARIABLE
 from chaos.record.rundir import RunDir
 from chaos.record.target import ServiceSpec, Target
+from chaos.sandbox.enter import hidden_by_sandbox
 from chaos.stack.base import CallRules, CommandResult, Endpoint, Service, Stack
 from chaos.stack.clock import WatcherClock
 from chaos.stack.live import LiveStack
 from chaos.stack.llm_probe import completes, healthy
 from chaos.stack.llm_service import LLMService
 from chaos.stack.ports import require_free
-from chaos.stack.process import LocalService, Surroundings, not_ready
+from chaos.stack.process import LocalService, NoProgram, Surroundings, not_ready
 from chaos.stack.proctree import await_gone, send
 from chaos.stack.proxies import WireControl, WireProblem, wire_argv
 from chaos.stack.toxiproxy import ProxyProblem, ToxiproxyClient
+from chaos.stack.witness import NOT_WATCHED
 from chaos.stack.workspace import (
     fill_words,
+    filling,
     install,
+    is_full_text,
     merge_policies,
     placeholder_values,
     product_environment,
+    too_small,
 )
 
 _PROXY_START_LIMIT_S = 10.0
 _HEALTH_LIMIT_S = 2.0
 _COMPLETION_LIMIT_S = 10.0
 _LOOK_S = 0.01
+_START_S = 2.0  # in which a Watcher with a wrong command ends
 
 # Time limit of each service to end when the stack is stopped (the Watcher's own halt was timed
 # before): 7.5 s in all, then SIGKILL.
@@ -163,7 +170,7 @@ class StackBuilder(ABC):
                 before_watcher(stack)
             if daemon:
                 on_step("Watcher: starting")
-                stack.service("watcher").start()
+                self._start_watcher(stack.service("watcher"))
                 for name in self._target.services:
                     on_step(f"{name}: starting")
                     stack.service(name).start()
@@ -176,8 +183,9 @@ class StackBuilder(ABC):
         llm = self._target.llm
         on_step("workspace: installing the programs")
         self._make_workspace()
-        installed = install(self._target, self._images, self._workspace)
-        merge_policies(self._target, self._workspace, self._values)
+        with filling(self._target, own_volume=self._sandboxed):
+            installed = install(self._target, self._images, self._workspace)
+            merge_policies(self._target, self._workspace, self._values)
         endpoints = [llm.endpoint, llm.upstream, llm.control, llm.proxy_api]
         endpoints += self._wire_endpoints()
         require_free(Endpoint.parse(text) for text in endpoints)
@@ -256,6 +264,36 @@ class StackBuilder(ABC):
         service.start()
         return service
 
+    def _start_watcher(self, watcher: Service) -> None:
+        """The first start. Raises `UsageError` if the command ends before the Watcher is ready.
+
+        Without a ready file it counts as ready once it has lived for a moment.
+        """
+        spec, place = self._target.watcher, f"target {self._target.target}, watcher.start"
+        try:
+            watcher.start()
+            if not spec.ready_file:
+                self._await_life(watcher)
+        except NoProgram as error:
+            awaited = f", which was to write {spec.ready_file}" if spec.ready_file else ""
+            raise UsageError(
+                error.message + awaited, place=place, next_step=error.next_step
+            ) from error
+        except EnvironmentProblem as error:
+            code = watcher.exit_code()
+            if watcher.alive() or code is None or code < 0 or code == NOT_WATCHED:
+                raise
+            argv = fill_words(spec.start, self._values, place=place)
+            step = hidden_by_sandbox(argv) or f"correct it; by hand: {shlex.join(argv)}"
+            raise UsageError(error.message, place=place, next_step=step) from error
+
+    def _await_life(self, watcher: Service) -> None:
+        deadline = Deadline(_START_S, self._cancel)
+        while deadline.wait(_LOOK_S):
+            if not watcher.alive():
+                what = f"watcher ended with exit code {watcher.exit_code()} at its start"
+                raise not_ready(what, watcher.log, "the target names no ready file")
+
     def _start_wire(self) -> Service | None:
         endpoints = [Endpoint.parse(text) for text in self._wire_endpoints()]
         if not endpoints:
@@ -323,6 +361,8 @@ class StackBuilder(ABC):
             done = self._run_command(argv, deadline.left_s())
             if self._cancel.is_set():
                 raise RunStopped("stopped while the workspace was prepared")
+            if done.exit_code != 0 and self._sandboxed and is_full_text(done.output):
+                raise too_small(self._target)
             if done.exit_code != 0:
                 how = f"exit code {done.exit_code}"
                 if done.exit_code is None:

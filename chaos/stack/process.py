@@ -21,6 +21,7 @@ from chaos.base.errors import EnvironmentProblem
 from chaos.base.files import file_tail, file_version, tail_of
 from chaos.base.proc import dying_with_us
 from chaos.base.stopping import RunStopped
+from chaos.sandbox.enter import hidden_by_sandbox
 from chaos.stack.base import CommandResult, Service, Stopped
 from chaos.stack.http_client import NoAnswer, call, endpoint_and_path
 from chaos.stack.proctree import await_end, await_gone, await_stopped, send, tree
@@ -50,16 +51,21 @@ class Surroundings:
     through: tuple[str, ...] = ()
 
 
+class NoProgram(EnvironmentProblem):
+    """The program of a command does not exist."""
+
+
 def spawn(argv: Sequence[str], where: Surroundings, output: int) -> subprocess.Popen[bytes]:
     """Start `argv` in its own session, with its output in the descriptor `output`.
 
-    The process gets SIGKILL when this process ends. Raises `EnvironmentProblem` if there is no such
+    The process gets SIGKILL when this process ends. Raises `NoProgram` if there is no such
     program.
     """
     program = shutil.which(argv[0], path=where.env.get("PATH"))
     if program is None:
-        raise EnvironmentProblem(
-            f"there is no program {argv[0]!r}", next_step="correct the target profile or install it"
+        raise NoProgram(
+            f"there is no program {argv[0]!r}",
+            next_step=hidden_by_sandbox(argv[:1]) or "correct the target profile or install it",
         )
     return _spawner.submit(
         lambda: subprocess.Popen(
@@ -141,14 +147,19 @@ class Ready:
         deadline = Deadline(self._limit_s, cancel)
         while not (self._written() and self._answers()):
             if not service.alive():
-                what = f"{service.name} ended with exit code {service.exit_code()} at its start"
+                what = f"{service.name} ended with exit code {service.exit_code()} at its start, "
+                what += f"before there was {self.sign}"
                 raise not_ready(what, service.log, self._next_step)
             if not deadline.wait(_READY_LOOK_S):
                 if cancel.is_set():
                     raise RunStopped(f"stopped while {service.name} started")
-                signs = " and ".join(filter(None, [str(self._file or ""), self._url]))
-                what = f"{service.name} was not ready within {self._limit_s:g} s: no {signs}"
+                what = f"{service.name} was not ready within {self._limit_s:g} s: no {self.sign}"
                 raise not_ready(what, service.log, self._next_step)
+
+    @property
+    def sign(self) -> str:
+        """What is waited for, in words."""
+        return " and ".join(filter(None, [self._file.name if self._file else "", self._url]))
 
     def _written(self) -> bool:
         return self._file is None or file_version(self._file) not in (None, self._before)

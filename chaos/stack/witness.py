@@ -25,6 +25,7 @@ from chaos.stack.call_rules import SystemCallRules
 from chaos.stack.process import Surroundings
 
 READY_LIMIT_S = 10.0
+NOT_WATCHED = 125  # exit code of a program that could not be watched (images/witness/enter.py)
 _PROBE_LIMIT_S = 10.0
 _PROBE = "probe"
 _RECORDED_LIMIT_S = 5.0

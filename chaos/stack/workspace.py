@@ -3,19 +3,22 @@
 Knows the target profile, and nothing of processes or namespaces.
 """
 
+import errno
 import json
 import os
 import re
 import shutil
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from chaos.base.errors import EnvironmentProblem, unknown_name
+from chaos.base.errors import EnvironmentProblem, UsageError, unknown_name
 from chaos.base.foreign import written_out
 from chaos.record.rundir import write_atomic
 from chaos.record.target import Target
+from chaos.sandbox.enter import hidden_by_sandbox
 
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 _PROGRAM_SUFFIXES = (".py", ".pyc", ".sh")
@@ -83,12 +86,44 @@ def install(target: Target, images: Path, workspace: Path) -> set[str]:
             names = (path.relative_to(source) for path in source.rglob("*") if path.is_file())
             installed |= {str((to / name).relative_to(workspace)) for name in names}
         else:
-            raise EnvironmentProblem(
+            raise UsageError(
                 f"there is no {source} to install",
                 place=f"target {target.target}, workspace.install",
-                next_step="correct `source` (it is a path below images/)",
+                next_step=hidden_by_sandbox([str(source)])
+                or "correct `source` (it is a path below images/)",
             )
     return installed
+
+
+@contextmanager
+def filling(target: Target, *, own_volume: bool) -> Iterator[None]:
+    """Raise an `OSError` of the block, which fills the workspace, as one message.
+
+    `UsageError` if the target's volume is too small (`own_volume`: it is not the host's disk).
+    """
+    try:
+        yield
+    except OSError as error:
+        first = error.args[0][0][2] if isinstance(error, shutil.Error) else error.strerror or error
+        if own_volume and is_full_text(str(error)):
+            raise too_small(target) from error
+        raise EnvironmentProblem(
+            f"the workspace cannot be made: {first}", place=f"target {target.target}, workspace"
+        ) from error
+
+
+def is_full_text(text: str) -> bool:
+    """True if an error or an output says that the volume is full."""
+    return os.strerror(errno.ENOSPC) in text
+
+
+def too_small(target: Target) -> UsageError:
+    """The error for a workspace that is full before the Watcher starts."""
+    return UsageError(
+        f"the workspace is full: raise workspace.size_mb (now {target.workspace.size_mb})",
+        place=f"target {target.target}, workspace.size_mb",
+        next_step="make it large enough for the programs, what prepares it, and the run's files",
+    )
 
 
 def is_cache(name: str) -> bool:

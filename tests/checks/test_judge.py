@@ -8,9 +8,11 @@ from dataclasses import replace
 import pytest
 
 from chaos.base.errors import ChaosError, UsageError
+from chaos.base.exitcode import ExitCode
 from chaos.checks.base import Params
 from chaos.checks.finding import Finding
 from chaos.checks.registry import CHECKS, check_named, validate_criteria
+from chaos.cli.main import main
 from chaos.record.open_run import OpenRun
 from chaos.record.owner import claim
 from chaos.runner import judge as judge_module
@@ -82,12 +84,16 @@ def test_a_harness_cut_off_at_any_moment_leaves_an_invalid_run(
     assert verdict.stopped == "cut off"
 
 
-def test_a_run_that_goes_on_is_said_to_go_on(planted: PlantedRun) -> None:
+def test_a_run_that_goes_on_is_said_to_go_on(
+    planted: PlantedRun, capsys: pytest.CaptureFixture[str]
+) -> None:
     planted.cut_off(60.0)
     run = planted.write()
     claim(run)
     with OpenRun(run) as opened:
         assert "the run is still going on" in finding(verdict_of(opened), "record_complete").summary
+    assert main(["triage", "--no-color", str(run.path)]) == ExitCode.PASS
+    assert "the run is still going on" in capsys.readouterr().out
 
 
 def test_without_a_history_the_run_is_invalid(planted: PlantedRun) -> None:

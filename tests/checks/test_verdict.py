@@ -15,6 +15,11 @@ def found(outcome: Outcome, owner: Owner = "product") -> Finding:
     return Finding(outcome=outcome, summary="", owner=owner, check=outcome, title=outcome)
 
 
+@pytest.mark.parametrize(("word", "code"), [("invalid", 2), ("fail", 1)])
+def test_a_run_that_could_not_begin_as_asked_is_a_usage_error(word: str, code: int) -> None:
+    assert exit_code(word, stopped="usage", left_behind=False) == code  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     ("outcomes", "word"),
     [

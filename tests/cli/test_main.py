@@ -39,10 +39,11 @@ GOLDEN += ["--set", "storm_s=85", "--set", "criteria.heuristic_fallbacks.allowan
 GOLDEN_HASH = "8d68792f63db7e27"
 
 BAD_INPUT = [
-    (["rnu"], ["unknown command 'rnu'", "did you mean 'run'?", "known: canary, check"]),
+    (["rnu"], ["unknown command 'rnu'", "did you mean 'run'?", "all 15: chaos --help"]),
     (["run"], ["which soak?", "soak_c"]),
     (["run", "soak_d"], ["unknown soak 'soak_d'", "did you mean 'soak_c'?", "known: "]),
     (["run", "soak_c", "--fault", "llm_timout"], ["--fault: unknown fault", "'llm_timeout'?"]),
+    (["run", "soak_c", "--fault", "xyzzy"], ["unknown fault 'xyzzy'", ": chaos faults"]),
     (["run", "soak_c", "--fault", "llm_timeout:hld=3s"], ["parameter of llm_timeout", "'hold'?"]),
     (["run", "soak_c", "--fault", "llm_timeout:hold=1h"], ["do not fit", "= 2 h", "storm"]),
     (["run", "soak_c", "--profile", "ful"], ["--profile: unknown profile", "'full'?"]),
@@ -50,7 +51,12 @@ BAD_INPUT = [
     (["run", "soak_c", "--sed", "4"], ["unknown option '--sed'", "did you mean '--seed'?"]),
     (["run", "soak_c", "--seed=x"], ["--seed", "'x' is not a whole number"]),
     (["run", "soak_c", "--seed"], ["--seed", "expected one argument"]),
-    (["run", "soak_c", "--sandbox", "box"], ["--sandbox", "namespaces"]),
+    (
+        ["run", "soak_c", "--sandbox", "box"],
+        ["--sandbox: unknown value 'box'", "known: namespaces"],
+    ),
+    (["run", "soak_c", "--backend", "Dokcer"], ["--backend: unknown value", "mean 'docker'?"]),
+    (["report", "x", "--format", "htm"], ["--format: unknown value 'htm'", "mean 'html'?"]),
     (["run", "soak_c", "soak_a"], ["unexpected argument 'soak_a'"]),
     (["check"], ["RUN"]),
     (["check", "nowhere"], ["no run at 'nowhere'"]),
@@ -77,6 +83,15 @@ def test_bad_input_is_explained_and_exits_2(
     assert "\n  next: " in err
     for text in said:
         assert text in err
+
+
+def test_a_typo_names_the_nearest_few_and_never_the_whole_catalogue(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["run", "soak_c", "--fault", "LLM_timout"]) == ExitCode.USAGE
+    err = capsys.readouterr().err
+    assert "did you mean 'llm_timeout'? also near: " in err and ": chaos faults" in err
+    assert len(err) < 200
 
 
 @pytest.mark.parametrize(

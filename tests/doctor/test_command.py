@@ -297,3 +297,27 @@ def test_the_command_examines_the_current_folder(workspace: Path) -> None:
     )
     assert done.returncode == ExitCode.INVALID, done.stderr
     assert "1 problem(s)" in done.stdout and not done.stderr
+
+
+def test_without_a_watchers_folder_only_the_machine_is_examined(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("chaos.assets.status", lambda: [])  # a machine with nothing to provision
+    assert main(["doctor", "--json"]) == ExitCode.PASS
+    content = json.loads(capsys.readouterr().out)
+    assert content["workspace"] is None
+    assert {item["name"] for item in content["items"]} == {"namespaces", "memory", "docker", "gpu"}
+    assert main(["doctor"]) == ExitCode.PASS
+    assert "chaos doctor: this machine" in capsys.readouterr().out
+    assert main(["doctor", "--fix"]) == ExitCode.USAGE
+    assert "--workspace DIR" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_in_a_watchers_folder_that_folder_is_examined(
+    new_workspace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(new_workspace)
+    assert main(["doctor", "--json"]) == ExitCode.INVALID
+    assert json.loads(capsys.readouterr().out)["workspace"] == str(new_workspace)

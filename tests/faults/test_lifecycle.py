@@ -123,6 +123,15 @@ def test_an_unavailable_fault_is_recorded_and_not_injected(lab: Lab) -> None:
     assert not lab.ledger.path.exists()
 
 
+def test_a_fault_that_is_left_out_is_recorded_with_its_reason_and_not_injected(lab: Lab) -> None:
+    fault = Scripted("f001", {})
+    lab.storm.run([Occurrence("f001", fault, lab.history.now_s(), 0.01, left_out="no GPU")])
+    lab.history.close()
+    assert lab.states() == ["unavailable"] and fault.calls == []
+    records = [record for _, record in read_history(lab.path) if isinstance(record, FaultRecord)]
+    assert records[0].evidence == {"reason": "no GPU"}
+
+
 def test_a_fault_with_an_unproven_effect_is_healed(lab: Lab) -> None:
     fault = Scripted("f001", {})
     fault.proven = False

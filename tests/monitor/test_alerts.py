@@ -6,7 +6,7 @@ import pytest
 
 from chaos.base.errors import UsageError
 from chaos.cli.main import main
-from chaos.monitor.alerts import DEFAULTS, parse_rule, parse_rules
+from chaos.monitor.alerts import DEFAULTS, free_space_rule, parse_rule, parse_rules
 from chaos.monitor.stall import Stall
 from chaos.witness.base import Values
 
@@ -97,6 +97,17 @@ def test_none_removes_the_default_alerts_and_repeated_rules_count_once() -> None
     assert [rule.text for rule in parse_rules([])] == list(DEFAULTS)
     assert [rule.text for rule in parse_rules(["none", "a>1", "a>1"])] == ["a>1"]
     assert len(parse_rules([DEFAULTS[0], "a>1"])) == len(DEFAULTS) + 1
+
+
+@pytest.mark.parametrize(
+    ("volume_bytes", "limit_bytes"), [(64 * 10**6, 3.2e6), (20 * 10**9, 1e9), (2 * 10**12, 5e9)]
+)
+def test_the_limit_of_free_space_fits_the_volume(volume_bytes: int, limit_bytes: float) -> None:
+    """A volume of 64 MB never has 1 GB free; one of 2 TB is not full with 100 GB free."""
+    rule = free_space_rule(volume_bytes)
+    assert rule.value == limit_bytes
+    assert rule.evaluate({rule.key: volume_bytes // 2}, 0.0) is None
+    assert rule.evaluate({rule.key: int(limit_bytes) - 1}, 1.0) is not None
 
 
 def test_the_help_lists_the_default_alerts(capsys: pytest.CaptureFixture[str]) -> None:

@@ -173,7 +173,7 @@ def test_set_changes_one_value(key: str, read: Callable[[Plan], bool]) -> None:
         ({"soak": "./nowhere.yaml"}, "", ["no such file: ./nowhere.yaml", "soak_c"]),
         ({"profile": "quik"}, "--profile", ["did you mean 'quick'?", "full, quick"]),
         ({"target": "refrence"}, "--target", ["did you mean 'reference'?"]),
-        ({"faults": ["llm_timout"]}, "--fault", ["did you mean 'llm_timeout'?", "none"]),
+        ({"faults": ["llm_timout"]}, "--fault", ["did you mean 'llm_timeout'?", "chaos faults"]),
         ({"faults": ["llm_timeout:hld=3"]}, "--fault llm_timeout", ["did you mean 'hold'?"]),
         ({"faults": ["llm_timeout:hold=x"]}, "--fault llm_timeout hold", ["not a duration"]),
         ({"faults": ["llm_timeout:hold=0"]}, "--fault llm_timeout hold", ["at least 0.5"]),
@@ -310,7 +310,7 @@ def test_soak_and_target_are_found_by_path(experiments: Path) -> None:
 def test_pool_of_faults_makes_the_storm_long_enough() -> None:
     from chaos.faults.registry import fault_kinds
 
-    plan = resolve(asked(pool=["all"]))
+    plan = resolve(asked(pool=["all"], skip_unavailable=True))
     assert [fault.name for fault in plan.faults] == sorted(fault_kinds())
     assert plan.profile.storm_s >= sum(float(f.params.get("hold", 0)) for f in plan.faults)
     assert draw(plan).items
@@ -366,7 +366,7 @@ def test_weight_is_not_a_parameter_of_the_occurrence() -> None:
         ({"faults": ["llm_timeout:count=2"], "strikes": 3}, ("count", "weight")),
         ({"faults": ["none"], "pool": ["all"]}, ("exclude each other",)),
         (
-            {"pool": ["all"], "overrides": ["quiet_period_s=70"]},
+            {"pool": ["all"], "skip_unavailable": True, "overrides": ["quiet_period_s=70"]},
             ("quiet", "quiet_every_s"),
         ),
         (

@@ -94,6 +94,21 @@ def test_a_run_that_cannot_be_judged_is_named_with_its_file(
     assert len(told.err.splitlines()) == 2 and not told.out
 
 
+@pytest.mark.parametrize("words", ["check", "triage", "report", "sql", "replay"])
+def test_a_run_without_its_config_is_called_that_by_every_command(
+    run: RunDir, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run.config.unlink()
+    query = ["select 1"] if words == "sql" else []
+    assert main([words, str(run.path), *query]) == ExitCode.INVALID
+    told = capsys.readouterr()
+    assert told.err == (
+        f"chaos: error: {run.path}: this run has no config.json, so it can be neither judged nor "
+        "repeated\n  next: restore the file, or run the soak again\n"
+    )
+    assert not told.out
+
+
 DECODABLE = EVENT % DEEP[99_400:100_600]  # but nothing can walk through it afterwards
 
 

@@ -16,6 +16,7 @@ from chaos.report.github import (
     SUMMARY_BYTES_MAX,
     annotation_lines,
     announce_on_github,
+    make_outputs,
     summary_text,
 )
 from chaos.report.stored import Stored
@@ -106,6 +107,22 @@ def test_a_failure_to_write_the_summary_is_only_printed(
 ) -> None:
     announce_on_github(failed, {"GITHUB_STEP_SUMMARY": str(tmp_path)})
     assert "job summary" in capsys.readouterr().err
+
+
+def test_the_summary_file_is_made_before_the_sandbox_hides_what_is_missing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_outputs({})
+    make_outputs({"GITHUB_STEP_SUMMARY": str(tmp_path / "summary.md")})
+    assert (tmp_path / "summary.md").read_bytes() == b""
+    (tmp_path / "summary.md").write_text("before")
+    make_outputs({"GITHUB_STEP_SUMMARY": str(tmp_path / "summary.md")})
+    assert (tmp_path / "summary.md").read_text() == "before"
+    assert capsys.readouterr() == ("", "")
+    make_outputs({"GITHUB_STEP_SUMMARY": str(tmp_path / "none" / "summary.md")})
+    err = capsys.readouterr().err
+    assert "cannot be written" in err and "next: name a file in a folder that exists" in err
+    assert not (tmp_path / "none").exists()
 
 
 def test_outside_github_nothing_is_written(

@@ -45,8 +45,18 @@ def test_all_reports_go_into_the_run_directory_and_are_named(
     assert run.verdict.is_file()
 
 
+@pytest.mark.parametrize("format_", ["all", "junit"])
+def test_a_missing_parent_folder_is_refused_and_not_made(
+    run: RunDir, tmp_path: Path, format_: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "new" / "place"
+    assert main(["report", str(run.path), "--format", format_, "--out", str(out)]) == ExitCode.USAGE
+    assert f"mkdir -p -- {out.parent}" in capsys.readouterr().err
+    assert not out.parent.exists()
+
+
 def test_all_reports_fit_into_another_folder(run: RunDir, tmp_path: Path) -> None:
-    folder = tmp_path / "new" / "folder"
+    folder = tmp_path / "folder"
     assert main(["report", str(run.path), "--out", str(folder)]) == ExitCode.PASS
     assert {path.name for path in folder.iterdir()} == FILES | {"verdict.json"}
 
@@ -80,8 +90,8 @@ def test_an_impossible_request_is_an_error_with_a_next_step(
     blocked = tmp_path / "file"
     blocked.touch()
     code = main(["report", str(run.path), "--format", "junit", "--out", str(blocked / "x")])
-    assert code == ExitCode.INVALID
-    assert "--out PATH" in capsys.readouterr().err
+    assert code == ExitCode.USAGE
+    assert "not a folder" in capsys.readouterr().err
     assert main(["report", str(run.path), "--format", "pdf"]) == ExitCode.USAGE
 
 

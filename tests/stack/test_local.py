@@ -18,7 +18,7 @@ import pytest
 from msgspec.structs import replace
 
 from chaos.assets import Assets
-from chaos.base.errors import EnvironmentProblem
+from chaos.base.errors import EnvironmentProblem, UsageError
 from chaos.base.stopping import RunStopped
 from chaos.record.rundir import RunDir
 from chaos.record.target import Target
@@ -210,21 +210,81 @@ def test_missing_proxy_binary_is_reported(backend: Make, assets: Assets, run_dir
 
 
 @pytest.mark.parametrize(
-    ("wanted", "expected"),
+    ("wanted", "kind", "expected"),
     [
-        ({"prepare_exit": 9}, "preparing the workspace failed .exit code 9."),
-        ({"dies": True}, "watcher ended with exit code 7"),
+        ({"prepare_exit": 9}, EnvironmentProblem, "preparing the workspace failed .exit code 9."),
+        (
+            {"dies": True},
+            UsageError,
+            r"ended with exit code 7 at its start, before it wrote watcher_status.json:\n"
+            r"tiny: cannot go on(.|\n)*next: correct it; by hand: .*tiny_watcher.py watch",
+        ),
     ],
 )
 def test_watcher_that_does_not_start_is_reported_with_its_log(
-    backend: Make, tiny_images: Path, run_dir: RunDir, wanted: dict[str, object], expected: str
+    backend: Make,
+    tiny_images: Path,
+    run_dir: RunDir,
+    wanted: dict[str, object],
+    kind: type[Exception],
+    expected: str,
 ) -> None:
-    """The error has the end of the log and its path; everything else is stopped again."""
+    """The error has the end of the log; everything else is stopped again."""
     (tiny_images / "tiny" / "tiny.json").write_text(json.dumps(wanted))
     made = backend()
-    with pytest.raises(EnvironmentProblem, match=expected):
+    with pytest.raises(kind, match=expected):
         up(made)
     assert_nothing_left(made, run_dir)
+
+
+def started(made: LocalBackend, target: Target, *command: str, ready_file: str = "") -> str:
+    """Start only a Watcher with this command; returns the error, "" for none."""
+    spec = replace(target.watcher, start=list(command), ready_file=ready_file)
+    made._target = replace(target, watcher=spec)
+    made._workspace.mkdir()
+    try:
+        watcher = made._program("watcher", spec, None)
+        made._started.append(watcher)  # for `down`
+        made._start_watcher(watcher)
+    except UsageError as error:
+        return str(error)
+    return ""
+
+
+@pytest.mark.parametrize("ready_file", ["watcher_status.json", ""])
+def test_watcher_whose_program_is_missing_is_a_usage_error(
+    backend: Make, tiny_target: Target, ready_file: str
+) -> None:
+    said = started(backend(), tiny_target, "no-such-python", "x.py", ready_file=ready_file)
+    assert said.startswith("target tiny, watcher.start: there is no program 'no-such-python'")
+    assert ("which was to write watcher_status.json" in said) == bool(ready_file)
+
+
+@pytest.mark.parametrize("ready_file", ["watcher_status.json", ""])
+def test_watcher_whose_module_is_missing_is_a_usage_error(
+    backend: Make, tiny_target: Target, ready_file: str
+) -> None:
+    command = ("{python}", "-c", "import no_such_module")
+    said = started(backend(), tiny_target, *command, ready_file=ready_file)
+    assert "ended with exit code 1 at its start" in said
+    assert "No module named 'no_such_module'" in said
+    assert ("before it wrote watcher_status.json" in said) == bool(ready_file)
+
+
+def test_watcher_without_a_ready_file_that_lives_is_started(
+    backend: Make, tiny_target: Target
+) -> None:
+    command = ("{python}", "-c", "import time; time.sleep(60)")
+    assert started(backend(), tiny_target, *command) == ""
+
+
+def test_watcher_that_is_killed_at_its_start_is_no_usage_error(
+    backend: Make, tiny_target: Target
+) -> None:
+    """Stands for the OOM killer: not its command is wrong, but the machine."""
+    command = ("{python}", "-c", "import os; os.kill(os.getpid(), 9)")
+    with pytest.raises(EnvironmentProblem, match="exit code -9"):
+        started(backend(), tiny_target, *command, ready_file="watcher_status.json")
 
 
 def test_interrupt_during_the_start_ends_the_stack(

@@ -5,15 +5,17 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
-from chaos.base.errors import EnvironmentProblem, UsageError
+from chaos.base.errors import ChaosError, EnvironmentProblem, UsageError
 from chaos.record.target import Install, PolicyFile, Target, Workspace
+from chaos.sandbox.guardian import MODE_VARIABLE
 from chaos.stack import workspace
-from chaos.stack.workspace import collect, fill, fill_words, install, merge_policies
+from chaos.stack.workspace import collect, fill, fill_words, filling, install, merge_policies
 
 
 def test_lone_placeholder_keeps_its_type() -> None:
@@ -51,8 +53,40 @@ def test_missing_source_is_an_error(tiny_target: Target, tiny_images: Path, tmp_
     wrong = replace(
         tiny_target, workspace=Workspace(size_mb=16, install=[Install(source="nope", to=".")])
     )
-    with pytest.raises(EnvironmentProblem, match=r"workspace\.install.*nope"):
+    with pytest.raises(UsageError, match=r"workspace\.install.*nope"):
         install(wrong, tiny_images, tmp_path / "w")
+
+
+@pytest.mark.parametrize("own_volume", [True, False])
+def test_full_workspace_is_one_message(tiny_target: Target, own_volume: bool) -> None:
+    """Not a list of copy errors; ENOSPC stands for the full volume."""
+    why = os.strerror(errno.ENOSPC)
+    with pytest.raises(ChaosError) as caught, filling(tiny_target, own_volume=own_volume):
+        raise shutil.Error([(f"/from/{n}", f"/to/{n}", f"[Errno 28] {why}") for n in range(100)])
+    assert isinstance(caught.value, UsageError) == own_volume
+    assert len(str(caught.value)) < 250
+    if own_volume:
+        assert caught.value.message == "the workspace is full: raise workspace.size_mb (now 16)"
+    with pytest.raises(UsageError), filling(tiny_target, own_volume=True):
+        raise OSError(errno.ENOSPC, why, "/to/policies.json")
+
+
+def test_other_errors_of_the_installation_name_the_first_reason(tiny_target: Target) -> None:
+    refused = pytest.raises(EnvironmentProblem, match="cannot be made: Permission denied")
+    with refused, filling(tiny_target, own_volume=True):
+        raise shutil.Error([("a", "b", "Permission denied"), ("c", "d", "other")])
+
+
+def test_source_that_the_sandbox_hides_is_said_to_be_hidden(
+    tiny_target: Target, tiny_images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`MODE_VARIABLE` stands for the sandbox: there, no such path exists below /tmp."""
+    monkeypatch.setenv(MODE_VARIABLE, "namespaces")
+    for source, hidden in (("/tmp/no-such-folder", True), ("/nowhere/folder", False)):
+        lacks = Workspace(size_mb=16, install=[Install(source=source, to=".")])
+        with pytest.raises(UsageError) as caught:
+            install(replace(tiny_target, workspace=lacks), tiny_images, tmp_path / "w")
+        assert (f"which hide {source}" in caught.value.next_step) == hidden
 
 
 def test_policies_are_merged_not_replaced(tiny_target: Target, tmp_path: Path) -> None:

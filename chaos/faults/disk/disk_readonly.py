@@ -17,7 +17,7 @@ from typing import Any
 from chaos.base import proc
 from chaos.base.deadline import Deadline
 from chaos.base.errors import os_errors_told
-from chaos.faults.base import Evidence, cannot_mount, probe
+from chaos.faults.base import Evidence, PlannedStack, cannot_mount, probe
 from chaos.faults.disk.filling import PROBE_PAUSE_S, DiskFault
 from chaos.faults.disk.volume import not_own, open_for_writing, require_own, write_and_sync
 from chaos.sandbox.read_only import cover, mounts_on, uncover
@@ -27,6 +27,15 @@ _SERVICES = ("watcher", "injector", "llm_supervisor")
 _NAMED_MAX = 20
 
 
+def _out_of_reach(stack: Stack | PlannedStack) -> str | None:
+    if not stack.sandboxed:
+        return (
+            "there is no mount namespace of the stack's own, so the host would be hit; "
+            "a run in the sandbox (without --sandbox none) has one"
+        )
+    return cannot_mount(stack)
+
+
 class DiskReadonly(DiskFault):
     name = "disk_readonly"
     summary = "the Watcher's volume is read-only: writes get EROFS, reads work"
@@ -34,13 +43,11 @@ class DiskReadonly(DiskFault):
     _mount_below: int | None = None
     _before: Mapping[str, str] = MappingProxyType({})
 
+    def available_in(self, planned: PlannedStack) -> str | None:
+        return _out_of_reach(planned)
+
     def available(self, stack: Stack) -> str | None:
-        if not stack.sandboxed:
-            return (
-                "there is no mount namespace of the stack's own, so the host would be hit; "
-                "a run in the sandbox (without --sandbox none) has one"
-            )
-        return cannot_mount(stack) or not_own(stack)
+        return _out_of_reach(stack) or not_own(stack)
 
     def undo_record(self, stack: Stack) -> dict[str, Any]:
         self._mount_below = mounts_on(stack.workspace)[-1].number

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from chaos.base.deadline import Deadline
-from chaos.faults.base import Evidence, Fault, probe
+from chaos.faults.base import Evidence, Fault, PlannedStack, probe
 from chaos.faults.disk.ballast import Ballast
 from chaos.faults.disk.volume import (
     MB,
+    NOT_OWN,
     Wrote,
     free_bytes,
     free_mb,
@@ -26,6 +27,7 @@ from chaos.faults.params import FaultParams, Value, number
 from chaos.record.recovery_paths import DISK_EXHAUSTION, WORK_RESUMES
 from chaos.stack.base import Stack
 
+_MORE_ROOM = "make the workspace larger (workspace.size_mb), or leave less"
 PROBE_PAUSE_S = 0.2
 _OVERTIME_S = 60.0  # how long after its hold the ballast stops taking freed space
 _FREED_PART = 0.5
@@ -47,6 +49,12 @@ class DiskFault(Fault):
         super().__init__(fault_id, values)
         self.at_end: dict[str, Any] = {}
 
+    def available_in(self, planned: PlannedStack) -> str | None:
+        return super().available_in(planned) if planned.sandboxed else NOT_OWN
+
+    def settled(self, stack: Stack) -> str | None:
+        return self.available(stack)
+
     def probe_path(self, stack: Stack) -> Path:
         """The file that probes write and remove."""
         return stack.workspace / f".chaos_probe_{self.fault_id}"
@@ -63,12 +71,18 @@ class Filling(DiskFault):
     def leave_bytes(self) -> int:
         """Free space that is left to others."""
 
+    def available_in(self, planned: PlannedStack) -> str | None:
+        size_mb = planned.target.workspace.size_mb
+        if planned.sandboxed and size_mb * MB <= self.leave_bytes():
+            return f"the volume has {size_mb} MB, and the fault leaves as much; {_MORE_ROOM}"
+        return super().available_in(planned)
+
     def available(self, stack: Stack) -> str | None:
         reason = not_own(stack)
         if reason is None and free_bytes(stack.workspace) <= self.leave_bytes():
             reason = (
                 f"only {free_mb(stack.workspace):g} MB are free, and the fault leaves as much; "
-                "make the workspace larger (workspace.size_mb), or leave less"
+                + _MORE_ROOM
             )
         return reason
 

@@ -16,6 +16,10 @@ from chaos.stack.base import Stack
 
 MB = 1 << 20  # as in `size_mb` of a target: what mount calls m
 PAGE_BYTES = 4096
+NOT_OWN = (
+    "the workspace is not a volume of its own, so the host's disk would be hit; "
+    "a run in the sandbox (without --sandbox none) has one"
+)
 _CHUNK_BYTES = 64 * 1024
 _SIZE_SLACK = 1.05
 
@@ -47,10 +51,7 @@ def not_own(stack: Stack) -> str | None:
     except OSError as error:
         return f"the workspace cannot be read: {error.strerror}"
     if here == above or here == Path("/").stat().st_dev:
-        return (
-            "the workspace is not a volume of its own, so the host's disk would be hit; "
-            "a run in the sandbox (without --sandbox none) has one"
-        )
+        return NOT_OWN
     total_mb = volume.f_blocks * volume.f_frsize / MB
     declared_mb = stack.target.workspace.size_mb
     if total_mb > declared_mb * _SIZE_SLACK:

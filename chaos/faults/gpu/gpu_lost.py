@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from chaos.base.deadline import Deadline
-from chaos.faults.base import Evidence, cannot_mount, probe
+from chaos.faults.base import Evidence, PlannedStack, cannot_mount, probe
 from chaos.faults.gpu import look as gpus
 from chaos.faults.gpu.look import PAUSE_S, GpuFault, GpuParams, Seen, look
 from chaos.sandbox.enter import mount, unmount
@@ -31,12 +31,11 @@ class GpuLost(GpuFault):
     def _node(self) -> Path:
         return gpus.DEV / f"nvidia{self.params.device}"
 
+    def available_in(self, planned: PlannedStack) -> str | None:
+        return super().available_in(planned) or _out_of_reach(planned)
+
     def available(self, stack: Stack) -> str | None:
-        reason = self.available_here()
-        if reason is None and not stack.sandboxed:
-            reason = "without the sandbox the host's GPU would be lost; leave out --sandbox none"
-        if reason is None:
-            reason = cannot_mount(stack)
+        reason = self.available_here() or _out_of_reach(stack)
         if reason is not None:
             return reason
         if not self._node.exists():
@@ -86,3 +85,9 @@ def _covered(node: Path) -> bool:
         return os.path.samestat(node.stat(), null)
     except OSError:
         return False
+
+
+def _out_of_reach(stack: Stack | PlannedStack) -> str | None:
+    if not stack.sandboxed:
+        return "without the sandbox the host's GPU would be lost; leave out --sandbox none"
+    return cannot_mount(stack)

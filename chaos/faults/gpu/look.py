@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from chaos.faults.base import Fault
+from chaos.faults.base import Fault, PlannedStack
 from chaos.faults.params import FaultParams, number
 from chaos.faults.program import answer_of
 from chaos.record.recovery_paths import WORK_RESUMES
+from chaos.stack.base import Stack
 
 DEV = Path("/dev")
 MB = 1 << 20
@@ -73,3 +74,11 @@ class GpuFault(Fault):
     @classmethod
     def available_here(cls) -> str | None:
         return no_gpu()
+
+    def settled(self, stack: Stack) -> str | None:
+        return self.available(stack)
+
+    def available_in(self, planned: PlannedStack) -> str | None:
+        if reason := self.available_here():
+            return reason
+        return None if planned.gpu else "the containers are given no GPU; add --gpu"

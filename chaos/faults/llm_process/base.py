@@ -47,6 +47,9 @@ class ProcessFault(Fault):
             raise EnvironmentProblem(f"{self.name} was not armed before it acted")
         return self._record
 
+    def settled(self, stack: Stack) -> str | None:
+        return self.available(stack)
+
     def strike(self, stack: Stack, act: Callable[[Identity], bool], done: str) -> None:
         """Wait for a server that answers and `act` on it; if it was being stopped, try the next."""
         deadline = Deadline(max(1.0, self.params.hold * _WAIT_PART))

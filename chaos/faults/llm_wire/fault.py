@@ -10,7 +10,7 @@ from abc import abstractmethod
 from typing import Annotated, Any, ClassVar
 
 from chaos.base.deadline import Deadline
-from chaos.faults.base import Evidence, Fault, probe
+from chaos.faults.base import Evidence, Fault, PlannedStack, probe
 from chaos.faults.exchange import http_get
 from chaos.faults.llm_wire.answer import Answer, ask
 from chaos.faults.params import FaultParams, number
@@ -73,6 +73,11 @@ class WireFault(Fault):
     def stream_tokens(self) -> int | None:
         """How many tokens to request; None unless only streamed answers are struck."""
         return None
+
+    def available_in(self, planned: PlannedStack) -> str | None:
+        if planned.target.llm.wire and planned.target.llm.wire_control:
+            return super().available_in(planned)
+        return "the target has no address for the wire proxy; add llm.wire and llm.wire_control"
 
     def available(self, stack: Stack) -> str | None:
         if stack.wire is None:

@@ -17,13 +17,14 @@ from chaos.base.deadline import Deadline
 from chaos.base.errors import EnvironmentProblem, UsageError
 from chaos.base.files import file_tail, json_object
 from chaos.base.units import duration_s
-from chaos.faults.base import Evidence, Fault, probe
+from chaos.faults.base import Evidence, Fault, PlannedStack, probe
 from chaos.faults.machine.lowered import PROBE_PAUSE_S, not_running, watcher_of
 from chaos.faults.params import FaultParams, Value, text
 from chaos.record.recovery_paths import WORK_RESUMES
 from chaos.stack.base import Clock, Stack
 from chaos.stack.clock import NO_COMPILER, compiler
 
+_NOT_IN_CONTAINERS = "no container has a clock of its own that can be moved: --backend local"
 _AGREES_S = 2.0  # between a stamp and the time of its file, on a busy machine
 _TAIL_BYTES = 1 << 20
 _OFFSET_S_MIN, _OFFSET_S_MAX = 60.0, 366 * 86400.0
@@ -78,11 +79,16 @@ class WatcherClockJump(Fault):
     def available_here(cls) -> str | None:
         return None if compiler() else NO_COMPILER
 
+    def available_in(self, planned: PlannedStack) -> str | None:
+        if planned.sandboxed and not planned.can_mount:
+            return _NOT_IN_CONTAINERS
+        return self.available_here()
+
     def available(self, stack: Stack) -> str | None:
         if watcher_of(stack) is None:
             return not_running(stack)
         if stack.clock is None and stack.sandboxed and not stack.can_mount:
-            return "no container has a clock of its own that can be moved: --backend local"
+            return _NOT_IN_CONTAINERS
         if stack.clock is None:
             return self.available_here() or "the Watcher was started without a clock to be moved"
         if not _agreeing(stamps(stack), 0.0, 0.0):

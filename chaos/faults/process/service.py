@@ -11,10 +11,12 @@ from chaos.base.deadline import Deadline
 from chaos.base.errors import EnvironmentProblem
 from chaos.base.proc import Identity
 from chaos.base.stopping import RunStopped
-from chaos.faults.base import Evidence, Fault, Group, probe
+from chaos.faults.base import Evidence, Fault, Group, PlannedStack, probe
 from chaos.faults.process.progress import Name, draw_interval_s, draws, look_at
 from chaos.stack.base import Stack
 
+_BATCH = "the Watcher is a batch command in this workload; choose a profile with the daemon"
+_NO_INJECTOR = "the injector does not run in this soak; soak C has it"
 _BEFORE_S = 0.4  # how long the service is watched before; it is armed 1 s ahead
 _SILENCE_S = 1.0  # how long a standstill is watched, unless a draw is due
 _DRAWS_MISSED = 1.3  # intervals without a draw in which one was certainly due
@@ -35,19 +37,24 @@ class ServiceFault(Fault):
     _no_return = ""
     _draws_before_return: int | None = None
 
+    def available_in(self, planned: PlannedStack) -> str | None:
+        if self.service == "watcher" and not planned.daemon:
+            return _BATCH
+        if self.service == "injector" and not planned.injects:
+            return _NO_INJECTOR
+        return super().available_in(planned)
+
     def available(self, stack: Stack) -> str | None:
         service = stack.service(self.service)
         if self.service == "watcher" and not stack.daemon:
-            return (
-                "the Watcher is a batch command in this workload; choose a profile with the daemon"
-            )
+            return _BATCH
         if service.alive():
             return None
         code = service.exit_code()
         if code is not None:
             return f"the {self.service} does not run: it ended with exit code {code}"
         if self.service == "injector":
-            return "the injector does not run in this soak; soak C has it"
+            return _NO_INJECTOR
         return f"the {self.service} does not run"
 
     def undo_record(self, stack: Stack) -> dict[str, Any]:

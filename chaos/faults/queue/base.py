@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from chaos.base.deadline import Deadline
-from chaos.faults.base import Evidence, Fault, probe
+from chaos.faults.base import Evidence, Fault, PlannedStack, probe
 from chaos.faults.params import Value
 from chaos.faults.queue import requests
 from chaos.faults.queue.folder import Place, QueueFolder, content_of, was_read
@@ -122,9 +122,14 @@ class QueueFault(Fault):
 
     # -- the steps ----------------------------------------------------------------------------
 
+    def available_in(self, planned: PlannedStack) -> str | None:
+        work = planned.target.work
+        if not work.submit.folder or not work.pending:
+            return "the target names no queue of files (work.submit.folder and work.pending)"
+        template_of(work, "selfplay")
+        return super().available_in(planned)
+
     def available(self, stack: Stack) -> str | None:
-        if not stack.target.work.submit.folder or not stack.target.work.pending:
-            return "the daemon has no queue of files (work.submit.folder and work.pending)"
         template_of(stack.target.work, "selfplay")
         return None
 

@@ -5,9 +5,11 @@ quarantine it and go on. Source: files found in queues after crashes, full disks
 with defects.
 """
 
+import os
 from typing import Annotated, Literal
 
 from chaos.base.proc import has_bit
+from chaos.faults.base import PlannedStack
 from chaos.faults.params import FaultParams, text
 from chaos.faults.queue import shapes
 from chaos.faults.queue.base import Planted, QueueFault
@@ -15,6 +17,10 @@ from chaos.faults.queue.shapes import CORRUPT, Maker
 from chaos.stack.base import Stack
 
 _ALL = "all"
+_READS_EVERYTHING = (
+    "the Watcher runs with the right to read any file, whatever its mode; choose how=directory, "
+    "dangling_link or fifo, or run as an ordinary user with --sandbox none"
+)
 
 
 class BadFile(QueueFault):
@@ -102,16 +108,22 @@ class QueueUnreadable(BadFile):
 
     params: Params
 
+    def available_in(self, planned: PlannedStack) -> str | None:
+        # In a sandbox that mounts it is root; without one it has the rights of this process.
+        rights = planned.can_mount or (not planned.sandboxed and reads_everything(os.getpid()))
+        if self.params.how == "mode_0" and rights:
+            return _READS_EVERYTHING
+        return super().available_in(planned)
+
     def available(self, stack: Stack) -> str | None:
         if self.params.how == "mode_0":
             pid = stack.service("watcher").pid()
             if pid is not None and reads_everything(pid):
-                return (
-                    "the Watcher runs with the right to read any file, whatever its mode; "
-                    "choose how=directory, dangling_link or fifo, or run as an ordinary user "
-                    "with --sandbox none"
-                )
+                return _READS_EVERYTHING
         return super().available(stack)
+
+    def settled(self, stack: Stack) -> str | None:
+        return self.available(stack)
 
     def maker(self) -> Maker:
         return shapes.mode_0 if self.params.how == "mode_0" else CORRUPT[self.params.how]

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal
 
+from chaos.faults.base import PlannedStack
 from chaos.faults.params import FaultParams, text
 from chaos.faults.queue import requests
 from chaos.faults.queue.base import Planted, QueueFault, whole
@@ -23,6 +24,11 @@ _NO_NUMBERS = (
 
 class Doubled(QueueFault):
     """Two files that are one request."""
+
+    def available_in(self, planned: PlannedStack) -> str | None:
+        if not requests.numbered(planned.target.work):
+            return _NO_NUMBERS
+        return super().available_in(planned)
 
     def available(self, stack: Stack) -> str | None:
         if not requests.numbered(stack.target.work):

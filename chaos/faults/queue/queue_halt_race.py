@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 
 from chaos.base.deadline import Deadline
 from chaos.base.errors import os_errors_told
-from chaos.faults.base import Evidence, probe
+from chaos.faults.base import Evidence, PlannedStack, probe
 from chaos.faults.params import FaultParams, Value, duration, text
 from chaos.faults.queue.base import Planted
 from chaos.faults.queue.folder import QueueFolder
@@ -50,11 +50,14 @@ class QueueHaltRace(Revived):
         super().__init__(fault_id, values)
         self._halts: list[dict[str, Any]] = []
 
+    def available_in(self, planned: PlannedStack) -> str | None:
+        if not planned.target.halt_flags:
+            return "the target names no halt flag (halt.flags)"
+        return super().available_in(planned)
+
     def available(self, stack: Stack) -> str | None:
         if stack.service("watcher").pid() is None:
             return "no Watcher runs just now"
-        if not stack.target.halt_flags:
-            return "the target names no halt flag (halt.flags)"
         if _flag_of(stack).exists():
             return "the Watcher is being halted already"
         return super().available(stack)

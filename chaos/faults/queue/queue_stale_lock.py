@@ -14,13 +14,14 @@ from chaos.base.deadline import Deadline
 from chaos.base.errors import os_errors_told
 from chaos.base.files import file_tail, json_object
 from chaos.base.proc import Identity
-from chaos.faults.base import Evidence, probe
+from chaos.faults.base import Evidence, PlannedStack, probe
 from chaos.faults.params import FaultParams, duration, text
 from chaos.faults.queue.base import LOOK_PAUSE_S, Planted
 from chaos.faults.queue.revival import Revived
 from chaos.record.target import Instance
 from chaos.stack.base import Stack
 
+_NO_LOCK = "the target does not name a lock; add `instance` to its profile"
 _GARBAGE = b'{"pid": 99'
 _LOCK_BYTES_MAX = 1 << 20
 
@@ -41,9 +42,12 @@ class QueueStaleLock(Revived):
     _old_pid = 0
     _old_ticks: int | None = None
 
+    def available_in(self, planned: PlannedStack) -> str | None:
+        return _NO_LOCK if planned.target.instance is None else super().available_in(planned)
+
     def available(self, stack: Stack) -> str | None:
         if stack.target.instance is None:
-            return "the target does not name a lock; add `instance` to its profile"
+            return _NO_LOCK
         if stack.service("watcher").pid() is None:
             return "no Watcher runs just now"
         return super().available(stack)

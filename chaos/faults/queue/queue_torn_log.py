@@ -10,7 +10,7 @@ from typing import Any
 from chaos.base.deadline import Deadline
 from chaos.base.errors import os_errors_told
 from chaos.base.files import json_object
-from chaos.faults.base import Evidence, probe
+from chaos.faults.base import Evidence, PlannedStack, probe
 from chaos.faults.queue.base import LOOK_PAUSE_S, Planted, QueueFault
 from chaos.faults.queue.requests import tail_of
 from chaos.stack.base import Stack
@@ -24,10 +24,10 @@ class QueueTornLog(QueueFault):
 
     _half = b""
 
-    def available(self, stack: Stack) -> str | None:
-        if not stack.target.decisions.path:
+    def available_in(self, planned: PlannedStack) -> str | None:
+        if not planned.target.decisions.path:
             return "the target names no log of decisions (records.decisions)"
-        return super().available(stack)
+        return super().available_in(planned)
 
     def plan(self, stack: Stack) -> list[Planted]:
         return [self.good(stack, "torn_log")]

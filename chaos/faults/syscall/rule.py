@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from chaos.base.deadline import Deadline
-from chaos.faults.base import Evidence, probe
+from chaos.faults.base import Evidence, PlannedStack, probe
 from chaos.faults.params import FaultParams, number, text
 from chaos.faults.process.service import ServiceFault
 from chaos.record.recovery_paths import NO_PATH, WORK_RESUMES
@@ -19,6 +19,8 @@ from chaos.stack.base import CallRules, RuleState, Stack
 from chaos.stack.call_rules import WitnessProblem
 
 _ACTIONS = Path("/proc/sys/kernel/seccomp/actions_avail")
+_NOT_WITNESSED = "system calls are not witnessed: "
+_NO_WITNESS = "this run has no witness (--witness all)"
 _PAUSE_S = 0.05
 
 Call = Literal["open", "rename", "link", "unlink", "truncate", "fsync", "exec", "kill", "connect"]
@@ -79,10 +81,19 @@ class CallFault(ServiceFault):
             return None
         return "the kernel has no seccomp user notification (Linux 5.0)"
 
+    def available_in(self, planned: PlannedStack) -> str | None:
+        if not planned.witnessed:
+            return _NOT_WITNESSED + _NO_WITNESS
+        return super().available_in(planned)
+
+    def settled(self, stack: Stack) -> str | None:
+        if stack.calls is None:
+            return _NOT_WITNESSED + stack.not_witnessed.get("syscalls", _NO_WITNESS)
+        return None
+
     def available(self, stack: Stack) -> str | None:
         if stack.calls is None:
-            why = stack.not_witnessed.get("syscalls", "this run has no witness (--witness all)")
-            return f"system calls are not witnessed: {why}"
+            return self.settled(stack)
         stack.calls.rules()
         return super().available(stack)
 
