@@ -5,6 +5,7 @@ mappings. Knows nothing of files.
 """
 
 import types
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
@@ -28,16 +29,24 @@ class Problem:
 
 def first_problem(data: Any, kind: Any, keys: tuple[str | int, ...] = ()) -> Problem | None:
     """The first place in `data` (depth first) that does not fit `kind`; None if it fits."""
+    return next(problems(data, kind, keys), None)
+
+
+def problems(data: Any, kind: Any, keys: tuple[str | int, ...] = ()) -> Iterator[Problem]:
+    """Every place in `data` (depth first) that does not fit `kind`."""
     kind = _without_none(kind, data)
-    if isinstance(kind, type) and issubclass(kind, msgspec.Struct) and isinstance(data, dict):
-        return _in_struct(data, kind, keys)
     origin = get_origin(kind)
-    if origin is dict and isinstance(data, dict):
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct) and isinstance(data, dict):
+        yield from _in_struct(data, kind, keys)
+    elif origin is dict and isinstance(data, dict):
         value_kind = get_args(kind)[1]
-        return _first(((key, value, value_kind) for key, value in data.items()), keys)
-    if origin in (list, tuple) and isinstance(data, list):
-        return _first(((i, v, get_args(kind)[0]) for i, v in enumerate(data)), keys)
-    return _leaf(data, kind, keys)
+        for key, value in data.items():
+            yield from problems(value, value_kind, (*keys, key))
+    elif origin in (list, tuple) and isinstance(data, list):
+        for number, value in enumerate(data):
+            yield from problems(value, get_args(kind)[0], (*keys, number))
+    else:
+        yield from _leaf(data, kind, keys)
 
 
 def _without_none(kind: Any, data: Any) -> Any:
@@ -48,42 +57,32 @@ def _without_none(kind: Any, data: Any) -> Any:
     return rest[0] if len(rest) == 1 else kind
 
 
-def _first(items: Any, keys: tuple[str | int, ...]) -> Problem | None:
-    for key, value, kind in items:
-        problem = first_problem(value, kind, (*keys, key))
-        if problem is not None:
-            return problem
-    return None
-
-
 def _in_struct(
     data: dict[str, Any], kind: type[msgspec.Struct], keys: tuple[str | int, ...]
-) -> Problem | None:
+) -> Iterator[Problem]:
     hints = get_type_hints(kind, include_extras=True)
     fields = {item.encode_name: item for item in msgspec.structs.fields(kind)}
     if kind.__struct_config__.forbid_unknown_fields:
         for key in data:
             if key not in fields:
                 error = unknown_name("key", key, fields)
-                return Problem((*keys, key), error.message, error.next_step)
-    inner = _first(((k, v, hints[fields[k].name]) for k, v in data.items() if k in fields), keys)
-    if inner is not None:
-        return inner
+                yield Problem((*keys, key), error.message, error.next_step)
+    for key, value in data.items():
+        if key in fields:
+            yield from problems(value, hints[fields[key].name], (*keys, key))
     missing = [name for name, item in fields.items() if item.required and name not in data]
-    if not missing:
-        return None
-    expected = ", ".join(f"{name} ({kind_text(hints[fields[name].name])})" for name in missing)
-    return Problem(keys, f"missing {', '.join(missing)}", f"add {expected}")
+    if missing:
+        expected = ", ".join(f"{name} ({kind_text(hints[fields[name].name])})" for name in missing)
+        yield Problem(keys, f"missing {', '.join(missing)}", f"add {expected}")
 
 
-def _leaf(data: Any, kind: Any, keys: tuple[str | int, ...]) -> Problem | None:
+def _leaf(data: Any, kind: Any, keys: tuple[str | int, ...]) -> Iterator[Problem]:
     try:
         msgspec.convert(data, kind)
     except msgspec.ValidationError:
         got = "nothing" if data is None else repr(data)
         shown = got if len(got) <= 60 else f"{got[:57]}..."
-        return Problem(keys, f"{shown} is not {kind_text(kind)}", f"write {kind_text(kind)}")
-    return None
+        yield Problem(keys, f"{shown} is not {kind_text(kind)}", f"write {kind_text(kind)}")
 
 
 _WORDS = {

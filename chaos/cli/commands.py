@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from chaos.gate.options import GateOptions
     from chaos.monitor.options import MonitorOptions
     from chaos.runner.launch import Display
+    from chaos.targets.options import TargetOptions
 
 
 def print_json(content: Any) -> None:
@@ -237,6 +238,13 @@ def soaks(options: opt.SoaksOptions) -> int:
     else:
         print(soaks_text())
     return ExitCode.PASS
+
+
+def target(options: TargetOptions) -> int:
+    """`chaos target`: write and check the target of a daemon."""
+    from chaos.targets.command import target
+
+    return target(options)
 
 
 def doctor(options: DoctorOptions) -> int:

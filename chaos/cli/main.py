@@ -22,6 +22,7 @@ from chaos.doctor.options import DoctorOptions
 from chaos.gate.options import GateOptions
 from chaos.monitor.options import MonitorOptions
 from chaos.runner.common_options import EXIT_CODES
+from chaos.targets.options import TargetOptions
 
 _EXAMPLES = """\
 examples:
@@ -47,6 +48,7 @@ _COMMANDS: dict[str, tuple[type[Options], Callable[[Any], int]]] = {
     "faults": (options.FaultsOptions, act.faults),
     "soaks": (options.SoaksOptions, act.soaks),
     "doctor": (DoctorOptions, act.doctor),
+    "target": (TargetOptions, act.target),
     "monitor": (MonitorOptions, act.monitor),
     "version": (options.VersionOptions, act.version),
 }

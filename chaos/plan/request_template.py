@@ -12,7 +12,7 @@ from chaos.base.errors import UsageError, unknown_name
 from chaos.base.yamlfile import texts
 from chaos.record.target import Work
 
-_PLAN_KINDS = ("selfplay", "learning_loop")  # what the soaks ask for, in this order
+PLAN_KINDS = ("selfplay", "learning_loop")  # what the soaks ask for, in this order
 PROBE_EPISODES = 1  # the least work: a probe measures, and must not add load
 
 
@@ -55,7 +55,7 @@ def template_of(work: Work, kind: str) -> dict[str, Any]:
     key = kind
     if kind not in work.kinds and work.kinds:
         names = list(work.kinds)
-        key = names[min(_PLAN_KINDS.index(kind), len(names) - 1) if kind in _PLAN_KINDS else 0]
+        key = names[min(PLAN_KINDS.index(kind), len(names) - 1) if kind in PLAN_KINDS else 0]
     place = f"target, work.kinds.{key}" if work.kinds else "target, work.body"
     template = work.kinds.get(key) or work.body
     if not template and work.submit.folder:

@@ -101,6 +101,13 @@ def check_sources(document: Document, target: Target, *, here: bool) -> None:
         raise problem.error(document.place(*problem.keys))
 
 
+def source_errors(document: Document, target: Target) -> Iterator[UsageError]:
+    """Every program to install that is missing; `target` as it stands in the file."""
+    whole = with_sources(target, document.path.parent)
+    for problem in _missing_sources(whole, here=True):
+        yield problem.error(document.place(*problem.keys))
+
+
 def _command(words: list[str]) -> Complaint | None:
     if words and words[0].strip():
         return None

@@ -7,7 +7,7 @@ name in them, so that mistakes are reported before anything is started.
 import re
 import secrets
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -116,16 +116,32 @@ def read_soak(soak: str, experiments: Path = EXPERIMENTS) -> tuple[Document, Exp
     return document, experiment
 
 
+def name_error(document: Document, key: str, name: str) -> UsageError | None:
+    """What is wrong with the name of a soak or target, or None: it must be usable as a folder."""
+    if _NAME.fullmatch(name):
+        return None
+    return UsageError(
+        f"{name!r} cannot name a {key}",
+        place=document.place(key),
+        next_step="letters, digits, dot, dash and underscore, at most 64",
+    )
+
+
+def target_document(name: str, experiments: Path = EXPERIMENTS, *, place: str = "") -> Document:
+    """The file of a target, by its name or path."""
+    folder = experiments / "targets"
+    return read(_find("target", name, folder, target_names(experiments), place=place))
+
+
 def read_target(
     name: str, experiments: Path = EXPERIMENTS, *, place: str = ""
 ) -> tuple[Document, Target]:
     """A target profile by its name, or by the path of its file."""
-    path = _find("target", name, experiments / "targets", target_names(experiments), place=place)
-    document = read(path)
+    document = target_document(name, experiments, place=place)
     target = document.to(Target)
     _check_name("target", target.target, document, by_name=not is_path(name))
     check_target(document, target)
-    return document, with_sources(target, path.parent)
+    return document, with_sources(target, document.path.parent)
 
 
 def resolve(request: Request) -> Plan:
@@ -144,17 +160,18 @@ def resolve(request: Request) -> Plan:
         if params != criteria[name]:
             check_named(name).parsed(params, place=f"--set criteria.{name}")
     target_place = "--target" if request.target else document.place("target")
-    target_document, target = read_target(
+    own, target = read_target(
         request.target or experiment.target, request.experiments, place=target_place
     )
-    _check_placeholders(target_document, effective.profile.settings, experiment.soak)
-    check_sources(target_document, target, here=request.backend == "local")
+    for error in placeholder_errors(own, effective.profile.settings, experiment.soak):
+        raise error
+    check_sources(own, target, here=request.backend == "local")
     workload = effective.profile.workload or experiment.workload
     try:
         kind = workload_kind(workload, place="--set workload")  # the file's own is valid
         kind.check(target, effective.profile.settings)
     except UsageError as error:
-        error.place = _in_file(error.place, document, profile_name, target_document)
+        error.place = _in_file(error.place, document, profile_name, own)
         raise
     seed = secrets.randbits(32) if request.seed is None else request.seed
     if not 0 <= seed <= SEED_MAX:
@@ -230,12 +247,8 @@ def _find(kind: str, name: str, folder: Path, known: list[str], *, place: str = 
 
 def _check_name(key: str, name: str, document: Document, *, by_name: bool) -> None:
     """The name must be usable as a folder; found by name, the file must have the same name."""
-    if not _NAME.fullmatch(name):
-        raise UsageError(
-            f"{name!r} cannot name a {key}",
-            place=document.place(key),
-            next_step="letters, digits, dot, dash and underscore, at most 64",
-        )
+    if error := name_error(document, key, name):
+        raise error
     if key == "soak" and name in _RESERVED:
         raise UsageError(
             f"{name!r} cannot name a soak: it means something else among the runs",
@@ -305,8 +318,10 @@ def _criteria(document: Document, experiment: Experiment, name: str) -> dict[str
     return merged
 
 
-def _check_placeholders(document: Document, settings: dict[str, Any], soak: str) -> None:
-    """Every {name} that is filled in must be known; else the start, or a check, would fail."""
+def placeholder_errors(
+    document: Document, settings: dict[str, Any], soak: str
+) -> Iterator[UsageError]:
+    """Every {name} that is filled in and not known: with it the start, or a check, would fail."""
     known = _BUILT_IN | settings.keys()
     for keys in _COMMANDS:
         part: Any = document.data
@@ -317,7 +332,7 @@ def _check_placeholders(document: Document, settings: dict[str, Any], soak: str)
             for name in placeholders(text):
                 if name not in known:
                     problem = unknown_name("placeholder", name, known, place=place)
-                    raise UsageError(
+                    yield UsageError(
                         f"{problem.message} (not among the settings of {soak})",
                         place=place,
                         next_step=problem.next_step,

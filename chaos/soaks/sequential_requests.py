@@ -63,6 +63,10 @@ class SequentialRequests:
         for kind in ("selfplay", "learning_loop"):
             template_of(target.work, kind)
 
+    def requests(self) -> list[Wanted]:
+        """What is submitted, in order."""
+        return ten_requests()
+
     def stage(self, workspace: Path) -> None:
         """Record the starting state, then submit the ten requests (the plan's step 1).
 
@@ -71,7 +75,7 @@ class SequentialRequests:
         self._history.event("baseline_files", **snapshot(workspace, self._target))
         if self._target.work.submit.folder:
             self._submitter = RequestSubmitter(workspace, self._target.work, self._history)
-            self._submitter.submit_all(ten_requests(), "staged")
+            self._submitter.submit_all(self.requests(), "staged")
 
     def start(self, stack: Stack) -> None:
         """Submit the ten requests unless they are files, which the daemon has found already."""
@@ -79,7 +83,7 @@ class SequentialRequests:
             self._submitter = RequestSubmitter(
                 stack.workspace, self._target.work, self._history, stack
             )
-            self._submitter.submit_all(ten_requests(), "staged")
+            self._submitter.submit_all(self.requests(), "staged")
 
     def tick(self) -> None:
         """Count how often in a row no request was waiting."""
