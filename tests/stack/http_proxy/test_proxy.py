@@ -192,14 +192,14 @@ def test_removed_rule_strikes_no_more_and_removal_is_idempotent(wire: Wire) -> N
 
 def test_client_detects_a_truncated_body(wire: Wire) -> None:
     """The length is the original one, so an honest client sees an incomplete read."""
-    wire.rule("truncate", at_byte=10)
+    wire.rule("truncate", after_bytes=10)
     seen = ask(wire.port, "/completion")
     assert (seen.body, seen.ended) == (completion_bytes()[:10], "closed")
     assert seen.headers["content-length"] == str(len(completion_bytes()))
 
 
 def test_truncated_body_with_a_matching_length_is_valid_http(wire: Wire) -> None:
-    wire.rule("truncate", at_byte=10, length="rewritten")
+    wire.rule("truncate", after_bytes=10, length="rewritten")
     seen = ask(wire.port, "/completion")
     assert (seen.body, seen.ended) == (completion_bytes()[:10], "complete")
     assert seen.headers["content-length"] == "10"
@@ -208,7 +208,7 @@ def test_truncated_body_with_a_matching_length_is_valid_http(wire: Wire) -> None
 @pytest.mark.parametrize("length", ["original", "rewritten"])
 def test_body_that_ends_at_the_mark_is_not_struck(wire: Wire, length: str) -> None:
     """Nothing was taken from it, so nothing may be counted."""
-    wire.rule("truncate", at_byte=len(completion_bytes()), length=length)
+    wire.rule("truncate", after_bytes=len(completion_bytes()), length=length)
     seen = ask(wire.port, "/completion")
     assert (seen.body, seen.ended) == (completion_bytes(), "complete")
     assert wire.counters() == (1, 0)
@@ -216,7 +216,7 @@ def test_body_that_ends_at_the_mark_is_not_struck(wire: Wire, length: str) -> No
 
 @pytest.mark.parametrize(("length", "ended"), [("original", "closed"), ("rewritten", "complete")])
 def test_stream_is_cut_after_a_token(wire: Wire, length: str, ended: str) -> None:
-    wire.rule("truncate", at_token=3, length=length, match={"path": "*"})
+    wire.rule("truncate", after_tokens=3, length=length, match={"path": "*"})
     seen = ask(wire.port, "/stream")
     assert (seen.body, seen.ended) == (b"".join(events()[:3]), ended)
     assert ask(wire.port, "/completion").body == completion_bytes()  # not streamed: left alone
@@ -224,7 +224,7 @@ def test_stream_is_cut_after_a_token(wire: Wire, length: str, ended: str) -> Non
 
 
 def test_stall_keeps_the_socket_open_until_the_rule_is_removed(wire: Wire) -> None:
-    wire.rule("stall", at_token=2, match={"path": "/stream"})
+    wire.rule("stall", after_tokens=2, match={"path": "/stream"})
     with socket.create_connection(("127.0.0.1", wire.port), timeout=60) as link:
         link.sendall(b"POST /stream HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
         wait_for("it stalls", lambda: wire.counters() == (1, 1))
@@ -238,13 +238,13 @@ def test_stall_keeps_the_socket_open_until_the_rule_is_removed(wire: Wire) -> No
 
 
 def test_stall_ends_after_its_time(wire: Wire) -> None:
-    wire.rule("stall", at_byte=5, stall_s=0.2)
+    wire.rule("stall", after_bytes=5, stall_s=0.2)
     assert ask(wire.port, "/completion").body == completion_bytes()
     assert wire.counters() == (1, 1)
 
 
 def test_leaving_client_ends_the_stall(wire: Wire) -> None:
-    wire.rule("stall", at_byte=5)
+    wire.rule("stall", after_bytes=5)
     assert ask(wire.port, "/completion", silence_s=0.2).body == completion_bytes()[:5]
     wait_for("nothing is held", lambda: wire.stats()["connections"] == 0)
 
@@ -307,9 +307,9 @@ def test_answer_that_cannot_be_rewritten_passes_unchanged(wire: Wire) -> None:
         ({"id": "x", "kind": "status"}, "status"),
         ({"id": "x", "kind": "status", "params": {"status": 418}}, "status"),
         ({"id": "x", "kind": "delay", "params": {"delay_s": -1}}, "delay_s"),
-        ({"id": "x", "kind": "delay", "params": {"delay_s": 1, "at_byte": 1}}, "at_byte"),
-        ({"id": "x", "kind": "stall", "params": {"at_byte": True}}, "at_byte"),
-        ({"id": "x", "kind": "stall", "params": {"at_byte": 1, "at_token": 1}}, "exclude"),
+        ({"id": "x", "kind": "delay", "params": {"delay_s": 1, "after_bytes": 1}}, "after_bytes"),
+        ({"id": "x", "kind": "stall", "params": {"after_bytes": True}}, "after_bytes"),
+        ({"id": "x", "kind": "stall", "params": {"after_bytes": 1, "after_tokens": 1}}, "exclude"),
         ({"id": "x", "kind": "stall", "match": {"every": 0}}, "every"),
         ({"id": "x", "kind": "stall", "match": {"every": 1, "nth": 1}}, "exclude"),
         ({"id": "x", "kind": "stall", "match": {"path": "completion"}}, "path"),
