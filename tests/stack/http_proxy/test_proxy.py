@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from chaos.stack.http_proxy.proxy import CONNECTIONS_MAX
+from chaos.stack.http_proxy.rules import Match
 from tests.ports import free_ports
 from tests.stack.http_proxy.client import ask, read_answer
 from tests.stack.http_proxy.conftest import Wire
@@ -148,6 +149,7 @@ def test_connections_are_limited(wire: Wire) -> None:
         (503, "unavailable_error"),
         (500, "server_error"),
         (429, "rate_limit_error"),
+        (401, "authentication_error"),
         (400, "exceed_context_size_error"),
     ],
 )
@@ -169,6 +171,34 @@ def test_error_answer_has_the_servers_format(
     assert wire.counters() == (1, 1)
 
 
+@pytest.mark.parametrize(
+    ("status", "kind", "code"),
+    [
+        (503, "server_error", None),
+        (500, "server_error", None),
+        (429, "requests", "rate_limit_exceeded"),
+        (401, "invalid_request_error", "invalid_api_key"),
+        (400, "invalid_request_error", "context_length_exceeded"),
+    ],
+)
+@pytest.mark.parametrize("path", ["/v1/completions", "/v1/chat/completions", "/chat/completions"])
+def test_error_answer_has_openais_format_on_its_paths(
+    wire: Wire, path: str, status: int, kind: str, code: str | None
+) -> None:
+    wire.rule("status", status=status, retry_after_s=7)
+    seen = ask(wire.port, path)
+    error = json.loads(seen.body)["error"]
+    assert error.keys() == {"message", "type", "param", "code"}
+    assert (seen.status, error["type"], error["code"], seen.ended) == (
+        status,
+        kind,
+        code,
+        "complete",
+    )
+    waits = [seen.headers.get(name) for name in ("retry-after", "x-ratelimit-reset-requests")]
+    assert waits == (["7", "7s"] if status == 429 else [None, None])
+
+
 def test_every_and_nth_select_the_struck_requests(wire: Wire) -> None:
     def statuses() -> list[int]:
         return [ask(wire.port, "/completion").status for _ in range(6)]
@@ -178,8 +208,58 @@ def test_every_and_nth_select_the_struck_requests(wire: Wire) -> None:
     wire.rule("status", status=500, match={"nth": 2})
     assert statuses() == [200, 500, 200, 200, 200, 200]
     assert wire.counters() == (6, 1)
+    wire.rule("status", status=500, match={"first": 2})
+    assert statuses() == [500, 500, 200, 200, 200, 200]
+    wire.rule("status", status=500, match={"every": 3, "burst": 2})
+    assert statuses() == [200, 500, 500, 200, 500, 500]
     wire.rule("status", status=500, match={"path": "*"})
     assert ask(wire.port, "/health", b"", method="GET").status == 500
+
+
+def test_cycle_strikes_in_its_first_part_only() -> None:
+    match = Match(active_s=2.0, cycle_s=10.0)
+    due = [age_s for age_s in range(25) if match.due(1, float(age_s))]
+    assert due == [0, 1, 10, 11, 20, 21]
+
+
+def test_rule_covers_its_path_and_the_paths_other_names() -> None:
+    def covered(rule: str) -> list[str]:
+        paths = ("/completion", "/completions", "/v1/completions", "/chat/completions", "/health")
+        return [path for path in paths if Match(path=rule).covers(path)]
+
+    assert covered("completions") == [
+        *("/completion", "/completions", "/v1/completions", "/chat/completions")
+    ]
+    assert covered("/completion") == ["/completion", "/completions"]
+    assert covered("/v1/chat/completions") == ["/chat/completions"]
+    assert covered("/health") == ["/health"] and len(covered("*")) == 5
+
+
+def test_probes_of_the_harness_bring_their_own_number(wire: Wire) -> None:
+    """They take no turn of the daemon's, and are counted apart."""
+
+    def probe(number: int) -> int:
+        headers = f"User-Agent: chaos\r\nX-Chaos-Probe: {number}\r\n"
+        return ask(wire.port, "/completion", headers=headers).status
+
+    wire.rule("status", status=500, match={"first": 2})
+    assert [probe(number) for number in (1, 2, 3, 1)] == [500, 500, 200, 500]
+    assert [ask(wire.port, "/completion").status for _ in range(3)] == [500, 500, 200]
+    (rule,) = wire.control("GET", "/rules")[1]["rules"]
+    assert (rule["seen"], rule["struck"], rule["probes_struck"]) == (3, 2, 3)
+
+
+def test_forms_in_which_the_daemon_asked_are_counted(wire: Wire) -> None:
+    bodies = [b"{}", b"{}", b'{"stream": true, "tools": [{}]}', b"no JSON", b"[]"]
+    for body in bodies:
+        ask(wire.port, "/chat/completions", body)
+    ask(wire.port, "/completion", headers="User-Agent: chaos\r\n")
+    ask(wire.port, "/health", b"", method="GET")
+    chat = {"path": "/v1/chat/completions"}
+    assert wire.control("GET", "/asked")[1]["asked"] == [
+        {**chat, "count": 2, "stream": False, "tools": False},
+        {**chat, "count": 1, "stream": True, "tools": True},
+    ]
 
 
 def test_removed_rule_strikes_no_more_and_removal_is_idempotent(wire: Wire) -> None:
@@ -221,6 +301,22 @@ def test_stream_is_cut_after_a_token(wire: Wire, length: str, ended: str) -> Non
     assert (seen.body, seen.ended) == (b"".join(events()[:3]), ended)
     assert ask(wire.port, "/completion").body == completion_bytes()  # not streamed: left alone
     assert wire.counters() == (2, 1)
+
+
+def test_stream_is_cut_within_an_event(wire: Wire) -> None:
+    wire.rule("truncate", after_tokens=3, mid_event=True, match={"path": "/stream"})
+    seen = ask(wire.port, "/stream")
+    assert seen.ended == "closed"
+    assert seen.body == b"".join(events()[:3]) + b'data: {"co'
+
+
+def test_answer_that_was_due_and_has_not_the_form_is_counted(wire: Wire) -> None:
+    """A stall after tokens of an answer that is not streamed; no choices where there are none."""
+    for kind, params in (("stall", {"after_tokens": 1}), ("no_choices", {}), ("no_end", {})):
+        wire.rule(kind, **params)
+        assert ask(wire.port, "/completion").body == completion_bytes()
+        (rule,) = wire.control("GET", "/rules")[1]["rules"]
+        assert (rule["struck"], rule["missed"]) == (0, 1)
 
 
 def test_stall_keeps_the_socket_open_until_the_rule_is_removed(wire: Wire) -> None:
@@ -310,6 +406,12 @@ def test_answer_that_cannot_be_rewritten_passes_unchanged(wire: Wire) -> None:
         ({"id": "x", "kind": "delay", "params": {"delay_s": 1, "after_bytes": 1}}, "after_bytes"),
         ({"id": "x", "kind": "stall", "params": {"after_bytes": True}}, "after_bytes"),
         ({"id": "x", "kind": "stall", "params": {"after_bytes": 1, "after_tokens": 1}}, "exclude"),
+        ({"id": "x", "kind": "stall", "params": {"mid_event": True}}, "mid_event"),
+        ({"id": "x", "kind": "tool_call", "params": {"defect": "all"}}, "defect"),
+        ({"id": "x", "kind": "no_end", "params": {"content": "x"}}, "content"),
+        ({"id": "x", "kind": "stall", "match": {"first": 1, "nth": 1}}, "exclude"),
+        ({"id": "x", "kind": "stall", "match": {"burst": 2}}, "burst"),
+        ({"id": "x", "kind": "stall", "match": {"cycle_s": 2}}, "active_s"),
         ({"id": "x", "kind": "stall", "match": {"every": 0}}, "every"),
         ({"id": "x", "kind": "stall", "match": {"every": 1, "nth": 1}}, "exclude"),
         ({"id": "x", "kind": "stall", "match": {"path": "completion"}}, "path"),
