@@ -16,6 +16,7 @@ from chaos.base.deadline import Deadline
 from chaos.base.errors import UsageError
 from chaos.faults.base import Evidence, Fault, noop_twin, parse_params
 from chaos.faults.llm_wire.answer import Answer, ask
+from chaos.faults.llm_wire.content import LLMProse
 from chaos.faults.llm_wire.fault import WireFault
 from chaos.faults.llm_wire.late import LLMSlowFirstToken, LLMStall, LLMTruncated
 from chaos.faults.llm_wire.malformed import (
@@ -205,7 +206,7 @@ def test_noop_twin_proves_no_effect(stack: Stack, case: Case) -> None:
     watcher_asks(stack, form)
     twin = make(noop_twin(kind), raw)
     twin.inject(stack)
-    effect = twin.effect(stack, Deadline(2.5))
+    effect = twin.effect(stack, Deadline(2.2))
     assert not effect.proven
     assert effect.measured["attempts"] >= 1
 
@@ -276,14 +277,16 @@ def test_each_kind_that_can_strike_nothing_says_so(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind", [LLMError, LLMProse, LLMSlowFirstToken, LLMTruncated, LLMShortAnswer]
+)
 def test_a_failing_server_does_not_prove_the_fault(kind: type[Fault]) -> None:
     """A stand-in that hangs, and one that says 500 to everything."""
     for behaviour in (HANG, "500"):
         with server(behaviour) as upstream, wires(upstream) as stack:
             fault = make(kind, {})
             fault.inject(stack)
-            assert not fault.effect(stack, Deadline(2.5)).proven
+            assert not fault.effect(stack, Deadline(2.2)).proven
 
 
 @pytest.mark.slow(seconds=120)
