@@ -45,6 +45,8 @@ def _problem(window: FaultWindow) -> str:
         return "its effect was not proven" if "injected" in states else "it was never injected"
     if "recovered" not in states:
         return "its recovery was not proven"
+    if reason := window.evidence("recovered").get("not_struck"):
+        return f"it changed nothing for the daemon: {reason}"
     return "" if "closed" in states else "its undo record was not closed"
 
 

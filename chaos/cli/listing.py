@@ -30,8 +30,8 @@ def _default(param: Param) -> str:
     return duration_text(float(param.default)) if param.kind == "duration" else str(param.default)
 
 
-def _param_text(param: Param) -> str:
-    head = f"    {param.name:<9} {param.kind:<9} {_default(param):<8}"
+def _param_text(param: Param, width: int) -> str:
+    head = f"    {param.name:<{width}} {param.kind:<8} {_default(param):<8} "
     choices = f" ({', '.join(param.choices)})" if param.choices else ""
     return _folded(head, param.help + choices)
 
@@ -84,7 +84,9 @@ def fault_text(kind: type[Fault]) -> str:
     ]
     together = ", ".join(sorted(kind.compatible_groups))
     lines.append(f"  may be in force together with: {together or 'no other'}")
-    lines += [_param_text(param) for param in declared(kind.Params)]
+    params = declared(kind.Params)
+    width = max(len(param.name) for param in params)
+    lines += [_param_text(param, width) for param in params]
     return "\n".join(lines)
 
 

@@ -203,8 +203,8 @@ def noop_twin(kind: type[Fault]) -> type[Fault]:
 def parse_params(kind: type[Fault], raw: dict[str, Value], *, place: str) -> dict[str, Value]:
     """Check and convert the parameters given for `kind`, and add defaults.
 
-    Raises `UsageError` for an unknown name (with the nearest), a bad value, or `count` and
-    `period` together.
+    Raises `UsageError` for an unknown name (with the nearest), a bad value, or parameters that
+    exclude each other.
     """
     known = {param.name: param for param in (*declared(kind.Params), WEIGHT)}
     for name in raw:
@@ -216,4 +216,8 @@ def parse_params(kind: type[Fault], raw: dict[str, Value], *, place: str) -> dic
     values.update({name: known[name].parse(value, place=place) for name, value in raw.items()})
     if "period" not in values:
         values.setdefault("count", 1)
+    own = {name: value for name, value in values.items() if name != WEIGHT.name}
+    problem = kind.Params(**own).problem()  # type: ignore[arg-type]
+    if problem:
+        raise UsageError(problem, place=place, next_step=f"see `chaos faults {kind.name}`")
     return values

@@ -100,6 +100,10 @@ class FaultParams(msgspec.Struct):
         float | None, duration("strike once per period, at a seeded moment in it", 1)
     ] = None
 
+    def problem(self) -> str:
+        """Why these parameters make no sense together; empty if they do."""
+        return ""
+
 
 WEIGHT = Param("weight", "int", "its share of the chance with --strikes", min=1, max=1000)
 

@@ -105,8 +105,11 @@ _LLM_LINK = {
     "direct_close_ms": "from the last byte to the end of the connection, directly",
     "piece_bytes": "median size of the pieces in which the answer came",
     "gap_ms": "median time between two pieces of the answer",
-    "seen": "completions that the wire proxy's rule has seen",
-    "struck": "completions that the wire proxy's rule has changed",
+    "seen": "completions of the Watcher that the wire proxy's rule has seen",
+    "struck": "completions of the Watcher that the wire proxy's rule has changed",
+    "probes_struck": "completions of the harness that the wire proxy's rule has changed",
+    "not_struck": "why no completion of the Watcher was changed although it asked",
+    "forms": "the forms in which the harness has asked: path, streamed, with tools",
     "rule_gone": "whether the wire proxy has no such rule any more",
 }
 _MACHINE = {

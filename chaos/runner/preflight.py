@@ -90,4 +90,4 @@ def constrained_completion(endpoint: Endpoint, limit_s: float) -> str:
             place=str(endpoint),
             next_step="see logs/llm.log in the run directory",
         ) from error
-    return str(answer.get("content", "")).strip()
+    return answer.strip()

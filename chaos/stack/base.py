@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Protocol, Self
 
 from chaos.record.target import Target
+from chaos.stack.llm_api import Form
 
 
 @dataclass(frozen=True)
@@ -80,13 +81,16 @@ class Service(Protocol):
 
 @dataclass(frozen=True)
 class RuleState:
-    """A rule of the wire proxy: requests it has seen, answers it has changed.
+    """A rule of the wire proxy: requests of the daemon it has seen, answers it has changed.
 
-    Of the system-call witness: matching calls it has seen, calls it has changed.
+    `missed`: answers that were to be changed, and had not the form for it. `probes_struck`: changed
+    answers to the harness. Of the system-call witness: matching calls it has seen, and changed.
     """
 
     seen: int
     struck: int
+    missed: int = 0
+    probes_struck: int = 0
 
 
 class Proxy(Protocol):
@@ -132,6 +136,9 @@ class Wire(Protocol):
 
     def rules(self) -> dict[str, RuleState]:
         """The rules in force by id, with their counters."""
+
+    def asked(self) -> dict[Form, int]:
+        """How often the daemon asked for a completion in each form, the most frequent first."""
 
 
 class CallRules(Protocol):

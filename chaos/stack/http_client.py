@@ -7,10 +7,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from chaos.stack.base import Endpoint
+from chaos.stack.llm_api import USER_AGENT
 
 _BODY_BYTES_MAX = 1 << 20
 # The witness of the wire (images/wire_witness) knows our own exchanges by it.
-HEADERS = {"User-Agent": "chaos"}
+HEADERS = {"User-Agent": USER_AGENT}
 
 
 class NoAnswer(Exception):

@@ -1,11 +1,16 @@
-"""Probe the LLM server by its health and a completion: health is 200 while generation hangs."""
+"""Probe the LLM server by its health and a completion: health is 200 while generation hangs.
+
+A server may know llama.cpp's own API, or only one of OpenAI's: the next is tried where a path is
+not known.
+"""
 
 from typing import Any
 
 from chaos.stack.base import Endpoint
 from chaos.stack.http_client import NoAnswer, call
+from chaos.stack.llm_api import PATHS, Completion, request_body
 
-_PROMPT = {"temperature": 0, "seed": 1, "cache_prompt": False}
+_NOT_KNOWN = (404, 405, 501)
 
 
 def healthy(endpoint: Endpoint, limit_s: float) -> bool:
@@ -19,15 +24,24 @@ def healthy(endpoint: Endpoint, limit_s: float) -> bool:
 def completes(endpoint: Endpoint, limit_s: float) -> bool:
     """True if the server completes one token."""
     try:
-        return int(completion(endpoint, "Hi", 1, limit_s=limit_s)["tokens_predicted"]) == 1
-    except (NoAnswer, ValueError, KeyError, TypeError):
+        answer = _asked(endpoint, "Hi", 1, limit_s)
+        usage = answer.get("usage", {})
+        return int(answer.get("tokens_predicted", usage.get("completion_tokens"))) == 1
+    except (NoAnswer, ValueError, TypeError, AttributeError):
         return False
 
 
-def completion(
-    endpoint: Endpoint, prompt: str, tokens: int, *, limit_s: float, **more: Any
+def completion(endpoint: Endpoint, prompt: str, tokens: int, *, limit_s: float, **more: Any) -> str:
+    """The completion of a prompt, empty without one. Raises `NoAnswer`; `ValueError` if no JSON."""
+    return Completion([_asked(endpoint, prompt, tokens, limit_s, **more)]).text or ""
+
+
+def _asked(
+    endpoint: Endpoint, prompt: str, tokens: int, limit_s: float, **more: Any
 ) -> dict[str, Any]:
-    """The server's answer to a prompt. Raises `NoAnswer`, and `ValueError` if it is not JSON."""
-    body = {"prompt": prompt, "n_predict": tokens, **_PROMPT, **more}
-    answer = call(endpoint, "POST", "/completion", body, timeout_s=limit_s)
-    return dict(answer.json()) if answer.status == 200 else {}
+    for path in PATHS:
+        body = request_body(path, prompt, tokens, **more)
+        answer = call(endpoint, "POST", path, body, timeout_s=limit_s)
+        if answer.status not in _NOT_KNOWN:
+            return dict(answer.json()) if answer.status == 200 else {}
+    return {}

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from chaos.base.errors import EnvironmentProblem
 from chaos.stack.base import Endpoint, RuleState
 from chaos.stack.http_client import NoAnswer, call
+from chaos.stack.llm_api import Form
 
 CALL_LIMIT_S = 2.0
 T = TypeVar("T")
@@ -55,6 +56,9 @@ class WireControl:
     def rules(self) -> dict[str, RuleState]:
         return self._call("GET", "/rules", _rule_states)
 
+    def asked(self) -> dict[Form, int]:
+        return self._call("GET", "/asked", _forms)
+
     def stats(self) -> dict[str, int]:
         """Counters of the proxy. Raises `WireProblem` while it is not up."""
         return self._call("GET", "/stats", _counters)
@@ -82,8 +86,17 @@ class WireControl:
 
 def _rule_states(answer: Any) -> dict[str, RuleState]:
     return {
-        str(rule["id"]): RuleState(int(rule["seen"]), int(rule["struck"]))
+        str(rule["id"]): RuleState(
+            *(int(rule[name]) for name in ("seen", "struck", "missed", "probes_struck"))
+        )
         for rule in answer["rules"]
+    }
+
+
+def _forms(answer: Any) -> dict[Form, int]:
+    return {
+        Form(str(one["path"]), bool(one["stream"]), bool(one["tools"])): int(one["count"])
+        for one in answer["asked"]
     }
 
 

@@ -51,7 +51,8 @@ _REFUSED = f"""
 with {ATTEMPTS}
 select wire_ref(a.line) as ref, 'HTTP ' || w.status || ': ' || coalesce(left(w.text, 200), '')
 from attempts a join wire w on w.line = a.line
-where w.ended = 'answered' and w.status in (400, 404, 405, 413, 415, 422) and not in_fault(a.t_s)
+where w.ended = 'answered' and w.status in (400, 401, 403, 404, 405, 413, 415, 422)
+    and not in_fault(a.t_s)
 order by a.line
 """
 _CUT_SHORT = f"""

@@ -112,6 +112,18 @@ def test_a_fault_without_proof_is_unverified(planted: PlantedRun, state: str) ->
     assert verdict.exit_code == 3
 
 
+def test_a_fault_that_could_strike_nothing_of_the_daemon_is_unverified(
+    planted: PlantedRun,
+) -> None:
+    planted.config["criteria"] = {"halt": {}}
+    for record in planted.records:
+        if (record.get("fault_id"), record.get("state")) == ("f002", "recovered"):
+            record["evidence"] = {"not_struck": "2 answers were due"}
+    verdict = judged(planted)
+    assert not_passed(verdict) == {"fault_effect": "unverified"}
+    assert "2 answers were due" in finding(verdict, "fault_effect").evidence[0].text
+
+
 def test_a_run_in_which_no_scheduled_fault_acted_is_never_a_pass(planted: PlantedRun) -> None:
     """Also when none of them is even in the history."""
     planted.drop(kind="fault")

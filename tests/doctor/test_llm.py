@@ -36,6 +36,7 @@ class Sick(BaseHTTPRequestHandler):
     tokens = 1
     text = "yes"
     hang = False
+    openai = False  # knows only chats, by OpenAI's API
 
     def do_GET(self) -> None:
         self._answer(self.health, {"error": {"message": "Loading model"}})
@@ -44,6 +45,11 @@ class Sick(BaseHTTPRequestHandler):
         self.rfile.read(int(self.headers["Content-Length"]))
         if self.hang:
             self.server.released.wait(30)  # type: ignore[attr-defined]
+        if self.openai:
+            message = {"role": "assistant", "content": self.text}
+            answer = {"choices": [{"message": message}], "usage": {"completion_tokens": 1}}
+            self._answer(200 if self.path == "/v1/chat/completions" else 404, answer)
+            return
         self._answer(200, {"tokens_predicted": self.tokens, "content": self.text})
 
     def _answer(self, status: int, content: object) -> None:
@@ -75,6 +81,14 @@ def sick() -> Iterator[Callable[..., str]]:
         server.released.set()  # type: ignore[attr-defined]
         server.shutdown()
         server.server_close()
+
+
+def test_a_server_that_knows_only_openais_api_has_no_problem(
+    workspace: Path, sick: Callable[..., str]
+) -> None:
+    items = examine(workspace, llm=sick(openai=True)).items
+    states = {item["name"]: item["state"] for item in items if item["name"].startswith("llm_")}
+    assert states == {"llm_health": "ok", "llm_completion": "ok", "llm_grammar": "ok"}
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ queue's kinds submit their own). Exit code 1 if any kind fails.
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import subprocess
@@ -19,6 +20,7 @@ import threading
 import uuid
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,8 +43,10 @@ from chaos.sandbox.probe import require
 from chaos.soaks.requests import RequestSubmitter
 from chaos.soaks.waiting import unanswered
 from chaos.stack.base import Stack
+from chaos.stack.llm_api import CHAT, request_body
 from chaos.stack.local.backend import LocalBackend
 from chaos.stack.outages import Outages
+from tests.waiting import wait_for
 
 REPO = Path(__file__).resolve().parents[2]
 TARGET = REPO / "experiments" / "targets" / "reference.yaml"
@@ -52,6 +56,7 @@ OFTEN = {"draw_interval_s": 5}  # for the kinds that are proven by draws
 TWIN_HOLD_S = 6.0  # long enough for a probe that proves too easily
 PROOF_LIMIT_S = 60.0  # a busy machine takes long to stop a server and to load a model
 LIMIT_S = 550
+_CHAT_LIMIT_S = 20.0
 _SETTLE_LIMIT_S = 240.0  # a busy machine works slowly
 
 
@@ -142,6 +147,8 @@ def _inside(run: RunDir) -> int:
     stack = backend.up(lambda step: None)
     try:
         stack.service("injector").start()
+        if "wire" in needs:
+            _ask_by_openais_api(stack)
         runner = _Runner(stack, history, run)
         runner.run_twins(asked["faults"])
         for number, text in enumerate(asked["faults"], start=1):
@@ -161,6 +168,24 @@ def _inside(run: RunDir) -> int:
     if left:
         print(f"left behind: {left}", file=sys.stderr)
     return 1 if left else 0
+
+
+def _ask_by_openais_api(stack: Stack) -> None:
+    """As a daemon asks that streams chats with tools: some kinds strike only those."""
+    tool = {"type": "function", "function": {"name": "decide", "parameters": {"type": "object"}}}
+    body = request_body(CHAT, "So?", 4, stream=True, tools=[tool])
+    where = str(stack.proxied_llm)
+
+    def answered() -> bool:
+        link = http.client.HTTPConnection(where, timeout=_CHAT_LIMIT_S)
+        with closing(link):
+            link.request("POST", CHAT, json.dumps(body))
+            answer = link.getresponse()
+            answer.read()
+            return answer.status == 200
+
+    not_yet = (OSError, http.client.HTTPException)  # the Watcher may have stopped the server
+    wait_for("a chat is answered", answered, not_yet=not_yet)
 
 
 class _Runner:

@@ -351,6 +351,10 @@ def asks_wrongly(planted: PlantedRun) -> None:
     unusable(planted, status=400, text="Failed to parse grammar")
 
 
+def has_another_key(planted: PlantedRun) -> None:
+    unusable(planted, status=401, text="Invalid API Key")
+
+
 def allows_two_tokens(planted: PlantedRun) -> None:
     unusable(planted, text='{"ef', finish="limit")
 
@@ -381,6 +385,7 @@ def hides_fallbacks(run: PlantedRun) -> None:
         (passes_the_link_by, "past_the_link", "went to 127.0.0.1:8081"),
         (waits_for_ever, "no_time_limit", "the daemon waited 13.5 s"),
         (asks_wrongly, "llm_request_refused", "HTTP 400: Failed to parse grammar"),
+        (has_another_key, "llm_request_refused", "HTTP 401: Invalid API Key"),
         (allows_two_tokens, "answers_cut_short", "reached the limit of tokens"),
         (repeats_an_id, "ids_repeated", "decision id d000003 again"),
         (spins, "busy_idle", "of processor time"),

@@ -50,12 +50,24 @@ DELTAS = [
     {"choices": [{"delta": {"content": part}, "finish_reason": finish}]}
     for part, finish in (("Hel", None), ("lo", None), ("", "length"))
 ]
+PARTS = [{"choices": [{"text": part}]} for part in ("Hel", "lo")]
+END = {"choices": [{"text": "", "finish_reason": "length"}], "model": "m"}
+USAGE = {"choices": [], "usage": {"completion_tokens": 2}}
+CALL = {"index": 0, "function": {"name": "decide", "arguments": '{"verdict": "ho'}}
 ANSWERS = {
     "/whole": json_answer("yes"),
     "/completion": json_answer("Hi"),
     "/stream": events(*DELTAS),
     "/chat": b"HTTP/1.0 200 OK\r\n\r\n"
     + json.dumps({"choices": [{"message": {"content": "no"}, "finish_reason": "stop"}]}).encode(),
+    "/v1/completions": events(*PARTS, END, USAGE),
+    "/tools": events(
+        {"choices": [{"delta": {"role": "assistant", "content": None}}]},
+        {"choices": [{"delta": {"tool_calls": [CALL]}}]},
+        {"choices": [{"delta": {}, "finish_reason": "tool_calls"}]},
+    ),
+    "/no_choices": b"HTTP/1.0 200 OK\r\n\r\n" + json.dumps({"choices": []}).encode(),
+    "/mid_event": events(*DELTAS)[:-60],
     "/busy": b"HTTP/1.1 503 Busy\r\nContent-Length: 4\r\n\r\nbusy",
     "/cut": b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nabc",
     "/nothing": b"",
@@ -170,6 +182,21 @@ def test_how_an_exchange_ended_is_noted(seen: Seen) -> None:
     assert (whole["method"], whole["sent"], whole["link"]) == ("POST", '{"prompt": "x"}', "llm")
     assert whole["open_s"] <= whole["time_s"] <= whole["first_byte_s"] <= whole["end_s"]
     assert not any("harness" in line for line in lines.values())
+
+
+def test_answers_of_openais_api_are_put_together(seen: Seen) -> None:
+    """Also one that says nothing, and one that is cut within an event."""
+    for path in ("/v1/completions", "/tools", "/no_choices", "/mid_event"):
+        seen.post(path)
+    noted = {
+        line["path"]: (line["ended"], line["text"], line.get("finish")) for line in seen.lines()
+    }
+    assert noted == {
+        "/v1/completions": ("answered", "Hello", "length"),
+        "/tools": ("answered", json.dumps([CALL]), "tool_calls"),
+        "/no_choices": ("answered", '{"choices": []}', None),
+        "/mid_event": ("cut", "Hello", None),
+    }
 
 
 def test_an_answer_that_comes_after_the_client_has_gone_is_not_taken_for_one(seen: Seen) -> None:

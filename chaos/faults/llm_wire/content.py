@@ -6,9 +6,11 @@ A server whose grammar fails to load answers 200 with free text; a model may alw
 from typing import Annotated, Any
 
 from chaos.faults.llm_wire.answer import ALLOWED, Answer
-from chaos.faults.llm_wire.fault import WireFault, WireParams
+from chaos.faults.llm_wire.fault import WireFault
+from chaos.faults.llm_wire.params import WireParams
 from chaos.faults.params import text
 from chaos.record.recovery_paths import NO_PATH
+from chaos.stack.llm_api import Form
 
 
 class LLMProse(WireFault):
@@ -19,8 +21,11 @@ class LLMProse(WireFault):
     rule_kind = "prose"
     always_useless = True
 
-    def shows(self, through: Answer, direct: Answer) -> bool:
-        return through.good and through.content is not None and through.content not in ALLOWED
+    def shows(self, through: Answer, direct: Answer, form: Form) -> bool:
+        said = through.completion
+        if said is None or said.text is None or said.cut_short:
+            return False
+        return through.good and said.text not in ALLOWED
 
 
 class LLMWrongDecision(WireFault):
@@ -46,5 +51,5 @@ class LLMWrongDecision(WireFault):
     def rule_params(self) -> dict[str, Any]:
         return {"content": self.params.content}
 
-    def shows(self, through: Answer, direct: Answer) -> bool:
+    def shows(self, through: Answer, direct: Answer, form: Form) -> bool:
         return through.usable and through.content != direct.content

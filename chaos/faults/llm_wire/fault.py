@@ -1,42 +1,38 @@
 """What the wire faults share: a rule in the wire proxy, and how its effect is proven.
 
-The effect is proven if an answer through the Watcher's endpoint differs from a direct one exactly
-as the kind says, the server itself answered well before and after, and the wire proxy counted that
-the rule struck. All rules act on `/completion` only: the server stays healthy, as a real server
-that misbehaves does.
+The rules act on requests for completions only (llama.cpp's API and OpenAI's): the server stays
+healthy, as a real server that misbehaves does. The probe asks in the forms in which the Watcher has
+asked. The effect is proven if an answer through the Watcher's endpoint differs from a direct one
+exactly as the kind says, the server itself answered well before and after, and the wire proxy
+counted that the rule struck. A probe brings its own number, so it takes no turn of the Watcher's.
+A fault that can strike none of the Watcher's requests says so, and is no pass.
 """
 
 from abc import abstractmethod
-from typing import Annotated, Any, ClassVar
+from dataclasses import replace
+from typing import Any, ClassVar
 
 from chaos.base.deadline import Deadline
 from chaos.faults.base import Evidence, Fault, PlannedStack, probe
 from chaos.faults.exchange import http_get
 from chaos.faults.llm_wire.answer import Answer, ask
-from chaos.faults.params import FaultParams, number
+from chaos.faults.llm_wire.params import PlaceParams, WireParams
+from chaos.faults.params import FaultParams
 from chaos.record.recovery_paths import LLM_CLIENT, LLM_DROP
 from chaos.stack.base import Endpoint, RuleState, Stack, Wire
+from chaos.stack.llm_api import LLAMA, Form
 from chaos.stack.proxies import WireProblem
 
-# An answer of llama.cpp's server repeats the settings of the request: none is as short as this.
+# An answer of llama.cpp's server repeats the settings of the request: none is as short as this, and
+# no answer by OpenAI's API.
 _SHORTEST_ANSWER_BYTES = 64
 ANSWER_LIMIT_S = 5.0
 SILENCE_S = 2.0  # without a byte, once the head of an answer is there
 _HEALTH_LIMIT_S = 2.0
 _TOKENS_MORE = 4  # asked for beyond the place in a stream, so that there is something to lose
+_FORMS_MAX = 3  # that are probed
 _PAUSE_S = 0.1
-
-
-class WireParams(FaultParams):
-    every: Annotated[int, number("strike every n-th completion (1: all of them)", 1, 1000)] = 1
-
-
-class PlaceParams(WireParams):
-    at_byte: Annotated[int, number("bytes of the answer that pass first", 0, 1000)] = 40
-    at_token: Annotated[
-        int | None,
-        number("tokens of a streamed answer that pass first (no other answer is struck)", 0, 200),
-    ] = None
+_NOTHING = RuleState(0, 0)
 
 
 class WireFault(Fault):
@@ -53,6 +49,9 @@ class WireFault(Fault):
     rule_kind: ClassVar[str]
     compares_content = False  # the second direct answer must equal the first
     always_useless = False  # no answer that is struck can be used
+    only_streamed = False  # no other answer is struck
+    needs_tools = False  # only requests that offer tools are struck
+    final = _NOTHING  # the counters when the rule was removed
 
     @property
     def _rule(self) -> str:
@@ -63,16 +62,22 @@ class WireFault(Fault):
         return {}
 
     @abstractmethod
-    def shows(self, through: Answer, direct: Answer) -> bool:
+    def shows(self, through: Answer, direct: Answer, form: Form) -> bool:
         """True if `through` is exactly what this kind makes of `direct`."""
 
     def cuts(self) -> bool:
         """True if a struck answer is always useless."""
         return self.always_useless
 
-    def stream_tokens(self) -> int | None:
-        """How many tokens to request; None unless only streamed answers are struck."""
+    def tokens(self) -> int | None:
+        """How many tokens the probe requests; None: few, under a grammar."""
         return None
+
+    def strikes(self, form: Form) -> bool:
+        """True if answers to requests of this form can be struck."""
+        if self.only_streamed and not form.stream:
+            return False
+        return form.path in self.params.paths() and (form.tools or not self.needs_tools)
 
     def available_in(self, planned: PlannedStack) -> str | None:
         if planned.target.llm.wire and planned.target.llm.wire_control:
@@ -82,94 +87,149 @@ class WireFault(Fault):
     def available(self, stack: Stack) -> str | None:
         if stack.wire is None:
             return "this stack has no wire proxy"
-        stack.wire.rules()
-        return None
+        asked = stack.wire.asked()
+        if not asked or any(map(self.strikes, asked)):
+            return None
+        what = "streamed answers" if self.only_streamed else "answers"
+        what += " to requests with tools" if self.needs_tools else ""
+        forms = ", ".join(f"{form} ({count} times)" for form, count in asked.items())
+        return f"it strikes only {what} on {', '.join(self.params.paths())}; asked was {forms}"
 
     def undo_record(self, stack: Stack) -> dict[str, Any]:
         """The rule. The wire proxy belongs to the run and ends with it."""
         return {"rule": self._rule}
 
     def inject(self, stack: Stack) -> None:
-        match = {"path": "/completion", "every": self.params.every}
-        _wire(stack).put(self._rule, self.rule_kind, self.rule_params(), match)
+        _wire(stack).put(self._rule, self.rule_kind, self.rule_params(), self.params.match())
 
     def effect(self, stack: Stack, deadline: Deadline) -> Evidence:
         """Looks are repeated: while the Watcher has stopped the LLM server, they prove nothing."""
+        left = self._forms(stack)
 
         def look(measured: dict[str, Any]) -> bool:
-            before = self._ask(stack.direct_llm, deadline)
-            measured["direct_before"] = before.measured()
-            return (
-                self._is_well(before)
-                and self._struck(stack, deadline, before, measured)
-                and self._is_still_well(stack, deadline, before, measured)
-            )
+            while left:
+                before = self._ask(stack.direct_llm, deadline, left[0])
+                measured["direct_before"] = before.measured()
+                if not (
+                    self._is_well(before, left[0])
+                    and self._struck(stack, deadline, before, left[0], measured)
+                    and self._is_still_well(stack, deadline, before, left[0], measured)
+                ):
+                    return False
+                measured["forms"] = [*measured.get("forms", []), str(left.pop(0))]
+            return True
 
         evidence = probe(look, deadline, _PAUSE_S, {"attempts": 0}, look_s=SILENCE_S)
         if evidence.proven:
-            always = self.params.every == 1 and self.stream_tokens() is None
+            everywhere = self.params.path == "any" and not self.only_streamed
+            always = everywhere and self.params.strikes_all()
             evidence.measured["cuts_llm"] = always and self.cuts()
         return evidence
 
+    def _forms(self, stack: Stack) -> list[Form]:
+        """The forms to probe: those in which the Watcher asks, else the kind's own."""
+        asked = [form for form in _wire(stack).asked() if self.strikes(form)]
+        if not asked:
+            path = LLAMA if LLAMA in self.params.paths() else self.params.paths()[-1]
+            asked = [Form(path, self.only_streamed, self.needs_tools)]
+        forms = [replace(form, tools=self.needs_tools) for form in asked]
+        return list(dict.fromkeys(forms))[:_FORMS_MAX]
+
     def _struck(
-        self, stack: Stack, deadline: Deadline, direct: Answer, measured: dict[str, Any]
+        self,
+        stack: Stack,
+        deadline: Deadline,
+        direct: Answer,
+        form: Form,
+        measured: dict[str, Any],
     ) -> bool:
-        """Ask through the proxy until an answer was struck: every n-th one is."""
-        before = self._state(stack)
-        for _ in range(self.params.every):
+        """Ask through the proxy until an answer was struck, and one was spared if some are."""
+        struck = spared = False
+        for number in self.params.probe_numbers():
             if deadline.left_s() <= SILENCE_S:
                 return False
-            through = self._ask(stack.proxied_llm, deadline)
+            before = self._state(stack)
+            through = self._ask(stack.proxied_llm, deadline, form, number)
             after = self._state(stack)
             measured |= {
                 "through_proxy": through.measured(),
                 "seen": after.seen,
                 "struck": after.struck,
+                "probes_struck": after.probes_struck,
             }
-            if after.struck > before.struck and self.shows(through, direct):
+            if after.probes_struck == before.probes_struck:
+                if not self._is_well(through, form):
+                    return False
+                spared = True
+            elif self.shows(through, direct, form):
+                struck = True
+            else:
+                return False
+            if struck and (spared or self.params.strikes_all()):
                 return True
+            if self.params.by_time:
+                deadline.wait(_PAUSE_S)
         return False
 
     def _is_still_well(
-        self, stack: Stack, deadline: Deadline, before: Answer, measured: dict[str, Any]
+        self,
+        stack: Stack,
+        deadline: Deadline,
+        before: Answer,
+        form: Form,
+        measured: dict[str, Any],
     ) -> bool:
         """True if the server itself answers as before; its health is enough for most kinds."""
         if not self.compares_content:
             health = http_get(stack.direct_llm, "/health", _HEALTH_LIMIT_S)
             measured["direct_after"] = health.brief()
             return health.ok
-        after = self._ask(stack.direct_llm, deadline)
+        after = self._ask(stack.direct_llm, deadline, form)
         measured["direct_after"] = after.measured()
         return after.usable and after.content == before.content
 
     def _state(self, stack: Stack) -> RuleState:
-        return _wire(stack).rules().get(self._rule, RuleState(0, 0))
+        return _wire(stack).rules().get(self._rule, _NOTHING)
 
-    def _ask(self, endpoint: Endpoint, deadline: Deadline) -> Answer:
-        limit_s = min(ANSWER_LIMIT_S, deadline.left_s())
-        tokens = self.stream_tokens()
-        return ask(endpoint, limit_s=limit_s, silence_s=SILENCE_S, stream_tokens=tokens)
+    def _ask(self, endpoint: Endpoint, deadline: Deadline, form: Form, number: int = 1) -> Answer:
+        limits = {"limit_s": min(ANSWER_LIMIT_S, deadline.left_s()), "silence_s": SILENCE_S}
+        return ask(endpoint, **limits, form=form, tokens=self.tokens(), number=number)
 
-    def _is_well(self, direct: Answer) -> bool:
-        return direct.usable if self.stream_tokens() is None else direct.good
+    def _is_well(self, answer: Answer, form: Form) -> bool:
+        """True if it is what the server answers without a fault."""
+        free = form.tools or self.tokens() is not None
+        return answer.good and answer.completion is not None if free else answer.usable
 
     def recover(self, stack: Stack) -> None:
+        self.final = _wire(stack).rules().get(self._rule, self.final)
         _wire(stack).remove(self._rule)
 
     def recovered(self, stack: Stack, deadline: Deadline) -> Evidence:
+        form = self._forms(stack)[0]
+
         def look(measured: dict[str, Any]) -> bool:
             gone = self._rule not in _wire(stack).rules()
-            direct = self._ask(stack.direct_llm, deadline)
-            through = self._ask(stack.proxied_llm, deadline)
+            direct = self._ask(stack.direct_llm, deadline, form)
+            through = self._ask(stack.proxied_llm, deadline, form)
             measured |= {
                 "rule_gone": gone,
                 "direct": direct.measured(),
                 "through_proxy": through.measured(),
             }
             same = through.content == direct.content and through.gap_ms < SILENCE_S * 1000
-            return gone and self._is_well(direct) and self._is_well(through) and same
+            return gone and self._is_well(direct, form) and self._is_well(through, form) and same
 
-        return probe(look, deadline, _PAUSE_S, {"attempts": 0})
+        return probe(look, deadline, _PAUSE_S, {"attempts": 0, **self._counted()})
+
+    def _counted(self) -> dict[str, Any]:
+        """What became of the Watcher's own requests."""
+        counted: dict[str, Any] = {"seen": self.final.seen, "struck": self.final.struck}
+        if self.final.missed and not self.final.struck:
+            counted["not_struck"] = (
+                f"{self.final.missed} answers to the Watcher were due, and none could be struck: "
+                "it asked in a form that the fault does not act on"
+            )
+        return counted
 
 
 class PlacedFault(WireFault):
@@ -178,23 +238,31 @@ class PlacedFault(WireFault):
     Params = PlaceParams
     params: PlaceParams
 
-    def rule_params(self) -> dict[str, Any]:
-        if self.params.at_token is not None:
-            return {"at_token": self.params.at_token}
-        return {"at_byte": self.params.at_byte}
+    @property
+    def only_streamed(self) -> bool:  # type: ignore[override]
+        """True for a place by tokens."""
+        return self.params.after_tokens is not None
 
-    def stream_tokens(self) -> int | None:
-        return None if self.params.at_token is None else self.params.at_token + _TOKENS_MORE
+    def rule_params(self) -> dict[str, Any]:
+        if self.params.after_tokens is not None:
+            inside = self.params.mid_event == "yes"
+            return {"after_tokens": self.params.after_tokens, "mid_event": inside}
+        return {"after_bytes": self.params.place_bytes()}
+
+    def tokens(self) -> int | None:
+        after = self.params.after_tokens
+        return None if after is None else after + _TOKENS_MORE
 
     def came_so_far(self, through: Answer) -> bool:
         """True if exactly that much of the answer came."""
-        if self.params.at_token is not None:
-            return through.events == self.params.at_token
-        return len(through.body) == self.params.at_byte
+        if self.params.after_tokens is not None:
+            inside = self.params.mid_event == "yes"
+            return (through.events, through.cut_in_event) == (self.params.after_tokens, inside)
+        return len(through.body) == self.params.place_bytes()
 
     def cuts(self) -> bool:
         """True if every answer is longer."""
-        return self.params.at_byte <= _SHORTEST_ANSWER_BYTES
+        return self.params.place_bytes() <= _SHORTEST_ANSWER_BYTES
 
 
 def _wire(stack: Stack) -> Wire:

@@ -3,8 +3,10 @@
 from typing import Annotated, Any, Literal
 
 from chaos.faults.llm_wire.answer import Answer
-from chaos.faults.llm_wire.fault import SILENCE_S, PlacedFault, PlaceParams, WireFault, WireParams
+from chaos.faults.llm_wire.fault import SILENCE_S, PlacedFault, WireFault
+from chaos.faults.llm_wire.params import PlaceParams, WireParams
 from chaos.faults.params import duration, text
+from chaos.stack.llm_api import Form
 
 
 class LLMSlowFirstToken(WireFault):
@@ -27,11 +29,12 @@ class LLMSlowFirstToken(WireFault):
     def rule_params(self) -> dict[str, Any]:
         return {"delay_s": self.params.delay}
 
-    def shows(self, through: Answer, direct: Answer) -> bool:
+    def shows(self, through: Answer, direct: Answer, form: Form) -> bool:
         """True if the body came so late, or not while it was waited for, and directly did not."""
         expected_ms = min(self.params.delay, SILENCE_S) * 900
         in_time = self.params.delay < SILENCE_S * 0.9
-        as_set = through.usable if in_time else through.ended in ("complete", "silent")
+        usable = through.good and through.content == direct.content
+        as_set = usable if in_time else through.ended in ("complete", "silent")
         late = through.status == 200 and through.gap_ms >= expected_ms
         return late and as_set and direct.gap_ms < expected_ms / 2
 
@@ -43,7 +46,7 @@ class LLMStall(PlacedFault):
     summary = "each answer stops in its middle, with the connection open"
     rule_kind = "stall"
 
-    def shows(self, through: Answer, direct: Answer) -> bool:
+    def shows(self, through: Answer, direct: Answer, form: Form) -> bool:
         return through.status == 200 and through.ended == "silent" and self.came_so_far(through)
 
 
@@ -68,7 +71,7 @@ class LLMTruncated(PlacedFault):
     def rule_params(self) -> dict[str, Any]:
         return {**super().rule_params(), "length": self.params.length}
 
-    def shows(self, through: Answer, direct: Answer) -> bool:
+    def shows(self, through: Answer, direct: Answer, form: Form) -> bool:
         ended = "closed" if self.params.length == "original" else "complete"
         shorter = len(through.body) < len(direct.body)
         cut = through.status == 200 and through.ended == ended and shorter

@@ -6,14 +6,16 @@
 | `DELETE /rule/ID` | removes it and releases the answers it holds; 200 also if there is none |
 | `GET /rules` | the rules in force with their counters |
 | `GET /stats` | counters of the proxy |
+| `GET /asked` | the forms in which the daemon asked for completions, with their counts |
 """
 
+from dataclasses import asdict
 from typing import Any
 
 from chaos.stack.http_proxy.proxy import WireProxy
 from chaos.stack.http_proxy.rules import BadRule, RuleBook
 
-_CALLS = "PUT /rule, DELETE /rule/ID, GET /rules, GET /stats"
+_CALLS = "PUT /rule, DELETE /rule/ID, GET /rules, GET /stats, GET /asked"
 
 
 class Control:
@@ -26,6 +28,9 @@ class Control:
     async def route(self, method: str, path: str, body: Any) -> tuple[int, Any]:
         if (method, path) == ("GET", "/stats"):
             return 200, self._proxy.stats()
+        if (method, path) == ("GET", "/asked"):
+            forms = self._proxy.asked.most_common()
+            return 200, {"asked": [{"count": count, **asdict(form)} for form, count in forms]}
         if (method, path) == ("GET", "/rules"):
             return 200, {"rules": self._rules.to_json()}
         if (method, path) == ("PUT", "/rule"):

@@ -8,6 +8,8 @@ from typing import Protocol
 from chaos.stack.http_proxy.rules import Params
 
 _DATA = b"data:"
+# Within a `data:` line, even within `data: [DONE]`.
+_INTO_EVENT_BYTES = 10
 
 
 class Mark(Protocol):
@@ -64,6 +66,26 @@ class EventMark:
         self._line = b""
 
 
+class InsideMark:
+    """Within the event after `count` events: a part of its `data:` line is before the mark."""
+
+    def __init__(self, count: int) -> None:
+        self._events = EventMark(count)
+        self._inside: ByteMark | None = None
+
+    def before(self, chunk: bytes) -> int | None:
+        start = 0
+        if self._inside is None:
+            found = self._events.before(chunk)
+            if found is None:
+                return None
+            start, self._inside = found, ByteMark(_INTO_EVENT_BYTES)
+        more = self._inside.before(chunk[start:])
+        return None if more is None else start + more
+
+
 def mark_of(params: Params) -> Mark:
     """The mark that a rule's parameters ask for."""
-    return ByteMark(params.at_byte) if params.at_token is None else EventMark(params.at_token)
+    if params.after_tokens is None:
+        return ByteMark(params.after_bytes)
+    return (InsideMark if params.mid_event else EventMark)(params.after_tokens)

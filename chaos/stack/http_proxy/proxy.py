@@ -6,14 +6,17 @@ the LLM server is unreachable, the client gets a closed connection.
 
 import asyncio
 from collections import Counter
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Self
 
 import h11
 
-from chaos.stack.http_proxy.answers import error_answer, rewritten
+from chaos.stack.http_proxy.answers import rewritten
+from chaos.stack.http_proxy.errors import error_answer
 from chaos.stack.http_proxy.mark import mark_of
 from chaos.stack.http_proxy.peer import Gone, Headers, Peer, header, passed_on
-from chaos.stack.http_proxy.rules import Rule, RuleBook
+from chaos.stack.http_proxy.rules import READS_REQUEST, Rule, RuleBook
+from chaos.stack.llm_api import PROBE_HEADER, USER_AGENT, Form, completion_path, form_of
 
 CONNECTIONS_MAX = 256
 COLLECT_BYTES_MAX = 1 << 20
@@ -23,14 +26,34 @@ ANSWER_LIMIT_S = 900.0  # without data from the server; its own limit is 600 s
 CONNECT_LIMIT_S = 5.0
 
 
+@dataclass(frozen=True)
+class Asked:
+    """A request as far as rules need it. `probe`: its number, if the harness made it, else 0."""
+
+    head: h11.Request
+    path: str
+    probe: int
+
+    @classmethod
+    def of(cls, head: h11.Request) -> Self:
+        number = header(head.headers, PROBE_HEADER.lower().encode())
+        ours = header(head.headers, b"user-agent") == USER_AGENT.encode()
+        probe = int(number) if number.isdigit() else int(ours)
+        return cls(head, head.target.partition(b"?")[0].decode("ascii", "replace"), probe)
+
+
 class WireProxy:
-    """Serves connections; `counts` has the number of each kind of event. For one event loop."""
+    """Serves connections; `counts` has the number of each kind of event. For one event loop.
+
+    `asked` has the number of the daemon's requests for completions, by their form.
+    """
 
     def __init__(self, upstream: tuple[str, int], rules: RuleBook) -> None:
         self._upstream = upstream
         self._rules = rules
         self._open: set[asyncio.Task[None]] = set()
         self.counts: Counter[str] = Counter()
+        self.asked: Counter[Form] = Counter()
 
     def stats(self) -> dict[str, Any]:
         names = ("requests", "passed", "struck", "upstream_unreachable", "broken_off", "refused")
@@ -64,21 +87,31 @@ class WireProxy:
         if not isinstance(event, h11.Request):
             return False
         self.counts["requests"] += 1
-        rule = self._rules.due(event.target.partition(b"?")[0].decode("ascii", "replace"))
+        asked = Asked.of(event)
+        rule = self._rules.due(asked.path, asked.probe)
         if rule is not None and rule.kind == "status":
-            await self._answer_with_error(client, rule)
+            await self._answer_with_error(client, asked, rule)
         else:
-            await self._forward(client, event, rule)
+            await self._forward(client, asked, rule)
         return client.next_cycle()
 
-    async def _answer_with_error(self, client: Peer, rule: Rule) -> None:
-        await _forward_body(client, None, 0)
-        headers, body = error_answer(rule.params)
-        rule.strike()
+    async def _body(self, client: Peer, server: Peer | None, asked: Asked) -> bytes:
+        """Forward the request's body; returns it if it asks for a completion. Notes its form."""
+        keep = COLLECT_BYTES_MAX if completion_path(asked.path) else 0
+        body = await _forward_body(client, server, keep)
+        form = form_of(asked.path, body)
+        if form is not None and not asked.probe:
+            self.asked[form] += 1
+        return body
+
+    async def _answer_with_error(self, client: Peer, asked: Asked, rule: Rule) -> None:
+        await self._body(client, None, asked)
+        headers, body = error_answer(rule.params, asked.path)
+        rule.strike(asked.probe)
         self.counts["struck"] += 1
         await client.respond(rule.params.status, headers, body)
 
-    async def _forward(self, client: Peer, request: h11.Request, rule: Rule | None) -> None:
+    async def _forward(self, client: Peer, asked: Asked, rule: Rule | None) -> None:
         try:
             async with asyncio.timeout(CONNECT_LIMIT_S):
                 reader, writer = await asyncio.open_connection(*self._upstream)
@@ -86,10 +119,11 @@ class WireProxy:
             self.counts["upstream_unreachable"] += 1
             raise Gone(repr(error)) from error
         server = Peer(h11.CLIENT, reader, writer)
-        exchange = Exchange(client, server, request, rule)
+        exchange = Exchange(client, server, asked, rule)
         try:
-            await exchange.send_request()
-            await _while_there(client, exchange.send_answer())
+            await exchange.send_head()
+            body = await self._body(client, server, asked)
+            await _while_there(client, exchange.send_answer(body))
         except Gone:
             self.counts["broken_off"] += 1
             raise
@@ -101,32 +135,29 @@ class WireProxy:
 class Exchange:
     """One request forwarded to the server, and its answer."""
 
-    def __init__(self, client: Peer, server: Peer, request: h11.Request, rule: Rule | None) -> None:
+    def __init__(self, client: Peer, server: Peer, asked: Asked, rule: Rule | None) -> None:
         self._client = client
         self._server = server
-        self._request = request
+        self._asked = asked
         self._rule = rule
-        self._request_body = b""
         self.struck = False
 
-    async def send_request(self) -> None:
-        """Forward head and body as they arrive."""
-        rule = self._rule
-        headers = passed_on(self._request.headers)
-        if rule is not None:  # a rule can only read an uncompressed body
+    async def send_head(self) -> None:
+        """Forward the head of the request."""
+        head = self._asked.head
+        headers = passed_on(head.headers)
+        if self._rule is not None:  # a rule can only read an uncompressed body
             headers = [
                 (name, value) for name, value in headers if name.lower() != b"accept-encoding"
             ]
-        if header(self._request.headers, b"transfer-encoding"):
+        if header(head.headers, b"transfer-encoding"):
             headers.append((b"Transfer-Encoding", b"chunked"))
         headers.append((b"Connection", b"close"))
         await self._server.send(
-            h11.Request(method=self._request.method, target=self._request.target, headers=headers)
+            h11.Request(method=head.method, target=head.target, headers=headers)
         )
-        keep = COLLECT_BYTES_MAX if rule is not None and rule.kind == "wrong_decision" else 0
-        self._request_body = await _forward_body(self._client, self._server, keep)
 
-    async def send_answer(self) -> None:
+    async def send_answer(self, request: bytes) -> None:
         """Forward the server's answer, changed by the rule if there is one."""
         response = await self._server.next_event(ANSWER_LIMIT_S)
         while isinstance(response, h11.InformationalResponse):
@@ -135,7 +166,7 @@ class Exchange:
             raise Gone("the server closed without an answer")
         streamed = header(response.headers, b"content-type").startswith(b"text/event-stream")
         rule = self._rule
-        if rule is None or (rule.params.at_token is not None and not streamed):
+        if rule is None or (rule.params.after_tokens is not None and not streamed):
             await self._head(response, passed_on(response.headers))
             await self._rest()
         elif rule.kind == "delay":
@@ -145,11 +176,14 @@ class Exchange:
         elif rule.kind == "truncate":
             await self._truncated(response, rule)
         else:
-            await self._rewritten(response, rule, streamed)
+            asked = request if rule.kind in READS_REQUEST else b""
+            await self._rewritten(response, rule, asked, streamed)
+        if rule is not None and not (self.struck or self._asked.probe):
+            rule.missed += response.status_code == 200
 
     def _strike(self, rule: Rule) -> None:
         self.struck = True
-        rule.strike()
+        rule.strike(self._asked.probe)
 
     async def _head(self, response: h11.Response, headers: Headers) -> None:
         await self._client.send(
@@ -195,8 +229,8 @@ class Exchange:
         headers = passed_on(response.headers)
         declared = header(response.headers, b"content-length")
         honest_end = rule.params.length == "rewritten"
-        if honest_end and declared and rule.params.at_token is None:
-            size = min(int(declared), rule.params.at_byte)
+        if honest_end and declared and rule.params.after_tokens is None:
+            size = min(int(declared), rule.params.after_bytes)
             headers = [*_without_length(headers), (b"Content-Length", b"%d" % size)]
         elif honest_end:
             headers = _without_length(headers)
@@ -214,7 +248,9 @@ class Exchange:
                 break
         await self._client.send(h11.EndOfMessage())
 
-    async def _rewritten(self, response: h11.Response, rule: Rule, streamed: bool) -> None:
+    async def _rewritten(
+        self, response: h11.Response, rule: Rule, request: bytes, streamed: bool
+    ) -> None:
         body, ended = b"", False
         while len(body) <= COLLECT_BYTES_MAX and not ended:
             chunk = await self._chunk()
@@ -222,7 +258,7 @@ class Exchange:
             body += chunk or b""
         changed = None
         if ended and response.status_code == 200:
-            changed = rewritten(rule, self._request_body, body, streamed=streamed)
+            changed = rewritten(rule, request, body, streamed=streamed)
         headers = passed_on(response.headers)
         if changed is not None:
             self._strike(rule)

@@ -29,12 +29,18 @@ def ask(
     silence_s: float = LIMIT_S,
 ) -> Seen:
     """One request on a connection of its own; gives up after `silence_s` without a byte."""
-    with socket.create_connection(("127.0.0.1", port), timeout=LIMIT_S) as link:
-        head = (
-            f"{method} {path} HTTP/1.1\r\nHost: x\r\n{headers}Content-Length: {len(body)}\r\n\r\n"
-        )
-        link.sendall(head.encode() + body)
+    with request(port, path, body, method=method, headers=headers) as link:
         return read_answer(link, silence_s, has_body=method != "HEAD")
+
+
+def request(
+    port: int, path: str, body: bytes, *, method: str = "POST", headers: str = ""
+) -> socket.socket:
+    """Send a request; the connection, from which its answer can be read."""
+    link = socket.create_connection(("127.0.0.1", port), timeout=LIMIT_S)
+    head = f"{method} {path} HTTP/1.1\r\nHost: x\r\n{headers}Content-Length: {len(body)}\r\n\r\n"
+    link.sendall(head.encode() + body)
+    return link
 
 
 def read_answer(link: socket.socket, silence_s: float, *, has_body: bool = True) -> Seen:

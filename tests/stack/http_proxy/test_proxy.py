@@ -148,6 +148,7 @@ def test_connections_are_limited(wire: Wire) -> None:
         (503, "unavailable_error"),
         (500, "server_error"),
         (429, "rate_limit_error"),
+        (401, "authentication_error"),
         (400, "exceed_context_size_error"),
     ],
 )
@@ -169,37 +170,44 @@ def test_error_answer_has_the_servers_format(
     assert wire.counters() == (1, 1)
 
 
-def test_every_and_nth_select_the_struck_requests(wire: Wire) -> None:
-    def statuses() -> list[int]:
-        return [ask(wire.port, "/completion").status for _ in range(6)]
-
-    wire.rule("status", status=500, match={"every": 3})
-    assert statuses() == [200, 200, 500, 200, 200, 500]
-    wire.rule("status", status=500, match={"nth": 2})
-    assert statuses() == [200, 500, 200, 200, 200, 200]
-    assert wire.counters() == (6, 1)
-    wire.rule("status", status=500, match={"path": "*"})
-    assert ask(wire.port, "/health", b"", method="GET").status == 500
-
-
-def test_removed_rule_strikes_no_more_and_removal_is_idempotent(wire: Wire) -> None:
-    wire.rule("status", status=500)
-    assert wire.control("DELETE", "/rule/r") == (200, {"removed": True})
-    assert wire.control("DELETE", "/rule/r") == (200, {"removed": False})
-    assert ask(wire.port, "/completion").status == 200
-    assert wire.control("GET", "/rules")[1] == {"rules": []}
+@pytest.mark.parametrize(
+    ("status", "kind", "code"),
+    [
+        (503, "server_error", None),
+        (500, "server_error", None),
+        (429, "requests", "rate_limit_exceeded"),
+        (401, "invalid_request_error", "invalid_api_key"),
+        (400, "invalid_request_error", "context_length_exceeded"),
+    ],
+)
+@pytest.mark.parametrize("path", ["/v1/completions", "/v1/chat/completions", "/chat/completions"])
+def test_error_answer_has_openais_format_on_its_paths(
+    wire: Wire, path: str, status: int, kind: str, code: str | None
+) -> None:
+    wire.rule("status", status=status, retry_after_s=7)
+    seen = ask(wire.port, path)
+    error = json.loads(seen.body)["error"]
+    assert error.keys() == {"message", "type", "param", "code"}
+    assert (seen.status, error["type"], error["code"], seen.ended) == (
+        status,
+        kind,
+        code,
+        "complete",
+    )
+    waits = [seen.headers.get(name) for name in ("retry-after", "x-ratelimit-reset-requests")]
+    assert waits == (["7", "7s"] if status == 429 else [None, None])
 
 
 def test_client_detects_a_truncated_body(wire: Wire) -> None:
     """The length is the original one, so an honest client sees an incomplete read."""
-    wire.rule("truncate", at_byte=10)
+    wire.rule("truncate", after_bytes=10)
     seen = ask(wire.port, "/completion")
     assert (seen.body, seen.ended) == (completion_bytes()[:10], "closed")
     assert seen.headers["content-length"] == str(len(completion_bytes()))
 
 
 def test_truncated_body_with_a_matching_length_is_valid_http(wire: Wire) -> None:
-    wire.rule("truncate", at_byte=10, length="rewritten")
+    wire.rule("truncate", after_bytes=10, length="rewritten")
     seen = ask(wire.port, "/completion")
     assert (seen.body, seen.ended) == (completion_bytes()[:10], "complete")
     assert seen.headers["content-length"] == "10"
@@ -208,7 +216,7 @@ def test_truncated_body_with_a_matching_length_is_valid_http(wire: Wire) -> None
 @pytest.mark.parametrize("length", ["original", "rewritten"])
 def test_body_that_ends_at_the_mark_is_not_struck(wire: Wire, length: str) -> None:
     """Nothing was taken from it, so nothing may be counted."""
-    wire.rule("truncate", at_byte=len(completion_bytes()), length=length)
+    wire.rule("truncate", after_bytes=len(completion_bytes()), length=length)
     seen = ask(wire.port, "/completion")
     assert (seen.body, seen.ended) == (completion_bytes(), "complete")
     assert wire.counters() == (1, 0)
@@ -216,15 +224,36 @@ def test_body_that_ends_at_the_mark_is_not_struck(wire: Wire, length: str) -> No
 
 @pytest.mark.parametrize(("length", "ended"), [("original", "closed"), ("rewritten", "complete")])
 def test_stream_is_cut_after_a_token(wire: Wire, length: str, ended: str) -> None:
-    wire.rule("truncate", at_token=3, length=length, match={"path": "*"})
+    wire.rule("truncate", after_tokens=3, length=length, match={"path": "*"})
     seen = ask(wire.port, "/stream")
     assert (seen.body, seen.ended) == (b"".join(events()[:3]), ended)
     assert ask(wire.port, "/completion").body == completion_bytes()  # not streamed: left alone
     assert wire.counters() == (2, 1)
 
 
+def test_stream_is_cut_within_an_event(wire: Wire) -> None:
+    wire.rule("truncate", after_tokens=3, mid_event=True, match={"path": "/stream"})
+    seen = ask(wire.port, "/stream")
+    assert seen.ended == "closed"
+    assert seen.body == b"".join(events()[:3]) + b'data: {"co'
+
+
+def test_answer_that_was_due_and_has_not_the_form_is_counted(wire: Wire) -> None:
+    """A stall after tokens of an answer that is not streamed; no choices where there are none."""
+    params: dict[str, dict[str, Any]] = {
+        "stall": {"after_tokens": 1},
+        "no_choices": {},
+        "no_end": {},
+    }
+    for kind in params:
+        wire.rule(kind, **params[kind])
+        assert ask(wire.port, "/completion").body == completion_bytes()
+        (rule,) = wire.control("GET", "/rules")[1]["rules"]
+        assert (rule["struck"], rule["missed"]) == (0, 1)
+
+
 def test_stall_keeps_the_socket_open_until_the_rule_is_removed(wire: Wire) -> None:
-    wire.rule("stall", at_token=2, match={"path": "/stream"})
+    wire.rule("stall", after_tokens=2, match={"path": "/stream"})
     with socket.create_connection(("127.0.0.1", wire.port), timeout=60) as link:
         link.sendall(b"POST /stream HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
         wait_for("it stalls", lambda: wire.counters() == (1, 1))
@@ -238,13 +267,13 @@ def test_stall_keeps_the_socket_open_until_the_rule_is_removed(wire: Wire) -> No
 
 
 def test_stall_ends_after_its_time(wire: Wire) -> None:
-    wire.rule("stall", at_byte=5, stall_s=0.2)
+    wire.rule("stall", after_bytes=5, stall_s=0.2)
     assert ask(wire.port, "/completion").body == completion_bytes()
     assert wire.counters() == (1, 1)
 
 
 def test_leaving_client_ends_the_stall(wire: Wire) -> None:
-    wire.rule("stall", at_byte=5)
+    wire.rule("stall", after_bytes=5)
     assert ask(wire.port, "/completion", silence_s=0.2).body == completion_bytes()[:5]
     wait_for("nothing is held", lambda: wire.stats()["connections"] == 0)
 
@@ -292,41 +321,6 @@ def test_answer_that_cannot_be_rewritten_passes_unchanged(wire: Wire) -> None:
     seen = ask(wire.port, "/echo", large)
     assert (seen.body, seen.ended) == (large, "complete")
     assert wire.counters() == (3, 0)
-
-
-# The control API
-
-
-@pytest.mark.parametrize(
-    ("rule", "named"),
-    [
-        ([], "object"),
-        ({"kind": "delay"}, "id"),
-        ({"id": "x", "kind": "explode"}, "kind"),
-        ({"id": "x", "kind": []}, "kind"),
-        ({"id": "x", "kind": "status"}, "status"),
-        ({"id": "x", "kind": "status", "params": {"status": 418}}, "status"),
-        ({"id": "x", "kind": "delay", "params": {"delay_s": -1}}, "delay_s"),
-        ({"id": "x", "kind": "delay", "params": {"delay_s": 1, "at_byte": 1}}, "at_byte"),
-        ({"id": "x", "kind": "stall", "params": {"at_byte": True}}, "at_byte"),
-        ({"id": "x", "kind": "stall", "params": {"at_byte": 1, "at_token": 1}}, "exclude"),
-        ({"id": "x", "kind": "stall", "match": {"every": 0}}, "every"),
-        ({"id": "x", "kind": "stall", "match": {"every": 1, "nth": 1}}, "exclude"),
-        ({"id": "x", "kind": "stall", "match": {"path": "completion"}}, "path"),
-        ({"id": "x", "kind": "truncate", "params": {"length": "long"}}, "length"),
-    ],
-)
-def test_malformed_rule_is_refused_with_its_key(wire: Wire, rule: Any, named: str) -> None:
-    status, answer = wire.control("PUT", "/rule", rule)
-    assert status == 400
-    assert named in answer["error"]
-    assert wire.control("GET", "/rules")[1] == {"rules": []}
-
-
-def test_rules_are_limited_and_unknown_calls_are_refused(wire: Wire) -> None:
-    answers = [wire.control("PUT", "/rule", {"id": f"r{n}", "kind": "stall"})[0] for n in range(65)]
-    assert answers == [200] * 64 + [400]
-    assert wire.control("GET", "/rule")[0] == 404
 
 
 def test_taken_port_gives_one_line(wire: Wire) -> None:

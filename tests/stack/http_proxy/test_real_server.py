@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from chaos.stack.http_proxy.answers import error_answer
+from chaos.stack.http_proxy.errors import error_answer
 from chaos.stack.http_proxy.rules import Params
 from tests.llm.conftest import supervise as supervise  # a fixture
 from tests.llm.supervised import Supervisor
@@ -45,7 +45,7 @@ def test_real_server_answers_through_the_proxy_and_is_struck(
 
     streamed = completion(wire.port, stream=True)
     assert streamed.ended == "complete"
-    wire.rule("truncate", at_token=2)
+    wire.rule("truncate", after_tokens=2)
     cut = completion(wire.port, stream=True)
     assert cut.ended == "closed"
     assert cut.body.count(b"data:") == 2 < streamed.body.count(b"data:")
@@ -67,7 +67,7 @@ def test_context_overflow_has_the_real_servers_message(
     real = ask(
         server.port, "/completion", json.dumps({"prompt": "word " * 9000, "n_predict": 1}).encode()
     )
-    ours = json.loads(error_answer(Params(status=400))[1])["error"]
+    ours = json.loads(error_answer(Params(status=400), "/completion")[1])["error"]
     theirs = json.loads(real.body)["error"]
     assert real.status == 400
     assert ours.keys() == theirs.keys()
