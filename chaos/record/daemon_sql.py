@@ -243,7 +243,7 @@ def _json(path: Path, names: set[str], nested: set[str]) -> str:
     if not path.is_file():
         return f"(select 1 as line, entry{fields} from (select null::json as entry) {_NO_ROW})"
     return (
-        f"(select generate_subscripts(items, 1) as line, entry{fields} from (select items, "
+        f"(select line, entry{fields} from (select generate_subscripts(items, 1) as line, "
         "unnest(items) as entry from (select case json_type(document) when 'ARRAY' then "
         "json_extract(document, '$[*]') else [document] end as items from (select "
         f"try_cast(content as json) as document from read_text({quoted(str(path))})) "

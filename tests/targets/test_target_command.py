@@ -1,0 +1,111 @@
+"""`chaos target`: all errors of a file at once, a skeleton that can be used, a schema."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from chaos.targets.check import errors_in, judged_by
+from chaos.targets.command import target as command
+from chaos.targets.new import look, skeleton
+from chaos.targets.options import TargetOptions
+
+SMALL = """
+target: small
+watcher: {start: [sleep, "1"]}
+work: {submit: {folder: inbox}, done: outbox/*, body: {id: "{id}"}}
+"""
+WRONG = """
+target: bad name
+watcher: {start: [], ready_url: "ftp://x"}
+work:
+  submit: {folder: in, post: "http://localhost:1/x"}
+  done: {files: out/*, name: "(?P<status>.*)"}
+llm: {endpoint: nohost, call_limit_s: x}
+records:
+  decisions: {sql: "select foo as bar from jsonl('x')"}
+  calls: {sql: "select line, true as ok from jsonl('../x')"}
+services: {watcher: {start: [x]}, Loud: {start: [x]}}
+halt: {command: [], flags: ["../x"]}
+env: {A: "{never}"}
+"""
+
+
+def written(folder: Path, text: str) -> str:
+    path = folder / "mine.yaml"
+    path.write_text(text)
+    return str(path)
+
+
+def test_all_errors_are_said_at_once_each_with_its_line(tmp_path: Path) -> None:
+    wrong = errors_in(written(tmp_path, WRONG))[2]
+    places = [error.place.rpartition("/")[2].partition(" ")[2] for error in wrong]
+    assert {
+        "target",
+        "watcher.start",
+        "watcher.ready_url",
+        "work.submit",
+        "work.done.name",
+        "llm.endpoint",
+        "llm.call_limit_s",
+        "records.decisions.sql",
+        "records.calls.sql",
+        "services.watcher",
+        "services.Loud",
+        "halt.command",
+        "halt.flags[0]",
+        "env.A",
+    } <= set(places)
+    assert all(error.next_step for error in wrong)
+
+
+def test_all_wrong_types_are_said_at_once(tmp_path: Path) -> None:
+    text = "target: a\nwatcher: {strt: 5}\nwork: {submit: 3}\npol: 1\n"
+    document, target, wrong = errors_in(written(tmp_path, text))
+    assert target is None and document.data["pol"] == 1
+    messages = " | ".join(f"{error.place} {error.message}" for error in wrong)
+    for part in ("pol", "strt", "missing start", "missing done", "work.submit"):
+        assert part in messages, part
+
+
+def test_a_target_of_a_few_lines_is_enough(tmp_path: Path) -> None:
+    _, target, wrong = errors_in(written(tmp_path, SMALL))
+    assert wrong == [] and target is not None
+    checks = judged_by(target)
+    assert checks["requests_archived"] == "" and checks["memory_growth"] == ""
+    assert checks["exactly_once"] == "the target does not say decisions.request"
+
+
+def test_what_is_not_applicable_is_said_with_its_reason(tmp_path: Path) -> None:
+    text = SMALL + 'not_applicable: {halt: "it has none", "*": "a queue worker"}\n'
+    _, target, wrong = errors_in(written(tmp_path, text))
+    assert wrong == [] and target is not None
+    checks = judged_by(target)
+    assert checks["halt"] == "not applicable: it has none"
+    assert checks["exactly_once"] == "not applicable: a queue worker"
+    assert checks["errors"] == ""
+
+
+def test_skeleton_names_what_lies_there_and_can_be_checked(tmp_path: Path) -> None:
+    for folder in ("inbox", "archive"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "worker.py").write_text('#!/usr/bin/env python3\nURL = "http://localhost:8080/x"\n')
+    (tmp_path / "log.jsonl").write_text('{"status": "x", "when": 1}\n')
+    text = skeleton(tmp_path, look(tmp_path))
+    for part in ("worker.py", "folder: inbox", "done: archive/*", "port 8080", "status, when"):
+        assert part in text, part
+    assert errors_in(written(tmp_path, text))[2] == []
+
+
+def test_exit_codes_and_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    good, bad = written(tmp_path, SMALL), tmp_path / "bad.yaml"
+    bad.write_text(WRONG)
+    assert command(TargetOptions(action="check", file=good)) == 0
+    assert "small: can be used" in capsys.readouterr().out
+    assert command(TargetOptions(action="check", file=str(bad), json=True)) == 2
+    assert len(json.loads(capsys.readouterr().out)["errors"]) > 10
+    assert command(TargetOptions(action="schema")) == 0
+    schema = json.loads(capsys.readouterr().out)
+    assert set(schema["$defs"]["Target"]["required"]) == {"target", "watcher", "work"}
