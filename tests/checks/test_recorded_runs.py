@@ -15,7 +15,12 @@ from chaos.report.stored import load
 from chaos.runner.judge import judge, judgement_of, store
 from tests.records import EXPECTED, unpacked
 
-LATER = {"work_completed", "growth_per_fault", "idle_cpu"}  # checks that came after the recording
+LATER = {
+    "work_completed",
+    "growth_per_fault",
+    "idle_cpu",
+    "steady_state",
+}  # checks that came after the recording
 
 
 def cut(run: RunDir, lines: int) -> None:
