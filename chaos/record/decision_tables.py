@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from chaos.record.clock import put_back, put_back_one
 from chaos.record.daemon_sql import expanded
 from chaos.record.database import Database, quoted
+from chaos.record.record_sql import with_line
 from chaos.record.tables import TABLES
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def load_decisions(run: OpenRun) -> None:
         run.database.create(TABLES[name])
     records = run.target.records
     if records.decisions is not None:
-        _read_decisions(run, records.decisions.sql)
+        _read_decisions(run, with_line(records.decisions.sql))
     if records.calls is not None:
         _read_calls(run, records.calls.sql)
 
