@@ -11,7 +11,8 @@ from chaos.record.open_run import OpenRun
 
 _CYCLES = """
 select decision_ref(line) as ref, request || ': ' || dispatch || ' ' || coalesce(status, '') as text
-from decisions where dispatch is not null and completed = $completed order by line
+from decisions where dispatch is not null and completed = $completed and not refused
+order by line
 """
 
 

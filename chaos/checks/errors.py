@@ -10,7 +10,6 @@ from chaos.checks.base import Check, Params
 from chaos.checks.finding import Evidence, Finding, plural
 from chaos.record.open_run import OpenRun
 
-_WATCHER_OUTPUT = "watcher.log"
 _SHOWN_CHARS = 160
 _BLOCK_BYTES = 1 << 20
 
@@ -49,9 +48,11 @@ def judge(run: OpenRun, params: ErrorsParams) -> list[Finding]:
 
 
 def watcher_logs(run: OpenRun) -> list[tuple[str, Path]]:
-    """(reference, path) of each log of the daemon: its output, then its own log files."""
-    output = run.run.logs / _WATCHER_OUTPUT
-    logs = [(f"logs/{_WATCHER_OUTPUT}", output)] if output.is_file() else []
+    """(reference, path) of each log of the daemon: its output, that of its further services, then
+    its own log files.
+    """
+    outputs = [run.run.logs / f"{name}.log" for name in ("watcher", *run.target.services)]
+    logs = [(f"logs/{output.name}", output) for output in outputs if output.is_file()]
     paths = {p for glob in run.target.paths.logs for p in run.files.glob(glob) if p.is_file()}
     return logs + [(f"artefacts/{path.relative_to(run.files)}", path) for path in sorted(paths)]
 

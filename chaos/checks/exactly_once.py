@@ -17,11 +17,12 @@ from (
     from decisions where dispatch is not null and request is not null
 ) where line <> first_line order by line
 """
-# Of files that are one request, all but one may lie anywhere.
+# Of files that are one request, all but one may lie anywhere. A refusal may be told by the name of
+# the archived file alone.
 _ONE_REQUEST = "select name from planted where must = 'once'"
 _WITHOUT_DECISION = f"""
 select 'artefacts/' || path as ref, name || ' archived without a decision' as text
-from files where place = 'archived' and name not in ({_ONE_REQUEST})
+from files where place = 'archived' and not refused and name not in ({_ONE_REQUEST})
 and name not in (select request from decisions where dispatch is not null and request is not null)
 order by name
 """

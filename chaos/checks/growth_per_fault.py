@@ -18,7 +18,7 @@ import msgspec
 from chaos.checks.base import Check, Params
 from chaos.checks.finding import Evidence, Finding, plural
 from chaos.checks.resource_growth import SIGNALS
-from chaos.checks.witnessed import ATTEMPTS, finding_of
+from chaos.checks.witnessed import ASKED, finding_of
 from chaos.record.open_run import OpenRun
 
 # After a fault the daemon works off what has waited, and closes what it will close.
@@ -41,9 +41,9 @@ from stretches s join moments m on m.t_s between s.begin_s and s.end_s
 group by s.number
 """
 _FAILED = f"""
-with {ATTEMPTS}, windows as (select unnest($begins) as begin_s, unnest($ends) as end_s)
+with {ASKED}, windows as (select unnest($begins) as begin_s, unnest($ends) as end_s)
 select greatest(
-    (select count(*) from attempts a where not a.answered and a.end_s between begin_s and w.end_s),
+    (select count(*) from asked a where not a.answered and a.end_s between begin_s and w.end_s),
     (select coalesce(sum(coalesce(c.attempts, 1)), 0) from calls c where not c.ok
         and c.end_s between begin_s and w.end_s)
 )::int from windows w order by begin_s

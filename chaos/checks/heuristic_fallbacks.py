@@ -11,7 +11,7 @@ import msgspec
 from chaos.checks.base import Check, Params, depends_on, evidence_of
 from chaos.checks.finding import Evidence, Finding, plural
 from chaos.checks.llm_served import LOG, served_completions
-from chaos.checks.witnessed import ATTEMPTS, STAMPS, not_witnessed
+from chaos.checks.witnessed import ASKED, STAMPS, not_witnessed
 from chaos.record.open_run import OpenRun
 
 # Two clocks meet here: the Watcher's stamps and the harness's. Doubt is read in its favour.
@@ -65,10 +65,10 @@ where reason is not null order by line
 """
 # Asked for an answer, by its own word and on the wire, while none could come through.
 _EXERCISED = f"""
-with {_INNER}, {ATTEMPTS}, asked as (
-    select start_s, end_s from calls union all select t_s, end_s from attempts
+with {_INNER}, {ASKED}, calling as (
+    select start_s, end_s from calls union all select t_s, end_s from asked
 )
-select (select count(*) from inner_cuts), count(*) from asked a
+select (select count(*) from inner_cuts), count(*) from calling a
 where exists (select 1 from inner_cuts i where a.start_s <= i.to_s and a.end_s >= i.from_s)
 """
 

@@ -13,7 +13,7 @@ import msgspec
 from chaos.checks.base import Check, Params
 from chaos.checks.finding import Evidence, Finding
 from chaos.checks.planted import met
-from chaos.checks.witnessed import ATTEMPTS
+from chaos.checks.witnessed import ASKED, ATTEMPTS
 from chaos.record import recovery_paths as paths
 from chaos.record.fault_window import FaultWindow
 from chaos.record.open_run import OpenRun
@@ -41,10 +41,10 @@ order by c.line, c.number limit 1
 """
 # The same on the wire, for a daemon that lists no calls.
 _ASKED_IN_VAIN = f"""
-with {ATTEMPTS}
+with {ASKED}
 select wire_ref(line), 'a request to the LLM was ' || if(answered, 'held up until the fault was '
     'over', 'not answered')
-from attempts where (not answered and t_s <= $to_s and end_s >= $from_s + $slack_s)
+from asked where (not answered and t_s <= $to_s and end_s >= $from_s + $slack_s)
     or (t_s <= $cut_to_s and end_s >= $cut_from_s + $slack_s)
 order by line limit 1
 """

@@ -54,6 +54,9 @@ attempts as (
     select line, connection, t_s, end_s, ended = 'answered' and status = 200 as answered, text
     from wire where link = 'llm' and not harness and method = 'POST'
 )"""
+# The same with its looks at the server's health: a daemon that looks first meets a cut link there,
+# and never gets so far as to ask.
+ASKED = ATTEMPTS.replace("attempts as", "asked as", 1).replace(" and method = 'POST'", "")
 
 Judge = Callable[[OpenRun, Any], list[Finding]]
 

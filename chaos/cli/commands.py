@@ -231,9 +231,11 @@ def faults(options: opt.FaultsOptions) -> int:
 
 def soaks(options: opt.SoaksOptions) -> int:
     """`chaos soaks`: what can be run."""
-    from chaos.cli.listing import soaks_json, soaks_text
+    from chaos.cli.listing import checks_markdown, soaks_json, soaks_text
 
-    if options.json:
+    if options.checks:
+        print(checks_markdown(), end="")
+    elif options.json:
         print_json(soaks_json())
     else:
         print(soaks_text())

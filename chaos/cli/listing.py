@@ -6,6 +6,7 @@ from typing import Any
 
 from chaos.base.shipped import EXPERIMENTS
 from chaos.base.units import duration_text
+from chaos.checks.registry import CHECKS
 from chaos.faults.base import GROUPS, Fault
 from chaos.faults.params import Param, declared
 from chaos.runner.resolve import read_soak, read_target, soak_names, target_names
@@ -170,3 +171,14 @@ def soaks_text() -> str:
     lines += [f"    {item['target']:<12}{item['title']}" for item in content["targets"]]
     lines += ["", f"the files: {EXPERIMENTS}"]
     return "\n".join(lines)
+
+
+def checks_markdown() -> str:
+    """Which keys of a target switch on which checks: the table in docs/own-daemon.md."""
+    by_keys: dict[str, list[str]] = {}
+    for check in CHECKS:
+        keys = ", ".join(f"`{key}`" for key in check.says) or "none: every target"
+        by_keys.setdefault(keys, []).append(f"{check.title} (`{check.name}`)")
+    lines = ["| keys of the target | checks |", "|---|---|"]
+    rows = sorted(by_keys.items(), key=lambda row: (not row[0].startswith("none"), row[0]))
+    return "\n".join([*lines, *(f"| {keys} | {', '.join(found)} |" for keys, found in rows)]) + "\n"

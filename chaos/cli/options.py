@@ -192,6 +192,7 @@ class SoaksOptions(Options):
     """List the soaks, their profiles and the targets."""
 
     json: bool = common.PRINT_JSON
+    checks: bool = option("which keys of a target switch on which checks, as a Markdown table")
 
 
 class VersionOptions(Options):

@@ -111,12 +111,14 @@ def _in_parts(database: Database, table: str, rows: Iterator[dict[str, Any]]) ->
 
 def _files(run: OpenRun) -> None:
     def rows() -> Iterator[dict[str, Any]]:
-        work = run.target.work
+        work, refusals = run.target.work, run.target.outcomes.refused
         for place, pattern in work.places().items():
             for folder, name in scanned(run.files, pattern):
                 known = written_out(name)
                 request = work.request_of(known) if place == "archived" else known
-                yield {"path": folder + known, "place": place, "name": request or known}
+                refused = place == "archived" and work.status_of(known) in refusals
+                row = {"path": folder + known, "place": place, "name": request or known}
+                yield {**row, "refused": refused}
 
     _in_parts(run.database, "files", rows())
     # A note beside a file that was set aside says why; it is no request.

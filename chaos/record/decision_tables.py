@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from chaos.record.clock import put_back, put_back_one
 from chaos.record.daemon_sql import expanded
 from chaos.record.database import Database, quoted
+from chaos.record.record_sql import with_line
 from chaos.record.tables import TABLES
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def load_decisions(run: OpenRun) -> None:
         run.database.create(TABLES[name])
     records = run.target.records
     if records.decisions is not None:
-        _read_decisions(run, records.decisions.sql)
+        _read_decisions(run, with_line(records.decisions.sql))
     if records.calls is not None:
         _read_calls(run, records.calls.sql)
 
@@ -49,7 +50,10 @@ def _read_decisions(run: OpenRun, sql: str) -> None:
 
     # The log of a daemon with one kind of work says no kind: what names a request is a dispatch.
     dispatch = next((said(n) for n in ("dispatch", "kind") if n in columns), said("request"))
-    done = ", ".join(quoted(status) for status in run.target.outcomes.done) or "null"
+    done, refused = (
+        ", ".join(quoted(status) for status in statuses) or "null"
+        for statuses in (run.target.outcomes.done, run.target.outcomes.refused)
+    )
     request = f"regexp_extract({said('request')}, '[^/]*$')"
     number = "row_number() over ()" if "line" not in columns else said("line")
     run.database.fill(
@@ -58,6 +62,7 @@ def _read_decisions(run: OpenRun, sql: str) -> None:
         f"nullif({request}, '') as request, {said('sequence')} as sequence, "
         f"{said('source')} as source, {said('status')} as status, "
         f"coalesce({said('status')} in ({done}), false) as completed, "
+        f"coalesce({said('status')} in ({refused}), false) as refused, "
         f"nullif({dispatch}, '') as dispatch, {said('kind')} as kind, "
         f"coalesce({said('fallback')} not in {_NOT_TRUE}, false) as fallback, "
         f"{run_time_s(said('started_at'), run.epoch_s)} as start_s, "

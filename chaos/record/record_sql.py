@@ -17,6 +17,8 @@ from functools import lru_cache
 _TOKEN = re.compile(
     r"--[^\n]*|/\*.*?\*/|'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|[\w$]+|\S", re.DOTALL | re.ASCII
 )
+_COMBINING = frozenset(["group", "distinct", "union", "join"])
+_SELECTIVE = _COMBINING | {"where", "having", "qualify"}
 _WORD = re.compile(r'"?([A-Za-z_]\w*)"?', re.ASCII)
 _JSONL = re.compile(r"\bjsonl\s*\(\s*'((?:[^']|'')+)'\s*\)", re.IGNORECASE)
 
@@ -43,6 +45,8 @@ def decision_log(sql: str) -> DecisionLog:
     if found is None:
         return DecisionLog()
     fields = dict(_columns(sql))
+    if _SELECTIVE & {token.lower() for token in _TOKEN.findall(sql)}:
+        fields |= {"status": "", "fallback": ""}  # not every line is a decision
     known = {name: fields.get(name) or "" for name in DecisionLog.__dataclass_fields__}
     return DecisionLog(**{**known, "path": found[1].replace("''", "'")})
 
@@ -51,6 +55,15 @@ def decision_log(sql: str) -> DecisionLog:
 def columns_of(sql: str) -> frozenset[str]:
     """The names of the columns of a `select`, as far as it names them (`*` names none)."""
     return frozenset(name for name, _ in _columns(sql))
+
+
+def with_line(sql: str) -> str:
+    """`sql` with the column `line`, where it is one plain `select` over lines and lacks it."""
+    words = [token.lower() for token in _TOKEN.findall(sql)]
+    plain = words.count("select") == 1 and words[0] == "select" and _JSONL.search(sql) is not None
+    if not plain or "line" in columns_of(sql) or _COMBINING & set(words):
+        return sql
+    return re.sub(r"\bselect\b", "select line,", sql, count=1, flags=re.IGNORECASE)
 
 
 def _columns(sql: str) -> Iterator[tuple[str, str]]:

@@ -173,6 +173,7 @@ TABLES = Names(
                 _text("path", "path in the workspace"),
                 _text("place", "pending, claimed, archived, quarantined; null outside the queue"),
                 _text("name", "file name"),
+                _flag("refused", "whether its name says that the request was refused"),
             ),
         ),
         Table(
@@ -211,6 +212,7 @@ TABLES = Names(
                 _text("source", "who asked for it"),
                 _text("status", "as written"),
                 _flag("completed", "whether the status means done"),
+                _flag("refused", "whether the status means that the request was refused"),
                 _text("dispatch", "what was dispatched, null for nothing"),
                 _text("kind", "selfplay or learning, null for any other dispatch"),
                 _flag("fallback", "whether it says that the LLM did not decide"),

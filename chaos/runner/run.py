@@ -37,7 +37,7 @@ _TICK_S = 0.25
 # Groups of faults during which no request can be submitted. The Watcher gets a request just before
 # such a fault, so that it is not idle during the fault.
 _REQUEST_BEFORE = frozenset({"disk"})
-_PAUSE_POLLS = 3.0  # how many polls a paused daemon is watched for
+_PAUSE_POLLS = 2.0  # how many polls a paused daemon is watched for, after one to notice
 _REST_S = 2.5  # idle time before the halt, so that the slowest sampler measures it
 
 
@@ -220,16 +220,16 @@ class Run:
         self.history.event(
             "halted",
             owner="product",
-            took_s=round(self.history.now_s() - start_s, 3),
             exit_code=watcher.exit_code(),
             was_running=was_running,
-            **detail,
+            **{"took_s": round(self.history.now_s() - start_s, 3), **detail},
         )
 
     def _told_to_halt(self, stack: Stack, halt: HaltSpec) -> dict[str, Any]:
         """Give the halt command, and wait for the end of the daemon.
 
-        One that only pauses is then ended by its stop command, or by the stop signal.
+        One that only pauses is then ended by its stop command, or by the stop signal; how long it
+        took counts from there.
         """
         watcher = stack.service("watcher")
         start_s = self.history.now_s()
@@ -250,8 +250,8 @@ class Run:
                 detail["stop_exit_code"] = stack.run(halt.stop, halt.limit_s).exit_code
         while watcher.alive() and deadline.wait(0.02):
             pass
-        ended_s = round(self.history.now_s() - start_s, 3)
-        return {"killed": watcher.alive(), "ended_s": ended_s, **detail}
+        took_s = round(self.history.now_s() - start_s, 3)
+        return {"killed": watcher.alive(), "took_s": took_s, **detail}
 
     def _paused(self, stack: Stack) -> dict[str, Any]:
         """Whether the halted daemon takes no work: a request is put and watched for a while.
@@ -259,9 +259,10 @@ class Run:
         It is withdrawn afterwards, and is no operation of the workload.
         """
         target = self.plan.target
-        file = withdrawable(stack.workspace, target.work)
-        if file is None:
+        if not target.work.submit.folder:
             return {}
+        self.stop.wait(target.poll_interval_s)
+        file = withdrawable(stack.workspace, target.work)
         watched_s = _PAUSE_POLLS * target.poll_interval_s
         deadline = Deadline(watched_s, self.stop.event)
         while file.exists() and deadline.wait(_TICK_S):

@@ -25,6 +25,8 @@ _INJECTOR_STOP_LIMIT_S = 10.0
 _KINDS = ("selfplay", "selfplay", "learning_loop")
 # Work comes this much slower than the daemon works it off, so that a queue stays short.
 _SLOWER = 1.5
+# The last event may still become a request, at the next look of whoever makes requests of events.
+_QUIET_POLLS = 2.0
 
 
 class AutonomousLoop:
@@ -95,7 +97,8 @@ class AutonomousLoop:
         if stack is None:
             return
         self.abort()
-        drain(lambda: self._waiting(stack.workspace), self._history, deadline)
+        quiet_s = _QUIET_POLLS * self._target.poll_interval_s
+        drain(lambda: self._waiting(stack.workspace), self._history, deadline, quiet_s)
 
     def abort(self) -> None:
         """Stop the source. Requests and draws that wait are not waited for."""

@@ -23,10 +23,8 @@ PROBE_SOURCE = "soak_probe"
 _OUTPUT_MAX = 300
 
 
-def withdrawable(workspace: Path, work: Work) -> Path | None:
-    """Put a request that nobody must take; its file, or None where requests are no files."""
-    if not work.submit.folder:
-        return None
+def withdrawable(workspace: Path, work: Work) -> Path:
+    """Put a request that nobody must take, where requests are files; its file."""
     stamp = datetime.now(UTC).isoformat()
     wanted = Wanted("paused_0001.json", "selfplay", PROBE_SOURCE, "while paused", stamp)
     file = workspace / work.submit.folder / wanted.name

@@ -4,6 +4,7 @@ Only reads files. Shared by the workloads; knows none of them.
 """
 
 import json
+import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,7 @@ def unanswered(workspace: Path, work: Work, submitted: Iterable[str] = ()) -> li
 
 
 def read_draws(workspace: Path, target: Target) -> list[dict[str, Any]]:
-    """All draws of the history; none where there is no such file.
+    """All draws of the history; none where there is no such file (yet).
 
     Raises `EnvironmentProblem` if it cannot be read.
     """
@@ -58,6 +59,8 @@ def read_draws(workspace: Path, target: Target) -> list[dict[str, Any]]:
     path = workspace / target.draws.path
     try:
         draws = list_at(json.loads(path.read_bytes()), target.draws.list)
+    except FileNotFoundError:
+        return []
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise EnvironmentProblem(
             f"the draw history cannot be read: {error}",
@@ -71,15 +74,19 @@ UNDIAGNOSED = "draw without diagnostics"  # how such an entry of what waits begi
 
 
 def drain(
-    list_waiting: Callable[[], list[str]], history: HistoryWriter, deadline: Deadline
+    list_waiting: Callable[[], list[str]],
+    history: HistoryWriter,
+    deadline: Deadline,
+    quiet_s: float = 0.0,
 ) -> None:
-    """Poll `list_waiting` until no request waits, or until the deadline.
+    """Poll `list_waiting` until no request waited for `quiet_s`, or until the deadline.
 
     Records the event `drained`.
     """
+    polls_min = max(EMPTY_POLLS_MIN, math.ceil(quiet_s / _POLL_S))
     start_s = history.now_s()
     waiting, empty_polls = list_waiting(), 0
-    while empty_polls < EMPTY_POLLS_MIN and deadline.wait(_POLL_S):
+    while empty_polls < polls_min and deadline.wait(_POLL_S):
         waiting = list_waiting()
         empty_polls = 0 if waiting else empty_polls + 1
     history.event(

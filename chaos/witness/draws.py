@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from chaos.base.files import list_at
 from chaos.witness.base import SourceBase, Values, read_file, reason, stat, unchanged_key
 
 _PERIOD_S = 0.5
@@ -20,13 +21,14 @@ class DrawCount(SourceBase):
     """Counts the draws. Reads the file only after a change, and decodes only what was added.
 
     If a new version begins with the old one up to its last draw, the decoder would be in the same
-    state there, so only the rest is decoded. That needs a file whose only key is the list; a file
-    with other keys is decoded whole after each change.
+    state there, so only the rest is decoded. That needs a file whose only key is the list; any
+    other file is decoded whole after each change.
     """
 
     def __init__(self, workspace: Path, path: str, list_field: str) -> None:
         super().__init__("draws", _PERIOD_S)
         self._path = str(workspace / path)
+        self._list, self._nested = list_field, "." in list_field
         # Elements stay raw text: no object per draw.
         fields = [("draws", list[msgspec.Raw])]
         rename = {"draws": list_field}
@@ -51,7 +53,7 @@ class DrawCount(SourceBase):
         except OSError as error:
             self._key, self._count = None, None
             self._absent["draws"] = reason(error)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        except (msgspec.MsgspecError, ValueError, LookupError, TypeError, RecursionError) as error:
             self._absent["draws"] = f"not a draw history: {error}"
         if self._count is not None:
             values["draws.count"] = self._count
@@ -63,6 +65,8 @@ class DrawCount(SourceBase):
             try:
                 added = self._strict.decode(raw).draws
             except msgspec.ValidationError:  # there are other keys, or there is no list
+                if self._nested:
+                    return len(list_at(msgspec.json.decode(raw), self._list))
                 return len(self._lenient.decode(raw).draws)
         count = self._head_count + len(added)
         if added:

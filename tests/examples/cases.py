@@ -1,0 +1,65 @@
+"""What is run of each example: the sound program in every soak, and its defective relatives.
+
+A defective program lies in `examples/NAME/defects/` and wraps the sound one. Its target is the
+sound one's, with another program in front.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+PROGRAMS = {"minimal": "worker.py", "node": "worker.js"}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One run. `found_by`: the check that must fail; "" for a sound program, which must pass."""
+
+    example: str
+    soak: str
+    fault: str
+    defect: str = ""
+    found_by: str = ""
+
+    @property
+    def name(self) -> str:
+        """For people and for the ids of tests."""
+        return "-".join(filter(None, (self.example, self.defect, self.soak, self.fault)))
+
+    def target(self, folder: Path) -> Path:
+        """The target's file: the example's own, or one for the defective program in `folder`."""
+        own = EXAMPLES / self.example
+        if not self.defect:
+            return own / "target.yaml"
+        target = yaml.safe_load((own / "target.yaml").read_text(encoding="utf-8"))
+        program = PROGRAMS[self.example]
+        defective = f"{self.defect}{Path(program).suffix}"
+        target["target"] = self.defect
+        target["watcher"]["start"][-1] = defective
+        target["workspace"]["install"] = [
+            {"source": str(own / program), "to": program},
+            {"source": str(own / "defects" / defective), "to": defective},
+        ]
+        written = folder / f"{self.defect}.yaml"
+        written.write_text(yaml.safe_dump(target), encoding="utf-8")
+        return written
+
+
+SOUND = tuple(
+    Case(example, soak, fault)
+    for example in PROGRAMS
+    for soak in ("soak_b", "soak_a", "soak_c")
+    for fault in ("none", "llm_timeout")
+)
+DEFECTIVE = (
+    Case("minimal", "soak_b", "llm_timeout", "deletes_unanswered", "request_queue"),
+    Case("minimal", "soak_b", "llm_timeout", "waits_for_ever", "call_time_limit"),
+    Case("minimal", "soak_a", "none", "keeps_everything", "memory_growth"),
+    Case("node", "soak_b", "llm_timeout", "invents_answers", "answers_witnessed"),
+    Case("node", "soak_a", "none", "leaves_descriptors", "file_descriptors"),
+    Case("node", "soak_c", "none", "answers_twice", "exactly_once"),
+)
