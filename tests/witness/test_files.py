@@ -88,7 +88,7 @@ def test_decisions_are_counted_by_their_fields(workspace: Path, target: Target) 
         + decision(3, status="FAILED", reason="not COMPLETED")
         + decision(4, heuristic_fallback=False)
     )
-    assert read(Decisions(workspace, target.decisions)) == {
+    assert read(Decisions(workspace, target.decisions, ["COMPLETED"])) == {
         "decisions.lines": 4,
         "decisions.completed": 3,
         "decisions.fallbacks": 1,
@@ -97,7 +97,7 @@ def test_decisions_are_counted_by_their_fields(workspace: Path, target: Target) 
 
 def test_a_torn_line_counts_once_when_it_is_complete(workspace: Path, target: Target) -> None:
     """A line that arrives byte by byte counts exactly once, after its newline."""
-    source = Decisions(workspace, target.decisions)
+    source = Decisions(workspace, target.decisions, ["COMPLETED"])
     line = decision(1, note="é")
     with (workspace / target.decisions.path).open("wb", buffering=0) as log:
         for byte in line.encode()[:-1]:
@@ -116,7 +116,7 @@ def test_unreadable_lines_are_counted_separately(workspace: Path, target: Target
     (workspace / target.decisions.path).write_bytes(
         decision(1).encode() + b'{"status": "COM\xff\n' + b"[1]\n" + decision(2).encode()
     )
-    values = read(Decisions(workspace, target.decisions))
+    values = read(Decisions(workspace, target.decisions, ["COMPLETED"]))
     assert (values["decisions.lines"], values["decisions.completed"]) == (4, 2)
     assert values["decisions.unreadable"] == 2
 
@@ -126,7 +126,7 @@ def test_a_replaced_or_truncated_decision_log_is_counted_from_0(
 ) -> None:
     """Counts describe the current content of the log."""
     log = workspace / target.decisions.path
-    source = Decisions(workspace, target.decisions)
+    source = Decisions(workspace, target.decisions, ["COMPLETED"])
     assert read(source) == {} and "decisions" in source.absences()
     log.write_text(decision(1) + decision(2))
     assert read(source)["decisions.lines"] == 2
@@ -144,7 +144,7 @@ def test_a_backlog_is_read_in_bounded_steps(workspace: Path, target: Target) -> 
     (workspace / target.decisions.path).write_text(
         "".join(decision(number, padding="x" * 250) for number in range(lines))
     )
-    source = Decisions(workspace, target.decisions)
+    source = Decisions(workspace, target.decisions, ["COMPLETED"])
     counts = [read(source)["decisions.completed"] for _ in range(4)]
     assert counts[-1] == lines
     assert counts[0] != lines
