@@ -12,7 +12,7 @@ from pathlib import Path
 import yaml
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
-PROGRAMS = {"minimal": "worker.py", "node": "worker.js"}
+PROGRAMS = {"minimal": "worker.py", "node": "worker.js", "plan-grown": "watcher.py"}
 
 
 @dataclass(frozen=True)
@@ -39,11 +39,11 @@ class Case:
         program = PROGRAMS[self.example]
         defective = f"{self.defect}{Path(program).suffix}"
         target["target"] = self.defect
-        target["watcher"]["start"][-1] = defective
-        target["workspace"]["install"] = [
-            {"source": str(own / program), "to": program},
-            {"source": str(own / "defects" / defective), "to": defective},
-        ]
+        start, install = target["watcher"]["start"], target["workspace"]["install"]
+        start[start.index(program)] = defective
+        install.append({"source": f"defects/{defective}", "to": defective})
+        for item in install:
+            item["source"] = str(own / item["source"])
         written = folder / f"{self.defect}.yaml"
         written.write_text(yaml.safe_dump(target), encoding="utf-8")
         return written
@@ -62,4 +62,7 @@ DEFECTIVE = (
     Case("node", "soak_b", "llm_timeout", "invents_answers", "answers_witnessed"),
     Case("node", "soak_a", "none", "leaves_descriptors", "file_descriptors"),
     Case("node", "soak_c", "none", "answers_twice", "exactly_once"),
+    Case("plan-grown", "soak_b", "llm_timeout", "loses_postponed", "request_queue"),
+    Case("plan-grown", "soak_b", "none", "halts_itself", "stall"),
+    Case("plan-grown", "soak_a", "llm_timeout", "leaks_descriptors", "growth_per_fault"),
 )
