@@ -24,6 +24,7 @@ class Case:
     fault: str
     defect: str = ""
     found_by: str = ""
+    brief: bool = False  # a shorter soak shows the defect
 
     @property
     def name(self) -> str:
@@ -58,10 +59,10 @@ SOUND = tuple(
 DEFECTIVE = (
     Case("minimal", "soak_b", "llm_timeout", "deletes_unanswered", "request_queue"),
     Case("minimal", "soak_b", "llm_timeout", "waits_for_ever", "call_time_limit"),
-    Case("minimal", "soak_a", "none", "keeps_everything", "memory_growth"),
+    Case("minimal", "soak_a", "none", "keeps_everything", "memory_growth", brief=True),
     Case("node", "soak_b", "llm_timeout", "invents_answers", "answers_witnessed"),
-    Case("node", "soak_a", "none", "leaves_descriptors", "file_descriptors"),
-    Case("node", "soak_c", "none", "answers_twice", "exactly_once"),
+    Case("node", "soak_a", "none", "leaves_descriptors", "file_descriptors", brief=True),
+    Case("node", "soak_c", "none", "answers_twice", "exactly_once", brief=True),
     Case("plan-grown", "soak_b", "llm_timeout", "loses_postponed", "request_queue"),
     Case("plan-grown", "soak_b", "none", "halts_itself", "stall"),
     Case("plan-grown", "soak_a", "llm_timeout", "leaks_descriptors", "growth_per_fault"),
