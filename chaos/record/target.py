@@ -385,6 +385,7 @@ class Target(_Model, kw_only=True, frozen=True):
     def says(self, key: str) -> bool:
         """Whether the target says anything at this dotted key, e.g. `work.claimed`.
 
+        A flag is said where it is true.
         `decisions.COLUMN` and `calls.COLUMN` are columns of the records.
         """
         first, _, rest = key.partition(".")
@@ -396,4 +397,4 @@ class Target(_Model, kw_only=True, frozen=True):
             value = getattr(value, name, None)
         if isinstance(value, msgspec.Struct):
             return any(getattr(value, name) for name in value.__struct_fields__)
-        return value is not None and value not in ("", [], {})
+        return value is not None and value is not False and value not in ("", [], {})

@@ -24,7 +24,7 @@ from tests.checks.witness_builder import INJECTOR, LLM, WATCHER, Witnessed
 CHECKS = (
     *("child_witnessed", "publication_witnessed", "bystanders", "retry_storm"),
     *("requests_witnessed", "order_witnessed", "log_rewritten", "files_left"),
-    "parameters_witnessed",
+    *("parameters_witnessed", "steady_state"),
 )
 SERVER = 4711
 

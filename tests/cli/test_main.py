@@ -262,6 +262,12 @@ def test_the_catalogue_in_the_docs_is_that_of_the_code(
     assert (REPO / "docs" / "faults.md").read_text(encoding="utf-8") == capsys.readouterr().out
 
 
+def test_the_guide_has_the_table_of_keys_and_checks(capsys: pytest.CaptureFixture[str]) -> None:
+    """Renewed by `chaos soaks --checks`."""
+    assert main(["soaks", "--checks"]) == ExitCode.PASS
+    assert capsys.readouterr().out in (REPO / "docs" / "own-daemon.md").read_text(encoding="utf-8")
+
+
 def test_a_reader_that_goes_away_causes_no_traceback() -> None:
     """`chaos faults | head -0`: the closed pipe is the reader's decision, not an error."""
     path = os.pathsep.join(filter(None, [str(REPO), os.environ.get("PYTHONPATH")]))

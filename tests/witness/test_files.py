@@ -6,6 +6,8 @@ import json
 import os
 from pathlib import Path
 
+import pytest
+
 from chaos.record.target import Target
 from chaos.witness.base import Source, Values
 from chaos.witness.draws import DrawCount
@@ -169,6 +171,19 @@ def test_draw_count_is_exact_for_every_version(workspace: Path) -> None:
     for version in versions:
         replace_draws(workspace, version)
         assert read(source)["draws.count"] == len(json.loads(version)["draws"])
+
+
+@pytest.mark.parametrize(
+    ("place", "document"), [(".", [1, 2, 3]), ("all.draws", {"all": {"draws": [1, 2, 3]}})]
+)
+def test_draws_are_counted_wherever_their_list_stands(
+    workspace: Path, place: str, document: object
+) -> None:
+    source = DrawCount(workspace, "lottery_history.json", place)
+    replace_draws(workspace, json.dumps(document))
+    assert read(source)["draws.count"] == 3
+    replace_draws(workspace, '{"all": {"draws": 3}}')
+    assert read(source) == {}
 
 
 def test_a_broken_draw_history_is_absent_until_it_is_repaired(workspace: Path) -> None:
