@@ -81,7 +81,8 @@ class HeuristicFallbacksParams(Params, frozen=True):
 
 def judge(run: OpenRun, params: HeuristicFallbacksParams) -> list[Finding]:
     """The plan, soak C, row "Heuristic fallbacks: 0"."""
-    allowance = {"allowance_s": params.allowance_s}
+    allowance_s = max(params.allowance_s, run.patience_s)
+    allowance = {"allowance_s": allowance_s}
     outside = evidence_of(
         run,
         "select decision_ref(line) as ref, coalesce(id, '') || ' ' || coalesce(request, '') || "
@@ -95,7 +96,7 @@ def judge(run: OpenRun, params: HeuristicFallbacksParams) -> list[Finding]:
     signs = hidden.count + len(unserved)
     parts = [
         f"{plural(fallbacks - outside.count, 'fallback')} while the LLM was cut",
-        f"{outside.count} outside the fault windows (+{params.allowance_s:g} s)",
+        f"{outside.count} outside the fault windows (+{allowance_s:g} s)",
     ]
     if signs:
         parts.append(f"{signs} signs of decisions without the LLM that are not marked")

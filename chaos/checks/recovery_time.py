@@ -70,7 +70,9 @@ from decisions where (calls > 0 or not $lists_calls)
 
 
 class RecoveryTimeParams(Params, frozen=True):
-    """`limit_s`: how long, once the LLM provably answers again, the Watcher may lack an answer."""
+    """`limit_s`: how long, once the LLM provably answers again, the Watcher may lack an answer; at
+    least what its target says that it takes (`OpenRun.patience_s`).
+    """
 
     limit_s: Annotated[float, msgspec.Meta(gt=0)] = 20.0
 
@@ -93,7 +95,8 @@ def judge(run: OpenRun, params: RecoveryTimeParams) -> list[Finding]:
     if not_witnessed(run, "wire") is not None and not run.target.says("calls.ended_at"):
         text = "not judged: the target does not say calls.ended_at, and the wire was not witnessed"
         return [Finding(outcome="unverified", summary=text)]
-    judged = [_recovery(run, window, params.limit_s) for window in recovered]
+    limit_s = max(params.limit_s, run.patience_s)
+    judged = [_recovery(run, window, limit_s) for window in recovered]
     outcomes = [one.outcome for one in judged]
     outcome: Outcome = "fail" if "fail" in outcomes else "inconclusive"
     times = [one.took_s for one in judged if one.took_s is not None]
@@ -105,9 +108,9 @@ def judge(run: OpenRun, params: RecoveryTimeParams) -> list[Finding]:
             outcome=outcome,
             summary=f"the LLM was used again after {len(times)} of "
             f"{plural(len(judged), 'recovery', 'recoveries')}, {slowest} "
-            f"(limit {params.limit_s:g} s)",
+            f"(limit {limit_s:g} s)",
             measured=round(max(times), 3) if times else None,
-            limit=params.limit_s,
+            limit=limit_s,
             evidence=[one.evidence for one in sorted(judged, key=lambda one: one.outcome)],
         )
     ]

@@ -48,6 +48,7 @@ def judge(run: OpenRun, params: StallParams) -> list[Finding]:
     longest_s, line = longest_stall(run)
     limit_s = max(params.limit_s, params.polls * run.target.poll_interval_s)
     limit_s = limit_s or float(run.profile.get("drain_limit_s", 60.0))
+    limit_s = max(limit_s, 2 * run.patience_s)
     return [
         Finding(
             outcome="fail" if longest_s > limit_s else "pass",

@@ -217,6 +217,24 @@ class OpenRun(AbstractContextManager["OpenRun"]):
         return dict(self.config.get("profile", {}))
 
     @property
+    def call_limit_s(self) -> float | None:
+        """After how long the daemon gives a call to its LLM up; None where the target is silent."""
+        said = self.target.llm.call_limit_s
+        settings = self.profile.get("settings") or {}
+        try:
+            return float(settings.get(said.strip("{}"), said)) if said else None
+        except (TypeError, ValueError):
+            return None
+
+    @property
+    def patience_s(self) -> float:
+        """How long a sound daemon of this target may take to go on: a look for work, a call to its
+        LLM that hangs to its limit, a piece of work.
+        """
+        of = self.target
+        return of.poll_interval_s + of.work.unit_s + (self.call_limit_s or 0.0)
+
+    @property
     def criteria(self) -> dict[str, dict[str, Any]]:
         """Criterion name -> its parameters; empty where the config names none."""
         return dict(self.config.get("criteria") or {})

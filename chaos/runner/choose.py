@@ -22,15 +22,17 @@ def chosen_faults(
     defaults: Mapping[str, Mapping[str, Value]],
     *,
     defaults_place: str,
+    hold_min_s: float = 0.0,
 ) -> tuple[FaultPlan, ...]:
     """The faults of `single` (--fault) in their order, then those of `pools` (--faults) by name.
 
-    `defaults`: the profile's parameters by kind. Raises `UsageError` for an unknown name.
+    `defaults`: the profile's parameters by kind. `hold_min_s`: a fault holds at least so long,
+    unless its `hold` was given. Raises `UsageError` for an unknown name.
     """
-    plans = [_fault_plan(text, defaults, defaults_place) for text in single]
+    plans = [_fault_plan(text, defaults, defaults_place, hold_min_s) for text in single]
     named = {plan.name for plan in plans}
     plans += [
-        _fault_plan(name, defaults, defaults_place)
+        _fault_plan(name, defaults, defaults_place, hold_min_s)
         for name in pool_names(pools)
         if name not in named
     ]
@@ -77,7 +79,10 @@ def _kinds_named(word: str, kinds: Mapping[str, type[Fault]]) -> set[str]:
 
 
 def _fault_plan(
-    text: str, defaults: Mapping[str, Mapping[str, Value]], defaults_place: str
+    text: str,
+    defaults: Mapping[str, Mapping[str, Value]],
+    defaults_place: str,
+    hold_min_s: float,
 ) -> FaultPlan:
     name, given = split_fault(text)
     place = f"--fault {name}"
@@ -93,6 +98,9 @@ def _fault_plan(
         given_place=place,
         defaults_place=f"{defaults_place}.{name}",
     )
+    hold_s = params.get("hold")
+    if "hold" not in given and isinstance(hold_s, (int, float)) and hold_s < hold_min_s:
+        params["hold"] = hold_min_s
     weight = int(params.pop("weight", 1))
     return FaultPlan(
         name,

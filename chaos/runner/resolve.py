@@ -22,6 +22,7 @@ from chaos.checks.own import own_check, try_out
 from chaos.checks.registry import check_named
 from chaos.faults.registry import fault_kind
 from chaos.plan.experiment import Experiment
+from chaos.plan.pace import hold_min_s, paced
 from chaos.plan.plan import Backend, FaultPlan, Plan, Sandbox, Witness
 from chaos.plan.schedule import storm_needed_s
 from chaos.plan.settings_rules import check_setting
@@ -154,15 +155,16 @@ def resolve(request: Request) -> Plan:
         place = "--profile" if request.profile else document.place("default_profile")
         raise unknown_name("profile", profile_name, experiment.profiles, place=place)
     profile = experiment.profiles[profile_name]
+    target_place = "--target" if request.target else document.place("target")
+    own, target = read_target(
+        request.target or experiment.target, request.experiments, place=target_place
+    )
+    profile = paced(profile, target)
     criteria = _criteria(document, experiment, profile_name)
     effective = override(Effective(profile, criteria, experiment.guardrails), request.overrides)
     for name, params in effective.criteria.items():
         if params != criteria[name]:
             check_named(name).parsed(params, place=f"--set criteria.{name}")
-    target_place = "--target" if request.target else document.place("target")
-    own, target = read_target(
-        request.target or experiment.target, request.experiments, place=target_place
-    )
     for error in placeholder_errors(own, effective.profile.settings, experiment.soak):
         raise error
     check_sources(own, target, here=request.backend == "local")
@@ -183,6 +185,7 @@ def resolve(request: Request) -> Plan:
         request.pool,
         effective.profile.fault_defaults,
         defaults_place=document.place("profiles", profile_name, "fault_defaults"),
+        hold_min_s=hold_min_s(target),
     )
     _check_strikes(request, faults)
     plan = Plan(
