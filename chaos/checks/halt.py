@@ -1,4 +1,7 @@
-"""Halt: the Watcher stops in time when told to the way its users tell it."""
+"""Halt: the Watcher stops in time when told to the way its users tell it.
+
+Where the target names no halt command, that is the stop signal.
+"""
 
 import signal
 from typing import Annotated
@@ -18,7 +21,8 @@ having count(*) > 0
 """
 
 
-_BY_SIGNAL = -signal.SIGTERM  # an end by the stop signal itself is clean
+# An end by the stop signal itself is clean, also as shells report it.
+_CLEAN = {0} | {code for s in (signal.SIGTERM, signal.SIGINT) for code in (-s, 128 + s)}
 
 
 class HaltParams(Params, frozen=True):
@@ -42,7 +46,7 @@ def judge(run: OpenRun, params: HaltParams) -> list[Finding]:
     wrong = []
     if event.detail.get("killed"):
         wrong.append("it did not stop and was killed")
-    elif exit_code not in (0, _BY_SIGNAL) or (exit_code and event.detail.get("how") == "ends"):
+    elif exit_code not in _CLEAN or (exit_code and event.detail.get("how") == "ends"):
         wrong.append(f"it ended with exit code {exit_code}")
     if took_s > params.limit_s:
         wrong.append("it took too long")
@@ -81,7 +85,6 @@ def _raced(run: OpenRun, limit_s: float) -> list[Evidence]:
 
 CHECK = Check(
     name="halt",
-    says=("halt",),
     title="Halt",
     origin="plan, soak A: Halt responsiveness",
     judge=judge,

@@ -39,7 +39,7 @@ from calls c join decisions d on d.line = c.line
 where c.attempts > 1 and c.start_s <= $to_s and c.end_s >= $from_s + $slack_s
 order by c.line, c.number limit 1
 """
-# The same on the wire, for a daemon that lists no calls.
+# The same on the wire: for a daemon that lists no calls, or only those that led to a decision.
 _ASKED_IN_VAIN = f"""
 with {ASKED}
 select wire_ref(line), 'a request to the LLM was ' || if(answered, 'held up until the fault was '
@@ -203,7 +203,7 @@ def _llm_felt(run: OpenRun, window: FaultWindow) -> Evidence | None:
         _first(run, _CALL_MET, cut)
         or _first(run, _CALLED_AGAIN, held)
         or _first(run, _DECISION.format(_FELL_BACK), {**held, "text": "fell back"})
-        or (None if run.target.says("calls") else _first(run, _ASKED_IN_VAIN, cut))
+        or _first(run, _ASKED_IN_VAIN, cut)
     )
 
 

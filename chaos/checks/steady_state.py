@@ -3,9 +3,10 @@
 A daemon may survive every fault and stay slow for ever: a pause that never shrinks again, a pool
 that lost its connections, a fallback that is kept. Measured from outside: a piece of work begins
 when it was submitted, or when the one before it was finished, and ends when its file of finished
-work appears. Compared are the pieces before the first fault with those after the last one, kind by kind; of
-the difference of their medians the 95 % interval is stated (bootstrap, fixed seed). It fails only
-where the whole interval lies above the limit, and the machine was not busier than before.
+work appears. Compared are the pieces before the first fault with those after the last one, kind by
+kind; of the difference of their medians the 95 % interval is stated (bootstrap, fixed seed). It
+fails only where the whole interval lies above the limit, and the machine was not busier than
+before.
 
 Source: the hypothesis of the steady state (Basiri et al., Chaos Engineering, IEEE Software 2016),
 measured instead of asserted.

@@ -60,7 +60,7 @@ def template_of(work: Work, kind: str) -> dict[str, Any]:
     template = work.kinds.get(key) or work.body
     if not template and work.submit.folder:
         raise UsageError(
-            f"the target does not say what is in a file of {kind} work",
+            f"the target does not say what is in a file of {f'{key} ' if work.kinds else ''}work",
             place=place,
             next_step="add work.body, or an entry of work.kinds for each kind of work",
         )

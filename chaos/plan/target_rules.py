@@ -82,7 +82,13 @@ def with_sources(target: Target, folder: Path) -> Target:
     install = [
         replace(item, source=_stored(folder, item.source)) for item in target.workspace.install
     ]
-    return replace(target, workspace=replace(target.workspace, install=install))
+    llm = target.llm
+    model = str((folder / llm.model).absolute()) if llm.model else ""
+    return replace(
+        target,
+        workspace=replace(target.workspace, install=install),
+        llm=replace(llm, model=model),
+    )
 
 
 def _stored(folder: Path, source: str) -> str:
@@ -97,14 +103,14 @@ def check_sources(document: Document, target: Target, *, here: bool) -> None:
 
     `here`: the Watcher's programs are installed on this machine, not in a container.
     """
-    for problem in _missing_sources(target, here=here):
+    for problem in (*_missing_sources(target, here=here), *_model(target)):
         raise problem.error(document.place(*problem.keys))
 
 
 def source_errors(document: Document, target: Target) -> Iterator[UsageError]:
     """Every program to install that is missing; `target` as it stands in the file."""
     whole = with_sources(target, document.path.parent)
-    for problem in _missing_sources(whole, here=True):
+    for problem in (*_missing_sources(whole, here=True), *_model(whole)):
         yield problem.error(document.place(*problem.keys))
 
 
@@ -256,6 +262,12 @@ def _missing_sources(target: Target, *, here: bool) -> Iterator[Problem]:
             keys = ("workspace", "install", number, "source")
             text = f"there is no {IMAGES / item.source} to install"
             yield Problem(keys, text, "correct the path (it is relative to this file)")
+
+
+def _model(target: Target) -> Iterator[Problem]:
+    if target.llm.model and not Path(target.llm.model).is_file():
+        text = f"there is no {target.llm.model}"
+        yield Problem(("llm", "model"), text, "name a GGUF file (relative to this file)")
 
 
 def _inside(path: str) -> Complaint | None:

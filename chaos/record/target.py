@@ -24,6 +24,9 @@ _SUFFIX = ".json"  # of the name of every request
 PositiveSeconds = Annotated[float, msgspec.Meta(gt=0, le=LENGTH_MAX_S)]
 
 
+PositiveCount = Annotated[int, msgspec.Meta(ge=1, le=1 << 20)]
+
+
 class _Model(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     pass
 
@@ -93,7 +96,9 @@ class LLMSpec(_Model, frozen=True):
     when a fault needs it, `wire_control` where its rules are set; empty: there is none.
     `call_limit_s`: after how many seconds the daemon gives a call up, a number or the name of the
     setting in braces; empty: the target does not say. `stopped_for_work`: the daemon stops its
-    server for each dispatch, and starts it again afterwards.
+    server for each dispatch, and starts it again afterwards. `model` (a GGUF file, as
+    `workspace.install.source`), `context_tokens` (of all slots), `threads` and `slots` of the
+    server; without them those of `chaos setup` and of images/llm.
     """
 
     endpoint: str = "127.0.0.1:8080"
@@ -104,6 +109,10 @@ class LLMSpec(_Model, frozen=True):
     start_limit_s: PositiveSeconds = 60.0
     call_limit_s: str = ""
     stopped_for_work: bool = False
+    model: str = ""
+    context_tokens: PositiveCount | None = None
+    threads: PositiveCount | None = None
+    slots: PositiveCount | None = None
     wire: str = "127.0.0.1:8082"
     wire_control: str = "127.0.0.1:8083"
 
@@ -366,9 +375,17 @@ class Target(_Model, kw_only=True, frozen=True):
         """How long the daemon may take to end when it is told to."""
         return self.watcher.stop_limit_s if self.halt is None else self.halt.limit_s
 
+    @property
+    def server_arguments(self) -> list[str]:
+        """What the target says of the LLM server, as arguments of images/llm/llm_server.py."""
+        llm = self.llm
+        said = {"--ctx": llm.context_tokens, "--threads": llm.threads, "--parallel": llm.slots}
+        return [word for key, value in said.items() if value for word in (key, str(value))]
+
     def says(self, key: str) -> bool:
         """Whether the target says anything at this dotted key, e.g. `work.claimed`.
 
+        A flag is said where it is true.
         `decisions.COLUMN` and `calls.COLUMN` are columns of the records.
         """
         first, _, rest = key.partition(".")
@@ -380,4 +397,4 @@ class Target(_Model, kw_only=True, frozen=True):
             value = getattr(value, name, None)
         if isinstance(value, msgspec.Struct):
             return any(getattr(value, name) for name in value.__struct_fields__)
-        return value is not None and value not in ("", [], {})
+        return value is not None and value is not False and value not in ("", [], {})

@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from chaos.assets import cache, locate
 from chaos.base.errors import ChaosError
@@ -40,6 +41,7 @@ def assemble(rundir: RunDir, stop: StopSignal, display: Mode, *, no_color: bool)
     if inside():
         parts = [rundir.path, IMPORT_ROOT, cache.cache_dir(), *assets.files]
         parts += [IMAGES / item.source for item in plan.target.workspace.install]
+        parts += [Path(plan.target.llm.model)] if plan.target.llm.model else []
         enter([*parts, *outputs(os.environ)])
     elif plan.sandbox == "namespaces":
         raise ChaosError("not in a sandbox", next_step="start the run with `chaos run`")

@@ -154,6 +154,12 @@ DIRECT = (
         ("call_time_limit",),
         explains=("stall", "recovery_time", "paths_taken"),
     ),
+    Direct(
+        "stays_slow",
+        "after the faults the work takes longer than before them",
+        ("steady_state",),
+        explains=("recovery_time", "stall"),
+    ),
     Direct("busy_idle", "the Watcher takes a processor while it has no work", ("idle_cpu",)),
     Direct(
         "hidden_fallback",

@@ -13,6 +13,7 @@ from chaos.cli.main import main
 from chaos.runner.resolve import Request, resolve
 
 SOAK, TARGET = "soak_c.yaml", "targets/reference.yaml"
+AGENTS = 'source: "{programs}/watcher/agents",'
 
 
 @pytest.fixture
@@ -99,16 +100,17 @@ def test_a_setting_of_ones_own_may_be_any_single_value(experiments: Path, value:
         ("upstream: 127.0.0.1:8081", "upstream: 127.0.0.1:8080", "llm.upstream"),
         ("wire: 127.0.0.1:8082", "wire: 127.0.0.1:8081", "llm.wire"),
         ('start: ["{python}", "agents', 'start: []  # "agents', "watcher.start"),
-        ("source: watcher/agents,", "source: nosuch/agents,", "workspace.install[0].source"),
-        ("source: watcher/agents,", "source: ../../../etc,", "workspace.install[0].source"),
-        ("source: watcher/agents,", "source: /no/such,", "workspace.install[0].source"),
+        (AGENTS, "source: nosuch/agents,", "workspace.install[0].source"),
+        (AGENTS, "source: /no/such,", "workspace.install[0].source"),
         ("to: agents}", "to: ../../x}", "workspace.install[0].to"),
         ("to: agents}", 'to: ""}', "workspace.install[0].to"),
         ("ready_file: watcher_s", "ready_file: /etc/passwd  # ", "watcher.ready_file"),
-        ("flag: watcher_halt.flag", "flag: ../halt", "halt.flag"),
-        ("pending: watcher_requests/*.json", 'pending: ""', "queue.pending"),
-        ("pending: watcher_requests/*.json", "pending: /etc/*", "queue.pending"),
-        ("pending: watcher_requests/*.json", "pending: a**b", "queue.pending"),
+        ("flags: [watcher_halt.flag]", "flags: [../halt]", "halt.flags[0]"),
+        ("pending: watcher_requests/*.json", "pending: ../*", "work.pending"),
+        ("{files: watcher_requests/archive/*.json, request: true}", "/etc/*", "work.done"),
+        ("{folder: watcher_requests}", "{}", "work.submit"),
+        ("pending: watcher_requests/*.json", "pending: /etc/*", "work.pending"),
+        ("pending: watcher_requests/*.json", "pending: a**b", "work.pending"),
         ('PYTHONPATH: "."', 'A=B: "."', "env.A=B"),
         ("modulus: 1000", "modulus: 0", "draws.modulus"),
         ('call_limit_s: "{llm_timeout_s}"', "call_limit_s: soon", "llm.call_limit_s"),
@@ -160,7 +162,7 @@ def test_a_soak_without_criteria_could_not_be_judged(experiments: Path) -> None:
 def test_an_absolute_source_is_ones_own_program(experiments: Path, tmp_path: Path) -> None:
     own = tmp_path / "own.py"
     new = f"source: {own},"
-    replaced(experiments, TARGET, "source: watcher/agents,", new)
+    replaced(experiments, TARGET, AGENTS, new)
     in_image = Request("soak_c", experiments=experiments, backend="docker")
     assert resolve(in_image).target.workspace.install[0].source == str(own)
     own.touch()
@@ -191,7 +193,7 @@ def test_a_target_that_no_run_could_use_is_refused_by_who_only_looks(
     target = str(experiments / TARGET)
     assert main([*words, str(tmp_path), "--target", target]) == 2
     said = capsys.readouterr().err
-    assert f"{target}:{line} queue.pending" in said and "Traceback" not in said
+    assert f"{target}:{line} work.pending" in said and "Traceback" not in said
 
 
 @pytest.mark.parametrize(("budget_s", "told"), [(60, True), (600, False)])

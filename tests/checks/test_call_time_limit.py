@@ -55,4 +55,5 @@ def test_a_daemon_that_a_fault_keeps_from_acting_is_excused(wire: Wire) -> None:
 def test_a_target_that_names_no_limit_is_not_judged(wire: Wire, said: str) -> None:
     wire.run.config["target"]["llm"]["call_limit_s"] = said
     wire.write()
-    assert "call_time_limit" not in {f.check for f in judged(wire.run).findings}
+    outcomes = [f.outcome for f in judged(wire.run).findings if f.check == "call_time_limit"]
+    assert set(outcomes) <= {"skipped"}

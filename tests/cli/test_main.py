@@ -39,7 +39,7 @@ GOLDEN += ["--set", "storm_s=85", "--set", "criteria.heuristic_fallbacks.allowan
 GOLDEN_HASH = "8d68792f63db7e27"
 
 BAD_INPUT = [
-    (["rnu"], ["unknown command 'rnu'", "did you mean 'run'?", "all 15: chaos --help"]),
+    (["rnu"], ["unknown command 'rnu'", "did you mean 'run'?", "all 16: chaos --help"]),
     (["run"], ["which soak?", "soak_c"]),
     (["run", "soak_d"], ["unknown soak 'soak_d'", "did you mean 'soak_c'?", "known: "]),
     (["run", "soak_c", "--fault", "llm_timout"], ["--fault: unknown fault", "'llm_timeout'?"]),
@@ -260,6 +260,12 @@ def test_the_catalogue_in_the_docs_is_that_of_the_code(
     """Renewed by `chaos faults --markdown > docs/faults.md`."""
     assert main(["faults", "--markdown"]) == ExitCode.PASS
     assert (REPO / "docs" / "faults.md").read_text(encoding="utf-8") == capsys.readouterr().out
+
+
+def test_the_guide_has_the_table_of_keys_and_checks(capsys: pytest.CaptureFixture[str]) -> None:
+    """Renewed by `chaos soaks --checks`."""
+    assert main(["soaks", "--checks"]) == ExitCode.PASS
+    assert capsys.readouterr().out in (REPO / "docs" / "own-daemon.md").read_text(encoding="utf-8")
 
 
 def test_a_reader_that_goes_away_causes_no_traceback() -> None:

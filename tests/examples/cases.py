@@ -12,7 +12,7 @@ from pathlib import Path
 import yaml
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
-PROGRAMS = {"minimal": "worker.py", "node": "worker.js"}
+PROGRAMS = {"minimal": "worker.py", "node": "worker.js", "plan-grown": "watcher.py"}
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,7 @@ class Case:
     fault: str
     defect: str = ""
     found_by: str = ""
+    brief: bool = False  # a shorter soak shows the defect
 
     @property
     def name(self) -> str:
@@ -39,11 +40,11 @@ class Case:
         program = PROGRAMS[self.example]
         defective = f"{self.defect}{Path(program).suffix}"
         target["target"] = self.defect
-        target["watcher"]["start"][-1] = defective
-        target["workspace"]["install"] = [
-            {"source": str(own / program), "to": program},
-            {"source": str(own / "defects" / defective), "to": defective},
-        ]
+        start, install = target["watcher"]["start"], target["workspace"]["install"]
+        start[start.index(program)] = defective
+        install.append({"source": f"defects/{defective}", "to": defective})
+        for item in install:
+            item["source"] = str(own / item["source"])
         written = folder / f"{self.defect}.yaml"
         written.write_text(yaml.safe_dump(target), encoding="utf-8")
         return written
@@ -58,8 +59,11 @@ SOUND = tuple(
 DEFECTIVE = (
     Case("minimal", "soak_b", "llm_timeout", "deletes_unanswered", "request_queue"),
     Case("minimal", "soak_b", "llm_timeout", "waits_for_ever", "call_time_limit"),
-    Case("minimal", "soak_a", "none", "keeps_everything", "memory_growth"),
+    Case("minimal", "soak_a", "none", "keeps_everything", "memory_growth", brief=True),
     Case("node", "soak_b", "llm_timeout", "invents_answers", "answers_witnessed"),
-    Case("node", "soak_a", "none", "leaves_descriptors", "file_descriptors"),
-    Case("node", "soak_c", "none", "answers_twice", "exactly_once"),
+    Case("node", "soak_a", "none", "leaves_descriptors", "file_descriptors", brief=True),
+    Case("node", "soak_c", "none", "answers_twice", "exactly_once", brief=True),
+    Case("plan-grown", "soak_b", "llm_timeout", "loses_postponed", "request_queue"),
+    Case("plan-grown", "soak_b", "none", "halts_itself", "stall"),
+    Case("plan-grown", "soak_a", "llm_timeout", "leaks_descriptors", "growth_per_fault"),
 )

@@ -18,12 +18,15 @@ from tests.examples.cases import DEFECTIVE, SOUND, Case
 from tests.integration.command import Done, chaos
 
 SEED = "7"
+_QUIET = ("pass", "skipped")
+_BRIEF = ["--set", "baseline_s=20", "--set", "storm_s=40", "--set", "quiet_s=8"]
 
 
 def run(case: Case, folder: Path) -> Done:
     """`chaos run` of a case; target and runs are stored in `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
-    words = ("--fault", case.fault, "--seed", SEED, "--target", str(case.target(folder)))
+    words = ["--fault", case.fault, "--seed", SEED, "--target", str(case.target(folder))]
+    words += _BRIEF if case.brief else []
     return chaos(folder / "runs", "run", case.soak, *words)
 
 
@@ -38,22 +41,20 @@ def wrong(case: Case, done: Done) -> str:
     return f"{case.found_by} is {outcomes.get(case.found_by)}, failed: {sorted(done.failed())}"
 
 
-_QUIET = ("pass", "skipped")
-
-
 def main(argv: Sequence[str]) -> int:
     """Run them; see the module."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--only", default="", metavar="PREFIX", help="of the names of the runs")
+    parser.add_argument(
+        "--only", nargs="*", default=[""], metavar="PREFIX", help="of the names of the runs"
+    )
     parser.add_argument("--runs", type=Path, default=Path("runs/examples"), help="where they go")
     options = parser.parse_args(argv)
     folder = options.runs / time.strftime("%Y%m%d-%H%M%S")
     failed = 0
-    for case in (*SOUND, *DEFECTIVE):
-        if not case.name.startswith(options.only):
-            continue
+    wanted = tuple(options.only)
+    for case in (c for c in (*SOUND, *DEFECTIVE) if c.name.startswith(wanted)):
         done = run(case, folder / case.name)
         try:
             text = wrong(case, done)

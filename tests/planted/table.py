@@ -250,6 +250,7 @@ DEFECTS = (
         ANY,
         fault="watcher_clock_jump:count=1,hold=15s",
     ),
+    _defect("stays_slow", "steady_state", "stays_slow", ANY),
     _defect("spins", "idle_cpu", "busy_idle", "memory_growth", often=True, length=SHORT),
     _defect(
         "hides_attempts",

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
+
 from chaos.checks.paths_taken import CHECK, paths_of
 from chaos.faults.registry import fault_kinds
 from chaos.faults.registry import paths_of as declared_paths
 from chaos.record import recovery_paths as paths
 from chaos.record.open_run import OpenRun
 from tests.checks.history_builder import EPOCH_S, PlantedRun, finding, judged
+from tests.checks.wire_builder import Wire
 
 
 def test_every_fault_names_paths_that_are_known() -> None:
@@ -32,6 +35,22 @@ def test_a_path_that_nothing_shows_is_unverified(planted: PlantedRun) -> None:
     assert found.outcome == "unverified" and "triage, f002" in found.summary
     assert "reconnection" not in found.summary.partition("not:")[2]
     assert verdict.verdict != "pass"
+
+
+@pytest.mark.parametrize(("looked", "taken"), [(True, True), (False, False)])
+def test_look_at_health_that_got_no_answer_met_the_fault(
+    planted: PlantedRun, looked: bool, taken: bool
+) -> None:
+    """A daemon that lists no calls, and looks at the server's health before it asks."""
+    del planted.config["target"]["records"]["calls"]
+    start, end = planted.cuts[1]
+    planted.decisions = [d for d in planted.decisions if not _touches(d, start - 3, end + 3)]
+    wire = Wire(planted)
+    if looked:
+        wire.exchange(start + 3, start + 5, method="GET", path="/health", ended="given_up")
+    wire.write()
+    found = [p for p in paths_of(OpenRun(planted.write())) if p.fault_id == "f002"]
+    assert found[0].taken is taken
 
 
 def test_an_answer_just_before_the_fault_does_not_count_as_taken(planted: PlantedRun) -> None:

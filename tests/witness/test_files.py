@@ -6,6 +6,8 @@ import json
 import os
 from pathlib import Path
 
+import pytest
+
 from chaos.record.target import Target
 from chaos.witness.base import Source, Values
 from chaos.witness.draws import DrawCount
@@ -88,7 +90,7 @@ def test_decisions_are_counted_by_their_fields(workspace: Path, target: Target) 
         + decision(3, status="FAILED", reason="not COMPLETED")
         + decision(4, heuristic_fallback=False)
     )
-    assert read(Decisions(workspace, target.decisions)) == {
+    assert read(Decisions(workspace, target.decisions, ["COMPLETED"])) == {
         "decisions.lines": 4,
         "decisions.completed": 3,
         "decisions.fallbacks": 1,
@@ -97,7 +99,7 @@ def test_decisions_are_counted_by_their_fields(workspace: Path, target: Target) 
 
 def test_a_torn_line_counts_once_when_it_is_complete(workspace: Path, target: Target) -> None:
     """A line that arrives byte by byte counts exactly once, after its newline."""
-    source = Decisions(workspace, target.decisions)
+    source = Decisions(workspace, target.decisions, ["COMPLETED"])
     line = decision(1, note="é")
     with (workspace / target.decisions.path).open("wb", buffering=0) as log:
         for byte in line.encode()[:-1]:
@@ -116,7 +118,7 @@ def test_unreadable_lines_are_counted_separately(workspace: Path, target: Target
     (workspace / target.decisions.path).write_bytes(
         decision(1).encode() + b'{"status": "COM\xff\n' + b"[1]\n" + decision(2).encode()
     )
-    values = read(Decisions(workspace, target.decisions))
+    values = read(Decisions(workspace, target.decisions, ["COMPLETED"]))
     assert (values["decisions.lines"], values["decisions.completed"]) == (4, 2)
     assert values["decisions.unreadable"] == 2
 
@@ -126,7 +128,7 @@ def test_a_replaced_or_truncated_decision_log_is_counted_from_0(
 ) -> None:
     """Counts describe the current content of the log."""
     log = workspace / target.decisions.path
-    source = Decisions(workspace, target.decisions)
+    source = Decisions(workspace, target.decisions, ["COMPLETED"])
     assert read(source) == {} and "decisions" in source.absences()
     log.write_text(decision(1) + decision(2))
     assert read(source)["decisions.lines"] == 2
@@ -144,7 +146,7 @@ def test_a_backlog_is_read_in_bounded_steps(workspace: Path, target: Target) -> 
     (workspace / target.decisions.path).write_text(
         "".join(decision(number, padding="x" * 250) for number in range(lines))
     )
-    source = Decisions(workspace, target.decisions)
+    source = Decisions(workspace, target.decisions, ["COMPLETED"])
     counts = [read(source)["decisions.completed"] for _ in range(4)]
     assert counts[-1] == lines
     assert counts[0] != lines
@@ -169,6 +171,19 @@ def test_draw_count_is_exact_for_every_version(workspace: Path) -> None:
     for version in versions:
         replace_draws(workspace, version)
         assert read(source)["draws.count"] == len(json.loads(version)["draws"])
+
+
+@pytest.mark.parametrize(
+    ("place", "document"), [(".", [1, 2, 3]), ("all.draws", {"all": {"draws": [1, 2, 3]}})]
+)
+def test_draws_are_counted_wherever_their_list_stands(
+    workspace: Path, place: str, document: object
+) -> None:
+    source = DrawCount(workspace, "lottery_history.json", place)
+    replace_draws(workspace, json.dumps(document))
+    assert read(source)["draws.count"] == 3
+    replace_draws(workspace, '{"all": {"draws": 3}}')
+    assert read(source) == {}
 
 
 def test_a_broken_draw_history_is_absent_until_it_is_repaired(workspace: Path) -> None:

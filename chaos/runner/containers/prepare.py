@@ -47,7 +47,8 @@ def prepare(plan: Plan, assets: Assets, say: Callable[[str], None]) -> Settings:
             references["watcher"] = own
             digests["watcher"] = _id_of(client, own)
     user_id, group_id = (0, 0) if facts.rootless else user()
-    _check_readable(assets.model, user_id)
+    model = Path(plan.target.llm.model) if plan.target.llm.model else assets.model
+    _check_readable(model, user_id)
     return Settings(
         engine=facts.address,
         compose_argv=command.argv,
@@ -55,7 +56,7 @@ def prepare(plan: Plan, assets: Assets, say: Callable[[str], None]) -> Settings:
         images=references,
         digests=digests,
         engine_facts=facts.to_json(),
-        model=str(assets.model),
+        model=str(model),
         gpu=plan.gpu,
         user_id=user_id,
         group_id=group_id,

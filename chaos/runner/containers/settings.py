@@ -105,7 +105,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             for name in ("CHAOS_LLM_PORT", "CHAOS_PROXY_API_PORT")
         }
         images = {f"CHAOS_{name.upper()}": image for name, image in self.images.items()}
+        llm = plan.target.llm
+        said = {
+            "CHAOS_LLM_CONTEXT": llm.context_tokens,
+            "CHAOS_LLM_THREADS": llm.threads,
+            "CHAOS_LLM_SLOTS": llm.slots,
+        }
         return {
+            **{name: str(value) for name, value in said.items() if value},
             **self.knobs,
             **{f"{name}_IMAGE": image for name, image in images.items()},
             **{f"{name}_CUDA_IMAGE": image for name, image in images.items()},  # of the overlay

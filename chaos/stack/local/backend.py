@@ -148,13 +148,15 @@ class LocalBackend(StackBuilder):
             sys.executable,
             str(self._images / "llm" / "supervisor.py"),
             *("--control", llm.control),
-            *("--model", str(self._assets.model)),
+            *("--model", llm.model or str(self._assets.model)),
             *("--host", upstream.host),
             *("--port", str(upstream.port)),
             *("--events", str(self._workspace / llm.events)),
             *("--log", str(self._log("llm"))),
             *("--stop-limit-s", str(LLM_STOP_LIMIT_S)),
             "--autostart",
+            "--",
+            *self._target.server_arguments,
         ]
         return LocalService("llm_supervisor", argv, self._for_tools, self._log("llm_supervisor"))
 

@@ -1,0 +1,100 @@
+"""The grown Watcher: its target, its log of two kinds as tables, and one real run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chaos.checks.registry import check_named
+from chaos.record.open_run import OpenRun
+from chaos.runner.judge import findings_of
+from tests.checks.history_builder import EPOCH_S
+from tests.examples.cases import Case
+from tests.examples.matrix import run, wrong
+from tests.examples.plans import plan_of, record_of
+
+
+def _dispatch(kind: str, status: str, second: int, **details: Any) -> dict[str, Any]:
+    stamp = f"2026-01-01T00:00:{second:02d}.250000"
+    return {"timestamp": stamp, "dispatch_type": kind, "status": status, "details": details}
+
+
+def _log(*statuses: str) -> str:
+    """The log of one request after the other: a step, what was done, and the request."""
+    lines: list[dict[str, Any]] = []
+    for number, status in enumerate(statuses, start=1):
+        lines.append({"step": "learning", "action": "proceed", "timestamp": "2025-12-31T23:00:00"})
+        if status == "COMPLETED":
+            lines.append(_dispatch("learning", status, 10 * number))
+        path = f"watcher_requests/r{number}.json"
+        kind = "ch13_request_learning_loop"
+        lines.append(_dispatch(kind, status, 10 * number, request_path=path))
+    return "".join(json.dumps(line) + "\n" for line in lines)
+
+
+def _opened(folder: Path, log: str, *archived: str) -> OpenRun:
+    record = record_of("plan-grown", folder, {"watcher_decisions.jsonl": log})
+    archive = record.artefacts / "watcher_requests" / "archive"
+    for file in archive.iterdir():  # of the run that stands around the log
+        file.unlink()
+    for name in archived:
+        (archive / name).write_text('{"request_type": "learning_loop"}')
+    return OpenRun(record)
+
+
+def _outcome(opened: OpenRun, check: str) -> str:
+    return findings_of(opened, check_named(check), {})[0].outcome
+
+
+@pytest.mark.parametrize("soak", ["soak_a", "soak_b", "soak_c"])
+def test_target_resolves_with_each_soak(soak: str) -> None:
+    target = plan_of("plan-grown", soak).target
+    assert target.work.request_of("REJECTED_BY_LLM_20260101_000000_a.json") == "a.json"
+    assert target.work.status_of("REJECTED_BY_LLM_20260101_000000_a.json") == "REJECTED_BY_LLM"
+    assert target.says("decisions.kind") and not target.says("decisions.started_at")
+    assert target.decisions.path and not target.decisions.status
+
+
+def test_request_is_one_decision_with_the_line_that_names_it(tmp_path: Path) -> None:
+    with _opened(tmp_path, _log("COMPLETED", "REJECTED_BY_LLM")) as opened:
+        rows = opened.sql("select line, request, kind, completed, refused, end_s from decisions")
+        assert opened.epoch_s == EPOCH_S
+        assert rows == [
+            (3, "r1.json", "learning", True, False, 10.25),
+            (5, "r2.json", "learning", False, True, 20.25),
+        ]
+
+
+def test_refused_request_has_ended(tmp_path: Path) -> None:
+    with _opened(tmp_path, _log("COMPLETED", "REJECTED_BY_LLM")) as opened:
+        assert _outcome(opened, "work_completed") == "pass"
+
+
+@pytest.mark.parametrize("statuses", [("COMPLETED", "FAILED"), ("REJECTED_BY_LLM",) * 3])
+def test_failed_work_and_refusals_alone_are_findings(
+    tmp_path: Path, statuses: tuple[str, ...]
+) -> None:
+    with _opened(tmp_path, _log(*statuses)) as opened:
+        assert _outcome(opened, "work_completed") == "fail"
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome"), [("REJECTED_BY_LLM", "pass"), ("COMPLETED", "fail")]
+)
+def test_refusal_may_be_told_by_the_archive_alone(
+    tmp_path: Path, status: str, outcome: str
+) -> None:
+    done = ("COMPLETED_20260101_000010_r1.json", f"{status}_20260101_000020_x.json")
+    with _opened(tmp_path, _log("COMPLETED"), *done) as opened:
+        assert _outcome(opened, "exactly_once") == outcome
+
+
+@pytest.mark.stack
+@pytest.mark.slow(seconds=45)
+def test_control_of_soak_b_passes(tmp_path: Path) -> None:
+    case = Case("plan-grown", "soak_b", "none")
+    done = run(case, tmp_path)
+    assert not wrong(case, done), done.text
