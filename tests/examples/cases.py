@@ -74,7 +74,7 @@ DEFECTIVE = (
     Case("plan-grown", "soak_b", "llm_timeout", "loses_postponed", "request_queue"),
     Case("plan-grown", "soak_b", "none", "halts_itself", "stall"),
     Case("plan-grown", "soak_a", "llm_timeout", "leaks_descriptors", "growth_per_fault"),
-    Case("agent", "soak_b", "watcher_killed", "accepts_in_memory", "request_queue"),
+    Case("agent", "soak_a", "watcher_killed", "accepts_in_memory", "request_queue", brief=True),
     Case("agent", "soak_b", STALL, "waits_for_tokens", "call_time_limit"),
     Case("agent", "soak_b", MID_EVENT, "takes_half_streams", "answers_witnessed"),
 )
