@@ -49,7 +49,7 @@ def call(name: str, arguments: str) -> dict[str, str]:
 
 def stream(*deltas: dict[str, Any], finish: str = "stop", end: bool = True) -> list[bytes]:
     """The lines of a streamed answer."""
-    choices = [{"delta": delta, "finish_reason": None} for delta in deltas]
+    choices: list[Any] = [{"delta": delta, "finish_reason": None} for delta in deltas]
     choices.append({"delta": {}, "finish_reason": finish})
     lines = [b"data: " + json.dumps({"choices": [one]}).encode() + b"\n" for one in choices]
     return [*lines, b"\n", b"data: [DONE]\n"] if end else lines
