@@ -1,4 +1,4 @@
-"""Defect: an accepted job is kept in memory until its turn comes. A crash loses it."""
+"""Defect: accepted jobs, up to five, are kept in memory until their turn. A crash loses them."""
 
 import agent
 
@@ -7,10 +7,12 @@ accepted = []
 
 
 def write(path, content):
-    if path.parent == agent.JOBS:
+    if path.parent != agent.JOBS:
+        sound_write(path, content)
+    elif len(accepted) < 5:
         accepted.append((path, content))
     else:
-        sound_write(path, content)
+        raise OSError("too many jobs")
 
 
 def waiting():
