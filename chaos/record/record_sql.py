@@ -20,6 +20,7 @@ _TOKEN = re.compile(
 _COMBINING = frozenset(["group", "distinct", "union", "join"])
 _SELECTIVE = _COMBINING | {"where", "having", "qualify"}
 _WORD = re.compile(r'"?([A-Za-z_]\w*)"?', re.ASCII)
+_ANY_FILE = re.compile(r"\b(?:jsonl|json|lines|files)\s*\(\s*'((?:[^']|'')+)'\s*\)", re.IGNORECASE)
 _JSONL = re.compile(r"\bjsonl\s*\(\s*'((?:[^']|'')+)'\s*\)", re.IGNORECASE)
 
 
@@ -49,6 +50,12 @@ def decision_log(sql: str) -> DecisionLog:
         fields |= {"status": "", "fallback": ""}  # not every line is a decision
     known = {name: fields.get(name) or "" for name in DecisionLog.__dataclass_fields__}
     return DecisionLog(**{**known, "path": found[1].replace("''", "'")})
+
+
+def first_file(sql: str) -> str:
+    """The file, or the glob, that is named first; "" for none."""
+    found = _ANY_FILE.search(sql)
+    return "" if found is None else found[1].replace("''", "'")
 
 
 @lru_cache(maxsize=256)

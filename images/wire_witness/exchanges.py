@@ -104,6 +104,20 @@ class Exchange:
             elif not isinstance(event, h11.InformationalResponse):
                 return
 
+    @property
+    def at_end_mark(self) -> bool:
+        """True if a stream of events has come up to its end mark: [DONE], or llama.cpp's stop."""
+        field, _, data = self.received.head.rstrip().rpartition(b"\n")[2].partition(b":")
+        if not self._events or field != b"data":
+            return False
+        if data.strip() == b"[DONE]":
+            return True
+        try:
+            event = json.loads(data)
+        except (ValueError, RecursionError):
+            return False
+        return isinstance(event, dict) and event.get("stop") is True
+
     def facts(self) -> dict[str, Any]:
         """What is noted of it; of the harness's own bodies only their size."""
         text, finish = completion_of(self.received, events=self._events)
@@ -128,6 +142,7 @@ class Connection:
     How an exchange ended (`ended`): `answered`; `cut`, `reset` by the server's side before the
     whole answer had come; `refused`, `silent` (nobody took the connection); `given_up` by the
     client; `garbled` (not HTTP, or bytes are missing); `unused` (no request); `open` at the end.
+    A client that leaves at the end mark of a stream, before the last chunk, has been answered.
     """
 
     def __init__(self, number: int, link: str, first: Segment, write: Write) -> None:
@@ -140,12 +155,15 @@ class Connection:
         self._garbled = False
         self._client_ended_s: float | None = None
         self._server_ended = False
+        self._whole = False  # the client has left at the end mark of a stream
         self.accepted = False
         self.over = False
 
     def from_client(self, segment: Segment) -> None:
         """A segment of the client."""
         self._read(self._client.take(segment), self._client, self._request, segment.time_s)
+        if (segment.ends or segment.resets) and self._client_ended_s is None:
+            self._whole = self._exchange is not None and self._exchange.at_end_mark
         if segment.resets:
             self._server_ended = False  # what it sent did not arrive
             self._finish("given_up", self._client_ended_s or segment.time_s)
@@ -216,7 +234,7 @@ class Connection:
         exchange = self._exchange
         if self._garbled:
             ended = "garbled"
-        elif exchange is not None and exchange.answered and self._server_ended:
+        elif self._whole or (exchange and exchange.answered and self._server_ended):
             ended = "answered"
         if exchange is not None:
             self._note(exchange, ended, time_s)

@@ -12,7 +12,12 @@ from pathlib import Path
 import yaml
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
-PROGRAMS = {"minimal": "worker.py", "node": "worker.js", "plan-grown": "watcher.py"}
+PROGRAMS = {
+    "minimal": "worker.py",
+    "node": "worker.js",
+    "plan-grown": "watcher.py",
+    "agent": "agent.py",
+}
 
 
 @dataclass(frozen=True)
@@ -29,7 +34,8 @@ class Case:
     @property
     def name(self) -> str:
         """For people and for the ids of tests."""
-        return "-".join(filter(None, (self.example, self.defect, self.soak, self.fault)))
+        fault = self.fault.partition(":")[0]
+        return "-".join(filter(None, (self.example, self.defect, self.soak, fault)))
 
     def target(self, folder: Path) -> Path:
         """The target's file: the example's own, or one for the defective program in `folder`."""
@@ -56,6 +62,8 @@ SOUND = tuple(
     for soak in ("soak_b", "soak_a", "soak_c")
     for fault in ("none", "llm_timeout")
 )
+STALL = "llm_stall:after_tokens=3,hold=20s"  # longer than a patient client may wait
+MID_EVENT = "llm_truncated:after_tokens=3,mid_event=yes"
 DEFECTIVE = (
     Case("minimal", "soak_b", "llm_timeout", "deletes_unanswered", "request_queue"),
     Case("minimal", "soak_b", "llm_timeout", "waits_for_ever", "call_time_limit"),
@@ -66,4 +74,7 @@ DEFECTIVE = (
     Case("plan-grown", "soak_b", "llm_timeout", "loses_postponed", "request_queue"),
     Case("plan-grown", "soak_b", "none", "halts_itself", "stall"),
     Case("plan-grown", "soak_a", "llm_timeout", "leaks_descriptors", "growth_per_fault"),
+    Case("agent", "soak_a", "watcher_killed", "accepts_in_memory", "request_queue", brief=True),
+    Case("agent", "soak_b", STALL, "waits_for_tokens", "call_time_limit"),
+    Case("agent", "soak_b", MID_EVENT, "takes_half_streams", "answers_witnessed"),
 )

@@ -11,7 +11,7 @@ import pytest
 
 from chaos.record.daemon_sql import expanded
 from chaos.record.database import Database, QueryError
-from chaos.record.record_sql import columns_of, decision_log
+from chaos.record.record_sql import columns_of, decision_log, first_file
 from chaos.runner.resolve import read_target
 
 
@@ -43,6 +43,14 @@ def test_the_last_list_outside_of_parentheses_names_the_columns() -> None:
     sql = "with x as (select a as b from jsonl('l')) select b as request, 1 as id from x"
     assert columns_of(sql) == {"request", "id"}
     assert columns_of("select * from jsonl('l')") == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("source", "file"),
+    [("jsonl('a.jsonl')", "a.jsonl"), ("LINES ( 'done/*.json' ) t", "done/*.json"), ("t", "")],
+)
+def test_first_file_of_a_record_is_what_its_evidence_refers_to(source: str, file: str) -> None:
+    assert first_file(f"select a as request from {source}") == file
 
 
 def test_reference_says_every_column_that_its_checks_need() -> None:

@@ -68,11 +68,15 @@ ANSWERS = {
     ),
     "/no_choices": b"HTTP/1.0 200 OK\r\n\r\n" + json.dumps({"choices": []}).encode(),
     "/mid_event": events(*DELTAS)[:-60],
+    "/no_last_chunk": events(*DELTAS)[:-5],
+    "/no_mark": events(*DELTAS).partition(b"e\r\ndata: [DONE]")[0],
+    "/stop": events({"content": "Hi", "stop": True}).partition(b"e\r\ndata: [DONE]")[0],
     "/busy": b"HTTP/1.1 503 Busy\r\nContent-Length: 4\r\n\r\nbusy",
     "/cut": b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nabc",
     "/nothing": b"",
     "/garbled": b"no HTTP at all\r\n\r\n",
 }
+LEFT_OPEN = {"/no_last_chunk": b"[DONE]", "/stop": b'"stop": true', "/no_mark": b'"length"'}
 
 
 class Handler(socketserver.BaseRequestHandler):
@@ -90,7 +94,7 @@ class Handler(socketserver.BaseRequestHandler):
                 self.server.release.wait(LIMIT_S)  # type: ignore[attr-defined]
             with contextlib.suppress(OSError):
                 self.request.sendall(ANSWERS.get(path, ANSWERS["/whole"]))
-            if path not in ("/whole", "/stream", "/busy"):
+            if path not in ("/whole", "/stream", "/busy", *LEFT_OPEN):
                 return
 
     def _request(self) -> str:
@@ -205,6 +209,19 @@ def test_an_answer_that_comes_after_the_client_has_gone_is_not_taken_for_one(see
     seen.post("/whole")
     ended = {line["path"]: line["ended"] for line in seen.lines()}
     assert ended == {"/late": "given_up", "/whole": "answered"}
+
+
+def test_a_client_that_leaves_at_the_end_mark_of_a_stream_was_answered(seen: Seen) -> None:
+    for path, last in LEFT_OPEN.items():
+        with socket.create_connection(("127.0.0.1", seen.port), timeout=LIMIT_S) as link:
+            link.sendall(
+                b"POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n" % path.encode()
+            )
+            data = b""
+            while last not in data or not data.endswith(b"\n\n\r\n"):
+                data += link.recv(65536)
+    ended = {line["path"]: line["ended"] for line in seen.lines()}
+    assert ended == {"/no_last_chunk": "answered", "/stop": "answered", "/no_mark": "given_up"}
 
 
 def test_a_client_that_ends_its_side_first_still_gets_its_answer(seen: Seen) -> None:
