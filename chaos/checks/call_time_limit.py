@@ -57,7 +57,7 @@ def judge(run: OpenRun, params: Params) -> list[Finding]:
 def _limit_s(run: OpenRun) -> float | None:
     """What the target says, filled in from the profile's settings; None where it says nothing."""
     settings = run.profile.get("settings") or {}
-    said = run.target.llm.call_limit_s
+    said = str(run.target.llm.call_limit_s)
     try:
         return float(settings.get(said.strip("{}"), said)) if said else None
     except (TypeError, ValueError):
