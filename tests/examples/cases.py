@@ -29,7 +29,8 @@ class Case:
     @property
     def name(self) -> str:
         """For people and for the ids of tests."""
-        return "-".join(filter(None, (self.example, self.defect, self.soak, self.fault)))
+        kind = self.fault.partition(":")[0]
+        return "-".join(filter(None, (self.example, self.defect, self.soak, kind)))
 
     def target(self, folder: Path) -> Path:
         """The target's file: the example's own, or one for the defective program in `folder`."""
@@ -58,7 +59,7 @@ SOUND = tuple(
 )
 DEFECTIVE = (
     Case("minimal", "soak_b", "llm_timeout", "deletes_unanswered", "request_queue"),
-    Case("minimal", "soak_b", "llm_timeout", "waits_for_ever", "call_time_limit"),
+    Case("minimal", "soak_b", "llm_stall:count=1,hold=20s", "waits_for_ever", "call_time_limit"),
     Case("minimal", "soak_a", "none", "keeps_everything", "memory_growth", brief=True),
     Case("node", "soak_b", "llm_timeout", "invents_answers", "answers_witnessed"),
     Case("node", "soak_a", "none", "leaves_descriptors", "file_descriptors", brief=True),
