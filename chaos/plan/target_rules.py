@@ -296,8 +296,9 @@ def _stars(text: str) -> Complaint | None:
     return f"{text!r}: ** stands alone between slashes", "write e.g. **/*.log"
 
 
-def _limit(text: str) -> Complaint | None:
+def _limit(value: str | float) -> Complaint | None:
     """Seconds, or a setting; empty for none."""
+    text = str(value)
     try:
         good = not text or (text[0] + text[-1] == "{}" and text[1:-1].isidentifier())
         good = good or 0 < float(text) <= LENGTH_MAX_S
@@ -305,7 +306,7 @@ def _limit(text: str) -> Complaint | None:
         good = False
     if good:
         return None
-    step = 'write e.g. "5", or the name of a setting of the profile: "{llm_timeout_s}"'
+    step = 'write e.g. 5, or the name of a setting of the profile: "{llm_timeout_s}"'
     return f"{text!r} is not a number of seconds", step
 
 

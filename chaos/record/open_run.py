@@ -220,7 +220,7 @@ class OpenRun(AbstractContextManager["OpenRun"]):
     @property
     def call_limit_s(self) -> float | None:
         """After how long the daemon gives a call to its LLM up; None where the target is silent."""
-        said = self.target.llm.call_limit_s
+        said = str(self.target.llm.call_limit_s)
         settings = self.profile.get("settings") or {}
         try:
             return float(settings.get(said.strip("{}"), said)) if said else None

@@ -24,7 +24,7 @@ MEANING = {
     "pass": "the Watcher withstood this",
     "fail": "the Watcher did not withstand this",
     "inconclusive": "too little evidence to say",
-    "unverified": "something scheduled was not proven to have happened",
+    "unverified": "not all that was asked for could be proven",
     "invalid": "the run says nothing about the Watcher",
 }
 

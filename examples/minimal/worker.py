@@ -18,6 +18,8 @@ stop = threading.Event()
 
 
 def question_of(file):
+    if not file.is_file():
+        raise TypeError("it is no plain file")
     question = json.loads(file.read_bytes())["question"]
     if not isinstance(question, str):
         raise TypeError("the question is no text")
@@ -77,7 +79,7 @@ def main():
         try:
             for folder in ("inbox", "outbox", "rejected"):
                 Path(folder).mkdir(exist_ok=True)
-            waiting = sorted(Path("inbox").glob("*.json"), key=lambda f: f.stat().st_mtime_ns)
+            waiting = sorted(Path("inbox").glob("*.json"), key=lambda f: f.lstat().st_mtime_ns)
             for file in waiting:
                 if stop.is_set() or not handle(file):
                     break  # without an LLM the next question has to wait as well

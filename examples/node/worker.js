@@ -1,5 +1,4 @@
 // A queue worker: each file in inbox/ is a question; the answer of the LLM goes to outbox/.
-//
 // A file is {"question": "..."}. Its answer has the same name; the answer is copied into the log
 // answers.jsonl; then the question is deleted. Without an LLM the questions wait. A file that holds
 // no question goes to rejected/.
@@ -79,7 +78,8 @@ async function handle(name) {
   const [waiting, answered] = [join('inbox', name), join('outbox', name)];
   const before = fs.existsSync(answered); // an earlier life was ended before it was done with it
   if (!before) {
-    const [started, content] = [now(), fs.readFileSync(waiting, 'utf8')];
+    const started = now();
+    const content = fs.lstatSync(waiting).isFile() ? fs.readFileSync(waiting, 'utf8') : '';
     let question;
     try {
       ({ question } = JSON.parse(content));
@@ -100,7 +100,7 @@ async function handle(name) {
 
 async function poll() {
   for (const folder of ['inbox', 'outbox', 'rejected']) fs.mkdirSync(folder, { recursive: true });
-  const age = (name) => fs.statSync(join('inbox', name), { bigint: true }).mtimeNs;
+  const age = (name) => fs.lstatSync(join('inbox', name), { bigint: true }).mtimeNs;
   const names = fs.readdirSync('inbox').filter((name) => /^[^.].*\.json$/.test(name));
   const oldestFirst = names.map((name) => [age(name), name]).sort(([a], [b]) => Number(a - b));
   for (const [, name] of oldestFirst) {
@@ -115,6 +115,5 @@ async function main() {
   }
 }
 
-const worker = { handle, ask, main };
-module.exports = worker;
+const worker = (module.exports = { handle, ask, main });
 if (require.main === module) worker.main();

@@ -27,6 +27,12 @@ def test_calls_that_end_in_time_pass(wire: Wire) -> None:
     assert found(wire).outcome == "pass"
 
 
+@pytest.mark.parametrize("said", [2, 2.0, "2"])
+def test_limit_may_be_written_as_a_number(wire: Wire, said: object) -> None:
+    wire.run.config["target"]["llm"]["call_limit_s"] = said
+    assert found(wire).limit == 5.0
+
+
 @pytest.mark.parametrize("facts", [{"ended": "given_up", "status": None}, {"status": 200}])
 def test_a_call_that_waits_longer_fails(wire: Wire, facts: dict[str, object]) -> None:
     begin_s = FAULTS[0][0] + 0.1

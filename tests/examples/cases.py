@@ -66,7 +66,7 @@ STALL = "llm_stall:after_tokens=3,hold=20s"  # longer than a patient client may 
 MID_EVENT = "llm_truncated:after_tokens=3,mid_event=yes"
 DEFECTIVE = (
     Case("minimal", "soak_b", "llm_timeout", "deletes_unanswered", "request_queue"),
-    Case("minimal", "soak_b", "llm_timeout", "waits_for_ever", "call_time_limit"),
+    Case("minimal", "soak_b", "llm_stall:count=1,hold=20s", "waits_for_ever", "call_time_limit"),
     Case("minimal", "soak_a", "none", "keeps_everything", "memory_growth", brief=True),
     Case("node", "soak_b", "llm_timeout", "invents_answers", "answers_witnessed"),
     Case("node", "soak_a", "none", "leaves_descriptors", "file_descriptors", brief=True),

@@ -69,6 +69,13 @@ def test_file_without_a_question_is_rejected(worker: ModuleType, content: str) -
     assert not file.exists()
 
 
+def test_what_is_no_plain_file_is_rejected(worker: ModuleType) -> None:
+    Path("inbox", "folder.json").mkdir()
+    Path("inbox", "link.json").symlink_to("nowhere")
+    assert all([worker.handle(file) for file in list(Path("inbox").iterdir())])
+    assert {path.name for path in Path("rejected").iterdir()} == {"folder.json", "link.json"}
+
+
 @pytest.mark.stack
 @pytest.mark.slow(seconds=40)
 def test_control_of_soak_b_passes(tmp_path: Path) -> None:

@@ -17,7 +17,10 @@ from chaos.plan.schedule import draw
 from chaos.runner.judge import judge
 from chaos.runner.resolve import resolve
 from tests.checks.history_builder import PlantedRun
+from tests.examples.cases import EXAMPLES
 from tests.plan.test_plan import asked, refused
+
+MINIMAL = str(EXAMPLES / "minimal" / "target.yaml")
 
 
 @pytest.fixture(autouse=True)
@@ -35,6 +38,7 @@ def dev(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ({"pool": ["all"]}, "gpu_lost, gpu_memory_taken: there is no NVIDIA GPU here"),
         ({"faults": ["queue_unreadable:how=mode_0"]}, "the right to read any file"),
         ({"soak": "soak_b", "faults": ["injector_killed"]}, "the injector does not run"),
+        ({"faults": ["injector_killed"], "target": MINIMAL}, "the target has no injector"),
         (
             {"soak": "soak_b", "profile": "batch", "faults": ["watcher_paused"]},
             "the Watcher is a batch command",

@@ -40,6 +40,8 @@ class ServiceFault(Fault):
     def available_in(self, planned: PlannedStack) -> str | None:
         if self.service == "watcher" and not planned.daemon:
             return _BATCH
+        if self.service == "injector" and planned.target.injector is None:
+            return "the target has no injector"
         if self.service == "injector" and not planned.injects:
             return _NO_INJECTOR
         return super().available_in(planned)
