@@ -28,7 +28,7 @@ from judged where end_s - t_s > $limit_s order by end_s - t_s desc, line
 
 def judge(run: OpenRun, params: Params) -> list[Finding]:
     """None where the target names no limit, or no call was seen."""
-    limit_s = _limit_s(run)
+    limit_s = call_limit_s(run)
     if limit_s is None:
         return []
     absent = not_witnessed(run, "wire")
@@ -54,7 +54,7 @@ def judge(run: OpenRun, params: Params) -> list[Finding]:
     ]
 
 
-def _limit_s(run: OpenRun) -> float | None:
+def call_limit_s(run: OpenRun) -> float | None:
     """What the target says, filled in from the profile's settings; None where it says nothing."""
     settings = run.profile.get("settings") or {}
     said = run.target.llm.call_limit_s

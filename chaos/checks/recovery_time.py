@@ -14,6 +14,7 @@ from typing import Annotated
 import msgspec
 
 from chaos.checks.base import Check, Params, depends_on
+from chaos.checks.call_time_limit import call_limit_s
 from chaos.checks.finding import Evidence, Finding, Outcome, plural
 from chaos.checks.watcher_alive import ends_watcher
 from chaos.checks.witnessed import ATTEMPTS, not_witnessed
@@ -70,7 +71,9 @@ from decisions where (calls > 0 or not $lists_calls)
 
 
 class RecoveryTimeParams(Params, frozen=True):
-    """`limit_s`: how long, once the LLM provably answers again, the Watcher may lack an answer."""
+    """`limit_s`: how long, once the LLM provably answers again, the Watcher may lack an answer; or
+    as long as the target says that a call waits before it is given up, and one look at the queue.
+    """
 
     limit_s: Annotated[float, msgspec.Meta(gt=0)] = 20.0
 
@@ -93,7 +96,10 @@ def judge(run: OpenRun, params: RecoveryTimeParams) -> list[Finding]:
     if not_witnessed(run, "wire") is not None and not run.target.says("calls.ended_at"):
         text = "not judged: the target does not say calls.ended_at, and the wire was not witnessed"
         return [Finding(outcome="unverified", summary=text)]
-    judged = [_recovery(run, window, params.limit_s) for window in recovered]
+    # A request that the cut link has swallowed is waited for until the daemon gives it up.
+    own_s = (call_limit_s(run) or 0.0) + run.target.poll_interval_s
+    limit_s = max(params.limit_s, own_s)
+    judged = [_recovery(run, window, limit_s) for window in recovered]
     outcomes = [one.outcome for one in judged]
     outcome: Outcome = "fail" if "fail" in outcomes else "inconclusive"
     times = [one.took_s for one in judged if one.took_s is not None]
@@ -105,9 +111,9 @@ def judge(run: OpenRun, params: RecoveryTimeParams) -> list[Finding]:
             outcome=outcome,
             summary=f"the LLM was used again after {len(times)} of "
             f"{plural(len(judged), 'recovery', 'recoveries')}, {slowest} "
-            f"(limit {params.limit_s:g} s)",
+            f"(limit {limit_s:g} s)",
             measured=round(max(times), 3) if times else None,
-            limit=params.limit_s,
+            limit=limit_s,
             evidence=[one.evidence for one in sorted(judged, key=lambda one: one.outcome)],
         )
     ]

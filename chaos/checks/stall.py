@@ -5,6 +5,7 @@ from typing import Annotated
 import msgspec
 
 from chaos.checks.base import Check, Params, depends_on
+from chaos.checks.call_time_limit import call_limit_s
 from chaos.checks.finding import Finding
 from chaos.record.open_run import OpenRun
 
@@ -34,7 +35,8 @@ class StallParams(Params, frozen=True):
     """The longest stretch with work waiting and no decision, outside the fault windows.
 
     `polls` of the target's poll interval, or `limit_s`, whichever is longer (both 0: the
-    profile's `drain_limit_s`).
+    profile's `drain_limit_s`). Without `polls` at least what one piece of work may take by the
+    target: two polls, a call that is given up, and the work itself.
     """
 
     polls: Annotated[int, msgspec.Meta(ge=0)] = 0
@@ -48,6 +50,7 @@ def judge(run: OpenRun, params: StallParams) -> list[Finding]:
     longest_s, line = longest_stall(run)
     limit_s = max(params.limit_s, params.polls * run.target.poll_interval_s)
     limit_s = limit_s or float(run.profile.get("drain_limit_s", 60.0))
+    limit_s = limit_s if params.polls else max(limit_s, _piece_s(run))
     return [
         Finding(
             outcome="fail" if longest_s > limit_s else "pass",
@@ -58,6 +61,11 @@ def judge(run: OpenRun, params: StallParams) -> list[Finding]:
             evidence=[run.evidence(line, f"no decision for {longest_s:.1f} s")] if line else [],
         )
     ]
+
+
+def _piece_s(run: OpenRun) -> float:
+    target = run.target
+    return 2 * target.poll_interval_s + (call_limit_s(run) or 0.0) + 2 * target.work.unit_s
 
 
 def longest_stall(run: OpenRun) -> tuple[float, int]:
