@@ -71,8 +71,8 @@ from decisions where (calls > 0 or not $lists_calls)
 
 
 class RecoveryTimeParams(Params, frozen=True):
-    """`limit_s`: how long, once the LLM provably answers again, the Watcher may lack an answer; or
-    as long as the target says that a call waits before it is given up, and one look at the queue.
+    """`limit_s`: how long, once the LLM provably answers again, the Watcher may lack an answer. Of
+    a daemon whose call limit does not follow the profile: at least that, and one look at the queue.
     """
 
     limit_s: Annotated[float, msgspec.Meta(gt=0)] = 20.0
@@ -97,8 +97,9 @@ def judge(run: OpenRun, params: RecoveryTimeParams) -> list[Finding]:
         text = "not judged: the target does not say calls.ended_at, and the wire was not witnessed"
         return [Finding(outcome="unverified", summary=text)]
     # A request that the cut link has swallowed is waited for until the daemon gives it up.
-    own_s = (call_limit_s(run) or 0.0) + run.target.poll_interval_s
-    limit_s = max(params.limit_s, own_s)
+    limit_s = params.limit_s
+    if not run.target.llm.call_limit_s.startswith("{"):
+        limit_s = max(limit_s, (call_limit_s(run) or 0.0) + run.target.poll_interval_s)
     judged = [_recovery(run, window, limit_s) for window in recovered]
     outcomes = [one.outcome for one in judged]
     outcome: Outcome = "fail" if "fail" in outcomes else "inconclusive"
