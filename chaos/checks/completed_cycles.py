@@ -17,8 +17,9 @@ order by line
 
 
 class CompletedCyclesParams(Params, frozen=True):
-    """`min`: completed cycles asked for. `stall_s`: longest stretch with work waiting and none
-    done, outside the fault windows (0: the profile's `drain_limit_s`).
+    """`min`: completed cycles asked for; of a slow daemon no more than half of what it has the time
+    for, by its poll and its work. `stall_s`: longest stretch with work waiting and none done,
+    outside the fault windows (0: the profile's `drain_limit_s`).
     """
 
     min: Annotated[int, msgspec.Meta(ge=1)] = 5
@@ -29,9 +30,9 @@ def judge(run: OpenRun, params: CompletedCyclesParams) -> list[Finding]:
     """The plan, soak C, row "Completed cycles"."""
     done = evidence_of(run, _CYCLES, {"completed": True})
     failed = evidence_of(run, _CYCLES, {"completed": False})
+    least = min(params.min, max(1, _possible(run) // 2))
     stall_s, stall_line = longest_stall(run)
     limit_s = params.stall_s or float(run.profile.get("drain_limit_s", 60.0))
-    least = _least(run, params.min)
     summary = f"{plural(done.count, 'cycle')} completed, at least {least} asked"
     if failed.count:
         summary += f"; {failed.count} did not complete"
@@ -52,11 +53,9 @@ def judge(run: OpenRun, params: CompletedCyclesParams) -> list[Finding]:
     ]
 
 
-def _least(run: OpenRun, asked: int) -> int:
-    """Fewer than asked where the daemon's own pace leaves no time for so many."""
-    from_s, to_s = run.measured_span_s()
-    one_s = 2 * max(run.target.poll_interval_s, run.target.work.unit_s)
-    return max(1, min(asked, int((to_s - from_s) / one_s)))
+def _possible(run: OpenRun) -> int:
+    start_s, end_s = run.measured_span_s()
+    return int((end_s - start_s) / (run.target.poll_interval_s + run.target.work.unit_s))
 
 
 CHECK = Check(

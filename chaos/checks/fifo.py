@@ -1,7 +1,8 @@
 """FIFO: requests are taken in the order in which they arrived.
 
 Arrivals are told by whoever can know: the harness's own submissions (their order is certain), and
-the diagnostics whose triggers emitted a request (by their time stamp).
+the diagnostics whose triggers emitted a request (by their time stamp). One with a lower name may
+be taken first, as from a sorted folder, unless the target promises the order of arrival.
 """
 
 from typing import Annotated
@@ -44,12 +45,15 @@ _OVERTAKEN = (
 select decision_ref(line) as ref, request || ' arrived before ' || before.request || ' (line '
     || before.line || ') and was taken after it' as text
 from (
-    select line, request, place, case
+    select line, request, place, arrived_s, case
         when harness_s > arrived_s + if(source = 'harness', 0, $tie_s) then harness
         when diagnostics_s > arrived_s + if(source = 'diagnostics', 0, $tie_s) then diagnostics
         end as before
     from latest
-) where before is not null order by place
+) o where before is not null and ($promised or exists (
+    select 1 from served e where e.place < o.place and e.request > o.request
+    and e.arrived_s > o.arrived_s + $tie_s
+)) order by place
 """
 )
 
@@ -65,7 +69,8 @@ def judge(run: OpenRun, params: FIFOParams) -> list[Finding]:
     served = run.one(f"{_SERVED} select count(*) from served")
     if served < 2:
         return [Finding(outcome="inconclusive", summary="too few requests of known arrival")]
-    overtaken = evidence_of(run, _OVERTAKEN, {"tie_s": params.tie_s})
+    promised = run.target.work.order == "arrival"
+    overtaken = evidence_of(run, _OVERTAKEN, {"tie_s": params.tie_s, "promised": promised})
     return [
         Finding(
             outcome="fail" if overtaken.count else "pass",

@@ -4,7 +4,8 @@
 processes: which request was moved out of the waiting ones first, or worked on first. A daemon that
 works on one request after the other is judged by its work: it may claim many at once. One that
 works on several at a time is judged by its claims, because their work begins as it comes. Where
-neither is seen, nothing is said. Judged where the experiment asks for the order (`fifo`).
+neither is seen, nothing is said. Judged where the experiment asks for the order (`fifo`) and the
+target does not say that there is none; an order by name is judged as there.
 """
 
 from collections import deque
@@ -37,7 +38,7 @@ class _Served:
 
 def judge(run: OpenRun, params: Params) -> list[Finding]:
     """None where no order is asked for, or where fewer than two requests were seen."""
-    if "fifo" not in run.criteria:
+    if "fifo" not in run.criteria or "fifo" in run.target.not_applicable:
         return []
     absent = not_witnessed(run)
     if absent is not None:
@@ -47,8 +48,11 @@ def judge(run: OpenRun, params: Params) -> list[Finding]:
     if len(served) < 2:
         return []
     summary = f"of {plural(len(served), 'request')} were seen to be taken after later ones"
+    promised = run.target.work.order == "arrival"
     return finding_of(
-        list(_overtaken(served, tie_s)), passed=f"0 {summary}", failed=f"{{wrong}} {summary}"
+        list(_overtaken(served, tie_s, promised=promised)),
+        passed=f"0 {summary}",
+        failed=f"{{wrong}} {summary}",
     )
 
 
@@ -79,10 +83,11 @@ def _serial(requests: list[Request], work_s: dict[str, float]) -> bool:
     return all(end_s <= begin_s for (_, end_s), (begin_s, _) in pairwise(spans))
 
 
-def _overtaken(served: list[_Served], tie_s: float) -> Iterator[Evidence]:
+def _overtaken(served: list[_Served], tie_s: float, *, promised: bool) -> Iterator[Evidence]:
     """Of those in the order of service: who came before one that was taken earlier.
 
-    Claims within a second are those of one look at the queue.
+    Claims within a second are those of one look at the queue. Where no order is `promised`, one
+    with a lower name may be taken first.
     """
     latest: dict[bool, _Served] = {}  # by whether the harness submitted it
     earlier = deque(served)
@@ -94,6 +99,8 @@ def _overtaken(served: list[_Served], tie_s: float) -> Iterator[Evidence]:
             if last is None or other.arrived_s > last.arrived_s:
                 latest[other.by_harness] = other
         for by_harness, other in latest.items():
+            if not promised and other.name < one.name:
+                continue
             allowed_s = 0.0 if one.by_harness and by_harness else tie_s
             if other.arrived_s > one.arrived_s + allowed_s:
                 text = (

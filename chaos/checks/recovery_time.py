@@ -70,8 +70,8 @@ from decisions where (calls > 0 or not $lists_calls)
 
 
 class RecoveryTimeParams(Params, frozen=True):
-    """`limit_s`: how long, once the LLM provably answers again, the Watcher may lack an answer; at
-    least what its target says that it takes (`OpenRun.patience_s`).
+    """`limit_s`: how long, once the LLM provably answers again, the Watcher may lack an answer. Of
+    a daemon whose call limit does not follow the profile: at least that, and one look at the queue.
     """
 
     limit_s: Annotated[float, msgspec.Meta(gt=0)] = 20.0
@@ -95,7 +95,10 @@ def judge(run: OpenRun, params: RecoveryTimeParams) -> list[Finding]:
     if not_witnessed(run, "wire") is not None and not run.target.says("calls.ended_at"):
         text = "not judged: the target does not say calls.ended_at, and the wire was not witnessed"
         return [Finding(outcome="unverified", summary=text)]
-    limit_s = max(params.limit_s, run.patience_s)
+    # A request that the cut link has swallowed is waited for until the daemon gives it up.
+    limit_s = params.limit_s
+    if not str(run.target.llm.call_limit_s).startswith("{"):
+        limit_s = max(limit_s, (run.call_limit_s or 0.0) + run.target.poll_interval_s)
     judged = [_recovery(run, window, limit_s) for window in recovered]
     outcomes = [one.outcome for one in judged]
     outcome: Outcome = "fail" if "fail" in outcomes else "inconclusive"

@@ -46,7 +46,13 @@ def judge(run: OpenRun, params: SelfplayDispatchesParams) -> list[Finding]:
 
 CHECK = Check(
     name="selfplay_dispatches",
-    says=("decisions.request", "decisions.status", "decisions.kind"),
+    # Without what emitted a request nobody knows that the daemon has such a trigger.
+    says=(
+        "decisions.request",
+        "decisions.status",
+        "decisions.kind",
+        "paths.diagnostics_requests",
+    ),
     title="Selfplay dispatches",
     origin="plan, soak C: Selfplay dispatches",
     judge=judge,

@@ -34,7 +34,8 @@ class StallParams(Params, frozen=True):
     """The longest stretch with work waiting and no decision, outside the fault windows.
 
     `polls` of the target's poll interval, or `limit_s`, whichever is longer (both 0: the
-    profile's `drain_limit_s`).
+    profile's `drain_limit_s`). Without `polls` at least twice what one piece of work may take by
+    the target (`OpenRun.patience_s`).
     """
 
     polls: Annotated[int, msgspec.Meta(ge=0)] = 0
@@ -48,7 +49,7 @@ def judge(run: OpenRun, params: StallParams) -> list[Finding]:
     longest_s, line = longest_stall(run)
     limit_s = max(params.limit_s, params.polls * run.target.poll_interval_s)
     limit_s = limit_s or float(run.profile.get("drain_limit_s", 60.0))
-    limit_s = max(limit_s, 2 * run.patience_s)
+    limit_s = limit_s if params.polls else max(limit_s, 2 * run.patience_s)
     return [
         Finding(
             outcome="fail" if longest_s > limit_s else "pass",

@@ -158,6 +158,9 @@ class Work(_Model, frozen=True):
     claimed: str = ""
     set_aside: str = ""  # what the daemon could not read
     unit_s: PositiveSeconds = 1.0  # about how long a piece of work takes
+    # What it promises of the order in which it takes its work. Without a promise an order by name,
+    # which is that of a sorted folder, is as good.
+    order: Literal["", "arrival"] = ""
     type_field: str = ""  # of a request; says its kind
     # Values of that field that mean each of the plan's two types.
     types_selfplay: list[str] = msgspec.field(default_factory=lambda: ["selfplay"])

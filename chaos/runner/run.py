@@ -38,6 +38,7 @@ _TICK_S = 0.25
 # such a fault, so that it is not idle during the fault.
 _REQUEST_BEFORE = frozenset({"disk"})
 _PAUSE_POLLS = 2.0  # how many polls a paused daemon is watched for, after one to notice
+_PIECES = 12  # the ten requests of soak B and two probes
 _REST_S = 2.5  # idle time before the halt, so that the slowest sampler measures it
 
 
@@ -195,10 +196,16 @@ class Run:
         """No faults: the stack must return to its steady state, and finish its requests."""
         self.history.phase("quiet")
         self._feed(self.plan.profile.quiet_s)
-        self._workload.finish(Deadline(self.plan.profile.drain_limit_s, self.stop.event))
+        self._workload.finish(Deadline(self._drain_limit_s(), self.stop.event))
         self.stop.wait(_REST_S)
         if self._watch is not None:  # last, because the memory report costs the Watcher memory
             self._watch.inspect("the end of quiet")
+
+    def _drain_limit_s(self) -> float:
+        """The profile's limit, or what soak B's requests take one by one, a poll for each."""
+        target = self.plan.target
+        one_by_one_s = _PIECES * (target.poll_interval_s + target.work.unit_s)
+        return max(self.plan.profile.drain_limit_s, one_by_one_s)
 
     def _halt(self, stack: Stack) -> None:
         """Halt the daemon the way its users do, and measure the time."""

@@ -274,6 +274,38 @@ def test_requests_that_arrived_together_may_be_served_in_any_order(
     assert not_passed(judged(everything)) == {}
 
 
+@pytest.mark.parametrize(("order", "outcome"), [("arrival", "fail"), ("", "pass")])
+def test_order_by_name_is_as_good_where_no_order_is_promised(
+    everything: PlantedRun, order: str, outcome: str
+) -> None:
+    """The one with the lower name came later and was taken first."""
+    everything.config["target"]["work"]["order"] = order
+    first, second = (everything.diagnostics[f"diag_{n}.json"] for n in ("005004", "005006"))
+    first["timestamp"], second["timestamp"] = second["timestamp"], first["timestamp"]
+    assert judged_by(everything, "fifo").outcome == outcome
+
+
+def test_last_in_first_out_is_no_order_by_name(everything: PlantedRun) -> None:
+    del everything.config["target"]["work"]["order"]
+    served_last_in_first_out(everything)
+    assert judged_by(everything, "fifo").outcome == "fail"
+
+
+def test_slow_daemon_owes_as_many_cycles_as_it_has_time_for(everything: PlantedRun) -> None:
+    everything.decisions = everything.decisions[:2]
+    assert judged_by(everything, "completed_cycles").outcome == "fail"
+    everything.config["target"]["poll_interval_s"] = 30
+    assert judged_by(everything, "completed_cycles").outcome == "pass"
+
+
+def test_stall_lasts_longer_than_a_piece_of_work_may(everything: PlantedRun) -> None:
+    everything.config["criteria"]["stall"] = {"limit_s": 1}
+    everything.config["target"]["llm"]["call_limit_s"] = ""
+    assert judged_by(everything, "stall").outcome == "fail"
+    everything.config["target"]["llm"]["call_limit_s"] = "600"
+    assert judged_by(everything, "stall").outcome == "pass"
+
+
 def test_a_step_in_descriptors_that_stands_is_not_called_a_leak(everything: PlantedRun) -> None:
     """More than the tolerance, and no growth: too little to say."""
     everything.signals["watcher.fds"] = lambda t_s, done: 6 if t_s < 70 else 14
