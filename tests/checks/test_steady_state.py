@@ -54,5 +54,4 @@ def test_a_machine_that_was_busier_accuses_nobody(witnessed: Witnessed) -> None:
 
 def test_without_a_fault_there_is_nothing_to_come_back_from(control: PlantedRun) -> None:
     Witnessed(control).write()
-    found = next(f for f in judged(control).findings if f.check == "steady_state")
-    assert found.outcome == "skipped" and "no fault" in found.summary
+    assert "steady_state" not in {f.check for f in judged(control).findings}
