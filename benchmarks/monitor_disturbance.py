@@ -33,8 +33,7 @@ from statistics import fmean, stdev
 from benchmarks.figures import Figure, median, parser, show
 from benchmarks.planted_workspace import PlantedWorkspace, Size
 from chaos.assets import locate
-from chaos.base.yamlfile import load
-from chaos.record.target import Target
+from chaos.runner.resolve import read_target
 from chaos.stack.base import Endpoint
 from chaos.stack.llm_probe import completes, healthy
 from chaos.stack.proctree import tree
@@ -72,7 +71,7 @@ def main(argv: list[str] | None = None) -> None:
     made.add_argument("--window-s", type=float, default=2.5, help="default: %(default)s")
     made.add_argument("--limit-s", type=float, default=660.0, help="default: %(default)s")
     options = made.parse_args(argv)
-    target = load(_REPO / "experiments" / "targets" / "reference.yaml", Target)
+    target = read_target("reference")[1]
     with tempfile.TemporaryDirectory(prefix="chaos-bench-") as folder:
         root = Path(folder)
         planted = PlantedWorkspace(root / "workspace", target, Size(1000, 10_000, 5000))

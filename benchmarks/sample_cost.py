@@ -23,9 +23,9 @@ from statistics import fmean
 
 from benchmarks.figures import Figure, median, parser, percentile, show
 from benchmarks.planted_workspace import PlantedWorkspace, Size
-from chaos.base.yamlfile import load
 from chaos.record.history import HistoryWriter, Sample
 from chaos.record.target import Target
+from chaos.runner.resolve import read_target
 from chaos.stack.base import Endpoint
 from chaos.witness.artefacts import ArtefactWatcher
 from chaos.witness.base import Source
@@ -89,7 +89,7 @@ def main(argv: list[str] | None = None) -> None:
     made.add_argument("--period", type=float, default=0.1, help="seconds; default: %(default)s")
     made.add_argument("--script-samples", type=int, default=20)
     options = made.parse_args(argv)
-    target = load(_REPO / "experiments" / "targets" / "reference.yaml", Target)
+    target = read_target("reference")[1]
     with tempfile.TemporaryDirectory(prefix="chaos-bench-", dir=_memory_disk()) as folder:
         root = Path(folder)
         planted = PlantedWorkspace(root / "workspace", target, Size(1000, 10_000, 5000))

@@ -19,7 +19,7 @@ from chaos.assets import cache, locate
 from chaos.base.yamlfile import load
 from chaos.plan.experiment import Experiment
 from chaos.record import rundir
-from chaos.record.target import Target
+from chaos.runner.resolve import read_target
 from chaos.sandbox.command import guardian_argv
 from chaos.sandbox.enter import enter, inside
 from chaos.sandbox.probe import require
@@ -56,7 +56,7 @@ def _measure(work: Path, times: int, *, as_json: bool) -> None:
     assets = locate()
     enter([work, _REPO, cache.cache_dir(), *assets.files])
     experiment = load(_REPO / "experiments" / "soak_c.yaml", Experiment)
-    target = load(_REPO / "experiments" / "targets" / f"{experiment.target}.yaml", Target)
+    target = read_target(experiment.target)[1]
     settings = experiment.profiles[experiment.default_profile].settings
     ready: list[float] = []
     down: list[float] = []

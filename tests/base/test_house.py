@@ -23,6 +23,7 @@ TOP_LEVEL = {
     "benchmarks",
     "chaos",
     "docs",
+    "examples",
     "experiments",
     "images",
     "pyproject.toml",

@@ -28,15 +28,14 @@ from typing import Any
 from chaos.assets import cache, locate
 from chaos.base.deadline import Deadline
 from chaos.base.errors import ChaosError
-from chaos.base.yamlfile import load
 from chaos.faults.base import Fault, noop_twin
 from chaos.faults.ledger import Ledger
 from chaos.faults.lifecycle import Occurrence, Storm
 from chaos.faults.registry import fault_kind
 from chaos.record.history import FaultRecord, FaultState, HistoryWriter, read_history
 from chaos.record.rundir import RunDir
-from chaos.record.target import Target
 from chaos.runner.options import merge_params, split_fault
+from chaos.runner.resolve import read_target
 from chaos.sandbox.command import guardian_argv
 from chaos.sandbox.enter import enter, inside
 from chaos.sandbox.probe import require
@@ -49,7 +48,6 @@ from chaos.stack.outages import Outages
 from tests.waiting import wait_for
 
 REPO = Path(__file__).resolve().parents[2]
-TARGET = REPO / "experiments" / "targets" / "reference.yaml"
 # Few draws: each costs seconds of processor time, and the requests are enough.
 SETTINGS = {"draw_interval_s": 40, "llm_timeout_s": 3, "llm_attempts": 2}
 OFTEN = {"draw_interval_s": 5}  # for the kinds that are proven by draws
@@ -132,7 +130,7 @@ def _occurrence(text: str, fault_id: str, *, twin: bool) -> Occurrence:
 def _backend(run: RunDir, settings: dict[str, Any], needs: frozenset[str]) -> LocalBackend:
     assets = locate()
     enter([run.path, REPO, cache.cache_dir(), *assets.files])
-    target = load(TARGET, Target)
+    target = read_target("reference")[1]
     return LocalBackend(
         target, settings, run, assets, REPO / "images", sandboxed=inside(), needs=needs
     )

@@ -217,7 +217,7 @@ def test_missing_proxy_binary_is_reported(backend: Make, assets: Assets, run_dir
         (
             {"dies": True},
             UsageError,
-            r"ended with exit code 7 at its start, before it wrote watcher_status.json:\n"
+            r"ended with exit code 7 at its start, before there was watcher_status.json:\n"
             r"tiny: cannot go on(.|\n)*next: correct it; by hand: .*tiny_watcher.py watch",
         ),
     ],
@@ -269,7 +269,7 @@ def test_watcher_whose_module_is_missing_is_a_usage_error(
     said = started(backend(), tiny_target, *command, ready_file=ready_file)
     assert "ended with exit code 1 at its start" in said
     assert "No module named 'no_such_module'" in said
-    assert ("before it wrote watcher_status.json" in said) == bool(ready_file)
+    assert ("before there was watcher_status.json" in said) == bool(ready_file)
 
 
 def test_watcher_without_a_ready_file_that_lives_is_started(

@@ -13,6 +13,7 @@ import yaml
 
 from chaos.plan.plan import Plan
 from chaos.record.rundir import RunDir
+from chaos.record.target import LLMSpec
 from chaos.runner.containers.settings import Settings
 
 SERVICES = {"injector", "llm", "toxiproxy", "watcher"}
@@ -134,7 +135,7 @@ def test_run_sets_every_image_variable_of_the_files(
         user_id=1,
         group_id=1,
     )
-    target = SimpleNamespace(workspace=SimpleNamespace(size_mb=1))
+    target = SimpleNamespace(workspace=SimpleNamespace(size_mb=1), llm=LLMSpec())
     plan = cast(Plan, SimpleNamespace(target=target))
     variables = settings.variables(plan, RunDir(tmp_path / "soak" / "run"))
     for services in (stack["services"], overlay["services"]):
