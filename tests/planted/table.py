@@ -250,7 +250,14 @@ DEFECTS = (
         ANY,
         fault="watcher_clock_jump:count=1,hold=15s",
     ),
-    _defect("stays_slow", "steady_state", "stays_slow", ANY),
+    _defect(
+        "stays_slow",
+        "steady_state",
+        "stays_slow",
+        ANY,
+        fault=TIMEOUT,
+        length={"baseline_s": 40, "storm_s": 40, "quiet_s": 60},
+    ),
     _defect("spins", "idle_cpu", "busy_idle", "memory_growth", often=True, length=SHORT),
     _defect(
         "hides_attempts",
