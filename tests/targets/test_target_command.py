@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from chaos.base.shipped import EXPERIMENTS
 from chaos.targets.check import errors_in, judged_by
 from chaos.targets.command import target as command
 from chaos.targets.new import look, skeleton
@@ -109,3 +110,11 @@ def test_exit_codes_and_json(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert command(TargetOptions(action="schema")) == 0
     schema = json.loads(capsys.readouterr().out)
     assert set(schema["$defs"]["Target"]["required"]) == {"target", "watcher", "work"}
+
+
+def test_the_schema_for_editors_is_that_of_the_code(capsys: pytest.CaptureFixture[str]) -> None:
+    """Renewed by `chaos target schema > experiments/target.schema.json`."""
+    assert command(TargetOptions(action="schema")) == 0
+    assert capsys.readouterr().out == (EXPERIMENTS / "target.schema.json").read_text("utf-8")
+    first = (EXPERIMENTS / "targets" / "reference.yaml").read_text("utf-8").partition("\n")[0]
+    assert first == "# yaml-language-server: $schema=../target.schema.json"
