@@ -30,6 +30,7 @@ import yaml
 from benchmarks.figures import Figure, parser, show
 from chaos.checks.java_lcg import first_draws
 from chaos.record.agreement import content_hash
+from chaos.record.record_sql import columns_of
 from chaos.record.rundir import RunDir
 
 _REPO = Path(__file__).resolve().parents[1]
@@ -180,8 +181,10 @@ def _config(*, full: bool) -> dict[str, Any]:
     soak = _plain(_REPO / "experiments" / "soak_c.yaml")
     target = _plain(_REPO / "experiments" / "targets" / "reference.yaml")
     if not full:
-        nothing = {"calls": "", "child_pid": "", "child_exit": "", "artefacts": ""}
-        target["decisions"] |= nothing | {"call": None}
+        record = target["records"]["decisions"]
+        kept = columns_of(record["sql"]) - {"child_pid", "child_exit", "written"}
+        record["sql"] = f"select {', '.join(sorted(kept))} from ({record['sql']})"
+        target["records"]["calls"] = None
     return {
         "soak": "soak_c",
         "title": "A very long run",

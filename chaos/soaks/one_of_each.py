@@ -10,7 +10,7 @@ SOURCE = "target_check"
 
 
 class OneOfEach(SequentialRequests):
-    """Has no settings."""
+    """Stages one request of each kind, and is done when all are answered."""
 
     name: ClassVar[str] = "one_of_each"
 

@@ -20,7 +20,7 @@ _CELL_MAX = 300
 
 
 def target(options: TargetOptions) -> int:
-    """Do the action. Raises `ChaosError`."""
+    """Check a target, or print a skeleton or the schema; returns the exit code."""
     if options.action == "schema":
         print(json.dumps(msgspec.json.schema(Target), indent=2))
         return ExitCode.PASS

@@ -42,7 +42,7 @@ def wrong(case: Case, done: Done) -> str:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run them; see the module."""
+    """Run those that `--only` names, one after the other; 1 if any has an unexpected outcome."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

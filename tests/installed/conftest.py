@@ -42,7 +42,7 @@ class Installed:
 
     @property
     def python(self) -> Path:
-        """Its interpreter."""
+        """The Python of the environment that the wheel is installed in."""
         return self.folder / "bin" / "python"
 
     def files(self) -> set[Path]:

@@ -15,7 +15,7 @@ def _attempt(self, settings, question, prompt):
         time.sleep(3.5)
     try:
         answer = real_attempt(self, settings, question, prompt)
-    except Exception:
+    except Exception:  # whatever it was: it is remembered, and passed on
         failed = True
         raise
     return answer
