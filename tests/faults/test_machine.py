@@ -24,7 +24,6 @@ import pytest
 from chaos.base.deadline import Deadline
 from chaos.base.errors import UsageError
 from chaos.base.proc import Identity, marked
-from chaos.base.yamlfile import load
 from chaos.faults.base import Fault, noop_twin, parse_params
 from chaos.faults.machine import watcher_clock_jump
 from chaos.faults.machine.lowered import is_lower
@@ -34,10 +33,9 @@ from chaos.faults.machine.watcher_fd_limit import WatcherFdLimit
 from chaos.faults.machine.watcher_memory_limit import WatcherMemoryLimit
 from chaos.faults.params import Value
 from chaos.faults.registry import kinds_of
-from chaos.record.target import Target
+from chaos.runner.resolve import read_target
 from chaos.stack.base import Stack
 from chaos.stack.clock import WatcherClock, compiler
-from tests.faults.on_stack import TARGET
 from tests.waiting import wait_for
 
 KINDS = kinds_of("machine")
@@ -101,7 +99,7 @@ class Place:
     """Stands for a stack: the target's names, a workspace, and that one service."""
 
     def __init__(self, root: Path) -> None:
-        self.target = load(TARGET, Target)
+        self.target = read_target("reference")[1]
         self.workspace = root
         self.sandboxed = False
         self.clock: WatcherClock | None = None
