@@ -27,6 +27,7 @@ from chaos.plan.plan import Plan
 from chaos.plan.schedule import Schedule, draw
 from chaos.record.rundir import RunDir
 from chaos.report.stored import load
+from chaos.runner.availability import with_available_faults
 from chaos.runner.child import Interrupts, run_child
 from chaos.runner.judge import judge
 from chaos.runner.launch import Display, prepare
@@ -88,6 +89,7 @@ def replay(stored: RunDir, runs: Path, display: Display, *, force: bool = False)
     if the assets differ from those of the stored run.
     """
     plan, schedule, differences = stored_schedule(stored, force=force)
+    _check_faults(plan, stored)
     before = load(stored).verdict if stored.verdict.is_file() else judge(stored)
     differences += _asset_differences(stored, plan, display, force=force)
     origin = {
@@ -146,6 +148,21 @@ def stored_schedule(stored: RunDir, *, force: bool) -> tuple[Plan, Schedule, lis
             "with --force",
         )
     return plan, schedule, [difference]
+
+
+def _check_faults(plan: Plan, stored: RunDir) -> None:
+    """Raises `UsageError` unless the faults that could be injected then are those of today."""
+    now = with_available_faults(plan, place=str(stored.config))
+    for fault, today in zip(plan.faults, now.faults, strict=True):
+        if bool(fault.left_out) != bool(today.left_out):
+            what = f"cannot be injected now: {today.left_out}"
+            if fault.left_out:
+                what = "was left out of the stored run, and could be injected now"
+            raise UsageError(
+                f"{fault.name} {what}",
+                place=str(stored.config),
+                next_step="replay on a machine that has what the run had, or make a new run",
+            )
 
 
 def _asset_differences(stored: RunDir, plan: Plan, display: Display, *, force: bool) -> list[str]:

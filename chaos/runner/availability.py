@@ -26,7 +26,7 @@ def with_available_faults(plan: Plan, *, place: str) -> Plan:
     marked = msgspec.structs.replace(plan, faults=faults)
     reasons = left_out(marked)
     if not reasons:
-        return plan
+        return marked
     if not plan.skip_unavailable or all(fault.left_out for fault in faults):
         raise unavailable(reasons, place=place, none_left=plan.skip_unavailable)
     return marked

@@ -23,7 +23,7 @@ from chaos.checks.finding import Finding
 from chaos.checks.verdict import Verdict, Word
 from chaos.cli.main import main
 from chaos.compare.replay import asset_differences, comparison, comparison_text, knob_differences
-from chaos.plan.plan import Plan
+from chaos.plan.plan import Plan, Sandbox
 from chaos.plan.schedule import Schedule, draw
 from chaos.record.rundir import RunDir, create
 from chaos.runner.launch import Prepared
@@ -167,6 +167,29 @@ def test_changed_files_are_always_rejected(
         del content["target"]
     stored.write_json(name, content)
     assert command(stored, *(["--force"] if force else [])) == ExitCode.USAGE
+    assert started == []
+
+
+@pytest.mark.parametrize("then", ["", "no user namespaces"])
+def test_faults_that_cannot_be_had_as_they_were_are_refused_before_the_start(
+    then: str,
+    stored: RunDir,
+    started: list[tuple[Plan, Schedule, Prepared]],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """In the stored run `disk_pressure` was injected, or left out; now it is the other way."""
+    plan = resolve(Request(soak="soak_c", faults=["llm_timeout", "disk_pressure"], seed=5))
+    faults = tuple(
+        msgspec.structs.replace(fault, left_out=then if fault.name == "disk_pressure" else "")
+        for fault in plan.faults
+    )
+    sandbox: Sandbox = "namespaces" if then else "none"
+    plan = msgspec.structs.replace(plan, faults=faults, sandbox=sandbox, skip_unavailable=True)
+    stored.write_json(stored.config, plan.to_json())
+    stored.write_json(stored.schedule, draw(plan).to_json())
+    assert command(stored) == ExitCode.USAGE
+    said = capsys.readouterr().err
+    assert "disk_pressure" in said and ("could be injected now" if then else "cannot be") in said
     assert started == []
 
 
