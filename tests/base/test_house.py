@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ast
 import re
-import subprocess
 import tomllib
 from pathlib import Path
 
 import pytest
+
+from tests.checkout import checkout_files
 
 TOP_LEVEL = {
     ".ci",
@@ -54,18 +55,8 @@ MACHINE_PATHS = re.compile("(?<![\\w.])(" + "/wo" + "rk/|/ro" + "ot/|/ho" + "me/
 @pytest.fixture(scope="module")
 def files(repo: Path) -> list[Path]:
     """Every text file of the project: tracked, or new and not ignored."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=repo,
-        capture_output=True,
-        check=True,
-        timeout=60,
-    ).stdout.decode()
-    found = []
-    for name in filter(None, listed.split("\0")):
-        path = repo / name
-        if path.is_file() and b"\0" not in path.read_bytes()[:8192]:
-            found.append(path)
+    paths = [repo / name for name in checkout_files(repo)]
+    found = [path for path in paths if b"\0" not in path.read_bytes()[:8192]]
     assert len(found) > 50
     return found
 

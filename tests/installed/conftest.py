@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from chaos.assets import cache
+from tests.checkout import checkout_files
 
 LIMIT_S = 300.0
 # The build as pip and `build` start it, with the setuptools of this environment.
@@ -81,14 +82,7 @@ def _made(kind: str, source: Path, folder: Path) -> Path:
 @pytest.fixture(scope="session")
 def built(repo: Path, tmp_path_factory: pytest.TempPathFactory) -> Built:
     folder = tmp_path_factory.mktemp("built")
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=repo,
-        capture_output=True,
-        check=True,
-        timeout=60,
-    ).stdout.decode()
-    names = [name for name in filter(None, listed.split("\0")) if (repo / name).is_file()]
+    names = checkout_files(repo)
     source = folder / "source"
     for name in names:
         (source / name).parent.mkdir(parents=True, exist_ok=True)
