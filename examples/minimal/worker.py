@@ -12,18 +12,8 @@ import urllib.request
 from pathlib import Path
 
 LLM = "http://127.0.0.1:8080/completion"
-CALL_LIMIT_S = 5.0
-ATTEMPTS, PAUSE_S, POLL_S = 3, 1.0, 0.5
+CALL_LIMIT_S, ATTEMPTS, POLL_S = 5.0, 3, 0.5
 stop = threading.Event()
-
-
-def question_of(file):
-    if not file.is_file():
-        raise TypeError("it is no plain file")
-    question = json.loads(file.read_bytes())["question"]
-    if not isinstance(question, str):
-        raise TypeError("the question is no text")
-    return question
 
 
 def ask(question):
@@ -31,36 +21,23 @@ def ask(question):
     body = json.dumps({"prompt": question, "n_predict": 24, "temperature": 0}).encode()
     call = urllib.request.Request(LLM, body, {"Content-Type": "application/json"})
     for attempt in range(ATTEMPTS):
-        if attempt and stop.wait(PAUSE_S * attempt):
-            break
         try:
-            with urllib.request.urlopen(call, timeout=CALL_LIMIT_S) as reply:
-                return str(json.load(reply)["content"])
+            if not stop.wait(attempt):  # seconds: a longer pause each time
+                with urllib.request.urlopen(call, timeout=CALL_LIMIT_S) as reply:
+                    return str(json.load(reply)["content"])
         except (OSError, ValueError, LookupError, TypeError) as error:
             print(f"no answer: {error!r}", flush=True)
     return None
 
 
-def publish(file, answer):
-    """Write the answer so that it is there whole or not at all, also after a crash."""
-    part = file.with_name(f".{file.name}.part")
-    try:
-        with part.open("w") as out:
-            json.dump({"answer": answer}, out)
-            out.flush()
-            os.fsync(out.fileno())
-        part.replace(file)
-    except OSError:
-        part.unlink(missing_ok=True)
-        raise
-
-
 def handle(file):
     """True if the question is off the queue."""
-    answered = Path("outbox", file.name)
+    answered, part = Path("outbox", file.name), Path("outbox", f".{file.name}.part")
     if not answered.exists():  # else an earlier life was ended before it deleted the question
         try:
-            question = question_of(file)
+            question = json.loads(file.read_bytes())["question"] if file.is_file() else None
+            if not isinstance(question, str):
+                raise TypeError("it holds no question")
         except (ValueError, LookupError, TypeError) as error:
             print(f"{file.name} is rejected: {error!r}", flush=True)
             file.replace(Path("rejected", file.name))
@@ -68,7 +45,14 @@ def handle(file):
         answer = ask(question)
         if answer is None:
             return False
-        publish(answered, answer)
+        try:  # the answer is there whole or not at all, also after a crash
+            with part.open("w") as out:
+                json.dump({"answer": answer}, out)
+                out.flush()
+                os.fsync(out.fileno())
+            part.replace(answered)
+        finally:
+            part.unlink(missing_ok=True)
     file.unlink()
     return True
 
