@@ -161,6 +161,7 @@ def test_half_a_stream_is_no_answer(agent: ModuleType, lines: list[bytes]) -> No
 
 
 @pytest.mark.stack
+@pytest.mark.whole_run
 @pytest.mark.slow(seconds=40)
 def test_control_of_soak_b_passes(tmp_path: Path) -> None:
     case = Case("agent", "soak_b", "none")

@@ -51,6 +51,7 @@ def test_line_of_the_log_is_a_decision_with_its_calls(tmp_path: Path) -> None:
 
 
 @pytest.mark.stack
+@pytest.mark.whole_run
 @pytest.mark.slow(seconds=40)
 @pytest.mark.skipif(shutil.which("node") is None, reason="needs node")
 def test_control_of_soak_b_passes(tmp_path: Path) -> None:

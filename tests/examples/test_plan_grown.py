@@ -93,6 +93,7 @@ def test_refusal_may_be_told_by_the_archive_alone(
 
 
 @pytest.mark.stack
+@pytest.mark.whole_run
 @pytest.mark.slow(seconds=45)
 def test_control_of_soak_b_passes(tmp_path: Path) -> None:
     case = Case("plan-grown", "soak_b", "none")

@@ -57,6 +57,7 @@ def test_the_plan_is_soak_c_with_the_defective_program() -> None:
 
 
 @pytest.mark.stack
+@pytest.mark.whole_run
 @pytest.mark.slow(seconds=60)
 def test_the_canary_is_caught(tmp_path: Path) -> None:
     """The run must fail. If the gate passes it, this test fails."""

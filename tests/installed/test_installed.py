@@ -127,6 +127,7 @@ def test_second_name_is_the_same_command(installed: Installed, tmp_path: Path) -
 
 
 @pytest.mark.stack
+@pytest.mark.whole_run
 @pytest.mark.slow(seconds=60)
 def test_run_of_an_installed_package_writes_only_its_run_directory(
     installed: Installed, assets: object, tmp_path: Path

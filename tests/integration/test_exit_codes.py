@@ -27,6 +27,7 @@ def test_2_typing_error_starts_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.whole_run
 def test_3_fault_without_a_measured_effect_is_never_a_pass(tmp_path: Path) -> None:
     """A probe of one second cannot distinguish half a second of hanging from a slow answer."""
     done = chaos(
@@ -99,6 +100,7 @@ class Stuck(Fault):
 '''
 
 
+@pytest.mark.whole_run
 def test_6_failed_undo_is_reported_and_cleaned_later(tmp_path: Path) -> None:
     plugin = tmp_path / "plugin"
     info = plugin / "stuck-1.dist-info"

@@ -16,7 +16,7 @@ from chaos.record.rundir import RunDir
 from tests.integration.command import REPO, await_gone, chaos, finish, start
 from tests.waiting import wait_for
 
-pytestmark = [pytest.mark.stack, pytest.mark.slow(seconds=70)]
+pytestmark = [pytest.mark.stack, pytest.mark.whole_run, pytest.mark.slow(seconds=70)]
 
 APPEAR_LIMIT_S = 180.0
 # What half a minute of soak C can show; the growth of anything cannot be seen in it.

@@ -99,6 +99,7 @@ def test_after_sigkill_nothing_is_left_and_the_record_can_be_judged(
     assert cleaned.exit_code == 0, cleaned.text
 
 
+@pytest.mark.whole_run
 @pytest.mark.slow(seconds=50)
 def test_two_runs_run_side_by_side(tmp_path: Path) -> None:
     """The same ports, the same paths, at the same time: neither notices the other."""

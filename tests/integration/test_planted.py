@@ -2,6 +2,7 @@
 
 A Watcher that hides its fallbacks is the canary: tests/gate/test_canary.py. The `long` ones are
 those whose defect shows late, or whose run tests/triage/test_real_runs.py makes at every change.
+One that lies and one that hangs on are run with every test; the others are added by CI.
 """
 
 from __future__ import annotations
@@ -17,12 +18,16 @@ from tests.truth_table import judge
 pytestmark = [pytest.mark.stack, pytest.mark.slow(seconds=60)]
 
 
+_ALWAYS = ("fakes_work", "ignores_halt")
+
+
 def _cases(table: tuple[Planted, ...]) -> list[object]:
-    return [
-        pytest.param(one, id=one.name, marks=[] if one.often else pytest.mark.long)
-        for one in table
-        if not one.blind
-    ]
+    def marks(one: Planted) -> list[pytest.MarkDecorator]:
+        if one.name in _ALWAYS:
+            return []
+        return [pytest.mark.whole_run if one.often else pytest.mark.long]
+
+    return [pytest.param(one, id=one.name, marks=marks(one)) for one in table if not one.blind]
 
 
 @pytest.mark.parametrize("planted", _cases(DEFECTS))

@@ -28,6 +28,7 @@ from tests.waiting import wait_for
 
 pytestmark = [
     pytest.mark.docker,
+    pytest.mark.whole_run,
     pytest.mark.stack,
     pytest.mark.slow(seconds=90),
     pytest.mark.timeout(600),

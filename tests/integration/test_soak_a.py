@@ -8,7 +8,7 @@ import pytest
 
 from tests.integration.command import chaos, history
 
-pytestmark = [pytest.mark.stack, pytest.mark.slow(seconds=180)]
+pytestmark = [pytest.mark.stack, pytest.mark.whole_run, pytest.mark.slow(seconds=180)]
 
 BACKLOG_MAX = 3
 

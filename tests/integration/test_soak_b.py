@@ -43,6 +43,7 @@ def test_clean_watcher_completes_ten_requests_while_its_llm_is_cut(tmp_path: Pat
     assert "draws_ingested" not in {f["check"] for f in done.verdict()["findings"]}
 
 
+@pytest.mark.whole_run
 @pytest.mark.slow(seconds=110)
 def test_clean_watcher_completes_ten_requests_without_its_daemon(tmp_path: Path) -> None:
     done = chaos(tmp_path / "runs", "run", "soak_b", "--profile", "batch", *FAULT)

@@ -44,7 +44,13 @@ def test_death_of_a_witness_ends_the_run_and_is_not_the_watchers_fault(
 
 
 # Most other runs have the witness.
-@pytest.mark.parametrize("witness", ["none", pytest.param("all", marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    "witness",
+    [
+        pytest.param("none", marks=pytest.mark.whole_run),
+        pytest.param("all", marks=pytest.mark.long),
+    ],
+)
 def test_a_run_has_the_witness_that_it_asks_for(tmp_path: Path, witness: str) -> None:
     done = chaos(tmp_path / "runs", "run", "soak_c", "--witness", witness, *BRIEF)
     assert done.exit_code in (0, 1, 3), done.text  # too short for some criteria

@@ -42,6 +42,7 @@ def test_public_names_exist() -> None:
     assert chaos.__version__
 
 
+@pytest.mark.whole_run
 @pytest.mark.slow(seconds=60)
 @pytest.mark.stack
 def test_run_is_executed_and_opened(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from chaos.sandbox.guardian import marked_pids
 from tests.integration.command import finish, history, settings, start
 from tests.integration.test_lifecycle import await_record
 
-pytestmark = [pytest.mark.stack, pytest.mark.slow(seconds=30)]
+pytestmark = [pytest.mark.stack, pytest.mark.whole_run, pytest.mark.slow(seconds=30)]
 
 
 def test_death_of_the_wire_proxy_is_a_problem_of_the_infrastructure(tmp_path: Path) -> None:
