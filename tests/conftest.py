@@ -17,6 +17,7 @@ import pytest
 
 from chaos.assets import Assets, ensure
 from chaos.assets.progress import Plain
+from tests.costs import mark_slow
 from tests.order import LongestFirst, in_order
 from tests.waiting import wait_for
 
@@ -39,6 +40,11 @@ def _note_start(event: str, _arguments: object) -> None:
 
 
 sys.addaudithook(_note_start)
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Leave what costs much out of the fast part."""
+    mark_slow(item)
 
 
 @pytest.hookimpl(trylast=True)
