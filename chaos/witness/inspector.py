@@ -46,7 +46,7 @@ class Inspector:
             if self._inspections >= _INSPECTIONS_MAX:
                 return
             self._inspections += 1
-            roles = {name: self._pids(name) for name in _SERVICES}
+            roles = {n: self._pids(n) for n in (*_SERVICES, *self._target.services)}
             snapshot = inspect(
                 self._target,
                 self._stack.workspace,
