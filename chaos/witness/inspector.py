@@ -11,6 +11,7 @@ from chaos.base.files import matching
 from chaos.plan.plan import Plan
 from chaos.record.history import HistoryWriter
 from chaos.stack.base import Stack
+from chaos.witness.files import waiting_requests
 from chaos.witness.inspection import QUICK, inspect
 
 _SERVICES = ("watcher", "injector", "llm", "llm_supervisor", "proxy")
@@ -79,8 +80,7 @@ class Inspector:
         return len(matching(self._stack.workspace, self._target.work.finished.files))
 
     def _has_waiting_requests(self) -> bool:
-        queue = self._target.work
-        return bool(matching(self._stack.workspace, queue.pending, queue.claimed))
+        return bool(waiting_requests(self._stack.workspace, self._target.work))
 
     def _pids(self, name: str) -> list[int]:
         try:
