@@ -47,6 +47,7 @@ def target_errors(document: Document, target: Target) -> Iterator[UsageError]:
         *_submit(target),
         *_services(target),
         *_records(target),
+        *_instance(target),
     ):
         yield problem.error(document.place(*problem.keys))
 
@@ -224,6 +225,13 @@ def _services(target: Target) -> Iterator[Problem]:
         if spec.ready_url and not _is_url(spec.ready_url):
             keys = (name, "ready_url")
             yield Problem(keys, f"{spec.ready_url!r} is no http URL", "write http://HOST:PORT/PATH")
+
+
+def _instance(target: Target) -> Iterator[Problem]:
+    instance = target.instance
+    if instance is not None and instance.start_ticks and not instance.pid:
+        step = "leave start_ticks out, or name the field of the JSON object: pid"
+        yield Problem(("instance", "start_ticks"), "a number alone has no fields", step)
 
 
 _REQUIRED = {"decisions": ("request",), "calls": ("line", "ok")}

@@ -187,8 +187,9 @@ class Instance(_Model, frozen=True):
     """How to tell which process works in the workspace, and the locks that may be left in it.
 
     `pid_file` is a JSON file; `pid` and `start_ticks` (time of the process's start in clock
-    ticks since boot, as in /proc/PID/stat) are its fields. Without `start_ticks` the process
-    must have the workspace as its working directory. Nobody is ever found by name.
+    ticks since boot, as in /proc/PID/stat) are its fields. `pid: ""`: the file is a number alone.
+    Without `start_ticks` the process must have the workspace as its working directory. Nobody is
+    ever found by name.
     """
 
     pid_file: str
