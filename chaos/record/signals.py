@@ -64,6 +64,7 @@ SIGNALS = Names(
         Signal("queue.archived", "request files that are finished"),
         Signal("queue.quarantined", "request files that were set aside"),
         Signal("queue.stalled_s", "time with work waiting and no decision", "s"),
+        Signal("halt.flags", "halt flags of the daemon that are set"),
         Signal("decisions.lines", "lines of the decision log"),
         Signal("decisions.completed", "decisions with a status that means done"),
         Signal("decisions.fallbacks", "decisions that say the LLM did not make them"),

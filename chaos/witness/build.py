@@ -11,7 +11,7 @@ from chaos.record.target import Target
 from chaos.stack.base import Endpoint
 from chaos.witness.base import Source
 from chaos.witness.draws import DrawCount
-from chaos.witness.files import Decisions, Disk, Folders, Logs
+from chaos.witness.files import Decisions, Disk, Folders, HaltFlags, Logs
 from chaos.witness.gpu import GPUs, WriteEvent
 from chaos.witness.gpu_owners import Owners
 from chaos.witness.llm import LLMGauges, LLMHealth, LLMProcess
@@ -68,6 +68,8 @@ def build_sources(
 
 def _of_records(target: Target, workspace: Path) -> Iterator[Source]:
     """The sources of files that a target may have or not."""
+    if target.halt_flags:
+        yield HaltFlags(workspace, target.halt_flags)
     if target.decisions.path:
         yield Decisions(workspace, target.decisions, target.outcomes.done)
     if target.draws.path:

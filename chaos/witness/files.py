@@ -93,6 +93,17 @@ def waiting_requests(workspace: Path, queue: Work) -> list[str]:
     return list(dict.fromkeys(found))
 
 
+class HaltFlags(SourceBase):
+    """`halt.flags`: how many of the daemon's halt flags are set, whoever has set them."""
+
+    def __init__(self, workspace: Path, flags: Sequence[str]) -> None:
+        super().__init__("halt.flags", _PERIOD_S)
+        self._paths = [str(workspace / flag) for flag in flags]
+
+    def read(self, values: Values) -> None:
+        values["halt.flags"] = sum(os.path.lexists(path) for path in self._paths)
+
+
 class Decisions(SourceBase):
     """Lines of the decision log: `decisions.lines`, `.completed`, `.fallbacks`.
 
