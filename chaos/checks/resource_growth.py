@@ -31,13 +31,18 @@ class ResourceGrowthParams(Params, frozen=True):
     tolerance: Annotated[float, msgspec.Meta(gt=0)] = 3.0
 
 
-def judge(run: OpenRun, params: ResourceGrowthParams) -> list[Finding]:
-    """One finding over all signals that were sampled; the worst of them decides."""
-    signals = SIGNALS | {
+def watched(run: OpenRun) -> dict[str, str]:
+    """Signal -> its name: of the Watcher, then of the target's services."""
+    return SIGNALS | {
         f"{service}.{name}": f"{name} of {service}"
         for service in services_of(run)
         for name in ("threads", "children")
     }
+
+
+def judge(run: OpenRun, params: ResourceGrowthParams) -> list[Finding]:
+    """One finding over all signals that were sampled; the worst of them decides."""
+    signals = watched(run)
     judged = [
         found
         for key, name in signals.items()

@@ -23,8 +23,9 @@ from chaos.checks.finding import Finding
 from chaos.faults.base import Fault, PlannedStack, noop_twin, parse_params
 from chaos.faults.process.ended import WatcherKilled, WatcherRestarted
 from chaos.faults.process.paused import WatcherPaused
-from chaos.record.history import Event, HistoryWriter, read_history
+from chaos.record.history import Event, FaultRecord, HistoryWriter, read_history
 from chaos.record.open_run import OpenRun
+from chaos.record.rundir import RunDir
 from chaos.record.target import ServiceSpec, Target
 from chaos.runner.judge import verdict_of
 from chaos.runner.resolve import read_target
@@ -34,7 +35,9 @@ from chaos.stack.process import LocalService, Surroundings
 from chaos.triage.from_run import triage_run
 from chaos.witness.process import ServiceProcess
 from chaos.witness.service_exits import ServiceExits
-from tests.checks.history_builder import PlantedRun, judged_by
+from tests.checks.history_builder import PlantedRun, finding, judged_by
+from tests.examples.cases import Case
+from tests.examples.matrix import run, wrong
 from tests.waiting import wait_for
 
 NAME = "orchestrator"
@@ -79,28 +82,26 @@ def test_flat_service_is_named_and_passes(planted: PlantedRun) -> None:
 
 
 @pytest.mark.parametrize(
-    ("check", "signal", "per_request"),
+    ("check", "signal", "per_request", "cause"),
     [
-        ("memory_growth", "rss_anon_bytes", 3e6),
-        ("file_descriptors", "fds", 1),
-        ("resource_growth", "threads", 1),
+        ("memory_growth", "rss_anon_bytes", 3e6, "memory_leak"),
+        ("file_descriptors", "fds", 1, "descriptor_leak"),
+        ("resource_growth", "threads", 1, "thread_leak"),
     ],
 )
 def test_growth_of_a_service_is_found_and_named(
-    planted: PlantedRun, check: str, signal: str, per_request: float
+    planted: PlantedRun, check: str, signal: str, per_request: float, cause: str
 ) -> None:
+    planted.config["criteria"] = {check: planted.config["criteria"].get(check, {})}
     planted.signals[f"{NAME}.{signal}"] = lambda t_s, done: 30 + per_request * done
-    found = judged_by(planted, check)
+    with OpenRun(planted.write()) as opened:
+        verdict = verdict_of(opened)
+        causes = triage_run(opened, verdict).causes
+    found = finding(verdict, check)
     assert found.outcome == "fail"
     assert NAME in found.summary
-
-
-def test_memory_growth_of_a_service_is_a_leak_of_the_product(planted: PlantedRun) -> None:
-    planted.signals[f"{NAME}.rss_anon_bytes"] = lambda t_s, done: 20e6 + 3e6 * done
-    with OpenRun(planted.write()) as opened:
-        causes = triage_run(opened, verdict_of(opened)).causes
-    assert [cause.name for cause in causes] == ["memory_leak"]
-    assert f"memory grows: {NAME}: " in causes[0].summary
+    assert [(one.name, one.owner) for one in causes] == [(cause, "product")]
+    assert NAME in causes[0].summary
 
 
 def test_service_without_samples_is_not_judged(planted: PlantedRun) -> None:
@@ -263,3 +264,23 @@ def test_end_of_a_service_is_recorded_once_with_its_last_lines(
     for event in found:
         assert event.detail["service"] == NAME and event.detail["exit_code"] == 3
         assert event.detail["output"].endswith("no cycle to work on")
+
+
+@pytest.mark.stack
+@pytest.mark.slow(seconds=60)
+def test_run_in_which_a_service_is_killed_is_judged_whole(tmp_path: Path) -> None:
+    """examples/plan-grown has an orchestrator beside its Watcher."""
+    case = Case("plan-grown", "soak_b", f"watcher_killed:service={NAME},hold=3s")
+    done = run(case, tmp_path)
+    assert not wrong(case, done), done.text
+    (path,) = (tmp_path / "runs").glob("*/history.jsonl")
+    states = {
+        record.state: record.evidence
+        for _, record in read_history(path)
+        if isinstance(record, FaultRecord)
+    }
+    assert states["armed"]["traits"]["ends"] == [NAME]
+    assert "ended by signal 9" in states["effect_proven"]["path_taken"]
+    with OpenRun(RunDir(path.parent)) as opened:
+        processes = f'select count(distinct "{NAME}.pid"), max("{NAME}.fds") > 2 from moments'
+        assert opened.one(processes) == (2, True)
