@@ -109,6 +109,18 @@ def test_services_are_ready_after_the_watcher_and_end_in_reverse_order(
     assert ended.read_text().split() == ["second", "first"]
 
 
+@pytest.mark.parametrize("ready_file", ["", "never"])
+def test_service_that_cannot_start_is_an_error_of_the_target(
+    backend: Make, tiny_target: Target, run_dir: RunDir, ready_file: str
+) -> None:
+    spec = ServiceSpec(start=["{python}", "-c", "import nowhere"], ready_file=ready_file)
+    made = backend(target=replace(tiny_target, services={"first": spec}))
+    with pytest.raises(UsageError, match="No module named 'nowhere'") as refused:
+        up(made)
+    assert refused.value.place == "target tiny, services.first.start"
+    assert_nothing_left(made, run_dir)
+
+
 def test_stack_works_with_the_wire_proxy_and_the_built_in_tcp_proxy(
     backend: Make, assets: Assets, run_dir: RunDir
 ) -> None:
@@ -276,7 +288,7 @@ def started(made: LocalBackend, target: Target, *command: str, ready_file: str =
     try:
         watcher = made._program("watcher", spec, None)
         made._started.append(watcher)  # for `down`
-        made._start_watcher(watcher)
+        made._start_program(watcher)
     except UsageError as error:
         return str(error)
     return ""
