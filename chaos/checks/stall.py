@@ -93,7 +93,7 @@ def judge(run: OpenRun, params: StallParams) -> list[Finding]:
 
 def _halted_itself(run: OpenRun) -> Evidence | None:
     """That a halt flag was set by no fault, and that work has waited ever since."""
-    found = run.one(_HALTED)
+    found = run.one(_HALTED) if run.target.says("halt.flags") else None
     if found is None:
         return None
     line, since_s, from_s, waiting, to_s = found

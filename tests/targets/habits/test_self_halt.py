@@ -102,6 +102,13 @@ def test_idle_daemon_with_a_flag_and_without_work_is_left_alone(planted: Planted
     assert judged_by(planted, "stall").outcome == "pass"
 
 
+def test_target_without_flags_accuses_nobody(planted: PlantedRun) -> None:
+    planted.signals["halt.flags"] = flag(HALTED_S)
+    planted.config["target"]["halt"] = None
+    waits_for_ever(planted, HALTED_S)
+    assert judged_by(planted, "stall").outcome == "pass"
+
+
 def test_flag_that_a_fault_has_set_is_not_the_daemons(planted: PlantedRun) -> None:
     planted.signals["halt.flags"] = flag(HALTED_S)
     waits_for_ever(planted, HALTED_S)

@@ -25,7 +25,6 @@ from chaos.faults.process.ended import WatcherKilled, WatcherRestarted
 from chaos.faults.process.paused import WatcherPaused
 from chaos.record.history import Event, FaultRecord, HistoryWriter, read_history
 from chaos.record.open_run import OpenRun
-from chaos.record.rundir import RunDir
 from chaos.record.target import ServiceSpec, Target
 from chaos.runner.judge import verdict_of
 from chaos.runner.resolve import read_target
@@ -273,14 +272,13 @@ def test_run_in_which_a_service_is_killed_is_judged_whole(tmp_path: Path) -> Non
     case = Case("plan-grown", "soak_b", f"watcher_killed:service={NAME},hold=3s")
     done = run(case, tmp_path)
     assert not wrong(case, done), done.text
-    (path,) = (tmp_path / "runs").glob("*/history.jsonl")
     states = {
         record.state: record.evidence
-        for _, record in read_history(path)
+        for _, record in read_history(done.run().history)
         if isinstance(record, FaultRecord)
     }
     assert states["armed"]["traits"]["ends"] == [NAME]
     assert "ended by signal 9" in states["effect_proven"]["path_taken"]
-    with OpenRun(RunDir(path.parent)) as opened:
+    with OpenRun(done.run()) as opened:
         processes = f'select count(distinct "{NAME}.pid"), max("{NAME}.fds") > 2 from moments'
         assert opened.one(processes) == (2, True)
