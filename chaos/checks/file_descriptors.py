@@ -1,4 +1,4 @@
-"""File descriptors: their floor stays where it was."""
+"""File descriptors of the Watcher and of the target's services: their floor stays as it was."""
 
 from typing import Annotated
 
@@ -7,6 +7,7 @@ import msgspec
 from chaos.checks.base import Check, Params
 from chaos.checks.finding import Evidence, Finding
 from chaos.checks.growth.counted import judged_count
+from chaos.checks.growth.programs import of_programs
 from chaos.record.open_run import OpenRun
 
 
@@ -18,18 +19,20 @@ class FileDescriptorsParams(Params, frozen=True):
 
 def judge(run: OpenRun, params: FileDescriptorsParams) -> list[Finding]:
     """The plan, soak A, row "File descriptors: stable (± 5)"."""
-    found = judged_count(run, "watcher.fds", "descriptors", params.tolerance)
+    return of_programs(run, lambda program: _judged(run, program, params.tolerance))
+
+
+def _judged(run: OpenRun, program: str, tolerance: float) -> Finding:
+    found = judged_count(run, f"{program}.fds", "descriptors", tolerance)
     if found is None:
-        return [Finding(outcome="inconclusive", summary="descriptors were never sampled")]
-    return [
-        Finding(
-            outcome=found.outcome,
-            summary=f"{found.text} (tolerance {params.tolerance:g})",
-            measured=found.rise,
-            limit=params.tolerance,
-            evidence=[Evidence("history.jsonl", found.text)],
-        )
-    ]
+        return Finding(outcome="inconclusive", summary="descriptors were never sampled")
+    return Finding(
+        outcome=found.outcome,
+        summary=f"{found.text} (tolerance {tolerance:g})",
+        measured=found.rise,
+        limit=tolerance,
+        evidence=[Evidence("history.jsonl", found.text)],
+    )
 
 
 CHECK = Check(

@@ -141,7 +141,7 @@ def _results(run: OpenRun) -> str:
     target = run.target
     queue, paths = target.work, target.paths
     return regex_of(
-        *(queue.pending, queue.claimed, queue.finished.files, queue.set_aside),
+        *queue.places().values(),
         *(paths.policy_candidates, paths.diagnostics, *paths.logs),
         *(artefact.path for artefact in target.prerequisites.artefacts),
     )

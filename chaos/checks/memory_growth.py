@@ -1,4 +1,5 @@
-"""Memory growth of the Watcher: anonymous memory and swap, judged by growth/trend.py.
+"""Memory growth of the Watcher and of the target's services: anonymous memory and swap, judged by
+growth/trend.py.
 
 Judged per completed request by default: a short run with many requests shows a leak that hours of
 idling would not.
@@ -11,6 +12,7 @@ import msgspec
 from chaos.checks.base import Check, Params
 from chaos.checks.finding import Evidence, Finding
 from chaos.checks.growth.lives import lives_of, speaking
+from chaos.checks.growth.programs import of_programs
 from chaos.checks.growth.trend import growth
 from chaos.record.open_run import OpenRun
 
@@ -26,9 +28,13 @@ class MemoryGrowthParams(Params, frozen=True):
 
 def judge(run: OpenRun, params: MemoryGrowthParams) -> list[Finding]:
     """The plan, soak C, row "Memory growth: < 100 MB over 2 hours"."""
-    lives = lives_of(run, "watcher.rss_anon_bytes+watcher.swap_bytes")
+    return of_programs(run, lambda program: _judged(run, program, params))
+
+
+def _judged(run: OpenRun, program: str, params: MemoryGrowthParams) -> Finding:
+    lives = lives_of(run, f"{program}.rss_anon_bytes+{program}.swap_bytes")
     if not lives:
-        return [Finding(outcome="inconclusive", summary="the Watcher's memory was never sampled")]
+        return Finding(outcome="inconclusive", summary="the Watcher's memory was never sampled")
     start_s, end_s = run.measured_span_s()
     # "run": the whole run may grow by the limit, so the rate is the limit over its length.
     per_unit_s = {"request": 1.0, "hour": 3600.0, "run": max(end_s - start_s, 1.0)}[params.unit]
@@ -47,15 +53,13 @@ def judge(run: OpenRun, params: MemoryGrowthParams) -> list[Finding]:
         text = found.text(scale, params.unit, params.limit_mb)
         summary = f"in MB: {text}, last half {(found.last_half or 0.0) * scale:+.3f}: "
         summary += f"{found.reason} ({found.blocks} blocks)"
-    return [
-        Finding(
-            outcome=found.verdict,
-            summary=summary + others,
-            measured=None if found.slope is None else round(found.slope.value * scale, 4),
-            limit=params.limit_mb,
-            evidence=[Evidence("history.jsonl", seen)],
-        )
-    ]
+    return Finding(
+        outcome=found.verdict,
+        summary=summary + others,
+        measured=None if found.slope is None else round(found.slope.value * scale, 4),
+        limit=params.limit_mb,
+        evidence=[Evidence("history.jsonl", seen)],
+    )
 
 
 CHECK = Check(

@@ -23,11 +23,12 @@ where p.armed_s is not null and not coalesce(d.end_s < p.armed_s, false)
 union select d.line from decisions d join emitted e on e.name = d.request
 where e.source = 'fault' and e.text like '% submitted after %'
 """
-# Files in quarantine that no fault has put into the queue as bad ones.
+# Files in quarantine that no fault has put into the queue as bad ones. $suffix: of all requests.
 SET_ASIDE = """
 select path, name from files f where place = 'quarantined' and not exists (
     select 1 from planted p where p.must <> 'archived'
-    and contains(f.name, regexp_replace(p.name, '\\.json$', '')))
+    and contains(f.name, if(ends_with(p.name, $suffix),
+        left(p.name, length(p.name) - length($suffix)), p.name)))
 order by name
 """
 
@@ -81,16 +82,17 @@ def _places(run: OpenRun, name: str) -> tuple[str, ...]:
     other than a plain file that waits.
     """
     queue = run.target.work
+    known = run.sql("select place from files where name = $name", {"name": name})
     irregular = {entry.rpartition(": ")[0] for entry in left_out(run)}
     places = []
     for place, pattern in queue.places().items():
         path = f"{pattern.rpartition('/')[0]}/{name}"
         odd = path in irregular or (run.files / path).is_dir()
-        if odd or (run.files / path).is_file():
+        if odd or (run.files / path).is_file() or (place,) in known:
             places.append(place)
         if odd and place in ("pending", "claimed"):
             places.append("irregular")
-    stem = name.removesuffix(".json")
+    stem = queue.stem(name)
     aside = "select count(*) from files where place = 'quarantined' and contains(name, $stem)"
     if "quarantined" not in places and run.one(aside, {"stem": stem}):
         places.append("quarantined")

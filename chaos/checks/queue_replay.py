@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from chaos.record.open_run import OpenRun
+from chaos.record.work import Work
 
 _CALLS = """
 select line, t_s, call, path, to_path, sha256, place, to_place from file_ops
@@ -30,6 +31,8 @@ class FileCall(NamedTuple):
     sha256: str | None
     place: str | None
     to_place: str | None
+    name: str = ""  # of the request that the file at `path`, and at `to_path`, belongs to
+    to_name: str = ""
 
 
 @dataclass
@@ -69,14 +72,14 @@ class Replay:
             self._delete(call)
         elif call.call == "open":
             if call.path not in self.live:
-                self._appear(call, call.path, call.place)
+                self._appear(call, call.path, call.place, call.name)
         elif call.to_path is not None:
             self._move(call, call.to_path)
 
     def _delete(self, call: FileCall) -> None:
         name = self.live.pop(call.path, None)
         if name is None and call.place in _QUEUED:
-            name = _name(call.path)
+            name = call.name
             if self.of(name).taken is not None:
                 return  # it has moved on: a clean-up that finds nothing, or of a repeated file
         if name is not None and call.place != "archived":
@@ -85,12 +88,12 @@ class Replay:
     def _move(self, call: FileCall, to: str) -> None:
         name = self.live.get(call.path)
         if name is None and call.place in _QUEUED:
-            name = _name(call.path)
+            name = call.name
             if self.live.get(to) == name:
                 return  # made again, because it had failed
         if name is None:
             if to not in self.live:
-                self._appear(call, to, call.to_place)
+                self._appear(call, to, call.to_place, call.to_name)
             if call.sha256 is None:
                 self._move_folder(call, to)
             return
@@ -113,9 +116,8 @@ class Replay:
         for path in inside:
             self.live[to + path.removeprefix(call.path)] = self.live.pop(path)
 
-    def _appear(self, call: FileCall, path: str, place: str | None) -> None:
+    def _appear(self, call: FileCall, path: str, place: str | None, name: str) -> None:
         """A file that was no request comes to lie at `path`; an opened one may have been there."""
-        name = _name(path)
         if place in _QUEUED:
             request = self.of(name)
             self.live[path] = name
@@ -140,11 +142,23 @@ def replayed(run: OpenRun) -> Replay:
 
 
 def _replay(run: OpenRun) -> Replay:
-    replay = Replay()
+    replay, work = Replay(), run.target.work
     rows: list[Any] = run.sql(_CALLS)
     for row in rows:
-        replay.take(FileCall(*row))
+        call = FileCall(*row)
+        name, place = _request(work, call.path, call.place)
+        to_name, to_place = _request(work, call.to_path or "", call.to_place)
+        replay.take(call._replace(name=name, place=place, to_name=to_name, to_place=to_place))
     return replay
+
+
+def _request(work: Work, path: str, place: Any) -> tuple[str, str | None]:
+    """(the request that the file belongs to, its place; None where it is no request there)."""
+    name = _name(path)
+    if place not in _QUEUED:
+        return name, place
+    request = work.request_of(name, place)
+    return request or name, place if request else None
 
 
 class Child(NamedTuple):
@@ -169,7 +183,8 @@ def children_by_request(run: OpenRun) -> dict[str, list[Child]]:
 def _children(run: OpenRun) -> dict[str, list[Child]]:
     names = {name for (name,) in run.sql("select distinct name from emitted")}
     names |= set(replayed(run).requests)
-    by_word = {name.rpartition(".")[0]: name for name in names} | {name: name for name in names}
+    stem = run.target.work.stem
+    by_word = {stem(name): name for name in names} | {name: name for name in names}
     found: dict[str, list[Child]] = {}
     for line, start_s, text in run.sql(_PROCESSES):
         child = Child(line, start_s, re.split(r"[\s=]+", text))

@@ -26,7 +26,9 @@ def judge(run: OpenRun, params: Params) -> list[Finding]:
     """
     stuck, lost = evidence_of(run, STUCK), evidence_of(run, LOST)
     aside = evidence_of(
-        run, f"select 'artefacts/' || path as ref, 'set aside' as text from ({SET_ASIDE})"
+        run,
+        f"select 'artefacts/' || path as ref, 'set aside' as text from ({SET_ASIDE})",
+        {"suffix": run.target.work.submit.suffix},
     )
     planted = left_behind(planted_files(run))
     emitted, archived, quarantined = run.one(_COUNTS)

@@ -39,7 +39,7 @@ class _Judged:
         self.emissions = Counter(name for name, source in rows if source == "harness")
         self.planted = {name for name, source in rows if source in ("planted", "fault")}
         self.known = {name for name, _ in rows} | set(self.replay.requests)
-        self.stems = {name.removesuffix(".json") for name in self.known}
+        self.stems = {run.target.work.stem(name) for name in self.known}
         self.files: dict[str, str] = dict(
             run.sql("select path, place from files where place is not null")
         )
@@ -67,7 +67,7 @@ class _Judged:
             return
         if request.name in self.rejected or request.name in self.replay.live.values():
             return
-        stem = request.name.removesuffix(".json")
+        stem = self.run.target.work.stem(request.name)
         there = request.name in self.names or any(stem in name for name in self.names)
         if not there and (request.emitted or self.emissions[request.name] or request.taken):
             yield call.line, f"{request.name} was deleted at {call.t_s:.1f} s and never archived"

@@ -11,6 +11,7 @@ import msgspec
 from chaos.checks.base import Check, Params
 from chaos.checks.finding import Evidence, Finding, Outcome
 from chaos.checks.growth.counted import judged_count
+from chaos.checks.growth.programs import services_of
 from chaos.record.open_run import OpenRun
 
 SIGNALS = {
@@ -30,11 +31,21 @@ class ResourceGrowthParams(Params, frozen=True):
     tolerance: Annotated[float, msgspec.Meta(gt=0)] = 3.0
 
 
+def watched(run: OpenRun) -> dict[str, str]:
+    """Signal -> its name: of the Watcher, then of the target's services."""
+    return SIGNALS | {
+        f"{service}.{name}": f"{name} of {service}"
+        for service in services_of(run)
+        for name in ("threads", "children")
+    }
+
+
 def judge(run: OpenRun, params: ResourceGrowthParams) -> list[Finding]:
     """One finding over all signals that were sampled; the worst of them decides."""
+    signals = watched(run)
     judged = [
         found
-        for key, name in SIGNALS.items()
+        for key, name in signals.items()
         if (found := judged_count(run, key, name, params.tolerance)) is not None
     ]
     if not judged:
@@ -42,7 +53,7 @@ def judge(run: OpenRun, params: ResourceGrowthParams) -> list[Finding]:
     outcomes = [one.outcome for one in judged]
     worst: Outcome = next((o for o in ("fail", "inconclusive") if o in outcomes), "pass")
     named = [one for one in judged if one.outcome == worst]
-    absent = len(SIGNALS) - len(judged)
+    absent = len(signals) - len(judged)
     if worst == "pass":
         summary = f"no growth of {', '.join(one.name for one in judged)}"
     else:

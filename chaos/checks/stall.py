@@ -1,11 +1,14 @@
-"""Stall: work waits and nothing is decided. A process that is alive proves nothing by that."""
+"""Stall: work waits and nothing is decided. A process that is alive proves nothing by that.
+
+A daemon that sets its own halt flag, and then leaves its work, has stalled however short it was.
+"""
 
 from typing import Annotated
 
 import msgspec
 
 from chaos.checks.base import Check, Params, depends_on
-from chaos.checks.finding import Finding
+from chaos.checks.finding import Evidence, Finding, plural
 from chaos.record.open_run import OpenRun
 
 # A sample counts when requests wait, no decision came since the one before, and no fault holds.
@@ -28,6 +31,29 @@ with samples as (
 select sum(passed_s), max(line) filter (passed_s > 0) from counted group by stretch
 order by 1 desc, 2 limit 1
 """
+# Since when a halt flag has been there, to the end of the measured time: (line, when, since when
+# work has waited outside faults and none was decided, how much waits at last, when that was).
+_HALTED = """
+with looks as (
+    select line, t_s, in_fault, "halt.flags" > 0 as halted,
+        coalesce("queue.pending", 0) + coalesce("queue.claimed", 0) as waiting,
+        coalesce("decisions.lines", "queue.archived", -1) as decided,
+        lag(decided) over (order by line) as decided_before
+    from moments, run where t_s between from_s and to_s and "halt.flags" is not null
+), since as (
+    select * from looks where line > (select coalesce(max(line) filter (not halted), 0) from looks)
+)
+select min(line), min(t_s), greatest(min(t_s) filter (waiting > 0 and not in_fault),
+        max(t_s) filter (decided <> decided_before)),
+    last(waiting order by line), max(t_s)
+from since having count(*) > 0
+"""
+_BY_FAULT = """
+select count(*) from faults where undo ->> '$.flag' is not null
+and $t_s between earliest_s and until_s + 1
+"""
+# So many polls at least, and as long as a piece of work may take, work waits beside the flag.
+_POLLS_MIN = 2
 
 
 class StallParams(Params, frozen=True):
@@ -50,16 +76,36 @@ def judge(run: OpenRun, params: StallParams) -> list[Finding]:
     limit_s = max(params.limit_s, params.polls * run.target.poll_interval_s)
     limit_s = limit_s or float(run.profile.get("drain_limit_s", 60.0))
     limit_s = limit_s if params.polls else max(limit_s, 2 * run.patience_s)
+    halted = _halted_itself(run)
+    evidence = [run.evidence(line, f"no decision for {longest_s:.1f} s")] if line else []
     return [
         Finding(
-            outcome="fail" if longest_s > limit_s else "pass",
-            summary=f"work waited at most {longest_s:.1f} s without a decision, fault windows "
-            f"left out (limit {limit_s:g} s)",
+            outcome="fail" if halted or longest_s > limit_s else "pass",
+            summary=(f"{halted.text}; " if halted else "")
+            + f"work waited at most {longest_s:.1f} s without a decision, fault windows left out "
+            f"(limit {limit_s:g} s)",
             measured=round(longest_s, 3),
             limit=limit_s,
-            evidence=[run.evidence(line, f"no decision for {longest_s:.1f} s")] if line else [],
+            evidence=[halted, *evidence] if halted else evidence,
         )
     ]
+
+
+def _halted_itself(run: OpenRun) -> Evidence | None:
+    """That a halt flag was set by no fault, and that work has waited ever since."""
+    found = run.one(_HALTED) if run.target.says("halt.flags") else None
+    if found is None:
+        return None
+    line, since_s, from_s, waiting, to_s = found
+    least_s = max(_POLLS_MIN * run.target.poll_interval_s, run.patience_s)
+    if from_s is None or not waiting or to_s - from_s < least_s:
+        return None
+    if run.one(_BY_FAULT, {"t_s": since_s}):
+        return None
+    flags = " or ".join(run.target.halt_flags)
+    count = plural(int(waiting), "request")
+    text = f"the daemon halted itself at {since_s:.1f} s ({flags}), {count} waited since"
+    return run.evidence(line, text)
 
 
 def longest_stall(run: OpenRun) -> tuple[float, int]:

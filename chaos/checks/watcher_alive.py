@@ -2,8 +2,10 @@
 
 A fault that ends the Watcher says so of itself (`ends`); a death within its window is intended.
 This check also judges that the Watcher then stops in time and cleanly when asked to, and that it
-comes back when it is started again.
+comes back when it is started again. The services of the target are judged alike.
 """
+
+from collections import Counter
 
 from chaos.checks.base import Check, Params
 from chaos.checks.finding import Evidence, Finding, plural
@@ -28,7 +30,7 @@ where pid is null and line > coalesce((select max(line) from watched where pid i
     and exists (select 1 from moments where "watcher.pid" is not null)
 """
 _SAME_PROCESS = """
-select count(distinct "watcher.pid") = 1 and count("watcher.pid") = count(*) from moments
+select count(distinct "{0}") = 1 and count("{0}") = count(*) from moments
 where t_s between $from_s and $to_s
 """
 
@@ -37,16 +39,16 @@ def judge(run: OpenRun, params: Params) -> list[Finding]:
     """The plan, soak A, "Process alive". A run in which it never started has nothing to say."""
     if not run.named("watcher_exit") and run.last("ready") is None:
         return []
-    ending = [window for window in run.injected_faults if ends_watcher(window)]
+    ending = [window for window in run.injected_faults if ended_program(run, window)]
+    exits = exits_by_itself(run)
     by_itself = [
         run.evidence(line, f"died at {event.t_s:.1f} s: {_detail(event.detail)}")
-        for line, event in exits_by_itself(run)
+        for line, event in exits
     ]
     unclean = [found for window in ending if (found := _unclean(run, window)) is not None]
     lost = not_returned(run)
-    said = []
-    if by_itself:
-        said.append(f"the Watcher died {plural(len(by_itself), 'time')}")
+    died = Counter(str(event.detail.get("service", "the Watcher")) for _, event in exits)
+    said = [f"{program} died {plural(times, 'time')}" for program, times in died.items()]
     if unclean:
         said.append(f"it did not stop as asked {plural(len(unclean), 'time')}")
     if lost:
@@ -70,21 +72,35 @@ def ends_watcher(window: FaultWindow) -> bool:
     return "watcher" in window.ends
 
 
+def ended_program(run: OpenRun, window: FaultWindow) -> str | None:
+    """The program of the daemon that the fault ends, or may end, by its nature: watcher, or a
+    service of the target.
+    """
+    return next((name for name in ("watcher", *run.target.services) if name in window.ends), None)
+
+
 def exits_by_itself(run: OpenRun) -> list[tuple[int, Event]]:
-    """(line, event) of each exit of the Watcher that no fault meant."""
-    ending = [window for window in run.faults if ends_watcher(window)]
-    return [
+    """(line, event) of each exit of the Watcher, or of a service of the target, that no fault
+    meant.
+    """
+    exits = [*run.named("watcher_exit")]
+    exits += [(line, e) for line, e in run.named("service_exit") if e.owner == "product"]
+    return sorted(
         (line, event)
-        for line, event in run.named("watcher_exit")
-        if not any(_within(run, window, event.t_s) for window in ending)
-    ]
+        for line, event in exits
+        if not any(
+            event.detail.get("service", "watcher") in window.ends
+            and _within(run, window, event.t_s)
+            for window in run.faults
+        )
+    )
 
 
 def not_returned(run: OpenRun) -> list[Evidence]:
-    """Each fault that ended the Watcher and after which it did not come back; without one, that it
-    was not there any more at last.
+    """Each fault that ended a program of the daemon and after which it did not come back; without
+    one, that the Watcher was not there any more at last.
     """
-    ending = [window for window in run.faults if ends_watcher(window)]
+    ending = [window for window in run.faults if ended_program(run, window)]
     found = [lost for window in ending if (lost := _lost(window)) is not None]
     line, absent_s = run.one(_ABSENT)
     if not found and line is not None and absent_s >= _ABSENT_S:
@@ -100,10 +116,13 @@ def _within(run: OpenRun, window: FaultWindow, t_s: float) -> bool:
 
 def _ended(run: OpenRun, window: FaultWindow) -> bool:
     """Whether the process after the fault is another one, or none."""
-    if any(_within(run, window, event.t_s) for _, event in run.named("watcher_exit")):
+    program = ended_program(run, window)
+    exits = run.named("watcher_exit") if program == "watcher" else []
+    if any(_within(run, window, event.t_s) for _, event in exits):
         return True
     span = {"from_s": (window.earliest_s or 0.0) - 2.0, "to_s": window.until_s(run.end_s) + 2.0}
-    return not run.sampled("watcher.pid") or not run.one(_SAME_PROCESS, span)
+    signal = f"{program}.pid"
+    return not run.sampled(signal) or not run.one(_SAME_PROCESS.format(signal), span)
 
 
 def _unclean(run: OpenRun, window: FaultWindow) -> Evidence | None:
@@ -111,7 +130,8 @@ def _unclean(run: OpenRun, window: FaultWindow) -> Evidence | None:
     stop = window.evidence("effect_proven").get("stop")
     if not isinstance(stop, dict):
         return None
-    limit_s = run.target.watcher.stop_limit_s
+    spec = run.target.services.get(ended_program(run, window) or "", run.target.watcher)
+    limit_s = spec.stop_limit_s
     took_s = stop.get("took_s")
     late = isinstance(took_s, (int, float)) and took_s > limit_s
     if stop.get("clean", True) and not late:

@@ -13,14 +13,16 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from chaos.base.files import select
+from chaos.base.files import file_from
 from chaos.doctor.item import Item, Subject, age_text, removal_text
-from chaos.monitor.instance import OwnFile, instance_of, read_object, start_ticks
+from chaos.monitor.instance import OwnFile, instance_of, start_ticks
+from chaos.record.pid_file import named_process
 from chaos.record.target import Instance
 
 OLD_S = 3600.0  # the plan's sixty minutes
 _SIGN_OF_LIFE_S = 60.0
 _FILES_MAX = 200_000
+_LOCK_BYTES_MAX = 64 * 1024
 _SKIPPED = frozenset({".git", ".venv", "venv", "node_modules", "__pycache__"})
 
 Holder = Literal["released", "held", "dead", "old", "fresh"]
@@ -105,7 +107,7 @@ def _holder(
 ) -> tuple[Holder, str]:
     """(the holder's state, what it is based on)."""
     age = age_text(age_s)
-    pid, ticks = _named_process(path, instance)
+    pid, ticks = named_process(file_from(path, 0, _LOCK_BYTES_MAX), instance)
     if status.st_ino in locked_inodes:
         return "held", f"held{f' by process {pid}' if pid else ''}, {age}"
     dead = "" if pid is None else _dead(pid, ticks)
@@ -129,29 +131,6 @@ def _dead(pid: int, ticks: int | None) -> str:
     if ticks is not None and ticks != actual_ticks:
         return f"names process {pid}, whose number now belongs to another one"
     return ""
-
-
-def _named_process(path: Path, instance: Instance) -> tuple[int | None, int | None]:
-    """(PID, start in clock ticks) in a lock file: JSON with the profile's fields, or only a PID."""
-    try:
-        content = read_object(path)
-    except (OSError, ValueError):
-        return _plain_pid(path), None
-    pid, ticks = select(content, instance.pid), None
-    if instance.start_ticks:
-        ticks = select(content, instance.start_ticks)
-    if not isinstance(pid, int) or isinstance(pid, bool) or pid < 1:
-        return None, None
-    return pid, ticks if isinstance(ticks, int) else None
-
-
-def _plain_pid(path: Path) -> int | None:
-    try:
-        with path.open("rb") as stream:
-            word = stream.read(64).strip()
-    except OSError:
-        return None
-    return int(word) if word.isdigit() and 0 < int(word) < 2**22 + 1 else None
 
 
 def signs_of_life(subject: Subject) -> str:

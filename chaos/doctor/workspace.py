@@ -26,6 +26,7 @@ from chaos.doctor.item import (
 )
 from chaos.monitor.instance import OwnFile, instance_of, read_json, read_object
 from chaos.record.target import Artefact
+from chaos.record.work import PLACES
 from chaos.witness.base import Folder, without_companions
 
 _ARCHIVE_MANY = 10_000
@@ -100,14 +101,19 @@ def examine_queue(subject: Subject) -> Item:
     item = partial(Item, "queue", "queue, archive")
     queue = subject.target.work
     counts: dict[str, int] = {}
-    for part, pattern in queue.places().items():
-        folder = Folder(subject.workspace, pattern)
+    globs = queue.places()
+    for part in PLACES:
+        if part not in globs:
+            continue
+        folder = Folder(subject.workspace, globs[part])
         try:
             folder.refresh()
         except OSError:
             continue  # the Watcher makes it when it needs it
         names = folder.names()
-        counts[part] = without_companions(names) if part == "quarantined" else len(names)
+        counts[part] = len(queue.requests(part, names))
+        if part == "quarantined":
+            counts[part] = without_companions(names)
     if not counts:
         return item("ok", "no request so far")
     seen = ", ".join(f"{count} {part}" for part, count in counts.items())

@@ -117,7 +117,7 @@ class Fault(ABC):
     Params: ClassVar[type[FaultParams]] = FaultParams
     needs: ClassVar[frozenset[str]] = frozenset()
     affects_llm: ClassVar[bool] = False
-    ends: ClassVar[frozenset[str]] = frozenset()
+    ends: frozenset[str] = frozenset()  # an occurrence may set its own
     compatible_groups: ClassVar[frozenset[str]] = frozenset()
     evidence: ClassVar[dict[str, str]] = {}
     recovery_limit_s: ClassVar[float] = 20.0  # for `recovered`

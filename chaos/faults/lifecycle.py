@@ -108,7 +108,7 @@ class Storm:
             self.ledger.close(occurrence.fault_id, "cancelled before it acted")
             self._record(occurrence, "closed", why="cancelled before it acted")
             return
-        ends = type(occurrence.fault).ends
+        ends = occurrence.fault.ends
         self.outages.begin(ends)
         try:
             self._break(occurrence)

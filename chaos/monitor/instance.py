@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from chaos.base.files import select
+from chaos.record.pid_file import named_process
 from chaos.record.target import Instance, Target
 from chaos.witness.base import open_file, reason, unchanged_key
 from chaos.witness.lives import start_ticks as start_ticks
@@ -25,6 +25,14 @@ _CLOCK_SLACK_S = 2.0
 
 def read_json(path: Path, bytes_max: int = _FILE_BYTES_MAX) -> Any:
     """Read a JSON file of at most `bytes_max`. Raises `OSError`, or `ValueError` with a reason."""
+    raw = _read_small(path, bytes_max)
+    try:
+        return msgspec.json.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(f"not JSON: {error}") from error
+
+
+def _read_small(path: Path, bytes_max: int = _FILE_BYTES_MAX) -> bytes:
     if path.exists() and not path.is_file():
         raise ValueError("not a file")
     with path.open("rb") as stream:
@@ -33,10 +41,7 @@ def read_json(path: Path, bytes_max: int = _FILE_BYTES_MAX) -> Any:
         raise ValueError("empty")
     if len(raw) > bytes_max:
         raise ValueError(f"larger than {bytes_max / 1e6:.1f} MB")
-    try:
-        return msgspec.json.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ValueError(f"not JSON: {error}") from error
+    return raw
 
 
 def read_object(path: Path, bytes_max: int = _FILE_BYTES_MAX) -> dict[str, Any]:
@@ -160,22 +165,20 @@ class OwnFile:
         `written_s`: modification time of the file (Unix time).
         """
         try:
-            content = read_object(self._path)
+            pid, said_ticks = named_process(_read_small(self._path), instance)
         except (OSError, ValueError) as error:
             text = reason(error) if isinstance(error, OSError) else str(error)
             self.absence_reason = f"{instance.pid_file} names no process: {text}"
             return None
-        pid = select(content, instance.pid)
-        if not isinstance(pid, int) or isinstance(pid, bool) or pid < 1:
-            self.absence_reason = (
-                f"{instance.pid_file} names no process: no number at {instance.pid!r}"
-            )
+        if pid is None:
+            where = f"no number at {instance.pid!r}" if instance.pid else "not a number alone"
+            self.absence_reason = f"{instance.pid_file} names no process: {where}"
             return None
         ticks = start_ticks(pid)
         if ticks is None:
             self.absence_reason = f"{instance.pid_file} names process {pid}, which has ended"
             return None
-        if not self._is_meant(instance, content, pid, ticks, written_s):
+        if not self._is_meant(instance, said_ticks, pid, ticks, written_s):
             self.absence_reason = (
                 f"{instance.pid_file} names process {pid}; that number now belongs to another one"
             )
@@ -189,14 +192,14 @@ class OwnFile:
     def _is_meant(
         self,
         instance: Instance,
-        content: dict[str, Any],
+        said_ticks: int | None,
         pid: int,
         ticks: int,
         written_s: float,
     ) -> bool:
         """True if process `pid`, which started at `ticks`, is the one that wrote the file."""
         if instance.start_ticks:
-            return bool(select(content, instance.start_ticks) == ticks)
+            return said_ticks == ticks
         started_s = _boot_s() + ticks / os.sysconf("SC_CLK_TCK")
         if started_s > written_s + _CLOCK_SLACK_S:
             return False

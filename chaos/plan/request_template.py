@@ -10,7 +10,7 @@ from typing import Any
 
 from chaos.base.errors import UsageError, unknown_name
 from chaos.base.yamlfile import texts
-from chaos.record.target import Work
+from chaos.record.work import Work
 
 PLAN_KINDS = ("selfplay", "learning_loop")  # what the soaks ask for, in this order
 PROBE_EPISODES = 1  # the least work: a probe measures, and must not add load

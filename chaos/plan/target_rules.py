@@ -20,6 +20,7 @@ from chaos.base.units import LENGTH_MAX_S
 from chaos.base.yamlfile import Document, Key
 from chaos.record.record_sql import columns_of
 from chaos.record.target import Target
+from chaos.record.work import Place
 
 Keys = tuple[Key, ...]
 Complaint = tuple[str, str]  # what is wrong, what to do about it
@@ -46,6 +47,7 @@ def target_errors(document: Document, target: Target) -> Iterator[UsageError]:
         *_submit(target),
         *_services(target),
         *_records(target),
+        *_instance(target),
     ):
         yield problem.error(document.place(*problem.keys))
 
@@ -165,17 +167,25 @@ def _submit(target: Target) -> Iterator[Problem]:
     if submit.post and not _is_url(submit.post):
         step = "write e.g. http://127.0.0.1:9000/jobs"
         yield Problem(("work", "submit", "post"), f"{submit.post!r} is no http URL", step)
-    done = target.work.finished
-    keys = ("work", "done") if isinstance(target.work.done, str) else ("work", "done", "name")
+    if "/" in submit.suffix or "\0" in submit.suffix:
+        keys = ("work", "submit", "suffix")
+        yield Problem(keys, f"{submit.suffix!r} cannot end a name", "write e.g. .task")
+    for key in ("done", "pending", "claimed"):
+        place = getattr(target.work, key)
+        if isinstance(place, Place):
+            yield from _name_pattern(("work", key, "name"), place.name)
+
+
+def _name_pattern(keys: Keys, pattern: str) -> Iterator[Problem]:
     try:
-        groups = re.compile(done.name).groupindex
+        groups = re.compile(pattern).groupindex
     except re.error as error:
         step = "correct the regular expression"
-        yield Problem(keys, f"{done.name!r} cannot be read: {error}", step)
+        yield Problem(keys, f"{pattern!r} cannot be read: {error}", step)
         return
-    if done.name and "request" not in groups:
+    if pattern and "request" not in groups:
         step = "name the part that is the request: (?P<request>.+)"
-        yield Problem(keys, f"{done.name!r} does not say which request it is", step)
+        yield Problem(keys, f"{pattern!r} does not say which request it is", step)
 
 
 def _is_url(text: str) -> bool:
@@ -215,6 +225,13 @@ def _services(target: Target) -> Iterator[Problem]:
         if spec.ready_url and not _is_url(spec.ready_url):
             keys = (name, "ready_url")
             yield Problem(keys, f"{spec.ready_url!r} is no http URL", "write http://HOST:PORT/PATH")
+
+
+def _instance(target: Target) -> Iterator[Problem]:
+    instance = target.instance
+    if instance is not None and instance.start_ticks and not instance.pid:
+        step = "leave start_ticks out, or name the field of the JSON object: pid"
+        yield Problem(("instance", "start_ticks"), "a number alone has no fields", step)
 
 
 _REQUIRED = {"decisions": ("request",), "calls": ("line", "ok")}
@@ -317,7 +334,8 @@ def _positive(number: int | None) -> Complaint | None:
 
 
 _GLOBS = (
-    "work.pending work.claimed work.done work.done.files work.set_aside "
+    "work.pending work.pending.files work.claimed work.claimed.files work.done work.done.files "
+    "work.set_aside "
     "paths.policy_candidates paths.diagnostics paths.logs.* instance.locks.*"
 )
 # The places that each rule applies to, in the order in which the rules are checked.

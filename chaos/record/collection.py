@@ -34,7 +34,7 @@ def not_collected(run: OpenRun) -> str:
     failed = run.last("collect_failed")
     if failed is not None:
         return f"collecting failed: {failed[1].detail.get('message', 'no reason given')}"
-    stems = [name.removesuffix(".json") for window in run.faults for name in window.planted]
+    stems = [run.target.work.stem(name) for window in run.faults for name in window.planted]
     lost = [entry for entry in left_out(run) if _matters(entry, stems)]
     more = f", and {len(lost) - _SHOWN} more" if len(lost) > _SHOWN else ""
     return "; ".join(lost[:_SHOWN]) + more

@@ -24,6 +24,7 @@ from chaos.record.database import Database, quoted
 from chaos.record.decision_tables import load_decisions, put_back_times, run_time_s
 from chaos.record.fault_tables import mark_faults
 from chaos.record.tables import TABLES
+from chaos.record.work import PLACES
 
 if TYPE_CHECKING:
     from chaos.record.open_run import OpenRun
@@ -112,15 +113,23 @@ def _in_parts(database: Database, table: str, rows: Iterator[dict[str, Any]]) ->
 def _files(run: OpenRun) -> None:
     def rows() -> Iterator[dict[str, Any]]:
         work, refusals = run.target.work, run.target.outcomes.refused
-        for place, pattern in work.places().items():
-            for folder, name in scanned(run.files, pattern):
+        globs = work.places()
+        for place in PLACES:
+            for folder, name in scanned(run.files, globs[place]) if place in globs else ():
                 known = written_out(name)
-                request = work.request_of(known) if place == "archived" else known
+                request = work.request_of(known, place)
+                if not request and place != "archived":
+                    continue  # a file of another kind beside the requests
                 refused = place == "archived" and work.status_of(known) in refusals
                 row = {"path": folder + known, "place": place, "name": request or known}
                 yield {**row, "refused": refused}
 
     _in_parts(run.database, "files", rows())
+    # A request with a lock beside it is claimed.
+    run.database.run(
+        "delete from files where place = 'pending' and name in (select name from files "
+        "where place = 'claimed' and name <> parse_filename(path))"
+    )
     # A note beside a file that was set aside says why; it is no request.
     run.database.run(
         "delete from files where place = 'quarantined' and name like '%.reason.json' and "

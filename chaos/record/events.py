@@ -129,8 +129,12 @@ EVENTS = Names(
         ),
         EventKind(
             "service_exit",
-            "a service of the stack ended by itself",
-            {"service": "its name", "exit_code": ""},
+            "a service of the stack or of the target ended by itself",
+            {
+                "service": "its name",
+                "exit_code": "",
+                "output": "of a service of the target: the last lines that it printed",
+            },
         ),
         EventKind("gpu_units", "which GPU a name stands for", {"uuids": "UUID by name"}),
         EventKind("gpu_lost", "a GPU can no longer be asked", _GPU),

@@ -6,6 +6,7 @@ first. Reading stops at the first line that is not a record: what stands before 
 """
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from chaos.record.history import (
     Sample,
     decoded,
 )
-from chaos.record.signals import GPU_SIGNAL, SIGNALS, gpu_order
+from chaos.record.signals import GPU_SIGNAL, SERVICE_NAME, SIGNALS, gpu_order, signals_of
 from chaos.record.tables import TABLES
 
 _SAMPLE = b'{"kind":"sample",'
@@ -44,6 +45,7 @@ class History:
     faults: list[tuple[int, FaultRecord]] = field(default_factory=list)
     samples: int = 0
     with_gpus: bool = False
+    services: tuple[str, ...] = ()  # of the target; their signals have columns
     lines: int = 0
     end_s: float = 0.0
     torn: bool = False
@@ -75,9 +77,9 @@ class History:
         self.faults = [one for one in self.faults if one[0] < number]
 
 
-def read_records(path: Path) -> History:
-    """Read all records but the samples, which are only counted."""
-    history = History()
+def read_records(path: Path, services: Iterable[str] = ()) -> History:
+    """Read all records but the samples, which are only counted. `services`: of the target."""
+    history = History(services=tuple(filter(SERVICE_NAME.fullmatch, services)))
     number = 0
     try:
         with path.open("rb") as stream:
@@ -158,10 +160,11 @@ def _usable(name: str, value: Any) -> bool:
 
 def _insert(database: Database, path: Path, history: History, line: str, kinds: list[str]) -> None:
     signals = {s.name: "FLOAT" if s.type == "number" else "VARCHAR" for s in SIGNALS.values()}
-    gpus = _gpu_signals(database, path) if history.with_gpus else []
-    for name in gpus:
+    more = [signal.name for service in history.services for signal in signals_of(service)]
+    more += _gpu_signals(database, path) if history.with_gpus else []
+    for name in more:
         database.run(f'alter table moments add column if not exists "{name}" FLOAT')
-    signals |= dict.fromkeys(gpus, "FLOAT")
+    signals |= dict.fromkeys(more, "FLOAT")
     values = ", ".join(f'"{name}" {kind}' for name, kind in signals.items())
     columns = {"kind": "VARCHAR", "t_s": "DOUBLE", "values": f"STRUCT({values})"}
     if line == "__line":

@@ -25,7 +25,7 @@ from chaos.record.history import Event, Op
 from chaos.record.owner import goes_on
 from chaos.record.record_sql import first_file
 from chaos.record.rundir import RunDir
-from chaos.record.signals import GPU_SIGNAL, declared_signal, gpu_order
+from chaos.record.signals import GPU_SIGNAL, SIGNALS, declared_signal, gpu_order
 from chaos.record.tables import TABLES
 from chaos.record.target import Target
 
@@ -77,7 +77,7 @@ class OpenRun(AbstractContextManager["OpenRun"]):
         from chaos.record.history_tables import load_moments, read_records
 
         self.database: Database = Database(run.path)
-        self._history: History = read_records(run.history)
+        self._history: History = read_records(run.history, self.target.services)
         load_moments(self.database, run.history, self._history)
         self._faults = self._fault_windows()
         self.jumps: tuple[ClockJump, ...] = jumps_of(self.faults, self.end_s)
@@ -396,11 +396,16 @@ class OpenRun(AbstractContextManager["OpenRun"]):
         )
 
     def has_column(self, signal: str) -> bool:
-        """Whether `moments` has a column for `signal`: GPU signals only where one was sampled."""
-        return not GPU_SIGNAL.fullmatch(signal) or signal in self.gpu_signals
+        """Whether `moments` has a column for `signal`: those of GPUs only where one was sampled,
+        those of services only where the target has them.
+        """
+        return signal in SIGNALS or signal in self._columns
 
     @cached_property
     def gpu_signals(self) -> list[str]:
         """GPU signals that were sampled, in the order of the devices."""
-        columns = self.database.run("select column_name from (describe moments)")
-        return sorted((name for (name,) in columns if GPU_SIGNAL.fullmatch(name)), key=gpu_order)
+        return sorted(filter(GPU_SIGNAL.fullmatch, self._columns), key=gpu_order)
+
+    @cached_property
+    def _columns(self) -> list[str]:
+        return [name for (name,) in self.database.run("select column_name from (describe moments)")]

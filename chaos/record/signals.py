@@ -2,7 +2,8 @@
 
 Samplers write these names, checks and reports read them. A name that is not declared raises
 `UndeclaredName` where it is used. GPU signals are declared by form, because their number depends on
-the machine: `gpu0.used_bytes`, `gpu0mig1.llm_bytes`.
+the machine: `gpu0.used_bytes`, `gpu0mig1.llm_bytes`; those of the target's `services` likewise:
+`orchestrator.fds`.
 """
 
 import re
@@ -24,25 +25,35 @@ class Signal:
     type: SignalType = "number"
 
 
+# The name of a program of the target, as in `services`; a GPU's name is none.
+SERVICE_NAME = re.compile(r"(?!gpu\d)[a-z][a-z0-9_]{0,31}")
+
+
+def signals_of(program: str, what: str = "the service") -> tuple[Signal, ...]:
+    """The signals of one program of the daemon; `what` stands for it in their meanings."""
+    return (
+        Signal(f"{program}.pid", f"process id of {what}"),
+        Signal(f"{program}.generation", f"how often {what} was started again"),
+        Signal(f"{program}.rss_anon_bytes", f"anonymous resident memory of {what}", "bytes"),
+        Signal(f"{program}.swap_bytes", f"swapped memory of {what}", "bytes"),
+        Signal(f"{program}.fds", f"open file descriptors of {what}"),
+        Signal(f"{program}.threads", f"threads of {what}"),
+        Signal(f"{program}.cpu_s", f"processor time of {what} so far", "s"),
+        Signal(f"{program}.children", f"live child processes of {what}"),
+        Signal(f"{program}.children_faults", f"page faults of children of {what} that have ended"),
+    )
+
+
 SIGNALS = Names(
     "signal",
     (
-        Signal("watcher.pid", "process id of the daemon's first process"),
-        Signal("watcher.generation", "how often the daemon was started, from 1"),
-        Signal("watcher.rss_anon_bytes", "anonymous resident memory of the daemon", "bytes"),
-        Signal("watcher.swap_bytes", "swapped memory of the daemon", "bytes"),
-        Signal("watcher.fds", "open file descriptors of the daemon"),
-        Signal("watcher.threads", "threads of the daemon"),
-        Signal("watcher.cpu_s", "processor time of the daemon so far", "s"),
-        Signal("watcher.children", "live child processes of the daemon"),
-        Signal("watcher.children_faults", "page faults of children that have ended, so far"),
+        *signals_of("watcher", "the daemon"),
         Signal("watcher.zombies", "children that have ended and were not waited for"),
         Signal("watcher.sockets_established", "TCP sockets in state ESTABLISHED"),
         Signal("watcher.sockets_close_wait", "TCP sockets in state CLOSE_WAIT"),
         Signal("watcher.sockets_other", "sockets in any other state, or of another kind"),
         Signal("workspace.temp_files", "temporary files in the workspace"),
-        Signal("injector.pid", "process id of the draw injector"),
-        Signal("injector.generation", "how often the injector was started, from 1"),
+        *signals_of("injector", "the draw injector"),
         Signal("llm.pid", "process id of the LLM server"),
         Signal("llm.generation", "how often the LLM server was started, from 1"),
         Signal("llm.health", "the LLM server's answer to /health", type="text"),
@@ -53,6 +64,7 @@ SIGNALS = Names(
         Signal("queue.archived", "request files that are finished"),
         Signal("queue.quarantined", "request files that were set aside"),
         Signal("queue.stalled_s", "time with work waiting and no decision", "s"),
+        Signal("halt.flags", "halt flags of the daemon that are set"),
         Signal("decisions.lines", "lines of the decision log"),
         Signal("decisions.completed", "decisions with a status that means done"),
         Signal("decisions.fallbacks", "decisions that say the LLM did not make them"),
@@ -75,6 +87,9 @@ SIGNALS = Names(
 GPU_SIGNAL = re.compile(r"(gpu(\d+)(?:mig(\d+))?)\.([a-z_]+)_bytes")
 
 
+_OF_SERVICE = frozenset(signal.name for signal in signals_of(""))
+
+
 def gpu_order(name: str) -> tuple[int, int, str]:
     """Sort key of a GPU signal: device, MIG instance, owner."""
     found = GPU_SIGNAL.fullmatch(name)
@@ -86,4 +101,7 @@ def declared_signal(name: str) -> Signal:
     """The declaration of `name`. Raises `UndeclaredName`."""
     if GPU_SIGNAL.fullmatch(name):
         return Signal(name, "GPU memory in use, of a device or of one holder", "bytes")
+    service, dot, part = name.partition(".")
+    if name not in SIGNALS and dot + part in _OF_SERVICE and SERVICE_NAME.fullmatch(service):
+        return next(signal for signal in signals_of(service) if signal.name == name)
     return SIGNALS[name]

@@ -172,7 +172,7 @@ TABLES = Names(
             (
                 _text("path", "path in the workspace"),
                 _text("place", "pending, claimed, archived, quarantined; null outside the queue"),
-                _text("name", "file name"),
+                _text("name", "name of the request that it belongs to, else of the file"),
                 _flag("refused", "whether its name says that the request was refused"),
             ),
         ),

@@ -10,20 +10,14 @@ directory of the daemon, `{programs}` the folder `images/`, and every key of the
 `settings` is available under its own name.
 """
 
-import re
 from typing import Annotated, Any, Literal
 
 import msgspec
 
-from chaos.base.units import LENGTH_MAX_S
 from chaos.record.record_sql import DecisionLog, columns_of, decision_log
+from chaos.record.work import PositiveSeconds, Work
 
 ALL_UNSAID = "*"  # in `not_applicable`: every check that the target says nothing for
-PLACES = ("pending", "claimed", "archived", "quarantined")  # where a request can lie
-_SUFFIX = ".json"  # of the name of every request
-PositiveSeconds = Annotated[float, msgspec.Meta(gt=0, le=LENGTH_MAX_S)]
-
-
 PositiveCount = Annotated[int, msgspec.Meta(ge=1, le=1 << 20)]
 
 
@@ -124,78 +118,6 @@ class PolicyFile(_Model, frozen=True):
     values: dict[str, Any] = {}
 
 
-class Submit(_Model, frozen=True):
-    """How a piece of work reaches the daemon: exactly one of the three.
-
-    `folder`: a file is put into it, in one step. `command`: is run in the workspace. `post`: a URL
-    that takes the work as JSON. In command and URL `{id}` is the work's name, `{file}` a file
-    with the work as JSON.
-    """
-
-    folder: str = ""
-    command: list[str] = []
-    post: str = ""
-    limit_s: PositiveSeconds = 10.0
-
-
-class Done(_Model, frozen=True):
-    """The files of finished work. `name`: a regular expression for their names, with the group
-    `request` (and `status`, where the name says it); without it the file has the work's name.
-    `request`: the file is the request itself, kept as it was; else it may hold anything.
-    """
-
-    files: str
-    name: str = ""
-    request: bool = False
-
-
-class Work(_Model, frozen=True):
-    """How work reaches the daemon, and where it lies then (globs, relative to the workspace)."""
-
-    submit: Submit
-    done: str | Done
-    pending: str = ""
-    claimed: str = ""
-    set_aside: str = ""  # what the daemon could not read
-    unit_s: PositiveSeconds = 1.0  # about how long a piece of work takes
-    # What it promises of the order in which it takes its work. Without a promise an order by name,
-    # which is that of a sorted folder, is as good.
-    order: Literal["", "arrival"] = ""
-    type_field: str = ""  # of a request; says its kind
-    # Values of that field that mean each of the plan's two types.
-    types_selfplay: list[str] = msgspec.field(default_factory=lambda: ["selfplay"])
-    types_learning: list[str] = msgspec.field(default_factory=lambda: ["learning_loop"])
-    # The content of a piece of work by its kind, or of any. Filled in: {id} (its name), {type},
-    # {source}, {sequence}, {reason}, {timestamp}, {episodes}, {scope}. A key whose placeholder has
-    # no value is left out.
-    kinds: dict[str, dict[str, Any]] = {}
-    body: dict[str, Any] = {}
-
-    @property
-    def finished(self) -> Done:
-        """`done` in its long form."""
-        return Done(self.done) if isinstance(self.done, str) else self.done
-
-    def places(self) -> dict[str, str]:
-        """The glob of each place that the target names: pending, claimed, archived, quarantined."""
-        globs = (self.pending, self.claimed, self.finished.files, self.set_aside)
-        return {place: glob for place, glob in zip(PLACES, globs, strict=True) if glob}
-
-    def request_of(self, name: str) -> str:
-        """The request that a file of finished work of this name is of; "" for none."""
-        pattern = self.finished.name
-        if not pattern:
-            return name
-        found = re.fullmatch(pattern, name)
-        request = (found["request"] or "") if found else ""
-        return request if not request or request.endswith(_SUFFIX) else request + _SUFFIX
-
-    def status_of(self, name: str) -> str:
-        """The status that the name of a file of finished work says; "" for none."""
-        found = re.fullmatch(self.finished.name, name) if self.finished.name else None
-        return (found.groupdict().get("status") or "") if found else ""
-
-
 class Record(_Model, frozen=True):
     """One table of claims: a `select` over the daemon's own files (`chaos.record.record_sql`)."""
 
@@ -265,8 +187,9 @@ class Instance(_Model, frozen=True):
     """How to tell which process works in the workspace, and the locks that may be left in it.
 
     `pid_file` is a JSON file; `pid` and `start_ticks` (time of the process's start in clock
-    ticks since boot, as in /proc/PID/stat) are its fields. Without `start_ticks` the process
-    must have the workspace as its working directory. Nobody is ever found by name.
+    ticks since boot, as in /proc/PID/stat) are its fields. `pid: ""`: the file is a number alone.
+    Without `start_ticks` the process must have the workspace as its working directory. Nobody is
+    ever found by name.
     """
 
     pid_file: str

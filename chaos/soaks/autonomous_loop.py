@@ -72,7 +72,7 @@ class AutonomousLoop:
             self._fed += 1
             self._submitter.submit(
                 Wanted(
-                    name=f"feed_{self._fed:05d}.json",
+                    name=self._target.work.named(f"feed_{self._fed:05d}"),
                     kind=_KINDS[self._fed % len(_KINDS)],
                     source=SOURCE,
                     reason="Soak C \u2014 sustained load",

@@ -120,7 +120,7 @@ class Endurance:
         self._last_second = second
         suffix = f"_{self._same_second:02d}" if self._same_second else ""
         return Wanted(
-            name=f"soak_probe_{second}{suffix}.json",
+            name=self._target.work.named(f"soak_probe_{second}{suffix}"),
             kind="selfplay",
             source=SOURCE,
             reason=_REASON,

@@ -19,7 +19,7 @@ class OneOfEach(SequentialRequests):
         kinds = list(self._target.work.kinds) or ["selfplay"]
         return [
             Wanted(
-                name=f"check_{number:02d}.json",
+                name=self._target.work.named(f"check_{number:02d}"),
                 kind=kind,
                 source=SOURCE,
                 reason="one piece of each kind of work",

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from chaos.plan.request_template import Wanted, body_of, template_of
 from chaos.record.history import HistoryWriter, OpOutcome
-from chaos.record.target import Work
+from chaos.record.work import Work
 from chaos.soaks.waiting import unanswered
 from chaos.stack.base import Stack
 from chaos.stack.http_client import NoAnswer, call, endpoint_and_path
@@ -26,7 +26,7 @@ _OUTPUT_MAX = 300
 def withdrawable(workspace: Path, work: Work) -> Path:
     """Put a request that nobody must take, where requests are files; its file."""
     stamp = datetime.now(UTC).isoformat()
-    wanted = Wanted("paused_0001.json", "selfplay", PROBE_SOURCE, "while paused", stamp)
+    wanted = Wanted(work.named("paused_0001"), "selfplay", PROBE_SOURCE, "while paused", stamp)
     file = workspace / work.submit.folder / wanted.name
     part = file.with_name(f".{wanted.name}.part")
     part.write_text(json.dumps(body_of(template_of(work, wanted.kind), wanted)), encoding="utf-8")
@@ -56,7 +56,7 @@ class RequestSubmitter:
         with self._lock:
             self._probes += 1
             number = self._probes
-        name = f"probe_{number:04d}.json"
+        name = self._work.named(f"probe_{number:04d}")
         self.submit(
             Wanted(
                 name=name,

@@ -13,6 +13,7 @@ from chaos.base.deadline import Deadline
 from chaos.plan.request_template import Wanted, template_of
 from chaos.record.history import HistoryWriter
 from chaos.record.target import Target
+from chaos.record.work import Work
 from chaos.soaks.requests import RequestSubmitter
 from chaos.soaks.waiting import EMPTY_POLLS_MIN, drain, snapshot
 from chaos.stack.base import Stack
@@ -24,7 +25,7 @@ _EPISODES = (2, 3, 2, 1, 2, None, None, None, 2, 3)
 _SCOPE = "steps_3_5_6"
 
 
-def ten_requests() -> list[Wanted]:
+def ten_requests(work: Work) -> list[Wanted]:
     """The plan's ten requests: five selfplay, three learning loops, two selfplay."""
     requests = []
     for number, episodes in enumerate(_EPISODES, start=1):
@@ -32,7 +33,7 @@ def ten_requests() -> list[Wanted]:
         task = "learn 3-5-6" if episodes is None else f"selfplay {episodes}ep"
         requests.append(
             Wanted(
-                name=f"soak_B_{number:02d}_{at:%Y%m%d_%H%M%S}.json",
+                name=work.named(f"soak_B_{number:02d}_{at:%Y%m%d_%H%M%S}"),
                 kind="learning_loop" if episodes is None else "selfplay",
                 source=SOURCE,
                 reason=f"Soak B \u2014 request {number:02d} ({task})",
@@ -65,7 +66,7 @@ class SequentialRequests:
 
     def requests(self) -> list[Wanted]:
         """What is submitted, in order."""
-        return ten_requests()
+        return ten_requests(self._target.work)
 
     def stage(self, workspace: Path) -> None:
         """Record the starting state, then submit the ten requests (the plan's step 1).

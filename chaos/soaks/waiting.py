@@ -13,7 +13,9 @@ from chaos.base.deadline import Deadline
 from chaos.base.errors import EnvironmentProblem
 from chaos.base.files import list_at, matching
 from chaos.record.history import HistoryWriter
-from chaos.record.target import Target, Work
+from chaos.record.target import Target
+from chaos.record.work import Work
+from chaos.witness.files import waiting_requests
 
 _POLL_S = 0.4
 # A request that moves from one folder to the next can be missed once, but not twice.
@@ -43,7 +45,7 @@ def unanswered(workspace: Path, work: Work, submitted: Iterable[str] = ()) -> li
     Where the target does not say where work waits: those of `submitted` that are not finished.
     """
     if work.pending:
-        return [path.name for path in matching(workspace, work.pending, work.claimed)]
+        return waiting_requests(workspace, work)
     finished = {work.request_of(path.name) for path in matching(workspace, work.finished.files)}
     aside = {path.name for path in matching(workspace, work.set_aside)}
     return [name for name in submitted if name not in finished and name not in aside]

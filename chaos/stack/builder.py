@@ -170,10 +170,10 @@ class StackBuilder(ABC):
                 before_watcher(stack)
             if daemon:
                 on_step("Watcher: starting")
-                self._start_watcher(stack.service("watcher"))
+                self._start_program(stack.service("watcher"))
                 for name in self._target.services:
                     on_step(f"{name}: starting")
-                    stack.service(name).start()
+                    self._start_program(stack.service(name))
             return stack
         except BaseException:  # also an interrupt: leave nothing half-built behind
             self.down()
@@ -264,35 +264,37 @@ class StackBuilder(ABC):
         service.start()
         return service
 
-    def _start_watcher(self, watcher: Service) -> None:
-        """The first start. Raises `UsageError` if the command ends before the Watcher is ready.
+    def _start_program(self, service: Service) -> None:
+        """The first start. Raises `UsageError` if the command ends before the program is ready.
 
         Without a ready file it counts as ready once it has lived for a moment.
         """
-        spec, place = self._target.watcher, f"target {self._target.target}, watcher.start"
+        spec = self._target.services.get(service.name, self._target.watcher)
+        key = "watcher" if spec is self._target.watcher else f"services.{service.name}"
+        place = f"target {self._target.target}, {key}.start"
         try:
-            watcher.start()
+            service.start()
             if not spec.ready_file:
-                self._await_life(watcher)
+                self._await_life(service)
         except NoProgram as error:
             awaited = f", which was to write {spec.ready_file}" if spec.ready_file else ""
             raise UsageError(
                 error.message + awaited, place=place, next_step=error.next_step
             ) from error
         except EnvironmentProblem as error:
-            code = watcher.exit_code()
-            if watcher.alive() or code is None or code < 0 or code == NOT_WATCHED:
+            code = service.exit_code()
+            if service.alive() or code is None or code < 0 or code == NOT_WATCHED:
                 raise
             argv = fill_words(spec.start, self._values, place=place)
             step = hidden_by_sandbox(argv) or f"correct it; by hand: {shlex.join(argv)}"
             raise UsageError(error.message, place=place, next_step=step) from error
 
-    def _await_life(self, watcher: Service) -> None:
+    def _await_life(self, service: Service) -> None:
         deadline = Deadline(_START_S, self._cancel)
         while deadline.wait(_LOOK_S):
-            if not watcher.alive():
-                what = f"watcher ended with exit code {watcher.exit_code()} at its start"
-                raise not_ready(what, watcher.log, "the target names no ready file")
+            if not service.alive():
+                what = f"{service.name} ended with exit code {service.exit_code()} at its start"
+                raise not_ready(what, service.log, "the target names no ready file")
 
     def _start_wire(self) -> Service | None:
         endpoints = [Endpoint.parse(text) for text in self._wire_endpoints()]

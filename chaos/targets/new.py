@@ -116,6 +116,7 @@ def skeleton(folder: Path, found: Found) -> str:
         f"  done: {finished}/*          # the files of finished work; for STATUS_time_NAME:",
         "  # done: {files: archive/*.json, name: '(?P<status>[A-Z]+)_\\d+_(?P<request>.+)'}",
         f"  # pending: {queue}/*.json    # what waits; switches on several checks",
+        "  # claimed: {files: claimed/*, name: '(?P<request>.+)\\.lock'}  # what it works on",
         '  body: {id: "{id}"}           # what is in a piece of work',
         "poll_interval_s: 1             # how often it looks for work",
     ]

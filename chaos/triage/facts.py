@@ -72,6 +72,7 @@ class ProcessFacts:
     last_errors: tuple[Evidence, ...] = ()  # of its logs
     contradiction: str = ""
     halted: str = ""  # why its end, or its life, is as intended
+    log: str = "watcher"  # whose output shows the end: the Watcher's, or that of a service
 
 
 @dataclass(frozen=True)

@@ -224,17 +224,18 @@ select count(*) from moments, old where t_s > $exit_s + 1 and "watcher.pid" = ol
 
 
 def _process(run: OpenRun) -> ProcessFacts:
-    exits = exits_by_itself(run)
+    exits, lost = exits_by_itself(run), not_returned(run)
     died = tuple(
         run.evidence(
             line,
-            f"the Watcher ended by itself at {event.t_s:.1f} s "
+            f"{event.detail.get('service', 'the Watcher')} ended by itself at {event.t_s:.1f} s "
             f"({_ending(event.detail.get('exit_code'))})",
         )
         for line, event in exits
-    ) + tuple(not_returned(run))
+    ) + tuple(lost)
     contradiction = ""
-    if exits and run.one(_SAMPLED_AFTER, {"exit_s": exits[-1][1].t_s}):
+    of_watcher = [event.t_s for _, event in exits if event.name == "watcher_exit"]
+    if of_watcher and run.one(_SAMPLED_AFTER, {"exit_s": of_watcher[-1]}):
         contradiction = "its exit was recorded, and the same process was sampled afterwards"
     halted = run.last("halted")
     alive = None if run.last("ready") is None else not died
@@ -242,7 +243,11 @@ def _process(run: OpenRun) -> ProcessFacts:
     if halted and not died:
         by_faults = run.named("watcher_exit")
         why = "it ran until it was halted" + (", except when faults ended it" if by_faults else "")
-    return ProcessFacts(died, alive, _in_logs(run, _ERRORS), contradiction, why)
+    service = next((str(e.detail["service"]) for _, e in exits if "service" in e.detail), "")
+    if exits and not of_watcher and not lost:
+        alive = True  # only a service beside it has ended
+    errors = _in_logs(run, _ERRORS)
+    return ProcessFacts(died, alive, errors, contradiction, why, log=service or "watcher")
 
 
 def _ending(code: Any) -> str:

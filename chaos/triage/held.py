@@ -13,7 +13,8 @@ import msgspec
 from chaos.checks.file_descriptors import FileDescriptorsParams
 from chaos.checks.finding import Evidence, Finding, Outcome
 from chaos.checks.growth.counted import judged_count
-from chaos.checks.resource_growth import SIGNALS, ResourceGrowthParams
+from chaos.checks.growth.programs import services_of
+from chaos.checks.resource_growth import SIGNALS, ResourceGrowthParams, watched
 from chaos.record.open_run import OpenRun
 from chaos.triage.snapshot import counts, dicts
 
@@ -54,9 +55,13 @@ class HeldFacts:
     pid: int | None = None
 
     def of(self, keys: Sequence[str], outcome: Outcome) -> list[tuple[str, Held]]:
-        """(key, signal) of those of `keys` that have this outcome."""
-        judged = [(key, self.signals[key]) for key in keys if key in self.signals]
-        return [(key, signal) for key, signal in judged if signal.outcome == outcome]
+        """(key, signal) of those of `keys`, the Watcher's or a service's, with this outcome."""
+        return [
+            (key, signal)
+            for key, signal in self.signals.items()
+            if signal.outcome == outcome
+            and (key in keys or f"watcher.{key.partition('.')[2]}" in keys)
+        ]
 
 
 def held_in_run(
@@ -68,10 +73,11 @@ def held_in_run(
     signals: dict[str, Held] = {}
     if outcome := outcomes.get("file_descriptors"):
         fds = msgspec.convert(criteria.get("file_descriptors", {}), FileDescriptorsParams)
-        signals |= _judged(run, {FDS: "descriptors"}, outcome, fds.tolerance)
+        names = {f"{service}.fds": f"descriptors of {service}" for service in services_of(run)}
+        signals |= _judged(run, {FDS: "descriptors", **names}, outcome, fds.tolerance)
     if outcome := outcomes.get("resource_growth"):
         others = msgspec.convert(criteria.get("resource_growth", {}), ResourceGrowthParams)
-        signals |= _judged(run, SIGNALS, outcome, others.tolerance)
+        signals |= _judged(run, watched(run), outcome, others.tolerance)
     kinds = [
         Evidence(ref, f"descriptors by kind ({snapshot.get('why', '?')}): {text}")
         for ref, snapshot in inspections[-1:]

@@ -76,6 +76,7 @@ def llm_facts(run: OpenRun) -> LLMFacts:
     exits = [
         run.evidence(line, f"{event.detail.get('service')} ended by itself")
         for line, event in run.named("service_exit")
+        if event.owner != "product"
     ]
     lost = tuple((evidence_of(run, _CRASHED).shown + exits)[:KEPT_MAX])
     witnessed = not_witnessed(run, "wire") is None

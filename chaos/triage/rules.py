@@ -131,9 +131,11 @@ def memory_leak(facts: Facts) -> Ruling:
     if failed:
         allocators = facts.memory.allocators
         grown = [item for finding in failed for item in finding.evidence]
+        of_service = failed[0].summary.partition(": ")[0] in facts.target.services
+        grows = "memory grows" if of_service else "the Watcher's memory grows"
         return cause(
             "memory_leak",
-            f"the Watcher's memory grows: {failed[0].summary}",
+            f"{grows}: {failed[0].summary}",
             [*grown[: 8 - len(allocators)], *allocators],
             ["memory_growth"],
             course,
@@ -245,7 +247,9 @@ def process_died(facts: Facts) -> Ruling:
                 *("watcher_alive", "completed_cycles", "halt", "stall", "draws_ingested"),
                 *_QUEUE_CHECKS,
             ),
-            steps.tail(facts.place / "logs" / "watcher.log", "the last lines that it printed"),
+            steps.tail(
+                facts.place / "logs" / f"{process.log}.log", "the last lines that it printed"
+            ),
             *last_error,
             steps.again(facts),
         )

@@ -11,16 +11,16 @@ from chaos.record.target import Target
 from chaos.stack.base import Endpoint
 from chaos.witness.base import Source
 from chaos.witness.draws import DrawCount
-from chaos.witness.files import Decisions, Disk, Folders, Logs
+from chaos.witness.files import Decisions, Disk, Folders, HaltFlags, Logs
 from chaos.witness.gpu import GPUs, WriteEvent
 from chaos.witness.gpu_owners import Owners
-from chaos.witness.lives import ServiceLife
 from chaos.witness.llm import LLMGauges, LLMHealth, LLMProcess
-from chaos.witness.process import DETAILS_PERIOD_S, Harness, Host, WatcherProcess
+from chaos.witness.process import DETAILS_PERIOD_S, Harness, Host, ServiceProcess
 from chaos.witness.sockets import WatcherSockets
 from chaos.witness.temp_files import TempFiles
 
 _CANDIDATES_PERIOD_S = 1.0
+_SERVICES_PERIOD_S = 0.5
 
 
 def build_sources(
@@ -46,7 +46,7 @@ def build_sources(
     owners = Owners({"watcher": watcher_pid, "llm": llm.pid, **others})
     queue = Folders.of_queue(workspace, target.work)
     return [
-        WatcherProcess(watcher_pid, details_period_s=details_period_s),
+        ServiceProcess("watcher", watcher_pid, details_period_s=details_period_s),
         WatcherSockets(watcher_pid),
         llm,
         LLMHealth(direct_llm),
@@ -59,12 +59,17 @@ def build_sources(
         Host(),
         Harness(),
         GPUs(owners, write_event),
-        *(ServiceLife(name, pid) for name, pid in others.items()),
+        *(
+            ServiceProcess(name, pid, period_s=_SERVICES_PERIOD_S, details_period_s=0.0)
+            for name, pid in others.items()
+        ),
     ]
 
 
 def _of_records(target: Target, workspace: Path) -> Iterator[Source]:
     """The sources of files that a target may have or not."""
+    if target.halt_flags:
+        yield HaltFlags(workspace, target.halt_flags)
     if target.decisions.path:
         yield Decisions(workspace, target.decisions, target.outcomes.done)
     if target.draws.path:

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import msgspec
 
-from chaos.base.files import select
+from chaos.base.files import matching, select
 from chaos.record.record_sql import DecisionLog
-from chaos.record.target import Work
+from chaos.record.work import PlaceName, Work
 from chaos.witness.base import (
     Folder,
     PathTail,
@@ -54,7 +54,11 @@ class Folders(SourceBase):
             "queue",
             {f"queue.{place}": pattern for place, pattern in queue.places().items()},
             workspace,
-            {"queue.quarantined": lambda folder: without_companions(folder.names())},
+            {
+                "queue.quarantined": lambda folder: without_companions(folder.names()),
+                "queue.pending": lambda folder: _requests(queue, "pending", folder),
+                "queue.claimed": lambda folder: _requests(queue, "claimed", folder),
+            },
         )
 
     def read(self, values: Values) -> None:
@@ -68,6 +72,36 @@ class Folders(SourceBase):
                 self._absent[key] = reason(error)
             else:
                 values[key] = self._counts[key]
+
+
+def _requests(queue: Work, place: PlaceName, folder: Folder) -> int:
+    if not queue.renames(place):
+        return folder.count()
+    return len(queue.requests(place, folder.names()))
+
+
+def waiting_requests(workspace: Path, queue: Work) -> list[str]:
+    """The names of the requests that are pending or claimed; each once."""
+    places: tuple[PlaceName, ...] = ("pending", "claimed")
+    found = [
+        request
+        for place in places
+        for request in queue.requests(
+            place, (path.name for path in matching(workspace, queue.places().get(place, "")))
+        )
+    ]
+    return list(dict.fromkeys(found))
+
+
+class HaltFlags(SourceBase):
+    """`halt.flags`: how many of the daemon's halt flags are set, whoever has set them."""
+
+    def __init__(self, workspace: Path, flags: Sequence[str]) -> None:
+        super().__init__("halt.flags", _PERIOD_S)
+        self._paths = [str(workspace / flag) for flag in flags]
+
+    def read(self, values: Values) -> None:
+        values["halt.flags"] = sum(os.path.lexists(path) for path in self._paths)
 
 
 class Decisions(SourceBase):

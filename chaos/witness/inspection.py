@@ -18,6 +18,7 @@ from typing import Any
 from chaos.base.files import tail_of
 from chaos.record.request_file import defect
 from chaos.record.target import Target
+from chaos.record.work import PlaceName
 from chaos.witness import processes
 from chaos.witness.gpu_holders import gpu_holders
 from chaos.witness.memory_report import ask_memory
@@ -107,12 +108,15 @@ class _Inspection:
     def queue(self) -> dict[str, Any]:
         """The number of requests per folder, and each unfinished request with its defect."""
         queue = self._target.work
-        parts = {
-            "pending": queue.pending,
-            "claimed": queue.claimed,
-            "quarantined": queue.set_aside,
+        parts: tuple[PlaceName, ...] = ("pending", "claimed", "quarantined")
+        files = {
+            part: [
+                path
+                for path in self._names(queue.places().get(part, ""))
+                if queue.request_of(path.rpartition("/")[2], part)
+            ]
+            for part in parts
         }
-        files = {part: self._names(glob) if glob else [] for part, glob in parts.items()}
         quarantined = set(files["quarantined"])
         files["quarantined"] = [
             name
@@ -120,7 +124,7 @@ class _Inspection:
             if name.removesuffix(".reason.json") not in quarantined
             or not name.endswith(".reason.json")
         ]
-        counts = {part: len(paths) for part, paths in files.items()}
+        counts: dict[str, Any] = {part: len(paths) for part, paths in files.items()}
         stuck = [
             self._request(part, path)
             for part, paths in files.items()
@@ -134,6 +138,8 @@ class _Inspection:
 
     def _names(self, pattern: str) -> list[str]:
         """The relative paths that match, sorted. Hidden files and folders are left out."""
+        if not pattern:
+            return []
         try:
             paths = [p for p in self._workspace.glob(pattern) if not p.name.startswith(".")]
             return sorted(str(p.relative_to(self._workspace)) for p in paths if not p.is_dir())

@@ -11,6 +11,7 @@ from chaos.base.files import matching
 from chaos.plan.plan import Plan
 from chaos.record.history import HistoryWriter
 from chaos.stack.base import Stack
+from chaos.witness.files import waiting_requests
 from chaos.witness.inspection import QUICK, inspect
 
 _SERVICES = ("watcher", "injector", "llm", "llm_supervisor", "proxy")
@@ -46,7 +47,7 @@ class Inspector:
             if self._inspections >= _INSPECTIONS_MAX:
                 return
             self._inspections += 1
-            roles = {name: self._pids(name) for name in _SERVICES}
+            roles = {n: self._pids(n) for n in (*_SERVICES, *self._target.services)}
             snapshot = inspect(
                 self._target,
                 self._stack.workspace,
@@ -79,8 +80,7 @@ class Inspector:
         return len(matching(self._stack.workspace, self._target.work.finished.files))
 
     def _has_waiting_requests(self) -> bool:
-        queue = self._target.work
-        return bool(matching(self._stack.workspace, queue.pending, queue.claimed))
+        return bool(waiting_requests(self._stack.workspace, self._target.work))
 
     def _pids(self, name: str) -> list[int]:
         try:

@@ -4,12 +4,8 @@ A PID may be reused, so a process is identified by its PID and its start time. M
 ended the previous process.
 """
 
-from collections.abc import Callable
-
 from chaos.base.proc import Identity
-from chaos.witness.base import SourceBase, Values
 
-_PERIOD_S = 0.5
 _START = 19  # field 22 of /proc/PID/stat: its index among the fields after the name
 
 
@@ -38,22 +34,3 @@ def start_ticks(pid: int) -> int | None:
     """Start time of a process in clock ticks since boot; None if it has ended or is a zombie."""
     process = Identity.of(pid)
     return process.start_ticks if process is not None else None
-
-
-class ServiceLife(SourceBase):
-    """`NAME.pid` and `NAME.generation`, for a service with no other signals."""
-
-    def __init__(self, name: str, pid: Callable[[], int | None]) -> None:
-        super().__init__(name, _PERIOD_S)
-        self._pid = pid
-        self._lives = Lives()
-
-    def read(self, values: Values) -> None:
-        self._absent.clear()
-        pid = self._pid()
-        process = Identity.of(pid)
-        if process is None:
-            self._absent[self.name] = "not running" if pid is None else f"process {pid} has ended"
-            return
-        values[f"{self.name}.pid"] = process.pid
-        values[f"{self.name}.generation"] = self._lives.of(process)

@@ -40,15 +40,16 @@ def descriptors(proc_fd: int) -> int:
     return os.fstat(proc_fd).st_size or len(os.listdir(proc_fd))
 
 
-class WatcherProcess(SourceBase):
-    """The Watcher's process: memory, descriptors, threads, children, CPU time.
+class ServiceProcess(SourceBase):
+    """The process of a program: memory, descriptors, threads, children, CPU time.
 
-    `pid` returns the current process (None: not running). A new process is followed, and
-    `watcher.generation` counts them from 0. Anonymous memory plus swap is what can leak: resident
+    `name` begins its signals: `watcher`, or a service of the target. `pid` returns the current
+    process (None: not running). A new process is followed, and `NAME.generation` counts them
+    from 0. Anonymous memory plus swap is what can leak: resident
     memory includes file pages that the kernel may drop at any time.
 
     Read at every sample: anonymous memory, the children of the first thread (a child may live for
-    less than a second), and `watcher.children_faults`, the page faults of all children that ended
+    less than a second), and `NAME.children_faults`, the page faults of all children that ended
     and were waited for. It rises with each child, also with one that lived between two samples
     (proc_pid_stat(5), cminflt). The details are read every `details_period_s` seconds and repeated
     in between. They are also read when anonymous memory has shrunk, because memory that was swapped
@@ -57,12 +58,14 @@ class WatcherProcess(SourceBase):
 
     def __init__(
         self,
+        name: str,
         pid: Callable[[], int | None],
         *,
+        period_s: float = 0.0,
         details_period_s: float = DETAILS_PERIOD_S,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        super().__init__("watcher")
+        super().__init__(name, period_s)
         self._pid = pid
         self._details_period_s = details_period_s
         self._clock = clock
@@ -104,16 +107,17 @@ class WatcherProcess(SourceBase):
             pid = self._pid()
         if pid is None:
             self.close()
-            self._absent = {"watcher": "not running"}
+            self._absent = {self.name: "not running"}
             return
         try:
             if pid != self._opened:
                 self._open_files(pid)
-            values.update(self._measure(pid, now_s))
+            measured = self._measure(pid, now_s)
+            values.update({f"{self.name}.{key}": value for key, value in measured.items()})
             self._absent = self._hidden
         except (FileNotFoundError, ProcessLookupError):
             self.close()
-            self._absent = {"watcher": f"process {pid} has ended"}
+            self._absent = {self.name: f"process {pid} has ended"}
 
     def _open_files(self, pid: int) -> None:
         self.close()
@@ -142,11 +146,11 @@ class WatcherProcess(SourceBase):
             self._details = self._measure_details(pid)
         self._pages = pages
         return {
-            "watcher.pid": pid,
-            "watcher.generation": self._lives.generation,
-            "watcher.rss_anon_bytes": pages * _PAGE_BYTES,
-            "watcher.children": len(children.split()) + self._others_children,
-            "watcher.children_faults": int(faults),
+            "pid": pid,
+            "generation": self._lives.generation,
+            "rss_anon_bytes": pages * _PAGE_BYTES,
+            "children": len(children.split()) + self._others_children,
+            "children_faults": int(faults),
             **self._details,
         }
 
@@ -155,15 +159,15 @@ class WatcherProcess(SourceBase):
         fields = os.pread(self._files["stat"], 2048, 0).rpartition(b")")[2].split(None, 13)
         threads = _number_after(status, b"\nThreads:") or 1
         swap_kb = _number_after(status, b"\nVmSwap:")
-        details: Values = {"watcher.threads": threads}
+        details: Values = {"threads": threads}
         if swap_kb is not None:
-            details["watcher.swap_bytes"] = swap_kb * 1024
-        details["watcher.cpu_s"] = (int(fields[11]) + int(fields[12])) / _TICKS_PER_S
+            details["swap_bytes"] = swap_kb * 1024
+        details["cpu_s"] = (int(fields[11]) + int(fields[12])) / _TICKS_PER_S
         self._others_children = self._children_of_others(pid, threads)
         try:
-            details["watcher.fds"] = descriptors(self._files["fd"])
+            details["fds"] = descriptors(self._files["fd"])
         except (PermissionError, KeyError):
-            self._hidden = {"watcher.fds": "not permitted"}
+            self._hidden = {f"{self.name}.fds": "not permitted"}
         return details
 
     def _children_of_others(self, pid: int, threads: int) -> int:

@@ -1,7 +1,8 @@
 """Watch a running stack: take samples, record artefacts, check guardrails and processes.
 
 Ends the run, through the stop signal, if a guardrail trips or if a process of the stack ends that
-the harness did not stop. Must not know which soak or fault is running.
+the harness did not stop. A service of the target that ends is recorded, and the run goes on.
+Must not know which soak or fault is running.
 """
 
 import contextlib
@@ -19,9 +20,9 @@ from chaos.witness.build import build_sources
 from chaos.witness.guardrail import Guard
 from chaos.witness.inspector import Inspector
 from chaos.witness.sampler import Sampler
+from chaos.witness.service_exits import ServiceExits
 
 _LOOK_PERIOD_S = 1.0
-_FOLLOWED = ("injector",)
 _INFRASTRUCTURE = ("proxy", "llm_supervisor", "wire", "witness", "wire_witness")
 
 
@@ -52,6 +53,10 @@ class Watch:
         self._exit_expected = False
         self._daemon = daemon
         self._inspector = Inspector(stack, plan, history)
+        own = {name: stack.service(name) for name in plan.target.services}
+        self._exits = ServiceExits(
+            own, outages, history, lambda name: self.inspect(f"{name} ended by itself")
+        )
         watcher = stack.service("watcher")
         sources = build_sources(
             plan.target,
@@ -105,6 +110,8 @@ class Watch:
                 return
             if self._unexpected_exit():
                 return
+            if self._daemon and not self._exit_expected:
+                self._exits.look()
             self._inspector.on_stall(self._history.now_s())
 
     def _unexpected_exit(self) -> bool:
@@ -139,7 +146,7 @@ class Watch:
 def _followed_pids(stack: Stack) -> dict[str, Callable[[], int | None]]:
     """A function per service of the soak that may be restarted; it returns the current PID."""
     pids = {}
-    for name in _FOLLOWED:
+    for name in ("injector", *stack.target.services):
         with contextlib.suppress(KeyError):
             pids[name] = stack.service(name).pid
     return pids

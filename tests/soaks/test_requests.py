@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from chaos.base.errors import UsageError
 from chaos.plan.request_template import template_of
-from chaos.record.target import Submit
+from chaos.record.work import Submit
 from chaos.soaks.requests import RequestSubmitter
 from tests.soaks.ground import Ground
 

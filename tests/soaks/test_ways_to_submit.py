@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import pytest
 
-from chaos.record.target import Done, Submit, Work
+from chaos.record.work import Done, Submit, Work
 from chaos.soaks.autonomous_loop import AutonomousLoop
 from chaos.soaks.one_of_each import OneOfEach
 from chaos.soaks.requests import RequestSubmitter, withdrawable

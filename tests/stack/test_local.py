@@ -21,7 +21,7 @@ from chaos.assets import Assets
 from chaos.base.errors import EnvironmentProblem, UsageError
 from chaos.base.stopping import RunStopped
 from chaos.record.rundir import RunDir
-from chaos.record.target import Target
+from chaos.record.target import ServiceSpec, Target
 from chaos.sandbox.guardian import marked_pids
 from chaos.stack.base import Endpoint, Service, Stack
 from chaos.stack.llm_probe import completes, healthy
@@ -77,6 +77,48 @@ def test_stack_starts_works_and_stops(backend: Make, run_dir: RunDir) -> None:
     assert_nothing_left(made, run_dir)
     for name in ("watcher", "injector", "llm_supervisor", "llm", "proxy"):
         assert (run_dir.logs / f"{name}.log").exists()
+
+
+SERVICE = """
+import pathlib, signal, sys, time
+name, ended = sys.argv[1:]
+def end(*_):
+    with open(ended, "a") as file:
+        file.write(name + " ")
+    sys.exit(0)
+signal.signal(signal.SIGTERM, end)
+pathlib.Path(name).touch()
+time.sleep(600)
+"""
+
+
+def test_services_are_ready_after_the_watcher_and_end_in_reverse_order(
+    backend: Make, tiny_target: Target, run_dir: RunDir, tmp_path: Path
+) -> None:
+    """Each that was started later may need what was started before."""
+    ended, steps = tmp_path / "ended", list[str]()
+    services = {
+        name: ServiceSpec(start=["{python}", "-c", SERVICE, name, str(ended)], ready_file=name)
+        for name in ("first", "second")
+    }
+    made = backend(target=replace(tiny_target, services=services))
+    stack = made.up(steps.append)
+    assert all(stack.service(name).alive() for name in services)
+    assert steps[-3:] == ["Watcher: starting", "first: starting", "second: starting"]
+    assert_nothing_left(made, run_dir)
+    assert ended.read_text().split() == ["second", "first"]
+
+
+@pytest.mark.parametrize("ready_file", ["", "never"])
+def test_service_that_cannot_start_is_an_error_of_the_target(
+    backend: Make, tiny_target: Target, run_dir: RunDir, ready_file: str
+) -> None:
+    spec = ServiceSpec(start=["{python}", "-c", "import nowhere"], ready_file=ready_file)
+    made = backend(target=replace(tiny_target, services={"first": spec}))
+    with pytest.raises(UsageError, match="No module named 'nowhere'") as refused:
+        up(made)
+    assert refused.value.place == "target tiny, services.first.start"
+    assert_nothing_left(made, run_dir)
 
 
 def test_stack_works_with_the_wire_proxy_and_the_built_in_tcp_proxy(
@@ -246,7 +288,7 @@ def started(made: LocalBackend, target: Target, *command: str, ready_file: str =
     try:
         watcher = made._program("watcher", spec, None)
         made._started.append(watcher)  # for `down`
-        made._start_watcher(watcher)
+        made._start_program(watcher)
     except UsageError as error:
         return str(error)
     return ""

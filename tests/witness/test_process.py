@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from chaos.witness.base import Values
-from chaos.witness.lives import Lives, ServiceLife
-from chaos.witness.process import Harness, Host, WatcherProcess
+from chaos.witness.lives import Lives
+from chaos.witness.process import Harness, Host, ServiceProcess
 
 # A process that executes one command per line, and prints "done" after each.
 OBEDIENT = """
@@ -71,7 +71,7 @@ def obedient() -> Iterator[Obedient]:
     process.end()
 
 
-def read(source: WatcherProcess | Harness | Host) -> Values:
+def read(source: ServiceProcess | Harness | Host) -> Values:
     values: Values = {}
     source.read(values)
     return values
@@ -85,7 +85,7 @@ def number(values: Values, key: str) -> float:
 
 def test_growth_of_memory_descriptors_children_threads_is_measured(obedient: Obedient) -> None:
     """Each planted growth appears in its own signal, by the planted amount."""
-    source = WatcherProcess(lambda: obedient.process.pid, details_period_s=0.0)
+    source = ServiceProcess("watcher", lambda: obedient.process.pid, details_period_s=0.0)
     before = read(source)
     obedient.do("grow", 20)
     obedient.do("open", 7)
@@ -104,7 +104,7 @@ def test_growth_of_memory_descriptors_children_threads_is_measured(obedient: Obe
 
 def test_children_are_read_at_every_sample(obedient: Obedient) -> None:
     """A dispatch may live for less than a second: a repeated value would hide it."""
-    source = WatcherProcess(lambda: obedient.process.pid, details_period_s=3600.0)
+    source = ServiceProcess("watcher", lambda: obedient.process.pid, details_period_s=3600.0)
     assert read(source)["watcher.children"] == 0
     obedient.do("child", 1)
     assert read(source)["watcher.children"] == 1
@@ -113,7 +113,7 @@ def test_children_are_read_at_every_sample(obedient: Obedient) -> None:
 
 def test_a_child_that_lived_between_two_samples_adds_page_faults(obedient: Obedient) -> None:
     """Only a child that has ended and was waited for counts."""
-    source = WatcherProcess(lambda: obedient.process.pid, details_period_s=3600.0)
+    source = ServiceProcess("watcher", lambda: obedient.process.pid, details_period_s=3600.0)
     key = "watcher.children_faults"
     before = read(source)
     obedient.do("child", 1)
@@ -128,7 +128,7 @@ def test_a_child_that_lived_between_two_samples_adds_page_faults(obedient: Obedi
 def test_unchanged_is_true_only_if_a_read_would_return_the_same(obedient: Obedient) -> None:
     """Memory, a child, due details, the exit: `unchanged` is False, and the next read shows it."""
     now_s = [0.0]
-    source = WatcherProcess(lambda: obedient.process.pid, clock=lambda: now_s[0])
+    source = ServiceProcess("watcher", lambda: obedient.process.pid, clock=lambda: now_s[0])
     assert not source.unchanged()  # there was no read yet
     before = read(source)
     assert source.unchanged() and read(source) == before and source.unchanged()
@@ -152,7 +152,7 @@ def test_unchanged_is_true_only_if_a_read_would_return_the_same(obedient: Obedie
 
 
 def test_read_never_uses_texts_that_unchanged_read_earlier(obedient: Obedient) -> None:
-    source = WatcherProcess(lambda: obedient.process.pid)
+    source = ServiceProcess("watcher", lambda: obedient.process.pid)
     read(source)
     assert source.unchanged()
     obedient.do("child", 1)
@@ -166,7 +166,7 @@ def test_children_of_every_thread_count() -> None:
     try:
         obedient.do("child", 1)
         obedient.do("thread", 2)
-        source = WatcherProcess(lambda: obedient.process.pid)
+        source = ServiceProcess("watcher", lambda: obedient.process.pid)
         assert read(source)["watcher.children"] == 3
         source.close()
     finally:
@@ -176,7 +176,7 @@ def test_children_of_every_thread_count() -> None:
 def test_details_are_repeated_until_memory_shrinks(obedient: Obedient) -> None:
     """Memory that shrinks may have been swapped out, so the details are read at once."""
     now_s = [0.0]
-    source = WatcherProcess(lambda: obedient.process.pid, clock=lambda: now_s[0])
+    source = ServiceProcess("watcher", lambda: obedient.process.pid, clock=lambda: now_s[0])
     obedient.do("grow", 20)
     before = read(source)
     obedient.do("open", 7)
@@ -192,7 +192,7 @@ def test_details_are_repeated_until_memory_shrinks(obedient: Obedient) -> None:
 def test_exit_is_an_absence_and_the_next_process_is_followed(obedient: Obedient) -> None:
     """An ended process has no keys, only a reason. The next process has its own values."""
     current = obedient.process.pid
-    source = WatcherProcess(lambda: current)
+    source = ServiceProcess("watcher", lambda: current)
     first = read(source)
     assert (first["watcher.pid"], first["watcher.generation"]) == (obedient.process.pid, 0)
     obedient.process.kill()
@@ -220,7 +220,7 @@ def test_a_zombie_is_not_running() -> None:
     process = subprocess.Popen([sys.executable, "-c", ""], stdout=subprocess.PIPE)
     assert process.stdout is not None
     process.stdout.read()  # ends when the interpreter closes its end on exit
-    source = WatcherProcess(lambda: process.pid)
+    source = ServiceProcess("watcher", lambda: process.pid)
     try:
         for _ in range(1000):
             values = read(source)
@@ -235,7 +235,7 @@ def test_a_zombie_is_not_running() -> None:
 
 def test_no_process_is_an_absence() -> None:
     """No keys, never zeros."""
-    source = WatcherProcess(lambda: None)
+    source = ServiceProcess("watcher", lambda: None)
     assert read(source) == {}
     assert source.absences() == {"watcher": "not running"}
 
@@ -259,7 +259,7 @@ def test_the_next_process_is_followed_even_while_the_previous_one_lives(
 ) -> None:
     """`pid` decides: within one details period the source follows the new process."""
     now_s, current = [0.0], obedient.process.pid
-    source = WatcherProcess(lambda: current, clock=lambda: now_s[0])
+    source = ServiceProcess("watcher", lambda: current, clock=lambda: now_s[0])
     assert read(source)["watcher.generation"] == 0
     current, now_s[0] = os.getpid(), 0.6
     values = read(source)
@@ -269,10 +269,10 @@ def test_the_next_process_is_followed_even_while_the_previous_one_lives(
 
 def test_a_restart_of_a_service_raises_its_generation(obedient: Obedient) -> None:
     current: list[int | None] = [obedient.process.pid]
-    source = ServiceLife("injector", lambda: current[0])
+    source = ServiceProcess("injector", lambda: current[0], details_period_s=0.0)
     values: Values = {}
     source.read(values)
-    assert values == {"injector.pid": current[0], "injector.generation": 0}
+    assert (values["injector.pid"], values["injector.generation"]) == (current[0], 0)
     obedient.process.kill()
     obedient.process.wait()
     for pid, why in ((obedient.process.pid, "has ended"), (None, "not running")):
@@ -283,8 +283,9 @@ def test_a_restart_of_a_service_raises_its_generation(obedient: Obedient) -> Non
         assert why in source.absences()["injector"]
     current[0] = os.getpid()
     source.read(values)
-    assert values == {"injector.pid": current[0], "injector.generation": 1}
+    assert (values["injector.pid"], values["injector.generation"]) == (current[0], 1)
     assert source.absences() == {}
+    source.close()
 
 
 def test_a_reused_pid_is_a_new_generation() -> None:

@@ -1,4 +1,4 @@
-"""One signal of the daemon's process over a run, made ready for trend.py.
+"""One signal of a process of the daemon over a run, made ready for trend.py.
 
 A process that was restarted begins small again, so each life is judged by itself, without its
 first third (imports, first allocations) and without the fault windows. One that grows is a
@@ -23,7 +23,7 @@ _LIFE_S_MIN = 36.0
 # was ever sampled, all samples are one life; samples without one are between two lives.
 _LIVES = """
 with measured as (
-    select line, t_s, "watcher.pid" as pid, {columns}
+    select line, t_s, "{program}.pid" as pid, {columns}
     from moments, run where t_s between from_s and to_s
 ), alive as (
     select *, coalesce(pid <> lag(pid) over (order by line), true) as begins
@@ -46,6 +46,7 @@ WATCHED = (
     "watcher.sockets_other",
     "workspace.temp_files",
 )
+_COUNTED = ("fds", "threads", "children")  # of a service
 _SUMMARY = (
     "count({0})",
     "min(t_s) filter ({0} is not null)",
@@ -107,13 +108,23 @@ def lives_of(run: OpenRun, key: str) -> list[Life]:
     """The signal `key`, or the sum `a+b` of signals (the first must be there), life by life; [] if
     it was never sampled.
     """
-    keys = WATCHED if key in WATCHED else (key,)
-    return run.once(f"lives of {keys}", lambda run: _lives(run, keys))[key]
+    service = key.partition(".")[0]
+    program = service if service in run.target.services else "watcher"
+    together = WATCHED if program == "watcher" else watched_of(program)
+    keys = together if key in together else (key,)
+    return run.once(f"lives of {keys}", lambda run: _lives(run, program, keys))[key]
 
 
-def _lives(run: OpenRun, keys: Sequence[str]) -> dict[str, list[Life]]:
+def watched_of(service: str) -> tuple[str, ...]:
+    """The signals of a service of the target that are watched for growth: as `WATCHED`."""
+    memory, *counts = (f"{service}.{part}" for part in ("rss_anon_bytes", *_COUNTED))
+    return (f"{memory}+{service}.swap_bytes", *counts)
+
+
+def _lives(run: OpenRun, program: str, keys: Sequence[str]) -> dict[str, list[Life]]:
     columns = ", ".join(f'{_value(key)} as "{key}"' for key in keys)
-    rows = run.sql(_LIVES.format(columns=columns, aggregates=_asked(_SUMMARY, keys)))
+    asked = {"program": program, "columns": columns, "aggregates": _asked(_SUMMARY, keys)}
+    rows = run.sql(_LIVES.format(**asked))
     spans = [_SAMPLES.format(columns=columns, begin=row[0], end=row[1]) for row in rows]
     lives = [{key: Life(*n) for key, n in _by_key(row[2:], keys).items() if n[0]} for row in rows]
     found = {key: [life[key] for life in lives if key in life] for key in keys}
@@ -210,7 +221,7 @@ def speaking(lives: Sequence[Life], judge: Callable[[Life], J]) -> tuple[Life, J
     number = 1 + next(n for n, life in enumerate(lives) if life is chosen)
     others = [one.outcome for life, one in enough if life is not chosen]
     about = (
-        f"; the Watcher restarted {len(lives) - 1}x: of {len(lives)} lives {len(enough)} long "
+        f"; it restarted {len(lives) - 1}x: of {len(lives)} lives {len(enough)} long "
         f"enough to judge by, this is number {number} ({chosen.length_s:.0f} s)"
     )
     return chosen, made, about + (f", the others: {', '.join(others)}" if others else "")

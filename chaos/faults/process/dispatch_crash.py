@@ -20,6 +20,7 @@ from chaos.faults.base import Evidence, probe
 from chaos.faults.params import FaultParams, duration
 from chaos.faults.process.service import ServiceFault
 from chaos.record.recovery_paths import PROCESS_DIED, WATCHER_RESTART
+from chaos.record.work import PlaceName
 from chaos.stack.base import Stack
 
 _DEAD_S_MIN = 2.0  # the last part of the hold, in which no child is waited for
@@ -56,7 +57,7 @@ class WatcherDispatchCrash(ServiceFault):
         while self.first.lives():
             child = self._dispatch_child(own)
             if child is not None:
-                self._requests = _names(stack, stack.target.work.claimed)
+                self._requests = _in(stack, "claimed")
                 self._command = child.command().replace(b"\0", b" ").decode(errors="replace")
                 self._child = child
                 self.first.send(signal.SIGKILL)
@@ -104,7 +105,7 @@ class WatcherDispatchCrash(ServiceFault):
 
         def look(measured: dict[str, Any]) -> bool:
             decisions = {name: _decisions(stack, name) for name in self._requests}
-            archived = set(self._requests) & set(_finished(stack))
+            archived = set(self._requests) & set(_in(stack, "archived"))
             measured |= {"decisions": decisions, "archived": sorted(archived)}
             decided = all(decisions.values()) or not stack.target.decisions.path
             done = decided and len(archived) == len(self._requests)
@@ -115,13 +116,11 @@ class WatcherDispatchCrash(ServiceFault):
         return probe(look, deadline, 0.1, returned.measured)
 
 
-def _names(stack: Stack, pattern: str) -> list[str]:
-    return sorted(path.name for path in matching(stack.workspace, pattern))
-
-
-def _finished(stack: Stack) -> list[str]:
+def _in(stack: Stack, place: PlaceName) -> list[str]:
+    """The requests in this place."""
     work = stack.target.work
-    return [work.request_of(name) for name in _names(stack, work.finished.files)]
+    paths = matching(stack.workspace, work.places().get(place, ""))
+    return work.requests(place, sorted(path.name for path in paths))
 
 
 def _decisions(stack: Stack, request: str) -> int:

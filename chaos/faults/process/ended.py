@@ -8,7 +8,8 @@ from chaos.base.deadline import Deadline
 from chaos.base.proc import Identity
 from chaos.faults.base import Evidence
 from chaos.faults.params import FaultParams, duration, text
-from chaos.faults.process.service import ServiceFault
+from chaos.faults.process.progress import spec_of
+from chaos.faults.process.service import OF_SERVICE, ServiceFault
 from chaos.record.recovery_paths import NO_PATH, PROCESS_DIED, WATCHER_RESTART, WORK_RESUMES
 from chaos.stack.base import Stack
 
@@ -66,6 +67,7 @@ class WatcherKilled(_Killed):
             Literal["keep", "kill"],
             text("its dispatch child: kept (as the out-of-memory killer does) or killed with it"),
         ] = "keep"
+        service: Annotated[str, OF_SERVICE] = "watcher"
 
     params: Params
 
@@ -103,8 +105,7 @@ class _Restarted(ServiceFault):
     _end: dict[str, Any] | None = None
 
     def inject(self, stack: Stack) -> None:
-        target = stack.target
-        spec = (target.injector if self.service == "injector" else None) or target.watcher
+        spec = spec_of(stack.target, self.service)
         stopped = stack.service(self.service).stop(spec.stop_limit_s)
         by_signal = -signal.Signals[f"SIG{spec.stop_signal}"]
         self._end = {
@@ -126,6 +127,11 @@ class WatcherRestarted(_Restarted):
     service = "watcher"
     ends = frozenset({"watcher"})
     reconnection_path = WATCHER_RESTART
+
+    class Params(_Restarted.Params):
+        service: Annotated[str, OF_SERVICE] = "watcher"
+
+    params: Params
 
 
 class InjectorRestarted(_Restarted):

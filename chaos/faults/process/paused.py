@@ -13,7 +13,7 @@ from chaos.base.proc import Identity
 from chaos.faults.base import Evidence
 from chaos.faults.params import FaultParams, duration
 from chaos.faults.process.progress import draws, look_at
-from chaos.faults.process.service import ServiceFault
+from chaos.faults.process.service import OF_SERVICE, ServiceFault
 from chaos.record.recovery_paths import NO_PATH, STALL, WORK_RESUMES
 from chaos.stack.base import Stack
 
@@ -39,6 +39,8 @@ class _Paused(ServiceFault):
             **standstill,
         }
         stopped = before.stopped and after.stopped and self.first.lives()
+        if stopped and self.service not in ("watcher", "injector"):
+            measured["path_taken"] = f"process {self.first.pid} of {self.service} was stopped"
         return Evidence(stopped and silent, measured)
 
     def recover(self, stack: Stack) -> None:
@@ -73,6 +75,11 @@ class WatcherPaused(_Paused):
     summary = "the Watcher and its children are paused (SIGSTOP)"
     service = "watcher"
     triage_path = STALL
+
+    class Params(_Paused.Params):
+        service: Annotated[str, OF_SERVICE] = "watcher"
+
+    params: Params
 
 
 class InjectorPaused(_Paused):

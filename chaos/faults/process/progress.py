@@ -7,13 +7,13 @@ import contextlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 from chaos.base.files import list_at
 from chaos.base.proc import Identity
+from chaos.record.target import ServiceSpec, Target
 from chaos.stack.base import Stack
 
-Name = Literal["watcher", "injector"]
 _INTERVAL_SETTING = "{draw_interval_s}"
 
 
@@ -42,7 +42,13 @@ class Look:
         return later.switches - self.switches
 
 
-def look_at(stack: Stack, name: Name) -> Look:
+def spec_of(target: Target, name: str) -> ServiceSpec:
+    """How the target starts and stops `name`: watcher, injector, or one of its services."""
+    injector = target.injector or target.watcher
+    return {"watcher": target.watcher, "injector": injector, **target.services}[name]
+
+
+def look_at(stack: Stack, name: str) -> Look:
     """The service `name` as it is now."""
     found = [Identity.of(pid) for pid in stack.service(name).pids()]
     processes = tuple(process for process in found if process is not None)
@@ -54,13 +60,13 @@ def look_at(stack: Stack, name: Name) -> Look:
     )
 
 
-def _written(stack: Stack, name: Name) -> Iterator[tuple[str, tuple[int, int, int]]]:
+def _written(stack: Stack, name: str) -> Iterator[tuple[str, tuple[int, int, int]]]:
     target, root = stack.target, stack.workspace
+    patterns = [spec_of(target, name).ready_file]
     if name == "watcher":
-        patterns = [target.watcher.ready_file, target.decisions.path, *target.paths.logs]
-    else:
-        ready = target.injector.ready_file if target.injector else ""
-        patterns = [ready, target.draws.path]
+        patterns += [target.decisions.path, *target.paths.logs]
+    elif name == "injector":
+        patterns.append(target.draws.path)
     paths = {path for pattern in patterns if pattern for path in root.glob(pattern)}
     for path in (*sorted(paths), stack.service(name).log):
         with contextlib.suppress(OSError):

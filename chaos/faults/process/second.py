@@ -8,11 +8,12 @@ what became of it; the check `single_watcher` fails a second one that works. Rec
 from typing import Annotated, Any
 
 from chaos.base.deadline import Deadline
-from chaos.base.files import file_from, json_object
+from chaos.base.files import file_from
 from chaos.base.proc import Identity
 from chaos.faults.base import Evidence
 from chaos.faults.params import FaultParams, duration
 from chaos.faults.process.service import ServiceFault
+from chaos.record.pid_file import named_process
 from chaos.record.recovery_paths import NO_PATH
 from chaos.stack.base import Service, Stack
 
@@ -95,5 +96,4 @@ def _owner(stack: Stack) -> int | None:
     if instance is None:
         return None
     content = file_from(stack.workspace / instance.pid_file, 0, _INSTANCE_BYTES_MAX)
-    pid = json_object(content).get(instance.pid)
-    return pid if isinstance(pid, int) else None
+    return named_process(content, instance)[0]

@@ -8,11 +8,13 @@ import time
 from typing import Any, ClassVar
 
 from chaos.base.deadline import Deadline
-from chaos.base.errors import EnvironmentProblem
+from chaos.base.errors import EnvironmentProblem, unknown_name
 from chaos.base.proc import Identity
 from chaos.base.stopping import RunStopped
 from chaos.faults.base import Evidence, Fault, Group, PlannedStack, probe
-from chaos.faults.process.progress import Name, draw_interval_s, draws, look_at
+from chaos.faults.params import Value, text
+from chaos.faults.process.progress import draw_interval_s, draws, look_at
+from chaos.record.target import Target
 from chaos.stack.base import Stack
 
 _BATCH = "the Watcher is a batch command in this workload; choose a profile with the daemon"
@@ -25,10 +27,13 @@ _LOOK_S = 0.02
 _POLL_S_MAX = 5.0
 
 
-class ServiceFault(Fault):
-    """A fault of the service `service`."""
+OF_SERVICE = text("the program that it strikes: watcher, or one of the target's services")
 
-    service: ClassVar[Name]
+
+class ServiceFault(Fault):
+    """A fault of the program `service`, or of the one that its parameter `service` names."""
+
+    service: str
     group: ClassVar[Group] = "process"
 
     _first: Identity | None = None
@@ -37,8 +42,16 @@ class ServiceFault(Fault):
     _no_return = ""
     _draws_before_return: int | None = None
 
+    def __init__(self, fault_id: str, values: dict[str, Value]) -> None:
+        super().__init__(fault_id, values)
+        self.service = getattr(self.params, "service", self.service)
+        if self.ends:
+            self.ends = frozenset({self.service})
+
     def available_in(self, planned: PlannedStack) -> str | None:
-        if self.service == "watcher" and not planned.daemon:
+        if self.service != "injector":
+            _known(self.service, planned.target)
+        if self.service != "injector" and not planned.daemon:
             return _BATCH
         if self.service == "injector" and planned.target.injector is None:
             return "the target has no injector"
@@ -47,8 +60,10 @@ class ServiceFault(Fault):
         return super().available_in(planned)
 
     def available(self, stack: Stack) -> str | None:
+        if self.service != "injector":
+            _known(self.service, stack.target)
         service = stack.service(self.service)
-        if self.service == "watcher" and not stack.daemon:
+        if self.service != "injector" and not stack.daemon:
             return _BATCH
         if service.alive():
             return None
@@ -170,9 +185,14 @@ class ServiceFault(Fault):
         return Evidence(progress.proven and service.alive(), measured | progress.measured)
 
     def progress(self, stack: Stack, deadline: Deadline) -> Evidence:
-        """Prove that it polls or writes; an injector must draw, if a draw is due soon enough."""
+        """Prove that it polls or writes; an injector must draw, if a draw is due soon enough.
+
+        A service of the target may have nothing to do: it must run, and not be stopped.
+        """
         if self.service == "injector":
             return self._draws_again(stack, deadline)
+        if self.service != "watcher":
+            return self._runs_again(stack, deadline)
         first, start_s = look_at(stack, self.service), time.monotonic()
 
         def look(measured: dict[str, Any]) -> bool:
@@ -188,6 +208,16 @@ class ServiceFault(Fault):
         poll_s = max(_LOOK_S, min(stack.target.poll_interval_s, _POLL_S_MAX))
         deadline.wait(poll_s)
         return probe(look, deadline, poll_s)
+
+    def _runs_again(self, stack: Stack, deadline: Deadline) -> Evidence:
+        def look(measured: dict[str, Any]) -> bool:
+            now = look_at(stack, self.service)
+            runs = bool(now.processes) and not now.stopped
+            if runs:
+                measured["path_taken"] = f"{self.service} runs as process {now.processes[0].pid}"
+            return runs
+
+        return probe(look, deadline, _LOOK_S)
 
     def _draws_again(self, stack: Stack, deadline: Deadline) -> Evidence:
         """Prove a new draw; if none is due within the limit, that its process is not stopped."""
@@ -208,3 +238,10 @@ class ServiceFault(Fault):
             return drawn
 
         return probe(look, deadline, 0.1, measured)
+
+
+def _known(service: str, target: Target) -> None:
+    """Raise `UsageError` with the names that the target has, if it has no such service."""
+    names = ["watcher", *target.services]
+    if service not in names:
+        raise unknown_name("service of the target", service, names, place="service")

@@ -18,10 +18,11 @@ from chaos.base.deadline import Deadline
 from chaos.faults.base import Evidence, Fault, PlannedStack, probe
 from chaos.faults.params import Value
 from chaos.faults.queue import requests
-from chaos.faults.queue.folder import Place, QueueFolder, content_of, was_read
+from chaos.faults.queue.folder import QueueFolder, content_of, was_read
 from chaos.faults.queue.requests import Decided, dispatched
 from chaos.plan.request_template import template_of
 from chaos.record.recovery_paths import QUEUE_CORRUPTION, WORK_RESUMES
+from chaos.record.work import PlaceName
 from chaos.stack.base import Stack
 
 End = Literal["quarantined", "archived", "once", "gone"]
@@ -84,6 +85,7 @@ class QueueFault(Fault):
     acted = False  # True if there is something to recover from
     _after = ""
     _sequence = 0
+    _suffix = ".json"
 
     def __init__(self, fault_id: str, values: dict[str, Value]) -> None:
         super().__init__(fault_id, values)
@@ -98,7 +100,7 @@ class QueueFault(Fault):
 
     def name_of(self, what: str) -> str:
         """A unique name for a planted file."""
-        return f"queue_{self.fault_id}_{what}.json"
+        return f"queue_{self.fault_id}_{what}{self._suffix}"
 
     def body(self, stack: Stack, name: str, *, again: bool = False, **more: Any) -> dict[str, Any]:
         """The content of a good request with a unique number (`again`: the last number)."""
@@ -135,6 +137,7 @@ class QueueFault(Fault):
 
     def undo_record(self, stack: Stack) -> dict[str, Any]:
         """What will be planted. It ends with the Watcher's workspace."""
+        self._suffix = stack.target.work.submit.suffix
         self.planted = self.plan(stack)
         return {
             "queue": stack.target.work.submit.folder,
@@ -247,7 +250,7 @@ class QueueFault(Fault):
         return []
 
 
-def ended_wrong(end: End, places: Sequence[Place], effects: int | None) -> str:
+def ended_wrong(end: End, places: Sequence[PlaceName], effects: int | None) -> str:
     """Why a planted file is not where it must end; "" if it is. `effects` None: not known."""
     where = " and ".join(places) or "nowhere"
     if "pending" in places or "claimed" in places:

@@ -10,13 +10,10 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Literal
 
 from chaos.base.errors import os_errors_told
-from chaos.record.target import Work
+from chaos.record.work import PLACES, PlaceName, Work
 
-Place = Literal["pending", "claimed", "archived", "quarantined"]
-PLACES: tuple[Place, ...] = ("pending", "claimed", "archived", "quarantined")
 # The access time that files get. It is older than their other times, so that the kernel updates it
 # at the first read, also with `relatime`.
 _UNREAD_NS = 1_000_000_000
@@ -29,16 +26,19 @@ class QueueFolder:
     def __init__(self, workspace: Path, queue: Work) -> None:
         self.submit = workspace / queue.submit.folder
         self._work = queue
-        self._pattern = queue.pending.rpartition("/")[2]
-        self._folders: dict[Place, Path] = {
-            place: workspace / glob.rpartition("/")[0]
-            for place in PLACES
-            if (glob := queue.places().get(place))
+        globs = queue.places()
+        self._globs = {p: globs[p].rpartition("/")[2] for p in PLACES if p in globs}
+        self._folders: dict[PlaceName, Path] = {
+            place: workspace / globs[place].rpartition("/")[0] for place in self._globs
         }
 
     def takes(self, name: str) -> bool:
         """True if a file of this name is a request for the Watcher."""
-        return not name.startswith(".") and fnmatch.fnmatchcase(name, self._pattern)
+        return self._is_request("pending", name)
+
+    def _is_request(self, place: PlaceName, name: str) -> bool:
+        wanted = not name.startswith(".") and fnmatch.fnmatchcase(name, self._globs[place])
+        return wanted and bool(self._work.request_of(name, place))
 
     # -- putting ------------------------------------------------------------------------------
 
@@ -125,34 +125,36 @@ class QueueFolder:
         newest = max(((_mtime_ns(archive / n), n) for n in self._requests("archived")), default="")
         return newest[1] if newest else None
 
-    def _requests(self, place: Place) -> list[str]:
-        folder = self._folders.get(place)
-        return sorted(name for name in _names(folder) if self.takes(name)) if folder else []
+    def _requests(self, place: PlaceName) -> list[str]:
+        names = _names(self._folders[place]) if place in self._folders else ()
+        return sorted(name for name in names if self._is_request(place, name))
 
-    def places(self, name: str) -> list[Place]:
-        """Where files of this name are, in the order of a request's life.
+    def places(self, name: str) -> list[PlaceName]:
+        """Where files of this request are, in the order of a request's life.
 
         In archive and quarantine it is enough that the stem is in the name, because a Watcher may
         add a number or a status to it.
         """
         exact = [p for p, folder in self._folders.items() if os.path.lexists(folder / name)]
-        return exact or [
-            place
-            for place in PLACES[2:]
-            if place in self._folders and self._renamed(place, name) is not None
-        ]
+        return exact or [p for p in self._folders if self._renamed(p, name) is not None]
 
-    def path(self, name: str, place: Place) -> Path:
+    def path(self, name: str, place: PlaceName) -> Path:
         """The file that `places` found there, else where it would be."""
         exact = self._folders[place] / name
         if os.path.lexists(exact):
             return exact
         return self._renamed(place, name) or exact
 
-    def _renamed(self, place: Place, name: str) -> Path | None:
-        stem = name.removesuffix(".json")
+    def _renamed(self, place: PlaceName, name: str) -> Path | None:
+        stem = self._work.stem(name)
         for other in _names(self._folders[place]):
-            if stem in other and not other.endswith(".reason.json"):
+            if place in ("pending", "claimed"):
+                found = self._is_request(place, other) and (
+                    self._work.request_of(other, place) == name
+                )
+            else:
+                found = stem in other and not other.endswith(".reason.json")
+            if found:
                 return self._folders[place] / other
         return None
 

@@ -13,7 +13,7 @@ from chaos.faults.params import FaultParams, text
 from chaos.faults.queue import requests
 from chaos.faults.queue.base import Planted, QueueFault, whole
 from chaos.faults.queue.folder import content_of
-from chaos.record.target import Work
+from chaos.record.work import Work
 from chaos.stack.base import Stack
 
 _NO_NUMBERS = (

@@ -6,18 +6,19 @@ leftovers are removed when the fault ends; it is a defect if the Watcher has tak
 Source: producers that never clean up.
 """
 
+from pathlib import Path
 from typing import Annotated, Any
 
 from chaos.base.deadline import Deadline
 from chaos.base.errors import os_errors_told
-from chaos.faults.base import Evidence
+from chaos.faults.base import Evidence, PlannedStack
 from chaos.faults.params import FaultParams, Value, number
 from chaos.faults.queue import shapes
 from chaos.faults.queue.base import Planted, QueueFault
 from chaos.faults.queue.folder import QueueFolder
 from chaos.stack.base import Stack
 
-_SUFFIXES = (".json.tmp", ".json~", ".json.bak", ".json.swp")
+_ENDS = (".tmp", "~", ".bak", ".swp")  # after the name of a request
 
 
 class QueueFlood(QueueFault):
@@ -37,6 +38,14 @@ class QueueFlood(QueueFault):
         self._created: list[str] = []
         self._flooded = self._taken = 0
 
+    def available_in(self, planned: PlannedStack) -> str | None:
+        work = planned.target.work
+        reason = super().available_in(planned)
+        folder, name = QueueFolder(Path(), work), work.named("leftover")
+        if reason is None and all(folder.takes(name + end) for end in _ENDS):
+            return "work.pending takes any file for a request, also one that a producer left"
+        return reason
+
     def plan(self, stack: Stack) -> list[Planted]:
         queue = stack.target.work
         bad = [self.name_of(f"flood_bad_{number:04d}") for number in range(1, self.params.bad + 1)]
@@ -49,7 +58,8 @@ class QueueFlood(QueueFault):
     def undo_record(self, stack: Stack) -> dict[str, Any]:
         folder = self.folder(stack)
         stems = (f"queue_{self.fault_id}_litter_{i:05d}" for i in range(1, self.params.files + 1))
-        names = (f"{stem}{_SUFFIXES[i % len(_SUFFIXES)]}" for i, stem in enumerate(stems))
+        suffix = stack.target.work.submit.suffix
+        names = (f"{stem}{suffix}{_ENDS[i % len(_ENDS)]}" for i, stem in enumerate(stems))
         self._litter = {name for name in names if not folder.takes(name)}
         litter = {"count": len(self._litter), "stem": f"queue_{self.fault_id}_litter_"}
         return super().undo_record(stack) | {"litter": litter}

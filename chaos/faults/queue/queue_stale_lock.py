@@ -18,6 +18,7 @@ from chaos.faults.base import Evidence, PlannedStack, probe
 from chaos.faults.params import FaultParams, duration, text
 from chaos.faults.queue.base import LOOK_PAUSE_S, Planted
 from chaos.faults.queue.revival import Revived
+from chaos.record.pid_file import named_process, plain_pid
 from chaos.record.target import Instance
 from chaos.stack.base import Stack
 
@@ -72,10 +73,7 @@ class QueueStaleLock(Revived):
             holder = self._old_pid
             if self.params.how == "reused_pid":
                 holder = stack.service("proxy").pid() or os.getpid()
-            entry = {**_entry(path), instance.pid: holder}
-            if instance.start_ticks:
-                entry[instance.start_ticks] = self._old_ticks
-            content = json.dumps(entry).encode()
+            content = _naming(holder, self._old_ticks, instance, _content(path))
         with os_errors_told("cannot write the lock", path):
             path.write_bytes(content)
 
@@ -90,14 +88,13 @@ class QueueStaleLock(Revived):
     def _lock_now(self, stack: Stack) -> dict[str, Any]:
         instance = _instance(stack)
         path = stack.workspace / instance.pid_file
-        entry = _entry(path)
-        named = entry.get(instance.pid)
-        ticks = _started(named) if isinstance(named, int) else None
-        recorded_ticks = entry.get(instance.start_ticks) if instance.start_ticks else ticks
+        named, said_ticks = named_process(_content(path), instance)
+        ticks = None if named is None else _started(named)
+        recorded_ticks = said_ticks if instance.start_ticks else ticks
         watcher = stack.service("watcher").pid()
         return {
             "there": path.exists(),
-            "readable": bool(entry),
+            "readable": named is not None,
             "pid": named,
             "that_process_lives": ticks is not None,
             "started_as_told": ticks is not None and ticks == recorded_ticks,
@@ -139,5 +136,15 @@ def _started(pid: int) -> int | None:
     return None if process is None else process.start_ticks
 
 
-def _entry(path: Path) -> dict[str, Any]:
-    return json_object(file_tail(path, _LOCK_BYTES_MAX))
+def _content(path: Path) -> bytes:
+    return file_tail(path, _LOCK_BYTES_MAX)
+
+
+def _naming(pid: int, ticks: int | None, instance: Instance, before: bytes) -> bytes:
+    """A lock that names this process, in the form of the one `before`."""
+    if not instance.pid or plain_pid(before) is not None:
+        return f"{pid}\n".encode()
+    entry = {**json_object(before), instance.pid: pid}
+    if instance.start_ticks:
+        entry[instance.start_ticks] = ticks
+    return json.dumps(entry).encode()

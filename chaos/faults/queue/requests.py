@@ -10,7 +10,7 @@ from typing import Any
 from chaos.base.files import file_tail, json_object, select
 from chaos.plan.request_template import Wanted, body_of, template_of
 from chaos.record.record_sql import DecisionLog
-from chaos.record.target import Work
+from chaos.record.work import Work
 
 _KIND = "selfplay"
 _TAIL_BYTES = 4 << 20

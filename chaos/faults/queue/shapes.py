@@ -11,7 +11,7 @@ from chaos.faults.queue import requests
 from chaos.faults.queue.base import Planted, whole
 from chaos.faults.queue.folder import QueueFolder, content_of
 from chaos.record.request_file import defect
-from chaos.record.target import Work
+from chaos.record.work import Work
 
 _NUL_TAIL_BYTES = 64
 _UNKNOWN_TYPE = "no_such_type"
