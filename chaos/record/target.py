@@ -88,6 +88,18 @@ class HaltSpec(_Model, frozen=True):
     limit_s: PositiveSeconds = 30.0
 
 
+class LLMServer(_Model, frozen=True):
+    """A server of the daemon's own: exactly one of the three.
+
+    `command` starts it, below the harness's supervisor: it stays in the foreground, and a script
+    ends with `exec`. It listens on `upstream`, whose parts are {host} and {port}; {model} is the
+    GGUF file. `stop` ends it; without it SIGTERM does.
+    """
+
+    command: list[str] = []
+    stop: list[str] = []
+
+
 class LLMSpec(_Model, frozen=True):
     """Where the daemon expects its LLM server (host:port), and the supervisor's event log.
 
@@ -98,7 +110,8 @@ class LLMSpec(_Model, frozen=True):
     setting in braces; empty: the target does not say. `stopped_for_work`: the daemon stops its
     server for each dispatch, and starts it again afterwards. `model` (a GGUF file, as
     `workspace.install.source`), `context_tokens` (of all slots), `threads` and `slots` of the
-    server; without them those of `chaos setup` and of images/llm.
+    server; without them those of `chaos setup` and of images/llm. `server`: where it comes from, if
+    it is not the embedded one. `ready_path`: it is ready once it answers there, below 500.
     """
 
     endpoint: str = "127.0.0.1:8080"
@@ -113,6 +126,8 @@ class LLMSpec(_Model, frozen=True):
     context_tokens: PositiveCount | None = None
     threads: PositiveCount | None = None
     slots: PositiveCount | None = None
+    server: LLMServer | None = None
+    ready_path: str = "/health"
     wire: str = "127.0.0.1:8082"
     wire_control: str = "127.0.0.1:8083"
 

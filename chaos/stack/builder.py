@@ -388,7 +388,8 @@ class StackBuilder(ABC):
         for text in (self._target.llm.upstream, self._target.llm.endpoint):
             endpoint = Endpoint.parse(text)
             while not (
-                healthy(endpoint, _HEALTH_LIMIT_S) and completes(endpoint, _COMPLETION_LIMIT_S)
+                healthy(endpoint, _HEALTH_LIMIT_S, self._target.llm.ready_path)
+                and completes(endpoint, _COMPLETION_LIMIT_S)
             ):
                 what = f"the LLM server at {endpoint}"
                 self._keep_waiting(deadline, what, llm.log, llm.died())

@@ -29,6 +29,7 @@ from chaos.faults.llm_process.paused import LLMPaused
 from chaos.faults.llm_process.server import Record, unavailable
 from chaos.faults.llm_process.slow_load import LLMSlowLoad
 from chaos.faults.registry import kinds_of
+from chaos.record.target import LLMSpec
 from chaos.stack.base import Endpoint, Stack
 from chaos.stack.llm_service import LLMService
 from chaos.stack.process import LocalService
@@ -61,7 +62,7 @@ class SmallStack:
     def __init__(self, supervisor: Supervisor) -> None:
         self.supervisor = supervisor
         self.workspace = supervisor.folder
-        self.target = SimpleNamespace(llm=SimpleNamespace(events=supervisor.events_path.name))
+        self.target = SimpleNamespace(llm=LLMSpec(events=supervisor.events_path.name))
         self.direct_llm = self.proxied_llm = Endpoint("127.0.0.1", supervisor.port)
         running = cast(LocalService, Running(supervisor.process, supervisor.log))
         control = Endpoint("127.0.0.1", supervisor.control)

@@ -18,6 +18,7 @@ from chaos.stack.base import Stack
 
 HEALTH, PROPS = "/health", "/props"  # a short answer, and one of some kilobytes
 DIRECT_LIMIT_S = 1.0
+_NOT_KNOWN = 400
 _PAUSE_S = 0.1
 
 
@@ -61,6 +62,15 @@ class LinkFault(Fault):
     def available(self, stack: Stack) -> str | None:
         return None if stack.proxy.version() else "the proxy does not answer"
 
+    def settled(self, stack: Stack) -> str | None:
+        """A server that is not llama.cpp's may have no long answer."""
+        if self.path() != PROPS:
+            return None
+        status = exchange(stack.direct_llm, PROPS, DIRECT_LIMIT_S).status
+        if status is None or status < _NOT_KNOWN:
+            return None
+        return f"the LLM server has no {PROPS}, whose long answer shows the effect"
+
     @abstractmethod
     def shows(self, look: Look) -> bool:
         """True if the exchange through the proxy shows what this kind does."""
@@ -74,7 +84,7 @@ class LinkFault(Fault):
         return self.always_cuts
 
     def path(self) -> str:
-        """The path of the requests."""
+        """The path of the requests; HEALTH stands for the target's `llm.ready_path`."""
         return HEALTH
 
     def look_s(self) -> float:
@@ -87,11 +97,12 @@ class LinkFault(Fault):
 
     def look(self, stack: Stack) -> Look:
         """Compare once. While the server does not answer directly, the proxy is not asked."""
-        before = exchange(stack.direct_llm, self.path(), DIRECT_LIMIT_S)
+        path = self.path() if self.path() != HEALTH else stack.target.llm.ready_path
+        before = exchange(stack.direct_llm, path, DIRECT_LIMIT_S)
         if not before.ok:
             return Look(before, Exchange("refused", None, (), 0.0), before)
-        through = exchange(stack.proxied_llm, self.path(), self.look_s())
-        after = exchange(stack.direct_llm, self.path(), DIRECT_LIMIT_S)
+        through = exchange(stack.proxied_llm, path, self.look_s())
+        after = exchange(stack.direct_llm, path, DIRECT_LIMIT_S)
         return Look(before, through, after)
 
     def effect(self, stack: Stack, deadline: Deadline) -> Evidence:

@@ -25,6 +25,7 @@ from chaos.sandbox.guardian import marked_pids
 from chaos.stack.base import CommandResult, Endpoint, Service
 from chaos.stack.builder import LLM_STOP_LIMIT_S, StackBuilder
 from chaos.stack.clock import WatcherClock, compiler
+from chaos.stack.llm_command import supervisor_argv
 from chaos.stack.process import LocalService, Surroundings, run_command
 from chaos.stack.proctree import ancestors
 from chaos.stack.proxies import proxy_argv
@@ -143,22 +144,17 @@ class LocalBackend(StackBuilder):
 
     def _supervisor(self) -> Service:
         llm = self._target.llm
-        upstream = Endpoint.parse(llm.upstream)
-        argv = [
-            sys.executable,
-            str(self._images / "llm" / "supervisor.py"),
-            *("--control", llm.control),
-            *("--model", llm.model or str(self._assets.model)),
-            *("--host", upstream.host),
-            *("--port", str(upstream.port)),
-            *("--events", str(self._workspace / llm.events)),
-            *("--log", str(self._log("llm"))),
-            *("--stop-limit-s", str(LLM_STOP_LIMIT_S)),
-            "--autostart",
-            "--",
-            *self._target.server_arguments,
-        ]
-        return LocalService("llm_supervisor", argv, self._for_tools, self._log("llm_supervisor"))
+        argv = supervisor_argv(
+            self._target,
+            self._images / "llm" / "supervisor.py",
+            self._values,
+            model=self._assets.model,
+            events=self._workspace / llm.events,
+            log=self._log("llm"),
+            stop_limit_s=LLM_STOP_LIMIT_S,
+        )
+        where = self._for_tools if llm.server is None else self._for_watcher
+        return LocalService("llm_supervisor", argv, where, self._log("llm_supervisor"))
 
     def _proxy_service(self) -> Service:
         argv = proxy_argv(self._assets.toxiproxy, Endpoint.parse(self._target.llm.proxy_api))

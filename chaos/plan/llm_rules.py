@@ -1,0 +1,66 @@
+"""Check what a target says of its LLM: addresses that can be used, and where its server comes from.
+
+Pure; applied as the rules of target_rules.py are.
+"""
+
+from collections.abc import Iterator
+
+from chaos.base.typedtree import Problem
+from chaos.record.target import LLMServer, Target
+
+_PORT_MAX = 65_535
+_ADDRESSES = ("endpoint", "upstream", "control", "proxy_api", "wire", "wire_control")
+
+
+def llm_problems(target: Target) -> Iterator[Problem]:
+    """Everything in `llm` that cannot be used."""
+    yield from _addresses(target)
+    if not target.llm.ready_path.startswith("/"):
+        text = f"{target.llm.ready_path!r} is not a path of a URL"
+        yield Problem(("llm", "ready_path"), text, "write e.g. /health")
+    if target.llm.server is not None:
+        yield from _server(target.llm.server)
+
+
+def server_elsewhere(target: Target, *, here: bool) -> Iterator[Problem]:
+    """Why the server cannot be had in containers; nothing for a local run (`here`)."""
+    if target.llm.server is not None and not here:
+        text = "in containers the LLM server is always the one of the image"
+        yield Problem(("llm", "server"), text, "leave out --backend docker")
+
+
+def _addresses(target: Target) -> Iterator[Problem]:
+    taken: dict[str, str] = {}
+    for name in _ADDRESSES:
+        text = getattr(target.llm, name)
+        if not text and name.startswith("wire"):
+            continue
+        keys = ("llm", name)
+        if not _is_endpoint(text):
+            yield Problem(keys, f"{text!r} is not host:port", "write e.g. 127.0.0.1:8080")
+        elif text in taken:
+            yield Problem(
+                keys,
+                f"{text} is the address of {taken[text]} as well",
+                "give each its own: the proxy listens on endpoint, the server on upstream",
+            )
+        taken[text] = name
+
+
+def _server(server: LLMServer) -> Iterator[Problem]:
+    for name in ("command", "stop"):
+        words = getattr(server, name)
+        if (name == "command" or words) and not (words and words[0].strip()):
+            text = "there is no command"
+            yield Problem(("llm", "server", name), text, "write the program and its arguments")
+        for number, word in enumerate(words):
+            if "\0" in word:
+                keys = ("llm", "server", name, number)
+                yield Problem(keys, "a NUL in an argument", "leave it out")
+
+
+def _is_endpoint(text: str) -> bool:
+    host, _, port = text.rpartition(":")
+    plain = port.isascii() and port.isdigit() and len(port) <= len(str(_PORT_MAX))
+    named = bool(host) and not any(letter.isspace() or letter in "/\0" for letter in host)
+    return named and plain and 1 <= int(port) <= _PORT_MAX

@@ -1,0 +1,34 @@
+"""What a run saw of its daemon's LLM: where its server came from, and the daemon's calls."""
+
+from chaos.record.target import Target
+from chaos.runner.api import Run
+
+_STARTS = "select count(*) filter (event = 'start') from servers"
+_CALLS = """
+select count(*), count(*) filter (ended = 'answered' and status < 400)
+from wire where link = 'llm' and not harness
+"""
+_NOT_WITNESSED = """
+select detail ->> '$.reason' from events
+where name = 'not_witnessed' and detail ->> '$.witness' = 'wire' limit 1
+"""
+
+
+def llm_seen(run: Run, target: Target) -> list[str]:
+    """In words, a line each."""
+    llm = target.llm
+    origin = "the embedded server" if llm.server is None else "started by llm.server.command"
+    return [
+        f"{origin}, at {llm.upstream}: {run.sql(_STARTS)[0][0]} starts seen",
+        f"calls of the daemon through {llm.endpoint}: {_calls(run)}",
+    ]
+
+
+def _calls(run: Run) -> str:
+    unseen = run.sql(_NOT_WITNESSED)
+    if unseen:
+        return f"not seen, {unseen[0][0]}"
+    calls, answered = run.sql(_CALLS)[0]
+    if not calls:
+        return "none seen; does it reach its LLM at another address?"
+    return f"{calls} seen, {answered} answered"
