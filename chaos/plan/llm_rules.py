@@ -18,8 +18,8 @@ def llm_problems(target: Target) -> Iterator[Problem]:
     if not target.llm.ready_path.startswith("/"):
         text = f"{target.llm.ready_path!r} is not a path of a URL"
         yield Problem(("llm", "ready_path"), text, "write e.g. /health")
-    if target.llm.server is not None:
-        yield from _server(target.llm.server)
+    if target.llm.own is not None:
+        yield from _server(target.llm.own)
 
 
 def server_elsewhere(target: Target, *, here: bool) -> Iterator[Problem]:
@@ -48,9 +48,18 @@ def _addresses(target: Target) -> Iterator[Problem]:
 
 
 def _server(server: LLMServer) -> Iterator[Problem]:
-    for name in ("command", "stop"):
+    said = [name for name in ("command", "daemon") if getattr(server, name)]
+    if len(said) != 1:
+        text = (
+            f"exactly one of command and daemon is needed, this has {' and '.join(said) or 'none'}"
+        )
+        yield Problem(("llm", "server"), text, "say how the server is started")
+    if server.start and not server.daemon:
+        text = "start is for a server that the daemon starts"
+        yield Problem(("llm", "server", "start"), text, "write it as command")
+    for name in ("command", "start", "stop"):
         words = getattr(server, name)
-        if (name == "command" or words) and not (words and words[0].strip()):
+        if words and not words[0].strip():
             text = "there is no command"
             yield Problem(("llm", "server", name), text, "write the program and its arguments")
         for number, word in enumerate(words):

@@ -89,14 +89,17 @@ class HaltSpec(_Model, frozen=True):
 
 
 class LLMServer(_Model, frozen=True):
-    """A server of the daemon's own: exactly one of the three.
+    """A server of the daemon's own, which listens on `upstream`: exactly one of these.
 
     `command` starts it, below the harness's supervisor: it stays in the foreground, and a script
-    ends with `exec`. It listens on `upstream`, whose parts are {host} and {port}; {model} is the
-    GGUF file. `stop` ends it; without it SIGTERM does.
+    ends with `exec`. The parts of `upstream` are {host} and {port}; {model} is the GGUF file.
+    `stop` ends it; without it SIGTERM does. `daemon`: the daemon starts and stops it by itself;
+    with `start` and `stop` the harness can do it, too.
     """
 
     command: list[str] = []
+    daemon: bool = False
+    start: list[str] = []
     stop: list[str] = []
 
 
@@ -111,7 +114,8 @@ class LLMSpec(_Model, frozen=True):
     server for each dispatch, and starts it again afterwards. `model` (a GGUF file, as
     `workspace.install.source`), `context_tokens` (of all slots), `threads` and `slots` of the
     server; without them those of `chaos setup` and of images/llm. `server`: where it comes from, if
-    it is not the embedded one. `ready_path`: it is ready once it answers there, below 500.
+    it is not the embedded one; `daemon`: the daemon starts and stops it. `ready_path`: it is ready
+    once it answers there, below 500.
     """
 
     endpoint: str = "127.0.0.1:8080"
@@ -126,10 +130,20 @@ class LLMSpec(_Model, frozen=True):
     context_tokens: PositiveCount | None = None
     threads: PositiveCount | None = None
     slots: PositiveCount | None = None
-    server: LLMServer | None = None
+    server: Literal["daemon"] | LLMServer | None = None
     ready_path: str = "/health"
     wire: str = "127.0.0.1:8082"
     wire_control: str = "127.0.0.1:8083"
+
+    @property
+    def own(self) -> LLMServer | None:
+        """`server` in its long form; None for the embedded one."""
+        return LLMServer(daemon=True) if self.server == "daemon" else self.server
+
+    @property
+    def adopted(self) -> bool:
+        """Whether the daemon starts and stops the server by itself."""
+        return self.own is not None and self.own.daemon
 
 
 class PolicyFile(_Model, frozen=True):

@@ -27,13 +27,13 @@ from chaos.sandbox.enter import hidden_by_sandbox
 from chaos.stack.base import CallRules, CommandResult, Endpoint, Service, Stack
 from chaos.stack.clock import WatcherClock
 from chaos.stack.live import LiveStack
-from chaos.stack.llm_probe import completes, healthy
-from chaos.stack.llm_service import LLMService
+from chaos.stack.llm_service import AdoptedLLM, LLMService
 from chaos.stack.ports import require_free
 from chaos.stack.process import LocalService, NoProgram, Surroundings, not_ready
 from chaos.stack.proctree import await_gone, send
-from chaos.stack.proxies import WireControl, WireProblem, wire_argv
-from chaos.stack.toxiproxy import ProxyProblem, ToxiproxyClient
+from chaos.stack.proxies import WireControl, wire_argv
+from chaos.stack.readiness import Readiness
+from chaos.stack.toxiproxy import ToxiproxyClient
 from chaos.stack.witness import NOT_WATCHED
 from chaos.stack.workspace import (
     fill_words,
@@ -46,9 +46,6 @@ from chaos.stack.workspace import (
     too_small,
 )
 
-_PROXY_START_LIMIT_S = 10.0
-_HEALTH_LIMIT_S = 2.0
-_COMPLETION_LIMIT_S = 10.0
 _LOOK_S = 0.01
 _START_S = 2.0  # in which a Watcher with a wrong command ends
 
@@ -100,6 +97,7 @@ class StackBuilder(ABC):
         self._images = images
         self._sandboxed = sandboxed
         self._cancel = cancel or threading.Event()
+        self._ready = Readiness(target.llm, self._cancel)
         self._workspace = workspace
         self._values = placeholder_values(
             settings, python=python, workspace=workspace, programs=images
@@ -169,15 +167,22 @@ class StackBuilder(ABC):
             if before_watcher is not None:
                 before_watcher(stack)
             if daemon:
-                on_step("Watcher: starting")
-                self._start_watcher(stack.service("watcher"))
-                for name in self._target.services:
-                    on_step(f"{name}: starting")
-                    stack.service(name).start()
+                self._start_daemon(stack, on_step)
             return stack
         except BaseException:  # also an interrupt: leave nothing half-built behind
             self.down()
             raise
+
+    def _start_daemon(self, stack: Stack, on_step: Callable[[str], None]) -> None:
+        on_step("Watcher: starting")
+        self._start_watcher(stack.service("watcher"))
+        for name in self._target.services:
+            on_step(f"{name}: starting")
+            stack.service(name).start()
+        llm = stack.service("llm")
+        if isinstance(llm, AdoptedLLM):
+            on_step(f"LLM server: waiting for the daemon's, at {self._target.llm.upstream}")
+            self._ready.adopted_llm(llm, stack.service("watcher"))
 
     def _up_to_watcher(self, on_step: Callable[[str], None], *, daemon: bool) -> Stack:
         llm = self._target.llm
@@ -190,22 +195,20 @@ class StackBuilder(ABC):
         endpoints += self._wire_endpoints()
         require_free(Endpoint.parse(text) for text in endpoints)
         witnesses = self._start_witnesses()
-        on_step("LLM server and proxy: starting")
+        on_step("proxy: starting" if llm.adopted else "LLM server and proxy: starting")
         supervisor = self._start(self._supervisor())
         proxy_service = self._start(self._proxy_service())
         wire_service = self._start_wire()
         client = ToxiproxyClient(Endpoint.parse(llm.proxy_api))
         self._prepare(on_step)  # the model loads meanwhile
-        self._await_answer(client.version, "the proxy", proxy_service)
+        self._ready.proxy(client.version, "the proxy", proxy_service)
         wire = None
         if wire_service is not None:
             wire = WireControl(Endpoint.parse(llm.wire_control))
-            self._await_answer(wire.stats, "the wire proxy", wire_service)
+            self._ready.proxy(wire.stats, "the wire proxy", wire_service)
         proxied = llm.upstream if wire is None else llm.wire
         client.create(Endpoint.parse(llm.endpoint), Endpoint.parse(proxied))
-        on_step("LLM server: waiting for health and a completion, direct and through the proxy")
-        llm_service = LLMService(supervisor, Endpoint.parse(llm.control), self._llm_log())
-        self._await_llm(llm_service)
+        llm_service = self._llm_service(supervisor, on_step)
         clock = self._watcher_clock()
         spec = self._target.watcher if daemon else self._batch()
         watcher = self._program("watcher", spec, clock)
@@ -239,6 +242,16 @@ class StackBuilder(ABC):
             calls=self._calls,
             not_witnessed=self.not_witnessed,
         )
+
+    def _llm_service(self, supervisor: Service, on_step: Callable[[str], None]) -> LLMService:
+        """The LLM server, ready unless the daemon is still to start it."""
+        control = Endpoint.parse(self._target.llm.control)
+        if self._target.llm.adopted:
+            return AdoptedLLM(supervisor, control, supervisor.log)
+        on_step("LLM server: waiting for health and a completion, direct and through the proxy")
+        service = LLMService(supervisor, control, self._llm_log())
+        self._ready.llm(service)
+        return service
 
     def down(self) -> list[str]:
         started = list(reversed(self._started))
@@ -372,34 +385,3 @@ class StackBuilder(ABC):
                     place=f"target {self._target.target}, workspace.prepare",
                     next_step="run the command by hand in a copy of the programs",
                 )
-
-    def _await_answer(self, request: Callable[[], object], what: str, service: Service) -> None:
-        deadline = Deadline(_PROXY_START_LIMIT_S, self._cancel)
-        while True:
-            try:
-                request()
-                return
-            except (ProxyProblem, WireProblem):
-                self._keep_waiting(deadline, what, service.log, not service.alive())
-
-    def _await_llm(self, llm: LLMService) -> None:
-        """Wait for answers to direct requests first, then for answers through the proxy."""
-        deadline = Deadline(self._target.llm.start_limit_s, self._cancel)
-        for text in (self._target.llm.upstream, self._target.llm.endpoint):
-            endpoint = Endpoint.parse(text)
-            while not (
-                healthy(endpoint, _HEALTH_LIMIT_S, self._target.llm.ready_path)
-                and completes(endpoint, _COMPLETION_LIMIT_S)
-            ):
-                what = f"the LLM server at {endpoint}"
-                self._keep_waiting(deadline, what, llm.log, llm.died())
-
-    def _keep_waiting(self, deadline: Deadline, what: str, log: Path, dead: bool) -> None:
-        """Wait a moment; raises if the service is dead, the time is over, or the run is stopped."""
-        time_left = deadline.wait(_LOOK_S)
-        if self._cancel.is_set():
-            raise RunStopped(f"stopped while waiting for {what}")
-        if not time_left or dead:
-            why = "ended" if dead else f"was not ready within {deadline.limit_s:g} s"
-            next_step = "`chaos setup --verify` checks the model and the proxy"
-            raise not_ready(f"{what} {why}", log, next_step)

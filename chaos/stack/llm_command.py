@@ -22,8 +22,12 @@ def supervisor_argv(
     events: Path,
     log: Path,
     stop_limit_s: float,
+    marked: str,
 ) -> list[str]:
-    """The command of images/llm/supervisor.py (`program`); `values`: of the placeholders."""
+    """The command of images/llm/supervisor.py (`program`); `values`: of the placeholders.
+
+    `marked`: NAME=VALUE in the environment of each process of the run, where others are seen, too.
+    """
     llm = target.llm
     upstream = Endpoint.parse(llm.upstream)
     path = llm.model or str(model)
@@ -38,10 +42,13 @@ def supervisor_argv(
         *("--stop-limit-s", str(stop_limit_s)),
         *("--ready-path", llm.ready_path),
     ]
-    if llm.server is None:
+    if llm.own is None:
         return [*argv, "--autostart", "--model", path, "--", *target.server_arguments]
     own = {**values, "host": upstream.host, "port": upstream.port, "model": path}
-    for name, words in (("command", llm.server.command), ("stop-command", llm.server.stop)):
+    start = llm.own.start if llm.own.daemon else llm.own.command
+    for name, words in (("command", start), ("stop-command", llm.own.stop)):
         place = f"target {target.target}, llm.server"
         argv += [f"--{name}={word}" for word in fill_words(words, own, place=place)]
+    if llm.own.daemon:
+        return [*argv, "--adopt", "--marked", marked]
     return [*argv, "--autostart"]

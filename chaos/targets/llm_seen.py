@@ -18,6 +18,7 @@ def llm_seen(run: Run, target: Target) -> list[str]:
     """In words, a line each."""
     llm = target.llm
     origin = "the embedded server" if llm.server is None else "started by llm.server.command"
+    origin = "started by the daemon" if llm.adopted else origin
     return [
         f"{origin}, at {llm.upstream}: {run.sql(_STARTS)[0][0]} starts seen",
         f"calls of the daemon through {llm.endpoint}: {_calls(run)}",

@@ -16,6 +16,7 @@ from typing import Any, Literal, Protocol
 from faults import Faults
 
 _BODY_BYTES_MAX = 4096
+_DONE = {"start": "started", "stop": "stopped"}
 
 
 class Controlled(Protocol):
@@ -69,11 +70,14 @@ class ControlHandler(BaseHTTPRequestHandler):
         if self.path == "/faults":
             self._answer(200, asdict(self.server.server_process.faults))
             return
-        if self.path != "/status":
-            self._answer(404, {"error": f"unknown path {self.path}; known: /status, /faults"})
-            return
         server = self.server.server_process
         status = server.snapshot()
+        if self.path == "/pid":  # without asking the server, which may hang
+            self._answer(200, status)
+            return
+        if self.path != "/status":
+            self._answer(404, {"error": f"unknown path {self.path}; known: /status, /pid, /faults"})
+            return
         self._answer(200, {**status, "healthy": server.healthy()})
 
     def do_PUT(self) -> None:
@@ -109,7 +113,7 @@ class ControlHandler(BaseHTTPRequestHandler):
             self._answer(504, {"error": f"{name} did not end within {self.server.limit_s:g} s"})
             return
         if command.denied:
-            self._answer(503, {"error": "no server can be started now"})
+            self._answer(503, {"error": f"no server can be {_DONE[name]} now"})
             return
         self._answer(200, self.server.server_process.snapshot())
 

@@ -18,16 +18,15 @@ memory for a server.
 The main thread owns the server process, and gets commands through a queue. So starts and stops
 cannot overlap. The kernel ties the parent-death signal to the thread that forked, so it fires when
 this program dies. With `--command` another server is started than llm_server.py. Its process is the
-one that is started, so a script ends with `exec`; it stays in the foreground. Standard library
-only; must not know what the server is used for.
+one that is started, so a script ends with `exec`; it stays in the foreground. With `--adopt`
+nothing is started: adopted.py watches the server that listens on the port. Standard library only;
+must not know what the server is used for.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import http.client
-import json
 import os
 import queue
 import shutil
@@ -41,13 +40,14 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from adopted import AdoptedServer
 from capped_log import CappedLog
 from control import Command, Control
 from event_file import EventFile
 from faults import Faults
+from ready import answers
 
 _TICK_S = 0.1  # the longest time until a server's death is noticed
-_HEALTH_LIMIT_S = 1.0
 _COMMANDS_MAX = 16
 _GROUP_END_LIMIT_S = 2.0
 _LOOK_S = 0.005
@@ -70,6 +70,8 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--stop-limit-s", type=float, default=5.0, help="SIGTERM, then SIGKILL")
     parser.add_argument("--autostart", action="store_true", help="start the server right away")
     parser.add_argument("--ready-path", default="/health", help="below 500 there means ready")
+    parser.add_argument("--adopt", action="store_true", help="watch a server of somebody else's")
+    parser.add_argument("--marked", default="", metavar="NAME=VALUE", help="in its environment")
     word = {"action": "append", "default": [], "metavar": "WORD"}
     parser.add_argument("--command", **word, help="the server, instead of llm_server.py; repeated")
     parser.add_argument("--stop-command", **word, help="ends it, instead of SIGTERM; repeated")
@@ -108,22 +110,12 @@ class Server:
             }
 
     def healthy(self) -> bool:
-        """True if the server answers, below 500, within a second. Thread-safe.
-
-        llama.cpp's says 503 while it loads; a server without `/health` says 404.
-        """
+        """True if the server answers, below 500, within a second. Thread-safe."""
         options = self._options
         pid = self.snapshot()["pid"]
         if pid is None:
             return False
-        connection = http.client.HTTPConnection(options.host, options.port, _HEALTH_LIMIT_S)
-        try:
-            connection.request("GET", options.ready_path, headers={"User-Agent": "chaos"})
-            healthy = connection.getresponse().status < 500
-        except (OSError, http.client.HTTPException):
-            return False
-        finally:
-            connection.close()
+        healthy = answers(options.host, options.port, options.ready_path)
         if healthy:
             self._healthy_pid = pid
         return healthy
@@ -159,16 +151,16 @@ class Server:
         self._record("start", process.pid)
         return True
 
-    def stop(self) -> None:
+    def stop(self) -> bool:
         """Stop the server: SIGTERM, after the limit SIGKILL, and wait until the process is gone.
 
         A stop command takes the place of SIGTERM. If even SIGKILL does not end it in time (stuck in
-        the kernel), the state stays "running".
+        the kernel), the state stays "running". Returns True: nobody refuses it.
         """
         self.notice_death()
         process = self._process
         if process is None:
-            return
+            return True
         self._record_ready(process.pid)
         self._record("stop", process.pid)
         for signum in (signal.SIGTERM, signal.SIGKILL):
@@ -179,7 +171,12 @@ class Server:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(self._options.stop_limit_s)
                 self._gone("gone", process.pid, process.returncode, stops=1)
-                return
+                break
+        return True
+
+    def quit(self) -> None:
+        """Stop the server, because this program ends."""
+        self.stop()
 
     def notice_death(self) -> None:
         """Record a server that died by itself."""
@@ -242,15 +239,7 @@ class Server:
         ]
 
     def _record(self, event: str, pid: int | None, **more: Any) -> None:
-        entry = {
-            "time_s": round(time.time(), 6),
-            "event": event,
-            "pid": pid,
-            "generation": self._generation,
-            **more,
-        }
-        print(f"supervisor: {json.dumps(entry)}", flush=True)
-        self.events.append(entry)
+        self.events.record(event, pid, self._generation, **more)
 
 
 def _signal_group(pid: int, number: int) -> bool:
@@ -279,10 +268,10 @@ class Quit:
         self.requested = True
 
 
-def run(server: Server, commands: queue.Queue[Command], quit_: Quit) -> None:
+def run(server: Server | AdoptedServer, commands: queue.Queue[Command], quit_: Quit) -> None:
     """Execute the commands in order, and watch the server in between, until `quit_`.
 
-    Stops the server before it returns.
+    A server of our own is stopped before it returns.
     """
     while not quit_.requested:
         try:
@@ -292,12 +281,9 @@ def run(server: Server, commands: queue.Queue[Command], quit_: Quit) -> None:
             server.notice_ready()
             server.events.flush()
             continue
-        if command.name == "start":
-            command.denied = not server.start()
-        else:
-            server.stop()
+        command.denied = not (server.start() if command.name == "start" else server.stop())
         command.done.set()
-    server.stop()
+    server.quit()
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -306,12 +292,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns the exit code: 2 if the control port is taken, or nothing can be started.
     """
     options = parse_arguments(argv)
-    if options.model is None and not options.command:
-        print("supervisor: --model or --command is needed", file=sys.stderr)
+    if not (options.model or options.command or options.adopt):
+        print("supervisor: --model, --command or --adopt is needed", file=sys.stderr)
         return 2
     host, _, port = options.control.rpartition(":")
     commands: queue.Queue[Command] = queue.Queue(_COMMANDS_MAX)
-    server = Server(options)
+    server = AdoptedServer(options) if options.adopt else Server(options)
     # Twice the limit, because a stop may have to wait for the previous command.
     limit_s = 2 * options.stop_limit_s + 5.0
     try:

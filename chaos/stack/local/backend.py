@@ -18,6 +18,7 @@ import msgspec
 from chaos.assets import Assets
 from chaos.base.proc import processes
 from chaos.base.shipped import python_path
+from chaos.record.owner import RUN_ID_VARIABLE
 from chaos.record.rundir import RunDir
 from chaos.record.target import ServiceSpec, Target
 from chaos.sandbox.enter import mount_tmpfs, unmount
@@ -152,6 +153,7 @@ class LocalBackend(StackBuilder):
             events=self._workspace / llm.events,
             log=self._log("llm"),
             stop_limit_s=LLM_STOP_LIMIT_S,
+            marked="" if self._sandboxed else f"{RUN_ID_VARIABLE}={self._run_dir.run_id}",
         )
         where = self._for_tools if llm.server is None else self._for_watcher
         return LocalService("llm_supervisor", argv, where, self._log("llm_supervisor"))
