@@ -225,6 +225,7 @@ def _asked_again(window: FaultWindow) -> Evidence | None:
 
 CHECK = Check(
     name="llm_lifecycle",
+    says=("llm.events",),
     title="LLM lifecycle",
     origin="plan, soak C: LLM lifecycle",
     judge=judge,

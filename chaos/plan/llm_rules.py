@@ -6,10 +6,12 @@ Pure; applied as the rules of target_rules.py are.
 from collections.abc import Iterator
 
 from chaos.base.typedtree import Problem
-from chaos.record.target import LLMServer, Target
+from chaos.record.target import Target
+from chaos.record.target_llm import LLMServer
 
 _PORT_MAX = 65_535
 _ADDRESSES = ("endpoint", "upstream", "control", "proxy_api", "wire", "wire_control")
+_SERVERS = ("command", "daemon", "external")
 
 
 def llm_problems(target: Target) -> Iterator[Problem]:
@@ -48,12 +50,17 @@ def _addresses(target: Target) -> Iterator[Problem]:
 
 
 def _server(server: LLMServer) -> Iterator[Problem]:
-    said = [name for name in ("command", "daemon") if getattr(server, name)]
+    said = [name for name in _SERVERS if getattr(server, name)]
     if len(said) != 1:
-        text = (
-            f"exactly one of command and daemon is needed, this has {' and '.join(said) or 'none'}"
-        )
+        text = f"exactly one of {', '.join(_SERVERS)} is needed, "
+        text += f"this has {' and '.join(said) or 'none'}"
         yield Problem(("llm", "server"), text, "say how the server is started")
+    if server.external and not _is_endpoint(server.external):
+        text = f"{server.external!r} is not host:port"
+        yield Problem(("llm", "server", "external"), text, "write e.g. 10.0.0.5:8000")
+    if server.stop and server.external:
+        text = "a server that is not of the run is never stopped"
+        yield Problem(("llm", "server", "stop"), text, "leave it out")
     if server.start and not server.daemon:
         text = "start is for a server that the daemon starts"
         yield Problem(("llm", "server", "start"), text, "write it as command")

@@ -174,6 +174,7 @@ _TAKEN = frozenset(
         "injector",
         "llm",
         "llm_supervisor",
+        "llm_relay",
         "proxy",
         "wire",
         "witness",

@@ -27,7 +27,7 @@ from chaos.sandbox.enter import hidden_by_sandbox
 from chaos.stack.base import CallRules, CommandResult, Endpoint, Service, Stack
 from chaos.stack.clock import WatcherClock
 from chaos.stack.live import LiveStack
-from chaos.stack.llm_service import AdoptedLLM, LLMService
+from chaos.stack.llm_service import AdoptedLLM, ExternalLLM, LLMService
 from chaos.stack.ports import require_free
 from chaos.stack.process import LocalService, NoProgram, Surroundings, not_ready
 from chaos.stack.proctree import await_gone, send
@@ -57,6 +57,7 @@ _DOWN_LIMIT_S = {
     "proxy": 1.0,
     "wire": 1.0,
     "llm_supervisor": 2.0,
+    "llm_relay": 1.0,
     "wire_witness": 1.0,
     "witness": 1.0,  # the last one to be stopped: it sees the others end
 }
@@ -132,6 +133,10 @@ class StackBuilder(ABC):
         """The LLM server's supervisor."""
 
     @abstractmethod
+    def _relay(self) -> Service:
+        """What listens on `llm.upstream` for a server that is not of the run."""
+
+    @abstractmethod
     def _proxy_service(self) -> Service:
         """The TCP proxy."""
 
@@ -196,7 +201,7 @@ class StackBuilder(ABC):
         require_free(Endpoint.parse(text) for text in endpoints)
         witnesses = self._start_witnesses()
         on_step("proxy: starting" if llm.adopted else "LLM server and proxy: starting")
-        supervisor = self._start(self._supervisor())
+        keeper = self._start(self._relay() if llm.external else self._supervisor())
         proxy_service = self._start(self._proxy_service())
         wire_service = self._start_wire()
         client = ToxiproxyClient(Endpoint.parse(llm.proxy_api))
@@ -208,7 +213,7 @@ class StackBuilder(ABC):
             self._ready.proxy(wire.stats, "the wire proxy", wire_service)
         proxied = llm.upstream if wire is None else llm.wire
         client.create(Endpoint.parse(llm.endpoint), Endpoint.parse(proxied))
-        llm_service = self._llm_service(supervisor, on_step)
+        llm_service = self._llm_service(keeper, on_step)
         clock = self._watcher_clock()
         spec = self._target.watcher if daemon else self._batch()
         watcher = self._program("watcher", spec, clock)
@@ -220,7 +225,7 @@ class StackBuilder(ABC):
             "watcher": watcher,
             **others,
             "llm": llm_service,
-            "llm_supervisor": supervisor,
+            keeper.name: keeper,
             "proxy": proxy_service,
         }
         services |= {} if wire_service is None else {"wire": wire_service}
@@ -243,13 +248,20 @@ class StackBuilder(ABC):
             not_witnessed=self.not_witnessed,
         )
 
-    def _llm_service(self, supervisor: Service, on_step: Callable[[str], None]) -> LLMService:
-        """The LLM server, ready unless the daemon is still to start it."""
-        control = Endpoint.parse(self._target.llm.control)
-        if self._target.llm.adopted:
-            return AdoptedLLM(supervisor, control, supervisor.log)
+    def _llm_service(self, keeper: Service, on_step: Callable[[str], None]) -> Service:
+        """The LLM server, ready unless the daemon is still to start it.
+
+        `keeper`: its supervisor, or the relay to it.
+        """
+        llm = self._target.llm
+        control = Endpoint.parse(llm.control)
+        if llm.adopted:
+            return AdoptedLLM(keeper, control, keeper.log)
         on_step("LLM server: waiting for health and a completion, direct and through the proxy")
-        service = LLMService(supervisor, control, self._llm_log())
+        if llm.external:
+            self._ready.external_llm(keeper)
+            return ExternalLLM(llm.external, keeper.log)
+        service = LLMService(keeper, control, self._llm_log())
         self._ready.llm(service)
         return service
 

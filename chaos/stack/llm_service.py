@@ -120,3 +120,35 @@ class AdoptedLLM(LLMService):
 
     def died(self) -> bool:
         return False  # the daemon may have stopped it
+
+
+class ExternalLLM(ProcessTree):
+    """A server that is not of the run: no process of it is seen, and none is started or ended."""
+
+    name = "llm"
+
+    def __init__(self, server: str, log: Path) -> None:
+        self.log = log
+        self._server = server
+
+    def start(self) -> None:
+        raise self._refusal("started")
+
+    def stop(self, limit_s: float) -> Stopped:
+        raise self._refusal("stopped")
+
+    def kill(self) -> None:
+        raise self._refusal("killed")
+
+    def pid(self) -> int | None:
+        return None
+
+    def pids(self) -> list[int]:
+        return []
+
+    def exit_code(self) -> int | None:
+        return None
+
+    def _refusal(self, done: str) -> EnvironmentProblem:
+        what = f"the LLM server at {self._server} is not of the run, so it is not {done}"
+        return EnvironmentProblem(what)

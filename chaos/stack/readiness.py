@@ -6,7 +6,7 @@ from pathlib import Path
 
 from chaos.base.deadline import Deadline
 from chaos.base.stopping import RunStopped
-from chaos.record.target import LLMSpec
+from chaos.record.target_llm import LLMSpec
 from chaos.stack.base import Endpoint, Service
 from chaos.stack.llm_probe import completes, healthy
 from chaos.stack.llm_service import LLMService
@@ -42,13 +42,22 @@ class Readiness:
                 self._keep_waiting(deadline, what, service.log, ended=not service.alive())
 
     def llm(self, service: LLMService) -> None:
-        """Wait for answers of our server to direct requests first, then through the proxy."""
+        """Wait for answers of a server of the run to direct requests, then through the proxy."""
         deadline = Deadline(self._llm.start_limit_s, self._cancel)
         step = _SETUP if self._llm.server is None else _OWN.format(self._llm.upstream)
         for endpoint in self._ways():
             while not self._completes(endpoint):
                 what = f"the LLM server at {endpoint}"
                 self._keep_waiting(deadline, what, service.log, step, ended=service.died())
+
+    def external_llm(self, relay: Service) -> None:
+        """The same of a server that is not of the run."""
+        deadline = Deadline(self._llm.start_limit_s, self._cancel)
+        for endpoint in self._ways():
+            while not self._completes(endpoint):
+                what = f"the LLM server at {self._llm.external}, by the relay at {endpoint},"
+                step = "is it up, and can it be reached from this machine? (llm.server)"
+                self._keep_waiting(deadline, what, relay.log, step, ended=not relay.alive())
 
     def adopted_llm(self, service: LLMService, daemon: Service) -> None:
         """The same of the server that the daemon, which runs, starts."""

@@ -19,7 +19,7 @@ from typing import Any
 
 from chaos.base.deadline import Deadline
 from chaos.record.rundir import RunDir
-from chaos.record.target import LLMSpec
+from chaos.record.target_llm import LLMSpec
 from chaos.stack.base import CommandResult, Endpoint, Service
 from chaos.stack.call_rules import SystemCallRules
 from chaos.stack.process import Surroundings

@@ -19,8 +19,11 @@ def llm_seen(run: Run, target: Target) -> list[str]:
     llm = target.llm
     origin = "the embedded server" if llm.server is None else "started by llm.server.command"
     origin = "started by the daemon" if llm.adopted else origin
+    starts = f": {run.sql(_STARTS)[0][0]} starts seen"
+    if llm.external:
+        origin, starts = f"{llm.external}, not of the run, by a relay", ""
     return [
-        f"{origin}, at {llm.upstream}: {run.sql(_STARTS)[0][0]} starts seen",
+        f"{origin}, at {llm.upstream}{starts}",
         f"calls of the daemon through {llm.endpoint}: {_calls(run)}",
     ]
 

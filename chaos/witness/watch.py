@@ -22,7 +22,7 @@ from chaos.witness.sampler import Sampler
 
 _LOOK_PERIOD_S = 1.0
 _FOLLOWED = ("injector",)
-_INFRASTRUCTURE = ("proxy", "llm_supervisor", "wire", "witness", "wire_witness")
+_INFRASTRUCTURE = ("proxy", "llm_supervisor", "llm_relay", "wire", "witness", "wire_witness")
 
 
 class Watch:

@@ -29,7 +29,7 @@ from chaos.faults.llm_process.paused import LLMPaused
 from chaos.faults.llm_process.server import Record, unavailable
 from chaos.faults.llm_process.slow_load import LLMSlowLoad
 from chaos.faults.registry import kinds_of
-from chaos.record.target import LLMSpec
+from chaos.record.target_llm import LLMSpec
 from chaos.stack.base import Endpoint, Stack
 from chaos.stack.llm_service import LLMService
 from chaos.stack.process import LocalService

@@ -27,7 +27,7 @@ from chaos.faults.llm_tcp.no_answer import LLMCut, LLMReset, LLMTimeout
 from chaos.faults.llm_tcp.slow import LLMBandwidth, LLMLatency, LLMTrickle
 from chaos.faults.params import Value
 from chaos.faults.registry import kinds_of
-from chaos.record.target import LLMSpec
+from chaos.record.target_llm import LLMSpec
 from chaos.stack.base import Endpoint, Stack
 from chaos.stack.proxies import proxy_argv
 from chaos.stack.toxiproxy import ProxyProblem, ToxiproxyClient

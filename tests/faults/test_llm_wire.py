@@ -29,7 +29,7 @@ from chaos.faults.llm_wire.malformed import (
 from chaos.faults.llm_wire.status import LLMError, LLMRateLimited
 from chaos.faults.params import Value
 from chaos.faults.registry import fault_kinds, kinds_of
-from chaos.record.target import LLMSpec
+from chaos.record.target_llm import LLMSpec
 from chaos.stack.base import Endpoint, Stack
 from chaos.stack.llm_api import CHAT, COMPLETIONS, LLAMA, Form, request_body
 from chaos.stack.proxies import WireControl, WireProblem, wire_argv

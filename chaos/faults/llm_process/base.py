@@ -47,6 +47,11 @@ class ProcessFault(Fault):
             raise EnvironmentProblem(f"{self.name} was not armed before it acted")
         return self._record
 
+    def available_in(self, planned: PlannedStack) -> str | None:
+        if planned.target.llm.external:
+            return "the LLM server is not of the run (llm.server): its process is out of reach"
+        return super().available_in(planned)
+
     def settled(self, stack: Stack) -> str | None:
         return self.available(stack)
 

@@ -171,6 +171,9 @@ class DockerBackend(StackBuilder):
     def _supervisor(self) -> Service:
         return self._container("llm_supervisor", "llm")
 
+    def _relay(self) -> Service:
+        raise EnvironmentProblem("in containers the LLM server is the one of the image")
+
     def _llm_log(self) -> Path:
         return WORKSPACE / _LLM_LOG
 

@@ -23,6 +23,7 @@ from chaos.record.rundir import RunDir
 from chaos.record.target import ServiceSpec, Target
 from chaos.sandbox.enter import mount_tmpfs, unmount
 from chaos.sandbox.guardian import marked_pids
+from chaos.sandbox.relay import SOCKET, inside_argv
 from chaos.stack.base import CommandResult, Endpoint, Service
 from chaos.stack.builder import LLM_STOP_LIMIT_S, StackBuilder
 from chaos.stack.clock import WatcherClock, compiler
@@ -157,6 +158,11 @@ class LocalBackend(StackBuilder):
         )
         where = self._for_tools if llm.server is None else self._for_watcher
         return LocalService("llm_supervisor", argv, where, self._log("llm_supervisor"))
+
+    def _relay(self) -> Service:
+        llm = self._target.llm
+        argv = inside_argv(llm.upstream, SOCKET if self._sandboxed else llm.external)
+        return LocalService("llm_relay", argv, self._for_tools, self._log("llm_relay"))
 
     def _proxy_service(self) -> Service:
         argv = proxy_argv(self._assets.toxiproxy, Endpoint.parse(self._target.llm.proxy_api))
