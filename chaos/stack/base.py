@@ -171,8 +171,8 @@ class Clock(Protocol):
 class Stack(Protocol):
     """The running system under test.
 
-    Services: watcher, injector, llm, llm_supervisor, proxy; also wire if a fault needs it, and
-    witness and wire_witness if system calls and links are witnessed.
+    Services: watcher, injector, llm, llm_supervisor (or llm_relay), proxy; also wire if a fault
+    needs it, and witness and wire_witness if system calls and links are witnessed.
     """
 
     services: Mapping[str, Service]

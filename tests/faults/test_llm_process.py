@@ -62,7 +62,9 @@ class SmallStack:
     def __init__(self, supervisor: Supervisor) -> None:
         self.supervisor = supervisor
         self.workspace = supervisor.folder
-        self.target = SimpleNamespace(llm=LLMSpec(events=supervisor.events_path.name))
+        self.target = SimpleNamespace(
+            llm=LLMSpec(events=supervisor.events_path.name, stopped_for_work=True)
+        )
         self.direct_llm = self.proxied_llm = Endpoint("127.0.0.1", supervisor.port)
         running = cast(LocalService, Running(supervisor.process, supervisor.log))
         control = Endpoint("127.0.0.1", supervisor.control)

@@ -1,4 +1,7 @@
-"""llm_killed: SIGKILL for the LLM server. Only the Watcher starts a new one.
+"""llm_killed: SIGKILL for the LLM server. The Watcher starts a new one.
+
+A target that does not say that its daemon starts servers (`llm.stopped_for_work`, `llm.server`) is
+not held to it: then the fault starts the new one, when it heals.
 
 Waits (at most 70 % of the hold) for a healthy server and kills it. Proven by the kernel (the
 process has ended) and by the supervisor, its parent: it ended by signal 9 without a stop. The
@@ -47,6 +50,7 @@ class LLMKilled(ProcessFault):
     params: Params
 
     _killed: Identity | None = None
+    _started_by = "the Watcher"
 
     @property
     def _keeps_down(self) -> bool:
@@ -127,13 +131,18 @@ class LLMKilled(ProcessFault):
     def recover(self, stack: Stack) -> None:
         if self._keeps_down:
             supervised(stack).set_faults({})
+        llm = stack.target.llm
+        if self._killed is None or llm.stopped_for_work or llm.adopted or current(stack):
+            return
+        self._started_by = "the fault"
+        stack.service("llm").start()
 
     def recovered(self, stack: Stack, deadline: Deadline) -> Evidence:
         def look(measured: dict[str, Any]) -> bool:
             server = current(stack)
             if server is None or server == self._killed:
                 return False
-            measured |= {"new_pid": server.pid, **works(stack)}
+            measured |= {"new_pid": server.pid, "started_by": self._started_by, **works(stack)}
             return bool(measured["completes"]) and server.lives()
 
         killed_pid = self._killed.pid if self._killed else None
