@@ -122,10 +122,10 @@ with alike as (
         select p.argv from servers s join processes p on p.pid = s.pid
         where s.event = 'start' and s.t_s >= p.start_s - 0.1
             and s.t_s <= coalesce(p.end_s, s.t_s) + 0.1)
-)
+), own as (select * from alike where parent not in (select pid from alike))
 select witness_ref(b.line) as ref, printf('%.2f', b.start_s) || ' s: the daemon started server '
     || b.pid || ' while ' || a.pid || ' ran' as text
-from alike a join alike b on b.line > a.line and b.parent not in (select pid from alike)
+from own a join own b on b.line > a.line
 where least(coalesce(a.end_s, 1e12), coalesce(b.end_s, 1e12)) - b.start_s > {_BESIDE_S}
 order by b.line
 """

@@ -1,22 +1,26 @@
-"""Check what a target says of its LLM: addresses that can be used, and where its server comes from.
+"""Check what a target says of its LLM and its links: addresses that can be used, and no two alike.
 
 Pure; applied as the rules of target_rules.py are.
 """
 
+import re
 from collections.abc import Iterator
 
 from chaos.base.typedtree import Problem
 from chaos.record.target import Target
 from chaos.record.target_llm import LLMServer
 
+LINKS_OF_LLM = ("llm", "upstream", "control")  # names of the wire witness
+_LINK = re.compile(r"[a-z][a-z0-9_]{0,31}")
 _PORT_MAX = 65_535
 _ADDRESSES = ("endpoint", "upstream", "control", "proxy_api", "wire", "wire_control")
 _SERVERS = ("command", "daemon", "external")
 
 
 def llm_problems(target: Target) -> Iterator[Problem]:
-    """Everything in `llm` that cannot be used."""
+    """Everything in `llm` and `links` that cannot be used."""
     yield from _addresses(target)
+    yield from _links(target)
     if not target.llm.ready_path.startswith("/"):
         text = f"{target.llm.ready_path!r} is not a path of a URL"
         yield Problem(("llm", "ready_path"), text, "write e.g. /health")
@@ -47,6 +51,27 @@ def _addresses(target: Target) -> Iterator[Problem]:
                 "give each its own: the proxy listens on endpoint, the server on upstream",
             )
         taken[text] = name
+
+
+def _links(target: Target) -> Iterator[Problem]:
+    llm = {f"llm.{name}": getattr(target.llm, name) for name in _ADDRESSES}
+    taken = {text.rpartition(":")[2]: name for name, text in llm.items() if text}
+    for name, link in target.links.items():
+        if name in LINKS_OF_LLM or not _LINK.fullmatch(name):
+            step = f"small letters, digits and underscores; not {', '.join(LINKS_OF_LLM)}"
+            yield Problem(("links", name), f"{name!r} cannot name a link", step)
+        for key in ("endpoint", "upstream"):
+            text, keys = getattr(link, key), ("links", name, key)
+            port = text.rpartition(":")[2]
+            if not _is_endpoint(text):
+                yield Problem(keys, f"{text!r} is not host:port", "write e.g. 127.0.0.1:5432")
+            elif port in taken:
+                step = "give each a port of its own: links are told apart by it"
+                yield Problem(keys, f"port {port} is that of {taken[port]} as well", step)
+            taken[port] = ".".join(keys)
+        if link.probe and not link.probe.startswith("/"):
+            step = "write e.g. /health"
+            yield Problem(("links", name, "probe"), f"{link.probe!r} is not a path of a URL", step)
 
 
 def _server(server: LLMServer) -> Iterator[Problem]:

@@ -18,7 +18,7 @@ import msgspec
 
 from chaos.base.bounded import PositiveSeconds
 from chaos.record.record_sql import DecisionLog, columns_of, decision_log
-from chaos.record.target_llm import LLMSpec
+from chaos.record.target_llm import LinkSpec, LLMSpec
 
 ALL_UNSAID = "*"  # in `not_applicable`: every check that the target says nothing for
 PLACES = ("pending", "claimed", "archived", "quarantined")  # where a request can lie
@@ -298,9 +298,9 @@ class Prerequisites(_Model, frozen=True):
 class Target(_Model, kw_only=True, frozen=True):
     """One daemon, as far as the harness must know it.
 
-    `services`: further programs, started after the daemon in this order and stopped before it.
-    `not_applicable`: name of a check, or `*` for all that the target says nothing for -> the
-    reason why it is left out.
+    `links`: further connections, by name. `services`: further programs, started after the daemon in
+    this order and stopped before it. `not_applicable`: name of a check, or `*` for all that the
+    target says nothing for -> the reason why it is left out.
     """
 
     target: str
@@ -314,6 +314,7 @@ class Target(_Model, kw_only=True, frozen=True):
     batch: BatchSpec | None = None
     halt: HaltSpec | None = None
     llm: LLMSpec = LLMSpec()
+    links: dict[str, LinkSpec] = {}
     policies: PolicyFile = PolicyFile()
     records: Records = Records()
     outcomes: Outcomes = Outcomes()

@@ -1,4 +1,4 @@
-"""What a target says of its LLM: addresses, and where the server comes from."""
+"""What a target says of its links: to its LLM, where that server comes from, and further ones."""
 
 from typing import Annotated, Literal
 
@@ -76,3 +76,16 @@ class LLMSpec(_Model, frozen=True):
     def adopted(self) -> bool:
         """Whether the daemon starts and stops the server by itself."""
         return self.own is not None and self.own.daemon
+
+
+class LinkSpec(_Model, frozen=True):
+    """A further connection of the daemon, over the proxy: to a second LLM, an API, a database.
+
+    The daemon knows `endpoint`, where the proxy listens; `upstream` is the server behind it, one of
+    `services` for example. `probe`: a path that answers a GET below 500; without one the link is
+    captured, and no fault can be proven on it.
+    """
+
+    endpoint: str
+    upstream: str
+    probe: str = ""

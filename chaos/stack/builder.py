@@ -33,7 +33,7 @@ from chaos.stack.process import LocalService, NoProgram, Surroundings, not_ready
 from chaos.stack.proctree import await_gone, send
 from chaos.stack.proxies import WireControl, wire_argv
 from chaos.stack.readiness import Readiness
-from chaos.stack.toxiproxy import ToxiproxyClient
+from chaos.stack.toxiproxy import ToxiproxyClient, create_links
 from chaos.stack.witness import NOT_WATCHED
 from chaos.stack.workspace import (
     fill_words,
@@ -197,8 +197,8 @@ class StackBuilder(ABC):
             installed = install(self._target, self._images, self._workspace)
             merge_policies(self._target, self._workspace, self._values)
         endpoints = [llm.endpoint, llm.upstream, llm.control, llm.proxy_api]
-        endpoints += self._wire_endpoints()
-        require_free(Endpoint.parse(text) for text in endpoints)
+        endpoints += [link.endpoint for link in self._target.links.values()]
+        require_free(Endpoint.parse(text) for text in endpoints + self._wire_endpoints())
         witnesses = self._start_witnesses()
         on_step("proxy: starting" if llm.adopted else "LLM server and proxy: starting")
         keeper = self._start(self._relay() if llm.external else self._supervisor())
@@ -228,8 +228,7 @@ class StackBuilder(ABC):
             keeper.name: keeper,
             "proxy": proxy_service,
         }
-        services |= {} if wire_service is None else {"wire": wire_service}
-        services |= witnesses
+        services |= {**({} if wire_service is None else {"wire": wire_service}), **witnesses}
         return LiveStack(
             self._target,
             self._workspace,
@@ -245,6 +244,7 @@ class StackBuilder(ABC):
             daemon=daemon,
             clock=clock,
             calls=self._calls,
+            links=create_links(self._target),
             not_witnessed=self.not_witnessed,
         )
 

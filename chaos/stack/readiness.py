@@ -60,10 +60,10 @@ class Readiness:
                 self._keep_waiting(deadline, what, relay.log, step, ended=not relay.alive())
 
     def adopted_llm(self, service: LLMService, daemon: Service) -> None:
-        """The same of the server that the daemon, which runs, starts."""
+        """The same of the server that the daemon, which runs, starts; its process is found."""
         deadline = Deadline(self._llm.start_limit_s, self._cancel)
         for endpoint in self._ways():
-            while not self._completes(endpoint):
+            while not (self._completes(endpoint) and service.pid()):
                 pid = service.pid()
                 seen = f"process {pid} listens there" if pid else "no process of the run listens"
                 what = f"the LLM server that the daemon starts, at {endpoint} ({seen}),"

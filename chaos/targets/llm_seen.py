@@ -6,7 +6,7 @@ from chaos.runner.api import Run
 _STARTS = "select count(*) filter (event = 'start') from servers"
 _CALLS = """
 select count(*), count(*) filter (ended = 'answered' and status < 400)
-from wire where link = 'llm' and not harness
+from wire where link = '{}' and not harness
 """
 _NOT_WITNESSED = """
 select detail ->> '$.reason' from events
@@ -22,17 +22,22 @@ def llm_seen(run: Run, target: Target) -> list[str]:
     starts = f": {run.sql(_STARTS)[0][0]} starts seen"
     if llm.external:
         origin, starts = f"{llm.external}, not of the run, by a relay", ""
+    links = [
+        f"link {name} through {link.endpoint}: {_calls(run, name)}"
+        for name, link in target.links.items()
+    ]
     return [
         f"{origin}, at {llm.upstream}{starts}",
-        f"calls of the daemon through {llm.endpoint}: {_calls(run)}",
+        f"link llm through {llm.endpoint}: {_calls(run, 'llm')}",
+        *links,
     ]
 
 
-def _calls(run: Run) -> str:
+def _calls(run: Run, link: str) -> str:
     unseen = run.sql(_NOT_WITNESSED)
     if unseen:
         return f"not seen, {unseen[0][0]}"
-    calls, answered = run.sql(_CALLS)[0]
+    calls, answered = run.sql(_CALLS.format(link))[0]
     if not calls:
-        return "none seen; does it reach its LLM at another address?"
+        return "none seen; does it connect to another address?"
     return f"{calls} seen, {answered} answered"

@@ -322,10 +322,10 @@ def test_without_a_supervisor_the_kinds_are_unavailable(
     stack = supervise()
     stack.services["llm"] = SimpleNamespace(pid=lambda: None)  # started by something else
     assert "no supervisor" in str(unavailable(cast(Stack, stack), knobs=True))
-    stack.target.llm.events = ""
+    stack.target = SimpleNamespace(llm=LLMSpec(events=""))
     assert "llm.events" in str(unavailable(cast(Stack, stack)))
     del stack.services["llm_supervisor"]
-    stack.target.llm.events = "events.jsonl"
+    stack.target = SimpleNamespace(llm=LLMSpec(events="events.jsonl"))
     assert "no LLM supervisor" in str(unavailable(cast(Stack, stack)))
 
 

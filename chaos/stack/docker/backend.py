@@ -117,7 +117,7 @@ class DockerBackend(StackBuilder):
             return {}
         started: dict[str, Service] = {}
         programs = self._images / "wire_witness"
-        wire = wire_witness(programs, self._run_dir, self._target.llm, self._observer)
+        wire = wire_witness(programs, self._run_dir, self._target, self._observer)
         problem = self._start_problem(wire)
         if problem:
             self.not_witnessed["wire"] = problem

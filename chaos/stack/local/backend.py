@@ -92,7 +92,7 @@ class LocalBackend(StackBuilder):
             self.not_witnessed["wire"] = problem
             return None
         programs = self._images / "wire_witness"
-        return self._start(wire_witness(programs, self._run_dir, self._target.llm, self._observer))
+        return self._start(wire_witness(programs, self._run_dir, self._target, self._observer))
 
     def _start_witness(self, protected: Sequence[int]) -> Service | None:
         # A path in the run directory may be too long for a socket.
