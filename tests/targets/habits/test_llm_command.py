@@ -70,7 +70,8 @@ def test_its_server_is_started_stopped_and_killed_like_ours(tmp_path: Path) -> N
         assert kill.effect(stack, Deadline(1)).measured["exit_code"] == -signal.SIGKILL
         kill.recover(stack)  # nobody says that this daemon starts servers
         assert kill.recovered(stack, Deadline(30)).measured["started_by"] == "the fault"
-        assert events(stack)[-3:-1] == ["crashed", "start"]
+        after = [*wanted, "crashed", "start", "ready"]
+        wait_for("the events of the kill", lambda: events(stack) == after)
 
 
 def test_faults_of_link_and_process_are_proven_without_a_health_path(tmp_path: Path) -> None:
