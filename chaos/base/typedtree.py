@@ -50,10 +50,13 @@ def problems(data: Any, kind: Any, keys: tuple[str | int, ...] = ()) -> Iterator
 
 
 def _without_none(kind: Any, data: Any) -> Any:
-    """`X` of `X | None` when there is a value to look into."""
+    """`X` of `X | None` when there is a value to look into; of several `X` the one for mappings."""
     if get_origin(kind) not in (Union, types.UnionType) or data is None:
         return kind
     rest = [arm for arm in get_args(kind) if arm is not type(None)]
+    structs = [arm for arm in rest if isinstance(arm, type) and issubclass(arm, msgspec.Struct)]
+    if isinstance(data, dict) and len(structs) == 1:
+        return structs[0]
     return rest[0] if len(rest) == 1 else kind
 
 

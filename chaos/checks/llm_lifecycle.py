@@ -1,6 +1,7 @@
 """LLM lifecycle: a clean stop and start around every dispatch, never two servers.
 
-Read from the supervisor's own record of processes, not from what the Watcher says it did. A server
+Read from the supervisor's own record of processes, not from what the Watcher says it did; of a
+server that the daemon starts by itself, from the system-call witness. A server
 that a fault has killed, and the one dispatch beside a fault that ends servers or the Watcher, are
 not held against the product, nor is a dispatch for which a fault refused the Watcher several
 connections to the supervisor; a second server asked for while the first one loads is.
@@ -13,6 +14,7 @@ import msgspec
 from chaos.checks.base import Check, Params, Rows, depends_on, evidence_of
 from chaos.checks.finding import Evidence, Finding, plural
 from chaos.checks.gpu_memory import gpu_growth_mb
+from chaos.checks.witnessed import not_witnessed
 from chaos.record.fault_window import FaultWindow
 from chaos.record.open_run import OpenRun
 
@@ -112,6 +114,21 @@ where d.completed and d.dispatch is not null and not exists (
 and not {_REFUSED.format(start="d.start_s", end="d.end_s")}
 order by d.line
 """
+# The record of a server that the daemon starts says who listens, one at a time. Two at once are
+# processes with the command line of one that has listened; a server's own children do not count.
+_TWO_OF_THE_DAEMON = f"""
+with alike as (
+    select * from processes where argv in (
+        select p.argv from servers s join processes p on p.pid = s.pid
+        where s.event = 'start' and s.t_s >= p.start_s - 0.1
+            and s.t_s <= coalesce(p.end_s, s.t_s) + 0.1)
+), own as (select * from alike where parent not in (select pid from alike))
+select witness_ref(b.line) as ref, printf('%.2f', b.start_s) || ' s: the daemon started server '
+    || b.pid || ' while ' || a.pid || ' ran' as text
+from own a join own b on b.line > a.line
+where least(coalesce(a.end_s, 1e12), coalesce(b.end_s, 1e12)) - b.start_s > {_BESIDE_S}
+order by b.line
+"""
 _DISPATCHES = "select count(*) from decisions where completed and dispatch is not null"
 _STARTED = """
 select server_ref(line) as ref, printf('%.2f', t_s) || ' s: server ' || pid || ' started' as text
@@ -119,6 +136,10 @@ from servers where event = 'start' order by line limit 2
 """
 
 
+_UNSEEN = (
+    "not judged: the daemon starts its LLM server by itself (llm.server), and two at once are seen "
+    "only where system calls are witnessed"
+)
 _CYCLED_BY = ("llm.stopped_for_work", "decisions.started_at", "decisions.ended_at")
 
 
@@ -136,11 +157,14 @@ def judge(run: OpenRun, params: LLMLifecycleParams) -> list[Finding]:
     if not (run.files / path).is_file():
         text = f"the record of LLM servers, {path}, is missing"
         return [Finding(outcome="unverified", summary=text)]
-    irregular = evidence_of(run, _IRREGULAR)
+    adopted = run.target.llm.adopted
+    if adopted and (absent := not_witnessed(run)) is not None:
+        return absent or [Finding(outcome="unverified", summary=_UNSEEN)]
+    irregular = evidence_of(run, _TWO_OF_THE_DAEMON if adopted else _IRREGULAR)
     control = {"control": run.target.llm.control}
     none = Rows(0, [])
-    # Only where the target says that it cycles, and when its dispatches were.
-    cycles = all(run.target.says(key) for key in _CYCLED_BY)
+    no_cycles = _why_no_cycles(run)
+    cycles = not no_cycles
     not_cycled = evidence_of(run, _NOT_CYCLED, {**control, "beside": False}) if cycles else none
     # Where it was not stopped at all, that is what is wrong.
     asks = cycles and not not_cycled.count
@@ -165,9 +189,7 @@ def judge(run: OpenRun, params: LLMLifecycleParams) -> list[Finding]:
     if beside:
         text = plural(beside, "dispatch", "dispatches")
         summary += f"; {text} beside a fault that ends or cuts it not judged"
-    if not cycles:
-        summary += "; cycles not judged: the target does not say "
-        summary += " or ".join(key for key in _CYCLED_BY if not run.target.says(key))
+    summary += no_cycles
     if grown is None:
         summary += "; no GPU memory to watch here"
     wrong = [*irregular.shown, *again, *gpu, *not_cycled.shown, *with_child.shown]
@@ -183,6 +205,15 @@ def judge(run: OpenRun, params: LLMLifecycleParams) -> list[Finding]:
     ]
 
 
+def _why_no_cycles(run: OpenRun) -> str:
+    """Cycles are judged where the target says that it cycles, and when its dispatches were."""
+    if run.target.llm.adopted:
+        return "; stops and cycles not judged: the daemon starts its server (llm.server)"
+    unsaid = [key for key in _CYCLED_BY if not run.target.says(key)]
+    said = " or ".join(unsaid)
+    return f"; cycles not judged: the target does not say {said}" if unsaid else ""
+
+
 def _asked_again(window: FaultWindow) -> Evidence | None:
     """A fault that makes a load slow counts how often a second server was asked for meanwhile."""
     times = window.evidence("effect_proven").get("asked_again")
@@ -194,6 +225,7 @@ def _asked_again(window: FaultWindow) -> Evidence | None:
 
 CHECK = Check(
     name="llm_lifecycle",
+    says=("llm.events",),
     title="LLM lifecycle",
     origin="plan, soak C: LLM lifecycle",
     judge=judge,

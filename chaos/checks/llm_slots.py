@@ -16,6 +16,7 @@ with old as (select "llm.pid" as pid from moments where "llm.pid" is not null an
 select line, old.pid::bigint, "llm.pid"::bigint from moments, old
 where t_s between $since_s and $until_s and "llm.pid" <> old.pid order by line limit 1
 """
+_READINGS = 'select count("llm.requests_processing") from moments'
 _GAUGES = """
 with busy as (
     select line, t_s, "llm.requests_processing" + "llm.requests_deferred" as requests from moments
@@ -35,6 +36,9 @@ class LLMSlotsParams(Params, frozen=True):
 
 def judge(run: OpenRun, params: LLMSlotsParams) -> list[Finding]:
     """Read from llama-server's `requests_processing` and `requests_deferred`."""
+    if run.target.llm.server is not None and not run.one(_READINGS):
+        text = "not judged: the LLM server (llm.server) tells nothing of its slots at /metrics"
+        return [Finding(outcome="unverified", summary=text)]
     end_s = run.measured_span_s()[1]
     spans = [
         (f"after {window.label}", window.end_s, min(window.end_s + params.limit_s, end_s))

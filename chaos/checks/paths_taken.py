@@ -101,8 +101,8 @@ def paths_of(run: OpenRun) -> list[PathTaken]:
     declared = _declared(run)
     found = []
     for window in run.faults:
-        if "unavailable" in window.states:
-            continue  # said by the check of the fault's effect
+        if "unavailable" in window.states or window.trait("link"):
+            continue  # said by the check of the fault's effect; the paths are those of the LLM
         for role in ("triage", "reconnection"):
             name = declared.get(window.name, {}).get(role, paths.NO_PATH)
             if name != paths.NO_PATH:

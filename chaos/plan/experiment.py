@@ -7,10 +7,10 @@ from typing import Annotated, Any
 
 import msgspec
 
+from chaos.base.bounded import PositiveSeconds
 from chaos.base.units import LENGTH_MAX_S
 
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=LENGTH_MAX_S)]
-PositiveSeconds = Annotated[float, msgspec.Meta(gt=0, le=LENGTH_MAX_S)]
 # A shorter period would measure the sampling itself.
 SamplePeriod = Annotated[float, msgspec.Meta(ge=0.05, le=LENGTH_MAX_S)]
 

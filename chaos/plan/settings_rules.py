@@ -9,8 +9,9 @@ from typing import Annotated, Any
 
 import msgspec
 
+from chaos.base.bounded import PositiveSeconds
 from chaos.base.typedtree import first_problem
-from chaos.plan.experiment import PositiveSeconds, Seconds
+from chaos.plan.experiment import Seconds
 
 _COUNT_MAX = 1_000_000
 _Positive = Annotated[int, msgspec.Meta(ge=1, le=_COUNT_MAX)]

@@ -18,6 +18,7 @@ from chaos.base.shipped import IMAGES
 from chaos.base.typedtree import Problem
 from chaos.base.units import LENGTH_MAX_S
 from chaos.base.yamlfile import Document, Key
+from chaos.plan.llm_rules import llm_problems, server_elsewhere
 from chaos.record.record_sql import columns_of
 from chaos.record.target import Target
 from chaos.record.work import Place
@@ -26,8 +27,6 @@ Keys = tuple[Key, ...]
 Complaint = tuple[str, str]  # what is wrong, what to do about it
 
 _PROGRAMS = "{programs}/"  # the folder of the programs that come with the package
-_PORT_MAX = 65_535
-_ADDRESSES = ("endpoint", "upstream", "control", "proxy_api", "wire", "wire_control")
 
 
 def check_target(document: Document, target: Target) -> None:
@@ -43,7 +42,7 @@ def target_errors(document: Document, target: Target) -> Iterator[UsageError]:
         *_by_rules(data),
         *_nul_in_command(data),
         *_env(target),
-        *_endpoints(target),
+        *llm_problems(target),
         *_submit(target),
         *_services(target),
         *_records(target),
@@ -101,11 +100,12 @@ def _stored(folder: Path, source: str) -> str:
 
 
 def check_sources(document: Document, target: Target, *, here: bool) -> None:
-    """Raises `UsageError` for the first missing program to install, with its line.
+    """Raises `UsageError` for the first thing that is missing where the run is, with its line.
 
     `here`: the Watcher's programs are installed on this machine, not in a container.
     """
-    for problem in (*_missing_sources(target, here=here), *_model(target)):
+    missing = (*_missing_sources(target, here=here), *_model(target))
+    for problem in (*missing, *server_elsewhere(target, here=here)):
         raise problem.error(document.place(*problem.keys))
 
 
@@ -137,24 +137,6 @@ def _env(target: Target) -> Iterator[Problem]:
             )
         if "\0" in value:
             yield Problem(("env", name), "a NUL in a value", "leave it out")
-
-
-def _endpoints(target: Target) -> Iterator[Problem]:
-    taken: dict[str, str] = {}
-    for name in _ADDRESSES:
-        text = getattr(target.llm, name)
-        if not text and name.startswith("wire"):
-            continue
-        keys = ("llm", name)
-        if not _is_endpoint(text):
-            yield Problem(keys, f"{text!r} is not host:port", "write e.g. 127.0.0.1:8080")
-        elif text in taken:
-            yield Problem(
-                keys,
-                f"{text} is the address of {taken[text]} as well",
-                "give each its own: the proxy listens on endpoint, the server on upstream",
-            )
-        taken[text] = name
 
 
 def _submit(target: Target) -> Iterator[Problem]:
@@ -202,6 +184,7 @@ _TAKEN = frozenset(
         "injector",
         "llm",
         "llm_supervisor",
+        "llm_relay",
         "proxy",
         "wire",
         "witness",
@@ -256,13 +239,6 @@ def _records(target: Target) -> Iterator[Problem]:
             if column not in columns:
                 step = f"select … as {column}; every column is named in the last select list"
                 yield Problem(keys, f"the column {column} is missing", step)
-
-
-def _is_endpoint(text: str) -> bool:
-    host, _, port = text.rpartition(":")
-    plain = port.isascii() and port.isdigit() and len(port) <= len(str(_PORT_MAX))
-    named = bool(host) and not any(letter.isspace() or letter in "/\0" for letter in host)
-    return named and plain and 1 <= int(port) <= _PORT_MAX
 
 
 def _source(text: str) -> Complaint | None:

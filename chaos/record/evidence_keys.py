@@ -93,7 +93,7 @@ _LLM_PROCESS = {
     "start_s": "from the start of the server to its first 200",
     "usual_start_s": "how long starts took before the fault, median",
     "then": "HTTP status after the loading",
-    "started_by": "who started the slow server: the Watcher or the fault",
+    "started_by": "who started the new server: the Watcher or the fault",
     "asked_again": "how often a second server was asked for while the slow one loaded",
 }
 _LLM_LINK = {

@@ -358,7 +358,7 @@ TABLES = Names(
             (
                 _line("wire.jsonl"),
                 Column("connection", "BIGINT", "number of its connection, from 1"),
-                _text("link", "llm (the daemon's way to it), upstream (the server), control"),
+                _text("link", "llm (the daemon's way), upstream (the server), control; of `links`"),
                 _flag("harness", "whether the harness itself asked"),
                 Column("pid", "BIGINT", "process that connected, where that was witnessed"),
                 _text("service", "whose process that was"),

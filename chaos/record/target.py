@@ -10,15 +10,17 @@ directory of the daemon, `{programs}` the folder `images/`, and every key of the
 `settings` is available under its own name.
 """
 
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
 import msgspec
 
+from chaos.base.bounded import PositiveSeconds
 from chaos.record.record_sql import DecisionLog, columns_of, decision_log
-from chaos.record.work import PositiveSeconds, Work
+from chaos.record.target_llm import LinkSpec, LLMSpec
+from chaos.record.work import Work
 
 ALL_UNSAID = "*"  # in `not_applicable`: every check that the target says nothing for
-PositiveCount = Annotated[int, msgspec.Meta(ge=1, le=1 << 20)]
 
 
 class _Model(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -80,35 +82,6 @@ class HaltSpec(_Model, frozen=True):
     then: Literal["ends", "pauses"] = "ends"
     stop: list[str] = []
     limit_s: PositiveSeconds = 30.0
-
-
-class LLMSpec(_Model, frozen=True):
-    """Where the daemon expects its LLM server (host:port), and the supervisor's event log.
-
-    The proxy listens on `endpoint`, the server behind it on `upstream`; `control` is where
-    the supervisor takes start and stop. `wire` is where the HTTP proxy between the two listens
-    when a fault needs it, `wire_control` where its rules are set; empty: there is none.
-    `call_limit_s`: after how many seconds the daemon gives a call up, a number or the name of the
-    setting in braces; empty: the target does not say. `stopped_for_work`: the daemon stops its
-    server for each dispatch, and starts it again afterwards. `model` (a GGUF file, as
-    `workspace.install.source`), `context_tokens` (of all slots), `threads` and `slots` of the
-    server; without them those of `chaos setup` and of images/llm.
-    """
-
-    endpoint: str = "127.0.0.1:8080"
-    upstream: str = "127.0.0.1:8081"
-    control: str = "127.0.0.1:8079"
-    proxy_api: str = "127.0.0.1:8474"
-    events: str = "logs/llm_events.jsonl"  # workspace path of the supervisor's record
-    start_limit_s: PositiveSeconds = 60.0
-    call_limit_s: str | PositiveSeconds = ""
-    stopped_for_work: bool = False
-    model: str = ""
-    context_tokens: PositiveCount | None = None
-    threads: PositiveCount | None = None
-    slots: PositiveCount | None = None
-    wire: str = "127.0.0.1:8082"
-    wire_control: str = "127.0.0.1:8083"
 
 
 class PolicyFile(_Model, frozen=True):
@@ -252,9 +225,9 @@ class Prerequisites(_Model, frozen=True):
 class Target(_Model, kw_only=True, frozen=True):
     """One daemon, as far as the harness must know it.
 
-    `services`: further programs, started after the daemon in this order and stopped before it.
-    `not_applicable`: name of a check, or `*` for all that the target says nothing for -> the
-    reason why it is left out.
+    `links`: further connections, by name. `services`: further programs, started after the daemon in
+    this order and stopped before it. `not_applicable`: name of a check, or `*` for all that the
+    target says nothing for -> the reason why it is left out.
     """
 
     target: str
@@ -268,6 +241,7 @@ class Target(_Model, kw_only=True, frozen=True):
     batch: BatchSpec | None = None
     halt: HaltSpec | None = None
     llm: LLMSpec = LLMSpec()
+    links: dict[str, LinkSpec] = {}
     policies: PolicyFile = PolicyFile()
     records: Records = Records()
     outcomes: Outcomes = Outcomes()
@@ -307,6 +281,13 @@ class Target(_Model, kw_only=True, frozen=True):
         llm = self.llm
         said = {"--ctx": llm.context_tokens, "--threads": llm.threads, "--parallel": llm.slots}
         return [word for key, value in said.items() if value for word in (key, str(value))]
+
+    def lacks(self, keys: Iterable[str]) -> str:
+        """Why there is no evidence for what needs `keys`; empty where the target says them all."""
+        if "llm.events" in keys and self.llm.external:
+            return "the LLM server is not of the run (llm.server), so its starts are not recorded"
+        unsaid = [key for key in keys if not self.says(key)]
+        return f"the target does not say {' or '.join(unsaid)}" if unsaid else ""
 
     def says(self, key: str) -> bool:
         """Whether the target says anything at this dotted key, e.g. `work.claimed`.

@@ -6,13 +6,12 @@ A piece of work, a request, has one name wherever it lies: what the harness call
 
 import re
 from collections.abc import Iterable
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import msgspec
 
-from chaos.base.units import LENGTH_MAX_S
+from chaos.base.bounded import PositiveSeconds
 
-PositiveSeconds = Annotated[float, msgspec.Meta(gt=0, le=LENGTH_MAX_S)]
 PlaceName = Literal["pending", "claimed", "archived", "quarantined"]
 PLACES: tuple[PlaceName, ...] = ("pending", "claimed", "archived", "quarantined")
 

@@ -192,13 +192,13 @@ def _not_judged(run: OpenRun, check: Check) -> Finding | None:
     """Why the target leaves no evidence for `check`; None where it can be judged."""
     target = run.target
     reason = target.not_applicable.get(check.name)
-    unsaid = [key for key in check.says if not target.says(key)]
-    if not unsaid and reason is None:
+    lacks = target.lacks(check.says)
+    if not lacks and reason is None:
         return None
     reason = target.not_applicable.get(ALL_UNSAID) if reason is None else reason
     if reason is not None:
         return Finding(outcome="skipped", summary=f"not applicable: {reason}")
-    text = f"not judged: the target does not say {' or '.join(unsaid)}"
+    text = f"not judged: {lacks}"
     asked = check.name in run.criteria
     return Finding(outcome="unverified" if asked else "skipped", summary=text)
 

@@ -27,6 +27,7 @@ from chaos.plan.schedule import Schedule
 from chaos.record import rundir
 from chaos.record.owner import claim
 from chaos.sandbox.command import guardian_argv
+from chaos.sandbox.relay import outside_argv
 
 if TYPE_CHECKING:
     from chaos.assets import Assets
@@ -142,6 +143,8 @@ def prepare(plan: Plan, schedule: Schedule, runs: Path, display: Display) -> Pre
         expect=run.verdict,
         on_crash=[*judge, *plain],
     )
+    if plan.target.llm.external and plan.sandbox == "namespaces":
+        argv = outside_argv(run.path, plan.target.llm.external, argv)
     return Prepared(run, argv, env)
 
 

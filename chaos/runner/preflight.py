@@ -41,10 +41,12 @@ def check_host(plan: Plan, rundir: RunDir) -> None:
 def check_stack(stack: Stack, target: Target) -> None:
     """Require that no halt flag is set, and that the LLM server obeys a grammar through the proxy.
 
-    A server that cannot parse a grammar may answer unconstrained text with status 200, so a ready
-    server may still be unable to decide.
+    A server of the daemon's own may know none. A server that cannot parse a grammar may answer
+    unconstrained text with status 200, so a ready server may still be unable to decide.
     """
     _no_halt_flag(stack.workspace, target)
+    if target.llm.server is not None:
+        return
     answer = constrained_completion(stack.proxied_llm, _GRAMMAR_LIMIT_S)
     if answer not in ("yes", "no"):
         raise EnvironmentProblem(

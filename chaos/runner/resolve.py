@@ -54,7 +54,9 @@ _COMMANDS = (
     ("halt", "stop"),
     ("policies", "values"),
     ("llm", "call_limit_s"),
+    ("llm", "server"),
 )
+_OF_SERVER = frozenset({"host", "port", "model"})  # placeholders in llm.server
 
 
 _FLAGS = {  # others: --NAME
@@ -333,7 +335,7 @@ def placeholder_errors(
         for path, text in texts(part, keys):
             place = document.place(*path)
             for name in placeholders(text):
-                if name not in known:
+                if name not in known and not (path[:2] == ("llm", "server") and name in _OF_SERVER):
                     problem = unknown_name("placeholder", name, known, place=place)
                     yield UsageError(
                         f"{problem.message} (not among the settings of {soak})",

@@ -120,6 +120,19 @@ class Proxy(Protocol):
         """Version text of the server."""
 
 
+@dataclass(frozen=True)
+class Link:
+    """One link of the daemon: the address it uses, the server itself, and the proxy between.
+
+    `probe`: the path of a GET that the server answers; empty if there is none.
+    """
+
+    proxied: Endpoint
+    direct: Endpoint
+    proxy: Proxy
+    probe: str
+
+
 class Wire(Protocol):
     """The HTTP proxy behind the TCP proxy: breaks answers by rule (`chaos.stack.http_proxy.rules`).
 
@@ -171,8 +184,8 @@ class Clock(Protocol):
 class Stack(Protocol):
     """The running system under test.
 
-    Services: watcher, injector, llm, llm_supervisor, proxy; also wire if a fault needs it, and
-    witness and wire_witness if system calls and links are witnessed.
+    Services: watcher, injector, llm, llm_supervisor (or llm_relay), proxy; also wire if a fault
+    needs it, and witness and wire_witness if system calls and links are witnessed.
     """
 
     services: Mapping[str, Service]
@@ -184,6 +197,7 @@ class Stack(Protocol):
     proxied_llm: Endpoint  # the address that the Watcher uses
     direct_llm: Endpoint  # the LLM server itself
     proxy: Proxy
+    links: Mapping[str, Link]  # the target's further ones
     wire: Wire | None  # only if a fault of the run needs it
     clock: Clock | None  # only if a fault of the run needs it
     calls: CallRules | None  # only if system calls are witnessed

@@ -27,13 +27,13 @@ from chaos.sandbox.enter import hidden_by_sandbox
 from chaos.stack.base import CallRules, CommandResult, Endpoint, Service, Stack
 from chaos.stack.clock import WatcherClock
 from chaos.stack.live import LiveStack
-from chaos.stack.llm_probe import completes, healthy
-from chaos.stack.llm_service import LLMService
+from chaos.stack.llm_service import AdoptedLLM, ExternalLLM, LLMService
 from chaos.stack.ports import require_free
 from chaos.stack.process import LocalService, NoProgram, Surroundings, not_ready
 from chaos.stack.proctree import await_gone, send
-from chaos.stack.proxies import WireControl, WireProblem, wire_argv
-from chaos.stack.toxiproxy import ProxyProblem, ToxiproxyClient
+from chaos.stack.proxies import WireControl, wire_argv
+from chaos.stack.readiness import Readiness
+from chaos.stack.toxiproxy import ToxiproxyClient, create_links
 from chaos.stack.witness import NOT_WATCHED
 from chaos.stack.workspace import (
     fill_words,
@@ -46,9 +46,6 @@ from chaos.stack.workspace import (
     too_small,
 )
 
-_PROXY_START_LIMIT_S = 10.0
-_HEALTH_LIMIT_S = 2.0
-_COMPLETION_LIMIT_S = 10.0
 _LOOK_S = 0.01
 _START_S = 2.0  # in which a Watcher with a wrong command ends
 
@@ -60,6 +57,7 @@ _DOWN_LIMIT_S = {
     "proxy": 1.0,
     "wire": 1.0,
     "llm_supervisor": 2.0,
+    "llm_relay": 1.0,
     "wire_witness": 1.0,
     "witness": 1.0,  # the last one to be stopped: it sees the others end
 }
@@ -100,6 +98,7 @@ class StackBuilder(ABC):
         self._images = images
         self._sandboxed = sandboxed
         self._cancel = cancel or threading.Event()
+        self._ready = Readiness(target.llm, self._cancel)
         self._workspace = workspace
         self._values = placeholder_values(
             settings, python=python, workspace=workspace, programs=images
@@ -132,6 +131,10 @@ class StackBuilder(ABC):
     @abstractmethod
     def _supervisor(self) -> Service:
         """The LLM server's supervisor."""
+
+    @abstractmethod
+    def _relay(self) -> Service:
+        """What listens on `llm.upstream` for a server that is not of the run."""
 
     @abstractmethod
     def _proxy_service(self) -> Service:
@@ -169,15 +172,22 @@ class StackBuilder(ABC):
             if before_watcher is not None:
                 before_watcher(stack)
             if daemon:
-                on_step("Watcher: starting")
-                self._start_program(stack.service("watcher"))
-                for name in self._target.services:
-                    on_step(f"{name}: starting")
-                    self._start_program(stack.service(name))
+                self._start_daemon(stack, on_step)
             return stack
         except BaseException:  # also an interrupt: leave nothing half-built behind
             self.down()
             raise
+
+    def _start_daemon(self, stack: Stack, on_step: Callable[[str], None]) -> None:
+        on_step("Watcher: starting")
+        self._start_program(stack.service("watcher"))
+        for name in self._target.services:
+            on_step(f"{name}: starting")
+            self._start_program(stack.service(name))
+        llm = stack.service("llm")
+        if isinstance(llm, AdoptedLLM):
+            on_step(f"LLM server: waiting for the daemon's, at {self._target.llm.upstream}")
+            self._ready.adopted_llm(llm, stack.service("watcher"))
 
     def _up_to_watcher(self, on_step: Callable[[str], None], *, daemon: bool) -> Stack:
         llm = self._target.llm
@@ -187,25 +197,23 @@ class StackBuilder(ABC):
             installed = install(self._target, self._images, self._workspace)
             merge_policies(self._target, self._workspace, self._values)
         endpoints = [llm.endpoint, llm.upstream, llm.control, llm.proxy_api]
-        endpoints += self._wire_endpoints()
-        require_free(Endpoint.parse(text) for text in endpoints)
+        endpoints += [link.endpoint for link in self._target.links.values()]
+        require_free(Endpoint.parse(text) for text in endpoints + self._wire_endpoints())
         witnesses = self._start_witnesses()
-        on_step("LLM server and proxy: starting")
-        supervisor = self._start(self._supervisor())
+        on_step("proxy: starting" if llm.adopted else "LLM server and proxy: starting")
+        keeper = self._start(self._relay() if llm.external else self._supervisor())
         proxy_service = self._start(self._proxy_service())
         wire_service = self._start_wire()
         client = ToxiproxyClient(Endpoint.parse(llm.proxy_api))
         self._prepare(on_step)  # the model loads meanwhile
-        self._await_answer(client.version, "the proxy", proxy_service)
+        self._ready.proxy(client.version, "the proxy", proxy_service)
         wire = None
         if wire_service is not None:
             wire = WireControl(Endpoint.parse(llm.wire_control))
-            self._await_answer(wire.stats, "the wire proxy", wire_service)
+            self._ready.proxy(wire.stats, "the wire proxy", wire_service)
         proxied = llm.upstream if wire is None else llm.wire
         client.create(Endpoint.parse(llm.endpoint), Endpoint.parse(proxied))
-        on_step("LLM server: waiting for health and a completion, direct and through the proxy")
-        llm_service = LLMService(supervisor, Endpoint.parse(llm.control), self._llm_log())
-        self._await_llm(llm_service)
+        llm_service = self._llm_service(keeper, on_step)
         clock = self._watcher_clock()
         spec = self._target.watcher if daemon else self._batch()
         watcher = self._program("watcher", spec, clock)
@@ -217,11 +225,10 @@ class StackBuilder(ABC):
             "watcher": watcher,
             **others,
             "llm": llm_service,
-            "llm_supervisor": supervisor,
+            keeper.name: keeper,
             "proxy": proxy_service,
         }
-        services |= {} if wire_service is None else {"wire": wire_service}
-        services |= witnesses
+        services |= {**({} if wire_service is None else {"wire": wire_service}), **witnesses}
         return LiveStack(
             self._target,
             self._workspace,
@@ -237,8 +244,26 @@ class StackBuilder(ABC):
             daemon=daemon,
             clock=clock,
             calls=self._calls,
+            links=create_links(self._target),
             not_witnessed=self.not_witnessed,
         )
+
+    def _llm_service(self, keeper: Service, on_step: Callable[[str], None]) -> Service:
+        """The LLM server, ready unless the daemon is still to start it.
+
+        `keeper`: its supervisor, or the relay to it.
+        """
+        llm = self._target.llm
+        control = Endpoint.parse(llm.control)
+        if llm.adopted:
+            return AdoptedLLM(keeper, control, keeper.log)
+        on_step("LLM server: waiting for health and a completion, direct and through the proxy")
+        if llm.external:
+            self._ready.external_llm(keeper)
+            return ExternalLLM(llm.external, keeper.log)
+        service = LLMService(keeper, control, self._llm_log())
+        self._ready.llm(service)
+        return service
 
     def down(self) -> list[str]:
         started = list(reversed(self._started))
@@ -374,33 +399,3 @@ class StackBuilder(ABC):
                     place=f"target {self._target.target}, workspace.prepare",
                     next_step="run the command by hand in a copy of the programs",
                 )
-
-    def _await_answer(self, request: Callable[[], object], what: str, service: Service) -> None:
-        deadline = Deadline(_PROXY_START_LIMIT_S, self._cancel)
-        while True:
-            try:
-                request()
-                return
-            except (ProxyProblem, WireProblem):
-                self._keep_waiting(deadline, what, service.log, not service.alive())
-
-    def _await_llm(self, llm: LLMService) -> None:
-        """Wait for answers to direct requests first, then for answers through the proxy."""
-        deadline = Deadline(self._target.llm.start_limit_s, self._cancel)
-        for text in (self._target.llm.upstream, self._target.llm.endpoint):
-            endpoint = Endpoint.parse(text)
-            while not (
-                healthy(endpoint, _HEALTH_LIMIT_S) and completes(endpoint, _COMPLETION_LIMIT_S)
-            ):
-                what = f"the LLM server at {endpoint}"
-                self._keep_waiting(deadline, what, llm.log, llm.died())
-
-    def _keep_waiting(self, deadline: Deadline, what: str, log: Path, dead: bool) -> None:
-        """Wait a moment; raises if the service is dead, the time is over, or the run is stopped."""
-        time_left = deadline.wait(_LOOK_S)
-        if self._cancel.is_set():
-            raise RunStopped(f"stopped while waiting for {what}")
-        if not time_left or dead:
-            why = "ended" if dead else f"was not ready within {deadline.limit_s:g} s"
-            next_step = "`chaos setup --verify` checks the model and the proxy"
-            raise not_ready(f"{what} {why}", log, next_step)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from chaos.record.target import Target
-from chaos.stack.base import CallRules, Clock, CommandResult, Endpoint, Proxy, Service, Wire
+from chaos.stack.base import CallRules, Clock, CommandResult, Endpoint, Link, Proxy, Service, Wire
 from chaos.stack.workspace import collect, fill_words
 
 
@@ -31,6 +31,7 @@ class LiveStack:
     daemon: bool
     clock: Clock | None = None
     calls: CallRules | None = None
+    links: Mapping[str, Link] = field(default_factory=dict)
     not_witnessed: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

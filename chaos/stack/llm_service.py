@@ -7,6 +7,7 @@ its child, the server process, whose PID changes with every start.
 import signal
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -103,3 +104,51 @@ class LLMService(ProcessTree):
             place=str(self._control),
             next_step=f"read {self._supervisor.log}",
         )
+
+
+class AdoptedLLM(LLMService):
+    """A server that the daemon starts and stops: found by its supervisor, which only watches."""
+
+    def pid(self) -> int | None:
+        """The PID of the process that listens, as of the last look; None without one."""
+        if not self._supervisor.alive():
+            return None
+        with suppress(EnvironmentProblem):  # it does not listen yet
+            pid: int | None = self._ask("GET", "/pid", _CALL_LIMIT_S)["pid"]
+            return pid
+        return None
+
+    def died(self) -> bool:
+        return False  # the daemon may have stopped it
+
+
+class ExternalLLM(ProcessTree):
+    """A server that is not of the run: no process of it is seen, and none is started or ended."""
+
+    name = "llm"
+
+    def __init__(self, server: str, log: Path) -> None:
+        self.log = log
+        self._server = server
+
+    def start(self) -> None:
+        raise self._refusal("started")
+
+    def stop(self, limit_s: float) -> Stopped:
+        raise self._refusal("stopped")
+
+    def kill(self) -> None:
+        raise self._refusal("killed")
+
+    def pid(self) -> int | None:
+        return None
+
+    def pids(self) -> list[int]:
+        return []
+
+    def exit_code(self) -> int | None:
+        return None
+
+    def _refusal(self, done: str) -> EnvironmentProblem:
+        what = f"the LLM server at {self._server} is not of the run, so it is not {done}"
+        return EnvironmentProblem(what)

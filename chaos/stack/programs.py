@@ -49,13 +49,14 @@ def _files(target: Target, images: Path) -> Iterator[tuple[str, Path]]:
 
 def _words(target: Target) -> Iterator[str]:
     services = [target.watcher, target.injector, *target.services.values()]
-    halt, batch = target.halt, target.batch
+    halt, batch, server = target.halt, target.batch, target.llm.own
     commands = [
         *(service.start for service in services if service is not None),
         *target.workspace.prepare,
         *([] if halt is None else [halt.command, halt.stop]),
         *([] if batch is None else [batch.command]),
         target.work.submit.command,
+        *([] if server is None else [server.command, server.start, server.stop]),
     ]
     for command in commands:
         yield from command

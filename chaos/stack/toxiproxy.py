@@ -17,7 +17,8 @@ from toxiproxy.exceptions import InvalidToxic, NotFound, ProxyExists
 from toxiproxy.proxy import Proxy as LibraryProxy
 
 from chaos.base.errors import EnvironmentProblem
-from chaos.stack.base import Endpoint
+from chaos.record.target import Target
+from chaos.stack.base import Endpoint, Link
 
 CALL_LIMIT_S = 2.0
 
@@ -142,3 +143,14 @@ class ToxiproxyClient:
         return ProxyProblem(
             f"the Toxiproxy API at {self.api} {what}", next_step="see logs/proxy.log of the run"
         )
+
+
+def create_links(target: Target) -> dict[str, Link]:
+    """A proxy for each further link of the target."""
+    links = {}
+    for name, spec in target.links.items():
+        client = ToxiproxyClient(Endpoint.parse(target.llm.proxy_api), name=name)
+        proxied, direct = Endpoint.parse(spec.endpoint), Endpoint.parse(spec.upstream)
+        client.create(proxied, direct)
+        links[name] = Link(proxied, direct, client, spec.probe)
+    return links

@@ -19,7 +19,7 @@ from typing import Any
 
 from chaos.base.deadline import Deadline
 from chaos.record.rundir import RunDir
-from chaos.record.target import LLMSpec
+from chaos.record.target import Target
 from chaos.stack.base import CommandResult, Endpoint, Service
 from chaos.stack.call_rules import SystemCallRules
 from chaos.stack.process import Surroundings
@@ -101,9 +101,13 @@ def cannot_capture() -> str:
     return ""
 
 
-def wire_witness(programs: Path, run: RunDir, llm: LLMSpec, new_service: NewService) -> Service:
-    """The witness of the connections to the LLM's proxy, its server and the server's supervisor."""
+def wire_witness(programs: Path, run: RunDir, target: Target, new_service: NewService) -> Service:
+    """The witness of the connections to the LLM's proxy, its server and the server's supervisor,
+    and of the target's further links.
+    """
+    llm = target.llm
     links = {"llm": llm.endpoint, "upstream": llm.upstream, "control": llm.control}
+    links |= {name: link.endpoint for name, link in target.links.items()}
     argv = [
         *(sys.executable, str(programs)),
         *("--record", str(run.wire)),

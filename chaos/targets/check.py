@@ -63,10 +63,10 @@ def judged_by(target: Target) -> dict[str, str]:
 
 
 def _why_not(target: Target, name: str, says: tuple[str, ...]) -> str:
-    unsaid = [key for key in says if not target.says(key)]
+    lacks = target.lacks(says)
     reason = target.not_applicable.get(name)
-    if reason is None and unsaid:
+    if reason is None and lacks:
         reason = target.not_applicable.get(ALL_UNSAID)
     if reason is not None:
         return f"not applicable: {reason}"
-    return f"the target does not say {', '.join(unsaid)}" if unsaid else ""
+    return lacks

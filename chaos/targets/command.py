@@ -93,6 +93,8 @@ def _print_live(seen: Live) -> None:
         of = "" if one.lines is None else f" of {one.lines} lines"
         first = f", first row {one.first[:_CELL_MAX]}" if one.first else ""
         print(printable(f"  {one.name:<12}matched {one.rows}{of}{first}"))
+    for line in seen.llm:
+        print(printable(f"  llm         {line}"))
     if seen.problem:
         print(printable(f"  problem     {seen.problem}"))
     print(f"  run         {seen.path}")

@@ -10,6 +10,7 @@ from typing import Any
 from chaos.base.errors import ChaosError
 from chaos.record.target import Target
 from chaos.runner.api import Run, execute
+from chaos.targets.llm_seen import llm_seen
 
 WORKLOAD = "one_of_each"
 _SHORT = (
@@ -40,6 +41,7 @@ class Live:
     submitted: list[str] = field(default_factory=list)
     undone: list[str] = field(default_factory=list)
     matched: list[Matched] = field(default_factory=list)
+    llm: list[str] = field(default_factory=list)
 
     @property
     def empty(self) -> list[str]:
@@ -59,7 +61,7 @@ def live(name: str, target: Target, runs: Path) -> Live:
 
 
 def _seen(run: Run, target: Target) -> Live:
-    found = Live(run.path, *_end(run))
+    found = Live(run.path, *_end(run), llm=llm_seen(run, target))
     ops = run.sql("select id, outcome from ops where op = 'submit' order by line")
     found.submitted = [name for name, _ in ops]
     done = {name for (name,) in run.sql("select name from files where place = 'archived'")}

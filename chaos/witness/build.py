@@ -49,7 +49,7 @@ def build_sources(
         ServiceProcess("watcher", watcher_pid, details_period_s=details_period_s),
         WatcherSockets(watcher_pid),
         llm,
-        LLMHealth(direct_llm),
+        LLMHealth(direct_llm, target.llm.ready_path),
         LLMGauges(direct_llm),
         queue,
         *_of_records(target, workspace),

@@ -20,6 +20,7 @@ from chaos.witness.lives import Lives
 
 _HEALTH_PERIOD_S = 0.5
 _PROCESS_PERIOD_S = 0.5
+_FAULTY, _LOADING = 500, 503
 
 Health = Literal["ok", "loading", "down", "hung"]
 
@@ -117,7 +118,9 @@ class Probe:
 
 
 class LLMHealth(SourceBase):
-    """`llm.health`: ok (200), loading (503), down (refused, or another status), hung (no answer).
+    """`llm.health`: ok, loading (503), down (refused, or another fault), hung (no answer).
+
+    Ok is any answer below 500: a server that has no `path` says 404.
 
     Sent at one read and answered by the next, so a value is at most two periods old. Absent until
     the first answer. `hung` after `hung_after_s` without an answer. After `give_up_s` the probe is
@@ -125,10 +128,15 @@ class LLMHealth(SourceBase):
     """
 
     def __init__(
-        self, endpoint: Endpoint, *, hung_after_s: float = 2.0, give_up_s: float = 30.0
+        self,
+        endpoint: Endpoint,
+        path: str = "/health",
+        *,
+        hung_after_s: float = 2.0,
+        give_up_s: float = 30.0,
     ) -> None:
         super().__init__("llm.health", _HEALTH_PERIOD_S)
-        self._probe = Probe(endpoint, "/health", keep_alive=True)
+        self._probe = Probe(endpoint, path, keep_alive=True)
         self._hung_after_s = hung_after_s
         self._give_up_s = give_up_s
         self._state: Health | None = None
@@ -153,7 +161,8 @@ class LLMHealth(SourceBase):
         sent_at_s = self._probe.sent_at_s
         answer = self._probe.answer()
         if answer is not None:
-            self._state = {200: "ok", 503: "loading"}.get(answer[0], "down")  # type: ignore[assignment]
+            status = answer[0]
+            self._state = "ok" if status < _FAULTY else "loading" if status == _LOADING else "down"
         elif sent_at_s is not None:
             waited_s = now_s - sent_at_s
             if waited_s >= self._hung_after_s:

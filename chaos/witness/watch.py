@@ -23,7 +23,7 @@ from chaos.witness.sampler import Sampler
 from chaos.witness.service_exits import ServiceExits
 
 _LOOK_PERIOD_S = 1.0
-_INFRASTRUCTURE = ("proxy", "llm_supervisor", "wire", "witness", "wire_witness")
+_INFRASTRUCTURE = ("proxy", "llm_supervisor", "llm_relay", "wire", "witness", "wire_witness")
 
 
 class Watch:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import time
 from collections import deque
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,18 @@ class EventFile:
         self._path = path
         self._kept: deque[bytes] = deque(maxlen=_EVENTS_KEPT)
         self._refused = ""
+
+    def record(self, event: str, pid: int | None, generation: int, **more: Any) -> None:
+        """Append what happened now, and print it."""
+        entry = {
+            "time_s": round(time.time(), 6),
+            "event": event,
+            "pid": pid,
+            "generation": generation,
+            **more,
+        }
+        print(f"supervisor: {json.dumps(entry)}", flush=True)
+        self.append(entry)
 
     def append(self, entry: dict[str, Any]) -> None:
         """Write `entry` after the buffered lines. Never raises OSError."""

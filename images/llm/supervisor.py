@@ -17,38 +17,41 @@ memory for a server.
 
 The main thread owns the server process, and gets commands through a queue. So starts and stops
 cannot overlap. The kernel ties the parent-death signal to the thread that forked, so it fires when
-this program dies. Standard library only; must not know what the server is used for.
+this program dies. With `--command` another server is started than llm_server.py. Its process is the
+one that is started, so a script ends with `exec`; it stays in the foreground. With `--adopt`
+nothing is started: adopted.py watches the server that listens on the port. Standard library only;
+must not know what the server is used for.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import http.client
-import json
 import os
 import queue
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import FrameType
-from typing import Any, Literal
+from typing import Any
 
+from adopted import AdoptedServer
 from capped_log import CappedLog
+from control import Command, Control
 from event_file import EventFile
 from faults import Faults
+from ready import answers
 
 _TICK_S = 0.1  # the longest time until a server's death is noticed
-_HEALTH_LIMIT_S = 1.0
 _COMMANDS_MAX = 16
+_GROUP_END_LIMIT_S = 2.0
+_LOOK_S = 0.005
 _READY_LIMIT_S = 600.0  # how long a starting server's health is polled
-_BODY_BYTES_MAX = 4096
 
 
 def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -58,7 +61,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         epilog="Arguments after -- go to llm_server.py (--threads, --ctx, --binary...).",
     )
     parser.add_argument("--control", default="127.0.0.1:8079", help="host:port of the control API")
-    parser.add_argument("--model", type=Path, required=True, help="GGUF file")
+    parser.add_argument("--model", type=Path, help="GGUF file (for llm_server.py)")
     parser.add_argument("--host", default="127.0.0.1", help="address of the LLM server")
     parser.add_argument("--port", type=int, default=8081, help="port of the LLM server")
     parser.add_argument("--events", type=Path, required=True, help="JSON lines, appended")
@@ -66,6 +69,12 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--log-max-bytes", type=int, default=8_000_000, help="then it is rotated")
     parser.add_argument("--stop-limit-s", type=float, default=5.0, help="SIGTERM, then SIGKILL")
     parser.add_argument("--autostart", action="store_true", help="start the server right away")
+    parser.add_argument("--ready-path", default="/health", help="below 500 there means ready")
+    parser.add_argument("--adopt", action="store_true", help="watch a server of somebody else's")
+    parser.add_argument("--marked", default="", metavar="NAME=VALUE", help="in its environment")
+    word = {"action": "append", "default": [], "metavar": "WORD"}
+    parser.add_argument("--command", **word, help="the server, instead of llm_server.py; repeated")
+    parser.add_argument("--stop-command", **word, help="ends it, instead of SIGTERM; repeated")
     parser.add_argument("server_arguments", nargs="*", metavar="-- ARGUMENT")
     return parser.parse_args(argv)
 
@@ -101,19 +110,12 @@ class Server:
             }
 
     def healthy(self) -> bool:
-        """True if the server's `/health` answers 200 within a second. Thread-safe."""
+        """True if the server answers, below 500, within a second. Thread-safe."""
         options = self._options
         pid = self.snapshot()["pid"]
         if pid is None:
             return False
-        connection = http.client.HTTPConnection(options.host, options.port, _HEALTH_LIMIT_S)
-        try:
-            connection.request("GET", "/health", headers={"User-Agent": "chaos"})
-            healthy = connection.getresponse().status == 200
-        except (OSError, http.client.HTTPException):
-            return False
-        finally:
-            connection.close()
+        healthy = answers(options.host, options.port, options.ready_path)
         if healthy:
             self._healthy_pid = pid
         return healthy
@@ -149,23 +151,32 @@ class Server:
         self._record("start", process.pid)
         return True
 
-    def stop(self) -> None:
+    def stop(self) -> bool:
         """Stop the server: SIGTERM, after the limit SIGKILL, and wait until the process is gone.
 
-        If even SIGKILL does not end it in time (stuck in the kernel), the state stays "running".
+        A stop command takes the place of SIGTERM. If even SIGKILL does not end it in time (stuck in
+        the kernel), the state stays "running". Returns True: nobody refuses it.
         """
         self.notice_death()
         process = self._process
         if process is None:
-            return
+            return True
         self._record_ready(process.pid)
         self._record("stop", process.pid)
         for signum in (signal.SIGTERM, signal.SIGKILL):
-            process.send_signal(signum)
+            if signum == signal.SIGTERM and self._options.stop_command:
+                self._run_stop_command()
+            else:
+                _signal_group(process.pid, signum)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(self._options.stop_limit_s)
                 self._gone("gone", process.pid, process.returncode, stops=1)
-                return
+                break
+        return True
+
+    def quit(self) -> None:
+        """Stop the server, because this program ends."""
+        self.stop()
 
     def notice_death(self) -> None:
         """Record a server that died by itself."""
@@ -190,7 +201,19 @@ class Server:
         waiting = self._process is not None and not self._ready
         return waiting and time.monotonic() < self._poll_health_until_s
 
+    def _run_stop_command(self) -> None:
+        try:
+            subprocess.run(
+                self._options.stop_command,
+                stdin=subprocess.DEVNULL,
+                timeout=self._options.stop_limit_s,
+                check=False,
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            print(f"supervisor: the stop command failed: {error}", flush=True)
+
     def _gone(self, event: str, pid: int, exit_code: int | None, *, stops: int = 0) -> None:
+        _end_group(pid)
         with self._lock:
             self._process = None
             self._stops += stops
@@ -199,6 +222,10 @@ class Server:
 
     def _command(self) -> list[str]:
         options = self._options
+        if options.command:
+            setpriv = shutil.which("setpriv")  # ends it when this program dies
+            tied = [setpriv, "--pdeathsig", "KILL", "--"] if setpriv else []
+            return [*tied, *options.command]
         return [
             *self.faults.launcher(),
             sys.executable,
@@ -212,111 +239,23 @@ class Server:
         ]
 
     def _record(self, event: str, pid: int | None, **more: Any) -> None:
-        entry = {
-            "time_s": round(time.time(), 6),
-            "event": event,
-            "pid": pid,
-            "generation": self._generation,
-            **more,
-        }
-        print(f"supervisor: {json.dumps(entry)}", flush=True)
-        self.events.append(entry)
+        self.events.record(event, pid, self._generation, **more)
 
 
-@dataclass
-class Command:
-    """One control request for the main thread, which sets `done`."""
-
-    name: Literal["start", "stop"]
-    done: threading.Event = field(default_factory=threading.Event)
-    denied: bool = False
-
-
-class Control(ThreadingHTTPServer):
-    """The control API's HTTP server. `limit_s`: how long a request waits for the main thread."""
-
-    daemon_threads = True
-    request_queue_size = 32
-
-    def __init__(
-        self,
-        address: tuple[str, int],
-        server: Server,
-        commands: queue.Queue[Command],
-        limit_s: float,
-    ) -> None:
-        super().__init__(address, ControlHandler)
-        self.server_process = server
-        self.commands = commands
-        self.limit_s = limit_s
+def _signal_group(pid: int, number: int) -> bool:
+    """Signal the process and what it has started; False if nothing of it is left."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(pid, number)
+        return True
+    return False
 
 
-class ControlHandler(BaseHTTPRequestHandler):
-    """Answers one control request."""
-
-    server: Control
-    timeout = 10.0  # so that a client that sends nothing does not hold a thread for ever
-
-    def do_GET(self) -> None:
-        """Answer `/status` and `/faults`."""
-        if self.path == "/faults":
-            self._answer(200, asdict(self.server.server_process.faults))
-            return
-        if self.path != "/status":
-            self._answer(404, {"error": f"unknown path {self.path}; known: /status, /faults"})
-            return
-        server = self.server.server_process
-        status = server.snapshot()
-        self._answer(200, {**status, "healthy": server.healthy()})
-
-    def do_PUT(self) -> None:
-        """Set the faults (`/faults`)."""
-        if self.path != "/faults":
-            self._answer(404, {"error": f"unknown path {self.path}; known: /faults"})
-            return
-        length = self.headers.get("Content-Length", "0")
-        if not length.isdigit() or int(length) > _BODY_BYTES_MAX:
-            self._answer(400, {"error": f"a body of at most {_BODY_BYTES_MAX} bytes is needed"})
-            return
-        try:
-            faults = Faults.parse(json.loads(self.rfile.read(int(length))))
-        except (ValueError, RecursionError, OSError) as error:
-            self._answer(400, {"error": str(error)})
-            return
-        self.server.server_process.faults = faults
-        self._answer(200, asdict(faults))
-
-    def do_POST(self) -> None:
-        """Execute `/start` or `/stop` in the main thread, and answer with the new status."""
-        name = self.path.removeprefix("/")
-        if name not in ("start", "stop"):
-            self._answer(404, {"error": f"unknown path {self.path}; known: /start, /stop"})
-            return
-        command = Command("start" if name == "start" else "stop")
-        try:
-            self.server.commands.put_nowait(command)
-        except queue.Full:
-            self._answer(503, {"error": "too many requests are waiting"})
-            return
-        if not command.done.wait(self.server.limit_s):
-            self._answer(504, {"error": f"{name} did not end within {self.server.limit_s:g} s"})
-            return
-        if command.denied:
-            self._answer(503, {"error": "no server can be started now"})
-            return
-        self._answer(200, self.server.server_process.snapshot())
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Do nothing: starts and stops are recorded as events."""
-
-    def _answer(self, code: int, body: dict[str, Any]) -> None:
-        content = json.dumps(body).encode() + b"\n"
-        with contextlib.suppress(OSError):  # the client has closed the connection
-            self.send_response(code)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
+def _end_group(pid: int) -> None:
+    """Kill what a server that has ended has left behind, so that there are never two."""
+    _signal_group(pid, signal.SIGKILL)
+    limit_s = time.monotonic() + _GROUP_END_LIMIT_S
+    while _signal_group(pid, 0) and time.monotonic() < limit_s:
+        time.sleep(_LOOK_S)
 
 
 class Quit:
@@ -329,10 +268,10 @@ class Quit:
         self.requested = True
 
 
-def run(server: Server, commands: queue.Queue[Command], quit_: Quit) -> None:
+def run(server: Server | AdoptedServer, commands: queue.Queue[Command], quit_: Quit) -> None:
     """Execute the commands in order, and watch the server in between, until `quit_`.
 
-    Stops the server before it returns.
+    A server of our own is stopped before it returns.
     """
     while not quit_.requested:
         try:
@@ -342,23 +281,23 @@ def run(server: Server, commands: queue.Queue[Command], quit_: Quit) -> None:
             server.notice_ready()
             server.events.flush()
             continue
-        if command.name == "start":
-            command.denied = not server.start()
-        else:
-            server.stop()
+        command.denied = not (server.start() if command.name == "start" else server.stop())
         command.done.set()
-    server.stop()
+    server.quit()
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Serve the control API until SIGTERM or SIGINT, then stop the LLM server.
 
-    Returns the exit code: 2 if the control port is taken.
+    Returns the exit code: 2 if the control port is taken, or nothing can be started.
     """
     options = parse_arguments(argv)
+    if not (options.model or options.command or options.adopt):
+        print("supervisor: --model, --command or --adopt is needed", file=sys.stderr)
+        return 2
     host, _, port = options.control.rpartition(":")
     commands: queue.Queue[Command] = queue.Queue(_COMMANDS_MAX)
-    server = Server(options)
+    server = AdoptedServer(options) if options.adopt else Server(options)
     # Twice the limit, because a stop may have to wait for the previous command.
     limit_s = 2 * options.stop_limit_s + 5.0
     try:

@@ -29,6 +29,7 @@ from chaos.faults.llm_process.paused import LLMPaused
 from chaos.faults.llm_process.server import Record, unavailable
 from chaos.faults.llm_process.slow_load import LLMSlowLoad
 from chaos.faults.registry import kinds_of
+from chaos.record.target_llm import LLMSpec
 from chaos.stack.base import Endpoint, Stack
 from chaos.stack.llm_service import LLMService
 from chaos.stack.process import LocalService
@@ -61,7 +62,9 @@ class SmallStack:
     def __init__(self, supervisor: Supervisor) -> None:
         self.supervisor = supervisor
         self.workspace = supervisor.folder
-        self.target = SimpleNamespace(llm=SimpleNamespace(events=supervisor.events_path.name))
+        self.target = SimpleNamespace(
+            llm=LLMSpec(events=supervisor.events_path.name, stopped_for_work=True)
+        )
         self.direct_llm = self.proxied_llm = Endpoint("127.0.0.1", supervisor.port)
         running = cast(LocalService, Running(supervisor.process, supervisor.log))
         control = Endpoint("127.0.0.1", supervisor.control)
@@ -319,10 +322,10 @@ def test_without_a_supervisor_the_kinds_are_unavailable(
     stack = supervise()
     stack.services["llm"] = SimpleNamespace(pid=lambda: None)  # started by something else
     assert "no supervisor" in str(unavailable(cast(Stack, stack), knobs=True))
-    stack.target.llm.events = ""
+    stack.target = SimpleNamespace(llm=LLMSpec(events=""))
     assert "llm.events" in str(unavailable(cast(Stack, stack)))
     del stack.services["llm_supervisor"]
-    stack.target.llm.events = "events.jsonl"
+    stack.target = SimpleNamespace(llm=LLMSpec(events="events.jsonl"))
     assert "no LLM supervisor" in str(unavailable(cast(Stack, stack)))
 
 

@@ -14,7 +14,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, cast
+from types import SimpleNamespace
+from typing import Any, ClassVar, cast
 
 import pytest
 
@@ -26,6 +27,7 @@ from chaos.faults.llm_tcp.no_answer import LLMCut, LLMReset, LLMTimeout
 from chaos.faults.llm_tcp.slow import LLMBandwidth, LLMLatency, LLMTrickle
 from chaos.faults.params import Value
 from chaos.faults.registry import kinds_of
+from chaos.record.target_llm import LLMSpec
 from chaos.stack.base import Endpoint, Stack
 from chaos.stack.proxies import proxy_argv
 from chaos.stack.toxiproxy import ProxyProblem, ToxiproxyClient
@@ -83,6 +85,7 @@ class Wires:
     proxied_llm: Endpoint
     direct_llm: Endpoint
     proxy: ToxiproxyClient
+    target: ClassVar = SimpleNamespace(llm=LLMSpec())
 
 
 @contextmanager

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from types import SimpleNamespace
+from typing import Any, ClassVar, cast
 
 import pytest
 
@@ -28,6 +29,7 @@ from chaos.faults.llm_wire.malformed import (
 from chaos.faults.llm_wire.status import LLMError, LLMRateLimited
 from chaos.faults.params import Value
 from chaos.faults.registry import fault_kinds, kinds_of
+from chaos.record.target_llm import LLMSpec
 from chaos.stack.base import Endpoint, Stack
 from chaos.stack.llm_api import CHAT, COMPLETIONS, LLAMA, Form, request_body
 from chaos.stack.proxies import WireControl, WireProblem, wire_argv
@@ -111,6 +113,7 @@ class Wires:
     proxied_llm: Endpoint
     direct_llm: Endpoint
     wire: WireControl | None
+    target: ClassVar = SimpleNamespace(llm=LLMSpec())
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from images.llm.faults import Faults
-from tests.llm.supervised import PROGRAM, Supervisor, exists
+from tests.llm.supervised import PROGRAM, STANDIN, Supervisor, exists, free_port
 from tests.waiting import wait_for
 
 Supervise = Callable[..., Supervisor]
@@ -243,3 +243,29 @@ def test_invalid_faults_are_rejected_and_change_nothing(
         assert supervisor.request("PUT", "/faults", body)[0] == 400
     assert supervisor.request("PUT", "/other", {})[0] == 404
     assert supervisor.ask("GET", "/faults") == before
+
+
+def test_another_server_by_a_command_is_stopped_by_its_own_command(
+    supervise: Callable[..., Supervisor], standin_model: Path, tmp_path: Path
+) -> None:
+    """Started and stopped as the options say; what a script leaves behind is ended with it."""
+    left, server = tmp_path / "left.pid", tmp_path / "server.pid"
+    port = free_port()
+    script = tmp_path / "start.sh"
+    script.write_text(
+        f"sleep 600 & echo $! > {left}; echo $$ > {server}\nexec {STANDIN} --port {port}\n"
+    )
+    supervisor = supervise(
+        standin_model,
+        f"--port={port}",
+        *(f"--command={word}" for word in ("sh", str(script))),
+        *(f"--stop-command={word}" for word in ("sh", "-c", f"kill -9 $(cat {server})")),
+        "--autostart",
+    )
+    pid = supervisor.await_healthy()["pid"]
+    assert exists(pid) and exists(int(left.read_text()))
+    supervisor.ask("POST", "/stop")
+    assert not exists(pid) and not exists(int(left.read_text()))
+    assert supervisor.events() == ["start", "ready", "stop", "gone"]
+    lines = map(json.loads, supervisor.events_path.read_text().splitlines())
+    assert [line["exit_code"] for line in lines if line["event"] == "gone"] == [-signal.SIGKILL]

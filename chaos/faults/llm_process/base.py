@@ -12,7 +12,7 @@ from typing import Any
 from chaos.base.deadline import Deadline
 from chaos.base.errors import EnvironmentProblem
 from chaos.base.proc import Identity
-from chaos.faults.base import Evidence, Fault, probe
+from chaos.faults.base import Evidence, Fault, PlannedStack, probe
 from chaos.faults.llm_process.server import (
     LOOK_S,
     Record,
@@ -47,6 +47,11 @@ class ProcessFault(Fault):
             raise EnvironmentProblem(f"{self.name} was not armed before it acted")
         return self._record
 
+    def available_in(self, planned: PlannedStack) -> str | None:
+        if planned.target.llm.external:
+            return "the LLM server is not of the run (llm.server): its process is out of reach"
+        return super().available_in(planned)
+
     def settled(self, stack: Stack) -> str | None:
         return self.available(stack)
 
@@ -68,6 +73,11 @@ class NextStartFault(ProcessFault):
     """`started_by` says who started the affected server."""
 
     started_by = "nobody"
+
+    def available_in(self, planned: PlannedStack) -> str | None:
+        if planned.target.llm.server is None:
+            return super().available_in(planned)
+        return "only the embedded LLM server can misbehave so; the target has its own (llm.server)"
 
     @abstractmethod
     def knobs(self) -> dict[str, Any]:

@@ -1,4 +1,7 @@
-"""llm_killed: SIGKILL for the LLM server. Only the Watcher starts a new one.
+"""llm_killed: SIGKILL for the LLM server. The Watcher starts a new one.
+
+A target that does not say that its daemon starts servers (`llm.stopped_for_work`, `llm.server`) is
+not held to it: then the fault starts the new one, when it heals.
 
 Waits (at most 70 % of the hold) for a healthy server and kills it. Proven by the kernel (the
 process has ended) and by the supervisor, its parent: it ended by signal 9 without a stop. The
@@ -13,7 +16,7 @@ from typing import Annotated, Any, Literal
 
 from chaos.base.deadline import Deadline
 from chaos.base.proc import Identity
-from chaos.faults.base import Evidence, probe
+from chaos.faults.base import Evidence, PlannedStack, probe
 from chaos.faults.llm_process.base import ProcessFault
 from chaos.faults.llm_process.server import (
     LOOK_S,
@@ -47,10 +50,16 @@ class LLMKilled(ProcessFault):
     params: Params
 
     _killed: Identity | None = None
+    _started_by = "the Watcher"
 
     @property
     def _keeps_down(self) -> bool:
         return self.params.keep_down == "yes"
+
+    def available_in(self, planned: PlannedStack) -> str | None:
+        if self._keeps_down and planned.target.llm.adopted:
+            return "the daemon starts its LLM server by itself, which cannot be denied (llm.server)"
+        return super().available_in(planned)
 
     def available(self, stack: Stack) -> str | None:
         return unavailable(stack, knobs=self._keeps_down)
@@ -59,7 +68,7 @@ class LLMKilled(ProcessFault):
         def kill(server: Identity) -> bool:
             if self._keeps_down:  # not earlier: there must be a server to kill
                 supervised(stack).set_faults({"deny_start": True})
-            if server.send(signal.SIGKILL) and self._crashed(server.pid):
+            if server.send(signal.SIGKILL) and self._crashed(stack, server.pid):
                 self._killed = server
                 return True
             self.recover(stack)
@@ -67,11 +76,14 @@ class LLMKilled(ProcessFault):
 
         self.strike(stack, kill, "killed")
 
-    def _crashed(self, pid: int) -> bool:
-        """True if it ended by the signal; False if it was being stopped."""
+    def _crashed(self, stack: Stack, pid: int) -> bool:
+        """True if it ended by the signal; False if it was being stopped.
+
+        Nobody says why a server ended that the daemon had started: it lived when it got the signal.
+        """
         look = partial(self._end_of, pid)
         end = self.record.await_event(look, Deadline(_NOTICED_LIMIT_S))
-        return end is not None and end.event == "crashed"
+        return end is not None and (end.event == "crashed" or stack.target.llm.adopted)
 
     def _end_of(self, pid: int) -> ServerEvent | None:
         return self.record.find("crashed", pid) or self.record.find("gone", pid)
@@ -79,8 +91,8 @@ class LLMKilled(ProcessFault):
     def effect(self, stack: Stack, deadline: Deadline) -> Evidence:
         def look(measured: dict[str, Any]) -> bool:
             server = self._killed or self.server
-            crash = self.record.find("crashed", server.pid if server else None)
-            if server is None or crash is None or crash.exit_code != -signal.SIGKILL:
+            crash = self._end_of(server.pid) if server is not None else None
+            if server is None or crash is None or not self._by_signal(stack, crash):
                 return False
             direct = health(stack)
             measured |= {
@@ -96,6 +108,11 @@ class LLMKilled(ProcessFault):
             return True
 
         return probe(look, deadline, LOOK_S, {"cuts_llm": False})
+
+    def _by_signal(self, stack: Stack, end: ServerEvent) -> bool:
+        if stack.target.llm.adopted:
+            return self._killed is not None
+        return end.event == "crashed" and end.exit_code == -signal.SIGKILL
 
     def _noticed(self, crash: ServerEvent, deadline: Deadline) -> dict[str, Any]:
         """Wait until the Watcher asks for a new server: nobody else does."""
@@ -114,13 +131,18 @@ class LLMKilled(ProcessFault):
     def recover(self, stack: Stack) -> None:
         if self._keeps_down:
             supervised(stack).set_faults({})
+        llm = stack.target.llm
+        if self._killed is None or llm.stopped_for_work or llm.adopted or current(stack):
+            return
+        self._started_by = "the fault"
+        stack.service("llm").start()
 
     def recovered(self, stack: Stack, deadline: Deadline) -> Evidence:
         def look(measured: dict[str, Any]) -> bool:
             server = current(stack)
             if server is None or server == self._killed:
                 return False
-            measured |= {"new_pid": server.pid, **works(stack)}
+            measured |= {"new_pid": server.pid, "started_by": self._started_by, **works(stack)}
             return bool(measured["completes"]) and server.lives()
 
         killed_pid = self._killed.pid if self._killed else None

@@ -134,12 +134,12 @@ def await_server(stack: Stack, limit_s: float) -> Identity:
 
 def health(stack: Stack, limit_s: float = HEALTH_LIMIT_S) -> Exchange:
     """Ask the server itself for its health."""
-    return http_get(stack.direct_llm, "/health", limit_s)
+    return http_get(stack.direct_llm, stack.target.llm.ready_path, limit_s)
 
 
 def works(stack: Stack) -> dict[str, Any]:
     """Whether the LLM is healthy, directly and through the proxy, and completes a prompt."""
-    through = http_get(stack.proxied_llm, "/health", HEALTH_LIMIT_S)
+    through = http_get(stack.proxied_llm, stack.target.llm.ready_path, HEALTH_LIMIT_S)
     healthy = health(stack).ok and through.ok
     completed = healthy and completes(stack.direct_llm, _COMPLETION_LIMIT_S)
     return {"healthy": healthy, "completes": completed}

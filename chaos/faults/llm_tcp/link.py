@@ -8,16 +8,18 @@ can be compared, so looks are repeated until the deadline.
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from chaos.base.deadline import Deadline
-from chaos.faults.base import Evidence, Fault, probe
+from chaos.faults.base import Evidence, Fault, PlannedStack, probe
 from chaos.faults.exchange import Exchange, exchange
+from chaos.faults.params import FaultParams, text
 from chaos.record.recovery_paths import LLM_CLIENT
-from chaos.stack.base import Stack
+from chaos.stack.base import Link, Stack
 
 HEALTH, PROPS = "/health", "/props"  # a short answer, and one of some kilobytes
 DIRECT_LIMIT_S = 1.0
+_NOT_KNOWN = 400
 _PAUSE_S = 0.1
 
 
@@ -48,6 +50,14 @@ class Look:
         }
 
 
+class LinkParams(FaultParams):
+    """What every kind has; `link`: which connection it breaks."""
+
+    link: Annotated[
+        str | None, text("the connection, a name in the target's links (else the one to the LLM)")
+    ] = None
+
+
 class LinkFault(Fault):
     """A kind breaks and heals the link, and says what an exchange through it then shows."""
 
@@ -56,10 +66,41 @@ class LinkFault(Fault):
     compatible_groups = frozenset({"disk"})
     reconnection_path = LLM_CLIENT
     always_cuts = False
+    Params: ClassVar[type[FaultParams]] = LinkParams
+    params: LinkParams
     looks_min = 1  # in a row, for an effect that a busy machine could imitate once
+
+    def available_in(self, planned: PlannedStack) -> str | None:
+        name, links = self.params.link, planned.target.links
+        if name is None or (name in links and links[name].probe):
+            return super().available_in(planned)
+        if name in links:
+            return f"links.{name} of the target has no probe, by which its effect could be proven"
+        return f"the target has no links.{name}; it has {', '.join(links) or 'none'}"
 
     def available(self, stack: Stack) -> str | None:
         return None if stack.proxy.version() else "the proxy does not answer"
+
+    def link(self, stack: Stack) -> Link:
+        """The link that it breaks."""
+        if self.params.link is not None:
+            return stack.links[self.params.link]
+        return Link(stack.proxied_llm, stack.direct_llm, stack.proxy, stack.target.llm.ready_path)
+
+    def traits(self) -> dict[str, Any]:
+        """A break of another link excuses nothing of the LLM."""
+        if self.params.link is None:
+            return super().traits()
+        return {**super().traits(), "affects_llm": False, "link": self.params.link}
+
+    def settled(self, stack: Stack) -> str | None:
+        """A server that is not llama.cpp's may have no long answer."""
+        if self.path() != PROPS or self.params.link is not None:
+            return None
+        status = exchange(stack.direct_llm, PROPS, DIRECT_LIMIT_S).status
+        if status is None or status < _NOT_KNOWN:
+            return None
+        return f"the LLM server has no {PROPS}, whose long answer shows the effect"
 
     @abstractmethod
     def shows(self, look: Look) -> bool:
@@ -74,7 +115,7 @@ class LinkFault(Fault):
         return self.always_cuts
 
     def path(self) -> str:
-        """The path of the requests."""
+        """The path of the requests; HEALTH stands for the link's probe."""
         return HEALTH
 
     def look_s(self) -> float:
@@ -87,11 +128,13 @@ class LinkFault(Fault):
 
     def look(self, stack: Stack) -> Look:
         """Compare once. While the server does not answer directly, the proxy is not asked."""
-        before = exchange(stack.direct_llm, self.path(), DIRECT_LIMIT_S)
+        link = self.link(stack)
+        path = PROPS if self.path() == PROPS and self.params.link is None else link.probe
+        before = exchange(link.direct, path, DIRECT_LIMIT_S)
         if not before.ok:
             return Look(before, Exchange("refused", None, (), 0.0), before)
-        through = exchange(stack.proxied_llm, self.path(), self.look_s())
-        after = exchange(stack.direct_llm, self.path(), DIRECT_LIMIT_S)
+        through = exchange(link.proxied, path, self.look_s())
+        after = exchange(link.direct, path, DIRECT_LIMIT_S)
         return Look(before, through, after)
 
     def effect(self, stack: Stack, deadline: Deadline) -> Evidence:
@@ -106,7 +149,7 @@ class LinkFault(Fault):
             shown_in_a_row = shown_in_a_row + 1 if self.shows(compared) else 0
             if shown_in_a_row < self.looks_min:
                 return False
-            measured["cuts_llm"] = self.cuts()
+            measured["cuts_llm"] = self.cuts() and self.params.link is None
             return True
 
         # A look must end while the fault still holds.
@@ -140,13 +183,15 @@ class ToxicFault(LinkFault):
 
     def undo_record(self, stack: Stack) -> dict[str, Any]:
         """The toxic. The proxy belongs to the run and ends with it."""
-        return {"toxic": self._name, "proxy": str(stack.proxied_llm)}
+        return {"toxic": self._name, "proxy": str(self.link(stack).proxied)}
 
     def inject(self, stack: Stack) -> None:
-        stack.proxy.add_toxic(self._name, self.toxic, self.attributes(), stream=self.stream)
+        self.link(stack).proxy.add_toxic(
+            self._name, self.toxic, self.attributes(), stream=self.stream
+        )
 
     def recover(self, stack: Stack) -> None:
-        stack.proxy.remove_toxic(self._name)
+        self.link(stack).proxy.remove_toxic(self._name)
 
     def undone(self, stack: Stack) -> bool:
-        return self._name not in stack.proxy.toxics()
+        return self._name not in self.link(stack).proxy.toxics()

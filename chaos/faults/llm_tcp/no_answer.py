@@ -2,8 +2,16 @@
 
 from typing import Annotated, Any
 
-from chaos.faults.llm_tcp.link import DIRECT_LIMIT_S, HEALTH, PROPS, LinkFault, Look, ToxicFault
-from chaos.faults.params import FaultParams, duration, number
+from chaos.faults.llm_tcp.link import (
+    DIRECT_LIMIT_S,
+    HEALTH,
+    PROPS,
+    LinkFault,
+    LinkParams,
+    Look,
+    ToxicFault,
+)
+from chaos.faults.params import duration, number
 from chaos.record.recovery_paths import LLM_DROP
 from chaos.stack.base import Stack
 
@@ -23,7 +31,7 @@ class LLMCut(ToxicFault):
     triage_path = LLM_DROP
     toxic = "limit_data"
 
-    class Params(FaultParams):
+    class Params(LinkParams):
         bytes: Annotated[int, number("bytes that pass, the answer's head included", 1, 1500)] = 100
 
     params: Params
@@ -55,16 +63,16 @@ class LLMRefused(LinkFault):
 
     def undo_record(self, stack: Stack) -> dict[str, Any]:
         """The endpoint. The proxy belongs to the run and ends with it."""
-        return {"disabled": str(stack.proxied_llm)}
+        return {"disabled": str(self.link(stack).proxied)}
 
     def inject(self, stack: Stack) -> None:
-        stack.proxy.set_enabled(False)
+        self.link(stack).proxy.set_enabled(False)
 
     def shows(self, look: Look) -> bool:
         return look.through.outcome == "refused"
 
     def recover(self, stack: Stack) -> None:
-        stack.proxy.set_enabled(True)
+        self.link(stack).proxy.set_enabled(True)
 
     def undone(self, stack: Stack) -> bool:
         return True
@@ -82,7 +90,7 @@ class LLMReset(ToxicFault):
     toxic = "reset_peer"
     always_cuts = True
 
-    class Params(FaultParams):
+    class Params(LinkParams):
         after: Annotated[float, duration("how long after the answer began", 0.0, 60.0)] = 0.0
 
     params: Params
@@ -115,7 +123,7 @@ class LLMTimeout(ToxicFault):
     always_cuts = True
     stream = "upstream"
 
-    class Params(FaultParams):
+    class Params(LinkParams):
         timeout: Annotated[
             float, duration("until a hung connection is closed; 0: when the fault ends", 0.0, 3600)
         ] = 0.0

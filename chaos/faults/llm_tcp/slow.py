@@ -2,8 +2,8 @@
 
 from typing import Annotated, Any
 
-from chaos.faults.llm_tcp.link import DIRECT_LIMIT_S, HEALTH, PROPS, Look, ToxicFault
-from chaos.faults.params import FaultParams, duration, number
+from chaos.faults.llm_tcp.link import DIRECT_LIMIT_S, HEALTH, PROPS, LinkParams, Look, ToxicFault
+from chaos.faults.params import duration, number
 
 _SLACK_S = 1.0
 
@@ -29,7 +29,7 @@ class LLMBandwidth(ToxicFault):
     summary = "the link to the LLM carries only so many kB/s"
     toxic = "bandwidth"
 
-    class Params(FaultParams):
+    class Params(LinkParams):
         rate: Annotated[int, number("1000 bytes per second", 1, 20)] = 1
 
     params: Params
@@ -72,7 +72,7 @@ class LLMLatency(ToxicFault):
     toxic = "latency"
     looks_min = 2
 
-    class Params(FaultParams):
+    class Params(LinkParams):
         latency: Annotated[float, duration("by how much", 0.1, 60.0)] = 1.5
         jitter: Annotated[
             float, number("the part of it by which it varies, up and down (0.2: a fifth)", 0.0, 0.8)
@@ -113,7 +113,7 @@ class LLMSlowClose(ToxicFault):
     toxic = "slow_close"
     looks_min = 2
 
-    class Params(FaultParams):
+    class Params(LinkParams):
         delay: Annotated[float, duration("how long after the answer", 0.1, 60.0)] = 1.0
 
     params: Params
@@ -151,7 +151,7 @@ class LLMTrickle(ToxicFault):
     summary = "the LLM's answers trickle in: small pieces, with gaps"
     toxic = "slicer"
 
-    class Params(FaultParams):
+    class Params(LinkParams):
         size: Annotated[int, number("bytes in a piece", 1, 400)] = 100
         gap: Annotated[float, duration("between two pieces", 0.005, 1.0)] = 0.05
 

@@ -111,7 +111,7 @@ class WireFault(Fault):
                 before = self._ask(stack.direct_llm, deadline, left[0])
                 measured["direct_before"] = before.measured()
                 if not (
-                    self._is_well(before, left[0])
+                    self._is_well(stack, before, left[0])
                     and self._struck(stack, deadline, before, left[0], measured)
                     and self._is_still_well(stack, deadline, before, left[0], measured)
                 ):
@@ -158,7 +158,7 @@ class WireFault(Fault):
                 "probes_struck": after.probes_struck,
             }
             if after.probes_struck == before.probes_struck:
-                if not self._is_well(through, form):
+                if not self._is_well(stack, through, form):
                     return False
                 spared = True
             elif self.shows(through, direct, form):
@@ -181,7 +181,7 @@ class WireFault(Fault):
     ) -> bool:
         """True if the server itself answers as before; its health is enough for most kinds."""
         if not self.compares_content:
-            health = http_get(stack.direct_llm, "/health", _HEALTH_LIMIT_S)
+            health = http_get(stack.direct_llm, stack.target.llm.ready_path, _HEALTH_LIMIT_S)
             measured["direct_after"] = health.brief()
             return health.ok
         after = self._ask(stack.direct_llm, deadline, form)
@@ -195,9 +195,12 @@ class WireFault(Fault):
         limits = {"limit_s": min(ANSWER_LIMIT_S, deadline.left_s()), "silence_s": SILENCE_S}
         return ask(endpoint, **limits, form=form, tokens=self.tokens(), number=number)
 
-    def _is_well(self, answer: Answer, form: Form) -> bool:
-        """True if it is what the server answers without a fault."""
-        free = form.tools or self.tokens() is not None
+    def _is_well(self, stack: Stack, answer: Answer, form: Form) -> bool:
+        """True if it is what the server answers without a fault.
+
+        A server of the daemon's own may know no grammar.
+        """
+        free = form.tools or self.tokens() is not None or stack.target.llm.server is not None
         return answer.good and answer.completion is not None if free else answer.usable
 
     def recover(self, stack: Stack) -> None:
@@ -217,7 +220,9 @@ class WireFault(Fault):
                 "through_proxy": through.measured(),
             }
             same = through.content == direct.content and through.gap_ms < SILENCE_S * 1000
-            return gone and self._is_well(direct, form) and self._is_well(through, form) and same
+            return (
+                gone and same and all(self._is_well(stack, one, form) for one in (direct, through))
+            )
 
         return probe(look, deadline, _PAUSE_S, {"attempts": 0, **self._counted()})
 

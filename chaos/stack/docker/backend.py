@@ -117,7 +117,7 @@ class DockerBackend(StackBuilder):
             return {}
         started: dict[str, Service] = {}
         programs = self._images / "wire_witness"
-        wire = wire_witness(programs, self._run_dir, self._target.llm, self._observer)
+        wire = wire_witness(programs, self._run_dir, self._target, self._observer)
         problem = self._start_problem(wire)
         if problem:
             self.not_witnessed["wire"] = problem
@@ -170,6 +170,9 @@ class DockerBackend(StackBuilder):
 
     def _supervisor(self) -> Service:
         return self._container("llm_supervisor", "llm")
+
+    def _relay(self) -> Service:
+        raise EnvironmentProblem("in containers the LLM server is the one of the image")
 
     def _llm_log(self) -> Path:
         return WORKSPACE / _LLM_LOG

@@ -18,13 +18,16 @@ import msgspec
 from chaos.assets import Assets
 from chaos.base.proc import processes
 from chaos.base.shipped import python_path
+from chaos.record.owner import RUN_ID_VARIABLE
 from chaos.record.rundir import RunDir
 from chaos.record.target import ServiceSpec, Target
 from chaos.sandbox.enter import mount_tmpfs, unmount
 from chaos.sandbox.guardian import marked_pids
+from chaos.sandbox.relay import SOCKET, inside_argv
 from chaos.stack.base import CommandResult, Endpoint, Service
 from chaos.stack.builder import LLM_STOP_LIMIT_S, StackBuilder
 from chaos.stack.clock import WatcherClock, compiler
+from chaos.stack.llm_command import supervisor_argv
 from chaos.stack.process import LocalService, Surroundings, run_command
 from chaos.stack.proctree import ancestors
 from chaos.stack.proxies import proxy_argv
@@ -89,7 +92,7 @@ class LocalBackend(StackBuilder):
             self.not_witnessed["wire"] = problem
             return None
         programs = self._images / "wire_witness"
-        return self._start(wire_witness(programs, self._run_dir, self._target.llm, self._observer))
+        return self._start(wire_witness(programs, self._run_dir, self._target, self._observer))
 
     def _start_witness(self, protected: Sequence[int]) -> Service | None:
         # A path in the run directory may be too long for a socket.
@@ -143,22 +146,23 @@ class LocalBackend(StackBuilder):
 
     def _supervisor(self) -> Service:
         llm = self._target.llm
-        upstream = Endpoint.parse(llm.upstream)
-        argv = [
-            sys.executable,
-            str(self._images / "llm" / "supervisor.py"),
-            *("--control", llm.control),
-            *("--model", llm.model or str(self._assets.model)),
-            *("--host", upstream.host),
-            *("--port", str(upstream.port)),
-            *("--events", str(self._workspace / llm.events)),
-            *("--log", str(self._log("llm"))),
-            *("--stop-limit-s", str(LLM_STOP_LIMIT_S)),
-            "--autostart",
-            "--",
-            *self._target.server_arguments,
-        ]
-        return LocalService("llm_supervisor", argv, self._for_tools, self._log("llm_supervisor"))
+        argv = supervisor_argv(
+            self._target,
+            self._images / "llm" / "supervisor.py",
+            self._values,
+            model=self._assets.model,
+            events=self._workspace / llm.events,
+            log=self._log("llm"),
+            stop_limit_s=LLM_STOP_LIMIT_S,
+            marked="" if self._sandboxed else f"{RUN_ID_VARIABLE}={self._run_dir.run_id}",
+        )
+        where = self._for_tools if llm.server is None else self._for_watcher
+        return LocalService("llm_supervisor", argv, where, self._log("llm_supervisor"))
+
+    def _relay(self) -> Service:
+        llm = self._target.llm
+        argv = inside_argv(llm.upstream, SOCKET if self._sandboxed else llm.external)
+        return LocalService("llm_relay", argv, self._for_tools, self._log("llm_relay"))
 
     def _proxy_service(self) -> Service:
         argv = proxy_argv(self._assets.toxiproxy, Endpoint.parse(self._target.llm.proxy_api))

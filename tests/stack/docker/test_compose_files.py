@@ -13,7 +13,7 @@ import yaml
 
 from chaos.plan.plan import Plan
 from chaos.record.rundir import RunDir
-from chaos.record.target import LLMSpec
+from chaos.record.target_llm import LLMSpec
 from chaos.runner.containers.settings import Settings
 
 SERVICES = {"injector", "llm", "toxiproxy", "watcher"}
