@@ -217,25 +217,30 @@ def _services(target: Target) -> Iterator[Problem]:
             yield Problem(keys, f"{spec.ready_url!r} is no http URL", "write http://HOST:PORT/PATH")
 
 
-_REQUIRED = {"decisions": ("request",), "calls": ("line", "ok")}
-_KNOWN = {
-    "decisions": "line id request sequence source status dispatch kind fallback started_at "
+# The columns of each record; those that it must have stand before the bar.
+_COLUMNS = {
+    "decisions": "request | line id sequence source status dispatch kind fallback started_at "
     "ended_at child_pid child_exit written",
-    "calls": "line number started_at ended_at ok attempts answer",
+    "calls": "line ok | number started_at ended_at attempts answer",
+    "draws": "value | line position source",
+    "telemetry": "model_count | line timestamp",
+    "predictions": "values | line draw_index timestamp",
 }
 
 
 def _records(target: Target) -> Iterator[Problem]:
-    for name, known in _KNOWN.items():
+    for name, words in _COLUMNS.items():
         record = getattr(target.records, name)
         if record is None:
             continue
         columns = columns_of(record.sql)
         keys = ("records", name, "sql")
-        for column in sorted(columns - set(known.split())):
-            step = f"columns of {name}: {known.replace(' ', ', ')}"
+        required, _, optional = words.partition(" | ")
+        known = f"{required} {optional}".split()
+        for column in sorted(columns - set(known)):
+            step = f"columns of {name}: {', '.join(known)}"
             yield Problem(keys, f"there is no column {column!r} in the table {name}", step)
-        for column in _REQUIRED[name]:
+        for column in required.split():
             if column not in columns:
                 step = f"select … as {column}; every column is named in the last select list"
                 yield Problem(keys, f"the column {column} is missing", step)
@@ -328,7 +333,7 @@ _RULES: dict[Callable[[Any], Complaint | None], str] = {
     _inside: "workspace.install.*.to llm.events instance.pid_file instance.kept_locks.* "
     "inspection.memory_report prerequisites.artefacts.*.path",
     _inside_if_given: "watcher.ready_file injector.ready_file services.*.ready_file policies.path "
-    f"work.submit.folder draws.path telemetry.path predictions.path {_GLOBS}",
+    f"work.submit.folder {_GLOBS}",
     _flag: "halt.flags.*",
     _stars: _GLOBS,
     _positive: "draws.modulus",

@@ -27,7 +27,8 @@ _NO_ROW = "where false"
 class _Parsed:
     """What a `select` names. Places are (first byte, number of bytes)."""
 
-    files: list[tuple[int, int, str, str]] = field(default_factory=list)  # place, function, path
+    # place, function, arguments
+    files: list[tuple[int, int, str, list[str]]] = field(default_factory=list)
     fields: list[tuple[int, int, list[str], bool]] = field(default_factory=list)
     aliases: set[str] = field(default_factory=set)
 
@@ -40,8 +41,11 @@ class Expanded:
     damaged: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 
 
-def expanded(database: Database, folder: Path, sql: str) -> Expanded:
-    """`sql` with its files below `folder`. Raises `QueryError` for one that cannot be used."""
+def expanded(database: Database, folder: Path, sql: str, *, given: str = "") -> Expanded:
+    """`sql` with its files below `folder`. Raises `QueryError` for one that cannot be used.
+
+    `given`: the content of this JSON document is the parameter `$content`, not that of the file.
+    """
     parsed = _parsed(database, sql)
     flat: set[str] = set()
     nested: set[str] = set()
@@ -50,8 +54,12 @@ def expanded(database: Database, folder: Path, sql: str) -> Expanded:
         (nested if len(own) > 1 else flat).add(own[0])
     found = Expanded("")
     pieces = [
-        (at, size, _file(database, folder, function, path, flat | nested, nested, found))
-        for at, size, function, path in parsed.files
+        (
+            at,
+            size,
+            _file(database, folder, function, arguments, flat | nested, nested, found, given),
+        )
+        for at, size, function, arguments in parsed.files
     ]
     pieces += [
         (at, size, text)
@@ -63,6 +71,16 @@ def expanded(database: Database, folder: Path, sql: str) -> Expanded:
         raw = raw[:at] + text.encode() + raw[at + size :]
     found.sql = raw.decode()
     return found
+
+
+def define(
+    database: Database, folder: Path, sql: str, view: str
+) -> tuple[dict[str, str], Expanded]:
+    """Make the view of a record; (what stands for each column of it, as text, the SQL)."""
+    whole = expanded(database, folder, sql)
+    database.define(view, whole.sql)
+    names = database.run(f"select column_name from (describe {view})")
+    return {name: f'cast("{name}" as varchar)' for (name,) in names}, whole
 
 
 def _field(names: list[str], nested: set[str], aliases: set[str], *, named: bool) -> str:
@@ -96,7 +114,7 @@ def _parsed(database: Database, sql: str) -> _Parsed:
             function = node["function"]
             written = raw[at : at + size].decode()
             found.files.append(
-                (at, _call_bytes(written), function["function_name"], _path_in(function))
+                (at, _call_bytes(written), function["function_name"], _arguments_of(function))
             )
     found.aliases |= {entry["key"] for entry in _ctes(tree)}
     return found
@@ -128,37 +146,53 @@ def _call_bytes(written: str) -> int:
     return len(written.encode())
 
 
-def _path_in(function: dict[str, Any]) -> str:
-    arguments = function["arguments"]
-    one = arguments[0]["expression"] if len(arguments) == 1 else {}
-    path = one.get("literal", {}).get("text") if one.get("class") == "CONSTANT" else None
+def _arguments_of(function: dict[str, Any]) -> list[str]:
+    """The path, and of `json` the place of a list in the document, if it is given."""
+    texts = [
+        one["expression"].get("literal", {}).get("text")
+        if one["expression"].get("class") == "CONSTANT"
+        else None
+        for one in function["arguments"]
+    ]
+    name = function["function_name"]
+    path = texts[0] if texts and len(texts) <= (2 if name == "json" else 1) else None
     pure = PurePosixPath(path or "/")
     if pure.is_absolute() or ".." in pure.parts:
         raise QueryError(
-            f"{function['function_name']}: {path!r} is not a path in the workspace",
+            f"{name}: {path!r} is not a path in the workspace",
             place="SQL",
             next_step="write one text in quotes, relative to the workspace",
         )
-    return str(path)
+    given = [text for text in texts if text is not None]
+    if len(given) < len(texts):
+        raise QueryError(
+            f"{name}: the place of the list is not a text in quotes",
+            place="SQL",
+            next_step="write e.g. json('history.json', 'draws')",
+        )
+    return given
 
 
 def _file(
     database: Database,
     folder: Path,
     function: str,
-    path: str,
+    arguments: list[str],
     names: set[str],
     nested: set[str],
     found: Expanded,
+    given: str,
 ) -> str:
     """What stands for a call such as jsonl('…')."""
+    path = arguments[0]
     match function:
         case "lines":
             return _lines(folder, path)
         case "files":
             return _files(folder, path)
         case "json":
-            return _json(folder / path, names - {"line"}, nested)
+            content = _content(folder / path) if path != given else "(select $content as content)"
+            return _json(content, "".join(arguments[1:]), names - {"line"}, nested)
     columns = {
         name: "JSON" if name in nested else "VARCHAR" for name in sorted(names - {"line", "__line"})
     } or {"__none": "VARCHAR"}
@@ -233,21 +267,32 @@ def _object(line: bytes) -> dict[str, Any] | None:
     return entry if isinstance(entry, dict) else None
 
 
-def _json(path: Path, names: set[str], nested: set[str]) -> str:
-    """The document: one row, or one for each item of an array; `line` counts them from 1."""
+def _content(path: Path) -> str:
+    """A table with the text of a file; "" where there is none."""
+    return f"read_text({quoted(str(path))})" if path.is_file() else ""
+
+
+def _json(content: str, place: str, names: set[str], nested: set[str]) -> str:
+    """The document: one row, or one for each item of an array; `line` counts them from 1.
+
+    With a `place` each item of the array there, and nothing where there is none.
+    """
     fields = "".join(
         f", entry {'->' if name in nested else '->>'} {quoted('$.' + chr(34) + name + chr(34))} "
         f'as "{name}"'
         for name in sorted(names - {"entry"})
     )
-    if not path.is_file():
+    if not content:
         return f"(select 1 as line, entry{fields} from (select null::json as entry) {_NO_ROW})"
+    steps = "".join(f'."{name}"' for name in place.split(".") if name)
+    document, other = ("document", "[document]")
+    if steps:
+        document, other = f"json_extract(document, {quoted('$' + steps)})", "[]"
     return (
         f"(select line, entry{fields} from (select generate_subscripts(items, 1) as line, "
-        "unnest(items) as entry from (select case json_type(document) when 'ARRAY' then "
-        "json_extract(document, '$[*]') else [document] end as items from (select "
-        f"try_cast(content as json) as document from read_text({quoted(str(path))})) "
-        "where document is not null)))"
+        f"unnest(items) as entry from (select case json_type({document}) when 'ARRAY' then "
+        f"json_extract({document}, '$[*]') else {other} end as items from (select "
+        f"try_cast(content as json) as document from {content}) where document is not null)))"
     )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from chaos.base.errors import ChaosError
-from chaos.record.target import Target
+from chaos.record.target import Records, Target
 from chaos.runner.api import Run, execute
 
 WORKLOAD = "one_of_each"
@@ -65,11 +65,10 @@ def _seen(run: Run, target: Target) -> Live:
     done = {name for (name,) in run.sql("select name from files where place = 'archived'")}
     found.undone = [name for name in found.submitted if name not in done]
     found.matched.append(_matched(run, "done", "files", "where place = 'archived'"))
-    for record, log in (("decisions", target.decisions.path), ("calls", "")):
-        if target.says(record):
+    for record in Records.__struct_fields__:
+        if getattr(target.records, record) is not None:
+            log = target.source(record).path if record == "decisions" else ""
             found.matched.append(_matched(run, record, record, lines=_lines(run, log)))
-    if target.draws.path:
-        found.matched.append(_matched(run, "draws", "draws"))
     return found
 
 

@@ -94,7 +94,10 @@ def test_skeleton_names_what_lies_there_and_can_be_checked(tmp_path: Path) -> No
         (tmp_path / folder).mkdir()
     (tmp_path / "worker.py").write_text('#!/usr/bin/env python3\nURL = "http://localhost:8080/x"\n')
     (tmp_path / "log.jsonl").write_text('{"status": "x", "when": 1}\n')
+    (tmp_path / "draw_history.json").write_text('{"draws": []}')
+    (tmp_path / "archive" / "predicted.json").write_text("{}")
     text = skeleton(tmp_path, look(tmp_path))
+    assert "from json('draw_history.json')" in text and "predicted" not in text
     for part in ("worker.py", "folder: inbox", "done: archive/*", "port 8080", "status, when"):
         assert part in text, part
     assert errors_in(written(tmp_path, text))[2] == []
