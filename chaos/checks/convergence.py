@@ -15,9 +15,8 @@ from typing import Annotated, Any
 import msgspec
 
 from chaos.checks.base import Check, Params, depends_on
-from chaos.checks.draws_expected import INDEX_MAX
 from chaos.checks.finding import Evidence, Finding
-from chaos.checks.java_lcg import first_draws
+from chaos.checks.generators import INDEX_MAX, expected_draws
 from chaos.checks.standstill import stood_still
 from chaos.record.open_run import OpenRun
 
@@ -84,12 +83,9 @@ def judge(run: OpenRun, params: ConvergenceParams) -> list[Finding]:
                 evidence=[stale.evidence],
             )
         ]
-    known: dict[float, float | None] = dict(run.sql(_KNOWN, {"times": [p.t_s for p in pools]}))
-    if not any(known.values()):
-        text = "how many draws there were was not counted: records.draws is no plain select"
-        return [Finding(outcome="inconclusive", summary=text)]
-    ahead = run.one(_AHEAD) or 0
-    rates = _hit_rates(run, [(pool.horizon, int(known[pool.t_s] or 0) + ahead) for pool in pools])
+    rates = _hit_rates(run, pools)
+    if isinstance(rates, Finding):
+        return [rates]
     evidence = [
         Evidence(pool.ref, f"hit rate {rate:.2f} at {pool.t_s:.0f} s")
         for pool, rate in zip(pools, rates, strict=True)
@@ -141,26 +137,32 @@ def _pools(run: OpenRun) -> list[_Pool]:
     return found
 
 
-def _hit_rates(
-    run: OpenRun, horizons: list[tuple[dict[int | None, list[Any]], int]]
-) -> list[float]:
-    """Of each pool, with the number of draws that were known: the part of it that comes true."""
-    draws = run.target.draws
+def _hit_rates(run: OpenRun, pools: list[_Pool]) -> list[float] | Finding:
+    """Of each pool the part that comes true, or why that is not known."""
+    known: dict[float, float | None] = dict(run.sql(_KNOWN, {"times": [p.t_s for p in pools]}))
+    if not any(known.values()):
+        text = "how many draws there were was not counted: records.draws is no plain select"
+        return Finding(outcome="inconclusive", summary=text)
+    ahead = run.one(_AHEAD) or 0
+    next_ones = [int(known[pool.t_s] or 0) + ahead for pool in pools]
     furthest = max(
-        known if index is None else index for horizon, known in horizons for index in horizon
+        next_one if index is None else index
+        for pool, next_one in zip(pools, next_ones, strict=True)
+        for index in pool.horizon
     )
-    truth = first_draws(draws.seed or 0, draws.modulus or 1, furthest + 1)
-    widest = (draws.modulus or 1) * _WIDTH_MAX
+    expected = expected_draws(run, furthest + 1)
+    if expected.problem:
+        return Finding(outcome="unverified", summary=f"not judged: {expected.problem}")
+    widest = (run.target.draws.modulus or max(expected.values) + 1) * _WIDTH_MAX
 
-    def hit(index: int, known: int, values: list[Any]) -> bool:
-        return known <= index and len(values) <= widest and truth[index] in values
+    def hit(index: int | None, next_one: int, values: list[Any]) -> float:
+        place = next_one if index is None else index
+        narrow = len(values) <= widest
+        return float(next_one <= place and narrow and expected.values[place] in values)
 
     return [
-        statistics.fmean(
-            float(hit(known if index is None else index, known, values))
-            for index, values in horizon.items()
-        )
-        for horizon, known in horizons
+        statistics.fmean(hit(index, next_one, values) for index, values in pool.horizon.items())
+        for pool, next_one in zip(pools, next_ones, strict=True)
     ]
 
 

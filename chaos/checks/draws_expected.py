@@ -5,17 +5,16 @@ from typing import Any
 
 from chaos.checks.base import Check, Params, depends_on
 from chaos.checks.finding import EVIDENCE_MAX, Evidence, Finding
-from chaos.checks.java_lcg import first_draws
+from chaos.checks.generators import INDEX_MAX, expected_draws
 from chaos.record.daemon_files import problem_of
 from chaos.record.open_run import OpenRun
 
-INDEX_MAX = 10_000_000
 Row = tuple[Any, ...]
 
 
 def judge(run: OpenRun, params: Params) -> list[Finding]:
     """Recomputes the whole history: a lost, doubled, swapped or changed draw shows."""
-    of, source = run.target.draws, run.target.source("draws")
+    source = run.target.source("draws")
     ref = f"artefacts/{source.path}"
     if problem := problem_of(run.files, source):
         text = f"{source.path} {problem}"
@@ -26,13 +25,15 @@ def judge(run: OpenRun, params: Params) -> list[Finding]:
     placed = [draw for draw in draws if draw[1] is not None and 0 <= draw[1] < INDEX_MAX]
     if not placed:
         return [Finding(outcome="inconclusive", summary="no draw says its position")]
-    expected = first_draws(of.seed or 0, of.modulus or 1, max(draw[1] for draw in placed) + 1)
-    wrong = list(_wrong(placed, expected))
+    expected = expected_draws(run, max(draw[1] for draw in placed) + 1)
+    if expected.problem:
+        return [Finding(outcome="unverified", summary=f"not judged: {expected.problem}")]
+    wrong = list(_wrong(placed, expected.values))
     less = len(draws) - len(placed)
     if wrong:
         summary = f"{len(wrong)} of {len(placed)} draws differ from the generator"
     else:
-        summary = f"all {len(placed)} draws equal {of.generator} with seed {of.seed}"
+        summary = f"all {len(placed)} draws equal {expected.words}"
     summary += f"; {less} more say no position, and were not recomputed" if less else ""
     evidence = [Evidence(f"{ref} draw {number}", text) for number, text in wrong[:EVIDENCE_MAX]]
     return [

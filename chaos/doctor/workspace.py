@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from chaos.base.files import select
-from chaos.checks.java_lcg import first_draws
+from chaos.checks.generators import computed
 from chaos.doctor.item import (
     Item,
     Subject,
@@ -196,10 +196,11 @@ def examine_history(subject: Subject) -> Item:
     if not stored:
         return item("problem", f"{source.path} has no draws", restore)
     seen = f"{len(stored)} draws, {_size_and_age(path)}"
-    if draws.generator is None or draws.seed is None or draws.modulus is None or not log.value:
-        return item("ok", seen)
     first = [select(draw, log.value) for draw in stored[:_DRAWS_COMPARED]]
-    if first == first_draws(draws.seed, draws.modulus, len(first)):
+    due = computed(draws, len(first)) if log.value else None
+    if due is None:
+        return item("ok", seen)
+    if first == due:
         return item("ok", f"{seen}, synthetic with seed {draws.seed}")
     return item(
         "warn",

@@ -19,13 +19,14 @@ from chaos.base.typedtree import Problem
 from chaos.base.units import LENGTH_MAX_S
 from chaos.base.yamlfile import Document, Key
 from chaos.record.record_sql import columns_of
-from chaos.record.target import Target
+from chaos.record.target import Draws, Generator, Target
 
 Keys = tuple[Key, ...]
 Complaint = tuple[str, str]  # what is wrong, what to do about it
 
 _PROGRAMS = "{programs}/"  # the folder of the programs that come with the package
 _PORT_MAX = 65_535
+_WORD_MAX, _SHIFT_MAX = 1 << 64, 63  # of a generator's numbers
 _ADDRESSES = ("endpoint", "upstream", "control", "proxy_api", "wire", "wire_control")
 
 
@@ -46,6 +47,7 @@ def target_errors(document: Document, target: Target) -> Iterator[UsageError]:
         *_submit(target),
         *_services(target),
         *_records(target),
+        *_generator(target.draws),
     ):
         yield problem.error(document.place(*problem.keys))
 
@@ -244,6 +246,24 @@ def _records(target: Target) -> Iterator[Problem]:
             if column not in columns:
                 step = f"select … as {column}; every column is named in the last select list"
                 yield Problem(keys, f"the column {column} is missing", step)
+
+
+def _generator(draws: Draws) -> Iterator[Problem]:
+    generator, keys = draws.generator, ("draws", "generator")
+    if not isinstance(generator, Generator):
+        return
+    if bool(generator.command) == (generator.lcg is not None):
+        yield Problem(keys, "exactly one of lcg and command is needed", "write one of them")
+    if generator.command and (complaint := _command(generator.command)):
+        yield Problem((*keys, "command"), *complaint)
+    if generator.lcg is None:
+        return
+    for name, value in msgspec.structs.asdict(generator.lcg).items():
+        least = 1 if name == "m" else 0
+        most = _SHIFT_MAX if name == "shift" else _WORD_MAX
+        if not least <= value <= most:
+            step = f"write a whole number from {least} to {most}"
+            yield Problem((*keys, "lcg", name), f"{value} is out of range", step)
 
 
 def _is_endpoint(text: str) -> bool:

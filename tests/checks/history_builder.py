@@ -23,7 +23,7 @@ import msgspec
 import yaml
 
 from chaos.checks.finding import Finding
-from chaos.checks.java_lcg import first_draws
+from chaos.checks.generators import first_draws
 from chaos.checks.registry import check_named
 from chaos.checks.verdict import Verdict
 from chaos.record.agreement import content_hash

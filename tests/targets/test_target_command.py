@@ -29,6 +29,7 @@ records:
   decisions: {sql: "select foo as bar from jsonl('x')"}
   calls: {sql: "select line, true as ok from jsonl('../x')"}
 services: {watcher: {start: [x]}, Loud: {start: [x]}}
+draws: {generator: {lcg: {a: -1, m: 0, shift: 64}, command: ["reference"]}}
 halt: {command: [], flags: ["../x"]}
 env: {A: "{never}"}
 """
@@ -57,6 +58,10 @@ def test_all_errors_are_said_at_once_each_with_its_line(tmp_path: Path) -> None:
         "services.Loud",
         "halt.command",
         "halt.flags[0]",
+        "draws.generator",
+        "draws.generator.lcg.a",
+        "draws.generator.lcg.m",
+        "draws.generator.lcg.shift",
         "env.A",
     } <= set(places)
     assert all(error.next_step for error in wrong)
