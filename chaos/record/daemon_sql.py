@@ -14,8 +14,10 @@ from typing import Any
 import duckdb
 import msgspec
 
+from chaos.record.daemon_files import raw_entries
 from chaos.record.database import Database, QueryError, quoted
 from chaos.record.history_tables import json_lines
+from chaos.record.record_sql import Source
 
 LINE_BYTES_MAX = 1 << 20
 _CHUNK = 1 << 20
@@ -191,8 +193,9 @@ def _file(
         case "files":
             return _files(folder, path)
         case "json":
-            content = _content(folder / path) if path != given else "(select $content as content)"
-            return _json(content, "".join(arguments[1:]), names - {"line"}, nested)
+            source = Source("json", path, "".join(arguments[1:]))
+            read = _given(source) if path == given else _items(database, folder, source)
+            return _json(read, names - {"line", "entry"}, nested)
     columns = {
         name: "JSON" if name in nested else "VARCHAR" for name in sorted(names - {"line", "__line"})
     } or {"__none": "VARCHAR"}
@@ -218,7 +221,7 @@ def _jsonl(
                 return source, "row_number() over ()"
         except duckdb.Error:
             pass  # not every line is of the usual form: they are read one by one
-    clean = database.folder / f"clean-{len(list(database.folder.iterdir()))}.jsonl"
+    clean = _clean_file(database)
     found.damaged[name] = _clean(path, clean, list(columns))
     if not clean.stat().st_size:
         return "", ""
@@ -267,33 +270,48 @@ def _object(line: bytes) -> dict[str, Any] | None:
     return entry if isinstance(entry, dict) else None
 
 
-def _content(path: Path) -> str:
-    """A table with the text of a file; "" where there is none."""
-    return f"read_text({quoted(str(path))})" if path.is_file() else ""
-
-
-def _json(content: str, place: str, names: set[str], nested: set[str]) -> str:
-    """The document: one row, or one for each item of an array; `line` counts them from 1.
-
-    With a `place` each item of the array there, and nothing where there is none.
-    """
+def _json(read: str, names: set[str], nested: set[str]) -> str:
+    """The items of a document, which `read` has as `entry`; `line` counts them from 1."""
     fields = "".join(
         f", entry {'->' if name in nested else '->>'} {quoted('$.' + chr(34) + name + chr(34))} "
         f'as "{name}"'
-        for name in sorted(names - {"entry"})
+        for name in sorted(names)
     )
-    if not content:
-        return f"(select 1 as line, entry{fields} from (select null::json as entry) {_NO_ROW})"
-    steps = "".join(f'."{name}"' for name in place.split(".") if name)
-    document, other = ("document", "[document]")
+    return f"(select row_number() over () as line, entry{fields} from {read})"
+
+
+def _given(source: Source) -> str:
+    """What reads the items of the document `$content`."""
+    steps = "".join(f'."{name}"' for name in source.place.split(".") if name)
+    found, other = ("document", "[document]")
     if steps:
-        document, other = f"json_extract(document, {quoted('$' + steps)})", "[]"
+        found, other = f"json_extract(document, {quoted('$' + steps)})", "[]"
     return (
-        f"(select line, entry{fields} from (select generate_subscripts(items, 1) as line, "
-        f"unnest(items) as entry from (select case json_type({document}) when 'ARRAY' then "
-        f"json_extract({document}, '$[*]') else {other} end as items from (select "
-        f"try_cast(content as json) as document from {content}) where document is not null)))"
+        f"(select unnest(case json_type({found}) when 'ARRAY' then json_extract({found}, '$[*]') "
+        f"else {other} end) as entry from (select try_cast($content as json) as document) "
+        "where document is not null)"
     )
+
+
+def _items(database: Database, folder: Path, source: Source) -> str:
+    """What reads the items of a document. They are taken apart here: DuckDB needs many times the
+    size of a document for that.
+    """
+    try:
+        items = raw_entries(folder, source)
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        items = []
+    if not items:
+        return f"(select null::json as entry {_NO_ROW})"
+    clean = _clean_file(database)
+    with clean.open("wb") as out:
+        # A line break in JSON is white space.
+        out.writelines(b'{"entry":%b}\n' % bytes(item).replace(b"\n", b" ") for item in items)
+    return json_lines(clean, {"entry": "JSON"}, tolerant=True)
+
+
+def _clean_file(database: Database) -> Path:
+    return database.folder / f"clean-{len(list(database.folder.iterdir()))}.jsonl"
 
 
 def _lines(folder: Path, pattern: str) -> str:

@@ -119,6 +119,23 @@ def test_items_of_a_list_in_a_document_are_rows(database: Database, tmp_path: Pa
         assert rows(database, tmp_path, f"select i from json('d.json', '{place}')") == []
 
 
+@pytest.mark.parametrize(
+    "content", [b'{"a": ', b'{"of": [1, 2', b"[1, 2", b"", b'["\xff"]', b"[" * 9999]
+)
+def test_damaged_document_has_no_rows(database: Database, tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "d.json").write_bytes(content)
+    assert rows(database, tmp_path, "select a from json('d.json')") == []
+    assert rows(database, tmp_path, "select a from json('d.json', 'of')") == []
+
+
+def test_document_of_many_items_needs_little_memory(database: Database, tmp_path: Path) -> None:
+    """200,000 draws: DuckDB alone would need more than it may have."""
+    item = b'{"value": 5, "source": "synthetic_bootstrap", "date": "2026-01-01", "of": [1, 2, 3]}'
+    (tmp_path / "d.json").write_bytes(b'{"draws":\n [' + b",\n".join([item] * 200_000) + b"]}")
+    sql = "select count(*), sum(cast(value as int)) from json('d.json', 'draws')"
+    assert rows(database, tmp_path, sql) == [(200_000, 1_000_000)]
+
+
 @pytest.mark.parametrize("function", ["jsonl", "json", "lines", "files"])
 def test_files_that_are_not_there_have_no_rows(
     database: Database, tmp_path: Path, function: str
