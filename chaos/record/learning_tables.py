@@ -16,6 +16,7 @@ from chaos.base.times import parsed_time
 from chaos.record.clock import put_back, put_back_one
 from chaos.record.daemon_sql import define, expanded
 from chaos.record.database import quoted
+from chaos.record.record_sql import with_line
 from chaos.record.tables import TABLES
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ def _rows_of(run: OpenRun, sql: str, event: Event) -> list[Row]:
 
 def _lines(run: OpenRun, sql: str, path: str) -> Iterator[tuple[Row, Row, float | None]]:
     """The readings of a log. A line of another form is invalid; half a line at its end is not."""
-    columns, whole = define(run.database, run.files, sql, _VIEW)
+    columns, whole = define(run.database, run.files, with_line(sql), _VIEW)
     names = [name for name in columns if name != "line"]
     wanted = ", ".join([columns.get("line", "null"), *(columns[name] for name in names)])
     rows = run.database.run(f"select {wanted} from {_VIEW}")

@@ -12,6 +12,7 @@ from chaos.record.target import Records, Target
 from chaos.runner.api import Run, execute
 
 WORKLOAD = "one_of_each"
+_OF_WORK = ("done", "decisions", "calls")  # draws, and what is learned, may come later
 _SHORT = (
     f"workload={WORKLOAD}",
     "baseline_s=1",
@@ -43,8 +44,8 @@ class Live:
 
     @property
     def empty(self) -> list[str]:
-        """Records that matched nothing."""
-        return [one.name for one in self.matched if not one.rows and one.name != "pending"]
+        """Records that the work should have filled, and that matched nothing."""
+        return [one.name for one in self.matched if not one.rows and one.name in _OF_WORK]
 
 
 def live(name: str, target: Target, runs: Path) -> Live:

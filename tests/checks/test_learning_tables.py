@@ -87,6 +87,15 @@ def test_log_of_telemetry_that_falls_or_stays_is_found(control: PlantedRun) -> N
     assert (
         found.outcome == "fail" and found.evidence[0].ref == f"artefacts/health.jsonl:{len(fell)}"
     )
+    control.files["artefacts/health.jsonl"] = as_lines([{"other": 1}, *entries, fell[-1]])
+    record(
+        control,
+        "telemetry",
+        "select total_models as model_count, timestamp from jsonl('health.jsonl') "
+        "where other is null",
+    )
+    found = judged_by(control, "telemetry")
+    assert found.evidence[0].ref == f"artefacts/health.jsonl:{len(fell) + 1}"
     control.files["artefacts/health.jsonl"] = as_lines(entries[:2])
     assert judged_by(control, "telemetry").outcome == "fail"
 
