@@ -10,8 +10,8 @@ from itertools import islice
 
 import msgspec
 
+from chaos.record.draws import Draws, Generator, Lcg
 from chaos.record.open_run import OpenRun
-from chaos.record.target import Draws, Generator, Lcg
 
 JAVA = Lcg(a=0x5DEECE66D, c=0xB, m=1 << 48, shift=17, scramble=0x5DEECE66D)
 INDEX_MAX = 10_000_000  # places of a sequence that are computed

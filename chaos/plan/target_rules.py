@@ -18,8 +18,9 @@ from chaos.base.shipped import IMAGES
 from chaos.base.typedtree import Problem
 from chaos.base.units import LENGTH_MAX_S
 from chaos.base.yamlfile import Document, Key
+from chaos.record.draws import Draws, Generator
 from chaos.record.record_sql import columns_of
-from chaos.record.target import Draws, Generator, Target
+from chaos.record.target import Target
 
 Keys = tuple[Key, ...]
 Complaint = tuple[str, str]  # what is wrong, what to do about it

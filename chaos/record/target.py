@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from chaos.base.units import LENGTH_MAX_S
+from chaos.record.draws import Draws
 from chaos.record.record_sql import (
     DecisionLog,
     DrawLog,
@@ -30,8 +31,6 @@ ALL_UNSAID = "*"  # in `not_applicable`: every check that the target says nothin
 PLACES = ("pending", "claimed", "archived", "quarantined")  # where a request can lie
 _SUFFIX = ".json"  # of the name of every request
 PositiveSeconds = Annotated[float, msgspec.Meta(gt=0, le=LENGTH_MAX_S)]
-
-
 PositiveCount = Annotated[int, msgspec.Meta(ge=1, le=1 << 20)]
 
 
@@ -226,47 +225,6 @@ class Outcomes(_Model, frozen=True):
     done: list[str] = msgspec.field(default_factory=lambda: ["COMPLETED"])
     failed: list[str] = []
     refused: list[str] = []
-
-
-class Lcg(_Model, frozen=True):
-    """A linear congruential generator: from the state (seed xor `scramble`) mod `m` on, each draw
-    takes the next state (`a` * state + `c`) mod `m`, and is state >> `shift`, mod `draws.modulus`.
-    """
-
-    a: int
-    m: int
-    c: int = 0
-    shift: int = 0
-    scramble: int = 0
-
-
-class Generator(_Model, frozen=True):
-    """How the draws are recomputed: exactly one of the two.
-
-    `command`: a program of yours, run in the workspace once the daemon's files are collected. It
-    prints `{count}` draws from `{seed}` on, a JSON number a line.
-    """
-
-    lcg: Lcg | None = None
-    command: list[str] = []
-    limit_s: PositiveSeconds = 60.0
-
-
-class Draws(_Model, frozen=True):
-    """How to recompute the draws; a draw of `bootstrap_source` was there before the run.
-
-    A `command` needs no `modulus`; where it ignores `{seed}`, no `seed`.
-    """
-
-    bootstrap_source: str = ""
-    generator: Literal["java_lcg"] | Generator | None = None
-    seed: int | None = None
-    modulus: int | None = None
-
-    @property
-    def command(self) -> list[str]:
-        """The program that prints the expected draws; empty where they are computed."""
-        return self.generator.command if isinstance(self.generator, Generator) else []
 
 
 class Paths(_Model, frozen=True):

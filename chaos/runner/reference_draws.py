@@ -11,9 +11,10 @@ from typing import Any
 
 from chaos.base.errors import ChaosError
 from chaos.record.daemon_files import entries_of
+from chaos.record.draws import Generator
 from chaos.record.history import HistoryWriter
 from chaos.record.rundir import RunDir
-from chaos.record.target import Generator, Target
+from chaos.record.target import Target
 from chaos.stack.base import Stack
 
 _AHEAD = 1000  # predictions may be of draws that have not come yet

@@ -8,7 +8,7 @@ import pytest
 
 from chaos.checks.finding import Finding
 from chaos.checks.generators import first_draws
-from chaos.record.target import Lcg
+from chaos.record.draws import Lcg
 from tests.checks.history_builder import BOOTSTRAP, PlantedRun, judged_by
 
 ANSI_C = {"a": 1103515245, "c": 12345, "m": 1 << 31, "shift": 16}  # rand() of the C standard

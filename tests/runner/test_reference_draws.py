@@ -12,9 +12,10 @@ from typing import Any, cast
 import pytest
 from msgspec.structs import replace
 
+from chaos.record.draws import Draws, Generator
 from chaos.record.history import Event, HistoryWriter, read_history
 from chaos.record.rundir import RunDir
-from chaos.record.target import Draws, Generator, Record, Records
+from chaos.record.target import Record, Records
 from chaos.runner.reference_draws import recompute
 from chaos.runner.resolve import read_target
 from chaos.stack.base import CommandResult, Stack
