@@ -28,7 +28,7 @@ from typing import Any
 import yaml
 
 from benchmarks.figures import Figure, parser, show
-from chaos.checks.java_lcg import first_draws
+from chaos.checks.generators import first_draws
 from chaos.record.agreement import content_hash
 from chaos.record.record_sql import columns_of
 from chaos.record.rundir import RunDir

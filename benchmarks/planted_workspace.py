@@ -39,8 +39,8 @@ class PlantedWorkspace:
         self._log.writelines("2026-01-01 INFO a line of ordinary length in a log\n" * 5000)
         event = {"time_s": 1.0, "event": "ready", "pid": 1, "generation": 1}
         (root / target.llm.events).write_text(json.dumps(event) + "\n")
-        self._replace(target.draws.path, {target.draws.list: self._draws})
-        for path in (target.predictions.path, target.telemetry.path):
+        self._replace(target.source("draws").path, {target.source("draws").place: self._draws})
+        for path in (target.source("predictions").path, target.source("telemetry").path):
             (root / path).parent.mkdir(parents=True, exist_ok=True)
             self._replace(path, {"cycle": 0})
 
@@ -48,8 +48,10 @@ class PlantedWorkspace:
         """One draw, one prediction pool, one archived request, one decision, ten log lines."""
         self._cycle += 1
         self._draws.append(self._draw(len(self._draws)))
-        self._replace(self._target.draws.path, {self._target.draws.list: self._draws})
-        self._replace(self._target.predictions.path, {"cycle": self._cycle})
+        self._replace(
+            self._target.source("draws").path, {self._target.source("draws").place: self._draws}
+        )
+        self._replace(self._target.source("predictions").path, {"cycle": self._cycle})
         self._archive(1_000_000 + self._cycle)
         with (self.root / self._target.decisions.path).open("a") as log:
             log.write(self._decision(1_000_000 + self._cycle))

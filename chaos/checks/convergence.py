@@ -6,15 +6,17 @@ began is none. A pool that stays while learning goes on converges to nothing, ho
 version was.
 """
 
+import json
 import statistics
+from dataclasses import dataclass
+from itertools import groupby
 from typing import Annotated, Any
 
 import msgspec
 
-from chaos.base.files import list_at
 from chaos.checks.base import Check, Params, depends_on
 from chaos.checks.finding import Evidence, Finding
-from chaos.checks.java_lcg import first_draws
+from chaos.checks.generators import INDEX_MAX, expected_draws
 from chaos.checks.standstill import stood_still
 from chaos.record.open_run import OpenRun
 
@@ -22,7 +24,12 @@ _POOLS_MIN = 4
 _ALREADY_THERE = 0.9
 # A pool that names more than this part of all values hits by its width, not by its knowledge.
 _WIDTH_MAX = 0.1
-_INDEX_MAX = 10_000_000
+_PREDICTED = """
+select ref, t_s, state, draw_index, "next", "values" from predictions
+where state <> 'omitted' and t_s is not null order by rowid
+"""
+# How far the generator's sequence is ahead of the places in the history.
+_AHEAD = "select max(position - number) from draws"
 # How many draws there were when the work began that published a pool at each of these times.
 _KNOWN = """
 with pools as (select unnest($times) as t_s), begun as (
@@ -44,13 +51,8 @@ class ConvergenceParams(Params, frozen=True):
 
 def judge(run: OpenRun, params: ConvergenceParams) -> list[Finding]:
     """The plan, soak C, "Convergence signal (hit rate should trend up with known seed)"."""
-    of = run.target.predictions
-    pools = [
-        (line, event.t_s, _horizon(event.detail.get("content"), of.list, of.draw_index, of.values))
-        for line, event in run.named("artefact")
-        if event.detail.get("path") == of.path and "omitted_bytes" not in event.detail
-    ]
-    wrong = [run.evidence(line, problem) for line, _, (_, problem) in pools if problem]
+    pools = _pools(run)
+    wrong = [Evidence(pool.ref, pool.problem) for pool in pools if pool.problem]
     if wrong:
         return [
             Finding(
@@ -70,7 +72,7 @@ def judge(run: OpenRun, params: ConvergenceParams) -> list[Finding]:
         ]
     # Without new draws a Watcher may predict the same again.
     stopped = run.last("injector_stopped")
-    stale = stood_still(run, of.path, stopped[1].t_s if stopped else None)
+    stale = stood_still(run, "predictions", stopped[1].t_s if stopped else None)
     if stale is not None:
         return [
             Finding(
@@ -81,13 +83,12 @@ def judge(run: OpenRun, params: ConvergenceParams) -> list[Finding]:
                 evidence=[stale.evidence],
             )
         ]
-    known: dict[float, float | None] = dict(
-        run.sql(_KNOWN, {"times": [t_s for _, t_s, _ in pools]})
-    )
-    rates = _hit_rates(run, [(horizon, known[t_s] or 0) for _, t_s, (horizon, _) in pools])
+    rates = _hit_rates(run, pools)
+    if isinstance(rates, Finding):
+        return [rates]
     evidence = [
-        run.evidence(line, f"hit rate {rate:.2f} at {t_s:.0f} s")
-        for (line, t_s, _), rate in zip(pools, rates, strict=True)
+        Evidence(pool.ref, f"hit rate {rate:.2f} at {pool.t_s:.0f} s")
+        for pool, rate in zip(pools, rates, strict=True)
     ]
     return [_finding(rates, evidence, params.min_rise)]
 
@@ -106,49 +107,70 @@ def _finding(rates: list[float], evidence: list[Evidence], min_rise: float) -> F
     )
 
 
-def _horizon(
-    content: Any, list_key: str, index_key: str, values_key: str
-) -> tuple[list[tuple[int, list[Any]]], str]:
-    """([(draw index, predicted values)], "") or ([], what is wrong)."""
-    try:
-        entries = list_at(content, list_key)
-    except (LookupError, TypeError):
-        entries = []
-    if not entries:
-        return [], f"no list {list_key!r} with predictions"
-    horizon = []
-    for entry in entries:
-        index = entry.get(index_key) if isinstance(entry, dict) else None
-        values = entry.get(values_key) if isinstance(entry, dict) else None
-        if not isinstance(index, int) or not 0 <= index < _INDEX_MAX:
-            return [], f"a prediction has no usable {index_key}"
-        if not isinstance(values, list):
-            return [], f"a prediction has no list {values_key!r}"
-        horizon.append((index, values))
-    return horizon, ""
+@dataclass(frozen=True)
+class _Pool:
+    """One version of the pool. `horizon`: index of a draw (None: the next one) -> its values."""
+
+    ref: str
+    t_s: float
+    horizon: dict[int | None, list[Any]]
+    problem: str = ""
 
 
-def _hit_rates(
-    run: OpenRun, horizons: list[tuple[list[tuple[int, list[Any]]], float]]
-) -> list[float]:
-    """Of each pool, with the number of draws that were known: the part of it that comes true."""
-    draws = run.target.draws
-    furthest = max(index for horizon, _ in horizons for index, _ in horizon)
-    truth = first_draws(draws.seed or 0, draws.modulus or 1, furthest + 1)
-    widest = (draws.modulus or 1) * _WIDTH_MAX
+def _pools(run: OpenRun) -> list[_Pool]:
+    rows = run.sql(_PREDICTED)
+    found = []
+    for (ref, t_s), group in groupby(rows, key=lambda row: row[:2]):
+        horizon: dict[int | None, list[Any]] = {}
+        problem = ""
+        for _, _, state, index, of_next, text in group:
+            values = None if text is None else json.loads(text)
+            if state == "invalid":
+                problem = "is not valid JSON"
+            elif values is None:
+                problem = "has no list of values, or no prediction at all"
+            elif not of_next and (index is None or index >= INDEX_MAX):
+                problem = "a prediction has no usable draw_index"
+            else:
+                horizon.setdefault(None if of_next else index, []).extend(values)
+        found.append(_Pool(ref, t_s, horizon, problem))
+    return found
+
+
+def _hit_rates(run: OpenRun, pools: list[_Pool]) -> list[float] | Finding:
+    """Of each pool the part that comes true, or why that is not known."""
+    known: dict[float, float | None] = dict(run.sql(_KNOWN, {"times": [p.t_s for p in pools]}))
+    if not any(known.values()):
+        text = "how many draws there were was not counted: records.draws is no plain select"
+        return Finding(outcome="inconclusive", summary=text)
+    ahead = run.one(_AHEAD) or 0
+    next_ones = [int(known[pool.t_s] or 0) + ahead for pool in pools]
+    furthest = max(
+        next_one if index is None else index
+        for pool, next_one in zip(pools, next_ones, strict=True)
+        for index in pool.horizon
+    )
+    expected = expected_draws(run, furthest + 1)
+    if expected.problem:
+        return Finding(outcome="unverified", summary=f"not judged: {expected.problem}")
+    widest = (run.target.draws.modulus or max(expected.values) + 1) * _WIDTH_MAX
+
+    def hit(index: int | None, next_one: int, values: list[Any]) -> float:
+        place = next_one if index is None else index
+        narrow = len(values) <= widest
+        return float(next_one <= place and narrow and expected.values[place] in values)
+
     return [
-        statistics.fmean(
-            float(known <= index and len(values) <= widest and truth[index] in values)
-            for index, values in horizon
-        )
-        for horizon, known in horizons
+        statistics.fmean(hit(index, next_one, values) for index, values in pool.horizon.items())
+        for pool, next_one in zip(pools, next_ones, strict=True)
     ]
 
 
 CHECK = Check(
     name="convergence",
     says=(
-        *(f"predictions.{key}" for key in ("path", "list", "draw_index", "values")),
+        "predictions.draw_index",
+        "predictions.values",
         *(f"draws.{key}" for key in ("generator", "seed", "modulus")),
     ),
     title="Convergence",

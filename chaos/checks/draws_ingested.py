@@ -13,7 +13,7 @@ import msgspec
 
 from chaos.checks.base import Check, Params, depends_on, evidence_of
 from chaos.checks.finding import Evidence, Finding, plural
-from chaos.record.daemon_files import draw_history
+from chaos.record.daemon_files import problem_of
 from chaos.record.fault_window import FaultWindow
 from chaos.record.open_run import OpenRun
 
@@ -40,8 +40,9 @@ class DrawsIngestedParams(Params, frozen=True):
 
 def judge(run: OpenRun, params: DrawsIngestedParams) -> list[Finding]:
     """The plan, soak C, row "Draws ingested: matches injection rate (± 2)"."""
-    path = run.target.draws.path
-    if problem := draw_history(run)[1]:
+    source = run.target.source("draws")
+    path = source.path
+    if problem := problem_of(run.files, source):
         text = f"{path} {problem}"
         evidence = [Evidence(f"artefacts/{path}", text)]
         return [Finding(outcome="fail", summary=text, evidence=evidence)]
@@ -49,10 +50,13 @@ def judge(run: OpenRun, params: DrawsIngestedParams) -> list[Finding]:
     interval_s = float(run.profile.get("settings", {}).get("draw_interval_s", 0) or 0)
     if started is None or before is None or interval_s <= 0:
         return [Finding(outcome="inconclusive", summary="no draw was injected in this run")]
+    if "draws" not in before[1].detail:
+        text = "the draws there were before were not counted: records.draws is no plain select"
+        return [Finding(outcome="inconclusive", summary=text)]
     stopped = run.last("injector_stopped")
     due = _due(run, started[1].t_s, stopped[1].t_s if stopped else run.end_s, interval_s)
     count = run.one("select count(*) from draws")
-    added = count - int(before[1].detail.get("draws", 0))
+    added = count - int(before[1].detail["draws"])
     amiss, words, shown = _diagnosed(run)
     most, least = due.draws + params.tolerance, due.draws - due.given_up - params.tolerance
     evidence = [
@@ -84,7 +88,7 @@ def _diagnosed(run: OpenRun) -> tuple[bool, str, list[Evidence]]:
         words = f"; {missing} of them never diagnosed" if missing > 0 else ""
         only = "; diagnostics were only counted, the target has no selector for their draw"
         return missing > 0, words + only, [count] if missing > 0 else []
-    never = evidence_of(run, _NEVER, {"path": run.target.draws.path})
+    never = evidence_of(run, _NEVER, {"path": run.target.source("draws").path})
     doubled = evidence_of(run, _DOUBLED)
     words = f"; {never.count} of them never diagnosed" if never.count else ""
     words += f"; {doubled.count} of them diagnosed more than once" if doubled.count else ""
@@ -157,7 +161,8 @@ CHECK = Check(
     says=(
         "injector",
         "paths.diagnostics",
-        *(f"draws.{key}" for key in ("path", "list", "source", "bootstrap_source")),
+        "draws.source",
+        "draws.bootstrap_source",
     ),
     title="Draws ingested",
     origin="plan, soak C: Draws ingested",

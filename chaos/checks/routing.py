@@ -42,7 +42,7 @@ _LEARNED = """
 fresh as (
     select t_s from (
         select t_s, sha256, lag(sha256) over (partition by path order by line) as last_sha256
-        from versions where path in ($predictions, $telemetry) and valid and sha256 is not null
+        from versions where path in ($pool, $health) and valid and sha256 is not null
     ) where sha256 is distinct from last_sha256
 ), learning as (
     select line, start_s, end_s from typed
@@ -90,19 +90,20 @@ select count(*) filter (type = 'selfplay'), count(*) filter (type = 'learning'),
 def judge(run: OpenRun, params: Params) -> list[Finding]:
     """The plan, soak B, row "Correct routing: selfplay -> selfplay, learn -> learn"."""
     target = run.target
+    pool, health = (target.source(n).document for n in ("predictions", "telemetry"))
     wrong = evidence_of(
         run,
         _WRONG,
         {
             "folder": target.paths.policy_candidates.rpartition("/")[0] + "/",
-            "predictions": target.predictions.path,
-            "telemetry": target.telemetry.path,
+            "pool": pool,
+            "health": health,
             "names_child": target.says("decisions.child_pid"),
             "names_exit": target.says("decisions.child_exit"),
             "lists_files": target.says("decisions.written")
             and target.says("paths.policy_candidates")
             and target.says("paths.policy_candidate_id"),
-            "learns": target.says("predictions.path") and target.says("telemetry.path"),
+            "learns": bool(pool and health),
         },
     )
     *judged, untyped = run.one(_COUNTS)

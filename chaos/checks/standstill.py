@@ -17,13 +17,13 @@ _SLACK_S = 5.0
 # For each version the learning dispatches that ended well after it and well before the next one.
 _STALE = """
 with seen as (
-    select line, t_s, coalesce(lead(t_s) over (order by line), 1e12) as next_s
-    from versions where path = $path
+    select min(ref) as ref, t_s, coalesce(lead(t_s) over (order by t_s), 1e12) as next_s
+    from {table} where t_s is not null group by t_s
 )
-select s.line, s.t_s, count(*) from seen s join decisions d
+select s.ref, s.t_s, count(*) from seen s join decisions d
     on d.end_s > s.t_s + $slack_s and d.end_s < least(next_s, $until_s) - $slack_s
 where d.completed and d.kind = 'learning' and not d.in_fault
-group by s.line, s.t_s having count(*) >= $least order by 3 desc, s.line limit 1
+group by s.ref, s.t_s having count(*) >= $least order by 3 desc, s.t_s limit 1
 """
 # The longest time without a sample in a measured phase, and the sample that ended it.
 _SAMPLE_GAP = """
@@ -55,21 +55,20 @@ def sample_gap(run: OpenRun) -> tuple[float, int]:
     return (round(gap[0], 3), gap[1]) if gap else (0.0, 0)
 
 
-def stood_still(run: OpenRun, path: str, until_s: float | None = None) -> Standstill | None:
-    """The worst standstill of the workspace file `path`, or None where it was kept up to date.
+def stood_still(run: OpenRun, record: str, until_s: float | None = None) -> Standstill | None:
+    """The worst standstill of `record` (telemetry or predictions); None if it was kept up to date.
 
     `until_s`: run time after which nothing need change any more. What was before the first version
     is not judged: there was nothing that could be stale.
     """
     parameters = {
-        "path": path,
         "until_s": run.end_s if until_s is None else until_s,
         "slack_s": _SLACK_S + max(sample_gap(run)[0], run.sample_period_s),
         "least": _DISPATCHES_MIN,
     }
-    worst = run.one(_STALE, parameters)
+    worst = run.one(_STALE.format(table=record), parameters)
     if worst is None:
         return None
-    line, since_s, dispatches = worst
-    text = f"{path} stayed as it was seen at {since_s:.1f} s"
-    return Standstill(dispatches, since_s, run.evidence(line, text))
+    ref, since_s, dispatches = worst
+    text = f"{run.target.source(record).path} stayed as it was seen at {since_s:.1f} s"
+    return Standstill(dispatches, since_s, Evidence(ref, text))

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import msgspec
 
-from chaos.base.files import list_at, select
-from chaos.checks.java_lcg import first_draws
+from chaos.base.files import select
+from chaos.checks.generators import computed
 from chaos.doctor.item import (
     Item,
     Subject,
@@ -25,6 +25,7 @@ from chaos.doctor.item import (
     size_text,
 )
 from chaos.monitor.instance import OwnFile, instance_of, read_json, read_object
+from chaos.record.daemon_files import entries_in, entries_of
 from chaos.record.target import Artefact
 from chaos.record.work import PLACES
 from chaos.witness.base import Folder, without_companions
@@ -179,30 +180,33 @@ def examine_policies(subject: Subject) -> Item:
 def examine_history(subject: Subject) -> Item:
     """Check that the draw history exists, has draws, and begins with those of the seed."""
     item = partial(Item, "history", "draw history")
-    draws = subject.target.draws
-    path = subject.path(draws.path)
+    draws, log = subject.target.draws, subject.target.draw_log
+    source = log.source
     bootstrap = subject.target.prerequisites.bootstrap
     restore = "restore it, or move it away and use --fix"
-    if not draws.path:
+    if source is None:
         return item("info", "the profile names none")
+    path = subject.path(source.path)
     try:
-        content = read_json(path, _FILE_BYTES_MAX)
+        if source.document:
+            stored = entries_in(read_json(path, _FILE_BYTES_MAX), source)
+        else:
+            stored = entries_of(subject.workspace, source)
     except FileNotFoundError:
         make = f"{command_text(bootstrap, 'python3')} (or --fix)" if bootstrap else "make it"
-        return item("problem", f"there is no {draws.path}", make, fixable=bool(bootstrap))
+        return item("problem", f"there is no {source.path}", make, fixable=bool(bootstrap))
     except (OSError, ValueError) as error:
-        return item("problem", f"{draws.path}: {_reason(error)}", restore)
-    try:
-        stored = list_at(content, draws.list)
+        return item("problem", f"{source.path}: {_reason(error)}", restore)
     except (LookupError, TypeError):
         stored = []
     if not stored:
-        return item("problem", f"{draws.path} has no draws at {draws.list!r}", restore)
+        return item("problem", f"{source.path} has no draws", restore)
     seen = f"{len(stored)} draws, {_size_and_age(path)}"
-    if draws.generator is None or draws.seed is None or draws.modulus is None:
+    first = [select(draw, log.value) for draw in stored[:_DRAWS_COMPARED]]
+    due = computed(draws, len(first)) if log.value else None
+    if due is None:
         return item("ok", seen)
-    first = [select(draw, draws.value) for draw in stored[:_DRAWS_COMPARED]]
-    if first == first_draws(draws.seed, draws.modulus, len(first)):
+    if first == due:
         return item("ok", f"{seen}, synthetic with seed {draws.seed}")
     return item(
         "warn",

@@ -19,6 +19,7 @@ from chaos.base.typedtree import Problem
 from chaos.base.units import LENGTH_MAX_S
 from chaos.base.yamlfile import Document, Key
 from chaos.plan.llm_rules import llm_problems, server_elsewhere
+from chaos.record.draws import Draws, Generator
 from chaos.record.record_sql import columns_of
 from chaos.record.target import Target
 from chaos.record.work import Place
@@ -27,6 +28,7 @@ Keys = tuple[Key, ...]
 Complaint = tuple[str, str]  # what is wrong, what to do about it
 
 _PROGRAMS = "{programs}/"  # the folder of the programs that come with the package
+_WORD_MAX, _SHIFT_MAX = 1 << 64, 63  # of a generator's numbers
 
 
 def check_target(document: Document, target: Target) -> None:
@@ -47,6 +49,7 @@ def target_errors(document: Document, target: Target) -> Iterator[UsageError]:
         *_services(target),
         *_records(target),
         *_instance(target),
+        *_generator(target.draws),
     ):
         yield problem.error(document.place(*problem.keys))
 
@@ -217,28 +220,51 @@ def _instance(target: Target) -> Iterator[Problem]:
         yield Problem(("instance", "start_ticks"), "a number alone has no fields", step)
 
 
-_REQUIRED = {"decisions": ("request",), "calls": ("line", "ok")}
-_KNOWN = {
-    "decisions": "line id request sequence source status dispatch kind fallback started_at "
+# The columns of each record; those that it must have stand before the bar.
+_COLUMNS = {
+    "decisions": "request | line id sequence source status dispatch kind fallback started_at "
     "ended_at child_pid child_exit written",
-    "calls": "line number started_at ended_at ok attempts answer",
+    "calls": "line ok | number started_at ended_at attempts answer",
+    "draws": "value | line position source",
+    "telemetry": "model_count | line timestamp",
+    "predictions": "values | line draw_index timestamp",
 }
 
 
 def _records(target: Target) -> Iterator[Problem]:
-    for name, known in _KNOWN.items():
+    for name, words in _COLUMNS.items():
         record = getattr(target.records, name)
         if record is None:
             continue
         columns = columns_of(record.sql)
         keys = ("records", name, "sql")
-        for column in sorted(columns - set(known.split())):
-            step = f"columns of {name}: {known.replace(' ', ', ')}"
+        required, _, optional = words.partition(" | ")
+        known = f"{required} {optional}".split()
+        for column in sorted(columns - set(known)):
+            step = f"columns of {name}: {', '.join(known)}"
             yield Problem(keys, f"there is no column {column!r} in the table {name}", step)
-        for column in _REQUIRED[name]:
+        for column in required.split():
             if column not in columns:
                 step = f"select … as {column}; every column is named in the last select list"
                 yield Problem(keys, f"the column {column} is missing", step)
+
+
+def _generator(draws: Draws) -> Iterator[Problem]:
+    generator, keys = draws.generator, ("draws", "generator")
+    if not isinstance(generator, Generator):
+        return
+    if bool(generator.command) == (generator.lcg is not None):
+        yield Problem(keys, "exactly one of lcg and command is needed", "write one of them")
+    if generator.command and (complaint := _command(generator.command)):
+        yield Problem((*keys, "command"), *complaint)
+    if generator.lcg is None:
+        return
+    for name, value in msgspec.structs.asdict(generator.lcg).items():
+        least = 1 if name == "m" else 0
+        most = _SHIFT_MAX if name == "shift" else _WORD_MAX
+        if not least <= value <= most:
+            step = f"write a whole number from {least} to {most}"
+            yield Problem((*keys, "lcg", name), f"{value} is out of range", step)
 
 
 def _source(text: str) -> Complaint | None:
@@ -322,7 +348,7 @@ _RULES: dict[Callable[[Any], Complaint | None], str] = {
     _inside: "workspace.install.*.to llm.events instance.pid_file instance.kept_locks.* "
     "inspection.memory_report prerequisites.artefacts.*.path",
     _inside_if_given: "watcher.ready_file injector.ready_file services.*.ready_file policies.path "
-    f"work.submit.folder draws.path telemetry.path predictions.path {_GLOBS}",
+    f"work.submit.folder {_GLOBS}",
     _flag: "halt.flags.*",
     _stars: _GLOBS,
     _positive: "draws.modulus",

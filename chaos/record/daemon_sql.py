@@ -14,8 +14,10 @@ from typing import Any
 import duckdb
 import msgspec
 
+from chaos.record.daemon_files import raw_entries
 from chaos.record.database import Database, QueryError, quoted
 from chaos.record.history_tables import json_lines
+from chaos.record.record_sql import Source
 
 LINE_BYTES_MAX = 1 << 20
 _CHUNK = 1 << 20
@@ -27,7 +29,8 @@ _NO_ROW = "where false"
 class _Parsed:
     """What a `select` names. Places are (first byte, number of bytes)."""
 
-    files: list[tuple[int, int, str, str]] = field(default_factory=list)  # place, function, path
+    # place, function, arguments
+    files: list[tuple[int, int, str, list[str]]] = field(default_factory=list)
     fields: list[tuple[int, int, list[str], bool]] = field(default_factory=list)
     aliases: set[str] = field(default_factory=set)
 
@@ -40,8 +43,11 @@ class Expanded:
     damaged: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 
 
-def expanded(database: Database, folder: Path, sql: str) -> Expanded:
-    """`sql` with its files below `folder`. Raises `QueryError` for one that cannot be used."""
+def expanded(database: Database, folder: Path, sql: str, *, given: str = "") -> Expanded:
+    """`sql` with its files below `folder`. Raises `QueryError` for one that cannot be used.
+
+    `given`: the content of this JSON document is the parameter `$content`, not that of the file.
+    """
     parsed = _parsed(database, sql)
     flat: set[str] = set()
     nested: set[str] = set()
@@ -50,8 +56,12 @@ def expanded(database: Database, folder: Path, sql: str) -> Expanded:
         (nested if len(own) > 1 else flat).add(own[0])
     found = Expanded("")
     pieces = [
-        (at, size, _file(database, folder, function, path, flat | nested, nested, found))
-        for at, size, function, path in parsed.files
+        (
+            at,
+            size,
+            _file(database, folder, function, arguments, flat | nested, nested, found, given),
+        )
+        for at, size, function, arguments in parsed.files
     ]
     pieces += [
         (at, size, text)
@@ -63,6 +73,16 @@ def expanded(database: Database, folder: Path, sql: str) -> Expanded:
         raw = raw[:at] + text.encode() + raw[at + size :]
     found.sql = raw.decode()
     return found
+
+
+def define(
+    database: Database, folder: Path, sql: str, view: str
+) -> tuple[dict[str, str], Expanded]:
+    """Make the view of a record; (what stands for each column of it, as text, the SQL)."""
+    whole = expanded(database, folder, sql)
+    database.define(view, whole.sql)
+    names = database.run(f"select column_name from (describe {view})")
+    return {name: f'cast("{name}" as varchar)' for (name,) in names}, whole
 
 
 def _field(names: list[str], nested: set[str], aliases: set[str], *, named: bool) -> str:
@@ -96,7 +116,7 @@ def _parsed(database: Database, sql: str) -> _Parsed:
             function = node["function"]
             written = raw[at : at + size].decode()
             found.files.append(
-                (at, _call_bytes(written), function["function_name"], _path_in(function))
+                (at, _call_bytes(written), function["function_name"], _arguments_of(function))
             )
     found.aliases |= {entry["key"] for entry in _ctes(tree)}
     return found
@@ -128,37 +148,54 @@ def _call_bytes(written: str) -> int:
     return len(written.encode())
 
 
-def _path_in(function: dict[str, Any]) -> str:
-    arguments = function["arguments"]
-    one = arguments[0]["expression"] if len(arguments) == 1 else {}
-    path = one.get("literal", {}).get("text") if one.get("class") == "CONSTANT" else None
+def _arguments_of(function: dict[str, Any]) -> list[str]:
+    """The path, and of `json` the place of a list in the document, if it is given."""
+    texts = [
+        one["expression"].get("literal", {}).get("text")
+        if one["expression"].get("class") == "CONSTANT"
+        else None
+        for one in function["arguments"]
+    ]
+    name = function["function_name"]
+    path = texts[0] if texts and len(texts) <= (2 if name == "json" else 1) else None
     pure = PurePosixPath(path or "/")
     if pure.is_absolute() or ".." in pure.parts:
         raise QueryError(
-            f"{function['function_name']}: {path!r} is not a path in the workspace",
+            f"{name}: {path!r} is not a path in the workspace",
             place="SQL",
             next_step="write one text in quotes, relative to the workspace",
         )
-    return str(path)
+    given = [text for text in texts if text is not None]
+    if len(given) < len(texts):
+        raise QueryError(
+            f"{name}: the place of the list is not a text in quotes",
+            place="SQL",
+            next_step="write e.g. json('history.json', 'draws')",
+        )
+    return given
 
 
 def _file(
     database: Database,
     folder: Path,
     function: str,
-    path: str,
+    arguments: list[str],
     names: set[str],
     nested: set[str],
     found: Expanded,
+    given: str,
 ) -> str:
     """What stands for a call such as jsonl('…')."""
+    path = arguments[0]
     match function:
         case "lines":
             return _lines(folder, path)
         case "files":
             return _files(folder, path)
         case "json":
-            return _json(folder / path, names - {"line"}, nested)
+            source = Source("json", path, "".join(arguments[1:]))
+            read = _given(source) if path == given else _items(database, folder, source)
+            return _json(read, names - {"line", "entry"}, nested)
     columns = {
         name: "JSON" if name in nested else "VARCHAR" for name in sorted(names - {"line", "__line"})
     } or {"__none": "VARCHAR"}
@@ -184,7 +221,7 @@ def _jsonl(
                 return source, "row_number() over ()"
         except duckdb.Error:
             pass  # not every line is of the usual form: they are read one by one
-    clean = database.folder / f"clean-{len(list(database.folder.iterdir()))}.jsonl"
+    clean = _clean_file(database)
     found.damaged[name] = _clean(path, clean, list(columns))
     if not clean.stat().st_size:
         return "", ""
@@ -233,22 +270,48 @@ def _object(line: bytes) -> dict[str, Any] | None:
     return entry if isinstance(entry, dict) else None
 
 
-def _json(path: Path, names: set[str], nested: set[str]) -> str:
-    """The document: one row, or one for each item of an array; `line` counts them from 1."""
+def _json(read: str, names: set[str], nested: set[str]) -> str:
+    """The items of a document, which `read` has as `entry`; `line` counts them from 1."""
     fields = "".join(
         f", entry {'->' if name in nested else '->>'} {quoted('$.' + chr(34) + name + chr(34))} "
         f'as "{name}"'
-        for name in sorted(names - {"entry"})
+        for name in sorted(names)
     )
-    if not path.is_file():
-        return f"(select 1 as line, entry{fields} from (select null::json as entry) {_NO_ROW})"
+    return f"(select row_number() over () as line, entry{fields} from {read})"
+
+
+def _given(source: Source) -> str:
+    """What reads the items of the document `$content`."""
+    steps = "".join(f'."{name}"' for name in source.place.split(".") if name)
+    found, other = ("document", "[document]")
+    if steps:
+        found, other = f"json_extract(document, {quoted('$' + steps)})", "[]"
     return (
-        f"(select line, entry{fields} from (select generate_subscripts(items, 1) as line, "
-        "unnest(items) as entry from (select case json_type(document) when 'ARRAY' then "
-        "json_extract(document, '$[*]') else [document] end as items from (select "
-        f"try_cast(content as json) as document from read_text({quoted(str(path))})) "
-        "where document is not null)))"
+        f"(select unnest(case json_type({found}) when 'ARRAY' then json_extract({found}, '$[*]') "
+        f"else {other} end) as entry from (select try_cast($content as json) as document) "
+        "where document is not null)"
     )
+
+
+def _items(database: Database, folder: Path, source: Source) -> str:
+    """What reads the items of a document. They are taken apart here: DuckDB needs many times the
+    size of a document for that.
+    """
+    try:
+        items = raw_entries(folder, source)
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        items = []
+    if not items:
+        return f"(select null::json as entry {_NO_ROW})"
+    clean = _clean_file(database)
+    with clean.open("wb") as out:
+        # A line break in JSON is white space.
+        out.writelines(b'{"entry":%b}\n' % bytes(item).replace(b"\n", b" ") for item in items)
+    return json_lines(clean, {"entry": "JSON"}, tolerant=True)
+
+
+def _clean_file(database: Database) -> Path:
+    return database.folder / f"clean-{len(list(database.folder.iterdir()))}.jsonl"
 
 
 def _lines(folder: Path, pattern: str) -> str:

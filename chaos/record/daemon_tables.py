@@ -19,10 +19,10 @@ import msgspec
 
 from chaos.base.foreign import written_out
 from chaos.record.clock import put_back
-from chaos.record.daemon_files import draw_history
 from chaos.record.database import Database, quoted
 from chaos.record.decision_tables import load_decisions, put_back_times, run_time_s
 from chaos.record.fault_tables import mark_faults
+from chaos.record.learning_tables import load_draws, load_predictions, load_telemetry
 from chaos.record.tables import TABLES
 from chaos.record.work import PLACES
 
@@ -43,7 +43,9 @@ def loaders(run: OpenRun) -> dict[tuple[str, ...], Callable[[], None]]:
         ("decisions", "calls", "written", "damaged"): lambda: _decisions(run),
         ("files",): lambda: _files(run),
         ("diagnostics", "emitted"): lambda: _diagnostics(run),
-        ("draws",): lambda: _draws(run),
+        ("draws",): lambda: load_draws(run),
+        ("telemetry",): lambda: load_telemetry(run),
+        ("predictions",): lambda: load_predictions(run),
         ("candidates",): lambda: _candidates(run),
         ("request_types",): lambda: _request_types(run),
         ("servers",): lambda: _servers(run),
@@ -226,21 +228,6 @@ def _by_faults(run: OpenRun) -> list[dict[str, Any]]:
             ref, text = window.ref(state), f"{name} submitted after {window.fault_id}"
             found.append({"name": name, "source": "fault", "ref": ref, "text": text})
     return found
-
-
-def _draws(run: OpenRun) -> None:
-    of = run.target.draws
-
-    def rows() -> Iterator[dict[str, Any]]:
-        for number, entry in enumerate(draw_history(run)[0]):
-            known = entry if isinstance(entry, dict) else {}
-            yield {
-                "number": number,
-                "value": _number(known.get(of.value)),
-                "bootstrap": known.get(of.source) == of.bootstrap_source,
-            }
-
-    _in_parts(run.database, "draws", rows())
 
 
 def _candidates(run: OpenRun) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from chaos.record.clock import put_back, put_back_one
-from chaos.record.daemon_sql import expanded
+from chaos.record.daemon_sql import define
 from chaos.record.database import Database, quoted
 from chaos.record.record_sql import with_line
 from chaos.record.tables import TABLES
@@ -33,13 +33,11 @@ def load_decisions(run: OpenRun) -> None:
 
 def _view(run: OpenRun, sql: str) -> dict[str, str]:
     """Make the view of a record; what stands for each column of it, as text."""
-    whole = expanded(run.database, run.files, sql)
-    run.database.define(_VIEW, whole.sql)
+    columns, whole = define(run.database, run.files, sql, _VIEW)
     log = run.target.decisions.path
     if log in whole.damaged and not run.database.run("select count(*) from damaged")[0][0]:
         run.database.insert(TABLES["damaged"], whole.damaged[log])
-    names = run.database.run(f"select column_name from (describe {_VIEW})")
-    return {name: f'cast("{name}" as varchar)' for (name,) in names}
+    return columns
 
 
 def _read_decisions(run: OpenRun, sql: str) -> None:

@@ -147,6 +147,11 @@ EVENTS = Names(
         EventKind("problem", "something went wrong that is not the daemon's", {"message": ""}),
         EventKind("collect_failed", "the daemon's files could not be collected", {"message": ""}),
         EventKind(
+            "draws_recomputed",
+            "the target's reference command was asked for the draws that were due",
+            {"count": "draws that were asked for", "problem": "why there are none", "took_s": ""},
+        ),
+        EventKind(
             "cleanup",
             "the stack was taken down",
             {"complete": "whether nothing is left", "left": "what is left"},

@@ -23,7 +23,7 @@ from chaos.record.evidence import Evidence
 from chaos.record.fault_window import FaultWindow
 from chaos.record.history import Event, Op
 from chaos.record.owner import goes_on
-from chaos.record.record_sql import first_file
+from chaos.record.record_sql import source_of
 from chaos.record.rundir import RunDir
 from chaos.record.signals import GPU_SIGNAL, SIGNALS, declared_signal, gpu_order
 from chaos.record.tables import TABLES
@@ -384,7 +384,7 @@ class OpenRun(AbstractContextManager["OpenRun"]):
     def decision_log(self) -> str:
         """Reference to the decision log: a file, or the glob of files that are one together."""
         record = self.target.records.decisions
-        return f"artefacts/{'' if record is None else first_file(record.sql)}"
+        return f"artefacts/{'' if record is None else source_of(record.sql).path}"
 
     # -- signals ------------------------------------------------------------------------------
 

@@ -1,12 +1,14 @@
 """The `select` of a target over the daemon's own files: what it names, and how it is run.
 
 In it `jsonl('PATH')` are the lines of a file of JSON objects, `json('PATH')` is a JSON document
-(an array: a row for each item), `lines('PATH')` are the lines of a text file (`line`, `text`), and
-`files('GLOB')` are the files that match (`path`, `name`). PATH is relative to the workspace. A
-field that a line lacks is null; `a.b` is field `b` of the object in `a`. All values are text.
+(an array: a row for each item), `json('PATH', 'a.b')` are the items of the array at `a.b` of the
+document, `lines('PATH')` are the lines of a text file (`line`, `text`), and `files('GLOB')` are the
+files that match (`path`, `name`). PATH is relative to the workspace. A field that a line lacks is
+null; `a.b` is field `b` of the object in `a`; an item that is no object is `entry`. All values are
+text.
 
 What is needed while the run goes on (which file, which field) is read from the text of a plain
-`select` without a database: `decision_log`.
+`select` without a database: `decision_log`, `draw_log`.
 """
 
 import re
@@ -19,8 +21,12 @@ _TOKEN = re.compile(
 )
 _COMBINING = frozenset(["group", "distinct", "union", "join"])
 _SELECTIVE = _COMBINING | {"where", "having", "qualify"}
+_NOT_ONE_EACH = _SELECTIVE | {"limit", "unnest"}
 _WORD = re.compile(r'"?([A-Za-z_]\w*)"?', re.ASCII)
-_ANY_FILE = re.compile(r"\b(?:jsonl|json|lines|files)\s*\(\s*'((?:[^']|'')+)'\s*\)", re.IGNORECASE)
+_ANY_FILE = re.compile(
+    r"\b(jsonl|json|lines|files)\s*\(\s*'((?:[^']|'')+)'\s*(?:,\s*'((?:[^']|'')*)'\s*)?\)",
+    re.IGNORECASE,
+)
 _JSONL = re.compile(r"\bjsonl\s*\(\s*'((?:[^']|'')+)'\s*\)", re.IGNORECASE)
 
 
@@ -39,6 +45,32 @@ class DecisionLog:
     fallback: str = ""
 
 
+@dataclass(frozen=True)
+class Source:
+    """The file that a `select` names first: by which function, and the place of its list."""
+
+    function: str = ""
+    path: str = ""
+    place: str = ""
+
+    @property
+    def document(self) -> str:
+        """The file, if it is one that is replaced as a whole (`json`); else ""."""
+        return self.path if self.function == "json" else ""
+
+
+@dataclass(frozen=True)
+class DrawLog:
+    """The file of the draws, and the fields of a draw (dotted): its number, where it comes from.
+
+    `source` is None where the entries of the file are not the draws, one for one.
+    """
+
+    source: Source | None = None
+    value: str = ""
+    origin: str = ""
+
+
 @lru_cache(maxsize=64)
 def decision_log(sql: str) -> DecisionLog:
     """What the text of the record `decisions` says; all empty for ""."""
@@ -52,10 +84,25 @@ def decision_log(sql: str) -> DecisionLog:
     return DecisionLog(**{**known, "path": found[1].replace("''", "'")})
 
 
-def first_file(sql: str) -> str:
-    """The file, or the glob, that is named first; "" for none."""
+@lru_cache(maxsize=64)
+def draw_log(sql: str) -> DrawLog:
+    """What the text of the record `draws` says; all empty for ""."""
+    source = source_of(sql)
+    words = [token.lower() for token in _TOKEN.findall(sql)]
+    one_each = words.count("select") == 1 and not _NOT_ONE_EACH & set(words)
+    if source.function not in ("json", "jsonl") or not one_each:
+        return DrawLog()
+    fields = dict(_columns(sql))
+    return DrawLog(source, fields.get("value") or "", fields.get("source") or "")
+
+
+def source_of(sql: str) -> Source:
+    """The file, or the glob, that is named first; empty for none."""
     found = _ANY_FILE.search(sql)
-    return "" if found is None else found[1].replace("''", "'")
+    if found is None:
+        return Source()
+    function, *arguments = (group or "" for group in found.groups())
+    return Source(function.lower(), *(argument.replace("''", "'") for argument in arguments))
 
 
 @lru_cache(maxsize=256)

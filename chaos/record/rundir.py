@@ -124,6 +124,11 @@ class RunDir:
             return False
 
     @property
+    def expected_draws(self) -> Path:
+        """What the target's reference command printed (JSON lines)."""
+        return self.path / "expected_draws.jsonl"
+
+    @property
     def witness(self) -> Path:
         """System calls of the stack, as they were seen (JSON lines)."""
         return self.path / "witness.jsonl"

@@ -61,6 +61,11 @@ def _count(name: str, meaning: str) -> Column:
 
 
 _DECISION_LINE = _line("the decision log")
+_SEEN_VERSION = (
+    _text("ref", "where it stands: history.jsonl:LINE of a version, or artefacts/LOG:LINE"),
+    _s("t_s", "when it was seen; of a line of a log its time stamp"),
+    _text("state", "read, invalid (no valid JSON) or omitted (too large to be recorded)"),
+)
 
 TABLES = Names(
     "table",
@@ -260,11 +265,33 @@ TABLES = Names(
         Table(
             "draws",
             "one draw of the draw history",
-            "the daemon's draw history",
+            "the daemon's files, as the target's records say",
             (
                 _count("number", "place in the history, from 0"),
+                Column("position", "BIGINT", "place in the generator's sequence, from 0"),
                 Column("value", "BIGINT", "the number drawn, null when it is none"),
                 _flag("bootstrap", "whether it was there before the run"),
+            ),
+        ),
+        Table(
+            "telemetry",
+            "one version of the model telemetry, or one line of its log",
+            "the daemon's files, as the target's records say",
+            (
+                *_SEEN_VERSION,
+                Column("model_count", "DOUBLE", "the number of models, null when it is none"),
+                _s("stamp_s", "its time stamp"),
+            ),
+        ),
+        Table(
+            "predictions",
+            "one prediction of one version of the prediction pool, or of one line of its log",
+            "the daemon's files, as the target's records say",
+            (
+                *_SEEN_VERSION,
+                Column("draw_index", "BIGINT", "place of the draw in the generator's sequence"),
+                _flag("next", "whether it is of the draw that comes next, and so has no index"),
+                _json("values", "the list of values that are predicted"),
             ),
         ),
         Table(

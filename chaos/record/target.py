@@ -16,7 +16,16 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from chaos.base.bounded import PositiveSeconds
-from chaos.record.record_sql import DecisionLog, columns_of, decision_log
+from chaos.record.draws import Draws
+from chaos.record.record_sql import (
+    DecisionLog,
+    DrawLog,
+    Source,
+    columns_of,
+    decision_log,
+    draw_log,
+    source_of,
+)
 from chaos.record.target_llm import LinkSpec, LLMSpec
 from chaos.record.work import Work
 
@@ -102,6 +111,9 @@ class Records(_Model, frozen=True):
 
     decisions: Record | None = None
     calls: Record | None = None
+    draws: Record | None = None
+    telemetry: Record | None = None
+    predictions: Record | None = None
 
 
 class Outcomes(_Model, frozen=True):
@@ -110,36 +122,6 @@ class Outcomes(_Model, frozen=True):
     done: list[str] = msgspec.field(default_factory=lambda: ["COMPLETED"])
     failed: list[str] = []
     refused: list[str] = []
-
-
-class Draws(_Model, frozen=True):
-    """The draw history and how to recompute it."""
-
-    path: str = ""
-    list: str = ""  # dotted; ".": the document is the list
-    value: str = ""
-    source: str = ""
-    bootstrap_source: str = ""
-    generator: Literal["java_lcg"] | None = None
-    seed: int | None = None
-    modulus: int | None = None
-
-
-class Telemetry(_Model, frozen=True):
-    """The model telemetry: path and field of the model count and of the time stamp."""
-
-    path: str = ""
-    model_count: str = ""
-    timestamp: str = ""
-
-
-class Predictions(_Model, frozen=True):
-    """The prediction pool: a list of {draw index, predicted values}."""
-
-    path: str = ""
-    list: str = ""
-    draw_index: str = ""
-    values: str = ""
 
 
 class Paths(_Model, frozen=True):
@@ -246,8 +228,6 @@ class Target(_Model, kw_only=True, frozen=True):
     records: Records = Records()
     outcomes: Outcomes = Outcomes()
     draws: Draws = Draws()
-    telemetry: Telemetry = Telemetry()
-    predictions: Predictions = Predictions()
     paths: Paths = Paths()
     error_patterns: list[str] = msgspec.field(
         default_factory=lambda: ["Traceback (most recent call last)"]
@@ -264,6 +244,16 @@ class Target(_Model, kw_only=True, frozen=True):
         """Where the decision log lies, and which of its fields means what."""
         record = self.records.decisions
         return decision_log("" if record is None else record.sql)
+
+    @property
+    def draw_log(self) -> DrawLog:
+        """How the draws are counted while the run goes on."""
+        return draw_log("" if self.records.draws is None else self.records.draws.sql)
+
+    def source(self, record: str) -> Source:
+        """The file that the record of this name is read from."""
+        found: Record | None = getattr(self.records, record)
+        return Source() if found is None else source_of(found.sql)
 
     @property
     def halt_flags(self) -> list[str]:
@@ -292,13 +282,17 @@ class Target(_Model, kw_only=True, frozen=True):
     def says(self, key: str) -> bool:
         """Whether the target says anything at this dotted key, e.g. `work.claimed`.
 
-        A flag is said where it is true.
-        `decisions.COLUMN` and `calls.COLUMN` are columns of the records.
+        A flag is said where it is true. `decisions.COLUMN` is a column of the record `decisions`,
+        and so for the other records; `draws.KEY` may be a key of the section `draws`, too.
         """
         first, _, rest = key.partition(".")
-        if first in ("decisions", "calls"):
+        if first in Records.__struct_fields__:
             record = getattr(self.records, first)
-            return record is not None and (not rest or rest in columns_of(record.sql))
+            said = record is not None and (not rest or rest in columns_of(record.sql))
+            if said or first != "draws":
+                return said
+        if key in ("draws.seed", "draws.modulus") and self.draws.command:
+            return True  # its output is what they stand for
         value: Any = self
         for name in key.split("."):
             value = getattr(value, name, None)

@@ -24,6 +24,7 @@ from chaos.record.history import FaultState, HistoryWriter, Owner
 from chaos.record.rundir import RunDir
 from chaos.record.target import HaltSpec
 from chaos.runner.preflight import check_faults, check_host, check_stack
+from chaos.runner.reference_draws import recompute
 from chaos.soaks import workload_kind
 from chaos.soaks.base import Workload
 from chaos.soaks.requests import withdrawable
@@ -299,6 +300,9 @@ class Run:
             self._stack.collect(self.rundir.artefacts)
         except OSError as error:
             self.history.event("collect_failed", severity="error", message=str(error))
+            return
+        if not self.stop.event.is_set():
+            recompute(self._stack, self.plan.target, self.rundir, self.history)
 
     def _tear_down(self) -> None:
         """Stop the stack, which undoes its faults; undo the others by their ledger entries."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from chaos.base.deadline import Deadline
-from chaos.base.files import matching
+from chaos.base.files import matching, select
 from chaos.plan.request_template import Wanted, template_of
 from chaos.record.history import HistoryWriter
 from chaos.record.target import Target
@@ -112,13 +112,11 @@ class AutonomousLoop:
 
     def _waiting(self, root: Path) -> list[str]:
         """The unanswered requests, and an entry for each draw without diagnostics."""
-        draws = self._target.draws
-        injected = sum(
-            draw.get(draws.source) != draws.bootstrap_source
-            for draw in read_draws(root, self._target)
-        )
         missing: list[str] = []
-        if self._target.paths.diagnostics:
+        before, origin = self._target.draws.bootstrap_source, self._target.draw_log.origin
+        if self._target.paths.diagnostics and before and origin:
+            draws = read_draws(root, self._target) or []
+            injected = sum(select(draw, origin) != before for draw in draws)
             diagnosed = len(matching(root, self._target.paths.diagnostics))
             missing = [f"{UNDIAGNOSED} {i}" for i in range(injected - diagnosed)]
         return ([] if self._submitter is None else self._submitter.waiting()) + missing

@@ -3,7 +3,6 @@
 Only reads files. Shared by the workloads; knows none of them.
 """
 
-import json
 import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -11,7 +10,8 @@ from typing import Any
 
 from chaos.base.deadline import Deadline
 from chaos.base.errors import EnvironmentProblem
-from chaos.base.files import list_at, matching
+from chaos.base.files import matching
+from chaos.record.daemon_files import entries_of
 from chaos.record.history import HistoryWriter
 from chaos.record.target import Target
 from chaos.record.work import Work
@@ -26,13 +26,15 @@ _NAMED_MAX = 20
 def snapshot(workspace: Path, target: Target) -> dict[str, Any]:
     """The starting state, with which later checks compare (the plan's "record starting state").
 
-    `draws`, `decisions` and `archived` are counts, `policy_candidates` file names. Raises
-    `EnvironmentProblem` if the draw history cannot be read.
+    `draws`, `decisions` and `archived` are counts, `policy_candidates` file names; without `draws`
+    where they cannot be counted now. Raises `EnvironmentProblem` if the draw history cannot be
+    read.
     """
     candidates = matching(workspace, target.paths.policy_candidates)
     decisions = workspace / target.decisions.path
+    draws = read_draws(workspace, target)
     return {
-        "draws": len(read_draws(workspace, target)),
+        **({} if draws is None else {"draws": len(draws)}),
         "policy_candidates": sorted(path.name for path in candidates),
         "decisions": decisions.read_bytes().count(b"\n") if decisions.is_file() else 0,
         "archived": len(matching(workspace, target.work.finished.files)),
@@ -51,25 +53,25 @@ def unanswered(workspace: Path, work: Work, submitted: Iterable[str] = ()) -> li
     return [name for name in submitted if name not in finished and name not in aside]
 
 
-def read_draws(workspace: Path, target: Target) -> list[dict[str, Any]]:
+def read_draws(workspace: Path, target: Target) -> list[Any] | None:
     """All draws of the history; none where there is no such file (yet).
 
-    Raises `EnvironmentProblem` if it cannot be read.
+    None where the target does not say how to read them while the run goes on. Raises
+    `EnvironmentProblem` if the history cannot be read.
     """
-    if not target.draws.path:
-        return []
-    path = workspace / target.draws.path
+    source = target.draw_log.source
+    if source is None:
+        return None
     try:
-        draws = list_at(json.loads(path.read_bytes()), target.draws.list)
+        return entries_of(workspace, source)
     except FileNotFoundError:
         return []
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise EnvironmentProblem(
             f"the draw history cannot be read: {error}",
-            place=str(path),
+            place=str(workspace / source.path),
             next_step="see the logs of the prepare commands in the run directory",
         ) from error
-    return draws
 
 
 UNDIAGNOSED = "draw without diagnostics"  # how such an entry of what waits begins

@@ -10,7 +10,7 @@ from chaos.base.typedtree import problems
 from chaos.base.yamlfile import Document
 from chaos.checks.registry import CHECKS
 from chaos.plan.target_rules import source_errors, target_errors
-from chaos.record.target import ALL_UNSAID, Target
+from chaos.record.target import ALL_UNSAID, Records, Target
 from chaos.runner.resolve import name_error, placeholder_errors, read_soak, target_document
 
 
@@ -41,7 +41,7 @@ def _record_errors(document: Document, target: Target) -> Iterator[UsageError]:
     from chaos.record.daemon_sql import expanded
     from chaos.record.database import Database
 
-    for name in ("decisions", "calls"):
+    for name in Records.__struct_fields__:
         record = getattr(target.records, name)
         if record is None:
             continue

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from chaos.base.errors import ChaosError
-from chaos.record.target import Target
+from chaos.record.target import Records, Target
 from chaos.runner.api import Run, execute
 from chaos.targets.llm_seen import llm_seen
 
 WORKLOAD = "one_of_each"
+_OF_WORK = ("done", "decisions", "calls")  # draws, and what is learned, may come later
 _SHORT = (
     f"workload={WORKLOAD}",
     "baseline_s=1",
@@ -45,8 +46,8 @@ class Live:
 
     @property
     def empty(self) -> list[str]:
-        """Records that matched nothing."""
-        return [one.name for one in self.matched if not one.rows and one.name != "pending"]
+        """Records that the work should have filled, and that matched nothing."""
+        return [one.name for one in self.matched if not one.rows and one.name in _OF_WORK]
 
 
 def live(name: str, target: Target, runs: Path) -> Live:
@@ -67,11 +68,10 @@ def _seen(run: Run, target: Target) -> Live:
     done = {name for (name,) in run.sql("select name from files where place = 'archived'")}
     found.undone = [name for name in found.submitted if name not in done]
     found.matched.append(_matched(run, "done", "files", "where place = 'archived'"))
-    for record, log in (("decisions", target.decisions.path), ("calls", "")):
-        if target.says(record):
+    for record in Records.__struct_fields__:
+        if getattr(target.records, record) is not None:
+            log = target.source(record).path if record == "decisions" else ""
             found.matched.append(_matched(run, record, record, lines=_lines(run, log)))
-    if target.draws.path:
-        found.matched.append(_matched(run, "draws", "draws"))
     return found
 
 

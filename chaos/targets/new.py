@@ -14,6 +14,17 @@ _QUEUES = re.compile(r"inbox|queue|request|job|pending|incoming|task|spool", re.
 _FINISHED = re.compile(r"outbox|archive|done|processed|finished|result|completed", re.IGNORECASE)
 _ENTRY = re.compile(r"\bif __name__ == .__main__.|^#!.*\b(python3?|node|bash|sh)\b", re.MULTILINE)
 _PORT = re.compile(r"(?:localhost|127\.0\.0\.1):(\d{2,5})")
+# Records that a JSON document seems to be, by its name, and what to write for each.
+_DOCUMENTS = {
+    "draws": re.compile(r"draw|lottery|history", re.IGNORECASE),
+    "telemetry": re.compile(r"telemetry|health|metrics", re.IGNORECASE),
+    "predictions": re.compile(r"predict|forecast", re.IGNORECASE),
+}
+_COLUMNS = {
+    "draws": "FIELD as value, FIELD as source",
+    "telemetry": "FIELD as model_count, FIELD as timestamp",
+    "predictions": "FIELD as draw_index, FIELD as values",
+}
 _PROGRAMS = {".py": "{python}", ".js": "node", ".mjs": "node", ".sh": "bash"}
 
 
@@ -26,6 +37,7 @@ class Found:
     finished: list[str] = field(default_factory=list)
     logs: dict[str, list[str]] = field(default_factory=dict)  # JSON lines -> their fields
     plain_logs: list[str] = field(default_factory=list)
+    documents: dict[str, str] = field(default_factory=dict)  # record -> a JSON document
     ports: dict[str, str] = field(default_factory=dict)  # port -> the file that names it
 
 
@@ -53,9 +65,17 @@ def look(folder: Path) -> Found:
                 found.logs[name] = fields
             else:
                 found.plain_logs.append(name)
+        if path.suffix == ".json" and not set(found.queues + found.finished) & _folders(name):
+            for record, pattern in _DOCUMENTS.items():
+                if pattern.search(name):
+                    found.documents.setdefault(record, name)
         for port in _PORT.findall(text):
             found.ports.setdefault(port, name)
     return found
+
+
+def _folders(name: str) -> set[str]:
+    return {str(parent) for parent in Path(name).parents}
 
 
 def _files(folder: Path) -> Iterator[Path]:
@@ -132,6 +152,11 @@ def skeleton(folder: Path, found: Found) -> str:
             "#     sql: |",
             "#       select FIELD as request, FIELD as status, FIELD as ended_at",
             f"#       from jsonl('{log}')",
+        ]
+    for record, document in found.documents.items():
+        lines += [
+            f"#   {record}:                  # below records: what {document} seems to be",
+            f"#     sql: select {_COLUMNS[record]} from json('{document}')",
         ]
     lines += [
         "not_applicable:",

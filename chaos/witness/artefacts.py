@@ -43,10 +43,9 @@ class ArtefactWatcher(SourceBase):
 
     @classmethod
     def of_target(cls, target: Target, workspace: Path, history: HistoryWriter) -> ArtefactWatcher:
-        """Watch the prediction pool and the telemetry of `target`."""
-        return cls(
-            history, workspace, [p for p in (target.predictions.path, target.telemetry.path) if p]
-        )
+        """Watch the prediction pool and the telemetry of `target`, where they are replaced."""
+        paths = (target.source(name).document for name in ("predictions", "telemetry"))
+        return cls(history, workspace, [path for path in paths if path])
 
     def read(self, values: Values) -> None:
         self._absent.clear()

@@ -10,7 +10,7 @@ from pathlib import Path
 from chaos.record.target import Target
 from chaos.stack.base import Endpoint
 from chaos.witness.base import Source
-from chaos.witness.draws import DrawCount
+from chaos.witness.draws import DrawCount, DrawLines
 from chaos.witness.files import Decisions, Disk, Folders, HaltFlags, Logs
 from chaos.witness.gpu import GPUs, WriteEvent
 from chaos.witness.gpu_owners import Owners
@@ -72,8 +72,11 @@ def _of_records(target: Target, workspace: Path) -> Iterator[Source]:
         yield HaltFlags(workspace, target.halt_flags)
     if target.decisions.path:
         yield Decisions(workspace, target.decisions, target.outcomes.done)
-    if target.draws.path:
-        yield DrawCount(workspace, target.draws.path, target.draws.list)
+    if draws := target.draw_log.source:
+        if draws.document:
+            yield DrawCount(workspace, draws.path, draws.place)
+        else:
+            yield DrawLines(workspace, draws.path)
     if candidates := target.paths.policy_candidates:
         yield Folders(
             "candidates", {"candidates.count": candidates}, workspace, period_s=_CANDIDATES_PERIOD_S

@@ -1,6 +1,6 @@
-"""Signal `draws.count`: the exact number of draws in the history file.
+"""Signal `draws.count`: the exact number of draws in the history file, or in a log of them.
 
-The file is large and is replaced as a whole for each new draw. Decoding it whole at each change
+The history is large and is replaced as a whole for each new draw. Decoding it whole at each change
 would cost more than all other signals together. Knows no process and no endpoint.
 """
 
@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from chaos.base.files import list_at
-from chaos.witness.base import SourceBase, Values, read_file, reason, stat, unchanged_key
+from chaos.witness.base import PathTail, SourceBase, Values, read_file, reason, stat, unchanged_key
 
 _PERIOD_S = 0.5
 _FILE_BYTES_MAX = 256 * 1024 * 1024
@@ -28,7 +28,7 @@ class DrawCount(SourceBase):
     def __init__(self, workspace: Path, path: str, list_field: str) -> None:
         super().__init__("draws", _PERIOD_S)
         self._path = str(workspace / path)
-        self._list, self._nested = list_field, "." in list_field
+        self._list, self._whole = list_field, not list_field or "." in list_field
         # Elements stay raw text: no object per draw.
         fields = [("draws", list[msgspec.Raw])]
         rename = {"draws": list_field}
@@ -65,7 +65,7 @@ class DrawCount(SourceBase):
             try:
                 added = self._strict.decode(raw).draws
             except msgspec.ValidationError:  # there are other keys, or there is no list
-                if self._nested:
+                if self._whole:
                     return len(list_at(msgspec.json.decode(raw), self._list))
                 return len(self._lenient.decode(raw).draws)
         count = self._head_count + len(added)
@@ -87,3 +87,25 @@ class DrawCount(SourceBase):
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return None
         return rest[1:]
+
+
+class DrawLines(SourceBase):
+    """Counts the whole lines of a log of draws."""
+
+    def __init__(self, workspace: Path, path: str) -> None:
+        super().__init__("draws", _PERIOD_S)
+        self._tail = PathTail(workspace / path)
+        self._count = 0
+
+    def read(self, values: Values) -> None:
+        self._absent.clear()
+        try:
+            lines, is_new = self._tail.new_lines()
+        except OSError as error:
+            self._absent["draws"] = reason(error)
+            return
+        self._count = (0 if is_new else self._count) + lines.count(b"\n")
+        values["draws.count"] = self._count
+
+    def close(self) -> None:
+        self._tail.close()

@@ -23,7 +23,7 @@ import msgspec
 import yaml
 
 from chaos.checks.finding import Finding
-from chaos.checks.java_lcg import first_draws
+from chaos.checks.generators import first_draws
 from chaos.checks.registry import check_named
 from chaos.checks.verdict import Verdict
 from chaos.record.agreement import content_hash
@@ -392,9 +392,15 @@ def _sha256(content: Any) -> str:
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
+def _injected(t_s: float) -> int:
+    """How many draws the injector has made by then."""
+    return int(max(0.0, min(t_s, INJECTOR_STOP_S) - 2.3) / DRAW_INTERVAL_S)
+
+
 def _quiet_signals() -> dict[str, Callable[[float, int], float]]:
     """Signals of a healthy run: short-lived things come and go, nothing stays."""
     return {
+        "draws.count": lambda t_s, done: BOOTSTRAP + _injected(t_s),
         "watcher.fds": lambda t_s, done: 6 + int(t_s * 4) % 3,
         "watcher.threads": lambda t_s, done: 1,
         "watcher.zombies": lambda t_s, done: 0,

@@ -93,7 +93,7 @@ def test_the_state_before_the_work_and_the_note_of_a_collection_can_be_written(
     workspace = tmp_path / "workspace"
     (workspace / "policy_history").mkdir(parents=True)
     (workspace / "policy_history" / ODD).symlink_to("nowhere")
-    (workspace / target.draws.path).write_text(f'{{"{target.draws.list}": []}}')
+    (workspace / target.source("draws").path).write_text('{"draws": []}')
     history = HistoryWriter(tmp_path / "history.jsonl", "r")
     history.event("baseline_files", **snapshot(workspace, target))
     history.close()

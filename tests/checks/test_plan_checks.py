@@ -342,6 +342,7 @@ def test_signals_that_were_never_sampled_are_inconclusive_or_skipped(
         "gpu_memory": "skipped",
         "llm_slots": "inconclusive",
         "log_growth": "inconclusive",
+        "convergence": "inconclusive",
     }
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from chaos.checks.java_lcg import first_draws
+from chaos.checks.generators import first_draws
 from chaos.checks.verdict import Verdict
 from tests.checks.history_builder import (
     BOOTSTRAP,

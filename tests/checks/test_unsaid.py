@@ -18,6 +18,7 @@ from chaos.checks.registry import CHECKS
 from chaos.record.open_run import OpenRun
 from chaos.record.record_sql import columns_of
 from chaos.record.rundir import RunDir
+from chaos.record.target import Records
 from chaos.runner.judge import verdict_of
 from chaos.runner.resolve import read_target
 from tests.records import unpacked
@@ -25,23 +26,27 @@ from tests.records import unpacked
 RECORDS = ("soak_b_llm_timeout", "soak_c_watcher_restarted", "soak_b_misroutes")
 _GONE: dict[str, Any] = {
     **dict.fromkeys(("halt", "batch", "instance", "inspection", "injector"), None),
-    **dict.fromkeys(("records.decisions", "records.calls"), None),
-    **{
-        name: {}
-        for name in ("policies", "draws", "telemetry", "predictions", "paths", "child_arguments")
-    },
+    **dict.fromkeys((f"records.{name}" for name in Records.__struct_fields__), None),
+    **{name: {} for name in ("policies", "draws", "paths", "child_arguments")},
     **{f"work.{name}": "" for name in ("pending", "claimed", "set_aside", "type_field")},
     "work.kinds": {},
     "prerequisites": {},
 }
 SECTIONS = tuple(_GONE)
-_RULED = {"decisions": {"request"}, "calls": {"line", "ok"}}  # columns that a record must have
+# Columns that a record must have.
+_RULED = {
+    "decisions": {"request"},
+    "calls": {"line", "ok"},
+    "draws": {"value"},
+    "telemetry": {"model_count"},
+    "predictions": {"values"},
+}
 
 
 def selectors() -> Iterator[str]:
     """Every optional key of the reference below its sections."""
     target = read_target("reference")[1]
-    for name in ("draws", "telemetry", "predictions", "paths", "child_arguments"):
+    for name in ("draws", "paths", "child_arguments"):
         for field in getattr(target, name).__struct_fields__:
             if target.says(f"{name}.{field}"):
                 yield f"{name}.{field}"
@@ -55,7 +60,7 @@ def without(target: dict[str, Any], key: str) -> dict[str, Any]:
     """The stored target without what stands at `key`."""
     less: dict[str, Any] = json.loads(json.dumps(target))
     first, _, rest = key.partition(".")
-    if first in _RULED:
+    if first in _RULED and rest and rest not in less.get(first, {}):
         record = less["records"][first]
         columns = sorted(columns_of(record["sql"]) - {rest})
         record["sql"] = f"select {', '.join(columns)} from ({record['sql']})"

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from chaos.checks.generators import expected_draws
 from chaos.checks.registry import check_named
 from chaos.record.open_run import OpenRun
 from chaos.runner.judge import findings_of
 from tests.checks.history_builder import EPOCH_S
-from tests.examples.cases import Case
+from tests.examples.cases import EXAMPLES, Case
 from tests.examples.matrix import run, wrong
 from tests.examples.plans import plan_of, record_of
 
@@ -92,6 +95,22 @@ def test_refusal_may_be_told_by_the_archive_alone(
         assert _outcome(opened, "exactly_once") == outcome
 
 
+def test_draws_are_those_of_the_reference_program(tmp_path: Path) -> None:
+    name = str(EXAMPLES / "plan-grown" / "reference.py")
+    printed = subprocess.run(
+        [sys.executable, name, "20"], capture_output=True, text=True, check=True
+    )
+    values = printed.stdout.split()
+    draws = [{"position": n + 1, "raw_value": int(value)} for n, value in enumerate(values[:5])]
+    files = {"lottery_history.json": json.dumps(draws)}
+    record = record_of("plan-grown", tmp_path, files)
+    record.expected_draws.write_text(printed.stdout)
+    with OpenRun(record) as opened:
+        assert opened.sql("select value from draws") == [(int(value),) for value in values[:5]]
+        # Nobody asked the program in the run that stands around the files.
+        assert _outcome(opened, "draws_expected") == "unverified"
+
+
 @pytest.mark.stack
 @pytest.mark.whole_run
 @pytest.mark.slow(seconds=45)
@@ -99,3 +118,7 @@ def test_control_of_soak_b_passes(tmp_path: Path) -> None:
     case = Case("plan-grown", "soak_b", "none")
     done = run(case, tmp_path)
     assert not wrong(case, done), done.text
+    with OpenRun(done.run()) as opened:
+        ((_, asked),) = opened.named("draws_recomputed")
+        assert not asked.detail.get("problem")
+        assert len(expected_draws(opened, 1000).values) >= 1000

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from chaos.record.record_sql import decision_log, with_line
+from chaos.record.record_sql import DrawLog, Source, decision_log, draw_log, with_line
 
 _PLAIN = "select a.b as request, status, fell as fallback from jsonl('log.jsonl')"
 
@@ -34,3 +34,24 @@ def test_line_is_added_to_a_plain_select() -> None:
 )
 def test_other_selects_stay_as_they_are(sql: str) -> None:
     assert with_line(sql) == sql
+
+
+def test_draws_are_counted_live_where_each_entry_of_the_file_is_one() -> None:
+    found = draw_log("select v as value, o.of as source from json('h.json', 'a.b')")
+    assert found == DrawLog(Source("json", "h.json", "a.b"), "v", "o.of")
+    assert draw_log("select v as value from jsonl('h.jsonl')").source == Source("jsonl", "h.jsonl")
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "",
+        "select v as value from json('h.json') where v > 0",
+        "select unnest(cast(vs as json[])) as value from json('h.json')",
+        "select value from (select value from json('h.json'))",
+        "select v as value from json('h.json') limit 5",
+        "select text as value from lines('h.txt')",
+    ],
+)
+def test_draws_that_a_query_chooses_are_not_counted_live(sql: str) -> None:
+    assert draw_log(sql) == DrawLog()

@@ -11,7 +11,7 @@ import pytest
 
 from chaos.record.daemon_sql import expanded
 from chaos.record.database import Database, QueryError
-from chaos.record.record_sql import columns_of, decision_log, first_file
+from chaos.record.record_sql import Source, columns_of, decision_log, source_of
 from chaos.runner.resolve import read_target
 
 
@@ -47,10 +47,15 @@ def test_the_last_list_outside_of_parentheses_names_the_columns() -> None:
 
 @pytest.mark.parametrize(
     ("source", "file"),
-    [("jsonl('a.jsonl')", "a.jsonl"), ("LINES ( 'done/*.json' ) t", "done/*.json"), ("t", "")],
+    [
+        ("jsonl('a.jsonl')", Source("jsonl", "a.jsonl")),
+        ("LINES ( 'done/*.json' ) t", Source("lines", "done/*.json")),
+        ("json('d''s.json' , 'a.b')", Source("json", "d's.json", "a.b")),
+        ("t", Source()),
+    ],
 )
-def test_first_file_of_a_record_is_what_its_evidence_refers_to(source: str, file: str) -> None:
-    assert first_file(f"select a as request from {source}") == file
+def test_first_file_of_a_record_is_what_its_evidence_refers_to(source: str, file: Source) -> None:
+    assert source_of(f"select a as request from {source}") == file
 
 
 def test_reference_says_every_column_that_its_checks_need() -> None:
@@ -103,6 +108,34 @@ def test_documents_lines_and_names_are_read(database: Database, tmp_path: Path) 
     ]
 
 
+def test_items_of_a_list_in_a_document_are_rows(database: Database, tmp_path: Path) -> None:
+    document = {"pool": {"of": [{"i": 5, "values": [1, 2]}, {"i": 6}, 7]}, "other": 1}
+    (tmp_path / "d.json").write_text(json.dumps(document))
+    sql = "select line, i, values, entry from json('d.json', 'pool.of')"
+    found = rows(database, tmp_path, sql)
+    assert [row[:3] for row in found] == [(1, "5", "[1,2]"), (2, "6", None), (3, None, None)]
+    assert found[2][3] == "7"
+    for place in ("other", "pool", "pool.of.0", "no.such"):
+        assert rows(database, tmp_path, f"select i from json('d.json', '{place}')") == []
+
+
+@pytest.mark.parametrize(
+    "content", [b'{"a": ', b'{"of": [1, 2', b"[1, 2", b"", b'["\xff"]', b"[" * 9999]
+)
+def test_damaged_document_has_no_rows(database: Database, tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "d.json").write_bytes(content)
+    assert rows(database, tmp_path, "select a from json('d.json')") == []
+    assert rows(database, tmp_path, "select a from json('d.json', 'of')") == []
+
+
+def test_document_of_many_items_needs_little_memory(database: Database, tmp_path: Path) -> None:
+    """200,000 draws: DuckDB alone would need more than it may have."""
+    item = b'{"value": 5, "source": "synthetic_bootstrap", "date": "2026-01-01", "of": [1, 2, 3]}'
+    (tmp_path / "d.json").write_bytes(b'{"draws":\n [' + b",\n".join([item] * 200_000) + b"]}")
+    sql = "select count(*), sum(cast(value as int)) from json('d.json', 'draws')"
+    assert rows(database, tmp_path, sql) == [(200_000, 1_000_000)]
+
+
 @pytest.mark.parametrize("function", ["jsonl", "json", "lines", "files"])
 def test_files_that_are_not_there_have_no_rows(
     database: Database, tmp_path: Path, function: str
@@ -117,6 +150,8 @@ def test_files_that_are_not_there_have_no_rows(
         "select a from jsonl('../l')",
         "select a from jsonl('/etc/passwd')",
         "select a from jsonl(a)",
+        "select a from jsonl('l', 'x')",
+        "select a from json('l', x)",
         "select a from",
         "drop table x",
         "select content from read_text('/etc/passwd')",

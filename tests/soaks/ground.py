@@ -37,7 +37,7 @@ class Ground:
         self.archive = self.queue / "archive"
         for name in ("archive", "claimed", "quarantine"):
             (self.queue / name).mkdir(parents=True)
-        (self.workspace / self.target.draws.path).write_text('{"draws": []}')
+        (self.workspace / self.target.source("draws").path).write_text('{"draws": []}')
         self.history = history
         self._path = folder / "history.jsonl"
 

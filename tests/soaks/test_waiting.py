@@ -22,5 +22,5 @@ def test_queue_is_drained_once_it_was_empty_for_long_enough(
 
 
 def test_draw_history_that_does_not_exist_yet_is_empty(ground: Ground) -> None:
-    (ground.workspace / ground.target.draws.path).unlink()
+    (ground.workspace / ground.target.source("draws").path).unlink()
     assert waiting.read_draws(ground.workspace, ground.target) == []

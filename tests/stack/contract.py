@@ -219,7 +219,7 @@ def the_workspace_is_a_volume_of_its_own_and_small(stack: Stack) -> None:
 def data_is_collected_and_programs_are_not(stack: Stack) -> None:
     folder = Path(CONFIG["collected"])
     stack.collect(folder)
-    assert (folder / stack.target.draws.path).exists()
+    assert (folder / stack.target.source("draws").path).exists()
     assert not (folder / "agents" / "watcher_agent.py").exists()
 
 

@@ -29,6 +29,7 @@ records:
   decisions: {sql: "select foo as bar from jsonl('x')"}
   calls: {sql: "select line, true as ok from jsonl('../x')"}
 services: {watcher: {start: [x]}, Loud: {start: [x]}}
+draws: {generator: {lcg: {a: -1, m: 0, shift: 64}, command: ["reference"]}}
 halt: {command: [], flags: ["../x"]}
 env: {A: "{never}"}
 """
@@ -57,6 +58,10 @@ def test_all_errors_are_said_at_once_each_with_its_line(tmp_path: Path) -> None:
         "services.Loud",
         "halt.command",
         "halt.flags[0]",
+        "draws.generator",
+        "draws.generator.lcg.a",
+        "draws.generator.lcg.m",
+        "draws.generator.lcg.shift",
         "env.A",
     } <= set(places)
     assert all(error.next_step for error in wrong)
@@ -94,7 +99,10 @@ def test_skeleton_names_what_lies_there_and_can_be_checked(tmp_path: Path) -> No
         (tmp_path / folder).mkdir()
     (tmp_path / "worker.py").write_text('#!/usr/bin/env python3\nURL = "http://localhost:8080/x"\n')
     (tmp_path / "log.jsonl").write_text('{"status": "x", "when": 1}\n')
+    (tmp_path / "draw_history.json").write_text('{"draws": []}')
+    (tmp_path / "archive" / "predicted.json").write_text("{}")
     text = skeleton(tmp_path, look(tmp_path))
+    assert "from json('draw_history.json')" in text and "predicted" not in text
     for part in ("worker.py", "folder: inbox", "done: archive/*", "port 8080", "status, when"):
         assert part in text, part
     assert errors_in(written(tmp_path, text))[2] == []

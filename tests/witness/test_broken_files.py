@@ -74,10 +74,10 @@ def reader(tmp_path: Path, workspace: Path, target: Target) -> Iterator[Reader]:
 def files(target: Target) -> list[str]:
     return [
         target.decisions.path,
-        target.draws.path,
+        target.source("draws").path,
         target.llm.events,
-        target.predictions.path,
-        target.telemetry.path,
+        target.source("predictions").path,
+        target.source("telemetry").path,
         LOG,
     ]
 
@@ -89,8 +89,8 @@ def mend(path: Path, target: Target) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.name == Path(target.llm.events).name:
         path.write_text('{"event":"start","pid":4711}\n')
-    elif path.name == Path(target.draws.path).name:
-        path.write_text(f'{{"{target.draws.list}":[{{}}]}}')
+    elif path.name == Path(target.source("draws").path).name:
+        path.write_text(f'{{"{target.source("draws").place}":[{{}}]}}')
     else:
         path.write_text("{}\n")
 
@@ -118,8 +118,8 @@ def test_an_unreadable_file_is_an_absence_with_a_reason(
     reader: Reader, workspace: Path, target: Target, breaks: Callable[[Path], None]
 ) -> None:
     reader.read()
-    (workspace / target.draws.path).unlink()
-    breaks(workspace / target.draws.path)
+    (workspace / target.source("draws").path).unlink()
+    breaks(workspace / target.source("draws").path)
     assert "draws.count" not in reader.read()
     first = reader.absences()["draws"]
     assert first

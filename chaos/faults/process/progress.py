@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Self
 
-from chaos.base.files import list_at
 from chaos.base.proc import Identity
+from chaos.record.daemon_files import entries_of
 from chaos.record.target import ServiceSpec, Target
 from chaos.stack.base import Stack
 
@@ -66,7 +66,7 @@ def _written(stack: Stack, name: str) -> Iterator[tuple[str, tuple[int, int, int
     if name == "watcher":
         patterns += [target.decisions.path, *target.paths.logs]
     elif name == "injector":
-        patterns.append(target.draws.path)
+        patterns.append(target.source("draws").path)
     paths = {path for pattern in patterns if pattern for path in root.glob(pattern)}
     for path in (*sorted(paths), stack.service(name).log):
         with contextlib.suppress(OSError):
@@ -76,9 +76,9 @@ def _written(stack: Stack, name: str) -> Iterator[tuple[str, tuple[int, int, int
 
 def draws(stack: Stack) -> int | None:
     """The number of draws in the history; None if it cannot be read."""
+    source = stack.target.draw_log.source
     try:
-        loaded = json.loads((stack.workspace / stack.target.draws.path).read_bytes())
-        return len(list_at(loaded, stack.target.draws.list))
+        return None if source is None else len(entries_of(stack.workspace, source))
     except (OSError, ValueError, LookupError, TypeError):
         return None
 
