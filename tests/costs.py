@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-SLOW_CPU_S = 0.5
+SLOW_CPU_S = 0.3
 _FILE = Path(__file__).with_name("costs.json")
 _NAME = "cpu_s"
 
