@@ -2,7 +2,8 @@
 
 A loop without a pause hides behind everything else: work gets done, and nothing grows. It takes a
 core from the work and the LLM for days. Judged are pairs of samples that follow each other while
-no request waits, none is worked on and no child runs, outside of faults.
+no request waits, none is worked on and no child runs, outside of faults. On a busy machine a loop
+gets a part of a core only: the time in which the daemon waited for one is left out.
 """
 
 from typing import Annotated
@@ -14,10 +15,13 @@ from chaos.checks.finding import Evidence, Finding
 from chaos.record.open_run import OpenRun
 
 _IDLE_S_MIN = 5.0
+_HAD_MIN = 0.25  # of the idle time: so much is counted however long the daemon waited
 _IDLE = """
 with samples as (
     select t_s, "watcher.pid" as pid, "watcher.cpu_s" as cpu_s, lead(t_s) over o as next_s,
-        lead("watcher.cpu_s") over o as next_cpu_s, lead("watcher.pid") over o as next_pid,
+        lead("watcher.cpu_s") over o as next_cpu_s,
+        lead("watcher.wait_s") over o - "watcher.wait_s" as waited_s,
+        lead("watcher.pid") over o as next_pid,
         lag(idle) over o and idle and lead(idle) over o as idle
     from (
         select *, not in_fault and coalesce("queue.pending", 0) + coalesce("queue.claimed", 0) = 0
@@ -25,7 +29,7 @@ with samples as (
         where t_s between from_s and to_s
     ) window o as (order by line)
 )
-select sum(next_s - t_s), sum(next_cpu_s - cpu_s) from samples
+select sum(next_s - t_s), sum(next_cpu_s - cpu_s), sum(greatest(waited_s, 0)) from samples
 where idle and pid = next_pid and next_cpu_s >= cpu_s
 """
 
@@ -38,12 +42,15 @@ class IdleCpuParams(Params, frozen=True):
 
 def judge(run: OpenRun, params: IdleCpuParams) -> list[Finding]:
     """None where the daemon was idle for less than five seconds."""
-    idle_s, used_s = run.one(_IDLE)
+    idle_s, used_s, waited_s = run.one(_IDLE)
     if (idle_s or 0.0) < _IDLE_S_MIN:
         return []
-    share = used_s / idle_s
+    had_s = max(idle_s - (waited_s or 0.0), _HAD_MIN * idle_s)
+    share = used_s / had_s
     busy = share > params.share
-    text = f"{used_s:.1f} s of processor time in {idle_s:.0f} s without work"
+    text = f"{used_s:.1f} s of processor time in {had_s:.0f} s without work"
+    if had_s < 0.9 * idle_s:
+        text += f" ({waited_s:.0f} s more in which it waited for a processor)"
     return [
         Finding(
             outcome="fail" if busy else "pass",

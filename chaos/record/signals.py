@@ -39,6 +39,9 @@ def signals_of(program: str, what: str = "the service") -> tuple[Signal, ...]:
         Signal(f"{program}.fds", f"open file descriptors of {what}"),
         Signal(f"{program}.threads", f"threads of {what}"),
         Signal(f"{program}.cpu_s", f"processor time of {what} so far", "s"),
+        Signal(
+            f"{program}.wait_s", f"time that the main thread of {what} waited for a processor", "s"
+        ),
         Signal(f"{program}.children", f"live child processes of {what}"),
         Signal(f"{program}.children_faults", f"page faults of children of {what} that have ended"),
     )

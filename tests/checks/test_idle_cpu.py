@@ -30,6 +30,22 @@ def test_a_loop_without_a_pause_fails(planted: PlantedRun) -> None:
     assert finding.outcome == "fail" and "90 % of a core" in finding.summary
 
 
+def test_a_loop_that_gets_a_part_of_a_core_fails(planted: PlantedRun) -> None:
+    """Other programs take the rest: it waits for its turn."""
+    planted.signals["watcher.cpu_s"] = lambda t_s, done: 0.37 * t_s
+    assert found(planted).outcome == "pass"
+    planted.signals["watcher.wait_s"] = lambda t_s, done: 0.6 * t_s
+    finding = found(planted)
+    assert finding.outcome == "fail" and "waited for a processor" in finding.summary
+
+
+def test_waiting_alone_is_no_use_of_the_processor(planted: PlantedRun) -> None:
+    """Each short look at the queue waits behind the other programs of a busy machine."""
+    planted.signals["watcher.cpu_s"] = lambda t_s, done: 0.05 * t_s
+    planted.signals["watcher.wait_s"] = lambda t_s, done: 0.95 * t_s
+    assert found(planted).outcome == "pass"
+
+
 def test_work_and_faults_may_take_the_processor(planted: PlantedRun) -> None:
     def busy_s(t_s: float) -> float:
         return sum(min(max(t_s - a, 0.0), b - a) for a, b in FAULTS)
