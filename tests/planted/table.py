@@ -132,7 +132,15 @@ DEFECTS = (
     ),
     _defect("kills_bystander", "bystanders", "bystander_ended"),
     _defect("kills_everything", "bystanders", "bystander_ended", ANY),
-    _defect("storms", "retry_storm", "retry_storm", fault=REFUSED, often=True),
+    # Two strikes: the first may meet the Watcher while it waits for the start of its server.
+    _defect(
+        "storms",
+        "retry_storm",
+        "retry_storm",
+        fault=REFUSED_TWICE,
+        often=True,
+        length={"baseline_s": 8, "storm_s": 52, "quiet_s": 8},
+    ),
     _defect(
         "leaks_on_error",
         "growth_per_fault",
