@@ -16,6 +16,10 @@ class Deadline:
         """Seconds left, never negative."""
         return 0.0 if self._cancel.is_set() else max(0.0, self._end_s - time.monotonic())
 
+    def renew(self) -> None:
+        """Let the limit begin again; a cancelled wait stays over."""
+        self._end_s = time.monotonic() + self.limit_s
+
     def expired(self) -> bool:
         """True if the wait is over."""
         return self.left_s() == 0.0

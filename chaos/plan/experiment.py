@@ -35,7 +35,9 @@ class Profile(_Model, frozen=True):
     storm_s: PositiveSeconds
     quiet_s: PositiveSeconds
     sample_period_s: SamplePeriod
-    drain_limit_s: PositiveSeconds  # the queue must be empty this long after the injector stopped
+    drain_limit_s: (
+        PositiveSeconds  # after the injector stopped, and after each request that is finished then
+    )
     settings: dict[str, Any]  # filled into the target's commands and policies
     fault_defaults: dict[str, dict[str, str | int | float]] = {}
     criteria: dict[

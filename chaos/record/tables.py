@@ -88,7 +88,10 @@ TABLES = Names(
                 ),
                 _flag("complete", "whether the run went its whole course and is recorded whole"),
                 _s("sample_period_s", "time between samples"),
-                _s("drain_limit_s", "time that the queue has to become empty"),
+                _s(
+                    "drain_limit_s",
+                    "time that the queue has to become empty, or to lose one request more",
+                ),
                 _s("poll_interval_s", "how often the daemon looks for work"),
                 Column("volume_bytes", "BIGINT", "size of the workspace's volume", "bytes"),
                 _count("lines", "records read from history.jsonl"),

@@ -21,6 +21,7 @@ _POLL_S = 0.4
 # A request that moves from one folder to the next can be missed once, but not twice.
 EMPTY_POLLS_MIN = 2
 _NAMED_MAX = 20
+_WHOLE_TIMES = 4  # the limit of a drain in which one request after the other is still finished
 
 
 def snapshot(workspace: Path, target: Target) -> dict[str, Any]:
@@ -85,14 +86,22 @@ def drain(
 ) -> None:
     """Poll `list_waiting` until no request waited for `quiet_s`, or until the deadline.
 
-    Records the event `drained`.
+    A daemon that is slow, on a busy machine for instance, is not stuck: whenever a request has
+    left that never left before, the limit begins again, up to four times as long in all. Records
+    the event `drained`.
     """
     polls_min = max(EMPTY_POLLS_MIN, math.ceil(quiet_s / _POLL_S))
-    start_s = history.now_s()
+    start_s, whole = history.now_s(), Deadline(_WHOLE_TIMES * deadline.limit_s)
     waiting, empty_polls = list_waiting(), 0
+    seen, done = set(waiting), set[str]()
     while empty_polls < polls_min and deadline.wait(_POLL_S):
         waiting = list_waiting()
         empty_polls = 0 if waiting else empty_polls + 1
+        finished = seen.difference(waiting, done)
+        if finished and not whole.expired():
+            deadline.renew()
+        done |= finished
+        seen.update(waiting)
     history.event(
         "drained",
         pending=len(waiting),
