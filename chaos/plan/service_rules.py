@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterator
 
 from chaos.base.typedtree import Problem
-from chaos.plan.value_rules import is_url
-from chaos.record.target import Target
+from chaos.plan.value_rules import Keys, is_url
+from chaos.record.target import ServiceSpec, Target
 
 _TAKEN = frozenset(
     [
@@ -34,13 +34,13 @@ def service_problems(target: Target) -> Iterator[Problem]:
         if name in _TAKEN or not _SERVICE.fullmatch(name):
             step = "small letters, digits and underscores; not a name that the harness uses"
             yield Problem(("services", name), f"{name!r} cannot name a service", step)
-    for name, spec in {
-        "watcher": target.watcher,
-        **({"injector": target.injector} if target.injector else {}),
-    }.items():
-        if spec.ready_url and not is_url(spec.ready_url):
-            keys = (name, "ready_url")
-            yield Problem(keys, f"{spec.ready_url!r} is no http URL", "write http://HOST:PORT/PATH")
+    specs: dict[Keys, ServiceSpec | None]
+    specs = {("watcher",): target.watcher, ("injector",): target.injector}
+    specs |= {("services", name): spec for name, spec in target.services.items()}
+    for keys, spec in specs.items():
+        if spec is not None and spec.ready_url and not is_url(spec.ready_url):
+            text = f"{spec.ready_url!r} is no http URL"
+            yield Problem((*keys, "ready_url"), text, "write http://HOST:PORT/PATH")
 
 
 def env_problems(target: Target) -> Iterator[Problem]:
