@@ -36,6 +36,10 @@ class UsageError(ChaosError):
     exit_code = ExitCode.USAGE
 
 
+class UnknownName(UsageError):
+    """A name that does not exist: a mistake of the user's, whatever else is left out."""
+
+
 class EnvironmentProblem(ChaosError):
     """The machine cannot host the run: no namespaces, no disk, corrupt model... (exit 4)."""
 
@@ -67,7 +71,7 @@ _LISTS = {
 
 def unknown_name(
     kind: str, name: str, known: Iterable[str], *, place: str = "", listed_by: str = ""
-) -> UsageError:
+) -> UnknownName:
     """A usage error for a name that does not exist: the nearest valid ones, and where all are.
 
     A short list is printed; of a long one only the command that prints it, `listed_by`.
@@ -85,4 +89,4 @@ def unknown_name(
     else:
         steps += [f"also near: {', '.join(near[1:])};"] if near[1:] else []
         steps += [f"all {len(names)}: {listed_by}"] if listed_by else []
-    return UsageError(f"unknown {kind} {name!r}", place=place, next_step=" ".join(steps))
+    return UnknownName(f"unknown {kind} {name!r}", place=place, next_step=" ".join(steps))

@@ -33,7 +33,8 @@ class Check:
     returns one row whose columns fill the sentences `passed` and `failed`; there `{wrong}` is the
     number of wrong rows. Parameters are `$name` in both. A check that is no such query has `judge`.
     `needs` are tables that must not be empty. `says` are keys of the target without which there is
-    no evidence (`Target.says`): then it is not judged.
+    no evidence (`Target.says`): then it is not judged. `lacks` returns what the record of a run has
+    no evidence of by the nature of the daemon, "" if it has; then it is not judged, either.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Check:
     failed: str = "{wrong} wrong"
     needs: tuple[str, ...] = ()
     says: tuple[str, ...] = ()
+    lacks: Callable[[OpenRun], str] | None = None
     judge: Callable[[OpenRun, Any], list[Finding]] | None = None
     params: type[Params] = Params
     origin: str = BEYOND_THE_PLAN

@@ -34,11 +34,15 @@ class LLMSlotsParams(Params, frozen=True):
     limit_s: Annotated[float, msgspec.Meta(gt=0)] = 30.0
 
 
+def _lacks(run: OpenRun) -> str:
+    """Only a server that is not ours may have no gauges."""
+    if run.target.llm.server is None or run.one(_READINGS):
+        return ""
+    return "the LLM server (llm.server) has no llamacpp:requests_processing at /metrics"
+
+
 def judge(run: OpenRun, params: LLMSlotsParams) -> list[Finding]:
     """Read from llama-server's `requests_processing` and `requests_deferred`."""
-    if run.target.llm.server is not None and not run.one(_READINGS):
-        text = "not judged: the LLM server (llm.server) tells nothing of its slots at /metrics"
-        return [Finding(outcome="unverified", summary=text)]
     end_s = run.measured_span_s()[1]
     spans = [
         (f"after {window.label}", window.end_s, min(window.end_s + params.limit_s, end_s))
@@ -83,6 +87,7 @@ CHECK = Check(
     name="llm_slots",
     title="LLM slots",
     judge=judge,
+    lacks=_lacks,
     params=LLMSlotsParams,
     depends=depends_on("stack"),
 )

@@ -1,8 +1,10 @@
 """Stack health: the parts that are not under judgement did their work.
 
-When the proxy, the injector or the LLM server fails by itself, or a GPU is lost that no fault
-took, the run says nothing about the Watcher: it is invalid, not failed.
+When the proxy, the injector or the LLM server fails by itself, also one that is not of the run, or
+a GPU is lost that no fault took, the run says nothing about the Watcher: it is invalid, not failed.
 """
+
+from collections.abc import Iterator
 
 from chaos.checks.base import Check, Params
 from chaos.checks.finding import Evidence, Finding, plural
@@ -29,6 +31,20 @@ and not exists (select 1 from faults f where f.injected_s is not null
     and (list_contains(f.ends, 'injector') or f.undo ->> '$.service' = 'injector')
     and s.t_s >= f.earliest_s and s.t_s <= f.until_s + 2)
 having count(*) >= 4 and max(t_s) - min(t_s) >= 2
+"""
+SERVER_LOST = "llm_lost"
+# A server that is not of the run answered no probe for a second or more, and was down at least
+# once: one that only takes its time ("hung") is no outage.
+_SERVER_LOST = """
+with seen as (
+    select line, t_s, "llm.health" as health,
+        count(*) filter (health = 'ok') over (order by line) as answers
+    from moments m, run where health is not null and t_s between from_s and to_s
+    and not exists (select 1 from faults f where list_contains(f.ends, 'llm')
+        and m.t_s >= f.earliest_s and m.t_s <= f.until_s + 2)
+)
+select min(line), min(t_s), max(t_s) from seen where health <> 'ok' group by answers
+having max(t_s) - min(t_s) >= 1 and bool_or(health = 'down') order by min(line)
 """
 
 
@@ -61,7 +77,17 @@ def _outages(run: OpenRun) -> list[Outage]:
     if line is not None and "injector" not in services:
         text = f"injector ended by itself at {t_s:.1f} s (harness): no process of it was sampled"
         found.append(Outage(t_s, "harness", run.evidence(line, text), "service_exit"))
-    return sorted(found, key=lambda outage: outage.t_s)
+    return sorted([*found, *_server_lost(run)], key=lambda outage: outage.t_s)
+
+
+def _server_lost(run: OpenRun) -> Iterator[Outage]:
+    """Times in which an LLM server that is not of the run failed."""
+    if not run.target.llm.external:
+        return
+    for line, from_s, to_s in run.sql(_SERVER_LOST):
+        text = f"the LLM server {run.target.llm.external}, which is not of the run, was down"
+        text = f"{SERVER_LOST} at {from_s:.1f} s (infrastructure): {text} until {to_s:.1f} s"
+        yield Outage(from_s, "infrastructure", run.evidence(line, text), SERVER_LOST)
 
 
 def judge(run: OpenRun, params: Params) -> list[Finding]:

@@ -1,6 +1,6 @@
-"""Examine the LLM server: health, then a completion of one token, then a grammar.
+"""Examine the LLM server: `llm.ready_path`, then a completion of one token, then a grammar.
 
-Each call has a timeout. A healthy server is not enough: `/health` stays 200 while generation hangs,
+Each call has a timeout. A ready server is not enough: `/health` stays 200 while generation hangs,
 and a server may answer a grammar that does not parse with unconstrained text and status 200. Must
 not start or stop the server.
 """
@@ -14,7 +14,7 @@ from chaos.doctor.item import Item, Subject, short
 from chaos.runner.preflight import constrained_completion
 from chaos.stack.base import Endpoint
 from chaos.stack.http_client import NoAnswer, call
-from chaos.stack.llm_probe import completes
+from chaos.stack.llm_probe import FAULTY, completes
 
 _HEALTH_LIMIT_S = 3.0
 _COMPLETION_LIMIT_S = 30.0
@@ -22,7 +22,7 @@ _COMPLETION_LIMIT_S = 30.0
 
 def examine_llm(subject: Subject) -> Iterator[Item]:
     """Yield up to three items; the next one only if the previous one is in order."""
-    state, seen = _health(subject.llm)
+    state, seen = _health(subject.llm, subject.target.llm.ready_path)
     if state != "ok":
         start = subject.target.prerequisites.start_llm
         hint = f"start it in the workspace: {start}" if start else "start the LLM server"
@@ -39,13 +39,14 @@ def examine_llm(subject: Subject) -> Iterator[Item]:
         yield item("problem", seen, "restart the LLM server and read its log")
         return
     yield item("ok", f"one token in {time.monotonic() - began_s:.2f} s")
-    yield _grammar(subject.llm)
+    if subject.target.llm.server is None:  # one of the daemon's own may know no grammar
+        yield _grammar(subject.llm)
 
 
-def _health(endpoint: Endpoint) -> tuple[str, str]:
+def _health(endpoint: Endpoint, path: str) -> tuple[str, str]:
     """(`ok`, `loading` or `down`; what the state is based on)."""
     try:
-        answer = call(endpoint, "GET", "/health", timeout_s=_HEALTH_LIMIT_S)
+        answer = call(endpoint, "GET", path, timeout_s=_HEALTH_LIMIT_S)
     except NoAnswer as error:
         if isinstance(error.__cause__, ConnectionRefusedError):
             return "down", f"no server listens on {endpoint}"
@@ -53,8 +54,8 @@ def _health(endpoint: Endpoint) -> tuple[str, str]:
             return "down", f"{endpoint} does not answer within {_HEALTH_LIMIT_S:g} s"
         return "down", f"{endpoint}: {str(error) or type(error.__cause__).__name__}"
     body = short(answer.body[:4096].decode(errors="replace"))
-    if answer.status == 200:
-        return "ok", f"{endpoint} answers 200"
+    if answer.status < FAULTY:  # a server without that path says 404
+        return "ok", f"{endpoint} answers {answer.status} at {path}"
     state = "loading" if answer.status == 503 else "down"
     return state, f"{endpoint} answers {answer.status}: {body}"
 

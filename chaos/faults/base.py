@@ -142,7 +142,10 @@ class Fault(ABC):
         return None
 
     def available_in(self, planned: PlannedStack) -> str | None:
-        """Why it cannot be injected in a run with this stack, or None. Starts no process."""
+        """Why it cannot be injected in a run with this stack, or None. Starts no process.
+
+        Raises `UnknownName` for a parameter that names what the target does not have.
+        """
         return self.available_here()
 
     @abstractmethod

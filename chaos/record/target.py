@@ -240,6 +240,12 @@ class Target(_Model, kw_only=True, frozen=True):
     not_applicable: dict[str, str] = {}
 
     @property
+    def programs(self) -> dict[str, ServiceSpec]:
+        """What is started beside the daemon: its services, and the injector."""
+        injector = {} if self.injector is None else {"injector": self.injector}
+        return {**self.services, **injector}
+
+    @property
     def decisions(self) -> DecisionLog:
         """Where the decision log lies, and which of its fields means what."""
         record = self.records.decisions

@@ -5,7 +5,7 @@ What only a running stack shows is asked in preflight.py, before the baseline.
 
 import msgspec
 
-from chaos.base.errors import ChaosError, UsageError
+from chaos.base.errors import ChaosError, UnknownName, UsageError
 from chaos.faults.base import PlannedStack
 from chaos.faults.registry import fault_kind
 from chaos.plan.describe import left_out
@@ -17,11 +17,13 @@ from chaos.soaks.autonomous_loop import AutonomousLoop
 def with_available_faults(plan: Plan, *, place: str) -> Plan:
     """`plan` if all its faults can be injected; with `skip_unavailable`, the others marked.
 
-    Raises `UsageError` without it, and if no fault would be left.
+    Raises `UsageError` without it, if no fault would be left, and for a parameter with a name that
+    the target does not have: that is a mistake, and would be one on any machine.
     """
     stack = _planned_stack(plan)
     faults = tuple(
-        msgspec.structs.replace(fault, left_out=_reason(fault, stack)) for fault in plan.faults
+        msgspec.structs.replace(fault, left_out=_reason(fault, stack, place))
+        for fault in plan.faults
     )
     marked = msgspec.structs.replace(plan, faults=faults)
     reasons = left_out(marked)
@@ -57,10 +59,13 @@ def _planned_stack(plan: Plan) -> PlannedStack:
     )
 
 
-def _reason(fault: FaultPlan, stack: PlannedStack) -> str:
+def _reason(fault: FaultPlan, stack: PlannedStack, place: str) -> str:
     if fault.control:
         return ""
     try:
         return fault_kind(fault.name)(fault.name, dict(fault.params)).available_in(stack) or ""
+    except UnknownName as error:
+        where = f"{place} {fault.name}:{error.place}"
+        raise UnknownName(error.message, place=where, next_step=error.next_step) from error
     except ChaosError as error:
         return f"{error.message}; {error.next_step}" if error.next_step else error.message

@@ -193,6 +193,8 @@ def _not_judged(run: OpenRun, check: Check) -> Finding | None:
     target = run.target
     reason = target.not_applicable.get(check.name)
     lacks = target.lacks(check.says)
+    if not lacks and reason is None and check.lacks is not None:
+        lacks = check.lacks(run)
     if not lacks and reason is None:
         return None
     reason = target.not_applicable.get(ALL_UNSAID) if reason is None else reason

@@ -26,7 +26,8 @@ from chaos.plan.pace import hold_min_s, paced
 from chaos.plan.plan import Backend, FaultPlan, Plan, Sandbox, Witness
 from chaos.plan.schedule import storm_needed_s
 from chaos.plan.settings_rules import check_setting
-from chaos.plan.target_rules import check_sources, check_target, with_sources
+from chaos.plan.target_rules import check_target
+from chaos.plan.target_sources import check_sources, with_sources
 from chaos.record.target import Target
 from chaos.runner.availability import with_available_faults
 from chaos.runner.choose import chosen_faults

@@ -49,10 +49,11 @@ from chaos.stack.workspace import (
 _LOOK_S = 0.01
 _START_S = 2.0  # in which a Watcher with a wrong command ends
 
-# Time limit of each service to end when the stack is stopped (the Watcher's own halt was timed
-# before): 7.5 s in all, then SIGKILL.
+# Time limits to end when the stack is stopped, then SIGKILL. The Watcher's own halt was timed
+# before. The services of the target and the injector get their `stop_limit_s`, but at most 5 s
+# each. Once 15 s have passed, those that are left get 1 s each.
+_PROGRAM_DOWN_LIMIT_S, _PROGRAMS_DOWN_LIMIT_S, _LATE_DOWN_LIMIT_S = 5.0, 15.0, 1.0
 _DOWN_LIMIT_S = {
-    "injector": 1.0,
     "watcher": 2.5,
     "proxy": 1.0,
     "wire": 1.0,
@@ -217,9 +218,8 @@ class StackBuilder(ABC):
         clock = self._watcher_clock()
         spec = self._target.watcher if daemon else self._batch()
         watcher = self._program("watcher", spec, clock)
-        specs = dict(self._target.services)
-        specs |= {"injector": self._target.injector} if self._target.injector else {}
-        others = {name: self._program(name, spec, None) for name, spec in specs.items()}
+        programs = self._target.programs.items()
+        others = {name: self._program(name, spec, None) for name, spec in programs}
         self._started += [watcher, *others.values()]  # started later; `down` stops them
         services: dict[str, Service] = {
             "watcher": watcher,
@@ -269,11 +269,19 @@ class StackBuilder(ABC):
         started = list(reversed(self._started))
         for service in started:
             service.resume()  # a fault may have paused it and its children
+        deadline = Deadline(_PROGRAMS_DOWN_LIMIT_S)
         for service in started:
-            service.stop(_DOWN_LIMIT_S.get(service.name, _DOWN_LIMIT_S["injector"]))
+            service.stop(self._down_limit_s(service.name, deadline))
         self._started.clear()
         left = self._sweep()
         return left + self._remove_workspace()
+
+    def _down_limit_s(self, name: str, deadline: Deadline) -> float:
+        spec = self._target.programs.get(name)
+        if spec is None:
+            return _DOWN_LIMIT_S[name]
+        left_s = max(deadline.left_s(), _LATE_DOWN_LIMIT_S)
+        return min(spec.stop_limit_s, _PROGRAM_DOWN_LIMIT_S, left_s)
 
     # The services
 

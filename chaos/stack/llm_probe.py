@@ -11,7 +11,7 @@ from chaos.stack.http_client import NoAnswer, call
 from chaos.stack.llm_api import LLAMA, PATHS, Completion, request_body
 
 _NOT_KNOWN = (404, 405, 501)
-_FAULTY = 500
+FAULTY = 500
 
 
 def healthy(endpoint: Endpoint, limit_s: float, path: str = "/health") -> bool:
@@ -20,7 +20,7 @@ def healthy(endpoint: Endpoint, limit_s: float, path: str = "/health") -> bool:
     A server without `/health` says 404; whether it works, a completion shows.
     """
     try:
-        return call(endpoint, "GET", path, timeout_s=limit_s).status < _FAULTY
+        return call(endpoint, "GET", path, timeout_s=limit_s).status < FAULTY
     except NoAnswer:
         return False
 

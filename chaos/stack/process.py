@@ -52,7 +52,7 @@ class Surroundings:
 
 
 class NoProgram(EnvironmentProblem):
-    """The program of a command does not exist."""
+    """The program of a command does not exist, or cannot be executed."""
 
 
 def spawn(argv: Sequence[str], where: Surroundings, output: int) -> subprocess.Popen[bytes]:

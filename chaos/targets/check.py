@@ -9,7 +9,8 @@ from chaos.base.shipped import EXPERIMENTS
 from chaos.base.typedtree import problems
 from chaos.base.yamlfile import Document
 from chaos.checks.registry import CHECKS
-from chaos.plan.target_rules import source_errors, target_errors
+from chaos.plan.target_rules import target_errors
+from chaos.plan.target_sources import source_errors
 from chaos.record.target import ALL_UNSAID, Records, Target
 from chaos.runner.resolve import name_error, placeholder_errors, read_soak, target_document
 

@@ -2,6 +2,7 @@
 
 from chaos.checks.base import evidence_of
 from chaos.checks.heuristic_fallbacks import OUTSIDE
+from chaos.checks.stack_health import SERVER_LOST, outages
 from chaos.checks.witnessed import ATTEMPTS, not_witnessed
 from chaos.record.open_run import OpenRun
 from chaos.triage.facts import KEPT_MAX, LLMFacts
@@ -78,6 +79,7 @@ def llm_facts(run: OpenRun) -> LLMFacts:
         for line, event in run.named("service_exit")
         if event.owner != "product"
     ]
+    exits += [outage.evidence for outage in outages(run) if outage.name == SERVER_LOST]
     lost = tuple((evidence_of(run, _CRASHED).shown + exits)[:KEPT_MAX])
     witnessed = not_witnessed(run, "wire") is None
     refused, cut_short = evidence_of(run, _REFUSED), evidence_of(run, _CUT_SHORT)

@@ -48,12 +48,14 @@ class Probe:
         self._unsent = b""
         self._received = b""
         self.sent_at_s: float | None = None  # monotonic; None if no request is in flight
+        self.is_first = False  # whether the last request was the first one of its connection
 
     def send(self, now_s: float) -> None:
         """Send the request, after connecting if needed. Raises `ProbeFailed`.
 
         `now_s`: monotonic seconds.
         """
+        self.is_first = self._socket is None
         if self._socket is None:
             self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -148,6 +150,9 @@ class LLMHealth(SourceBase):
             self._step(now_s)
         except ProbeFailed:
             # A server may close an idle connection, so only a new connection shows if it is down.
+            # A relay takes that one, too, and then breaks it.
+            if self._probe.is_first:
+                self._state = "down"
             try:
                 self._probe.send(now_s)
             except ProbeFailed:

@@ -3,7 +3,8 @@
 Puts itself under the filter, hands the listener to the supervisor that waits at the Unix socket
 SOCKET, proves with a harmless call that it is answered, and becomes PROGRAM. NAME says in the
 record whose process it is. Exit code 125 and one line on stderr when it cannot be watched: nothing
-is ever started half-watched.
+is ever started half-watched. As of a shell, 127 when there is no such program, and 126 when it
+cannot be executed.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import sys
 from collections.abc import Sequence
 
 _WAIT_S = 10.0
-_FAILED = 125
+_NOT_WATCHED, _NOT_EXECUTED, _NOT_FOUND = 125, 126, 127
 
 
 def main(argv: Sequence[str]) -> int:
@@ -27,10 +28,14 @@ def main(argv: Sequence[str]) -> int:
     path, name, _, *command = argv
     try:
         enter(path, name)
+    except OSError as error:
+        print(f"{command[0]} cannot be watched: {error}", file=sys.stderr)
+        return _NOT_WATCHED
+    try:
         os.execvp(command[0], command)
     except OSError as error:
-        print(f"{command[0]} cannot be watched or started: {error}", file=sys.stderr)
-    return _FAILED
+        print(f"{command[0]} cannot be started: {error}", file=sys.stderr)
+        return _NOT_FOUND if isinstance(error, FileNotFoundError) else _NOT_EXECUTED
 
 
 def enter(path: str, name: str) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from chaos.base.exitcode import ExitCode
+from chaos.base.shipped import EXPERIMENTS
 from chaos.doctor import llm
 from tests.doctor.conftest import examine
 from tests.llm.supervised import Supervisor
@@ -33,13 +34,15 @@ class Sick(BaseHTTPRequestHandler):
     """Stands for an LLM server with a defect, which `health`, `tokens` and `text` set."""
 
     health = 200
+    ready_path = ""  # the only path that it is ready at; empty: any
     tokens = 1
     text = "yes"
     hang = False
     openai = False  # knows only chats, by OpenAI's API
 
     def do_GET(self) -> None:
-        self._answer(self.health, {"error": {"message": "Loading model"}})
+        status = self.health if self.ready_path in ("", self.path) else 500
+        self._answer(status, {"error": {"message": "Loading model"}})
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
@@ -89,6 +92,33 @@ def test_a_server_that_knows_only_openais_api_has_no_problem(
     items = examine(workspace, llm=sick(openai=True)).items
     states = {item["name"]: item["state"] for item in items if item["name"].startswith("llm_")}
     assert states == {"llm_health": "ok", "llm_completion": "ok", "llm_grammar": "ok"}
+
+
+def told(folder: Path, llm: str) -> str:
+    """The reference target with these lines in its section `llm`."""
+    text = (EXPERIMENTS / "targets" / "reference.yaml").read_text()
+    assert "\nllm:\n" in text
+    path = folder / "reference.yaml"
+    path.write_text(text.replace("\nllm:\n", f"\nllm:\n  {llm}\n"))
+    return str(path)
+
+
+@pytest.mark.parametrize("status", [200, 404])
+def test_a_server_is_asked_where_the_target_says_and_ready_below_500(
+    status: int, workspace: Path, sick: Callable[..., str], tmp_path: Path
+) -> None:
+    target = told(tmp_path, "ready_path: /ready")
+    server = sick(health=status, ready_path="/ready")
+    seen = examine(workspace, "--target", target, llm=server).named("llm_health", "ok")
+    assert f"answers {status} at /ready" in seen[0]["seen"]
+
+
+def test_a_server_of_the_daemons_own_need_not_know_a_grammar(
+    workspace: Path, sick: Callable[..., str], tmp_path: Path
+) -> None:
+    target = told(tmp_path, 'server: {external: "10.0.0.5:8000"}')
+    seen = examine(workspace, "--target", target, llm=sick(text="Water is wet."))
+    assert seen.named("llm_completion", "ok") and not seen.named("llm_grammar")
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,14 @@ from tests.plan.test_plan import asked, refused
 
 MINIMAL = str(EXAMPLES / "minimal" / "target.yaml")
 
+TWO_PROGRAMS = """
+target: two_programs
+watcher: {start: [sleep, "600"]}
+services: {orchestrator: {start: [sleep, "600"]}}
+links: {prices: {endpoint: "127.0.0.1:9101", upstream: "127.0.0.1:9102", probe: /health}}
+work: {submit: {folder: inbox}, done: outbox/*, body: {id: "{id}"}}
+"""
+
 
 @pytest.fixture(autouse=True)
 def dev(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -97,6 +105,33 @@ def test_what_a_left_out_fault_needs_is_not_started() -> None:
         asked(faults=["watcher_clock_jump", "llm_timeout"], backend="docker", skip_unavailable=True)
     )
     assert "clock" not in there.needs
+
+
+@pytest.mark.parametrize("skip", [True, False])
+@pytest.mark.parametrize(
+    ("fault", "message", "step"),
+    [
+        ("watcher_killed:service=orchestratr", "service of the target", "orchestrator"),
+        ("watcher_paused:service=nobody", "service of the target", "known: orchestrator, watcher"),
+        ("llm_reset:link=db", "link of the target", "known: prices"),
+    ],
+)
+def test_name_that_the_target_lacks_is_refused_and_never_left_out(
+    fault: str, message: str, step: str, skip: bool, tmp_path: Path
+) -> None:
+    """It is a mistake on any machine."""
+    target = tmp_path / "mine.yaml"
+    target.write_text(TWO_PROGRAMS)
+    faults = ["llm_timeout", fault]
+    error = refused(soak="soak_b", target=str(target), faults=faults, skip_unavailable=skip)
+    assert error.exit_code == ExitCode.USAGE
+    kind, _, given = fault.partition(":")
+    parameter, _, name = given.partition("=")
+    assert (error.place, error.message) == (
+        f"--fault {kind}:{parameter}",
+        f"unknown {message} {name!r}",
+    )
+    assert step in error.next_step
 
 
 def test_nothing_left_is_refused() -> None:

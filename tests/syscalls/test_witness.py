@@ -189,6 +189,15 @@ def test_the_exit_code_is_the_programs(program: str, code: int) -> None:
     assert done.returncode == code
 
 
+@pytest.mark.parametrize(("program", "code"), [("no-such-program", 127), ("/etc", 126)])
+def test_a_program_that_cannot_be_started_ends_as_in_a_shell(program: str, code: int) -> None:
+    """Not as one that cannot be watched: the command is wrong, not the machine."""
+    command = [sys.executable, str(WITNESS), "--", program]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S, check=False)
+    assert done.returncode == code
+    assert f"{program} cannot be started" in done.stderr
+
+
 def test_without_a_supervisor_nothing_is_started(tmp_path: Path) -> None:
     enter = [sys.executable, str(WITNESS / "enter.py"), str(tmp_path / "nobody"), "it", "--"]
     done = subprocess.run(
@@ -199,7 +208,7 @@ def test_without_a_supervisor_nothing_is_started(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 125
-    assert "touch cannot be watched or started" in done.stderr
+    assert "touch cannot be watched" in done.stderr
     assert not (tmp_path / "started").exists()
 
 

@@ -28,7 +28,7 @@ llm: {endpoint: nohost, call_limit_s: x}
 records:
   decisions: {sql: "select foo as bar from jsonl('x')"}
   calls: {sql: "select line, true as ok from jsonl('../x')"}
-services: {watcher: {start: [x]}, Loud: {start: [x]}}
+services: {watcher: {start: [x]}, Loud: {start: [x], ready_url: x:1}}
 draws: {generator: {lcg: {a: -1, m: 0, shift: 64}, command: ["reference"]}}
 halt: {command: [], flags: ["../x"]}
 env: {A: "{never}"}
@@ -56,6 +56,7 @@ def test_all_errors_are_said_at_once_each_with_its_line(tmp_path: Path) -> None:
         "records.calls.sql",
         "services.watcher",
         "services.Loud",
+        "services.Loud.ready_url",
         "halt.command",
         "halt.flags[0]",
         "draws.generator",

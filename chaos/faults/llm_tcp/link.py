@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
 from chaos.base.deadline import Deadline
+from chaos.base.errors import unknown_name
 from chaos.faults.base import Evidence, Fault, PlannedStack, probe
 from chaos.faults.exchange import Exchange, exchange
 from chaos.faults.params import FaultParams, text
@@ -71,12 +72,13 @@ class LinkFault(Fault):
     looks_min = 1  # in a row, for an effect that a busy machine could imitate once
 
     def available_in(self, planned: PlannedStack) -> str | None:
+        """Raises `UnknownName` with the links that the target has, if it has no such link."""
         name, links = self.params.link, planned.target.links
         if name is None or (name in links and links[name].probe):
             return super().available_in(planned)
         if name in links:
             return f"links.{name} of the target has no probe, by which its effect could be proven"
-        return f"the target has no links.{name}; it has {', '.join(links) or 'none'}"
+        raise unknown_name("link of the target", name, links, place="link")
 
     def available(self, stack: Stack) -> str | None:
         return None if stack.proxy.version() else "the proxy does not answer"

@@ -241,7 +241,7 @@ class ServiceFault(Fault):
 
 
 def _known(service: str, target: Target) -> None:
-    """Raise `UsageError` with the names that the target has, if it has no such service."""
+    """Raise `UnknownName` with the names that the target has, if it has no such service."""
     names = ["watcher", *target.services]
     if service not in names:
         raise unknown_name("service of the target", service, names, place="service")

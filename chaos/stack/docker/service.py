@@ -17,7 +17,7 @@ from chaos.base.proc import in_environment, is_alive, pids, processes
 from chaos.base.proc import marked as processes_marked
 from chaos.stack.base import CommandResult
 from chaos.stack.docker.channel import Outside
-from chaos.stack.process import Ready, StartedService
+from chaos.stack.process import NoProgram, Ready, StartedService
 from chaos.stack.proctree import await_ended, send, tree
 
 SERVICE_VARIABLE = "CHAOS_SERVICE"
@@ -25,6 +25,8 @@ _ENGINE_LIMIT_S = 30.0
 _APPEAR_LIMIT_S = 10.0
 _KILL_LIMIT_S = 5.0
 _LOOK_S = 0.01
+_NOT_EXECUTED = (126, 127)  # exit codes by which the engine says so: not permitted, not there
+_RUNTIME_SAYS = "unable to start container process: "  # before what is wrong with the program
 
 
 class ContainerService(StartedService):
@@ -49,7 +51,16 @@ class ContainerService(StartedService):
 
     def launch(self) -> None:
         self._exit_code = None
-        self._outside.call("start", _ENGINE_LIMIT_S, service=self._container)
+        try:
+            self._outside.call("start", _ENGINE_LIMIT_S, service=self._container)
+        except EnvironmentProblem as problem:
+            state = self._outside.call("state", _ENGINE_LIMIT_S, service=self._container)
+            if state["exit_code"] not in _NOT_EXECUTED:
+                raise
+            raise NoProgram(
+                f"its program cannot be started: {problem.message.rpartition(_RUNTIME_SAYS)[2]}",
+                next_step="correct the target profile, or name an image that has the program",
+            ) from problem
         self._pid = self._await_main()
 
     def _marked(self) -> list[int]:

@@ -24,7 +24,9 @@ from chaos.stack.base import Stack
 from chaos.stack.llm_probe import completes
 from chaos.stack.llm_service import LLMService
 from chaos.targets.check import errors_in
+from tests.checks.history_builder import PlantedRun
 from tests.targets.habits.llm_stacks import SERVER, addresses, brought_up, read, written
+from tests.targets.habits.stand_in import finding_of
 from tests.waiting import wait_for
 
 TARGET = """
@@ -108,3 +110,27 @@ def test_what_cannot_be_a_server_is_said_with_its_place(tmp_path: Path) -> None:
     )
     places = {error.place.split()[-1] for error in errors_in(str(written(tmp_path, wrong)))[2]}
     assert {"llm.server", "llm.ready_path", "llm.server.stop[1]"} <= places
+
+
+def test_slots_of_a_server_that_says_nothing_of_them_are_not_judged(control: PlantedRun) -> None:
+    """`*` in not_applicable leaves the check out; a server of ours is expected to say."""
+    for name in [name for name in control.signals if name.startswith("llm.requests_")]:
+        del control.signals[name]
+    assert finding_of(control, "llm_slots").outcome == "inconclusive"
+    control.config["target"]["llm"]["server"] = {"command": ["serve"]}
+    found = finding_of(control, "llm_slots")
+    assert found.outcome == "unverified"
+    assert found.summary == (
+        "not judged: the LLM server (llm.server) has no llamacpp:requests_processing at /metrics"
+    )
+    control.config["target"]["not_applicable"] = {"*": "a server without llama.cpp's gauges"}
+    left_out = finding_of(control, "llm_slots")
+    assert (left_out.outcome, "not applicable: a server" in left_out.summary) == ("skipped", True)
+
+
+def test_slots_of_a_server_that_says_them_are_judged(control: PlantedRun) -> None:
+    control.config["target"]["llm"]["server"] = {"command": ["serve"]}
+    control.config["target"]["not_applicable"] = {"*": "little is said"}
+    assert finding_of(control, "llm_slots").outcome == "pass"
+    control.signals["llm.requests_processing"] = lambda t_s, done: 1
+    assert finding_of(control, "llm_slots").outcome == "fail"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +24,15 @@ from chaos.runner.judge import verdict_of
 from chaos.runner.resolve import Request, resolve
 from chaos.sandbox.command import guardian_argv
 from chaos.sandbox.probe import require
-from chaos.sandbox.relay import SOCKET, outside_argv
+from chaos.sandbox.relay import SOCKET, inside_argv, outside_argv
 from chaos.stack.base import Endpoint
 from chaos.stack.llm_probe import completes
 from chaos.targets.check import errors_in, judged_by
 from chaos.targets.live import live
+from chaos.triage.from_run import triage_run
+from chaos.witness.base import Values
+from chaos.witness.llm import LLMHealth
+from tests.checks.history_builder import PlantedRun
 from tests.llm.supervised import STANDIN
 from tests.ports import free_ports
 from tests.records import unpacked
@@ -142,6 +147,65 @@ def test_starts_and_stops_of_it_are_not_judged(tmp_path: Path) -> None:
 def _lifecycle(run: RunDir) -> Finding:
     with OpenRun(run) as opened:
         return next(f for f in verdict_of(opened).findings if f.check == "llm_lifecycle")
+
+
+def _judged(
+    run: PlantedRun, health: Callable[[float], str]
+) -> tuple[dict[str, Finding], list[Any]]:
+    """The findings of a run with such a server, in which a decision fell back at about 60 s."""
+    run.config["target"]["llm"]["server"] = {"external": "10.0.0.5:8000"}
+    run.signals["llm.health"] = lambda t_s, done: health(t_s)  # type: ignore[assignment, return-value]
+    decision = run.decisions[len(run.decisions) // 2]
+    decision |= {"decided_by": "heuristic", "heuristic_fallback": True}
+    for call in decision["llm_calls"]:
+        call |= {"outcome": "failed", "answer": None}
+    run.ask_only("heuristic_fallbacks")
+    with OpenRun(run.write()) as opened:
+        verdict = verdict_of(opened)
+        causes = [(cause.name, cause.owner) for cause in triage_run(opened, verdict).causes]
+        return {finding.check: finding for finding in verdict.findings}, causes
+
+
+def test_one_that_fails_by_itself_accuses_nobody(control: PlantedRun) -> None:
+    """Its host was lost: no connection for some seconds, then no route."""
+    states = {60: "down", 63: "hung", 66: "down", 69: "loading", 70: "ok"}
+    state = lambda t_s: states[max((s for s in states if s <= t_s), default=70)]  # noqa: E731
+    found, causes = _judged(control, state)
+    assert {owner for _, owner in causes} == {"infrastructure"}
+    health = found["stack_health"]
+    assert (health.outcome, health.owner, health.measured) == ("invalid", "infrastructure", 1)
+    assert "10.0.0.5:8000" in health.summary and "until 70.0 s" in health.summary
+    fallbacks = found["heuristic_fallbacks"]
+    assert (fallbacks.outcome, "llm_lost" in fallbacks.summary) == ("inconclusive", True)
+
+
+@pytest.mark.parametrize("state", ["hung", "ok"])
+def test_one_that_only_takes_its_time_excuses_nothing(control: PlantedRun, state: str) -> None:
+    """One that works off its requests one by one is hung for others meanwhile."""
+    found, _ = _judged(control, lambda t_s: state if 60 <= t_s < 70 else "ok")
+    outcomes = [found[name].outcome for name in ("stack_health", "heuristic_fallbacks")]
+    assert outcomes == ["pass", "fail"]
+
+
+def test_it_is_seen_to_be_down_behind_the_relay() -> None:
+    """The relay takes connections also while the server takes none."""
+    listen, nobody = (Endpoint("127.0.0.1", port) for port in free_ports(2))
+    relay = subprocess.Popen(inside_argv(str(listen), str(nobody)))
+    health = LLMHealth(listen)
+    values: Values = {}
+
+    def down() -> bool:
+        health.read(values)
+        return values.get("llm.health") == "down"
+
+    try:
+        address = (listen.host, listen.port)
+        wait_for("the relay", lambda: socket.create_connection(address), not_yet=OSError).close()
+        wait_for("the signal", down)
+    finally:
+        health.close()
+        relay.kill()
+        relay.wait()
 
 
 @pytest.mark.stack
