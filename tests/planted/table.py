@@ -18,6 +18,7 @@ ANY = "*"  # in `twins`: what else this defect breaks is chance
 
 CRASH = "watcher_dispatch_crash:count=1,hold=15s"
 REFUSED = "llm_refused:count=1,hold=8s"
+# The first strike may meet the Watcher while it waits for the start of its server.
 REFUSED_TWICE = "llm_refused:count=2,hold=8s"
 TIMEOUT = "llm_timeout:count=1,hold=20s"
 FULL = "disk_full:count=1,hold=10s"
@@ -132,7 +133,6 @@ DEFECTS = (
     ),
     _defect("kills_bystander", "bystanders", "bystander_ended"),
     _defect("kills_everything", "bystanders", "bystander_ended", ANY),
-    # Two strikes: the first may meet the Watcher while it waits for the start of its server.
     _defect(
         "storms",
         "retry_storm",
@@ -210,7 +210,14 @@ DEFECTS = (
         ANY,
         fault="llm_prose:count=1,hold=15s",
     ),
-    _defect("gives_up_after_failure", "stall", "stall", ANY, fault=REFUSED),
+    _defect(
+        "gives_up_after_failure",
+        "stall",
+        "stall",
+        ANY,
+        fault=REFUSED_TWICE,
+        length={"baseline_s": 8, "storm_s": 52, "quiet_s": 8},
+    ),
     _defect("loses_requests", "requests_witnessed", "request_tampered", ANY),
     _defect(
         "never_archives",
