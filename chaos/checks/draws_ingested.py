@@ -11,12 +11,14 @@ from typing import Annotated
 
 import msgspec
 
+from chaos.base.yamlfile import texts
 from chaos.checks.base import Check, Params, depends_on, evidence_of
-from chaos.checks.finding import Evidence, Finding, plural
+from chaos.checks.finding import Evidence, Finding, Outcome, plural
 from chaos.record.daemon_files import problem_of
 from chaos.record.fault_window import FaultWindow
 from chaos.record.open_run import OpenRun
 
+_RATE = "{draw_interval_s}"
 _COUNTS = """
 select (select count(*) from draws where not bootstrap), (select count(*) from diagnostics)
 """
@@ -65,6 +67,11 @@ def judge(run: OpenRun, params: DrawsIngestedParams) -> list[Finding]:
     ]
     if stopped:
         evidence.insert(1, run.evidence(stopped[0], "the injector was stopped"))
+    if not _told_the_rate(run):
+        text = f"{plural(added, 'draw')}{words}; how many were due is not judged: the target does "
+        text += f"not give {_RATE} to its injector"
+        outcome: Outcome = "fail" if amiss else "unverified"
+        return [Finding(outcome=outcome, summary=text, measured=added, evidence=evidence + shown)]
     return [
         Finding(
             outcome="pass" if least <= added <= most and not amiss else "fail",
@@ -75,6 +82,13 @@ def judge(run: OpenRun, params: DrawsIngestedParams) -> list[Finding]:
             evidence=evidence + shown,
         )
     ]
+
+
+def _told_the_rate(run: OpenRun) -> bool:
+    """Whether the target fills the soak's interval into what the injector reads."""
+    target = run.target
+    start = target.injector.start if target.injector else []
+    return any(_RATE in text for _, text in texts([target.policies.values, start, target.env]))
 
 
 def _diagnosed(run: OpenRun) -> tuple[bool, str, list[Evidence]]:

@@ -24,6 +24,7 @@ select 'artefacts/' || min(path) as ref, 'candidate ' || id as text from candida
 where id is not null and id not in (select id from candidates where before and id is not null)
 group by id order by min(path)
 """
+_SELFPLAY = "select count(*) from request_types where type = 'selfplay'"
 
 
 class PolicyCandidatesParams(Params, frozen=True):
@@ -41,6 +42,10 @@ def judge(run: OpenRun, params: PolicyCandidatesParams) -> list[Finding]:
     wrong = unusable.count + doubled.count
     summary = f"{plural(new.count, 'new candidate')} ({before} before), at least "
     summary += f"{params.min_new} asked"
+    typed = run.target.says("work.type_field")
+    if not wrong and not new.count and typed and not run.one(_SELFPLAY):
+        text = "no selfplay was asked for in this run, so no candidate was due"
+        return [Finding(outcome="unverified", summary=text)]
     if wrong:
         summary += f"; {wrong} unusable or doubled"
     return [

@@ -16,6 +16,11 @@ and request not in (select id from ops where op = 'submit')
 and line not in ({ASKED_BY_FAULTS})
 order by line
 """
+# Requests for selfplay that are not of the harness. Those of faults count: better judged than not.
+_ASKED = """
+select count(*) from request_types
+where type = 'selfplay' and name not in (select id from ops where op = 'submit')
+"""
 
 
 class SelfplayDispatchesParams(Params, frozen=True):
@@ -31,6 +36,10 @@ def judge(run: OpenRun, params: SelfplayDispatchesParams) -> list[Finding]:
     selfplay, so that any fault of the queue would do the trigger's work.
     """
     done = evidence_of(run, _OWN)
+    if done.count < params.min and run.target.says("work.type_field") and not run.one(_ASKED):
+        text = "the daemon asked for no selfplay by itself; a daemon that never does lists this "
+        text += "check under not_applicable"
+        return [Finding(outcome="unverified", summary=text)]
     return [
         Finding(
             outcome="pass" if done.count >= params.min else "fail",

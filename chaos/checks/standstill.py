@@ -2,7 +2,8 @@
 
 Judged by what was seen of the file during the run. One dispatch may end between two looks, and a
 Watcher may write the file before or after its decision: two in a row are no matter of timing. What
-ended while a fault was in force is not counted.
+began before the version was seen may have written it, and what ended while a fault was in force is
+not counted. A prediction may stay the same until there are more draws than it was made from.
 """
 
 from dataclasses import dataclass
@@ -19,12 +20,17 @@ _STALE = """
 with seen as (
     select min(ref) as ref, t_s, coalesce(lead(t_s) over (order by t_s), 1e12) as next_s
     from {table} where t_s is not null group by t_s
+), begun as (
+    select *, coalesce(start_s, lag(end_s) over (order by end_s)) as began_s from decisions
 )
-select s.ref, s.t_s, count(*) from seen s join decisions d
+select s.ref, s.t_s, count(*) from seen s join begun d
     on d.end_s > s.t_s + $slack_s and d.end_s < least(next_s, $until_s) - $slack_s
-where d.completed and d.kind = 'learning' and not d.in_fault
+    and d.began_s >= s.t_s
+where d.completed and d.kind = 'learning' and not d.in_fault and {due}
 group by s.ref, s.t_s having count(*) >= $least order by 3 desc, s.t_s limit 1
 """
+_DRAWS = 'select max("draws.count") from moments where t_s <= '
+_MORE_DRAWS = f"({_DRAWS} d.began_s) > ({_DRAWS} s.t_s)"
 # The longest time without a sample in a measured phase, and the sample that ended it.
 _SAMPLE_GAP = """
 select m.t_s - m.before_s, m.line from (
@@ -66,7 +72,8 @@ def stood_still(run: OpenRun, record: str, until_s: float | None = None) -> Stan
         "slack_s": _SLACK_S + max(sample_gap(run)[0], run.sample_period_s),
         "least": _DISPATCHES_MIN,
     }
-    worst = run.one(_STALE.format(table=record), parameters)
+    due = _MORE_DRAWS if record == "predictions" else "true"
+    worst = run.one(_STALE.format(table=record, due=due), parameters)
     if worst is None:
         return None
     ref, since_s, dispatches = worst

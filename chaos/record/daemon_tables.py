@@ -165,6 +165,7 @@ def _diagnostics(run: OpenRun) -> None:
             }
         )
         requests = entry.get(of.diagnostics_requests) if of.diagnostics_requests else None
+        requests = [requests] if requests and isinstance(requests, str) else requests
         for name in requests if isinstance(requests, list) else []:
             text = written_out("" if name is None else str(name))
             named.append({"name": text, "source": "diagnostics", "ref": known})

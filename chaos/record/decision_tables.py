@@ -48,10 +48,13 @@ def _read_decisions(run: OpenRun, sql: str) -> None:
 
     # The log of a daemon with one kind of work says no kind: what names a request is a dispatch.
     dispatch = next((said(n) for n in ("dispatch", "kind") if n in columns), said("request"))
-    done, refused = (
-        ", ".join(quoted(status) for status in statuses) or "null"
-        for statuses in (run.target.outcomes.done, run.target.outcomes.refused)
+    work, outcomes = run.target.work, run.target.outcomes
+    done, refused, selfplay, learning = (
+        ", ".join(quoted(value) for value in values) or "null"
+        for values in (outcomes.done, outcomes.refused, work.types_selfplay, work.types_learning)
     )
+    kind = f"case when {said('kind')} in ({selfplay}) then 'selfplay' "
+    kind += f"when {said('kind')} in ({learning}) then 'learning' else {said('kind')} end"
     request = f"regexp_extract({said('request')}, '[^/]*$')"
     number = "row_number() over ()" if "line" not in columns else said("line")
     run.database.fill(
@@ -61,7 +64,7 @@ def _read_decisions(run: OpenRun, sql: str) -> None:
         f"{said('source')} as source, {said('status')} as status, "
         f"coalesce({said('status')} in ({done}), false) as completed, "
         f"coalesce({said('status')} in ({refused}), false) as refused, "
-        f"nullif({dispatch}, '') as dispatch, {said('kind')} as kind, "
+        f"nullif({dispatch}, '') as dispatch, {kind} as kind, "
         f"coalesce({said('fallback')} not in {_NOT_TRUE}, false) as fallback, "
         f"{run_time_s(said('started_at'), run.epoch_s)} as start_s, "
         f"{run_time_s(said('ended_at'), run.epoch_s)} as end_s, "

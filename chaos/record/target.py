@@ -131,7 +131,7 @@ class Paths(_Model, frozen=True):
     policy_candidates: str = ""  # glob
     policy_candidate_id: str = ""
     diagnostics: str = ""  # glob
-    diagnostics_requests: str = ""  # field of a diagnostics file listing the requests it emitted
+    diagnostics_requests: str = ""  # field of a diagnostics file: the requests it emitted
     diagnostics_timestamp: str = "timestamp"  # field of a diagnostics file: when it was written
     # Field of a diagnostics file: the place of its draw in the history, from 0. Without it the
     # files are only counted.

@@ -23,8 +23,6 @@ from chaos.stack.base import Stack
 SOURCE = "soak_feed"
 _INJECTOR_STOP_LIMIT_S = 10.0
 _KINDS = ("selfplay", "selfplay", "learning_loop")
-# Work comes this much slower than the daemon works it off, so that a queue stays short.
-_SLOWER = 1.5
 # The last event may still become a request, at the next look of whoever makes requests of events.
 _QUIET_POLLS = 2.0
 
@@ -67,8 +65,7 @@ class AutonomousLoop:
         """Submit the next request if it is due; nothing where an injector feeds the daemon."""
         if self._stack is None or self._submitter is None or self._target.injector is not None:
             return
-        interval_s = max(self._interval_s, _SLOWER * self._target.work.unit_s)
-        if self._history.now_s() >= self._start_s + self._fed * interval_s:
+        if self._history.now_s() >= self._start_s + self._fed * self._interval_s:
             self._fed += 1
             self._submitter.submit(
                 Wanted(

@@ -82,13 +82,16 @@ def _print(target: Target, checks: dict[str, str], seen: Live | None) -> None:
     for reason, names in reasons.items():
         print(printable(f"  not judged  {', '.join(names)}: {reason}"))
     if seen is not None:
-        _print_live(seen)
+        _print_live(seen, target.work.unit_s, target.poll_interval_s)
 
 
-def _print_live(seen: Live) -> None:
+def _print_live(seen: Live, unit_s: float, poll_s: float) -> None:
     print(f"\nlive: {len(seen.submitted)} submitted, {len(seen.undone)} not seen to be done")
     for name in seen.undone:
         print(printable(f"  not done    {name}"))
+    if seen.piece_s is not None:
+        raised = f"; say work.unit_s: {seen.piece_s:.0f}" if seen.piece_s > unit_s + poll_s else ""
+        print(f"  pace        {seen.piece_s:g} s for a piece of work{raised}")
     for one in seen.matched:
         of = "" if one.lines is None else f" of {one.lines} lines"
         first = f", first row {one.first[:_CELL_MAX]}" if one.first else ""

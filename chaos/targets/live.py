@@ -14,6 +14,11 @@ from chaos.targets.llm_seen import llm_seen
 
 WORKLOAD = "one_of_each"
 _OF_WORK = ("done", "decisions", "calls")  # draws, and what is learned, may come later
+_LAST_DONE_S = """
+select min(t_s) from moments
+where "queue.archived" = (select max("queue.archived") from moments) and "queue.archived" > 0
+"""
+_READY_S = "select begin_s from phases where name = 'baseline'"
 _SHORT = (
     f"workload={WORKLOAD}",
     "baseline_s=1",
@@ -34,7 +39,9 @@ class Matched:
 
 @dataclass
 class Live:
-    """What a live check saw. `undone`: work that was submitted and not seen to be done."""
+    """What a live check saw. `undone`: work that was submitted and not seen to be done.
+    `piece_s`: how long a piece of work took, one after the other, from the start of the daemon.
+    """
 
     path: Path
     stopped: str
@@ -43,6 +50,7 @@ class Live:
     undone: list[str] = field(default_factory=list)
     matched: list[Matched] = field(default_factory=list)
     llm: list[str] = field(default_factory=list)
+    piece_s: float | None = None
 
     @property
     def empty(self) -> list[str]:
@@ -67,12 +75,19 @@ def _seen(run: Run, target: Target) -> Live:
     found.submitted = [name for name, _ in ops]
     done = {name for (name,) in run.sql("select name from files where place = 'archived'")}
     found.undone = [name for name in found.submitted if name not in done]
+    found.piece_s = seconds_a_piece(run, len(found.submitted) - len(found.undone))
     found.matched.append(_matched(run, "done", "files", "where place = 'archived'"))
     for record in Records.__struct_fields__:
         if getattr(target.records, record) is not None:
             log = target.source(record).path if record == "decisions" else ""
             found.matched.append(_matched(run, record, record, lines=_lines(run, log)))
     return found
+
+
+def seconds_a_piece(run: Run, done: int) -> float | None:
+    """Time from ready to the last finished piece, for each of the `done` pieces."""
+    last_s, ready_s = run.sql(_LAST_DONE_S)[0][0], run.sql(_READY_S)
+    return round((last_s - ready_s[0][0]) / done, 1) if last_s and ready_s and done else None
 
 
 def _end(run: Run) -> tuple[str, str]:

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from tests.checks.history_builder import PlantedRun, finding, judged, judged_by, not_passed
+from tests.checks.history_builder import (
+    DRAW_INTERVAL_S,
+    PlantedRun,
+    finding,
+    judged,
+    judged_by,
+    not_passed,
+)
 
 LOST = "diag_005007.json"
 
@@ -40,3 +47,18 @@ def test_without_a_selector_diagnostics_are_counted_and_that_is_said(
         del planted.diagnostics[LOST]
     found = judged_by(planted, "draws_ingested")
     assert found.outcome == outcome and "only counted" in found.summary
+
+
+@pytest.mark.parametrize(("lost", "outcome"), [(False, "unverified"), (True, "fail")])
+def test_a_rate_that_the_target_does_not_set_is_not_judged(
+    planted: PlantedRun, lost: bool, outcome: str
+) -> None:
+    """An injector with an interval of its own; its draws are to be diagnosed all the same."""
+    target = planted.config["target"]
+    del target["policies"]["values"]["synthetic_injection.interval_seconds"]
+    target["injector"]["start"] = ["{python}", "injector.py", "--daemon"]
+    planted.event("injector_started")["t_s"] += 12 * DRAW_INTERVAL_S
+    if lost:
+        del planted.diagnostics[LOST]
+    found = judged_by(planted, "draws_ingested")
+    assert found.outcome == outcome and "{draw_interval_s}" in found.summary

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from tests.checks.history_builder import PlantedRun, Record, judged, judged_by, not_passed
+from tests.checks.history_builder import (
+    BOOTSTRAP,
+    DRAW_INTERVAL_S,
+    PlantedRun,
+    Record,
+    judged,
+    judged_by,
+    not_passed,
+)
 
 POOL = "prediction_pool.json"
 TELEMETRY = "telemetry/learning_health_latest.json"
@@ -77,3 +85,33 @@ def test_a_pool_may_stay_when_there_are_no_new_draws(control: PlantedRun) -> Non
     control.event("injector_stopped")["t_s"] = stay[-1]["t_s"] + 1.0
     control.config["criteria"] = {"convergence": {"min_rise": 0.2}}
     assert judged_by(control, "convergence").outcome == "pass"
+
+
+def test_a_pool_may_stay_while_a_backlog_is_learned_from_the_same_draws(
+    control: PlantedRun,
+) -> None:
+    last_s = freeze(control, POOL, slice(8))[-1]["t_s"]
+    control.signals["draws.count"] = lambda t_s, done: (
+        BOOTSTRAP + min(t_s, last_s) // DRAW_INTERVAL_S
+    )
+    control.config["criteria"] = {"convergence": {"min_rise": 0.2}}
+    assert judged_by(control, "convergence").outcome == "pass"
+
+
+def test_a_dispatch_that_may_have_written_the_version_does_not_make_it_stale(
+    control: PlantedRun,
+) -> None:
+    """Its decision comes much later: it starts its LLM, and asks it, after the work.
+
+    The log has no start times, and the version of one further dispatch was never seen.
+    """
+    decisions = control.config["target"]["records"]["decisions"]
+    decisions["sql"] = decisions["sql"].replace(" started_at,", "")
+    versions = control.artefacts(TELEMETRY)
+    control.records.remove(versions[3])
+    versions[2]["t_s"] -= 5.6
+    control.config["criteria"] = {"telemetry": {}}
+    assert judged_by(control, "telemetry").outcome == "pass"
+    for seen in versions[4:]:
+        control.records.remove(seen)
+    assert judged_by(control, "telemetry").outcome == "fail"

@@ -49,3 +49,13 @@ def test_what_the_user_gives_stays(tmp_path: Path) -> None:
     given = plan(tmp_path, 30.0, 1.0, faults=["llm_timeout:hold=5s"], overrides=["baseline_s=3"])
     assert given.faults[0].params["hold"] == 5.0
     assert given.profile.baseline_s == 3.0
+
+
+@pytest.mark.parametrize(("unit_s", "interval_s"), [(1.0, 3), (15.0, 22.5)])
+def test_events_come_no_faster_than_the_daemon_can_work(
+    tmp_path: Path, unit_s: float, interval_s: float
+) -> None:
+    paced = plan(tmp_path, 1.0, unit_s, "soak_c")
+    assert paced.profile.settings["draw_interval_s"] == interval_s
+    given = plan(tmp_path, 1.0, unit_s, "soak_c", overrides=["settings.draw_interval_s=2"])
+    assert given.profile.settings["draw_interval_s"] == 2

@@ -8,10 +8,13 @@ from pathlib import Path
 import pytest
 
 from chaos.base.shipped import EXPERIMENTS
+from chaos.record.open_run import OpenRun
 from chaos.targets.check import errors_in, judged_by
 from chaos.targets.command import target as command
+from chaos.targets.live import Live, seconds_a_piece
 from chaos.targets.new import look, skeleton
 from chaos.targets.options import TargetOptions
+from tests.records import unpacked
 
 SMALL = """
 target: small
@@ -127,3 +130,28 @@ def test_the_schema_for_editors_is_that_of_the_code(capsys: pytest.CaptureFixtur
     assert capsys.readouterr().out == (EXPERIMENTS / "target.schema.json").read_text("utf-8")
     first = (EXPERIMENTS / "targets" / "reference.yaml").read_text("utf-8").partition("\n")[0]
     assert first == "# yaml-language-server: $schema=../target.schema.json"
+
+
+@pytest.mark.parametrize(("piece_s", "raised"), [(1.5, False), (12.4, True)])
+def test_live_check_names_a_unit_of_work_that_is_too_short(
+    piece_s: float,
+    raised: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    seen = Live(tmp_path, "complete", "", piece_s=piece_s)
+    monkeypatch.setattr("chaos.targets.command.live", lambda *_: seen)
+    options = TargetOptions(action="check", file=written(tmp_path, SMALL), live=True)
+    assert command(options) == 0
+    assert ("say work.unit_s: 12" in capsys.readouterr().out) == raised
+
+
+def test_pace_is_measured_up_to_the_last_finished_piece(tmp_path: Path) -> None:
+    with OpenRun(unpacked("soak_b_llm_timeout", tmp_path)) as run:
+        last_s, ready_s = run.sql(
+            """select min(t_s), any_value(p.begin_s) from moments, phases p
+            where p.name = 'baseline' and "queue.archived" = 10"""
+        )[0]
+        assert seconds_a_piece(run, 10) == pytest.approx((last_s - ready_s) / 10, abs=0.1)
+        assert seconds_a_piece(run, 0) is None
