@@ -36,9 +36,11 @@ def judge(run: OpenRun, params: SelfplayDispatchesParams) -> list[Finding]:
     selfplay, so that any fault of the queue would do the trigger's work.
     """
     done = evidence_of(run, _OWN)
-    if done.count < params.min and run.target.says("work.type_field") and not run.one(_ASKED):
-        text = "the daemon asked for no selfplay by itself; a daemon that never does lists this "
-        text += "check under not_applicable"
+    work = run.target.work
+    may_not = work.type_field and "selfplay" not in work.emits
+    if done.count < params.min and may_not and not run.one(_ASKED):
+        text = "the daemon asked for no selfplay by itself; one that has to says work.emits, and "
+        text += "one that never does lists this check under not_applicable"
         return [Finding(outcome="unverified", summary=text)]
     return [
         Finding(

@@ -32,6 +32,8 @@ def test_selfplay_that_nobody_asked_for_is_neither_failed_nor_passed(
     control.config["criteria"] = {check: {}}
     assert judged_by(control, check).outcome == "fail"  # asked for, and not done
     control.config["target"]["work"]["types_selfplay"] = ["retrain"]
+    assert judged_by(control, check).outcome == "fail"  # the target says that it asks for some
+    control.config["target"]["work"]["emits"] = ["learning"]
     found = judged_by(control, check)
     assert (found.outcome, "asked for" in found.summary) == ("unverified", True)
 
