@@ -72,9 +72,11 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--ready-path", default="/health", help="below 500 there means ready")
     parser.add_argument("--adopt", action="store_true", help="watch a server of somebody else's")
     parser.add_argument("--marked", default="", metavar="NAME=VALUE", help="in its environment")
-    word = {"action": "append", "default": [], "metavar": "WORD"}
-    parser.add_argument("--command", **word, help="the server, instead of llm_server.py; repeated")
-    parser.add_argument("--stop-command", **word, help="ends it, instead of SIGTERM; repeated")
+    for name, text in (
+        ("--command", "the server, instead of llm_server.py; repeated"),
+        ("--stop-command", "ends it, instead of SIGTERM; repeated"),
+    ):
+        parser.add_argument(name, action="append", default=[], metavar="WORD", help=text)
     parser.add_argument("server_arguments", nargs="*", metavar="-- ARGUMENT")
     return parser.parse_args(argv)
 
