@@ -42,10 +42,10 @@ group by s.number
 """
 _FAILED = f"""
 with {ASKED}, windows as (select unnest($begins) as begin_s, unnest($ends) as end_s)
-select greatest(
-    (select count(*) from asked a where not a.answered and a.end_s between begin_s and w.end_s),
-    (select coalesce(sum(coalesce(c.attempts, 1)), 0) from calls c where not c.ok
-        and c.end_s between begin_s and w.end_s)
+select coalesce(
+    (select nullif(sum(coalesce(c.attempts, 1)), 0) from calls c where not c.ok
+        and c.end_s between begin_s and w.end_s),
+    (select count(*) from asked a where not a.answered and a.end_s between begin_s and w.end_s)
 )::int from windows w order by begin_s
 """
 _FAILED_MIN = 4  # fewer could be the size of a pool
@@ -158,7 +158,11 @@ def _steps(run: OpenRun, windows: Sequence[Window]) -> dict[str, list[Step]]:
 
 
 def _failed_calls(run: OpenRun, windows: Sequence[Window]) -> list[int]:
-    """How many calls to the LLM got no answer in each window: by the wire or by the log."""
+    """How many calls to the LLM got no answer in each window.
+
+    By the log where it has some: on the wire a call that was refused looks like a look at the
+    server's health. A daemon that hides attempts is found by less, not by more.
+    """
     spans = {"begins": [w.from_s for w in windows], "ends": [w.to_s for w in windows]}
     return [count for (count,) in run.sql(_FAILED, spans)]
 

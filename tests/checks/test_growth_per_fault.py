@@ -9,6 +9,7 @@ import pytest
 
 from chaos.checks.finding import Finding
 from tests.checks.history_builder import FAULTS, PlantedRun, judged, judged_by
+from tests.checks.wire_builder import Wire
 
 Signal = Callable[[float, int], float]
 
@@ -72,6 +73,20 @@ def test_a_descriptor_for_each_call_that_failed_is_a_leak_after_one_fault(
     failing_calls(run, calls)
     run.signals["watcher.fds"] = lambda t, n: 6 + kept * (t >= FAULTS[0][0])
     assert found(run).outcome == outcome
+
+
+def test_looks_at_the_health_of_a_server_that_refuses_are_no_calls(tmp_path: Path) -> None:
+    """On the wire nobody can tell them apart: nothing was sent."""
+    run = PlantedRun(tmp_path / "run", cuts=FAULTS[:1])
+    failing_calls(run, 5)
+    wire = Wire(run)
+    start_s, end_s = FAULTS[0]
+    for number in range(40):
+        at_s = start_s + (number + 1) * (end_s - start_s) / 50
+        wire.exchange(at_s, at_s + 0.01, ended="refused", status=None, method=None, path=None)
+    wire.write()
+    run.signals["watcher.fds"] = lambda t, n: 6 + 5 * (t >= FAULTS[0][0])
+    assert found(run).outcome == "fail"
 
 
 @pytest.mark.parametrize(
