@@ -42,9 +42,8 @@ def judge(run: OpenRun, params: PolicyCandidatesParams) -> list[Finding]:
     wrong = unusable.count + doubled.count
     summary = f"{plural(new.count, 'new candidate')} ({before} before), at least "
     summary += f"{params.min_new} asked"
-    work = run.target.work
-    may_not = work.type_field and "selfplay" not in work.emits
-    if not wrong and not new.count and may_not and not run.one(_SELFPLAY):
+    typed = run.target.says("work.type_field")
+    if not wrong and not new.count and typed and not run.one(_SELFPLAY):
         text = "no selfplay was asked for in this run, so no candidate was due"
         return [Finding(outcome="unverified", summary=text)]
     if wrong:

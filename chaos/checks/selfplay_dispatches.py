@@ -5,7 +5,7 @@ from typing import Annotated
 import msgspec
 
 from chaos.checks.base import Check, Params, depends_on, evidence_of
-from chaos.checks.finding import Finding, plural
+from chaos.checks.finding import Evidence, Finding, plural
 from chaos.checks.planted import ASKED_BY_FAULTS
 from chaos.record.open_run import OpenRun
 
@@ -36,12 +36,14 @@ def judge(run: OpenRun, params: SelfplayDispatchesParams) -> list[Finding]:
     selfplay, so that any fault of the queue would do the trigger's work.
     """
     done = evidence_of(run, _OWN)
-    work = run.target.work
-    may_not = work.type_field and "selfplay" not in work.emits
-    if done.count < params.min and may_not and not run.one(_ASKED):
-        text = "the daemon asked for no selfplay by itself; one that has to says work.emits, and "
-        text += "one that never does lists this check under not_applicable"
-        return [Finding(outcome="unverified", summary=text)]
+    work, silent = run.target.work, []
+    if done.count < params.min and work.type_field and not run.one(_ASKED):
+        text = "the daemon asked for no selfplay by itself"
+        if not work.emits_selfplay:
+            text += "; where it has to, the target says work.emits_selfplay, and where it never "
+            text += "does, it lists this check under not_applicable"
+            return [Finding(outcome="unverified", summary=text)]
+        silent = [Evidence("history.jsonl", text)]
     return [
         Finding(
             outcome="pass" if done.count >= params.min else "fail",
@@ -49,8 +51,8 @@ def judge(run: OpenRun, params: SelfplayDispatchesParams) -> list[Finding]:
             f"(those of probes and faults not counted), at least {params.min} asked",
             measured=done.count,
             limit=params.min,
-            evidence=done.shown,
-            evidence_count=done.count,
+            evidence=[*silent, *done.shown],
+            evidence_count=done.count + len(silent),
         )
     ]
 

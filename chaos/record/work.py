@@ -80,9 +80,9 @@ class Work(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True
     # Values of that field that mean each of the plan's two types.
     types_selfplay: list[str] = msgspec.field(default_factory=lambda: ["selfplay"])
     types_learning: list[str] = msgspec.field(default_factory=lambda: ["learning_loop"])
-    # Of the two, what the daemon asks for by itself in every soak C. Without a word of it, that it
-    # asks for nothing is not held against it.
-    emits: list[Literal["selfplay", "learning"]] = []
+    # Whether the daemon asks for selfplay by itself in every soak C: then a run in which it does
+    # not fails.
+    emits_selfplay: bool = False
     # The content of a piece of work by its kind, or of any. Filled in: {id} (its name), {type},
     # {source}, {sequence}, {reason}, {timestamp}, {episodes}, {scope}. A key whose placeholder has
     # no value is left out.

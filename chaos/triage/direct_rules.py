@@ -90,6 +90,12 @@ DIRECT = (
         ("fifo", "order_witnessed"),
     ),
     Direct(
+        "trigger_silent",
+        "the Watcher's own trigger never asks for selfplay",
+        ("selfplay_dispatches",),
+        words=("asked for no selfplay",),
+    ),
+    Direct(
         "past_the_link",
         "the Watcher reaches its LLM on a way that no fault can break",
         ("answers_witnessed",),

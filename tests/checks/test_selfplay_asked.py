@@ -32,10 +32,21 @@ def test_selfplay_that_nobody_asked_for_is_neither_failed_nor_passed(
     control.config["criteria"] = {check: {}}
     assert judged_by(control, check).outcome == "fail"  # asked for, and not done
     control.config["target"]["work"]["types_selfplay"] = ["retrain"]
-    assert judged_by(control, check).outcome == "fail"  # the target says that it asks for some
-    control.config["target"]["work"]["emits"] = ["learning"]
+    control.config["target"]["work"]["emits_selfplay"] = False
     found = judged_by(control, check)
     assert (found.outcome, "asked for" in found.summary) == ("unverified", True)
+
+
+def test_trigger_that_never_fires_fails_where_the_target_says_that_it_does(
+    control: PlantedRun,
+) -> None:
+    say(control, "other")
+    control.config["target"]["work"]["types_selfplay"] = ["retrain"]
+    found = judged_by(control, "selfplay_dispatches")
+    assert (found.outcome, found.evidence[0].text) == (
+        "fail",
+        "the daemon asked for no selfplay by itself",
+    )
 
 
 def test_diagnostics_may_name_one_request_as_text(control: PlantedRun) -> None:

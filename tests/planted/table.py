@@ -179,6 +179,7 @@ DEFECTS = (
     _defect("logs_tracebacks", "errors", "errors_logged"),
     _defect("wedges", "stall completed_cycles", "stall", ANY),
     _defect("skips_learning", "work_completed routing", "work_fails work_not_done", ANY),
+    _defect("asks_for_no_selfplay", "selfplay_dispatches", "trigger_silent"),
     _defect("lies_about_exit", "child_witnessed routing", "work_not_done", ANY),
     _defect(
         "reverses_steps",
