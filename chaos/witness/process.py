@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Callable
 
+from chaos.base.proc import scheduled_ns
 from chaos.witness.base import SourceBase, Values
 from chaos.witness.lives import Lives, parse_start_ticks
 
@@ -125,8 +126,6 @@ class ServiceProcess(SourceBase):
         for name in ("statm", "status", "stat"):
             self._files[name] = _open(f"{root}/{name}")
         self._files["children"] = _open(f"{root}/task/{pid}/children")
-        with contextlib.suppress(FileNotFoundError):  # a kernel without such figures
-            self._files["schedstat"] = _open(f"{root}/schedstat")
         with contextlib.suppress(PermissionError):  # the process of another user
             self._files["fd"] = _open(f"{root}/fd", os.O_RDONLY | os.O_DIRECTORY)
         start = parse_start_ticks(os.pread(self._files["stat"], 2048, 0))
@@ -165,10 +164,7 @@ class ServiceProcess(SourceBase):
         if swap_kb is not None:
             details["swap_bytes"] = swap_kb * 1024
         details["cpu_s"] = (int(fields[11]) + int(fields[12])) / _TICKS_PER_S
-        if "schedstat" in self._files:
-            details["wait_s"] = round(
-                int(os.pread(self._files["schedstat"], 128, 0).split()[1]) / 1e9, 3
-            )
+        details["wait_s"] = round(scheduled_ns(pid)[1] / 1e9, 3)
         self._others_children = self._children_of_others(pid, threads)
         try:
             details["fds"] = descriptors(self._files["fd"])
