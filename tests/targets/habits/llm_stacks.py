@@ -11,7 +11,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from chaos.base.deadline import Deadline
 from chaos.base.shipped import IMAGES
+from chaos.faults.base import Fault
 from chaos.record.rundir import RunDir
 from chaos.record.target import Target
 from chaos.runner.resolve import read_target
@@ -61,3 +63,14 @@ def brought_up(folder: Path, target: Target, steps: list[str] | None = None) -> 
         yield backend.up(told.append)
     finally:
         assert backend.down() == []
+
+
+def strike_and_heal(fault: Fault, stack: Stack) -> None:
+    """Inject and undo a fault: its effect and its recovery must be proven."""
+    fault.undo_record(stack)
+    fault.inject(stack)
+    effect = fault.effect(stack, Deadline(20))
+    assert effect.proven, effect.measured
+    fault.recover(stack)
+    healed = fault.recovered(stack, Deadline(30))
+    assert healed.proven, healed.measured

@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from chaos.base.deadline import Deadline
 from chaos.base.errors import EnvironmentProblem, UsageError
 from chaos.base.proc import Identity
 from chaos.faults.base import parse_params
@@ -23,7 +22,14 @@ from chaos.runner.resolve import Request, resolve
 from chaos.stack.base import Stack
 from chaos.stack.llm_probe import completes
 from chaos.targets.check import errors_in
-from tests.targets.habits.llm_stacks import SERVER, addresses, brought_up, read, written
+from tests.targets.habits.llm_stacks import (
+    SERVER,
+    addresses,
+    brought_up,
+    read,
+    strike_and_heal,
+    written,
+)
 from tests.waiting import wait_for
 
 TARGET = """
@@ -98,13 +104,7 @@ def test_its_server_is_found_watched_and_struck(tmp_path: Path) -> None:
         for kind in (LLMPaused, LLMKilled):
             fault = kind("f001", parse_params(kind, {}, place="test"))
             assert fault.available(stack) is None
-            fault.undo_record(stack)
-            fault.inject(stack)
-            effect = fault.effect(stack, Deadline(20))
-            assert effect.proven, effect.measured
-            fault.recover(stack)
-            healed = fault.recovered(stack, Deadline(30))
-            assert healed.proven, healed.measured
+            strike_and_heal(fault, stack)
         wait_for("its events", lambda: events(stack) == [*seen, "gone", "start", "ready"])
         with pytest.raises(EnvironmentProblem, match="no server can be stopped"):
             llm.stop(1.0)

@@ -25,7 +25,14 @@ from chaos.stack.llm_probe import completes
 from chaos.stack.llm_service import LLMService
 from chaos.targets.check import errors_in
 from tests.checks.history_builder import PlantedRun
-from tests.targets.habits.llm_stacks import SERVER, addresses, brought_up, read, written
+from tests.targets.habits.llm_stacks import (
+    SERVER,
+    addresses,
+    brought_up,
+    read,
+    strike_and_heal,
+    written,
+)
 from tests.targets.habits.stand_in import finding_of
 from tests.waiting import wait_for
 
@@ -79,13 +86,7 @@ def test_its_server_is_started_stopped_and_killed_like_ours(tmp_path: Path) -> N
 def test_faults_of_link_and_process_are_proven_without_a_health_path(tmp_path: Path) -> None:
     with brought_up(tmp_path, read(tmp_path, text())) as stack:
         for fault in (make(LLMRefused), make(LLMPaused)):
-            fault.undo_record(stack)
-            fault.inject(stack)
-            effect = fault.effect(stack, Deadline(20))
-            assert effect.proven, effect.measured
-            fault.recover(stack)
-            healed = fault.recovered(stack, Deadline(20))
-            assert healed.proven, healed.measured
+            strike_and_heal(fault, stack)
         assert "no /props" in (make(LLMBandwidth).settled(stack) or "")
 
 
