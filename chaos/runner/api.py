@@ -56,7 +56,7 @@ class Run(AbstractContextManager["Run"]):
 
 
 def open_run(path: str | PathLike[str], runs: str | PathLike[str] | None) -> Run:
-    """See `chaos.open_run`."""
+    """Open a stored run, by its path or a name below `runs`. Raises `UsageError` for none."""
     return Run(find(os.fspath(path), Path(runs or RUNS_DEFAULT)))
 
 
@@ -68,7 +68,7 @@ def execute(
     runs: str | PathLike[str] | None,
     **options: Any,
 ) -> Run:
-    """See `chaos.run`."""
+    """Execute one run without output, and open what it left. Raises `ChaosError`."""
     from chaos.plan.schedule import draw
     from chaos.runner.child import Interrupts, run_child
     from chaos.runner.launch import Display, prepare

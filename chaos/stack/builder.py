@@ -147,11 +147,11 @@ class StackBuilder(ABC):
 
     @abstractmethod
     def _second_watcher(self, watcher: Service) -> Service:
-        """See `Stack.second_watcher`."""
+        """A second Watcher beside `watcher`, in the same workspace; not started yet."""
 
     @abstractmethod
     def _run_command(self, argv: Sequence[str], limit_s: float) -> CommandResult:
-        """See `Stack.run`; `argv` has no placeholders."""
+        """Run `argv`, whose placeholders are filled in, where the Watcher runs, to its end."""
 
     @abstractmethod
     def _watcher_clock(self) -> WatcherClock | None:

@@ -55,7 +55,7 @@ class StandIn:
             (self.root / "dev" / f"nvidia{number}").touch()
 
     def tell(self, name: str, value: int) -> None:
-        """See driver.c."""
+        """Set a value of the stand-in driver (the names are in driver.c)."""
         (self.root / name).write_text(str(value))
 
     def untell(self, name: str) -> None:
