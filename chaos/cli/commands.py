@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from chaos.doctor.options import DoctorOptions
     from chaos.gate.options import GateOptions
     from chaos.monitor.options import MonitorOptions
-    from chaos.runner.launch import Display
+    from chaos.report.display import Display
     from chaos.targets.options import TargetOptions
 
 
@@ -28,10 +28,17 @@ def print_json(content: Any) -> None:
     print(json.dumps(content, indent=2, sort_keys=True))
 
 
-def _display(options: opt.RunOptions | opt.ReplayOptions | opt.CanaryOptions) -> Display:
-    from chaos.runner.launch import Display
+def _display(
+    options: opt.RunOptions | opt.ReplayOptions | opt.CanaryOptions | opt.CheckOptions,
+) -> Display:
+    from chaos.report.display import Display
 
-    return Display(json=options.json, quiet=options.quiet, no_color=options.no_color)
+    return Display.chosen(
+        json=options.json,
+        quiet=options.quiet,
+        no_color=options.no_color,
+        verbose=options.verbose,
+    )
 
 
 def run(options: opt.RunOptions) -> int:
@@ -98,7 +105,6 @@ def check(options: opt.CheckOptions) -> int:
     with OpenRun(run) as opened:
         judgement = judgement_of(opened)
     verdict = judgement.verdict
-    display = "json" if options.json else "quiet" if options.quiet else "lines"
     stored = run.verdict.read_bytes() if run.verdict.is_file() else b""
     changed = verdict_text(verdict).encode() != stored
     reports = None if options.reports else lambda: refresh(run, changed=changed)
@@ -110,7 +116,7 @@ def check(options: opt.CheckOptions) -> int:
     except ChaosError as error:
         text = printable(f"chaos: {error}")
         reports = lambda: print(text, file=sys.stderr, flush=True)  # noqa: E731
-    return conclude(verdict, run, display, no_color=options.no_color, reports=reports)
+    return conclude(verdict, run, _display(options), reports=reports)
 
 
 def sql(options: opt.SqlOptions) -> int:

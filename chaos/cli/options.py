@@ -63,6 +63,7 @@ A run without --fault is a clean run. --fault none is the same, marked as the co
     json: bool = common.VERDICT_JSON
     no_color: bool = common.NO_COLOR
     quiet: bool = common.QUIET
+    verbose: bool = common.VERBOSE
     command_line: str = ""  # the whole command, for the provenance
 
 
@@ -82,6 +83,7 @@ class CheckOptions(Options):
     json: bool = common.VERDICT_JSON
     no_color: bool = common.NO_COLOR
     quiet: bool = common.QUIET
+    verbose: bool = common.VERBOSE
 
 
 class ReportOptions(Options):
@@ -159,6 +161,7 @@ class ReplayOptions(Options):
     json: bool = common.VERDICT_JSON
     no_color: bool = common.NO_COLOR
     quiet: bool = common.QUIET
+    verbose: bool = common.VERBOSE
 
 
 class CanaryOptions(Options):
@@ -178,6 +181,7 @@ exit codes:
     json: bool = common.VERDICT_JSON
     no_color: bool = common.NO_COLOR
     quiet: bool = common.QUIET
+    verbose: bool = common.VERBOSE
 
 
 class FaultsOptions(Options):

@@ -24,9 +24,9 @@ from chaos.gate.state import GateDir, GateState, GateVerdict
 from chaos.gate.steps import GatePlan, GateRequest, chosen_soaks, plan_gate
 from chaos.plan.describe import left_out
 from chaos.record.rundir import write_atomic
+from chaos.report.display import Display
 from chaos.report.stored import load
 from chaos.runner.child import Interrupts
-from chaos.runner.launch import Display
 
 
 def gate(options: GateOptions, runner: Runner | None = None) -> int:
@@ -143,7 +143,12 @@ def _run(
     say(_plan_text(plan))
     say(f"gate: {shown(folder.path)}\n")
     runner = runner or Runner(
-        Display(json=options.json, quiet=options.quiet, no_color=options.no_color)
+        Display.chosen(
+            json=options.json,
+            quiet=options.quiet,
+            no_color=options.no_color,
+            verbose=options.verbose,
+        )
     )
     runner.ready()
     with Interrupts() as interrupts:
