@@ -12,6 +12,7 @@ from chaos.checks.base import Check, Params, depends_on
 from chaos.checks.finding import Evidence, Finding
 from chaos.record.open_run import OpenRun
 
+_PLAN_LIMIT_S = 30.0
 # Whether a process was there at the last look before the halt, where that was sampled at all.
 _RUNNING = """
 select last("watcher.pid" order by line) is not null
@@ -26,11 +27,11 @@ _CLEAN = {0} | {code for s in (signal.SIGTERM, signal.SIGINT) for code in (-s, 1
 
 
 class HaltParams(Params, frozen=True):
-    """`limit_s`: from the halt command to the end of the process; default: the target's
-    `halt.limit_s`, else its `stop_limit_s`, both 30 s unless it says otherwise.
+    """`limit_s`: from the halt command to the end of the process. The plan's limit is a longer one
+    for a target that asks for it (`halt.limit_s`, `stop_limit_s`).
     """
 
-    limit_s: Annotated[float, msgspec.Meta(gt=0)] | None = None
+    limit_s: Annotated[float, msgspec.Meta(gt=0)] = _PLAN_LIMIT_S
 
 
 def judge(run: OpenRun, params: HaltParams) -> list[Finding]:
@@ -44,7 +45,9 @@ def judge(run: OpenRun, params: HaltParams) -> list[Finding]:
         text = "there was no process to halt: the Watcher had ended before"
         return [Finding(outcome="fail", summary=text, evidence=[run.evidence(line, text)])]
     took_s = float(event.detail.get("took_s", 0.0))
-    limit_s = run.target.end_limit_s if params.limit_s is None else params.limit_s
+    limit_s = params.limit_s
+    if limit_s == _PLAN_LIMIT_S:
+        limit_s = max(limit_s, run.target.end_limit_s)
     exit_code = event.detail.get("exit_code")
     wrong = []
     if event.detail.get("killed"):

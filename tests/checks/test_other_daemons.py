@@ -52,6 +52,9 @@ def test_halt_may_take_as_long_as_the_target_says(control: PlantedRun) -> None:
     assert judged_by(control, "halt").outcome == "pass"
     control.config["target"]["halt"]["limit_s"] = 40
     assert judged_by(control, "halt").outcome == "fail"
+    control.config["target"]["halt"]["limit_s"] = 60
+    control.config["criteria"]["halt"] = {"limit_s": 20}
+    assert judged_by(control, "halt").outcome == "fail"
 
 
 def test_daemon_that_keeps_its_llm_server_need_not_restart_it(control: PlantedRun) -> None:

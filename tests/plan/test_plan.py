@@ -245,7 +245,7 @@ def test_mistake_on_the_command_line_is_an_error_with_its_place(
             "not a duration",
         ),
         ("soak_c.yaml", "halt: {limit_s: 30}", "hlt: {limit_s: 30}", "criteria.hlt", "'halt'?"),
-        ("soak_c.yaml", "halt: {}", "halt: {limit: 30}", "criteria.halt", "limit_s"),
+        ("soak_c.yaml", "halt: {limit_s: 30}", "halt: {limit: 30}", "criteria.halt", "limit_s"),
         (
             "soak_c.yaml",
             "recovery_time: {limit_s: 90}",
