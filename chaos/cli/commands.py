@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from chaos.gate.options import GateOptions
     from chaos.monitor.options import MonitorOptions
     from chaos.report.display import Display
+    from chaos.sweep.options import SweepOptions
     from chaos.targets.options import TargetOptions
 
 
@@ -152,6 +153,13 @@ def gate(options: GateOptions) -> int:
     from chaos.gate.command import gate
 
     return gate(options)
+
+
+def sweep(options: SweepOptions) -> int:
+    """`chaos sweep`: every persistence point of a daemon, crashed and failed."""
+    from chaos.sweep.command import sweep
+
+    return sweep(options)
 
 
 def canary(options: opt.CanaryOptions) -> int:
