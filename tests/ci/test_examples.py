@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import shlex
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from chaos import __version__
 from chaos.cli.main import build_parser
 from tests.ci.action import ACTION
 
@@ -48,9 +50,10 @@ def test_github_workflow_uses_inputs_that_the_action_has(job: str, repo: Path) -
     assert set(ours["with"]) <= set(ACTION["inputs"])
 
 
-def test_examples_name_the_version_of_this_package(repo: Path) -> None:
-    from chaos import __version__
-
-    for path in sorted((repo / EXAMPLES).iterdir()):
+def test_version_is_the_same_wherever_it_stands(repo: Path) -> None:
+    project = tomllib.loads((repo / "pyproject.toml").read_text())["project"]
+    assert project["version"] == __version__
+    assert f"\n## {__version__} - " in (repo / "CHANGELOG.md").read_text()
+    for path in [*(repo / EXAMPLES).iterdir(), repo / "docs" / "ci.md"]:
         found = re.findall(r"(?:OWNER/chaos@|CHAOS_REF: )v(\S+)", path.read_text())
         assert set(found) == {__version__}, path
