@@ -20,11 +20,13 @@ NAMES = (
     "docker-compose.yml",
     "docker-compose.gpu.yml",
     "scripts/base-image",
+    "docs/help",
 )
 INSTALLED = (PACKAGE / FOLDER).is_dir()
 ROOT = PACKAGE / FOLDER if INSTALLED else IMPORT_ROOT  # of the shipped files
 IMAGES = ROOT / "images"
 EXPERIMENTS = ROOT / "experiments"
+HELP = ROOT / "docs" / "help"
 BASE_IMAGE_SCRIPT = ROOT / "scripts" / "base-image"
 GIT_LIMIT_S = 10.0
 

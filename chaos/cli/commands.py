@@ -12,12 +12,17 @@ from typing import TYPE_CHECKING, Any
 from chaos.base.errors import ChaosError, UsageError
 from chaos.base.exitcode import ExitCode
 
+_BEYOND_BUDGET_S = 600.0
+
 if TYPE_CHECKING:
     from chaos.cli import options as opt
     from chaos.doctor.options import DoctorOptions
     from chaos.gate.options import GateOptions
     from chaos.monitor.options import MonitorOptions
+    from chaos.plan.plan import Plan
+    from chaos.plan.schedule import Schedule
     from chaos.report.display import Display
+    from chaos.report.webhook import Webhook
     from chaos.sweep.options import SweepOptions
     from chaos.targets.options import TargetOptions
 
@@ -45,8 +50,10 @@ def _display(
 def run(options: opt.RunOptions) -> int:
     """`chaos run`: prepare the run and become its guardian; returns for --dry-run only."""
     from chaos.plan import describe, schedule
+    from chaos.report.webhook import webhook
     from chaos.runner import launch, resolve
 
+    hook = webhook(options.notify)
     if options.soak is None:
         raise UsageError(
             "which soak?",
@@ -80,7 +87,23 @@ def run(options: opt.RunOptions) -> int:
             print((describe.line if options.quiet else describe.full)(plan, drawn))
         return ExitCode.PASS
     os.environ["CHAOS_COMMAND_LINE"] = options.command_line
+    if hook is not None:
+        return _run_and_notify(plan, drawn, options, hook)
     launch.start(plan, drawn, options.runs, _display(options))
+
+
+def _run_and_notify(plan: Plan, drawn: Schedule, options: opt.RunOptions, hook: Webhook) -> int:
+    """The run as a child: a process that becomes its guardian could send nothing afterwards."""
+    from chaos.report.webhook import run_content
+    from chaos.runner.child import Interrupts, run_child
+    from chaos.runner.launch import prepare
+
+    prepared = prepare(plan, drawn, options.runs, _display(options))
+    with Interrupts() as interrupts:
+        code = run_child(prepared, interrupts, plan.guardrails.run_budget_s + _BEYOND_BUDGET_S)
+    code = code if code >= 0 else ExitCode.INVALID  # the guardian was killed
+    hook.send(run_content("run", code, prepared.run))
+    return code
 
 
 def setup(options: opt.SetupOptions) -> int:
@@ -165,6 +188,7 @@ def sweep(options: SweepOptions) -> int:
 def canary(options: opt.CanaryOptions) -> int:
     """`chaos canary`: a run that must fail."""
     from chaos.gate.canary import canary
+    from chaos.report.webhook import webhook
 
     return canary(
         options.runs,
@@ -172,6 +196,7 @@ def canary(options: opt.CanaryOptions) -> int:
         seed=options.seed,
         sandbox=options.sandbox,
         backend=options.backend,
+        hook=webhook(options.notify),
     )
 
 
@@ -179,9 +204,11 @@ def replay(options: opt.ReplayOptions) -> int:
     """`chaos replay`: the identical schedule again."""
     from chaos.compare.replay import replay
     from chaos.record.rundir import find
+    from chaos.report.webhook import webhook
 
+    hook = webhook(options.notify)
     run = find(options.run, options.runs)
-    return replay(run, options.runs, _display(options), force=options.force)
+    return replay(run, options.runs, _display(options), force=options.force, hook=hook)
 
 
 def report(options: opt.ReportOptions) -> int:

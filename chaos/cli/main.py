@@ -33,7 +33,34 @@ examples:
   chaos run soak_c --fault llm_timeout --dry-run    show plan and schedule, start nothing
   chaos check latest                                judge the newest run again
   chaos faults                                      what can be broken; with NAME: how
+  chaos help                                        topics: verdicts, exit-codes, targets, ci ...
 """
+
+
+def _help(given: options.HelpOptions) -> int:
+    """`chaos help`: a topic, or the help of a command."""
+    from chaos.cli.help import overview, topic_text, topics
+
+    commands = _commands_of(build_parser())
+    if given.topic is None:
+        print(overview({name: _about(kind) for name, (kind, _) in _COMMANDS.items()}))
+        return ExitCode.PASS
+    if given.topic in topics() or given.topic not in commands:
+        print(topic_text(given.topic, list(commands)))
+    if given.topic in commands:  # `faults` is both
+        print("\n" * (given.topic in topics()), end="")
+        commands[given.topic].print_help()
+    return ExitCode.PASS
+
+
+def _completion(given: options.CompletionOptions) -> int:
+    """`chaos completion`: the script of a shell."""
+    from chaos.cli.completion import script
+    from chaos.cli.help import topics
+
+    print(script(build_parser(), given.shell, [*topics(), *_COMMANDS]))
+    return ExitCode.PASS
+
 
 _COMMANDS: dict[str, tuple[type[Options], Callable[[Any], int]]] = {
     "run": (options.RunOptions, act.run),
@@ -52,6 +79,8 @@ _COMMANDS: dict[str, tuple[type[Options], Callable[[Any], int]]] = {
     "doctor": (DoctorOptions, act.doctor),
     "target": (TargetOptions, act.target),
     "monitor": (MonitorOptions, act.monitor),
+    "help": (options.HelpOptions, _help),
+    "completion": (options.CompletionOptions, _completion),
     "version": (options.VersionOptions, act.version),
 }
 _PATH_SHOWN = 200  # characters of a path that is too long
@@ -86,11 +115,10 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="store_true", help="print the version and exit")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
     for name, (kind, _) in _COMMANDS.items():
-        description = (kind.__doc__ or "").partition("\n")[0]
         command = commands.add_parser(
             name,
-            help=f"{description[:1].lower()}{description[1:].removesuffix('.')}",
-            description=description,
+            help=_about(kind),
+            description=_description(kind),
             epilog=kind.EPILOG,
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
@@ -99,10 +127,24 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _description(kind: type[Options]) -> str:
+    return (kind.__doc__ or "").partition("\n")[0]
+
+
+def _about(kind: type[Options]) -> str:
+    description = _description(kind)
+    return f"{description[:1].lower()}{description[1:].removesuffix('.')}"
+
+
+def _commands_of(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    (action,) = (a for a in parser._actions if isinstance(a, argparse._SubParsersAction))
+    commands: dict[str, argparse.ArgumentParser] = action.choices
+    return commands
+
+
 def _parse(argv: Sequence[str]) -> argparse.Namespace:
     parser = build_parser()
-    actions = [a for a in parser._actions if isinstance(a, argparse._SubParsersAction)]
-    commands: dict[str, argparse.ArgumentParser] = actions[0].choices
+    commands = _commands_of(parser)
     if argv and not argv[0].startswith("-") and argv[0] not in commands:
         raise unknown_name("command", argv[0], commands)
     _refuse_empty(argv, commands.get(argv[0], parser) if argv else parser)
@@ -163,7 +205,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         kind, call = _COMMANDS[parsed.command]
         given = kind.parsed(parsed)
         if isinstance(given, options.RunOptions):
-            given.command_line = shlex.join(["chaos", *words])
+            given.command_line = shlex.join(["chaos", *_for_the_record(words)])
         return int(call(given))
     except ChaosError as error:
         return _report(error, words)
@@ -181,6 +223,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         return ExitCode.INTERRUPTED
     except Exception:  # Python's exit code 1 would mean a failure of the Watcher
         return _defect()
+
+
+def _for_the_record(words: Sequence[str]) -> list[str]:
+    """`words` without the address that `--notify` names, which may hold a secret."""
+    kept = list(words)
+    for index, word in enumerate(words):
+        if word.startswith("--notify="):
+            kept[index] = "--notify=..."
+        elif index and words[index - 1] == "--notify":
+            kept[index] = "..."
+    return kept
 
 
 def _defect() -> int:

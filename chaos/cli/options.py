@@ -59,6 +59,7 @@ A run without --fault is a clean run. --fault none is the same, marked as the co
         default="all",
     )
     runs: Path = common.RUNS
+    notify: str | None = common.NOTIFY
     dry_run: bool = option("print the plan and the schedule, start nothing")
     json: bool = common.VERDICT_JSON
     no_color: bool = common.NO_COLOR
@@ -158,6 +159,7 @@ class ReplayOptions(Options):
     run: str = common.RUN
     force: bool = option("although model, LLM server or Toxiproxy differ; what differs is recorded")
     runs: Path = common.RUNS
+    notify: str | None = common.NOTIFY
     json: bool = common.VERDICT_JSON
     no_color: bool = common.NO_COLOR
     quiet: bool = common.QUIET
@@ -178,6 +180,7 @@ exit codes:
     sandbox: Sandbox = option(default="namespaces")
     backend: Literal["local", "docker"] = option(default="local")
     runs: Path = common.RUNS
+    notify: str | None = common.NOTIFY
     json: bool = common.VERDICT_JSON
     no_color: bool = common.NO_COLOR
     quiet: bool = common.QUIET
@@ -201,3 +204,22 @@ class SoaksOptions(Options):
 
 class VersionOptions(Options):
     """Print the version."""
+
+
+class HelpOptions(Options):
+    """Explain a topic or a command."""
+
+    topic: str | None = option("a topic or a command (default: list all)", "TOPIC", positional=True)
+
+
+class CompletionOptions(Options):
+    """Print a script for the completion of a shell."""
+
+    EPILOG = """\
+Put it into the start-up file of your shell:
+  bash   source <(chaos completion bash)
+  zsh    source <(chaos completion zsh)        after compinit
+  fish   chaos completion fish | source
+"""
+
+    shell: Literal["bash", "zsh", "fish"] = option(positional=True)

@@ -28,6 +28,7 @@ from chaos.plan.schedule import Schedule, draw
 from chaos.record.rundir import RunDir
 from chaos.report.display import Display
 from chaos.report.stored import load
+from chaos.report.webhook import Webhook, run_content
 from chaos.runner.availability import with_available_faults
 from chaos.runner.child import Interrupts, run_child
 from chaos.runner.judge import judge
@@ -83,8 +84,17 @@ class Comparison:
         }
 
 
-def replay(stored: RunDir, runs: Path, display: Display, *, force: bool = False) -> int:
+def replay(
+    stored: RunDir,
+    runs: Path,
+    display: Display,
+    *,
+    force: bool = False,
+    hook: Webhook | None = None,
+) -> int:
     """Repeat the run `stored`, compare the verdicts, and return the exit code of the new run.
+
+    `hook` is told of the result.
 
     Raises `UsageError` if this version cannot draw the stored schedule, and `EnvironmentProblem`
     if the assets differ from those of the stored run.
@@ -109,6 +119,8 @@ def replay(stored: RunDir, runs: Path, display: Display, *, force: bool = False)
     with Interrupts() as interrupts:
         code = run_child(prepared, interrupts, limit_s, silent=silent)
     if not prepared.run.verdict.is_file():
+        if hook is not None:
+            hook.send(run_content("replay", code, prepared.run))
         raise EnvironmentProblem(
             f"the new run ended with exit code {code} and without a verdict",
             place=str(prepared.run.path),
@@ -117,6 +129,8 @@ def replay(stored: RunDir, runs: Path, display: Display, *, force: bool = False)
     compared = comparison(before, load(prepared.run).verdict)
     prepared.run.write_json(prepared.run.path / "replay.json", compared.to_json())
     output.say(lambda: _print_result(compared, stored, prepared.run, differences, display))
+    if hook is not None:
+        hook.send(run_content("replay", code, prepared.run, replay=compared.to_json()))
     return code
 
 

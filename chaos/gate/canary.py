@@ -18,6 +18,7 @@ from chaos.record.rundir import RunDir
 from chaos.record.target import Install
 from chaos.report.display import Display
 from chaos.report.stored import load
+from chaos.report.webhook import Webhook, run_content
 from chaos.runner.child import Interrupts, run_child
 from chaos.runner.launch import prepare
 from chaos.runner.resolve import Request, resolve
@@ -41,8 +42,9 @@ def canary(
     seed: int | None,
     sandbox: Sandbox,
     backend: Backend = "local",
+    hook: Webhook | None = None,
 ) -> int:
-    """Run the canary, print the result, and return the exit code.
+    """Run the canary, print the result, tell it to `hook`, and return the exit code.
 
     The code is 0 if the run failed for the right reason, 4 if not, and 130 after an interrupt.
     `seed` None draws a random one.
@@ -54,11 +56,18 @@ def canary(
     with Interrupts() as interrupts:
         code = run_child(prepared, interrupts, limit_s, silent=silent)
     if code == ExitCode.INTERRUPTED:
+        if hook is not None:
+            hook.send(run_content("canary", code, prepared.run))
         return code
     verdict = load(prepared.run).verdict if prepared.run.verdict.is_file() else None
     problem = problem_with(code, verdict)
-    output.say(lambda: _print_result(problem, code, prepared.run, display))
-    return int(ExitCode.INVALID if problem else ExitCode.PASS)
+    of_the_run = code
+    output.say(lambda: _print_result(problem, of_the_run, prepared.run, display))
+    code = int(ExitCode.INVALID if problem else ExitCode.PASS)
+    if hook is not None:
+        word = "wrong" if problem else "caught"
+        hook.send(run_content("canary", code, prepared.run, canary=word, problem=problem))
+    return code
 
 
 def canary_plan(seed: int | None, sandbox: Sandbox, backend: Backend = "local") -> Plan:

@@ -3,7 +3,9 @@
 import json
 import secrets
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -26,6 +28,7 @@ from chaos.plan.describe import left_out
 from chaos.record.rundir import write_atomic
 from chaos.report.display import Display
 from chaos.report.stored import load
+from chaos.report.webhook import Webhook, failing, head, webhook
 from chaos.runner.child import Interrupts
 
 
@@ -35,14 +38,52 @@ def gate(options: GateOptions, runner: Runner | None = None) -> int:
     `runner` None starts real runs. Raises `ChaosError` if the request is wrong, or if a run cannot
     start.
     """
+    hook = webhook(options.notify)
     if options.resume is not None:
-        return _resume(options, runner)
+        return _resume(options, runner, hook)
     plan = plan_gate(_request(options))
     if options.dry_run:
         return _dry_run(plan, options)
     folder, state = states.begin(plan, options.runs)
     with folder.locked():
-        return _run(plan, folder, state, options, runner)
+        return _notified(hook, folder, state, lambda: _run(plan, folder, state, options, runner))
+
+
+def _notified(
+    hook: Webhook | None, folder: GateDir, state: GateState, run: Callable[[], int]
+) -> int:
+    """Call `run`, and tell `hook` how the gate ended, also by an error."""
+    tell = hook.send if hook is not None else lambda _content: None
+    try:
+        code = run()
+    except ChaosError as error:
+        tell(_content(folder, state, error.exit_code, error.message))
+        raise
+    tell(_content(folder, state, code))
+    return code
+
+
+def _content(folder: GateDir, state: GateState, code: int, error: str = "") -> dict[str, Any]:
+    """What is sent about a gate that ended with `code`, or by `error`."""
+    verdict = state.verdict
+    paths = {"gate": folder.path, "changelog": folder.changelog, "junit": folder.junit}
+    keys = ("name", "state", "verdict", "exit_code", "run", "command")
+    return {
+        **head("gate", code),
+        "gate_id": state.gate_id,
+        "soak": ",".join(state.request.soaks),
+        "verdict": verdict.verdict if verdict else None,
+        "reason": error or (verdict.reason if verdict else state.state),
+        "stopped": state.state,
+        "steps": [{key: getattr(step, key) for key in keys} for step in state.steps],
+        "findings": [
+            {**finding, "step": step.name}
+            for step in state.steps
+            if step.state == "done" and (run := folder.run(step)) is not None
+            for finding in failing(run)
+        ],
+        "paths": {name: str(path) for name, path in paths.items() if path.exists()},
+    }
 
 
 def _dry_run(plan: GatePlan, options: GateOptions) -> int:
@@ -85,7 +126,7 @@ def _request(options: GateOptions) -> GateRequest:
     )
 
 
-def _resume(options: GateOptions, runner: Runner | None) -> int:
+def _resume(options: GateOptions, runner: Runner | None, hook: Webhook | None) -> int:
     folder = states.find_gate(options.resume or "latest", options.runs)
     with folder.locked():
         state = folder.read()
@@ -94,7 +135,7 @@ def _resume(options: GateOptions, runner: Runner | None) -> int:
         states.check_plan_unchanged(plan, state, folder)
         if options.dry_run:
             return _dry_run(plan, options)
-        return _run(plan, folder, state, options, runner)
+        return _notified(hook, folder, state, lambda: _run(plan, folder, state, options, runner))
 
 
 def _check_options_unchanged(options: GateOptions, state: GateState, folder: GateDir) -> None:

@@ -38,6 +38,7 @@ examples:
     )
     gpu: bool = common.GPU
     runs: Path = common.RUNS
+    notify: str | None = common.NOTIFY
     dry_run: bool = option("print the runs with their lengths, start nothing")
     json: bool = common.VERDICT_JSON
     no_color: bool = common.NO_COLOR

@@ -20,6 +20,11 @@ BACKEND = option(
     "docker-compose.yml"
 )
 GPU = option("give the containers the NVIDIA GPUs (adds docker-compose.gpu.yml)")
+NOTIFY = option(
+    "at the end, POST the verdict as JSON to this http or https address; it may hold a secret, "
+    "and is neither printed nor recorded",
+    "URL",
+)
 VERDICT_JSON = option("the verdict as JSON on stdout")
 PRINT_JSON = option("print JSON")
 NO_COLOR = option("no colours (also NO_COLOR)")

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from chaos.base.exitcode import ExitCode
-from chaos.cli.main import main
+from chaos.cli.main import _COMMANDS, main
 from chaos.report.display import Display
 
 REPO = Path(__file__).resolve().parents[2]
@@ -39,7 +39,10 @@ GOLDEN += ["--set", "storm_s=85", "--set", "criteria.heuristic_fallbacks.allowan
 GOLDEN_HASH = "8d68792f63db7e27"
 
 BAD_INPUT = [
-    (["rnu"], ["unknown command 'rnu'", "did you mean 'run'?", "all 16: chaos --help"]),
+    (
+        ["rnu"],
+        ["unknown command 'rnu'", "did you mean 'run'?", f"all {len(_COMMANDS)}: chaos --help"],
+    ),
     (["run"], ["which soak?", "soak_c"]),
     (["run", "soak_d"], ["unknown soak 'soak_d'", "did you mean 'soak_c'?", "known: "]),
     (["run", "soak_c", "--fault", "llm_timout"], ["--fault: unknown fault", "'llm_timeout'?"]),

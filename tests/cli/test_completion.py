@@ -1,0 +1,86 @@
+"""Completion, asked of the shells themselves."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from chaos.base.exitcode import ExitCode
+from chaos.cli.completion import SHELLS
+from chaos.cli.main import main
+
+# Asks bash for the completions of the words that follow, as it does when Tab is pressed.
+BASH = """
+source "$1"; shift
+COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMPREPLY=()
+$(complete -p chaos | sed 's/.* -F \\([^ ]*\\) .*/\\1/') 2>/dev/null
+printf '%s\\n' "${COMPREPLY[@]}"
+"""
+# fish offers completions for a command line by itself.
+FISH = 'source $argv[1]; complete --do-complete "$argv[2]"'
+# zsh completes only in a terminal, so the script is loaded and its functions are looked for.
+ZSH = 'autoload -Uz compinit && compinit -u -D; eval "$(<$1)"; print -l ${(k)functions}'
+
+
+@pytest.fixture
+def scripts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, Path]:
+    """The script of each shell; two runs are stored beside them."""
+    made = {}
+    for shell in SHELLS:
+        assert main(["completion", shell]) == ExitCode.PASS
+        made[shell] = tmp_path / f"chaos.{shell}"
+        made[shell].write_text(capsys.readouterr().out)
+    for name in ("soak_b/r1", "soak_c/r2"):
+        (tmp_path / "runs" / name).mkdir(parents=True)
+        (tmp_path / "runs" / name / "config.json").write_text("{}")
+    return made
+
+
+def asked(folder: Path, *argv: str) -> list[str]:
+    env = {key: value for key, value in os.environ.items() if key != "CHAOS_RUNS"}
+    done = subprocess.run(
+        argv, cwd=folder, env=env, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return [line.partition("\t")[0].rstrip("/") for line in done.stdout.splitlines()]
+
+
+CASES = [
+    (["ca"], ["canary"]),
+    (["run", "soak_"], ["soak_a", "soak_b", "soak_c"]),
+    (["run", "soak_b", "--fault", "llm_timeo"], ["llm_timeout"]),
+    (["run", "soak_b", "--faults", "queu"], ["queue"]),
+    (["run", "soak_b", "--back"], ["--backend"]),
+    (["run", "soak_b", "--backend", "d"], ["docker"]),
+    (["gate", "--profile", "fu"], ["full"]),
+    (["check", "soak_"], ["soak_b/r1", "soak_c/r2"]),
+    (["triage", "lat"], ["latest"]),
+    (["target", "check", "ref"], ["reference"]),
+    (["help", "gloss"], ["glossary"]),
+]
+
+
+@pytest.mark.parametrize(("words", "offered"), CASES, ids=lambda value: " ".join(value)[:30])
+def test_bash_offers(words: list[str], offered: list[str], scripts: dict[str, Path]) -> None:
+    script = scripts["bash"]
+    argv = ("bash", "--noprofile", "--norc", "-c", BASH, "bash", str(script), "chaos", *words)
+    assert set(offered) <= set(asked(script.parent, *argv))
+
+
+@pytest.mark.skipif(shutil.which("fish") is None, reason="fish is not installed")
+@pytest.mark.parametrize(("words", "offered"), CASES, ids=lambda value: " ".join(value)[:30])
+def test_fish_offers(words: list[str], offered: list[str], scripts: dict[str, Path]) -> None:
+    script = scripts["fish"]
+    line = " ".join(["chaos", *words])
+    assert set(offered) <= set(asked(script.parent, "fish", "-N", "-c", FISH, str(script), line))
+
+
+@pytest.mark.skipif(shutil.which("zsh") is None, reason="zsh is not installed")
+def test_zsh_loads_the_script(scripts: dict[str, Path]) -> None:
+    script = scripts["zsh"]
+    names = asked(script.parent, "zsh", "-f", "-c", ZSH, "zsh", str(script))
+    assert {"_shtab_chaos", "_chaos_dirs_of_runs"} <= set(names)

@@ -1,0 +1,59 @@
+"""What the documents show of a command is what the command prints."""
+
+from __future__ import annotations
+
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from tests.docs.console import ANY, PASSED, REPO, agrees, masked, run, shown
+
+RECORD = Path(__file__).with_name("tutorial.tar.xz")
+RUN_NAME = "20261130-160000-s7-0000"
+DOCUMENTS = sorted(
+    path.relative_to(REPO)
+    for path in [*(REPO / "docs").rglob("*.md"), REPO / "README.md"]
+    if "```console" in path.read_text(encoding="utf-8")
+)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A checkout as the documents see it, with the recorded run of the tutorial as the latest."""
+    for name in ("examples", "experiments", "docs"):
+        (tmp_path / name).symlink_to(REPO / name)
+    run_folder = tmp_path / "runs" / "soak_b" / RUN_NAME
+    with tarfile.open(RECORD) as packed:
+        packed.extractall(run_folder, filter="data")
+    (run_folder.parent / "latest").symlink_to(RUN_NAME)
+    return tmp_path
+
+
+@pytest.mark.slow(seconds=20)
+@pytest.mark.parametrize("document", DOCUMENTS, ids=str)
+def test_commands_print_what_the_document_shows(document: Path, folder: Path) -> None:
+    for one in shown((REPO / document).read_text(encoding="utf-8")):
+        where = f"{document}:{one.line} $ {one.command}"
+        if one.starts_a_run:
+            judged = run("chaos check latest --quiet", folder)
+            said = [masked(line) for line in one.output]
+            assert said in ([PASSED], [masked(line) for line in judged]), where
+            continue
+        printed = run(one.command, folder)
+        assert agrees(one.output, printed), "\n".join([where, *printed])
+
+
+def test_tutorial_is_among_them_and_shows_a_run_that_fails_and_one_that_passes() -> None:
+    text = (REPO / "docs" / "tutorial.md").read_text(encoding="utf-8")
+    runs = [one for one in shown(text) if one.starts_a_run]
+    words = {line.partition(":")[0] for one in runs for line in one.output}
+    assert words == {"pass", "fail"}
+
+
+def test_a_changed_word_is_noticed_and_a_changed_number_is_not() -> None:
+    printed = ["fault  at_s", "-----  ----", "f001   17.5", "end"]
+    assert agrees(["fault    at_s", "-------  ------", "f001     3", "end"], printed)
+    assert agrees(["fault at_s", ANY, "end"], printed)
+    assert not agrees(["fault at_s", ANY, "the end"], printed)
+    assert not agrees(["fault at_s"], printed)
