@@ -6,6 +6,7 @@ All data comes from the opened run. Must not know how it is drawn.
 from dataclasses import dataclass, field
 
 from chaos.checks.verdict import Verdict
+from chaos.checks.witnessed import ATTEMPTS
 from chaos.record.history import Event
 from chaos.record.open_run import OpenRun
 from chaos.record.signals import declared_signal
@@ -129,10 +130,9 @@ select t_s as start_s, coalesce(next_s, t_s) as end_s from (
     select *, lead(t_s) over (order by line) as next_s from moments
 ) where {}
 """
-_ON_WIRE = """
-select t_s as start_s, coalesce(end_s, t_s) as end_s from wire
-where link = 'llm' and not harness and method is not null
-    and coalesce(ended = 'answered' and status = 200, false) = {}
+_ON_WIRE = f"""
+select t_s as start_s, coalesce(end_s, t_s) as end_s from (with {ATTEMPTS} select * from attempts)
+where coalesce(answered, false) = {{}}
 """
 _LANES = {
     "waiting": _HOLDS.format('coalesce("queue.pending", 0) + coalesce("queue.claimed", 0) > 0'),

@@ -92,20 +92,20 @@ function optionsOf(panel, box, figure) {
     ticks: {stroke: () => css("--grid"), width: 1, size: 4}, font: "11px system-ui, sans-serif",
   };
   const dashes = [[], [6, 3], [2, 3]];
-  const series = panel.series.map((one, n) => {
-    const colour = panel.dots ? (one.name === "answered" ? "--good" : "--bad") : `--line${n}`;
+  const series = panel.series.map(one => {
+    const colour = `--${one.css}`;
     return {
-      label: one.name, stroke: () => css(colour), width: 1.5, dash: dashes[n % 3],
-      spanGaps: false,
+      stroke: () => css(colour), width: 1.5, dash: dashes[{line1: 1, line2: 2}[one.css] || 0],
       paths: panel.dots ? () => null : panel.steps ? uPlot.paths.stepped({align: 1}) : undefined,
       points: panel.dots ? {show: true, size: 6, fill: () => css(colour)} : {show: false},
     };
   });
   return {
     width: box.clientWidth, height: box.clientHeight, legend: {show: false},
+    padding: [6, 8, 0, 0],
     cursor: {
       sync: {key: "run", setSeries: false}, drag: {x: true, y: false, setScale: false},
-      points: {size: 6}, bind: {dblclick: () => () => { move("all"); return null; }},
+      y: false, points: {show: false}, bind: {dblclick: () => () => { move("all"); return null; }},
     },
     scales: {
       x: {time: false, range: (u, min, max) => [min ?? 0, max ?? data.end]},

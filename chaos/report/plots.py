@@ -27,8 +27,13 @@ class Panel:
     svg: Markup
     top: str  # the value at its upper edge
     label: str  # for people who do not see it
-    rows: list[tuple[str, Numbers]]
+    rows: list[tuple[str, str, Numbers]]  # name, CSS class and numbers of each curve
     reason: str
+
+
+def classes(kind: PanelKind) -> list[str]:
+    """The CSS class of each curve."""
+    return ["good", "bad"] if kind.dots else [f"line{n}" for n in range(len(kind.signals))]
 
 
 def panels_of(course: Course) -> list[Panel]:
@@ -37,8 +42,8 @@ def panels_of(course: Course) -> list[Panel]:
 
 
 def _panel(course: Course, kind: PanelKind) -> Panel:
-    numbers = zip(kind.signals, course.numbers[kind.key], strict=True)
-    rows = [(signal.name, found) for signal, found in numbers if found is not None]
+    curves = zip(kind.signals, classes(kind), course.numbers[kind.key], strict=True)
+    rows = [(signal.name, css, found) for signal, css, found in curves if found is not None]
     if not rows:
         reason = course.absent.get(kind.source, "no sample of this run has this signal")
         if kind is LATENCY:
@@ -46,7 +51,7 @@ def _panel(course: Course, kind: PanelKind) -> Panel:
         return Panel(kind, Markup(""), "", kind.title, [], reason)
     texts = [
         f"{name} {value_text(n.least)} to {value_text(n.most)}, at last {value_text(n.last)}"
-        for name, n in rows
+        for name, _, n in rows
     ]
     most = peak(curve.points() for curve in course.curves[kind.key]) * 1.1 or 1.0
     label = f"{kind.title}, in {kind.unit}: {'; '.join(texts)}"
@@ -59,9 +64,8 @@ def _static(course: Course, kind: PanelKind, most: float) -> Markup:
     for _, start_s, end_s in course.windows:
         at, to = (_WIDE * min(t_s / course.end_s, 1.0) for t_s in (start_s, end_s))
         parts.append(f'<rect class="shade" x="{at:.0f}" width="{to - at:.0f}" height="{_HIGH}"/>')
-    for number, curve in enumerate(course.curves[kind.key]):
+    for css, curve in zip(classes(kind), course.curves[kind.key], strict=True):
         line = _thinned(curve.drawn())
-        css = ("answered", "unanswered")[number] if kind.dots else f"line{number}"
         path = _dots if kind.dots else _steps if kind.steps else _line
         if line:
             points = [(_WIDE * t / course.end_s, _HIGH * (1 - v / most)) for t, v in line]
@@ -129,8 +133,8 @@ def plot_data(course: Course, began_epoch_s: float | None) -> dict[str, Any]:
                 "steps": kind.steps,
                 "dots": kind.dots,
                 "series": [
-                    {"name": signal.name, **_columns(curve.drawn(), dots=kind.dots)}
-                    for signal, curve in zip(kind.signals, course.curves[kind.key], strict=True)
+                    {"css": css, **_columns(curve.drawn(), dots=kind.dots)}
+                    for css, curve in zip(classes(kind), course.curves[kind.key], strict=True)
                     if curve.count
                 ],
             }

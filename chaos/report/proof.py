@@ -19,6 +19,9 @@ _EXCHANGES = {
     "through the proxy": ("through_proxy",),
 }
 _PATHS = {key: row for row, keys in _EXCHANGES.items() for key in keys}
+# Rows that tell more than others, and in what two exchanges differ, the most telling first.
+_TELLING = ("path taken", "write", "writes refused", "got", "now", "proof")
+_DIFFERENCES = ("outcome", "ended", "status", "content", "took_ms")
 _UNSHOWN = ("attempts", "took_ms", "late_ms", "traits", "undo")
 _BEFORE, _DURING, _AFTER = range(3)
 
@@ -31,10 +34,6 @@ class Row:
     meaning: str
     cells: tuple[list[str], list[str], list[str]]
 
-    def texts(self) -> list[str]:
-        """The text of each cell."""
-        return ["; ".join(cell) for cell in self.cells]
-
 
 @dataclass(frozen=True)
 class Proof:
@@ -43,7 +42,7 @@ class Proof:
     fault: FaultOutcome
     became: str
     done: str  # what was done, in one sentence
-    proven: str  # what proves it, in one sentence
+    afterwards: str  # what was measured after recovery, in one sentence
     rows: list[Row]
     shows_before: bool
 
@@ -54,8 +53,8 @@ def proof_of(fault: FaultOutcome, what: str) -> Proof:
     return Proof(
         fault=fault,
         became=_became(fault),
-        done=_done(fault, what),
-        proven=_proven(fault, rows),
+        done=_done(fault, what, rows),
+        afterwards=_afterwards(fault, rows),
         rows=rows,
         shows_before=any(row.cells[_BEFORE] for row in rows),
     )
@@ -69,7 +68,7 @@ def _became(fault: FaultOutcome) -> str:
     return "recovered" if fault.recovered_s is not None else "recovery not proven"
 
 
-def _done(fault: FaultOutcome, what: str) -> str:
+def _done(fault: FaultOutcome, what: str, rows: list[Row]) -> str:
     text = f" ({what})" if what else ""
     if fault.injected_s is None:
         return f"{fault.name}{text} was scheduled and not injected: {fault.state}."
@@ -81,30 +80,45 @@ def _done(fault: FaultOutcome, what: str) -> str:
     if fault.proven_s is None:
         effect = "its effect was not proven"
     else:
+        by = _proof_words(fault, rows)
         effect = f"its effect was proven at {seconds_text(fault.proven_s)} s"
+        effect += f" ({by})" if by else ""
     if fault.recovered_s is None or fault.recovering_s is None:
         recovery = "its recovery was not proven"
     else:
-        took_s = fault.recovered_s - fault.recovering_s
-        recovery = f"it was proven to be over {seconds_text(took_s)} s after its undo began"
+        took_s = max(0.1, fault.recovered_s - fault.recovering_s)
+        recovery = f"its recovery within {seconds_text(took_s)} s of its undo"
     return f"{' '.join(parts)}; {effect}, {recovery}."
 
 
-def _proven(fault: FaultOutcome, rows: list[Row]) -> str:
-    """The first rows in words: an exchange on both paths, else the first measurement."""
-    shown = [row for row in rows if row.label in _EXCHANGES] or rows[:1]
-    sentences = []
-    for word, place in (("While it held", _DURING), ("Afterwards", _AFTER)):
-        parts = [
-            f"{row.label}: {row.cells[place][0].partition(',')[0]}"
-            for row in reversed(shown)
-            if row.cells[place]
-        ]
-        if parts:
-            sentences.append(f"{word}, {', '.join(parts)}.")
+def _proof_words(fault: FaultOutcome, rows: list[Row]) -> str:
+    """What shows the effect: how an exchange on both paths differs, else one measurement."""
+    proxy = fault.effect.get("through_proxy")
+    direct = fault.effect.get("direct_before") or fault.effect.get("direct")
+    if isinstance(proxy, Mapping) and isinstance(direct, Mapping):
+        key = next((k for k in _DIFFERENCES if proxy.get(k) != direct.get(k)), "took_ms")
+        words = (("through the proxy", proxy), ("directly", direct))
+        return ", ".join(f"{word}: {value_of(key, value.get(key))}" for word, value in words)
+    return _in_words(rows, _DURING)
+
+
+def _in_words(rows: list[Row], place: int) -> str:
+    """What the most telling rows say of one time: both paths, else the first that says anything."""
+    said = [row for row in rows if row.cells[place]]
+    shown = [row for row in said if row.label in _EXCHANGES]
+    telling = [row for row in said if row.label in _TELLING]
+    return ", ".join(
+        f"{row.label}: {row.cells[place][0].partition(',')[0]}"
+        for row in reversed(shown or telling[:1] or said[:1])
+    )
+
+
+def _afterwards(fault: FaultOutcome, rows: list[Row]) -> str:
+    words = _in_words(rows, _AFTER)
+    sentences = [f"Afterwards, {words}."] if words else []
     if reason := fault.effect.get("reason") or fault.recovery.get("not_struck"):
         sentences.append(f"{value_of('', reason)}.")
-    return " ".join(sentences) or "Nothing was measured."
+    return " ".join(sentences)
 
 
 def _rows(fault: FaultOutcome) -> list[Row]:
@@ -117,7 +131,7 @@ def _rows(fault: FaultOutcome) -> list[Row]:
             base, when = _split(key, measured, place)
             label = _PATHS.get(key, base.replace("_", " "))
             row = rows.setdefault(label, Row(label, _meaning(base, key), ([], [], [])))
-            text = value_of(key, measured[key])
+            text = value_of(base, measured[key])
             if text not in row.cells[when]:
                 row.cells[when].append(text)
     return list(rows.values())

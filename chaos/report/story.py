@@ -37,7 +37,7 @@ def worst_first(verdict: Verdict, triage: Triage | None) -> list[tuple[int, Find
 
 def happened(verdict: Verdict, triage: Triage | None) -> list[Said]:
     """The sentences of a judged run."""
-    said = [Said(f"{MEANING[verdict.verdict]}: {verdict.reason}")]
+    said = [Said(f"{MEANING[verdict.verdict]} ({verdict.reason})")]
     ranked = worst_first(verdict, triage)
     if verdict.verdict == "pass":
         telling = [p for name in _TELLING for p in ranked if p[1].check == name]

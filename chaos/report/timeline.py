@@ -291,7 +291,7 @@ def _axis(course: Course, height: float) -> Iterator[str]:
         yield (
             f'<rect class="axis" x="{at:.2f}%" y="{height:g}" width="1" height="4"/>'
             f'<text class="small muted" x="{at:.2f}%" y="{height + 16:g}" text-anchor="{anchor}">'
-            f"{clock_text(number * step_s)}</text>"
+            f"{clock_text(number * step_s, course.end_s)}</text>"
         )
 
 
@@ -303,9 +303,9 @@ def nice_step(least_s: float) -> float:
     return 86400.0 * math.ceil(least_s / 86400.0)
 
 
-def clock_text(t_s: float) -> str:
-    """A time of the run on an axis: `40 s`, `2:30` (minutes), `1:30 h`."""
-    if t_s < 60:
+def clock_text(t_s: float, end_s: float) -> str:
+    """A time on the axis of a run of so many seconds: `40 s`, `2:30 min`, `1:30 h`."""
+    if end_s < 600:
         return f"{t_s:g} s"
     if t_s < 3600:
         return f"{int(t_s // 60)}:{int(t_s % 60):02d} min"
