@@ -175,8 +175,13 @@ class Fault(ABC):
         """Heal by the record alone, after the end of the run. Default: do nothing."""
 
     def traits(self) -> dict[str, Any]:
-        """What checks need to know of the kind. Recorded with each occurrence."""
-        return {"group": self.group, "affects_llm": self.affects_llm, "ends": sorted(self.ends)}
+        """What checks and reports need to know of the kind. Recorded with each occurrence."""
+        return {
+            "group": self.group,
+            "affects_llm": self.affects_llm,
+            "ends": sorted(self.ends),
+            "summary": self.summary,
+        }
 
 
 def cannot_mount(stack: Stack | PlannedStack) -> str | None:

@@ -20,6 +20,7 @@ from chaos.gate.junit import gate_junit
 from chaos.gate.loop import End, GateLoop, Runner
 from chaos.gate.options import GateOptions
 from chaos.gate.outcome import gate_verdict
+from chaos.gate.page import gate_page
 from chaos.gate.run_numbers import numbers_of
 from chaos.gate.settings import absolute, default_path, read_settings
 from chaos.gate.state import GateDir, GateState, GateVerdict
@@ -225,6 +226,7 @@ def _conclude(plan: GatePlan, folder: GateDir, state: GateState, options: GateOp
     try:
         write_atomic(folder.changelog, entry_text(state, verdict, numbers))
         write_atomic(folder.junit, gate_junit(state, verdict, runs))
+        write_atomic(folder.page, gate_page(folder, state, verdict, runs, numbers))
     except OSError as error:
         raise EnvironmentProblem(
             f"cannot write the reports of the gate: {error.strerror}",
@@ -280,6 +282,7 @@ def _final_text(folder: GateDir, state: GateState, verdict: GateVerdict) -> str:
         "",
         f"{verdict.verdict}  {verdict.reason}  (exit {verdict.exit_code})",
         f"  gate       {folder.path}",
+        f"  report     {folder.page}",
         f"  files      {folder.state.name}, {folder.changelog.name}, {folder.junit.name}",
     ]
     if any(step.state != "done" for step in state.steps):
