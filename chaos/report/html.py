@@ -14,9 +14,9 @@ from urllib.parse import quote
 
 from chaos.base.errors import ChaosError
 from chaos.checks.finding import Evidence, Finding
-from chaos.checks.verdict import Verdict
 from chaos.record.open_run import OpenRun
 from chaos.record.rundir import RunDir, write_atomic
+from chaos.report.cause import triage_or_problem
 from chaos.report.course import Course, course_of
 from chaos.report.excerpts import excerpts, split_ref
 from chaos.report.marks import anchor_of, lies_unknown
@@ -24,10 +24,9 @@ from chaos.report.pages import UPLOT, json_data, page_text
 from chaos.report.plots import panels_of, plot_data
 from chaos.report.proof import proof_of
 from chaos.report.stored import Stored, load
-from chaos.report.story import ORDER, happened, worst_first
+from chaos.report.story import happened, worst_first
 from chaos.report.timeline import Timeline, timeline_of
-from chaos.report.words import MEANING, measured_text
-from chaos.triage.from_run import triage_run
+from chaos.report.words import MEANING, ORDER, measured_text
 from chaos.triage.result import TITLES, Triage
 
 # Files of a run directory that people open, with what is in them.
@@ -82,7 +81,7 @@ def html_text(stored: Stored) -> str:
     verdict = stored.verdict
     with OpenRun(stored.run) as run:
         course = course_of(run, verdict)
-        triage, problem = _triage(run, verdict)
+        triage, problem = triage_or_problem(run, verdict)
         summaries = {w.fault_id: str(w.trait("summary") or "") for w in run.faults}
         began_epoch_s = run.epoch_s or None
     timeline = timeline_of(course)
@@ -117,16 +116,6 @@ def html_text(stored: Stored) -> str:
         triage_titles=TITLES,
         triage_problem=problem,
     )
-
-
-def _triage(run: OpenRun, verdict: Verdict) -> tuple[Triage | None, str]:
-    """(triage, ""), or (None, the error)."""
-    try:
-        return triage_run(run, verdict), ""
-    except ChaosError as error:
-        return None, str(error)
-    except Exception as error:  # a defect of triage must not prevent the rest of the page
-        return None, f"the triage itself failed: {type(error).__name__}: {error}"
 
 
 def _shown_findings(

@@ -172,6 +172,8 @@ def value_of(key: str, value: Any) -> str:
         return ", ".join(value_of("", item) for item in value) or "none"
     if value is None:
         return "none"
+    if key == "content":  # foreign text
+        return f'"{value}"'
     unit = unit_of(key) if isinstance(value, (int, float)) else ""
     return f"{value_text(value)} {unit}".strip()
 

@@ -5,11 +5,9 @@ from dataclasses import dataclass
 from chaos.checks.finding import Finding
 from chaos.checks.verdict import Verdict
 from chaos.report.marks import FAILING
-from chaos.report.words import MEANING
+from chaos.report.words import MEANING, ORDER
 from chaos.triage.result import TITLES, Cause, Triage
 
-# Worst first.
-ORDER = ("fail", "invalid", "unverified", "inconclusive", "skipped", "pass")
 # What tells most of a run in which nothing is wrong.
 _TELLING = ("completed_cycles", "requests_archived", "work_completed", "fault_effect")
 

@@ -188,7 +188,8 @@ def _phases(course: Course, height: float) -> Iterator[str]:
         yield f'<line class="phase" x1="{at:.2f}%" x2="{at:.2f}%" y1="0" y2="{height:g}"/>'
         width = _percent(end_s, course.end_s) - at
         if width > 4:
-            label = f'<text class="small muted" x="4" y="13">{_text(name)}</text>'
+            tight = " tight" if width < 3 * _CHARACTER * len(name) else ""  # on a phone
+            label = f'<text class="small muted{tight}" x="4" y="13">{_text(name)}</text>'
             yield _clipped(at, width, 0, 18, label)
 
 

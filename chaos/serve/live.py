@@ -142,7 +142,7 @@ class LiveRun:
             return {
                 "phase": _text(progress.phase_text(now_s)),
                 "left": "" if left_s is None else f"{duration_text(left_s)} left in all",
-                "share": round(progress.share(now_s), 3),
+                "share": round(progress.done_s(now_s) / (progress.total_s() or 1.0), 3),
                 "fault": _text(progress.fault_text(now_s)),
                 "striking": progress.current() is not None,
                 "requests": _text(progress.queue_text()),

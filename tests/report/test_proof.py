@@ -99,7 +99,7 @@ def test_where_both_paths_answer_the_sentence_names_the_difference() -> None:
     proxy = {"ended": "complete", "content": "Sure! Here is", "status": 200, "took_ms": 458.2}
     effect = {"direct_before": direct, "through_proxy": proxy}
     done = proof_of(replace(FAULT, effect=effect), "").done
-    assert "(through the proxy: Sure! Here is, directly: no)" in done
+    assert '(through the proxy: "Sure! Here is", directly: "no")' in done
 
 
 def test_the_sentence_names_the_path_that_was_taken() -> None:
