@@ -15,7 +15,7 @@ from chaos.gate.state import GateDir, GateState, GateVerdict, StepState
 from chaos.gate.steps import GateRequest
 from chaos.report.pages import page_text
 from chaos.report.stored import Stored
-from chaos.report.story import ORDER
+from chaos.report.words import ORDER
 from chaos.runner.options import CONTROL
 
 _CSS = {"PRODUCTION-READY": "pass", "NEEDS FIXES": "fail", "NOT PROVEN": "inconclusive"}
