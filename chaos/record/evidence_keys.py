@@ -169,6 +169,7 @@ _PROCESS = {
 }
 _SYSCALL = {
     "calls_seen": "matching system calls that the witness has seen",
+    "lost": "what a power cut would have taken, and was taken from the files",
     "calls_changed": "system calls that the witness made fail, held back, or ended a process at",
     "rules_left": "rules that the system-call witness still holds, of all faults",
 }

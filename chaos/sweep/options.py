@@ -22,7 +22,8 @@ examples:
 A point is a call that makes something durable: rename, link, unlink, truncate, fsync. Two control
 runs show them; each is then struck in a run of its own, which is judged by the ordinary checks.
 kinds: crash (the process that makes the call is killed before it happens), crash_all (the daemon
-with all its children), error (the call fails once).
+with all its children), error (the call fails once), power (crash_all, and what no fsync has made
+durable is taken from the files before the restart).
 
 {common.EXIT_CODES}"""
 
@@ -31,7 +32,7 @@ with all its children), error (the call fails once).
     )
     work: Sequence[str] = option("only this kind of work; may be repeated (default: each)", "KIND")
     kind: str = option(
-        "crash, crash_all, error; comma-separated (default: crash)", "KINDS", default="crash"
+        "crash, crash_all, error, power; comma-separated (default: crash)", "KINDS", default="crash"
     )
     error: Sequence[str] = option(
         "of the kind error: EIO, ENOSPC, EDQUOT, EROFS, EINTR (default: EIO,ENOSPC)", "ERROR"

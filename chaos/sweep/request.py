@@ -10,7 +10,7 @@ from chaos.plan.plan import Backend
 from chaos.runner.resolve import Request
 from chaos.sweep.points import Point
 
-Kind = Literal["crash", "crash_all", "error"]
+Kind = Literal["crash", "crash_all", "error", "power"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 ERRORS = ("EIO", "ENOSPC", "EDQUOT", "EROFS", "EINTR")
 DEFAULT_ERRORS = ("EIO", "ENOSPC")
@@ -46,8 +46,9 @@ class Break:
         )
         if self.kind == "error":
             return f"syscall_error:{where},times=1,error={self.error}"
-        who = "all" if self.kind == "crash_all" else "any"
-        return f"syscall_crash:{where},who={who}"
+        who = "any" if self.kind == "crash" else "all"
+        power = ",power=fails" if self.kind == "power" else ""
+        return f"syscall_crash:{where},who={who}{power}"
 
 
 def breaks(points: Sequence[Point], kinds: Sequence[Kind], errors: Sequence[str]) -> list[Break]:

@@ -16,12 +16,14 @@ from chaos.base.deadline import Deadline
 from chaos.faults.base import Evidence, probe
 from chaos.faults.params import duration, number, text
 from chaos.faults.process.service import ServiceFault
-from chaos.faults.syscall.rule import CallFault, CallParams
+from chaos.faults.syscall.power import calls_of, files_below, lost_in, take_away
+from chaos.faults.syscall.rule import CallFault, CallParams, rules
 from chaos.record.recovery_paths import PROCESS_DIED, WATCHER_RESTART
 from chaos.stack.base import Stack
 
 _DEAD_S_MIN = 2.0  # the last part of the hold, in which no call is waited for
 _LOOK_S = 0.02
+_RECORD_S = 2.0  # for the witness to write what it has seen
 _CHILD_S = 0.5  # within it the Watcher has ended, or a child of it was struck
 
 
@@ -46,9 +48,24 @@ class SyscallCrash(CallFault):
             ),
         ] = "watcher"
 
+        power: Annotated[
+            Literal["stays", "fails"],
+            text(
+                "fails: what no fsync has made durable is taken from the files before the restart "
+                "(with who=all)"
+            ),
+        ] = "stays"
+
+        def problem(self) -> str:
+            """A power cut ends everything."""
+            alone = self.power == "fails" and self.who != "all"
+            return "power=fails needs who=all" if alone else ""
+
     params: Params
 
     _crashed = False
+    _before: frozenset[str] = frozenset()
+    _lost: tuple[str, ...] = ()
 
     def rule(self) -> dict[str, Any]:
         who = self.params.who
@@ -84,9 +101,27 @@ class SyscallCrash(CallFault):
                 return True
         return False
 
+    def inject(self, stack: Stack) -> None:
+        if self.params.power == "fails":
+            self._before = files_below(stack.workspace)
+        super().inject(stack)
+
     def recover(self, stack: Stack) -> None:
         super().recover(stack)
+        if self._crashed and self.params.power == "fails":
+            self._lost = tuple(self._lose(stack))
         ServiceFault.recover(self, stack)
+
+    def _lose(self, stack: Stack) -> list[str]:
+        """Take what was not durable, once the witness has written all of its record."""
+        root = str(stack.workspace)
+        deadline = Deadline(_RECORD_S)
+        while not any("rule" in line for line in self._seen(stack)) and deadline.wait(_LOOK_S):
+            pass
+        return take_away(stack.workspace, lost_in(self._seen(stack), root, self._before))
+
+    def _seen(self, stack: Stack) -> list[dict[str, Any]]:
+        return list(calls_of(rules(stack).record, self.service))
 
     def recovered(self, stack: Stack, deadline: Deadline) -> Evidence:
         if not self._crashed:  # nothing was broken
@@ -94,4 +129,6 @@ class SyscallCrash(CallFault):
         measured: dict[str, Any] = {}
         if not self.rule_gone(stack, measured):
             return Evidence(False, measured)
+        if self.params.power == "fails":
+            measured["lost"] = list(self._lost)
         return ServiceFault.recovered(self, stack, deadline).plus(**measured)
