@@ -45,7 +45,7 @@ def _swept(folder: Path, defect: str, *words: str) -> tuple[int, dict[str, list[
     """(exit code, 'call path' of each point -> outcome and findings)."""
     target = str(_target(folder, defect))
     done = chaos(folder / "runs", "sweep", target, "--seed", "7", "--json", *words)
-    sweep = json.loads(done.output)
+    sweep = json.loads(done.stdout)
     paths = {point["number"]: f"{point['call']} {point['path']}" for point in sweep["points"]}
     shown = {paths[r["point"]]: [r["outcome"], *r["findings"]] for r in sweep["results"]}
     return done.exit_code, shown
@@ -78,6 +78,6 @@ def test_a_sample_goes_on_after_it_was_interrupted(tmp_path: Path) -> None:
     code, shown = _swept(tmp_path, "", "--points", "1", "--kind", "crash")
     assert (code, len(shown)) == (0, 1)
     again = chaos(tmp_path / "runs", "sweep", "--resume", "latest", "--json")
-    sweep = json.loads(again.output)
+    sweep = json.loads(again.stdout)
     assert again.exit_code == 0
     assert len(sweep["results"]) == 1 and sweep["state"] == "complete"
