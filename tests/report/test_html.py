@@ -146,6 +146,16 @@ def test_every_signal_is_drawn_or_its_absence_is_stated(tmp_path: Path) -> None:
     assert ("figure", "plot-gpu") in [(tag, a.get("id")) for tag, a in page.tags]
 
 
+def test_a_fault_is_told_in_the_words_of_its_kind(tmp_path: Path) -> None:
+    run = PlantedRun(tmp_path / "run")
+    for record in run.records:
+        if record.get("state") == "armed":
+            record["evidence"]["traits"]["summary"] = "the LLM server <hangs>"
+    shown = " ".join(Page(html_text(judged(run))).text.split())
+    assert "llm_timeout (the LLM server <hangs>) was injected at 40.0 s and held 13.8 s" in shown
+    assert "(through the proxy: timeout, directly: answered)" in shown
+
+
 def test_a_run_that_was_cut_off_still_gets_its_page(tmp_path: Path) -> None:
     run = PlantedRun(tmp_path / "run")
     run.cut_off(50.0)
