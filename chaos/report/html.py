@@ -26,7 +26,7 @@ from chaos.report.proof import proof_of
 from chaos.report.stored import Stored, load
 from chaos.report.story import ORDER, happened, worst_first
 from chaos.report.timeline import Timeline, timeline_of
-from chaos.report.words import MEANING, measured_text
+from chaos.report.words import measured_text
 from chaos.triage.from_run import triage_run
 from chaos.triage.result import TITLES, Triage
 
@@ -91,7 +91,7 @@ def html_text(stored: Stored) -> str:
         style="page.css.jinja",
         scripts=("page.js", UPLOT, "plots.js"),
         verdict=verdict,
-        meaning=MEANING[verdict.verdict],
+        lasted_s=course.end_s,
         said=happened(verdict, triage),
         proofs=[proof_of(f, summaries.get(f.fault_id, "")) for f in verdict.faults],
         findings=findings,
