@@ -3,6 +3,7 @@
 All data comes from the opened run. Must not know how it is drawn.
 """
 
+import math
 from dataclasses import dataclass, field
 
 from chaos.checks.verdict import Verdict
@@ -178,7 +179,12 @@ class Course:
 
 def course_of(run: OpenRun, verdict: Verdict) -> Course:
     """The course of a judged run."""
-    end_s = max(verdict.lasted_s, 1e-3)
+    end_s = max(verdict.lasted_s if math.isfinite(verdict.lasted_s) else run.end_s, 1e-3)
+
+    def within(t_s: float | None) -> float:
+        """A time of a stored verdict, which may be any number."""
+        return min(max(t_s, 0.0), end_s) if t_s is not None and math.isfinite(t_s) else end_s
+
     decided = [t_s for (t_s,) in run.sql(_DECIDED)]
     marks = {name: [t_s for (t_s,) in run.sql(q)[:_MARKS_MAX]] for name, q in _MARKS.items()}
     if len(decided) <= _MARKS_MAX:  # more would overlap
@@ -195,8 +201,8 @@ def course_of(run: OpenRun, verdict: Verdict) -> Course:
         windows=[
             (
                 f"{fault.fault_id} {fault.name}",
-                fault.injected_s,
-                end_s if fault.recovered_s is None else fault.recovered_s,
+                within(fault.injected_s),
+                within(fault.recovered_s),
             )
             for fault in verdict.faults
             if fault.injected_s is not None

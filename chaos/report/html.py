@@ -26,7 +26,7 @@ from chaos.report.proof import proof_of
 from chaos.report.stored import Stored, load
 from chaos.report.story import happened, worst_first
 from chaos.report.timeline import Timeline, timeline_of
-from chaos.report.words import MEANING, ORDER, measured_text
+from chaos.report.words import ORDER, measured_text
 from chaos.triage.result import TITLES, Triage
 
 # Files of a run directory that people open, with what is in them.
@@ -58,7 +58,7 @@ class Piece:
     href: str  # "" if there is no such file
     number: int  # of its marker, 0 without one
     marker: str
-    t_s: float | None
+    when: str  # run clock, unless the text has it, and wall clock
     line: str  # what the line says that it refers to, "" for none
 
 
@@ -83,7 +83,6 @@ def html_text(stored: Stored) -> str:
         course = course_of(run, verdict)
         triage, problem = triage_or_problem(run, verdict)
         summaries = {w.fault_id: str(w.trait("summary") or "") for w in run.faults}
-        began_epoch_s = run.epoch_s or None
     timeline = timeline_of(course)
     findings = _shown_findings(stored, course, timeline, triage)
     return page_text(
@@ -91,16 +90,16 @@ def html_text(stored: Stored) -> str:
         style="page.css.jinja",
         scripts=("page.js", UPLOT, "plots.js"),
         verdict=verdict,
-        meaning=MEANING[verdict.verdict],
+        lasted_s=course.end_s,
         said=happened(verdict, triage),
         proofs=[proof_of(f, summaries.get(f.fault_id, "")) for f in verdict.faults],
         findings=findings,
         counts=[(w, n) for w in ORDER if (n := sum(f.outcome == w for f in verdict.findings))],
         timeline=timeline,
         lies_unknown=lies_unknown(verdict),
-        began=_wall_text(began_epoch_s),
+        began=_wall_text(stored.began_epoch_s),
         panels=panels_of(course),
-        data=json_data(plot_data(course, began_epoch_s)),
+        data=json_data(plot_data(course, stored.began_epoch_s)),
         notable=[
             (f"history.jsonl:{line}", event, measured_text(event.detail))
             for line, event in course.notable
@@ -137,7 +136,7 @@ def _shown_findings(
             href=_href(stored.run.path, evidence.ref),
             number=mark.number if mark else 0,
             marker=timeline.places.get(anchor, ""),
-            t_s=mark.t_s if mark else None,
+            when=_when(mark.t_s, evidence.text, stored.began_epoch_s) if mark else "",
             line=lines.get(evidence.ref, "") if finding.outcome != "pass" else "",
         )
 
@@ -160,6 +159,12 @@ def _href(root: Path, ref: str) -> str:
     except (OSError, ValueError):  # a name that no file can have
         return ""
     return quote(path) if inside else ""
+
+
+def _when(t_s: float, text: str, began_epoch_s: float | None) -> str:
+    run_clock = f"{t_s:.1f} s"
+    wall_clock = _wall_text(began_epoch_s + t_s)[11:] if began_epoch_s else ""
+    return ", ".join(filter(None, ("" if run_clock in text else f"at {run_clock}", wall_clock)))
 
 
 def _wall_text(epoch_s: float | None) -> str:

@@ -10,6 +10,7 @@ import pytest
 
 from chaos.cli.main import main
 from tests.gate.standin import Bench, ScriptedRunner
+from tests.report.browser import PHONE, chromium, needs_browser, opened, violations
 from tests.report.parsed import Page
 
 C_FAULT = "soak_c under llm_timeout"
@@ -97,3 +98,17 @@ def test_the_page_makes_no_request_and_is_the_same_twice(bench: Bench) -> None:
     assert not re.search(r"url\((?!#)", text)
     bench.resume(ScriptedRunner())
     assert page_of(bench)[0] == text
+
+
+@needs_browser
+@pytest.mark.chromium
+@pytest.mark.slow(seconds=20)
+def test_the_page_is_accessible_and_silent_in_a_browser(bench: Bench) -> None:
+    bench.begin(ScriptedRunner({C_FAULT: "fail"}))
+    with chromium() as browser:
+        for context in ({"color_scheme": "dark"}, {"viewport": PHONE, "is_mobile": True}):
+            with opened(browser, bench.folder.page, **context) as (page, console, asked):
+                assert violations(page) == []
+                assert (console, asked) == ([], [])
+                widths = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
+                assert widths[0] <= widths[1]

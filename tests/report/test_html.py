@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import hashlib
 import json
 import math
@@ -13,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from chaos.base.errors import ChaosError
 from chaos.record.open_run import OpenRun
@@ -144,6 +146,24 @@ def test_every_signal_is_drawn_or_its_absence_is_stated(tmp_path: Path) -> None:
     run.gpu_mb = lambda t_s: 1000.0
     page = Page(html_text(judged(run)))
     assert ("figure", "plot-gpu") in [(tag, a.get("id")) for tag, a in page.tags]
+
+
+def test_a_fault_is_told_in_the_words_of_its_kind(tmp_path: Path) -> None:
+    run = PlantedRun(tmp_path / "run")
+    for record in run.records:
+        if record.get("state") == "armed":
+            record["evidence"]["traits"]["summary"] = "the LLM server <hangs>"
+    shown = " ".join(Page(html_text(judged(run))).text.split())
+    assert "llm_timeout (the LLM server <hangs>) was injected at 40.0 s and held 13.8 s" in shown
+    assert "(through the proxy: timeout, directly: answered)" in shown
+
+
+def test_a_stored_verdict_with_impossible_times_still_gets_its_page(tmp_path: Path) -> None:
+    stored = judged(PlantedRun(tmp_path / "run"))
+    faults = [replace(fault, injected_s=math.inf) for fault in stored.verdict.faults]
+    for changed in ({"lasted_s": math.inf}, {"lasted_s": -1.0}, {"faults": faults}):
+        text = html_text(dataclasses.replace(stored, verdict=replace(stored.verdict, **changed)))
+        assert Page(text).ids.count("timeline") == 1
 
 
 def test_a_run_that_was_cut_off_still_gets_its_page(tmp_path: Path) -> None:

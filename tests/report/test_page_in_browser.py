@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -16,9 +16,11 @@ from tests.report.lying import lying_run
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
+    from playwright.sync_api import Page as BrowserPage
 
-pytestmark = [needs_browser, pytest.mark.chromium, pytest.mark.slow(seconds=20)]
+pytestmark = [needs_browser, pytest.mark.chromium, pytest.mark.slow(seconds=30)]
 PAGES_MAX = 6
+PHONE_CONTEXT = {"viewport": PHONE, "is_mobile": True, "has_touch": True}
 
 
 @pytest.fixture(scope="module")
@@ -36,22 +38,18 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.mark.parametrize(
-    "context",
-    [{}, {"color_scheme": "dark"}, {"viewport": PHONE, "is_mobile": True, "has_touch": True}],
-    ids=["light", "dark", "phone"],
-)
-def test_the_page_is_accessible_and_silent(
-    context: dict[str, Any], browser: Browser, path: Path
+def test_the_page_is_accessible_and_silent_in_light_dark_and_on_a_phone(
+    browser: Browser, path: Path
 ) -> None:
-    with opened(browser, path, **context) as (page, console, asked):
-        drawn(page)
-        page.evaluate("document.querySelectorAll('details').forEach(d => { d.open = true; })")
-        assert violations(page) == []
-        assert console == []
-        assert asked == []
-        width = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
-        assert width[0] <= width[1], "nothing is wider than the screen"
+    for context in ({}, {"color_scheme": "dark"}, PHONE_CONTEXT):
+        with opened(browser, path, **context) as (page, console, asked):
+            drawn(page)
+            if not context:  # all of it; elsewhere as it comes
+                page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+            assert violations(page) == [], context
+            assert (console, asked) == ([], []), context
+            widths = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
+            assert widths[0] <= widths[1], f"{context}: wider than the screen"
 
 
 def test_hostile_text_stays_text(browser: Browser, tmp_path: Path) -> None:
@@ -78,84 +76,83 @@ def test_the_browser_test_detects_a_request_and_an_error(browser: Browser, tmp_p
         assert any(line.startswith("image-alt") for line in violations(page))
 
 
-def test_evidence_and_timeline_lead_to_each_other(browser: Browser, path: Path) -> None:
-    with opened(browser, path) as (page, _, _):
+def test_the_page_works_by_mouse_and_by_keyboard(browser: Browser, path: Path) -> None:
+    permissions = ["clipboard-read", "clipboard-write"]
+    with opened(browser, path, permissions=permissions) as (page, console, _):
         drawn(page)
-        marker = page.locator("svg .marker").first
-        target = marker.get_attribute("href")
-        marker.click()
-        assert page.url.endswith(str(target))
-        piece = page.locator(str(target))
-        assert piece.is_visible()
-        back = piece.locator("a.mark")
-        back.click()
-        assert page.url.endswith(f"#{marker.get_attribute('id')}")
-        assert page.locator("svg .lie").count() > 0
+        _evidence_and_timeline_lead_to_each_other(page)
+        _search_and_filter(page)
+        _plots_zoom_and_point_together(page)
+        page.locator("#reproduce button.copy").first.click()
+        page.wait_for_function("document.querySelector('#reproduce .copy').textContent == 'copied'")
+        copied = page.evaluate("navigator.clipboard.readText()")
+        assert copied == page.locator("#reproduce pre").first.inner_text()
+        assert console == []
 
 
-def test_search_and_filter_by_keyboard(browser: Browser, path: Path) -> None:
-    with opened(browser, path) as (page, _, _):
-        drawn(page)
-        page.keyboard.press("Tab")
-        assert page.evaluate("document.activeElement.className") == "skip"
-        page.keyboard.press("/")
-        page.keyboard.type("heuristic fallbacks")
-        assert page.evaluate("document.activeElement.id") == "search"
-        shown = page.locator("article[data-outcome]:visible")
-        assert 0 < shown.count() < page.locator("article[data-outcome]").count()
-        assert "heuristic" in shown.first.inner_text().lower()
-        page.keyboard.press("Escape")
-        assert page.locator("#matches").inner_text() == ""
-        page.locator("#filter button[data-outcome=pass]").press("Enter")
-        assert page.locator("article.pass:visible").count() > 0
-        assert page.locator("article.fail:visible").count() == 0
+def _evidence_and_timeline_lead_to_each_other(page: BrowserPage) -> None:
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "skip"
+    assert page.locator("svg .lie").count() > 0
+    marker = page.locator("svg .marker").first
+    target = str(marker.get_attribute("href"))
+    marker.click()
+    assert page.url.endswith(target)
+    piece = page.locator(target)
+    assert piece.is_visible()
+    assert "UTC" in piece.inner_text()
+    piece.locator("a.mark").click()
+    assert page.url.endswith(f"#{marker.get_attribute('id')}")
 
 
-def test_all_plots_zoom_and_point_together(browser: Browser, path: Path) -> None:
-    with opened(browser, path) as (page, _, _):
-        drawn(page)
-        boxes = page.locator(".plot.drawn")
-        assert boxes.count() >= 3
-        box = boxes.first.locator(".u-over")
-        box.scroll_into_view_if_needed()
-        box.hover()
-        assert "UTC" in page.locator("#now").inner_text()
-        values = page.locator("[data-value]").all_inner_texts()
-        assert sum(bool(value) for value in values) >= 3
-        spot = box.bounding_box()
-        assert spot is not None
-        before = page.locator("#now").inner_text()
-        page.mouse.move(spot["x"] + 0.6 * spot["width"], spot["y"] + 20)
-        page.mouse.down()
-        page.mouse.move(spot["x"] + 0.8 * spot["width"], spot["y"] + 20)
-        page.mouse.up()
-        page.mouse.move(spot["x"] + 0.5 * spot["width"], spot["y"] + 20)
-        middle = page.locator("#now").inner_text()
-        assert _seconds(middle) > _seconds(before)
-        boxes.nth(1).focus()
-        page.keyboard.press("Escape")
-        box.hover()
-        assert abs(_seconds(page.locator("#now").inner_text()) - _seconds(before)) < 0.5
+def _search_and_filter(page: BrowserPage) -> None:
+    page.keyboard.press("/")
+    page.keyboard.type("heuristic fallbacks")
+    assert page.evaluate("document.activeElement.id") == "search"
+    shown = page.locator("article[data-outcome]:visible")
+    assert 0 < shown.count() < page.locator("article[data-outcome]").count()
+    assert "heuristic" in shown.first.inner_text().lower()
+    page.keyboard.press("Escape")
+    assert page.locator("#matches").inner_text() == ""
+    passing = page.locator("#filter button[data-outcome=pass]")
+    passing.press("Enter")
+    assert page.locator("article.pass:visible").count() > 0
+    assert page.locator("article.fail:visible").count() == 0
+    passing.press("Enter")
+    assert page.locator("article.pass:visible").count() == 0
 
 
-def _seconds(text: str) -> float:
+def _plots_zoom_and_point_together(page: BrowserPage) -> None:
+    boxes = page.locator(".plot.drawn")
+    assert boxes.count() >= 3
+    box = boxes.first.locator(".u-over")
+    box.scroll_into_view_if_needed()
+    box.hover()
+    assert "UTC" in page.locator("#now").inner_text()
+    assert sum(bool(v) for v in page.locator("[data-value]").all_inner_texts()) >= 3
+    before_s = _pointed_s(page)
+    spot = box.bounding_box()
+    assert spot is not None
+    page.mouse.move(spot["x"] + 0.6 * spot["width"], spot["y"] + 20)
+    page.mouse.down()
+    page.mouse.move(spot["x"] + 0.8 * spot["width"], spot["y"] + 20)
+    page.mouse.up()
+    page.mouse.move(spot["x"] + 0.5 * spot["width"], spot["y"] + 20)
+    assert _pointed_s(page) > before_s
+    boxes.nth(1).focus()
+    page.keyboard.press("Escape")
+    box.hover()
+    assert abs(_pointed_s(page) - before_s) < 0.5
+
+
+def _pointed_s(page: BrowserPage) -> float:
+    text = page.locator("#now").inner_text()
     found = re.match(r"([0-9.]+) s", text)
     assert found is not None, text
     return float(found[1])
 
 
-def test_copy_buttons_copy(browser: Browser, path: Path) -> None:
-    permissions = ["clipboard-read", "clipboard-write"]
-    with opened(browser, path, permissions=permissions) as (page, _, _):
-        drawn(page)
-        button = page.locator("#reproduce button.copy").first
-        button.click()
-        page.wait_for_function("document.querySelector('#reproduce .copy').textContent == 'copied'")
-        text = page.evaluate("navigator.clipboard.readText()")
-        assert text == page.locator("#reproduce pre").first.inner_text()
-
-
-def test_without_javascript_findings_timeline_and_numbers_are_there(
+def test_the_page_is_whole_without_javascript_and_prints_on_few_sheets(
     browser: Browser, path: Path
 ) -> None:
     with opened(browser, path, java_script_enabled=False) as (page, _, asked):
@@ -166,10 +163,10 @@ def test_without_javascript_findings_timeline_and_numbers_are_there(
         assert page.locator("#numbers td").first.is_visible()
         assert not page.locator("#filter").is_visible()
         assert asked == []
-
-
-def test_the_page_prints_on_few_sheets(browser: Browser, path: Path) -> None:
     with opened(browser, path) as (page, _, _):
         drawn(page)
         pdf = page.pdf(format="A4", prefer_css_page_size=True)
         assert 1 <= len(re.findall(rb"/Type\s*/Page\b", pdf)) <= PAGES_MAX
+        page.emulate_media(media="print")
+        assert page.locator("svg.static").first.is_visible()
+        assert not page.locator(".uplot").first.is_visible()
