@@ -5,13 +5,14 @@ anywhere: links are not followed, and a damaged run is an entry that says so. Re
 know how a list is shown, and opens no database.
 """
 
-import calendar
 import os
 import re
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -31,7 +32,7 @@ _TEXT_MAX = 300  # characters that are kept of a text
 _NOT_PASSED_MAX = 20
 # The first of these that a folder has is what its entry is read from.
 _SOURCES = ("verdict.json", "config.json", "history.jsonl", "schedule.json", "provenance.json")
-_STAMP = re.compile(r"(\d{8}-\d{6})-")
+_STAMP = re.compile(r"(\d{4})(\d\d)(\d\d)-(\d\d)(\d\d)(\d\d)-", re.ASCII)
 _T = TypeVar("_T")
 
 State = Literal["judged", "running", "unjudged", "damaged"]
@@ -119,7 +120,7 @@ class Listing:
 
 
 class _Finding(msgspec.Struct):
-    outcome: str
+    outcome: Literal["pass", "fail", "inconclusive", "unverified", "skipped", "invalid"]
     check: str = ""
     title: str = ""
     summary: str = ""
@@ -176,6 +177,8 @@ class _Gate(msgspec.Struct):
 
 # A file that is not replaced is not read again.
 _Version = tuple[str, int, int, int]
+_Known = dict[str, tuple[_Version, _T]]
+_Reader = Callable[[Path, str], _T]
 
 
 class RunList:
@@ -184,31 +187,27 @@ class RunList:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._lock = threading.Lock()
-        self._runs: dict[str, tuple[_Version, RunEntry]] = {}
-        self._gates: dict[str, tuple[_Version, GateEntry]] = {}
+        self._runs: _Known[RunEntry] = {}
+        self._gates: _Known[GateEntry] = {}
 
     def read(self) -> Listing:
         """What is there now. Only what has changed since the last call is read."""
         found = Listing()
         with self._lock:
-            runs: dict[str, tuple[_Version, RunEntry]] = {}
-            gates: dict[str, tuple[_Version, GateEntry]] = {}
+            runs, gates = {}, {}
             for run_id in islice(self._run_ids(found.problems), RUNS_MAX):
-                if (run := self._run(run_id)) is not None:
+                if run := self._entry(run_id, _SOURCES, self._runs, _run_entry):
                     runs[run_id] = run
             for name in islice(self._names(GATES, found.problems), RUNS_MAX):
-                if (gate := self._gate(f"{GATES}/{name}")) is not None:
-                    gates[gate[1].id] = gate
+                gate_id = f"{GATES}/{name}"
+                if gate := self._entry(gate_id, ("gate.json",), self._gates, _gate_entry):
+                    gates[gate_id] = gate
             self._runs, self._gates = runs, gates
             found.runs = [self._now(entry) for _, entry in runs.values()]
             found.gates = [entry for _, entry in gates.values()]
         found.runs.sort(key=lambda run: (run.began_epoch_s, run.id), reverse=True)
         found.gates.sort(key=lambda gate: (gate.began_epoch_s, gate.id), reverse=True)
         return found
-
-    def directory(self, entry: RunEntry) -> RunDir:
-        """The directory of a run."""
-        return RunDir(self.root / entry.id)
 
     def _run_ids(self, problems: list[str]) -> Iterator[str]:
         for soak in self._names("", problems):
@@ -231,25 +230,16 @@ class RunList:
             problems.append(f"{folder or self.root}: {error.strerror}")
             return []
 
-    def _run(self, run_id: str) -> tuple[_Version, RunEntry] | None:
-        """The run in that folder; None if the folder is no run."""
-        folder = self.root / run_id
-        version = next(filter(None, (_version(folder, name) for name in _SOURCES)), None)
+    def _entry(
+        self, entry_id: str, sources: Sequence[str], known: _Known[_T], read: _Reader[_T]
+    ) -> tuple[_Version, _T] | None:
+        """The known entry, if its first source is unchanged; None if it has no source."""
+        folder = f"{self.root}/{entry_id}"
+        version = next(filter(None, (_version(folder, name) for name in sources)), None)
         if version is None:
             return None
-        known = self._runs.get(run_id)
-        if known and known[0] == version:
-            return known
-        return version, _run_entry(self.root, run_id)
-
-    def _gate(self, gate_id: str) -> tuple[_Version, GateEntry] | None:
-        version = _version(self.root / gate_id, "gate.json")
-        if version is None:
-            return None
-        known = self._gates.get(gate_id)
-        if known and known[0] == version:
-            return known
-        return version, _gate_entry(self.root, gate_id)
+        before = known.get(entry_id)
+        return before if before and before[0] == version else (version, read(self.root, entry_id))
 
     def _now(self, entry: RunEntry) -> RunEntry:
         """The entry, as running if it is."""
@@ -267,9 +257,9 @@ def is_running(root: Path, run_id: str) -> bool:
     return goes_on(RunDir(root / run_id))
 
 
-def _version(folder: Path, name: str) -> _Version | None:
+def _version(folder: str, name: str) -> _Version | None:
     try:
-        status = (folder / name).lstat()
+        status = os.lstat(f"{folder}/{name}")  # a Path costs more than the call
     except OSError:
         return None
     return name, status.st_ino, status.st_mtime_ns, status.st_size
@@ -293,7 +283,7 @@ def _run_entry(root: Path, run_id: str) -> RunEntry:
             lasted_s=verdict.lasted_s,
             stopped=_kept(verdict.stopped),
             exit_code=verdict.exit_code,
-            outcomes=_counted(verdict.findings),
+            outcomes=Counter(finding.outcome for finding in verdict.findings),
             not_passed=_not_passed(verdict.findings),
         )
     config, wrong = _read(root, f"{run_id}/config.json", _Config)
@@ -357,29 +347,21 @@ def _read(root: Path, relative: str, kind: type[_T]) -> tuple[_T | None, str]:
 
 def _began_s(root: Path, relative: str) -> float:
     """When it began (Unix time): its name says it; a name of another form, when it was changed."""
-    folder = root / relative
-    if match := _STAMP.match(folder.name):
+    if match := _STAMP.match(relative.rpartition("/")[2]):
+        year, month, day, hour, minute, second = map(int, match.groups())
         try:
-            return calendar.timegm(time.strptime(match[1], "%Y%m%d-%H%M%S"))
+            return datetime(year, month, day, hour, minute, second, tzinfo=UTC).timestamp()
         except ValueError:
             pass
     try:
-        return folder.lstat().st_mtime
+        return (root / relative).lstat().st_mtime
     except OSError:
         return 0.0
 
 
-def _counted(findings: list[_Finding]) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for finding in findings:
-        outcome = _kept(finding.outcome)
-        counts[outcome] = counts.get(outcome, 0) + 1
-    return counts
-
-
 def _not_passed(findings: list[_Finding]) -> tuple[NotPassed, ...]:
     found = [
-        NotPassed(_kept(f.check), _kept(f.title or f.check), _kept(f.outcome), _kept(f.summary))
+        NotPassed(_kept(f.check), _kept(f.title or f.check), f.outcome, _kept(f.summary))
         for f in findings
         if f.outcome not in ("pass", "skipped")
     ]
