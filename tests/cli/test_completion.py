@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import pty
 import shutil
+import signal
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -12,6 +15,7 @@ import pytest
 from chaos.base.exitcode import ExitCode
 from chaos.cli.completion import SHELLS
 from chaos.cli.main import main
+from tests.waiting import wait_for
 
 # Asks bash for the completions of the words that follow, as it does when Tab is pressed.
 BASH = """
@@ -22,8 +26,8 @@ printf '%s\\n' "${COMPREPLY[@]}"
 """
 # fish offers completions for a command line by itself.
 FISH = 'source $argv[1]; complete --do-complete "$argv[2]"'
-# zsh completes only in a terminal, so the script is loaded and its functions are looked for.
-ZSH = 'autoload -Uz compinit && compinit -u -D; eval "$(<$1)"; print -l ${(k)functions}'
+# zsh completes only in a terminal.
+ZSH = 'PS1=; autoload -Uz compinit && compinit -u -D; eval "$(<{script})"; print re""ady\n'
 
 
 @pytest.fixture
@@ -80,7 +84,30 @@ def test_fish_offers(words: list[str], offered: list[str], scripts: dict[str, Pa
 
 
 @pytest.mark.skipif(shutil.which("zsh") is None, reason="zsh is not installed")
-def test_zsh_loads_the_script(scripts: dict[str, Path]) -> None:
+@pytest.mark.parametrize(("words", "offered"), CASES, ids=lambda value: " ".join(value)[:30])
+def test_zsh_offers(words: list[str], offered: list[str], scripts: dict[str, Path]) -> None:
     script = scripts["zsh"]
-    names = asked(script.parent, "zsh", "-f", "-c", ZSH, "zsh", str(script))
-    assert {"_shtab_chaos", "_chaos_dirs_of_runs"} <= set(names)
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.chdir(script.parent)
+        os.execvpe("zsh", ["zsh", "-f", "-i"], {**os.environ, "TERM": "dumb", "COLUMNS": "200"})
+    shown = b""
+    try:
+        os.set_blocking(terminal, False)
+
+        def said(text: str) -> bool:
+            nonlocal shown
+            with suppress(BlockingIOError):
+                shown += os.read(terminal, 65536)
+            return text.encode() in shown
+
+        os.write(terminal, ZSH.format(script=script).encode())
+        wait_for("zsh has read the script", lambda: said("ready"))
+        shown = b""
+        os.write(terminal, " ".join(["chaos", *words]).encode() + b"\t\t")
+        for word in offered:
+            wait_for(f"{word} is offered", lambda word=word: said(word), 20, seen=lambda: shown)
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        os.close(terminal)
