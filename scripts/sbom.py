@@ -64,11 +64,11 @@ def locked(lock: str) -> list[Component]:
                 bom_ref=f"pypi:{requirement.name}@{pin.version}",
                 purl=PackageURL("pypi", None, requirement.name, pin.version),
                 properties=marker if requirement.marker else [],
-                # As `cyclonedx-py` writes it: several files, by the name of their index.
+                # Several files; where they come from is the configuration of who installs.
                 external_references=[
                     ExternalReference(
                         type=ExternalReferenceType.DISTRIBUTION,
-                        url=XsUri(f"https://pypi.org/simple/{requirement.name}/"),
+                        url=XsUri(f"pkg:pypi/{requirement.name}@{pin.version}"),
                         hashes=[HashType(alg=HashAlgorithm.SHA_256, content=h) for h in hashes],
                     )
                 ],

@@ -65,6 +65,8 @@ def script(parser: argparse.ArgumentParser, shell: str, topics: list[str]) -> st
         elif action.type is not None and action.metavar in ("DIR", "FILE", "PATH"):
             kind = shtab.DIRECTORY if action.metavar == "DIR" else shtab.FILE
             setattr(action, "complete", kind)  # noqa: B010
+        if isinstance(action.metavar, str):  # zsh would read the rest of NAME[:KEY=VALUE,...]
+            action.metavar = action.metavar.partition("[")[0]
     return shtab.complete(parser, shell)
 
 

@@ -54,15 +54,14 @@ def canary(
     silent = display.json or display.quiet
     limit_s = plan.guardrails.run_budget_s + _BEYOND_BUDGET_S
     with Interrupts() as interrupts:
-        code = run_child(prepared, interrupts, limit_s, silent=silent)
-    if code == ExitCode.INTERRUPTED:
+        ran = run_child(prepared, interrupts, limit_s, silent=silent)
+    if ran == ExitCode.INTERRUPTED:
         if hook is not None:
-            hook.send(run_content("canary", code, prepared.run))
-        return code
+            hook.send(run_content("canary", ran, prepared.run))
+        return ran
     verdict = load(prepared.run).verdict if prepared.run.verdict.is_file() else None
-    problem = problem_with(code, verdict)
-    of_the_run = code
-    output.say(lambda: _print_result(problem, of_the_run, prepared.run, display))
+    problem = problem_with(ran, verdict)
+    output.say(lambda: _print_result(problem, ran, prepared.run, display))
     code = int(ExitCode.INVALID if problem else ExitCode.PASS)
     if hook is not None:
         word = "wrong" if problem else "caught"

@@ -54,13 +54,14 @@ def _notified(
     hook: Webhook | None, folder: GateDir, state: GateState, run: Callable[[], int]
 ) -> int:
     """Call `run`, and tell `hook` how the gate ended, also by an error."""
-    tell = hook.send if hook is not None else lambda _content: None
+    if hook is None:
+        return run()
     try:
         code = run()
     except ChaosError as error:
-        tell(_content(folder, state, error.exit_code, error.message))
+        hook.send(_content(folder, state, error.exit_code, error.message))
         raise
-    tell(_content(folder, state, code))
+    hook.send(_content(folder, state, code))
     return code
 
 

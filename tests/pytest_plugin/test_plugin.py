@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+import chaos
+import chaos.record.database  # a second import of its library in one process would end it
 from chaos.base.exitcode import ExitCode
 from chaos.record.rundir import RunDir
 from tests.checks.history_builder import PlantedRun
@@ -31,6 +33,12 @@ def run(soak, *, runs, **options):
 
 chaos.run = run
 """
+
+
+@pytest.fixture(autouse=True)
+def run_restored(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sessions run in this process, where their stand-in replaces `chaos.run`."""
+    monkeypatch.setattr(chaos, "run", chaos.run)
 
 
 def session(pytester: pytest.Pytester, run: Path, test: str, *words: str) -> pytest.RunResult:
