@@ -55,7 +55,7 @@ def final_text(folder: SweepDir, sweep: Sweep, code: int, again: str) -> str:
         (result for result in sweep.results if result.outcome != "survived"),
         key=lambda result: (OUTCOMES.index(result.outcome), result.point),
     )
-    lines = [""]
+    lines = []
     for result in worst[:_WORST_MAX]:
         lines.append(f"{result.outcome}: {result_line(sweep, result)}")
         if result.run:
