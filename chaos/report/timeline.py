@@ -100,7 +100,6 @@ def timeline_of(course: Course) -> Timeline:
     rows += [(lane.name, _LANE_PX) for lane in lanes]
     height = sum(px for _, px in rows)
     parts: list[str] = []
-    top = 0.0
     parts += _phases(course, height)
     parts += _shades(course, height)
     parts += _axis(course, height)
