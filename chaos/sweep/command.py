@@ -2,7 +2,6 @@
 
 import json
 import secrets
-import shlex
 import sys
 from collections.abc import Callable
 
@@ -21,6 +20,7 @@ from chaos.sweep import state as states
 from chaos.sweep.junit import sweep_junit
 from chaos.sweep.loop import Loop
 from chaos.sweep.options import SweepOptions
+from chaos.sweep.page import sweep_page
 from chaos.sweep.request import checked_errors, checked_kinds, control
 from chaos.sweep.state import MARKS, Asked, Result, Sweep, SweepDir
 from chaos.sweep.text import final_text, plan_text, points_text, result_line
@@ -119,12 +119,13 @@ def _swept(options: SweepOptions, folder: SweepDir, stored: Sweep) -> int:
             folder.write(stored)
     code = ExitCode.INTERRUPTED if stored.state == "interrupted" else exit_code(stored)
     write_atomic(folder.junit, sweep_junit(stored))
+    write_atomic(folder.page, sweep_page(folder, stored, int(code)))
     if options.json:
         text = json.dumps(msgspec.to_builtins(stored), indent=2, sort_keys=True)
     elif options.quiet:
         text = f"{stored.state}: {len(stored.results)} breaks, exit {int(code)} | {folder.path}"
     else:
-        text = final_text(folder, stored, int(code), _again(stored))
+        text = final_text(folder, stored, int(code))
     output.say(lambda: print(text, flush=True))
     return code
 
@@ -174,14 +175,3 @@ def exit_code(stored: Sweep) -> ExitCode:
     if outcomes != {"survived"}:
         return ExitCode.INCONCLUSIVE
     return ExitCode.PASS
-
-
-def _again(stored: Sweep) -> str:
-    """The command that lives the worst break again."""
-    worst = min(stored.results, key=lambda r: states.OUTCOMES.index(r.outcome))
-    words = ["chaos", "sweep", *filter(None, [stored.asked.target])]
-    words += ["--point", str(worst.point), "--kind", worst.kind]
-    words += ["--error", worst.error] if worst.error else []
-    for work in stored.asked.work:
-        words += ["--work", work]
-    return shlex.join([*words, "--seed", str(stored.asked.seed)])

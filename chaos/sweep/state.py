@@ -6,6 +6,7 @@ The file is replaced atomically after every run, so that a sweep can go on after
       sweep.json           this file
       sweep/...            a run directory for each control and each break
       junit.xml            a test case for each break
+      sweep.html           the result for people
 """
 
 import secrets
@@ -108,6 +109,11 @@ class SweepDir:
     def junit(self) -> Path:
         """A test case for each break."""
         return self.path / "junit.xml"
+
+    @property
+    def page(self) -> Path:
+        """The result for people."""
+        return self.path / "sweep.html"
 
     def relative(self, run: RunDir) -> str:
         """The path of a run as `sweep.json` names it."""

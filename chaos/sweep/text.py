@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from chaos.base.units import duration_text
 from chaos.checks.finding import plural
+from chaos.sweep.again import command_of
 from chaos.sweep.request import Break
 from chaos.sweep.state import MARKS, OUTCOMES, Result, Sweep, SweepDir
 
@@ -49,7 +50,7 @@ def result_line(sweep: Sweep, result: Result) -> str:
     return f"{MARKS[result.outcome]} {result.column:<12}{point.text} ({point.role}): {found}"
 
 
-def final_text(folder: SweepDir, sweep: Sweep, code: int, again: str) -> str:
+def final_text(folder: SweepDir, sweep: Sweep, code: int) -> str:
     """The end of a sweep: what did not survive, worst first, the counts, and what to do next."""
     worst = sorted(
         (result for result in sweep.results if result.outcome != "survived"),
@@ -67,12 +68,12 @@ def final_text(folder: SweepDir, sweep: Sweep, code: int, again: str) -> str:
     if sweep.reason:
         lines.append(f"  why        {sweep.reason}")
     lines.append(f"  sweep      {folder.path}")
-    lines.append(f"  files      {folder.state.name}, {folder.junit.name}")
+    lines.append(f"  report     {folder.page}")
     lines.append(f"  seed       {sweep.asked.seed}")
     if sweep.state == "interrupted":
         lines.append(f"  go on      chaos sweep --resume {folder.path}")
     elif worst:
-        lines.append(f"  next       {again}")
+        lines.append(f"  next       {command_of(sweep, worst[0])}")
     return "\n".join(lines)
 
 

@@ -10,6 +10,7 @@ import pytest
 from chaos.base.errors import UsageError
 from chaos.sweep.command import exit_code
 from chaos.sweep.junit import sweep_junit
+from chaos.sweep.page import sweep_page
 from chaos.sweep.points import Point
 from chaos.sweep.request import Break
 from chaos.sweep.state import Asked, Outcome, Result, Sweep, begin, find_sweep
@@ -66,9 +67,24 @@ def test_the_worst_outcome_decides(
 ) -> None:
     _, sweep = _sweep(tmp_path, *outcomes)
     assert exit_code(sweep) == code
-    text = final_text(find_sweep("latest", tmp_path), sweep, code, "chaos sweep --point 2")
+    folder = find_sweep("latest", tmp_path)
+    text = final_text(folder, sweep, code)
     assert word in text
     assert ("f2" in text) is ((*outcomes, "survived", "survived")[1] != "survived")
+
+
+def test_the_page_has_a_mark_for_each_break_and_the_command_that_repeats_it(
+    tmp_path: Path,
+) -> None:
+    hostile = "</script><img src=x onerror=alert(1)>"
+    _, sweep = _sweep(tmp_path, "survived", "failed", "not reached")
+    sweep.results[1].findings = [hostile]
+    page = sweep_page(find_sweep("latest", tmp_path), sweep, 1)
+    assert hostile not in page and "&lt;img" in page
+    assert "NOT CRASH-SAFE" in page
+    assert page.count('class="mark pass"') == page.count('class="mark fail"') == 2
+    assert "chaos sweep --point 2 --kind crash --work selfplay --seed 7" in page
+    assert "http://" not in page and "https://" not in page.replace("https://github", "")
 
 
 def test_only_a_proven_failure_is_a_failure_in_junit(tmp_path: Path) -> None:
