@@ -12,7 +12,6 @@ import msgspec
 from chaos.base import output
 from chaos.base.errors import ChaosError, EnvironmentProblem, UsageError
 from chaos.base.exitcode import ExitCode
-from chaos.base.units import duration_text
 from chaos.base.yamlfile import shown
 from chaos.gate import state as states
 from chaos.gate.changelog import entry_text
@@ -23,8 +22,9 @@ from chaos.gate.outcome import gate_verdict
 from chaos.gate.page import gate_page
 from chaos.gate.run_numbers import numbers_of
 from chaos.gate.settings import absolute, default_path, read_settings
-from chaos.gate.state import GateDir, GateState, GateVerdict
+from chaos.gate.state import GateDir, GateState
 from chaos.gate.steps import GatePlan, GateRequest, chosen_soaks, plan_gate
+from chaos.gate.text import final_text, plan_text, state_text
 from chaos.plan.describe import left_out
 from chaos.record.rundir import write_atomic
 from chaos.report.display import Display
@@ -106,7 +106,7 @@ def _dry_run(plan: GatePlan, options: GateOptions) -> int:
         }
         print(json.dumps(content, indent=2, sort_keys=True))
     else:
-        print(_plan_text(plan))
+        print(plan_text(plan))
     return ExitCode.PASS
 
 
@@ -183,7 +183,7 @@ def _run(
             out = sys.stderr if options.json else sys.stdout
             output.say(lambda: print(text, file=out, flush=True))
 
-    say(_plan_text(plan))
+    say(plan_text(plan))
     say(f"gate: {shown(folder.path)}\n")
     runner = runner or Runner(
         Display.chosen(
@@ -199,10 +199,10 @@ def _run(
         try:
             end = loop.run()
         except ChaosError:
-            say(_state_text(state))
+            say(state_text(state))
             raise
     if end is End.INTERRUPTED:
-        say(_state_text(state))
+        say(state_text(state))
         print(
             f"chaos: interrupted; go on with: chaos gate --resume {shown(folder.path)}",
             file=sys.stderr,
@@ -238,54 +238,10 @@ def _conclude(plan: GatePlan, folder: GateDir, state: GateState, options: GateOp
         output.say(lambda: _print_json(state))
     else:
         line = f"{verdict.verdict}: {verdict.reason} | {folder.path}"
-        text = line if options.quiet else _final_text(folder, state, verdict)
+        text = line if options.quiet else final_text(folder, state, verdict, runs)
         output.say(lambda: print(text, flush=True))
     return verdict.exit_code
 
 
 def _print_json(state: GateState) -> None:
     print(json.dumps(msgspec.to_builtins(state), indent=2, sort_keys=True), flush=True)
-
-
-# -- texts ------------------------------------------------------------------------------------
-
-
-def _plan_text(plan: GatePlan) -> str:
-    """Return the list of runs with their expected durations."""
-    request = plan.request
-    lines = [
-        f"gate: {len(plan.steps)} runs, about {duration_text(plan.planned_s)} | profile "
-        f"{request.profile} | seed {request.seed}"
-    ]
-    for number, step in enumerate(plan.steps, start=1):
-        faults = f"{len(step.schedule.items)} fault(s)" if step.schedule.items else ""
-        lines.append(
-            f"  {number:>2}  {step.name:<36}{duration_text(step.planned_s):>12}  "
-            f"schedule {step.schedule.hash}  {faults}".rstrip()
-        )
-        lines += [f"      left out (--skip-unavailable): {text}" for text in left_out(step.plan)]
-    return "\n".join(lines)
-
-
-def _state_text(state: GateState) -> str:
-    done = sum(step.state == "done" for step in state.steps)
-    return f"gate: {done} of {len(state.steps)} runs are finished, and kept"
-
-
-def _final_text(folder: GateDir, state: GateState, verdict: GateVerdict) -> str:
-    lines = ["", "gate"]
-    for step in state.steps:
-        duration = duration_text(step.lasted_s) if step.lasted_s is not None else ""
-        word = step.verdict or "not run"
-        lines.append(f"  {word:<14}{step.name:<36}{duration:>12}  {step.run or ''}".rstrip())
-    lines += [f"  {note}" for note in verdict.notes]
-    lines += [
-        "",
-        f"{verdict.verdict}  {verdict.reason}  (exit {verdict.exit_code})",
-        f"  gate       {folder.path}",
-        f"  report     {folder.page}",
-        f"  files      {folder.state.name}, {folder.changelog.name}, {folder.junit.name}",
-    ]
-    if any(step.state != "done" for step in state.steps):
-        lines.append(f"  go on      chaos gate --resume {shown(folder.path)}")
-    return "\n".join(lines)
