@@ -197,6 +197,25 @@ def triage(options: opt.TriageOptions) -> int:
     return ExitCode.PASS
 
 
+def runs(options: opt.RunsOptions) -> int:
+    """`chaos runs`: list the stored runs, or remove the oldest."""
+    from chaos.cli import runs
+
+    if options.action == "prune":
+        return runs.prune(options)
+    if options.json:
+        print_json(runs.content(options))
+        return ExitCode.PASS
+    return runs.listed(options)
+
+
+def serve(options: opt.ServeOptions) -> int:
+    """`chaos serve`: the pages of a folder of runs."""
+    from chaos.serve.command import serve
+
+    return serve(options.runs, options.port)
+
+
 def clean(options: opt.CleanOptions) -> int:
     """`chaos clean`: undo what runs left behind."""
     from chaos.runner.clean import clean

@@ -41,6 +41,8 @@ _COMMANDS: dict[str, tuple[type[Options], Callable[[Any], int]]] = {
     "report": (options.ReportOptions, act.report),
     "sql": (options.SqlOptions, act.sql),
     "triage": (options.TriageOptions, act.triage),
+    "runs": (options.RunsOptions, act.runs),
+    "serve": (options.ServeOptions, act.serve),
     "clean": (options.CleanOptions, act.clean),
     "gate": (GateOptions, act.gate),
     "replay": (options.ReplayOptions, act.replay),
