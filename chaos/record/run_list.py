@@ -220,10 +220,11 @@ class RunList:
                 yield from (f"{folder}/{name}" for name in self._names(folder, problems))
 
     def _names(self, folder: str, problems: list[str]) -> list[str]:
-        """The folders in a folder, no links."""
+        """The folders in a folder, no links; the newest runs first."""
         try:
             with os.scandir(self.root / folder) as entries:
-                return sorted(e.name for e in entries if e.is_dir(follow_symlinks=False))
+                names = [e.name for e in entries if e.is_dir(follow_symlinks=False)]
+            return sorted(names, reverse=True)
         except FileNotFoundError:
             return []
         except OSError as error:

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from chaos.base.below import open_below
 from chaos.base.errors import ChaosError
 from chaos.faults.ledger import Ledger
 from chaos.record.owner import is_alive, processes_of
@@ -58,8 +59,13 @@ def choose(listing: Listing, root: Path, keep: int, *, gates: bool) -> Choice:
     for runs in folders.values():
         _choose(choice, [(root / run.id, [root / run.id]) for run in runs], keep)
     if gates:
-        found = [(root / gate.id, _runs_of(gate, listing, root)) for gate in listing.gates]
-        _choose(choice, found, keep)
+        ended = []
+        for gate in listing.gates:
+            if why := _gate_to_keep(root / gate.id, gate):
+                choice.kept.append((root / gate.id, why))
+            else:
+                ended.append((root / gate.id, _runs_of(gate, listing, root)))
+        _choose(choice, ended, keep)
     return choice
 
 
@@ -67,8 +73,7 @@ def _choose(choice: Choice, entries: Iterable[tuple[Path, list[Path]]], keep: in
     kept = 0
     for path, runs in entries:
         reasons = (reason_to_keep(RunDir(run)) for run in runs)
-        why = next(filter(None, reasons), "") or _gate_locked(path)
-        if why:
+        if why := next(filter(None, reasons), ""):
             choice.kept.append((path, why))
         elif kept < keep:
             kept += 1
@@ -99,19 +104,16 @@ def reason_to_keep(run: RunDir) -> str:
     return ""
 
 
-def _gate_locked(path: Path) -> str:
-    """Why a gate must stay: another process works on it."""
+def _gate_to_keep(path: Path, gate: GateEntry) -> str:
+    """Why a gate must stay; "" if it may go."""
     try:
-        lock = os.open(path / "gate.lock", os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except OSError:
-        return ""
-    try:
-        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        with open_below(path, "gate.lock") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return "it goes on"
-    finally:
-        os.close(lock)
-    return ""
+    except OSError:
+        pass  # a gate of another version has none
+    return "" if gate.verdict or gate.problem else "it is not finished: chaos gate --resume"
 
 
 def _size(path: Path) -> int:

@@ -59,7 +59,11 @@ class Guard:
             await (answer or self._app)(scope, receive, with_headers)
         except Exception as error:  # a defect of ours: one line for us, none of it for the page
             text = f"{scope['path']}: {type(error).__name__}: {error}"
-            print(printable(f"chaos serve: a defect: {text}"), file=sys.stderr, flush=True)
+            print(
+                printable(f"chaos serve: a defect: {' '.join(text.split())}"),
+                file=sys.stderr,
+                flush=True,
+            )
             if not begun:
                 failed = PlainTextResponse("a defect of chaos serve; see its terminal\n", 500)
                 await failed(scope, receive, with_headers)

@@ -39,7 +39,7 @@ GOLDEN += ["--set", "storm_s=85", "--set", "criteria.heuristic_fallbacks.allowan
 GOLDEN_HASH = "8d68792f63db7e27"
 
 BAD_INPUT = [
-    (["rnu"], ["unknown command 'rnu'", "did you mean 'run'?", "all 16: chaos --help"]),
+    (["rnu"], ["unknown command 'rnu'", "did you mean 'run'?", "all 18: chaos --help"]),
     (["run"], ["which soak?", "soak_c"]),
     (["run", "soak_d"], ["unknown soak 'soak_d'", "did you mean 'soak_c'?", "known: "]),
     (["run", "soak_c", "--fault", "llm_timout"], ["--fault: unknown fault", "'llm_timeout'?"]),
