@@ -3,7 +3,7 @@
 
 const search = document.querySelector("form[role=search]");
 if (search) {
-  search.addEventListener("change", (event) => { if (event.target.tagName === "SELECT") search.submit(); });
+  search.addEventListener("change", (event) => { if (event.target.tagName === "SELECT") search.requestSubmit(); });
   document.addEventListener("keydown", (event) => {
     if (event.key !== "/" || /INPUT|SELECT/.test(event.target.tagName) || event.ctrlKey || event.metaKey) return;
     event.preventDefault();
