@@ -16,6 +16,10 @@ _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 def open_below(folder: Path, relative: str) -> BinaryIO:
     """Open a regular file below `folder` for reading. Raises `OSError`, also for a link."""
+    return os.fdopen(_opened(folder, relative), "rb")
+
+
+def _opened(folder: Path, relative: str) -> int:
     parts = relative.split("/")
     if not all(_is_name(part) for part in parts):
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), relative)
@@ -31,16 +35,16 @@ def open_below(folder: Path, relative: str) -> BinaryIO:
     if not stat.S_ISREG(os.fstat(file).st_mode):
         os.close(file)
         raise OSError(errno.EINVAL, "not a regular file", relative)
-    return os.fdopen(file, "rb")
+    return file
 
 
 def read_below(folder: Path, relative: str, bytes_max: int) -> bytes:
     """The content of such a file. Raises `OSError`, also if there are more than `bytes_max`."""
-    with open_below(folder, relative) as stream:
-        content = stream.read(bytes_max + 1)
-    if len(content) > bytes_max:
-        raise OSError(errno.EFBIG, f"larger than {bytes_max >> 20} MiB", relative)
-    return content
+    # Without a buffer: it costs more than the reading of a small file, and there may be thousands.
+    with os.fdopen(_opened(folder, relative), "rb", buffering=0) as stream:
+        if os.fstat(stream.fileno()).st_size > bytes_max:
+            raise OSError(errno.EFBIG, f"larger than {bytes_max >> 20} MiB", relative)
+        return stream.read()
 
 
 def is_regular(folder: Path, relative: str) -> bool:

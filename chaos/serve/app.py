@@ -48,6 +48,12 @@ class Site:
         self._live = LiveRuns(root)
         self._live_lock = threading.Lock()
 
+    def ready(self) -> Listing:
+        """The list, read and drawn once: the first answer then takes no longer than the others."""
+        listing = self.list.read()
+        pages.index(self.root, listing, Filter(), "")
+        return listing
+
     # -- answers ------------------------------------------------------------------------------
 
     def index(self, request: Request) -> Response:

@@ -27,7 +27,7 @@ def serve(runs: Path, port: int) -> int:
     server, site = server_of(root, port)
     # Clients that go away in mid-answer are no news; defects are told by `Guard`.
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
-    found = site.list.read()
+    found = site.ready()
     print(f"http://{ADDRESS}:{port}/")
     counts = f"{len(found.runs)} run(s) and {len(found.gates)} gate(s)"
     print(printable(f"  {counts} of {root}; reads only, this machine only; Ctrl-C ends it"))

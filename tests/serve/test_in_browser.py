@@ -26,11 +26,7 @@ A, B = "soak_c/20260203-101500-s7-aaaa", "soak_c/20260204-101500-s7-bbbb"
 RUN = "soak_c/20260206-101500-s7-eeee"
 GATE = "gate/20260205-000000-s7-dddd"
 HOSTILE = "<img src=x onerror=\"document.title='taken'\"><script>document.title='taken'</script>"
-LOOKS: dict[str, dict[str, Any]] = {
-    "light": {},
-    "dark": {"color_scheme": "dark"},
-    "phone": {"viewport": PHONE, "is_mobile": True, "has_touch": True},
-}
+PAGES = ("/", f"/runs/{RUN}/live", f"/compare?a={A}&b={B}", f"/runs/{GATE}", "/runs/nowhere")
 
 
 @pytest.fixture(scope="module")
@@ -93,15 +89,23 @@ def fits(page: BrowserPage) -> bool:
     return bool(page.evaluate("document.documentElement.scrollWidth <= innerWidth"))
 
 
-@pytest.mark.parametrize("look", LOOKS)
-def test_all_pages_are_accessible_and_silent(look: str, browser: Browser, server: Server) -> None:
-    paths = ["/", f"/runs/{RUN}/live", f"/compare?a={A}&b={B}", f"/runs/{GATE}", "/runs/nowhere"]
-    for path in paths:
-        with opened(browser, server.url + path, **LOOKS[look]) as (page, console, _):
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_all_pages_are_accessible_and_silent(scheme: str, browser: Browser, server: Server) -> None:
+    for path in PAGES:
+        with opened(browser, server.url + path, color_scheme=scheme) as (page, console, _):
             if path.startswith("/compare"):
                 page.wait_for_selector(".plots canvas")
             assert violations(page) == [], path
             assert [line for line in console if "404" not in line] == [], path
+            assert fits(page), path
+
+
+def test_all_pages_fit_a_phone(browser: Browser, server: Server) -> None:
+    phone = {"viewport": PHONE, "is_mobile": True, "has_touch": True}
+    for path in PAGES:
+        with opened(browser, server.url + path, **phone) as (page, _, _):
+            if path.startswith("/compare"):
+                page.wait_for_selector(".plots canvas")
             assert fits(page), path
 
 
