@@ -94,7 +94,7 @@ class Plots {
           paths: dots ? () => null : steps ? uPlot.paths.stepped({ align: 1 }) : undefined,
           value: (_, v) => (v === null || v === undefined ? "-" : String(+v.toPrecision(4))),
         }))],
-      cursor: { sync: { key: "chaos", scales: ["x", null] }, drag: { setScale: false }, points: { size: 6 } },
+      cursor: { y: false, sync: { key: "chaos", scales: ["x", null] }, drag: { setScale: false }, points: { size: 6 } },
       hooks: {
         drawClear: [(u) => this.shade(u)],
         setSelect: [(u) => {

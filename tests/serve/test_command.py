@@ -69,6 +69,7 @@ def test_bad_input_is_explained_and_exits_2(
             assert all(text in err for text in [*said, "next:"]), err
 
 
+@pytest.mark.slow(seconds=2)
 def test_it_says_what_it_serves_and_ends_with_an_open_stream(tmp_path: Path) -> None:
     add_run(tmp_path, "soak_c/20260203-101500-s7-aaaa", verdict())
     add_gate(tmp_path, "20260205-000000-s7-dddd", {})
@@ -90,6 +91,7 @@ def test_it_says_what_it_serves_and_ends_with_an_open_stream(tmp_path: Path) -> 
     growing.close()
 
 
+@pytest.mark.slow(seconds=2)
 def test_it_listens_to_loopback_alone(tmp_path: Path) -> None:
     with served(tmp_path) as (process, _, port):
         listening = wait_for("it listens", lambda: listeners(process.pid, port))

@@ -20,6 +20,7 @@ from tests.record.runs_folder import FAILED, PASSED, add_run, verdict
 from tests.serve.planted import judged
 from tests.serve.serving import Server, serving, tree
 
+pytestmark = pytest.mark.slow(seconds=3)
 A, B = "soak_c/20260203-101500-s7-aaaa", "soak_c/20260204-101500-s7-bbbb"
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.parse import quote
 
 import pytest
@@ -265,8 +267,11 @@ def test_garbage_on_the_wire_is_answered_or_closed(server: Server) -> None:
 
 
 def test_a_defect_is_one_line_here_and_nothing_there(
-    server: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    said = io.StringIO()
+    monkeypatch.setattr("chaos.serve.guard.sys", SimpleNamespace(stderr=said))
+
     def broken() -> None:
         raise RuntimeError("of the list\n\x1b")
 
@@ -275,7 +280,7 @@ def test_a_defect_is_one_line_here_and_nothing_there(
     monkeypatch.undo()
     assert answer.status == 500
     assert "of the list" not in answer.text
-    (line,) = capsys.readouterr().err.splitlines()
+    (line,) = said.getvalue().splitlines()
     assert line == "chaos serve: a defect: /: RuntimeError: of the list \\x1b"
     assert server.ask("/").status == 200
 
