@@ -10,7 +10,7 @@ import re
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
@@ -177,6 +177,8 @@ class _Gate(msgspec.Struct):
 
 # A file that is not replaced is not read again.
 _Version = tuple[str, int, int, int]
+_Known = dict[str, tuple[_Version, _T]]
+_Reader = Callable[[Path, str], _T]
 
 
 class RunList:
@@ -185,31 +187,27 @@ class RunList:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._lock = threading.Lock()
-        self._runs: dict[str, tuple[_Version, RunEntry]] = {}
-        self._gates: dict[str, tuple[_Version, GateEntry]] = {}
+        self._runs: _Known[RunEntry] = {}
+        self._gates: _Known[GateEntry] = {}
 
     def read(self) -> Listing:
         """What is there now. Only what has changed since the last call is read."""
         found = Listing()
         with self._lock:
-            runs: dict[str, tuple[_Version, RunEntry]] = {}
-            gates: dict[str, tuple[_Version, GateEntry]] = {}
+            runs, gates = {}, {}
             for run_id in islice(self._run_ids(found.problems), RUNS_MAX):
-                if (run := self._run(run_id)) is not None:
+                if run := self._entry(run_id, _SOURCES, self._runs, _run_entry):
                     runs[run_id] = run
             for name in islice(self._names(GATES, found.problems), RUNS_MAX):
-                if (gate := self._gate(f"{GATES}/{name}")) is not None:
-                    gates[gate[1].id] = gate
+                gate_id = f"{GATES}/{name}"
+                if gate := self._entry(gate_id, ("gate.json",), self._gates, _gate_entry):
+                    gates[gate_id] = gate
             self._runs, self._gates = runs, gates
             found.runs = [self._now(entry) for _, entry in runs.values()]
             found.gates = [entry for _, entry in gates.values()]
         found.runs.sort(key=lambda run: (run.began_epoch_s, run.id), reverse=True)
         found.gates.sort(key=lambda gate: (gate.began_epoch_s, gate.id), reverse=True)
         return found
-
-    def directory(self, entry: RunEntry) -> RunDir:
-        """The directory of a run."""
-        return RunDir(self.root / entry.id)
 
     def _run_ids(self, problems: list[str]) -> Iterator[str]:
         for soak in self._names("", problems):
@@ -232,25 +230,16 @@ class RunList:
             problems.append(f"{folder or self.root}: {error.strerror}")
             return []
 
-    def _run(self, run_id: str) -> tuple[_Version, RunEntry] | None:
-        """The run in that folder; None if the folder is no run."""
-        folder = f"{self.root}/{run_id}"
-        version = next(filter(None, (_version(folder, name) for name in _SOURCES)), None)
+    def _entry(
+        self, entry_id: str, sources: Sequence[str], known: _Known[_T], read: _Reader[_T]
+    ) -> tuple[_Version, _T] | None:
+        """The known entry, if its first source is unchanged; None if it has no source."""
+        folder = f"{self.root}/{entry_id}"
+        version = next(filter(None, (_version(folder, name) for name in sources)), None)
         if version is None:
             return None
-        known = self._runs.get(run_id)
-        if known and known[0] == version:
-            return known
-        return version, _run_entry(self.root, run_id)
-
-    def _gate(self, gate_id: str) -> tuple[_Version, GateEntry] | None:
-        version = _version(f"{self.root}/{gate_id}", "gate.json")
-        if version is None:
-            return None
-        known = self._gates.get(gate_id)
-        if known and known[0] == version:
-            return known
-        return version, _gate_entry(self.root, gate_id)
+        before = known.get(entry_id)
+        return before if before and before[0] == version else (version, read(self.root, entry_id))
 
     def _now(self, entry: RunEntry) -> RunEntry:
         """The entry, as running if it is."""
