@@ -91,7 +91,7 @@ def prune(options: RunsOptions) -> int:
     for victim in choice.victims:
         if why := victim.removed():
             failed += 1
-            print(printable(f"kept      {victim.path}: {why}"))
+            print(printable(f"NOT removed {victim.path}: {why}"))
         else:
             removed += 1
             gone_bytes += victim.bytes

@@ -21,7 +21,7 @@ from urllib.parse import unquote_to_bytes
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response, StreamingResponse
+from starlette.responses import PlainTextResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from chaos.base.below import is_regular
@@ -177,12 +177,17 @@ def application(site: Site) -> Starlette:
             Route("/metrics", site.metrics),
             Route("/static/{name}", pages.static),
         ],
-        exception_handlers={HTTPException: _no_such_address},
+        exception_handlers={HTTPException: _no_such_address, Exception: _defect},
     )
 
 
 def _no_such_address(request: Request, _error: Exception) -> Response:
     return pages.missing(f"there is nothing at {request.url.path}")
+
+
+def _defect(_request: Request, _error: Exception) -> Response:
+    # The exception goes on to `Guard`, which tells it in the terminal.
+    return PlainTextResponse("a defect of chaos serve; see its terminal\n", 500)
 
 
 def _redirect(entry: str, name: str) -> Response:

@@ -42,12 +42,9 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        begun = False
 
         async def with_headers(message: Message) -> None:
-            nonlocal begun
             if message["type"] == "http.response.start":
-                begun = True
                 headers = MutableHeaders(scope=message)
                 for name, value in _HEADERS.items():
                     headers[name] = value
@@ -57,16 +54,9 @@ class Guard:
         answer = self._refusal(scope)
         try:
             await (answer or self._app)(scope, receive, with_headers)
-        except Exception as error:  # a defect of ours: one line for us, none of it for the page
-            text = f"{scope['path']}: {type(error).__name__}: {error}"
-            print(
-                printable(f"chaos serve: a defect: {' '.join(text.split())}"),
-                file=sys.stderr,
-                flush=True,
-            )
-            if not begun:
-                failed = PlainTextResponse("a defect of chaos serve; see its terminal\n", 500)
-                await failed(scope, receive, with_headers)
+        except Exception as error:  # a defect of ours, which the application has answered
+            text = f"{scope['path']}: {type(error).__name__}: {' '.join(str(error).split())}"
+            print(printable(f"chaos serve: a defect: {text}"), file=sys.stderr, flush=True)
 
     def _refusal(self, scope: Scope) -> Response | None:
         headers = Headers(scope=scope)

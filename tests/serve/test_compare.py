@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from chaos.base.errors import ChaosError
 from chaos.checks.verdict import Verdict
 from chaos.record.run_list import RunList
 from chaos.serve import compare
@@ -106,6 +107,19 @@ def test_a_run_without_a_record_is_compared_by_its_findings(server: Server) -> N
     page = server.ask(f"/compare?a={A}&b=soak_c/20260205-101500-s7-cccc").text
     assert "The signals cannot be shown" in page
     assert "First in, first out" in page or '<th scope="row">Halt</th>' in page
+
+
+def test_a_record_that_is_a_link_is_not_opened(tmp_path: Path) -> None:
+    root = tmp_path / "runs"
+    for run in (A, B):
+        folder = add_run(root, run, verdict())
+        for name in compare._FILES:
+            (folder / name).touch()
+    (tmp_path / "elsewhere").write_text("not of this folder")
+    (root / B / "history.jsonl").unlink()
+    (root / B / "history.jsonl").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(ChaosError, match=r"history\.jsonl: cannot be read"):
+        compare.Overlays(root).of(A, B)
 
 
 def test_what_cannot_be_compared_says_why(root: Path, server: Server) -> None:

@@ -16,6 +16,7 @@ import pytest
 from chaos.serve import index
 from tests.record.runs_folder import FAILED, add_gate, add_run, make_running, verdict
 from tests.serve.serving import Server, serving, tree
+from tests.waiting import wait_for
 
 FAIL, PASS = "soak_c/20260203-101500-s7-aaaa", "soak_c/20260204-101500-s7-bbbb"
 GATE = "gate/20260205-000000-s7-dddd"
@@ -280,7 +281,9 @@ def test_a_defect_is_one_line_here_and_nothing_there(
     monkeypatch.undo()
     assert answer.status == 500
     assert "of the list" not in answer.text
-    (line,) = said.getvalue().splitlines()
+    assert "see its terminal" in answer.text
+    # It is told after the answer.
+    (line,) = wait_for("the defect is told", lambda: said.getvalue().splitlines())
     assert line == "chaos serve: a defect: /: RuntimeError: of the list \\x1b"
     assert server.ask("/").status == 200
 
