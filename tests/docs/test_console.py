@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 import tarfile
 from pathlib import Path
 
@@ -42,6 +44,19 @@ def test_commands_print_what_the_document_shows(document: Path, folder: Path) ->
             continue
         printed = run(one.command, folder)
         assert agrees(one.output, printed), "\n".join([where, *printed])
+
+
+def test_own_daemon_shows_the_error_of_its_first_target(tmp_path: Path) -> None:
+    text = (REPO / "docs" / "own-daemon.md").read_text(encoding="utf-8")
+    (target,) = re.findall(r"(?ms)^```yaml\n(target: mine$.*?)^```", text)
+    (shown_there,) = re.findall(r"(?m)^(chaos run .*mine.yaml --dry-run)\n((?:# .*\n)+)", text)
+    command, output = shown_there
+    example = tmp_path / "examples" / "minimal"
+    shutil.copytree(REPO / "examples" / "minimal", example)
+    (example / "mine.yaml").write_text(target)
+    expected = [line.removeprefix("# ") for line in output.splitlines()]
+    printed = run(command, tmp_path)
+    assert agrees(expected, printed), "\n".join(printed)
 
 
 def test_tutorial_is_among_them_and_shows_a_run_that_fails_and_one_that_passes() -> None:
