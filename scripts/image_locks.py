@@ -17,7 +17,7 @@ from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[1]
 # The packages that each image's programs import, with their dependencies. The injector's image also
-# has the agent of a run in the pod, but not the packages for plots, pages and tables.
+# has the agent of a run in the pod, but not the packages for pages and tables.
 IMAGES = {
     "injector": (
         *("certifi", "charset-normalizer", "future", "h11", "idna", "loguru", "msgspec"),

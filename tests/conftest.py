@@ -17,7 +17,7 @@ import pytest
 
 from chaos.assets import Assets, ensure
 from chaos.assets.progress import Plain
-from tests.costs import mark_slow
+from tests.costs import mark_cost
 from tests.order import LongestFirst, in_order
 from tests.waiting import wait_for
 
@@ -44,7 +44,7 @@ sys.addaudithook(_note_start)
 
 def pytest_itemcollected(item: pytest.Item) -> None:
     """Leave what costs much out of the fast part."""
-    mark_slow(item)
+    mark_cost(item)
 
 
 @pytest.hookimpl(trylast=True)

@@ -3,7 +3,8 @@
     python -m pytest -p tests.costs -n 4 -m 'not long'
 
 renews the file: seconds of the process and of its children that have ended, for each test function
-that takes `SLOW_CPU_S` or more on average. Those are marked `slow`, unless they declare it.
+that takes `SLOW_CPU_S` or more on average. Those are marked `slow`, unless they declare it; those
+of `WHOLE_RUN_CPU_S` or more are marked `whole_run`, except for two runs that show the whole way.
 """
 
 from __future__ import annotations
@@ -18,6 +19,13 @@ from pathlib import Path
 import pytest
 
 SLOW_CPU_S = 0.3
+WHOLE_RUN_CPU_S = 8.0  # the test command of the README leaves these to CI
+_KEPT = (
+    # A healthy Watcher passes under a fault, a lying one is caught, an example is judged.
+    "tests/integration/test_soak_b.py::test_clean_watcher_completes_ten_requests_while_its_llm_is_cut",
+    "tests/integration/test_planted.py::test_defective_watcher_fails_by_the_check_for_its_defect",
+    "tests/examples/test_minimal.py::test_control_of_soak_b_passes",
+)
 _FILE = Path(__file__).with_name("costs.json")
 _NAME = "cpu_s"
 
@@ -29,11 +37,16 @@ def costs() -> dict[str, float]:
     return measured
 
 
-def mark_slow(item: pytest.Item) -> None:
+def mark_cost(item: pytest.Item) -> None:
     """Mark what costs much and does not say so."""
-    cost_s = costs().get(_function(item.nodeid))
-    if cost_s is not None and item.get_closest_marker("slow") is None:
+    name = _function(item.nodeid)
+    cost_s = costs().get(name)
+    if cost_s is None:
+        return
+    if item.get_closest_marker("slow") is None:
         item.add_marker(pytest.mark.slow(seconds=cost_s))
+    if cost_s >= WHOLE_RUN_CPU_S and name not in _KEPT:
+        item.add_marker(pytest.mark.whole_run)
 
 
 def _function(node_id: str) -> str:

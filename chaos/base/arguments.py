@@ -78,10 +78,11 @@ def add_arguments(parser: argparse.ArgumentParser, options: type[Options]) -> No
         details: dict[str, Any] = {"help": declared.help, "metavar": declared.metavar}
         may_be_absent = type(None) in get_args(kind)
         kind = get_args(kind)[0] if may_be_absent else kind
-        if get_args(kind) and not _is_list(kind):
-            details["choices"] = get_args(kind)
-        elif kind in _PARSERS:
-            details["type"] = _PARSERS[kind]
+        element = get_args(kind)[0] if _is_list(kind) else kind
+        if get_args(element):
+            details["choices"] = get_args(element)
+        elif element in _PARSERS:
+            details["type"] = _PARSERS[element]
         if _is_list(kind):
             details |= {"nargs": "*"} if declared.positional else {"action": "append"}
         elif declared.positional and may_be_absent:

@@ -12,6 +12,7 @@ from chaos.checks.base import Check, Params, depends_on
 from chaos.checks.finding import Evidence, Finding
 from chaos.record.open_run import OpenRun
 
+_PLAN_LIMIT_S = 30.0
 # Whether a process was there at the last look before the halt, where that was sampled at all.
 _RUNNING = """
 select last("watcher.pid" order by line) is not null
@@ -26,9 +27,11 @@ _CLEAN = {0} | {code for s in (signal.SIGTERM, signal.SIGINT) for code in (-s, 1
 
 
 class HaltParams(Params, frozen=True):
-    """`limit_s`: from the halt command to the end of the process."""
+    """`limit_s`: from the halt command to the end of the process. The plan's limit is a longer one
+    for a target that asks for it (`halt.limit_s`, `stop_limit_s`).
+    """
 
-    limit_s: Annotated[float, msgspec.Meta(gt=0)] = 30.0
+    limit_s: Annotated[float, msgspec.Meta(gt=0)] = _PLAN_LIMIT_S
 
 
 def judge(run: OpenRun, params: HaltParams) -> list[Finding]:
@@ -42,27 +45,30 @@ def judge(run: OpenRun, params: HaltParams) -> list[Finding]:
         text = "there was no process to halt: the Watcher had ended before"
         return [Finding(outcome="fail", summary=text, evidence=[run.evidence(line, text)])]
     took_s = float(event.detail.get("took_s", 0.0))
+    limit_s = params.limit_s
+    if limit_s == _PLAN_LIMIT_S:
+        limit_s = max(limit_s, run.target.end_limit_s)
     exit_code = event.detail.get("exit_code")
     wrong = []
     if event.detail.get("killed"):
         wrong.append("it did not stop and was killed")
     elif exit_code not in _CLEAN or (exit_code and event.detail.get("how") == "ends"):
         wrong.append(f"it ended with exit code {exit_code}")
-    if took_s > params.limit_s:
+    if took_s > limit_s:
         wrong.append("it took too long")
     if event.detail.get("flag_seen") is False:
         wrong.append(f"{', '.join(run.target.halt_flags)} was not written")
     if event.detail.get("paused") is False:
         wrong.append("it took work while it should pause")
-    raced = _raced(run, params.limit_s)
+    raced = _raced(run, limit_s)
     wrong += [one.text for one in raced]
-    summary = f"stopped after {took_s:.1f} s, exit code {exit_code} (limit {params.limit_s:g} s)"
+    summary = f"stopped after {took_s:.1f} s, exit code {exit_code} (limit {limit_s:g} s)"
     return [
         Finding(
             outcome="fail" if wrong else "pass",
             summary="; ".join([summary, *wrong]),
             measured=took_s,
-            limit=params.limit_s,
+            limit=limit_s,
             evidence=[run.evidence(line, "; ".join(wrong) or "halted"), *raced],
         )
     ]

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from chaos.monitor.options import MonitorOptions
     from chaos.plan.plan import Plan
     from chaos.plan.schedule import Schedule
+    from chaos.report.display import Display
     from chaos.report.webhook import Webhook
-    from chaos.runner.launch import Display
+    from chaos.sweep.options import SweepOptions
     from chaos.targets.options import TargetOptions
 
 
@@ -33,10 +34,17 @@ def print_json(content: Any) -> None:
     print(json.dumps(content, indent=2, sort_keys=True))
 
 
-def _display(options: opt.RunOptions | opt.ReplayOptions | opt.CanaryOptions) -> Display:
-    from chaos.runner.launch import Display
+def _display(
+    options: opt.RunOptions | opt.ReplayOptions | opt.CanaryOptions | opt.CheckOptions,
+) -> Display:
+    from chaos.report.display import Display
 
-    return Display(json=options.json, quiet=options.quiet, no_color=options.no_color)
+    return Display.chosen(
+        json=options.json,
+        quiet=options.quiet,
+        no_color=options.no_color,
+        verbose=options.verbose,
+    )
 
 
 def run(options: opt.RunOptions) -> int:
@@ -121,7 +129,6 @@ def check(options: opt.CheckOptions) -> int:
     with OpenRun(run) as opened:
         judgement = judgement_of(opened)
     verdict = judgement.verdict
-    display = "json" if options.json else "quiet" if options.quiet else "lines"
     stored = run.verdict.read_bytes() if run.verdict.is_file() else b""
     changed = verdict_text(verdict).encode() != stored
     reports = None if options.reports else lambda: refresh(run, changed=changed)
@@ -133,7 +140,7 @@ def check(options: opt.CheckOptions) -> int:
     except ChaosError as error:
         text = printable(f"chaos: {error}")
         reports = lambda: print(text, file=sys.stderr, flush=True)  # noqa: E731
-    return conclude(verdict, run, display, no_color=options.no_color, reports=reports)
+    return conclude(verdict, run, _display(options), reports=reports)
 
 
 def sql(options: opt.SqlOptions) -> int:
@@ -169,6 +176,13 @@ def gate(options: GateOptions) -> int:
     from chaos.gate.command import gate
 
     return gate(options)
+
+
+def sweep(options: SweepOptions) -> int:
+    """`chaos sweep`: every persistence point of a daemon, crashed and failed."""
+    from chaos.sweep.command import sweep
+
+    return sweep(options)
 
 
 def canary(options: opt.CanaryOptions) -> int:
@@ -222,6 +236,25 @@ def triage(options: opt.TriageOptions) -> int:
     else:
         print(printable(plain(result)))
     return ExitCode.PASS
+
+
+def runs(options: opt.RunsOptions) -> int:
+    """`chaos runs`: list the stored runs, or remove the oldest."""
+    from chaos.cli import runs
+
+    if options.action == "prune":
+        return runs.prune(options)
+    if options.json:
+        print_json(runs.content(options))
+        return ExitCode.PASS
+    return runs.listed(options)
+
+
+def serve(options: opt.ServeOptions) -> int:
+    """`chaos serve`: the pages of a folder of runs."""
+    from chaos.serve.command import serve
+
+    return serve(options.runs, options.port)
 
 
 def clean(options: opt.CleanOptions) -> int:

@@ -22,6 +22,7 @@ from chaos.doctor.options import DoctorOptions
 from chaos.gate.options import GateOptions
 from chaos.monitor.options import MonitorOptions
 from chaos.runner.common_options import EXIT_CODES
+from chaos.sweep.options import SweepOptions
 from chaos.targets.options import TargetOptions
 
 _EXAMPLES = """\
@@ -68,8 +69,11 @@ _COMMANDS: dict[str, tuple[type[Options], Callable[[Any], int]]] = {
     "report": (options.ReportOptions, act.report),
     "sql": (options.SqlOptions, act.sql),
     "triage": (options.TriageOptions, act.triage),
+    "runs": (options.RunsOptions, act.runs),
+    "serve": (options.ServeOptions, act.serve),
     "clean": (options.CleanOptions, act.clean),
     "gate": (GateOptions, act.gate),
+    "sweep": (SweepOptions, act.sweep),
     "replay": (options.ReplayOptions, act.replay),
     "canary": (options.CanaryOptions, act.canary),
     "faults": (options.FaultsOptions, act.faults),

@@ -64,6 +64,7 @@ A run without --fault is a clean run. --fault none is the same, marked as the co
     json: bool = common.VERDICT_JSON
     no_color: bool = common.NO_COLOR
     quiet: bool = common.QUIET
+    verbose: bool = common.VERBOSE
     command_line: str = ""  # the whole command, for the provenance
 
 
@@ -83,6 +84,7 @@ class CheckOptions(Options):
     json: bool = common.VERDICT_JSON
     no_color: bool = common.NO_COLOR
     quiet: bool = common.QUIET
+    verbose: bool = common.VERBOSE
 
 
 class ReportOptions(Options):
@@ -139,6 +141,55 @@ class TriageOptions(Options):
     runs: Path = common.RUNS
 
 
+class RunsOptions(Options):
+    """List the stored runs and gates; remove the oldest."""
+
+    EPILOG = """\
+examples:
+  chaos runs                               newest first, with the first finding that did not pass
+  chaos runs --soak soak_c --verdict fail
+  chaos runs prune --keep 20 --dry-run     what would go
+  chaos runs prune --keep 20               keep the newest 20 of each soak
+
+prune removes only runs that have ended. A run whose clean-up is open stays, and so do gates with
+all their runs, unless --gates is given: then the newest N gates are kept, too.
+"""
+
+    action: Literal["list", "prune"] | None = option("default: list", positional=True)
+    soak: str | None = option("list: of this soak", "SOAK")
+    verdict: (
+        Literal[
+            "pass",
+            "fail",
+            "inconclusive",
+            "unverified",
+            "invalid",
+            "running",
+            "unjudged",
+            "damaged",
+        ]
+        | None
+    ) = option("list: with this verdict, or without one", "WORD")
+    keep: int | None = option("prune: keep the newest N of each soak", "N")
+    gates: bool = option("prune: gates, too")
+    dry_run: bool = option("prune: print what would be removed, remove nothing")
+    yes: bool = option("prune: do not ask")
+    json: bool = common.PRINT_JSON
+    runs: Path = common.RUNS
+
+
+class ServeOptions(Options):
+    """Show runs, gates and comparisons in a browser, a run that goes on as it happens."""
+
+    EPILOG = """\
+Listens to 127.0.0.1 alone, and reads only. /metrics is for a Prometheus of yours. More:
+docs/serve.md
+"""
+
+    port: int = option("port to listen to; 0: any free one (default: 8642)", "N", default=8642)
+    runs: Path = common.RUNS
+
+
 class CleanOptions(Options):
     """Undo what a run left behind."""
 
@@ -161,6 +212,7 @@ class ReplayOptions(Options):
     json: bool = common.VERDICT_JSON
     no_color: bool = common.NO_COLOR
     quiet: bool = common.QUIET
+    verbose: bool = common.VERBOSE
 
 
 class CanaryOptions(Options):
@@ -181,6 +233,7 @@ exit codes:
     json: bool = common.VERDICT_JSON
     no_color: bool = common.NO_COLOR
     quiet: bool = common.QUIET
+    verbose: bool = common.VERBOSE
 
 
 class FaultsOptions(Options):

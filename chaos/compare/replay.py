@@ -26,12 +26,13 @@ from chaos.checks.verdict import Verdict
 from chaos.plan.plan import Plan
 from chaos.plan.schedule import Schedule, draw
 from chaos.record.rundir import RunDir
+from chaos.report.display import Display
 from chaos.report.stored import load
 from chaos.report.webhook import Webhook, run_content
 from chaos.runner.availability import with_available_faults
 from chaos.runner.child import Interrupts, run_child
 from chaos.runner.judge import judge
-from chaos.runner.launch import Display, prepare
+from chaos.runner.launch import prepare
 from chaos.runner.provenance import REPLAY_VARIABLE
 
 if TYPE_CHECKING:  # the SDK is slow to import

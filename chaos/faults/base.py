@@ -100,6 +100,7 @@ class Fault(ABC):
     - `affects_llm`: while it lasts, and for the reconnection allowance after it, a decision
       without the LLM is legal.
     - `ends`: services that it ends or restarts, so that their absence is expected.
+    - `ends_at_proof`: True for an occurrence that is over as soon as its effect is proven.
     - `compatible_groups`: groups of kinds that may be in force at the same time. Two kinds overlap
       only if each names the other's group, because the probes of both must stay valid.
     - `evidence`: keys of its measurements, each with its meaning, that `EVIDENCE`
@@ -118,6 +119,7 @@ class Fault(ABC):
     needs: ClassVar[frozenset[str]] = frozenset()
     affects_llm: ClassVar[bool] = False
     ends: frozenset[str] = frozenset()  # an occurrence may set its own
+    ends_at_proof = False  # an occurrence may set its own
     compatible_groups: ClassVar[frozenset[str]] = frozenset()
     evidence: ClassVar[dict[str, str]] = {}
     recovery_limit_s: ClassVar[float] = 20.0  # for `recovered`
@@ -173,8 +175,13 @@ class Fault(ABC):
         """Heal by the record alone, after the end of the run. Default: do nothing."""
 
     def traits(self) -> dict[str, Any]:
-        """What checks need to know of the kind. Recorded with each occurrence."""
-        return {"group": self.group, "affects_llm": self.affects_llm, "ends": sorted(self.ends)}
+        """What checks and reports need to know of the kind. Recorded with each occurrence."""
+        return {
+            "group": self.group,
+            "affects_llm": self.affects_llm,
+            "ends": sorted(self.ends),
+            "summary": self.summary,
+        }
 
 
 def cannot_mount(stack: Stack | PlannedStack) -> str | None:

@@ -156,7 +156,8 @@ class Storm:
             evidence = Evidence(False, {"error": error.message})
         state: FaultState = "effect_proven" if evidence.proven else "effect_unproven"
         self._record(occurrence, state, **evidence.measured)
-        self._wait_until(end_s)
+        if not (occurrence.fault.ends_at_proof and evidence.proven):
+            self._wait_until(end_s)
 
     def _heal(self, occurrence: Occurrence) -> bool:
         """Recover, prove, close; True if proven. Else the ledger entry stays open for clean-up."""

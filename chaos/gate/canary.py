@@ -16,10 +16,11 @@ from chaos.plan.plan import Backend, Plan, Sandbox
 from chaos.plan.schedule import draw
 from chaos.record.rundir import RunDir
 from chaos.record.target import Install
+from chaos.report.display import Display
 from chaos.report.stored import load
 from chaos.report.webhook import Webhook, run_content
 from chaos.runner.child import Interrupts, run_child
-from chaos.runner.launch import Display, prepare
+from chaos.runner.launch import prepare
 from chaos.runner.resolve import Request, resolve
 
 MUST_FAIL = "heuristic_fallbacks"

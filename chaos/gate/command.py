@@ -20,16 +20,17 @@ from chaos.gate.junit import gate_junit
 from chaos.gate.loop import End, GateLoop, Runner
 from chaos.gate.options import GateOptions
 from chaos.gate.outcome import gate_verdict
+from chaos.gate.page import gate_page
 from chaos.gate.run_numbers import numbers_of
 from chaos.gate.settings import absolute, default_path, read_settings
 from chaos.gate.state import GateDir, GateState, GateVerdict
 from chaos.gate.steps import GatePlan, GateRequest, chosen_soaks, plan_gate
 from chaos.plan.describe import left_out
 from chaos.record.rundir import write_atomic
+from chaos.report.display import Display
 from chaos.report.stored import load
 from chaos.report.webhook import Webhook, failing, head, webhook
 from chaos.runner.child import Interrupts
-from chaos.runner.launch import Display
 
 
 def gate(options: GateOptions, runner: Runner | None = None) -> int:
@@ -185,7 +186,12 @@ def _run(
     say(_plan_text(plan))
     say(f"gate: {shown(folder.path)}\n")
     runner = runner or Runner(
-        Display(json=options.json, quiet=options.quiet, no_color=options.no_color)
+        Display.chosen(
+            json=options.json,
+            quiet=options.quiet,
+            no_color=options.no_color,
+            verbose=options.verbose,
+        )
     )
     runner.ready()
     with Interrupts() as interrupts:
@@ -221,6 +227,7 @@ def _conclude(plan: GatePlan, folder: GateDir, state: GateState, options: GateOp
     try:
         write_atomic(folder.changelog, entry_text(state, verdict, numbers))
         write_atomic(folder.junit, gate_junit(state, verdict, runs))
+        write_atomic(folder.page, gate_page(folder, state, verdict, runs, numbers))
     except OSError as error:
         raise EnvironmentProblem(
             f"cannot write the reports of the gate: {error.strerror}",
@@ -276,6 +283,7 @@ def _final_text(folder: GateDir, state: GateState, verdict: GateVerdict) -> str:
         "",
         f"{verdict.verdict}  {verdict.reason}  (exit {verdict.exit_code})",
         f"  gate       {folder.path}",
+        f"  report     {folder.page}",
         f"  files      {folder.state.name}, {folder.changelog.name}, {folder.junit.name}",
     ]
     if any(step.state != "done" for step in state.steps):

@@ -22,9 +22,10 @@ from chaos.gate import leftovers
 from chaos.gate.state import GateDir, GateState, StepState
 from chaos.gate.steps import GatePlan, Step, config_digest
 from chaos.record.rundir import RunDir
+from chaos.report.display import Display
 from chaos.runner.child import Interrupts, run_child
 from chaos.runner.judge import judge
-from chaos.runner.launch import Display, Prepared, prepare
+from chaos.runner.launch import Prepared, prepare
 
 
 class LeftoversRemain(ChaosError):

@@ -43,3 +43,4 @@ examples:
     json: bool = common.VERDICT_JSON
     no_color: bool = common.NO_COLOR
     quiet: bool = common.QUIET
+    verbose: bool = common.VERBOSE

@@ -8,6 +8,7 @@ The file is replaced atomically after every step, so that a gate can resume afte
       soak_a/, soak_b/...  the run directories (chaos/record/rundir.py)
       CHANGELOG_ENTRY.md   for the session changelog (the plan, section 9)
       junit.xml            all runs, one suite each
+      report.html          the same for people (chaos/gate/page.py)
 """
 
 import fcntl
@@ -99,6 +100,11 @@ class GateDir:
     def junit(self) -> Path:
         """All runs as JUnit XML."""
         return self.path / "junit.xml"
+
+    @property
+    def page(self) -> Path:
+        """Verdict, matrix of the runs and what failed, for people (HTML)."""
+        return self.path / "report.html"
 
     def run(self, step: StepState) -> RunDir | None:
         """The run directory of a step, if it has one."""

@@ -24,7 +24,7 @@ class EvidenceKey:
 _EVERY_KIND = {
     "reason": "why the fault cannot be injected here, or why there was nothing to break",
     "undo": "the undo record: what was written to the ledger before the injection",
-    "traits": "what the kind says of itself: group, affects_llm, ends",
+    "traits": "what the kind says of itself: group, affects_llm, ends, summary",
     "late_ms": "from the scheduled moment to the begin of the injection",
     "took_ms": "how long the injection took",
     "error": "the error that a step of the fault raised",
@@ -169,6 +169,7 @@ _PROCESS = {
 }
 _SYSCALL = {
     "calls_seen": "matching system calls that the witness has seen",
+    "lost": "what a power cut would have taken, and was taken from the files",
     "calls_changed": "system calls that the witness made fail, held back, or ended a process at",
     "rules_left": "rules that the system-call witness still holds, of all faults",
 }
@@ -212,6 +213,15 @@ EVIDENCE = Names(
     "evidence key",
     tuple(EvidenceKey(name, meaning) for keys in _ALL for name, meaning in keys.items()),
 )
+
+
+# The suffix of a key -> its unit for people.
+_UNITS = {"_kbyte_s": "kB/s", "_ms": "ms", "_mb": "MiB", "_s": "s", "bytes": "bytes"}
+
+
+def unit_of(key: str) -> str:
+    """The unit that the name of a key, or of a value below it, ends in; "" without one."""
+    return next((unit for suffix, unit in _UNITS.items() if key.endswith(suffix)), "")
 
 
 def check_evidence(kind: str, keys: Iterable[str], own: Container[str]) -> None:

@@ -7,14 +7,14 @@ from chaos.base.output import flush, say
 from chaos.base.printable import printable
 from chaos.checks.verdict import Verdict, verdict_text
 from chaos.record.rundir import RunDir
+from chaos.report.display import Display
 
 
 def conclude(
     verdict: Verdict,
     run: RunDir,
-    display: str,
+    display: Display,
     *,
-    no_color: bool = False,
     reports: Callable[[], None] | None = None,
 ) -> int:
     """Write the reports of the judged `run`, print `verdict`, and return its exit code.
@@ -24,24 +24,25 @@ def conclude(
     """
     from chaos.report.write import report_run
 
-    stream = sys.stderr if display == "json" else None
+    stream = sys.stderr if display.json else None
     say(reports or (lambda: report_run(run, stream=stream)))
-    say(lambda: announce(verdict, run, display, no_color=no_color))
+    say(lambda: announce(verdict, run, display))
     flush()
     return int(verdict.exit_code)
 
 
-def announce(verdict: Verdict, run: RunDir, display: str, *, no_color: bool = False) -> None:
-    """Print the verdict. `display`: `json` (the text of `verdict.json`), `quiet` (one line), or any
-    other for the table.
-    """
-    if display == "json":
+def announce(verdict: Verdict, run: RunDir, display: Display) -> None:
+    """Print the verdict: with `json` the text of `verdict.json`, with `quiet` one line."""
+    if display.json:
         sys.stdout.write(verdict_text(verdict))
         sys.stdout.flush()
         return
-    if display == "quiet":
+    if display.quiet:
         print(printable(f"{verdict.verdict}: {verdict.reason} | {run.path}"), flush=True)
         return
-    from chaos.report.table import print_verdict, verdict_console  # rich is slow to import
+    from chaos.report.cause import first_cause  # DuckDB and rich are slow to import
+    from chaos.report.table import print_verdict, verdict_console
 
-    print_verdict(verdict_console(no_color=no_color), verdict, run)
+    console = verdict_console(no_color=display.no_color)
+    cause = first_cause(run, verdict)
+    print_verdict(console, verdict, run, verbose=display.verbose, cause=cause)

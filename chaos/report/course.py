@@ -3,13 +3,16 @@
 All data comes from the opened run. Must not know how it is drawn.
 """
 
+import math
 from dataclasses import dataclass, field
 
 from chaos.checks.verdict import Verdict
+from chaos.checks.witnessed import ATTEMPTS
 from chaos.record.history import Event
 from chaos.record.open_run import OpenRun
 from chaos.record.signals import declared_signal
-from chaos.report.series import Curve, Span, curve, stretches
+from chaos.report.marks import Mark, lying_decisions, marks_of
+from chaos.report.series import Curve, Numbers, Span, curve, numbers_of, stretches
 
 _MARKS_MAX = 200
 _NOTABLE_MAX = 40
@@ -34,6 +37,7 @@ class PanelKind:
     signals: tuple[Signal, ...]
     source: str
     steps: bool = False
+    dots: bool = False  # single values: no line between them
 
 
 _MB = 1e-6
@@ -110,6 +114,14 @@ PANELS = (
         "gpu",
     ),
 )
+LATENCY = PanelKind(
+    "latency",
+    "LLM calls, by the decision log",
+    "s",
+    (Signal("answered", ()), Signal("not answered", ())),
+    "",
+    dots=True,
+)
 
 
 # Lanes of the timeline: name -> query of time spans.
@@ -119,6 +131,10 @@ select t_s as start_s, coalesce(next_s, t_s) as end_s from (
     select *, lead(t_s) over (order by line) as next_s from moments
 ) where {}
 """
+_ON_WIRE = f"""
+select t_s as start_s, coalesce(end_s, t_s) as end_s from (with {ATTEMPTS} select * from attempts)
+where coalesce(answered, false) = {{}}
+"""
 _LANES = {
     "waiting": _HOLDS.format('coalesce("queue.pending", 0) + coalesce("queue.claimed", 0) > 0'),
     "LLM not ready": _HOLDS.format("\"llm.health\" <> 'ok'"),
@@ -127,6 +143,13 @@ _LANES = {
     "failed": f"select {_TIMES} from decisions where not completed",
     "answered": "select start_s, end_s from calls where ok",
     "unanswered": "select start_s, end_s from calls where not ok",
+    "came": _ON_WIRE.format("true"),
+    "came to nothing": _ON_WIRE.format("false"),
+    "child at work": """
+        select c.start_s, coalesce(c.end_s, run.end_s) as end_s from run, processes c
+        where c.service like 'watcher%' and exists (
+            select 1 from processes p where p.pid = c.parent and p.service = c.service)
+    """,
 }
 _LATENCY = "select start_s as t_s, end_s - start_s as value from calls where ok = {}"
 _MARKS = {
@@ -144,10 +167,11 @@ class Course:
     end_s: float
     windows: list[tuple[str, float, float]]  # fault, start, end
     curves: dict[str, list[Curve]]  # panel -> a curve per signal
-    answered: Curve  # latency in seconds of each LLM call, at its beginning
-    unanswered: Curve
+    numbers: dict[str, list[Numbers | None]]  # the same in numbers
     phases: list[tuple[str, float, float]]  # name, start, end
     lanes: dict[str, list[Span]]  # name -> (start, length) of each span
+    lies: list[tuple[str, float, float]]  # reference, start, end of a decision that is disproven
+    evidence: list[Mark]  # failing evidence that has a time, in order of time
     marks: dict[str, list[float]] = field(default_factory=dict)
     notable: list[tuple[int, Event]] = field(default_factory=list)  # warnings and errors
     absent: dict[str, str] = field(default_factory=dict)  # source -> the reason
@@ -155,7 +179,12 @@ class Course:
 
 def course_of(run: OpenRun, verdict: Verdict) -> Course:
     """The course of a judged run."""
-    end_s = max(verdict.lasted_s, 1e-3)
+    end_s = max(verdict.lasted_s if math.isfinite(verdict.lasted_s) else run.end_s, 1e-3)
+
+    def within(t_s: float | None) -> float:
+        """A time of a stored verdict, which may be any number."""
+        return min(max(t_s, 0.0), end_s) if t_s is not None and math.isfinite(t_s) else end_s
+
     decided = [t_s for (t_s,) in run.sql(_DECIDED)]
     marks = {name: [t_s for (t_s,) in run.sql(q)[:_MARKS_MAX]] for name, q in _MARKS.items()}
     if len(decided) <= _MARKS_MAX:  # more would overlap
@@ -164,25 +193,26 @@ def course_of(run: OpenRun, verdict: Verdict) -> Course:
     for _, event in run.named("source_absent"):
         reason = str(event.detail.get("reason", "absent"))
         absent.setdefault(str(event.detail.get("source", "")), reason)
+    queries = {kind.key: [_points(run, signal) for signal in kind.signals] for kind in PANELS} | {
+        LATENCY.key: [_LATENCY.format(ok) for ok in ("true", "false")]
+    }
     return Course(
         end_s=end_s,
         windows=[
             (
                 f"{fault.fault_id} {fault.name}",
-                fault.injected_s,
-                end_s if fault.recovered_s is None else fault.recovered_s,
+                within(fault.injected_s),
+                within(fault.recovered_s),
             )
             for fault in verdict.faults
             if fault.injected_s is not None
         ],
-        curves={
-            kind.key: [curve(run, _points(run, signal), end_s) for signal in kind.signals]
-            for kind in PANELS
-        },
-        answered=curve(run, _LATENCY.format("true"), end_s),
-        unanswered=curve(run, _LATENCY.format("false"), end_s),
+        curves={key: [curve(run, q, end_s) for q in asked] for key, asked in queries.items()},
+        numbers={key: [numbers_of(run, q) for q in asked] for key, asked in queries.items()},
         phases=run.sql("select name, begin_s, end_s from phases order by line"),
         lanes={name: stretches(run, query, end_s) for name, query in _LANES.items()},
+        lies=lying_decisions(run, verdict),
+        evidence=marks_of(run, verdict),
         marks=marks,
         notable=[pair for pair in run.events if pair[1].severity != "info"][:_NOTABLE_MAX],
         absent=absent,

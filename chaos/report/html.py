@@ -1,36 +1,79 @@
 """`report.html`: one self-contained file for people. `python -m chaos.report.html RUNDIR OUT`.
 
-Written by a separate process (`chaos/report/write.py` starts it), because drawing takes memory that
-must not be counted as memory of the harness. The template engine escapes all foreign text, and the
-page's policy forbids requests and scripts.
+Written by a separate process (`chaos/report/write.py` starts it), because the tables of a long run
+take memory that must not be counted as memory of the harness.
 """
 
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from urllib.parse import quote
 
 from chaos.base.errors import ChaosError
-from chaos.base.printable import bounded, printable, value_text
-from chaos.base.units import duration_text
-from chaos.checks.finding import Finding
-from chaos.checks.verdict import FaultOutcome, Verdict
+from chaos.checks.finding import Evidence, Finding
 from chaos.record.open_run import OpenRun
 from chaos.record.rundir import RunDir, write_atomic
-from chaos.report.course import PANELS, Course, course_of
-from chaos.report.excerpts import excerpts
-from chaos.report.plots import latency_svg, panel_svg, timeline_svg
+from chaos.report.cause import triage_or_problem
+from chaos.report.course import Course, course_of
+from chaos.report.excerpts import excerpts, split_ref
+from chaos.report.marks import anchor_of, lies_unknown
+from chaos.report.pages import UPLOT, json_data, page_text
+from chaos.report.plots import panels_of, plot_data
+from chaos.report.proof import proof_of
 from chaos.report.stored import Stored, load
-from chaos.report.words import GLYPHS, MEANING, measured_text, seconds_text
-from chaos.triage.from_run import triage_run
+from chaos.report.story import happened, worst_first
+from chaos.report.timeline import Timeline, timeline_of
+from chaos.report.words import ORDER, measured_text
 from chaos.triage.result import TITLES, Triage
 
-_CELL_MAX = 2000
-# Worst first.
-_ORDER = ("fail", "invalid", "unverified", "inconclusive", "skipped", "pass")
+# Files of a run directory that people open, with what is in them.
+_FILES = {
+    "verdict.json": "all findings and the verdict",
+    "report.md": "this report as Markdown",
+    "history.jsonl": "the record of the run",
+    "witness.jsonl": "system calls of the daemon, as witnessed",
+    "wire.jsonl": "exchanges with the LLM, as witnessed",
+    "wire.pcap": "the same for Wireshark",
+    "ledger.jsonl": "undo records of the faults",
+    "schedule.json": "what was scheduled",
+    "config.json": "the effective plan",
+    "provenance.json": "what ran, on what",
+    "junit.xml": "the findings as JUnit",
+    "metrics.prom": "the numbers as OpenMetrics",
+    "logs": "output of every process",
+    "artefacts": "the daemon's files",
+}
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One piece of evidence, with its place in the page, in time and in the run directory."""
+
+    ref: str
+    text: str
+    anchor: str
+    href: str  # "" if there is no such file
+    number: int  # of its marker, 0 without one
+    marker: str
+    when: str  # run clock, unless the text has it, and wall clock
+    line: str  # what the line says that it refers to, "" for none
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A finding with its place in the page."""
+
+    number: int
+    finding: Finding
+    pieces: list[Piece]
+
+    @property
+    def anchor(self) -> str:
+        """The id of its element."""
+        return f"finding-{self.number}"
 
 
 def html_text(stored: Stored) -> str:
@@ -38,37 +81,35 @@ def html_text(stored: Stored) -> str:
     verdict = stored.verdict
     with OpenRun(stored.run) as run:
         course = course_of(run, verdict)
-        triage, problem = _triage(run, verdict)
-    refs = [e.ref for f in verdict.findings for e in f.evidence]
-    refs += [fault.ref for fault in verdict.faults]
-    refs += [f"history.jsonl:{line}" for line, _ in course.notable]
-    engine = Environment(
-        loader=PackageLoader("chaos.report", ""),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=_shown,
-    )
-    engine.filters["value"] = value_text
-    engine.filters["seconds"] = seconds_text
-    engine.filters["measured"] = measured_text
-    page = engine.get_template("page.html.jinja")
-    return page.render(
+        triage, problem = triage_or_problem(run, verdict)
+        summaries = {w.fault_id: str(w.trait("summary") or "") for w in run.faults}
+    timeline = timeline_of(course)
+    findings = _shown_findings(stored, course, timeline, triage)
+    return page_text(
+        "page.html.jinja",
+        style="page.css.jinja",
+        scripts=("page.js", UPLOT, "plots.js"),
         verdict=verdict,
-        glyphs=GLYPHS,
-        meaning=MEANING[verdict.verdict],
-        lasted=duration_text(verdict.lasted_s),
-        findings=_ordered(verdict),
-        counts=_counts(verdict.findings),
-        excerpts=excerpts(stored.run.path, refs),
-        faults=[_fault(fault) for fault in verdict.faults],
-        plots=_plots(course),
-        timeline=Markup(timeline_svg(course)),
+        lasted_s=course.end_s,
+        said=happened(verdict, triage),
+        proofs=[proof_of(f, summaries.get(f.fault_id, "")) for f in verdict.faults],
+        findings=findings,
+        counts=[(w, n) for w in ORDER if (n := sum(f.outcome == w for f in verdict.findings))],
+        timeline=timeline,
+        lies_unknown=lies_unknown(verdict),
+        began=_wall_text(stored.began_epoch_s),
+        panels=panels_of(course),
+        data=json_data(plot_data(course, stored.began_epoch_s)),
         notable=[
             (f"history.jsonl:{line}", event, measured_text(event.detail))
             for line, event in course.notable
         ],
+        files=[
+            (name, text, quote(name) + ("/" if (stored.run.path / name).is_dir() else ""))
+            for name, text in _FILES.items()
+            if (stored.run.path / name).exists()
+        ],
+        href=lambda ref: _href(stored.run.path, ref),
         provenance=_flat(stored.provenance),
         triage=triage,
         triage_titles=TITLES,
@@ -76,54 +117,63 @@ def html_text(stored: Stored) -> str:
     )
 
 
-def _triage(run: OpenRun, verdict: Verdict) -> tuple[Triage | None, str]:
-    """(triage, ""), or (None, the error)."""
-    try:
-        return triage_run(run, verdict), ""
-    except ChaosError as error:
-        return None, str(error)
-    except Exception as error:  # a defect of triage must not prevent the rest of the page
-        return None, f"the triage itself failed: {type(error).__name__}: {error}"
+def _shown_findings(
+    stored: Stored, course: Course, timeline: Timeline, triage: Triage | None
+) -> list[Shown]:
+    """The findings, worst first, with the lines that open evidence refers to."""
+    ranked = worst_first(stored.verdict, triage)
+    refs = [e.ref for _, f in ranked if f.outcome not in ("pass", "skipped") for e in f.evidence]
+    lines = excerpts(stored.run.path, refs)
+    marks = {mark.anchor: mark for mark in course.evidence}
 
-
-def _shown(value: Any) -> Any:
-    """A value of the template as printable text of bounded length; "" for None."""
-    if isinstance(value, str) and not isinstance(value, Markup):
-        return bounded(printable(value), _CELL_MAX)
-    return "" if value is None else value
-
-
-def _ordered(verdict: Verdict) -> list[tuple[str, Finding]]:
-    """(anchor, finding), worst first, otherwise in the order of the judgement."""
-    numbered = [(f"finding-{n}", f) for n, f in enumerate(verdict.findings, start=1)]
-    return sorted(numbered, key=lambda pair: _ORDER.index(pair[1].outcome))
-
-
-def _counts(findings: list[Finding]) -> list[tuple[str, int]]:
-    counts = [(word, sum(f.outcome == word for f in findings)) for word in _ORDER]
-    return [(word, count) for word, count in counts if count]
-
-
-def _fault(fault: FaultOutcome) -> tuple[FaultOutcome, str]:
-    """The fault, and its result in words."""
-    if fault.proven_s is None:
-        return fault, "effect not proven"
-    return fault, "recovered" if fault.recovered_s is not None else "recovery not proven"
-
-
-def _plots(course: Course) -> list[tuple[str, str, Markup, str]]:
-    """(key, title, drawing or "", the reason for no drawing)."""
-    shown = []
-    for kind in PANELS:
-        svg = panel_svg(course, kind)
-        reason = (
-            "" if svg else course.absent.get(kind.source, "no sample of this run has this signal")
+    def piece(number: int, place: int, evidence: Evidence, finding: Finding) -> Piece:
+        anchor = anchor_of(number, place)
+        mark = marks.get(anchor)
+        return Piece(
+            ref=evidence.ref,
+            text=evidence.text,
+            anchor=anchor,
+            href=_href(stored.run.path, evidence.ref),
+            number=mark.number if mark else 0,
+            marker=timeline.places.get(anchor, ""),
+            when=_when(mark.t_s, evidence.text, stored.began_epoch_s) if mark else "",
+            line=lines.get(evidence.ref, "") if finding.outcome != "pass" else "",
         )
-        shown.append((kind.key, kind.title, Markup(svg), reason))
-    svg = latency_svg(course)
-    reason = "" if svg else "no decision records an LLM call with its times"
-    shown.append(("latency", "LLM latency", Markup(svg), reason))
-    return shown
+
+    return [
+        Shown(
+            number,
+            finding,
+            [piece(number, n, e, finding) for n, e in enumerate(finding.evidence, start=1)],
+        )
+        for number, finding in ranked
+    ]
+
+
+def _href(root: Path, ref: str) -> str:
+    """The relative address of the file that `ref` names; "" unless it is one of the run's."""
+    path, _ = split_ref(ref)
+    try:
+        full = (root / path).resolve()
+        inside = full.is_relative_to(root.resolve()) and full.is_file()
+    except (OSError, ValueError):  # a name that no file can have
+        return ""
+    return quote(path) if inside else ""
+
+
+def _when(t_s: float, text: str, began_epoch_s: float | None) -> str:
+    run_clock = f"{t_s:.1f} s"
+    wall_clock = _wall_text(began_epoch_s + t_s)[11:] if began_epoch_s else ""
+    return ", ".join(filter(None, ("" if run_clock in text else f"at {run_clock}", wall_clock)))
+
+
+def _wall_text(epoch_s: float | None) -> str:
+    """Wall clock for people, in UTC; "" if it is unknown or no time."""
+    try:
+        moment = datetime.fromtimestamp(epoch_s, UTC) if epoch_s else None
+    except (OverflowError, ValueError, OSError):
+        return ""
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC" if moment else ""
 
 
 def _flat(provenance: Mapping[str, Any]) -> list[tuple[str, str]]:

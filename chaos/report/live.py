@@ -11,19 +11,18 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from chaos.base.units import duration_text
 from chaos.plan.plan import Plan
 from chaos.plan.schedule import Schedule
 from chaos.record.history import Record
+from chaos.report.display import Display
 from chaos.report.progress import Progress
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
-
-Mode = Literal["live", "lines", "quiet", "json"]
 
 DRAW_PERIOD_S = 0.5
 LINES_PERIOD_S = 0.25
@@ -32,7 +31,9 @@ LONG_HEARTBEAT_S = 60.0
 LONG_RUN_S = 900.0
 _BACKLOG_MAX = 1000  # lines; if the stream is not read, the oldest are lost
 _STOP_LIMIT_S = 2.0
-_BAR_WIDTH = 30
+_EVENTS_MIN = 5
+_BAR_CELLS_MAX = 120
+_HEAD_ROWS = 8  # title, bar, rows
 
 
 class LiveView:
@@ -45,18 +46,17 @@ class LiveView:
         self,
         plan: Plan,
         schedule: Schedule,
-        mode: Mode,
+        display: Display,
         *,
         stream: TextIO | None = None,
-        no_color: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._head = (
             f"{plan.soak}  profile {plan.profile_name}  seed {plan.seed}  schedule {schedule.hash}"
         )
-        self._mode = mode
+        self._mode = mode = display.mode
         self._stream = stream or (sys.stderr if mode == "json" else sys.stdout)
-        self._no_color = no_color
+        self._no_color = display.no_color
         self._clock = clock
         self._lock = threading.Lock()
         self._progress = Progress(plan, schedule)
@@ -153,12 +153,18 @@ class LiveView:
             now_s = self._now_s()
             progress = self._progress
             rows = self._rows(now_s)
-            events = list(progress.events)
+            events = list(progress.events)[-max(_EVENTS_MIN, console.height - _HEAD_ROWS - 2) :]
             active = progress.current() is not None
-            share = progress.share(now_s)
+            bar = _bar(
+                progress.done_s(now_s),
+                progress.total_s(),
+                progress.strikes(),
+                cells=min(_BAR_CELLS_MAX, console.width - 8),
+                unicode=console.encoding.startswith("utf"),
+            )
         text = Text(self._head, style="bold")
         text.append("\n")
-        text.append_text(_bar(share, unicode=console.encoding.startswith("utf")))
+        text.append_text(bar)
         for name, value in rows:
             text.append(f"\n  {name:<9}", style="cyan")
             text.append(value, style="bold red" if name == "fault" and active else "not bold")
@@ -183,13 +189,28 @@ class LiveView:
         ]
 
 
-def _bar(share: float, *, unicode: bool) -> Text:
-    """The progress of the phase as a bar."""
+def _bar(
+    done_s: float,
+    total_s: float,
+    strikes: list[tuple[float, float]],
+    *,
+    cells: int,
+    unicode: bool,
+) -> Text:
+    """The progress of the whole run as a bar, with its faults in red where they are scheduled."""
     from rich.text import Text
 
-    full, empty = ("━", "─") if unicode else ("#", "-")
-    done = round(share * _BAR_WIDTH)
+    full, empty, strike = ("━", "─", "╍") if unicode else ("#", "-", "!")
+    cells = max(1, cells)
+    share = done_s / total_s if total_s else 0.0
+    done = round(share * cells)
+    cell_s = total_s / cells
     bar = Text("  ", style="not bold")
-    bar.append(full * done, style="green")
-    bar.append(empty * (_BAR_WIDTH - done), style="dim")
-    return bar
+    for number in range(cells):
+        begin_s, end_s = number * cell_s, (number + 1) * cell_s
+        struck = any(begin < end_s and end > begin_s for begin, end in strikes)
+        if number < done:
+            bar.append(full, style="red" if struck else "green")
+        else:
+            bar.append(strike if struck else empty, style="red" if struck else "dim")
+    return bar.append(f" {share:4.0%}", style="dim")

@@ -24,9 +24,9 @@ def openmetrics_text(stored: Stored) -> str:
     named = identity(stored)
     labels = of_run | {key: named.get(key, "") for key in (*_INFO, *_VERSIONS)}
     families = [
-        _family("chaos_run_about", "What ran; always 1.", [(labels, 1)]),
+        family("chaos_run_about", "What ran; always 1.", [(labels, 1)]),
         *(
-            _family(f"chaos_run_{name}", text, [(of_run, value)])
+            family(f"chaos_run_{name}", text, [(of_run, value)])
             for name, text, value in (
                 ("start_time_seconds", "When the run began, as Unix time.", stored.began_epoch_s),
                 ("duration_seconds", "How long the run lasted.", verdict.lasted_s),
@@ -52,9 +52,9 @@ def _findings(verdict: Verdict, of_run: Mapping[str, str]) -> list[str]:
         measured.append((labels, _number(finding.measured)))
         limits.append((labels, _number(finding.limit)))
     return [
-        _family("chaos_finding_outcome", "One sample per judged criterion.", outcomes),
-        _family("chaos_finding_measured", "What the criterion measured.", measured),
-        _family("chaos_finding_limit", "The limit of the criterion.", limits),
+        family("chaos_finding_outcome", "One sample per judged criterion.", outcomes),
+        family("chaos_finding_measured", "What the criterion measured.", measured),
+        family("chaos_finding_limit", "The limit of the criterion.", limits),
     ]
 
 
@@ -69,13 +69,14 @@ def _faults(faults: Iterable[FaultOutcome], of_run: Mapping[str, str]) -> list[s
         if fault.injected_s is not None and fault.recovered_s is not None:
             held.append((labels, round(fault.recovered_s - fault.injected_s, 6)))
     return [
-        _family("chaos_fault_effect_proven", "1 if the effect of the fault was proven.", proven),
-        _family("chaos_fault_recovery_proven", "1 if its recovery was proven.", recovered),
-        _family("chaos_fault_duration_seconds", "From injection to recovery.", held),
+        family("chaos_fault_effect_proven", "1 if the effect of the fault was proven.", proven),
+        family("chaos_fault_recovery_proven", "1 if its recovery was proven.", recovered),
+        family("chaos_fault_duration_seconds", "From injection to recovery.", held),
     ]
 
 
-def _family(name: str, text: str, samples: Iterable[Sample]) -> str:
+def family(name: str, text: str, samples: Iterable[Sample]) -> str:
+    """The lines of one family of gauges; a sample without a value is left out."""
     lines = [f"# TYPE {name} gauge"]
     if name.endswith("_seconds"):
         lines.append(f"# UNIT {name} seconds")

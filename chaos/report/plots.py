@@ -1,220 +1,153 @@
-"""Plots as SVG to stand inside a page: text stays text, colours come from the page's style.
+"""The signals as data for the page's script, as small drawings for readers without it, in numbers.
 
-The only module that imports matplotlib, which takes a second and 60 MB: it is for the process
-that writes a page, not for one that watches a run.
+The script draws with uPlot (`vendor/`). Without JavaScript, and in print, the static drawings stand
+in its place. Curves are bounded already (`series.py`) and keep gaps, peaks and troughs.
 """
 
-import io
 import math
-import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
-import matplotlib
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from markupsafe import Markup
 
-from chaos.report.course import Course, PanelKind
-from chaos.report.series import peak
+from chaos.base.printable import printable, value_text
+from chaos.report.course import LATENCY, PANELS, Course, PanelKind
+from chaos.report.series import Numbers, Point, peak
 
-# Drawn in colours that mean nothing, each put back as a variable of the page's style.
-_INK, _MUTED, _GRID, _FAULT, _GOOD, _BAD, _WARN, _PAPER = (f"#fe01a{n}" for n in range(8))
-_LINES = ("#fe01b0", "#fe01b1", "#fe01b2")
-_VARIABLES = {
-    _INK: "ink",
-    _MUTED: "muted",
-    _GRID: "grid",
-    _FAULT: "fault",
-    _GOOD: "good",
-    _BAD: "bad",
-    _WARN: "warn",
-    _PAPER: "card",
-    **{colour: f"line{number}" for number, colour in enumerate(_LINES)},
-}
-_STYLE: dict[Any, Any] = {
-    "svg.fonttype": "none",
-    "font.size": 9.0,
-    "text.color": _INK,
-    "axes.edgecolor": _MUTED,
-    "axes.labelcolor": _MUTED,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": _GRID,
-    "grid.linewidth": 0.6,
-    "xtick.color": _MUTED,
-    "ytick.color": _MUTED,
-    "lines.linewidth": 1.3,
-    "legend.frameon": False,
-    "legend.fontsize": 8.5,
-    "legend.labelcolor": _INK,
-    "figure.facecolor": "none",
-    "axes.facecolor": "none",
-    "savefig.facecolor": "none",
-    "text.parse_math": False,  # a name with a dollar sign is a name
-    "path.simplify": False,  # the curves are bounded already, and their peaks matter
-}
-_PANEL_INCHES = (5.0, 2.1)
-_TIMELINE_INCHES = (9.6, 2.9)
-_PANEL_MARGINS = {"left": 0.115, "right": 0.985, "bottom": 0.225, "top": 0.87}
-_TIMELINE_MARGINS = {"left": 0.085, "right": 0.99, "bottom": 0.165, "top": 0.985}
-_STRIPPED = re.compile(r"<\?xml.*?\?>|<!DOCTYPE.*?>|<metadata>.*?</metadata>|<!--.*?-->", re.DOTALL)
-_OWN_ID = re.compile(r'(\bid="|href="#|url\(#)')
+_WIDE, _HIGH = 1000, 100
+_STATIC_POINTS = 400
 
 
-def panel_svg(course: Course, kind: PanelKind) -> str:
-    """The curves of one panel over the time of the run; "" when nothing was measured."""
-    curves = [curve.line() for curve in course.curves[kind.key]]
-    if not any(curves):
-        return ""
-    with _canvas(course, _PANEL_INCHES) as (figure, axes, finish):
-        shown = [(s, line) for s, line in zip(kind.signals, curves, strict=True) if line]
-        for number, (signal, line) in enumerate(shown):
-            axes.plot(
-                [t_s for t_s, _ in line],
-                [value for _, value in line],
-                color=_LINES[number],
-                label=signal.name,
-                drawstyle="steps-post" if kind.steps else "default",
-                linestyle=("-", "--", ":")[number],  # told apart without colour, too
-            )
-        _scale(axes, peak(curves), whole=kind.steps)
-        axes.set_ylabel(kind.unit)
-        _legend(figure, axes, len(shown))
-        return finish(kind.key)
+@dataclass(frozen=True)
+class Panel:
+    """One plot. `svg` is "" where nothing was measured; `reason` then says why."""
+
+    kind: PanelKind
+    svg: Markup
+    top: str  # the value at its upper edge
+    label: str  # for people who do not see it
+    rows: list[tuple[str, str, Numbers]]  # name, CSS class and numbers of each curve
+    reason: str
 
 
-def latency_svg(course: Course) -> str:
-    """How long each LLM call took, at the moment it was made; "" without any."""
-    groups = (
-        ("answered", course.answered.points(), _GOOD, "o"),
-        ("not answered", course.unanswered.points(), _BAD, "x"),
+def classes(kind: PanelKind) -> list[str]:
+    """The CSS class of each curve."""
+    return ["good", "bad"] if kind.dots else [f"line{n}" for n in range(len(kind.signals))]
+
+
+def panels_of(course: Course) -> list[Panel]:
+    """All plots, in order."""
+    return [_panel(course, kind) for kind in (*PANELS, LATENCY)]
+
+
+def _panel(course: Course, kind: PanelKind) -> Panel:
+    curves = zip(kind.signals, classes(kind), course.numbers[kind.key], strict=True)
+    rows = [(signal.name, css, found) for signal, css, found in curves if found is not None]
+    if not rows:
+        reason = course.absent.get(kind.source, "no sample of this run has this signal")
+        if kind is LATENCY:
+            reason = "no decision records an LLM call with its times"
+        return Panel(kind, Markup(""), "", kind.title, [], reason)
+    texts = [
+        f"{name} {value_text(n.least)} to {value_text(n.most)}, at last {value_text(n.last)}"
+        for name, _, n in rows
+    ]
+    most = peak(curve.points() for curve in course.curves[kind.key]) * 1.1 or 1.0
+    label = f"{kind.title}, in {kind.unit}: {'; '.join(texts)}"
+    return Panel(kind, _static(course, kind, most), value_text(most), label, rows, "")
+
+
+def _static(course: Course, kind: PanelKind, most: float) -> Markup:
+    """The curves without text, stretched to the width of their place."""
+    parts = []
+    for _, start_s, end_s in course.windows:
+        at, to = (_WIDE * min(t_s / course.end_s, 1.0) for t_s in (start_s, end_s))
+        parts.append(f'<rect class="shade" x="{at:.0f}" width="{to - at:.0f}" height="{_HIGH}"/>')
+    for css, curve in zip(classes(kind), course.curves[kind.key], strict=True):
+        line = _thinned(curve.drawn())
+        path = _dots if kind.dots else _steps if kind.steps else _line
+        if line:
+            points = [(_WIDE * t / course.end_s, _HIGH * (1 - v / most)) for t, v in line]
+            parts.append(f'<path class="{css}" d="{path(points)}"/>')
+    return Markup(
+        f'<svg class="static" viewBox="0 0 {_WIDE} {_HIGH}" preserveAspectRatio="none" '
+        f'aria-hidden="true">{"".join(parts)}</svg>'
     )
-    shown = [group for group in groups if group[1]]
-    if not shown:
-        return ""
-    with _canvas(course, _PANEL_INCHES) as (figure, axes, finish):
-        for name, points, colour, marker in shown:
-            axes.plot(
-                [t_s for t_s, _ in points],
-                [value for _, value in points],
-                linestyle="none",
-                marker=marker,
-                markersize=3.5,
-                color=colour,
-                label=name,
-            )
-        _scale(axes, peak(points for _, points, _, _ in shown), whole=False)
-        axes.set_ylabel("seconds")
-        _legend(figure, axes, len(shown))
-        return finish("latency")
 
 
-def timeline_svg(course: Course) -> str:
-    """Phases, faults, requests, decisions and LLM calls on lanes over the same time."""
-    with _canvas(course, _TIMELINE_INCHES) as (_, axes, finish):
-        lanes: list[str] = ["events", "LLM calls", "LLM server", "decisions", "requests", "faults"]
-        height = 0.56
-        axes.grid(visible=False, axis="y")
-        bars = (
-            ("requests", "waiting", _LINES[0], 0.55),
-            ("decisions", "by LLM", _GOOD, 1.0),
-            ("decisions", "by heuristic", _WARN, 1.0),
-            ("decisions", "failed", _BAD, 1.0),
-            ("LLM calls", "answered", _GOOD, 1.0),
-            ("LLM calls", "unanswered", _BAD, 1.0),
-            ("LLM server", "LLM not ready", _MUTED, 0.6),
-        )
-        for lane, name, colour, alpha in bars:
-            if stretches := course.lanes.get(name, []):
-                bottom = lanes.index(lane) - height / 2
-                axes.broken_barh(
-                    stretches, (bottom, height), facecolors=colour, alpha=alpha, linewidth=0
-                )
-        top = lanes.index("faults")
-        for name, start_s, end_s in course.windows:
-            axes.broken_barh([(start_s, end_s - start_s)], (top - 0.3, 0.6), facecolors=_FAULT)
-            if len(course.windows) <= 8:
-                axes.annotate(name, (start_s, top + 0.42), fontsize=8, va="bottom")
-        for mark, lane, colour in (
-            ("decided", "decisions", _PAPER),
-            ("submitted", "requests", _INK),
-            ("warning", "events", _WARN),
-            ("error", "events", _BAD),
-        ):
-            times = course.marks.get(mark, [])
-            axes.plot(times, [lanes.index(lane)] * len(times), "|", color=colour, markersize=12)
-        axes.set_yticks(range(len(lanes)), lanes)
-        axes.set_ylim(-0.6, len(lanes) + 0.75)
-        axes.tick_params(axis="y", length=0)
-        _mark_phases(course, axes, len(lanes) + 0.35)
-        return finish("timeline")
+def _thinned(line: list[Point]) -> list[Point]:
+    """At most so many points; of each group of neighbours the lowest and the highest are kept."""
+    size = math.ceil(len(line) / (_STATIC_POINTS // 2))
+    if size <= 2:
+        return line
+    kept = []
+    for first in range(0, len(line), size):
+        group = line[first : first + size]
+        if gap := next((point for point in group if math.isnan(point[1])), None):
+            kept.append(gap)
+        values = [point for point in group if not math.isnan(point[1])]
+        if values:
+            low, high = min(values, key=lambda p: p[1]), max(values, key=lambda p: p[1])
+            kept += sorted({low, high})
+    return sorted(kept)
 
 
-def _mark_phases(course: Course, axes: Axes, height: float) -> None:
-    for name, start_s, end_s in course.phases:
-        axes.axvline(start_s, color=_MUTED, linewidth=0.7, linestyle=(0, (2, 2)))
-        if end_s - start_s > 0.07 * course.end_s:
-            axes.annotate(
-                name, ((start_s + end_s) / 2, height), ha="center", color=_MUTED, fontsize=9
-            )
+def _line(points: Sequence[Point]) -> str:
+    text, pen = "", "M"
+    for x, y in points:
+        if math.isnan(y):
+            pen = "M"
+            continue
+        text += f"{pen}{x:.1f} {y:.1f}"
+        pen = "L"
+    return text
 
 
-@contextmanager
-def _canvas(
-    course: Course, inches: tuple[float, float]
-) -> Iterator[tuple[Figure, Axes, Callable[[str], str]]]:
-    """A figure with the run's time below and the fault windows shaded."""
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()  # not the taste of the user's own matplotlibrc
-        matplotlib.rcParams.update(_STYLE)
-        figure = Figure(figsize=inches)
-        # Fixed margins: fitting them to the text would take longer than all the rest.
-        figure.subplots_adjust(**(_TIMELINE_MARGINS if inches[0] > 8 else _PANEL_MARGINS))
-        axes = figure.add_subplot()
-        axes.set_xlim(0, course.end_s)
-        for _, start_s, end_s in course.windows:
-            axes.axvspan(start_s, end_s, facecolor=_FAULT, alpha=0.16, linewidth=0)
-        factor, unit = _time_unit(course.end_s)
-        axes.xaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 3, 5, 6, 10]))
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda t_s, _: f"{t_s / factor:g}"))
-        if factor > 1:
-            _whole_units(axes, course.end_s, factor)
-        axes.set_xlabel(f"{unit} since the start of the run")
-        yield figure, axes, lambda name: _inline(figure, name)
+def _steps(points: Sequence[Point]) -> str:
+    text, pen = "", True
+    for x, y in points:
+        if math.isnan(y):
+            pen = True
+            continue
+        text += f"M{x:.1f} {y:.1f}" if pen else f"H{x:.1f}V{y:.1f}"
+        pen = False
+    return text
 
 
-def _time_unit(end_s: float) -> tuple[float, str]:
-    if end_s > 3 * 3600:
-        return 3600.0, "hours"
-    return (60.0, "minutes") if end_s > 600 else (1.0, "seconds")
+def _dots(points: Sequence[Point]) -> str:
+    return "".join(f"M{x:.1f} {y:.1f}h0" for x, y in points if not math.isnan(y))
 
 
-def _whole_units(axes: Axes, end_s: float, factor: float) -> None:
-    step = max(1, math.ceil(end_s / factor / 8))
-    axes.set_xticks([n * factor for n in range(0, int(end_s / factor) + 1, step)])
+def plot_data(course: Course, began_epoch_s: float | None) -> dict[str, Any]:
+    """What the page's script draws. Times in run seconds, `began` in Unix seconds."""
+    return {
+        "end": round(course.end_s, 3),
+        "began": began_epoch_s,
+        "windows": [[printable(name), round(a, 3), round(b, 3)] for name, a, b in course.windows],
+        "marks": [[mark.number, round(mark.t_s, 3)] for mark in course.evidence],
+        "panels": [
+            {
+                "key": kind.key,
+                "unit": kind.unit,
+                "steps": kind.steps,
+                "dots": kind.dots,
+                "series": [
+                    {"css": css, **_columns(curve.drawn(), dots=kind.dots)}
+                    for css, curve in zip(classes(kind), course.curves[kind.key], strict=True)
+                    if curve.count
+                ],
+            }
+            for kind in (*PANELS, LATENCY)
+            if any(curve.count for curve in course.curves[kind.key])
+        ],
+    }
 
 
-def _scale(axes: Axes, most: float, *, whole: bool) -> None:
-    axes.set_ylim(0, most * 1.12 if most > 0 else 1.0)
-    axes.yaxis.set_major_locator(MaxNLocator(5, integer=whole and most >= 1))
-
-
-def _legend(figure: Figure, axes: Axes, entries: int) -> None:
-    if entries:
-        axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=entries, borderaxespad=0.1)
-
-
-def _inline(figure: Figure, name: str) -> str:
-    """The figure as an `<svg>` element that fits its container, its ids its own."""
-    buffer = io.StringIO()
-    with matplotlib.rc_context({"svg.hashsalt": name}):
-        figure.savefig(buffer, format="svg", metadata={"Date": None})
-    text = _STRIPPED.sub("", buffer.getvalue()).strip()
-    text = _OWN_ID.sub(rf"\g<1>{name}-", text)
-    for colour, variable in _VARIABLES.items():
-        text = text.replace(colour, f"var(--{variable})")
-    return re.sub(r'<svg [^>]*?viewBox="([^"]*)"[^>]*>', r'<svg viewBox="\1">', text, count=1)
+def _columns(line: Sequence[Point], *, dots: bool) -> dict[str, list[float | None]]:
+    """Times and values of a curve; null for a gap, which single values do not have."""
+    kept = [(t, v) for t, v in line if not (dots and math.isnan(v))]
+    return {
+        "t": [round(t, 2) for t, _ in kept],
+        "v": [None if math.isnan(v) else float(f"{v:.5g}") for _, v in kept],
+    }

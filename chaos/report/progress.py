@@ -12,7 +12,7 @@ from chaos.plan.plan import Plan
 from chaos.plan.schedule import Schedule, ScheduledFault
 from chaos.record.history import Event, FaultRecord, FaultState, Header, Op, Phase, Record, Sample
 
-EVENTS_MAX = 5
+EVENTS_MAX = 60  # the highest terminal shows fewer
 
 _STATE_TEXT: dict[FaultState, str] = {
     "unavailable": "cannot be injected here",
@@ -29,6 +29,7 @@ _ACTIVE: frozenset[FaultState] = frozenset(
     {"injected", "effect_proven", "effect_unproven", "recovering"}
 )
 _SILENT_STATES: frozenset[FaultState] = frozenset({"armed", "recovering", "closed"})
+_BEFORE_PLAN = frozenset({"preparing", "preflight", "provision"})
 _AFTER_STORM = frozenset({"quiet", "halt", "collect", "end"})
 _OF_STACK = ("watcher.", "llm.")  # signals without a meaning once the stack is down
 _SHOWN_EVENTS = (
@@ -96,7 +97,7 @@ class Progress:
 
     def left_s(self, now_s: float) -> float | None:
         """Seconds until the end of the quiet phase; None after it (draining, halting...)."""
-        if self.phase in ("preparing", "preflight", "provision"):
+        if self.phase in _BEFORE_PLAN:
             return self.total_s()
         names = list(self._lengths_s)
         left_s = self.phase_left_s(now_s)
@@ -110,10 +111,23 @@ class Progress:
         """The planned length of all phases, in seconds."""
         return sum(self._lengths_s.values())
 
-    def share(self, now_s: float) -> float:
-        """The finished part of the phase, from 0 to 1; 0 if its length is not planned."""
-        length_s = self._lengths_s.get(self.phase)
-        return min(1.0, (now_s - self.phase_since_s) / length_s) if length_s else 0.0
+    def done_s(self, now_s: float) -> float:
+        """The finished part of `total_s`, in seconds; it never gets smaller."""
+        if self.phase in _BEFORE_PLAN:
+            return 0.0
+        names = list(self._lengths_s)
+        if self.phase not in names:
+            return self.total_s()
+        before_s = sum(self._lengths_s[name] for name in names[: names.index(self.phase)])
+        return before_s + min(self._lengths_s[self.phase], max(0.0, now_s - self.phase_since_s))
+
+    def strikes(self) -> list[tuple[float, float]]:
+        """(begin, end) of each scheduled fault on the scale of `done_s`."""
+        before_s = self._lengths_s["baseline"]
+        return [
+            (before_s + item.start_ms / 1000, before_s + (item.start_ms + item.hold_ms) / 1000)
+            for item in self._schedule.items
+        ]
 
     def phase_text(self, now_s: float) -> str:
         """'storm, 42 s left'."""

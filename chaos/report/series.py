@@ -6,6 +6,7 @@ peak and trough is kept. Must not know how they are drawn.
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
 
@@ -13,7 +14,7 @@ from chaos.record.open_run import OpenRun
 
 POINTS_MAX = 2000
 _BUCKETS = POINTS_MAX // 2
-_LANE_BUCKETS = 700  # about the pixels of a drawing
+LANE_BUCKETS = 600  # about the pixels of a drawing
 _GAP_S_MIN = 2.0
 _GAP_FACTOR = 8.0  # times the usual distance of two points
 Point = tuple[float, float]
@@ -23,6 +24,10 @@ _EXTREMES = """
 select arg_min(t_s, value), min(value), arg_max(t_s, value), max(value), count(*)
 from ({points}) where isfinite(value::double) and t_s is not null
 group by least(floor(greatest(t_s, 0) / $width_s), $last)
+"""
+_NUMBERS = """
+select min(value), median(value), max(value), arg_max(value, t_s)
+from ({points}) where isfinite(value::double) and t_s is not null
 """
 _MARKED = """
 select least(floor(greatest(start_s, 0) / $width_s), $last) as first_bucket,
@@ -53,9 +58,32 @@ class Curve:
         line = points[:1]
         for gap_s, point in zip(gaps_s, points[1:], strict=True):
             if gap_s > limit_s:
-                line.append((point[0], math.nan))
+                line.append((point[0] - gap_s / 2, math.nan))
             line.append(point)
         return line
+
+    def drawn(self) -> list[Point]:
+        """The line without points between two equal ones: drawn, it is the same."""
+        line = self.line()
+        inner = zip(line, line[1:], line[2:], strict=False)
+        kept = [b for a, b, c in inner if not (a[1] == b[1] == c[1])]
+        return [*line[:1], *kept, *line[1:][-1:]]
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """A curve in numbers, over all its points."""
+
+    least: float
+    median: float
+    most: float
+    last: float
+
+
+def numbers_of(run: OpenRun, points: str) -> Numbers | None:
+    """The numbers of the query `points` (columns t_s, value); None without a value."""
+    row = run.one(_NUMBERS.format(points=points))
+    return None if row[0] is None else Numbers(*(float(value) for value in row))
 
 
 def curve(run: OpenRun, points: str, span_s: float) -> Curve:
@@ -73,8 +101,8 @@ def stretches(run: OpenRun, spans: str, span_s: float) -> list[Span]:
 
     Rounded to buckets and joined where they touch. A short one covers at least one bucket.
     """
-    width_s = max(span_s, 1e-9) / _LANE_BUCKETS
-    rows = run.sql(_MARKED.format(spans=spans), {"width_s": width_s, "last": _LANE_BUCKETS - 1})
+    width_s = max(span_s, 1e-9) / LANE_BUCKETS
+    rows = run.sql(_MARKED.format(spans=spans), {"width_s": width_s, "last": LANE_BUCKETS - 1})
     return list(_joined([(int(first), int(last)) for first, last in rows], width_s))
 
 

@@ -19,6 +19,7 @@ COLOURS = {
     "skipped": "dim",
     "invalid": "magenta",
 }
+ORDER = ("fail", "invalid", "unverified", "inconclusive", "skipped", "pass")  # worst first
 # The meaning of each verdict for the reader.
 MEANING = {
     "pass": "the Watcher withstood this",

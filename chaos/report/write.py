@@ -1,7 +1,8 @@
 """Writes the reports of a judged run: the formats, and the file of each.
 
-The page is written by a separate process, so that the memory for drawing is not counted as memory
-of the harness. A failure to write a report is printed, and never changes a verdict.
+The page is written by a separate process, so that the tables of a long run are not
+counted as memory of the harness. A failure to write a report is printed, and never changes a
+verdict.
 """
 
 import os
@@ -26,7 +27,7 @@ _PAGE_LIMIT_S = 300.0
 
 
 def _page_text(stored: Stored) -> str:
-    from chaos.report.html import html_text  # matplotlib: only when a page is written here
+    from chaos.report.html import html_text  # Jinja2: only when a page is written here
 
     return html_text(stored)
 

@@ -70,12 +70,13 @@ def execute(
 ) -> Run:
     """Execute one run without output, and open what it left. Raises `ChaosError`."""
     from chaos.plan.schedule import draw
+    from chaos.report.display import Display
     from chaos.runner.child import Interrupts, run_child
-    from chaos.runner.launch import Display, prepare
+    from chaos.runner.launch import prepare
     from chaos.runner.resolve import Request, resolve
 
     plan = resolve(Request(soak=soak, faults=tuple(faults), seed=seed, **options))
-    prepared = prepare(plan, draw(plan), Path(runs or RUNS_DEFAULT), Display(quiet=True))
+    prepared = prepare(plan, draw(plan), Path(runs or RUNS_DEFAULT), Display("quiet"))
     interrupts = Interrupts()
     with ExitStack() as stack:
         if threading.current_thread() is threading.main_thread():  # signal handlers need it

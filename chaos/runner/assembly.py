@@ -12,8 +12,9 @@ from chaos.plan.plan import Plan
 from chaos.plan.schedule import Schedule
 from chaos.record.history import HistoryWriter
 from chaos.record.rundir import RunDir
+from chaos.report.display import Display
 from chaos.report.github import outputs
-from chaos.report.live import LiveView, Mode
+from chaos.report.live import LiveView
 from chaos.runner.provenance import gather
 from chaos.runner.run import Run
 from chaos.sandbox.enter import enter, inside
@@ -30,7 +31,7 @@ class Assembled:
     history: HistoryWriter
 
 
-def assemble(rundir: RunDir, stop: StopSignal, display: Mode, *, no_color: bool) -> Assembled:
+def assemble(rundir: RunDir, stop: StopSignal, display: Display) -> Assembled:
     """Read the plan, enter the sandbox, and build backend, history and view.
 
     Raises `ChaosError` if the run cannot start; nothing was started then.
@@ -49,7 +50,7 @@ def assemble(rundir: RunDir, stop: StopSignal, display: Mode, *, no_color: bool)
     programs = {"programs_sha256": programs_sha256(plan.target, IMAGES)}
     gathered = gather(ROOT, described, assets.proxy(), programs)
     rundir.write_json(rundir.provenance, gathered)
-    view = LiveView(plan, schedule, display, no_color=no_color)
+    view = LiveView(plan, schedule, display)
     history = HistoryWriter(rundir.history, rundir.run_id, listener=view.on_record)
     backend = LocalBackend(
         plan.target,

@@ -23,11 +23,11 @@ _END_LIMIT_S = 60.0  # from a signal to the end of the child
 
 
 class Interrupts:
-    """While entered, every run signal sets `event` and is forwarded to the running child."""
+    """While entered, every run signal sets `event` and is forwarded to the running children."""
 
     def __init__(self) -> None:
         self.event = threading.Event()
-        self._child: subprocess.Popen[bytes] | None = None
+        self._children: list[subprocess.Popen[bytes]] = []
         self._before: dict[int, signal._HANDLER] = {}
 
     def __enter__(self) -> Self:
@@ -41,14 +41,18 @@ class Interrupts:
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
         self.event.set()
-        if self._child is not None:
-            self._child.send_signal(number)
+        for child in list(self._children):
+            child.send_signal(number)
 
-    def watch(self, child: subprocess.Popen[bytes] | None) -> None:
+    def watch(self, child: subprocess.Popen[bytes]) -> None:
         """Forward signals to `child` from now on, also one that has come already."""
-        self._child = child
-        if child is not None and self.event.is_set():
+        self._children.append(child)
+        if self.event.is_set():
             child.send_signal(signal.SIGINT)
+
+    def forget(self, child: subprocess.Popen[bytes]) -> None:
+        """Forward no more: the child has ended."""
+        self._children.remove(child)
 
 
 def run_child(
@@ -74,7 +78,7 @@ def run_child(
             claim(prepared.run, child.pid)
         return _awaited(child, limit_s)
     finally:
-        interrupts.watch(None)
+        interrupts.forget(child)
         if child.poll() is None:
             child.kill()
             child.wait()

@@ -29,6 +29,7 @@ VERDICT_JSON = option("the verdict as JSON on stdout")
 PRINT_JSON = option("print JSON")
 NO_COLOR = option("no colours (also NO_COLOR)")
 QUIET = option("only the result, on one line", short="-q")
+VERBOSE = option("every finding at the end, also those that passed", short="-v")
 
 EXIT_CODES = """\
 exit codes:

@@ -12,7 +12,6 @@ import signal
 import sys
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
 
 from loguru import logger
 
@@ -21,17 +20,14 @@ from chaos.base.exitcode import ExitCode
 from chaos.base.output import adopt, say, settled
 from chaos.base.stopping import StopSignal
 from chaos.record.rundir import RunDir
-
-if TYPE_CHECKING:
-    from chaos.report.live import Mode
+from chaos.report.display import Display
 
 
 def main(argv: list[str] | None = None) -> int:
     """Execute and judge the run in RUNDIR; returns the exit code of `chaos run`."""
     parser = argparse.ArgumentParser(prog="chaos.runner.inner", description=__doc__)
     parser.add_argument("rundir", type=Path)
-    parser.add_argument("--display", choices=("live", "lines", "quiet", "json"), default="lines")
-    parser.add_argument("--no-color", action="store_true")
+    Display.add_arguments(parser)
     args = parser.parse_args(argv)
     rundir = RunDir(args.rundir.resolve())
     stop = StopSignal()
@@ -39,7 +35,7 @@ def main(argv: list[str] | None = None) -> int:
     logger.remove()
     logger.add(rundir.logs / "harness.log", rotation="10 MB", retention=3, enqueue=False)
     try:
-        return _execute_and_judge(rundir, stop, args.display, no_color=args.no_color)
+        return _execute_and_judge(rundir, stop, Display.parsed(args))
     except ChaosError as error:
         text, code = str(error), error.exit_code
     except Exception as error:  # a defect of chaos: exit code 1 would blame the Watcher
@@ -58,20 +54,20 @@ def _listen_to_signals(stop: StopSignal) -> None:
     signal.signal(signal.SIGTERM, handler)
 
 
-def _execute_and_judge(rundir: RunDir, stop: StopSignal, display: Mode, *, no_color: bool) -> int:
+def _execute_and_judge(rundir: RunDir, stop: StopSignal, display: Display) -> int:
     # Imported late, so that the signal handlers are set before the slow imports.
     from chaos.report.announce import conclude
     from chaos.runner.assembly import assemble
     from chaos.runner.judge import judge
 
-    assembled = assemble(rundir, stop, display, no_color=no_color)
+    assembled = assemble(rundir, stop, display)
     assembled.view.start()
     try:
         assembled.run.execute()
     finally:
         assembled.view.stop()
         assembled.history.close()
-    return conclude(judge(rundir), rundir, display, no_color=no_color)
+    return conclude(judge(rundir), rundir, display)
 
 
 if __name__ == "__main__":

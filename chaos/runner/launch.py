@@ -26,35 +26,13 @@ from chaos.plan.plan import Plan
 from chaos.plan.schedule import Schedule
 from chaos.record import rundir
 from chaos.record.owner import claim
+from chaos.report.display import Display
 from chaos.sandbox.command import guardian_argv
 from chaos.sandbox.relay import outside_argv
 
 if TYPE_CHECKING:
     from chaos.assets import Assets
-    from chaos.report.live import Mode
     from chaos.runner.containers.settings import Settings
-
-
-@dataclass(frozen=True)
-class Display:
-    """How a run shows its progress. With `json`, stdout has only the verdict."""
-
-    json: bool = False
-    quiet: bool = False
-    no_color: bool = False
-
-    def mode(self) -> Mode:
-        """A live view on a terminal that can be redrawn, plain lines elsewhere."""
-        if self.json:
-            return "json"
-        if self.quiet:
-            return "quiet"
-        redrawn = sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
-        return "live" if redrawn and not os.environ.get("CI") else "lines"
-
-    def plain(self) -> bool:
-        """True without colours (https://no-color.org)."""
-        return self.no_color or bool(os.environ.get("NO_COLOR"))
 
 
 @dataclass(frozen=True)
@@ -108,9 +86,8 @@ def prepare(plan: Plan, schedule: Schedule, runs: Path, display: Display) -> Pre
     from chaos.report.github import make_outputs
     from chaos.sandbox.probe import require
 
-    mode = display.mode()
-    out = sys.stderr if mode == "json" else sys.stdout
-    if mode != "quiet":
+    out = sys.stderr if display.json else sys.stdout
+    if not display.quiet:
         print(head(plan, schedule), file=out, flush=True)
     in_containers = plan.backend == "docker"
     user_namespace = not in_containers and plan.sandbox == "namespaces" and require().user
@@ -118,7 +95,7 @@ def prepare(plan: Plan, schedule: Schedule, runs: Path, display: Display) -> Pre
     settings = _containers(plan, assets, out, quiet=display.quiet) if in_containers else None
     make_outputs(os.environ)
     run = _written(plan, schedule, runs)
-    if mode != "quiet":
+    if not display.quiet:
         print(f"run: {shown(run.path)}", file=out, flush=True)
     env = {
         **os.environ,
@@ -129,19 +106,15 @@ def prepare(plan: Plan, schedule: Schedule, runs: Path, display: Display) -> Pre
     if settings is not None:
         settings.write(run)
         conduct = [*python, "chaos.runner.containers.conductor", str(run.path)]
-        plain = ["--no-color"] if display.plain() else []
-        return Prepared(run, [*conduct, "--display", mode, *plain], env, hold_signals=True)
-    inner = [*python, "chaos.runner.inner", str(run.path), "--display", mode]
-    judge = [*python, "chaos", "check", str(run.path), "--reports"]
-    judge += ["--json"] if mode == "json" else ["--quiet"] if mode == "quiet" else []
-    plain = ["--no-color"] if display.plain() else []
+        return Prepared(run, [*conduct, *display.words()], env, hold_signals=True)
+    judge = [*python, "chaos", "check", str(run.path), "--reports", *display.check_words()]
     argv = guardian_argv(
-        [*inner, *plain],
+        [*python, "chaos.runner.inner", str(run.path), *display.words()],
         run_id=run.run_id,
         mode="namespaces" if plan.sandbox == "namespaces" else "plain",
         user_namespace=user_namespace,
         expect=run.verdict,
-        on_crash=[*judge, *plain],
+        on_crash=judge,
     )
     if plan.target.llm.external and plan.sandbox == "namespaces":
         argv = outside_argv(run.path, plan.target.llm.external, argv)

@@ -24,7 +24,6 @@ _PACKAGES = [
     "h11",
     "docker",
     "loguru",
-    "matplotlib",
     "msgspec",
     "numpy",
     "nvidia-ml-py",

@@ -35,9 +35,10 @@ from chaos.witness.watch import Watch
 _HURRIED_STOP_S = 1.5
 _STORM_END_LIMIT_S = 30.0
 _TICK_S = 0.25
-# Groups of faults during which no request can be submitted. The Watcher gets a request just before
-# such a fault, so that it is not idle during the fault.
-_REQUEST_BEFORE = frozenset({"disk"})
+# The Watcher gets a request once an effect is proven, so that it is not idle during the fault. Of
+# these groups earlier, too: just before a fault during which none can be submitted; at the
+# injection of one that has an effect only on what the Watcher does.
+_REQUEST_AT: dict[str, FaultState] = {"disk": "armed", "syscall": "injected"}
 _PAUSE_POLLS = 2.0  # how many polls a paused daemon is watched for, after one to notice
 _PIECES = 12  # the ten requests of soak B and two probes
 _REST_S = 2.5  # idle time before the halt, so that the slowest sampler measures it
@@ -189,8 +190,7 @@ class Run:
     def _on_fault_state(self, occurrence: Occurrence, state: FaultState) -> None:
         if self.stop.event.is_set():
             return
-        early = state == "armed" and occurrence.fault.group in _REQUEST_BEFORE
-        if early or state in ("effect_proven", "recovered"):
+        if state in ("effect_proven", "recovered", _REQUEST_AT.get(occurrence.fault.group)):
             self._workload.on_fault(occurrence.fault_id, active=state != "recovered")
 
     def _quiet(self) -> None:

@@ -9,11 +9,12 @@ from chaos.soaks.base import Workload
 from chaos.soaks.batch_requests import BatchRequests
 from chaos.soaks.endurance import Endurance
 from chaos.soaks.one_of_each import OneOfEach
+from chaos.soaks.one_piece import OnePiece
 from chaos.soaks.sequential_requests import SequentialRequests
 
 WORKLOADS: dict[str, type[Workload]] = {
     kind.name: kind
-    for kind in (Endurance, SequentialRequests, BatchRequests, AutonomousLoop, OneOfEach)
+    for kind in (Endurance, SequentialRequests, BatchRequests, AutonomousLoop, OneOfEach, OnePiece)
 }
 
 

@@ -54,6 +54,7 @@ class SequentialRequests:
 
     def __init__(self, target: Target, settings: dict[str, Any], history: HistoryWriter) -> None:
         self._target = target
+        self._settings = settings
         self._history = history
         self._submitter: RequestSubmitter | None = None
         self._empty_polls = 0

@@ -158,8 +158,10 @@ class CallRules(Protocol):
     """The rules of the system-call witness: they change watched calls (images/witness/rules.py).
 
     They go with this process. Each call ends within its own time limit. Raises `WitnessProblem`
-    (infrastructure).
+    (infrastructure). `record`: the file of what the witness has seen.
     """
+
+    record: Path
 
     def put(self, rule_id: str, rule: Mapping[str, Any]) -> None:
         """Set a rule; `rule_id` must be new."""

@@ -24,7 +24,8 @@ class SystemCallRules:
     Each rule has a connection of its own: the witness drops it when that closes. Thread-safe.
     """
 
-    def __init__(self, door: Path) -> None:
+    def __init__(self, door: Path, record: Path) -> None:
+        self.record = record
         self._door = door
         self._links: dict[str, socket.socket] = {}
         self._lock = threading.Lock()

@@ -59,7 +59,7 @@ class SystemCallWitness:
         ]
         self.service = new_service("witness", argv, door)
         self._record = record
-        self.rules = SystemCallRules(door)
+        self.rules = SystemCallRules(door, record)
         self._enter = (sys.executable, "-ES", str(programs / "enter.py"), str(door))
 
     def entry(self, name: str) -> tuple[str, ...]:

@@ -31,8 +31,10 @@ class Rule:
 
     A call matches if its path, its new path or its address fits the glob `path` (`*` also fits
     `/`), and if it is of the process `pid`, unless that is 0. Each `nth` matching call is changed;
-    where `nth` is 0, a share `rate` of them, by a random sequence that `seed` determines. `kill`
-    acts once. `seen` and `struck` count matching and changed calls.
+    where `nth` is 0, a share `rate` of them, by a random sequence that `seed` determines. `times`
+    limits how many are changed; 0 is no limit. `kill` acts once: on the process that makes the
+    call, or, with `whole`, on all processes of the service. `seen` and `struck` count matching and
+    changed calls.
     """
 
     id: str
@@ -46,6 +48,8 @@ class Rule:
     rate: float = 0.0
     seed: str = ""
     pid: int = 0
+    times: int = 0
+    whole: bool = False
     seen: int = field(default=0, init=False)
     struck: int = field(default=0, init=False)
 
@@ -57,6 +61,7 @@ class Rule:
         if self.action == "fail" and self.error not in errno.errorcode.values():
             raise BadRule(f"unknown error {self.error!r}")
         self.path, self.nth, self.pid = str(self.path), int(self.nth), int(self.pid)
+        self.times, self.whole = int(self.times), bool(self.whole)
         self.rate, self.delay_ms = float(self.rate), float(self.delay_ms)
         self._random = random.Random(self.seed)
 
@@ -75,6 +80,8 @@ class Rule:
         self.seen += 1
         if self.action == "kill":
             return self.struck == 0 and self.seen >= self.nth
+        if self.times and self.struck >= self.times:
+            return False
         if self.nth:
             return self.seen % self.nth == 0
         return self._random.random() < self.rate

@@ -49,7 +49,7 @@ class Supervisor:
         self._listeners: dict[int, str] = {}  # -> whose processes are under it
         self._others: dict[int, Callable[[], None]] = {}
         self._ends: dict[int, int] = {}  # pidfd -> pid
-        self._processes: dict[int, int] = {}  # pid -> its start in clock ticks
+        self._processes: dict[int, str] = {}  # pid -> its service
         self._thread_of: dict[int, int] = {}  # thread -> process; kept small
 
     def watch(self, listener: int, name: str, pid: int) -> None:
@@ -149,13 +149,19 @@ class Supervisor:
         if rule.action == "fail":
             fail(listener, notice, rule.code)
             return
-        # By its descriptor: the number could be another process's by now. No answer is due then.
-        descriptor = next((fd for fd, owner in self._ends.items() if owner == pid), None)
-        if descriptor is None:
+        service = self._processes.get(pid)
+        struck = [
+            descriptor
+            for descriptor, owner in self._ends.items()
+            if owner == pid or (rule.whole and self._processes.get(owner) == service)
+        ]
+        if not struck:
             let_go_on(listener, notice)
             return
-        with contextlib.suppress(ProcessLookupError):
-            signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+        # By descriptors: a number could be another process's by now. No answer is due then.
+        for descriptor in struck:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(descriptor, signal.SIGKILL)
 
     def _process(self, tid: int, service: str) -> int:
         """The process of that thread; one that was never seen before is noted."""
@@ -168,7 +174,7 @@ class Supervisor:
             pid = caller.process_of(tid)
             if pid not in self._processes:
                 parent, ticks = caller.birth(pid)
-                self._processes[pid] = ticks
+                self._processes[pid] = service
                 self._await_end(pid)
                 self._record.write(
                     "process",

@@ -46,6 +46,17 @@ def test_daemon_that_does_not_end_cleanly_at_its_stop_signal_fails(
     assert _at_the_stop_signal(control, **detail) == "fail"
 
 
+def test_halt_may_take_as_long_as_the_target_says(control: PlantedRun) -> None:
+    control.event("halted")["detail"]["took_s"] = 45.0
+    control.config["target"]["halt"]["limit_s"] = 60
+    assert judged_by(control, "halt").outcome == "pass"
+    control.config["target"]["halt"]["limit_s"] = 40
+    assert judged_by(control, "halt").outcome == "fail"
+    control.config["target"]["halt"]["limit_s"] = 60
+    control.config["criteria"]["halt"] = {"limit_s": 20}
+    assert judged_by(control, "halt").outcome == "fail"
+
+
 def test_daemon_that_keeps_its_llm_server_need_not_restart_it(control: PlantedRun) -> None:
     control.llm_events = [e for e in control.llm_events if e["event"] == "start"][:1]
     control.config["target"]["llm"]["stopped_for_work"] = False

@@ -14,7 +14,7 @@ import pytest
 
 from chaos.base.exitcode import ExitCode
 from chaos.cli.main import _COMMANDS, main
-from chaos.runner.launch import Display
+from chaos.report.display import Display
 
 REPO = Path(__file__).resolve().parents[2]
 
@@ -337,19 +337,19 @@ def test_a_full_disk_while_preparing_is_the_infrastructures_fault(
 
 
 @pytest.mark.parametrize(
-    ("display", "terminal", "term", "ci", "mode"),
+    ("options", "terminal", "term", "ci", "mode"),
     [
-        (Display(), True, "xterm", "", "live"),
-        (Display(), True, "dumb", "", "lines"),
-        (Display(), True, "xterm", "true", "lines"),
-        (Display(), False, "xterm", "", "lines"),
-        (Display(quiet=True), True, "xterm", "", "quiet"),
-        (Display(json=True), True, "xterm", "", "json"),
-        (Display(json=True, quiet=True), True, "xterm", "", "json"),
+        ({}, True, "xterm", "", "live"),
+        ({}, True, "dumb", "", "lines"),
+        ({}, True, "xterm", "true", "lines"),
+        ({}, False, "xterm", "", "lines"),
+        ({"quiet": True}, True, "xterm", "", "quiet"),
+        ({"json": True}, True, "xterm", "", "json"),
+        ({"json": True, "quiet": True}, True, "xterm", "", "json"),
     ],
 )
 def test_the_display_mode_depends_on_options_and_terminal(
-    display: Display,
+    options: dict[str, bool],
     terminal: bool,
     term: str,
     ci: str,
@@ -359,7 +359,7 @@ def test_the_display_mode_depends_on_options_and_terminal(
     monkeypatch.setenv("TERM", term)
     monkeypatch.setenv("CI", ci)
     monkeypatch.setattr("sys.stdout.isatty", lambda: terminal, raising=False)
-    assert display.mode() == mode
+    assert Display.chosen(**options).mode == mode
 
 
 @pytest.mark.parametrize(

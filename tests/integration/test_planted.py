@@ -2,7 +2,7 @@
 
 A Watcher that hides its fallbacks is the canary: tests/gate/test_canary.py. The `long` ones are
 those whose defect shows late, or whose run tests/triage/test_real_runs.py makes at every change.
-One that lies and one that hangs on are run with every test; the others are added by CI.
+One that lies is run with every test; the others are added by CI.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tests.truth_table import judge
 pytestmark = [pytest.mark.stack, pytest.mark.slow(seconds=60)]
 
 
-_ALWAYS = ("fakes_work", "ignores_halt")
+_ALWAYS = ("fakes_work",)
 
 
 def _cases(table: tuple[Planted, ...]) -> list[object]:

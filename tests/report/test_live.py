@@ -13,7 +13,8 @@ from rich.console import Console
 
 from chaos.plan.schedule import draw
 from chaos.record.history import Event, FaultRecord, FaultState, Header, Phase, Record, Sample
-from chaos.report.live import HEARTBEAT_S, LiveView, Mode
+from chaos.report.display import Display, Mode
+from chaos.report.live import HEARTBEAT_S, LiveView
 from chaos.report.progress import Progress, event_text
 from chaos.runner.resolve import Request, resolve
 
@@ -79,14 +80,16 @@ def course() -> Iterator[Record]:
 
 
 def view(mode: Mode, stream: io.StringIO, clock: Clock | None = None) -> LiveView:
-    made = LiveView(PLAN, SCHEDULE, mode, stream=stream, clock=clock or Clock())
+    made = LiveView(PLAN, SCHEDULE, Display(mode), stream=stream, clock=clock or Clock())
     for record in course():
         made.on_record(record)
     return made
 
 
-def drawn(made: LiveView, width: int) -> list[str]:
-    console = Console(file=io.StringIO(), width=width, force_terminal=True, no_color=True)
+def drawn(made: LiveView, width: int, height: int = 24) -> list[str]:
+    console = Console(
+        file=io.StringIO(), width=width, height=height, force_terminal=True, no_color=True
+    )
     with console.capture() as captured:
         console.print(made.render(console))
     plain = re.sub(r"\x1b\[[0-9;]*m", "", captured.get())
@@ -115,7 +118,31 @@ def test_the_live_view_fits_80_columns() -> None:
 def test_no_line_is_wider_than_the_terminal(width: int) -> None:
     lines = drawn(view("live", io.StringIO()), width)
     assert max(map(len, lines)) <= width
-    assert len(lines) <= 14
+    assert len(lines) < 24
+
+
+def test_a_large_terminal_is_used() -> None:
+    """160 columns and 50 rows: a longer bar, and more of what happened."""
+    made = view("live", io.StringIO())
+    for n in range(60):
+        made.on_record(Event(t_s=41.0 + n / 10, name=f"odd_{n}", severity="warning"))
+    small, large = drawn(made, 80), drawn(made, 160, height=50)
+    assert len(small) < 24 < len(large) < 50
+    assert len(large[1].rstrip()) > 120 > 80 >= len(small[1].rstrip())
+
+
+def test_the_bar_runs_once_over_the_whole_run() -> None:
+    progress = Progress(PLAN, SCHEDULE)
+    seen = [progress.done_s(0.0)]
+    for t_s, name in ((0.1, "provision"), (1.0, "baseline"), (26.0, "storm"), (111.0, "quiet")):
+        progress.take(Phase(t_s=t_s, name=name))
+        seen += [progress.done_s(t_s), progress.done_s(t_s + 20.0)]
+    progress.take(Phase(t_s=150.0, name="halt"))
+    seen.append(progress.done_s(150.0))
+    assert seen == sorted(seen)
+    assert seen[0] == 0.0
+    assert seen[-1] == progress.total_s() == 140.0
+    assert progress.strikes()[0][0] == pytest.approx(25 + 13.936)
 
 
 def test_a_terminal_is_redrawn_and_left_usable() -> None:
@@ -136,7 +163,7 @@ def test_a_terminal_is_redrawn_and_left_usable() -> None:
     thread = threading.Thread(target=reader)
     thread.start()
     with os.fdopen(slave, "w", encoding="utf-8") as stream:
-        made = LiveView(PLAN, SCHEDULE, "live", stream=stream)
+        made = LiveView(PLAN, SCHEDULE, Display("live"), stream=stream)
         made.start()
         for record in course():
             made.on_record(record)
@@ -195,7 +222,7 @@ def test_quiet_shows_nothing() -> None:
 
 
 def test_json_keeps_stdout_clean(capsys: pytest.CaptureFixture[str]) -> None:
-    made = LiveView(PLAN, SCHEDULE, "json")
+    made = LiveView(PLAN, SCHEDULE, Display("json"))
     made.start()
     made.step("provisioning")
     made.on_record(Phase(t_s=1.0, name="baseline"))
@@ -220,7 +247,7 @@ class Stuck(io.StringIO):
 def test_a_blocked_stream_delays_neither_records_nor_stop() -> None:
     """Recording continues, and `stop` returns, while the stream blocks."""
     stream = Stuck()
-    made = LiveView(PLAN, SCHEDULE, "lines", stream=stream)
+    made = LiveView(PLAN, SCHEDULE, Display("lines"), stream=stream)
     made.start()
     for number in range(5000):
         made.on_record(Phase(t_s=float(number), name="storm"))
@@ -233,7 +260,7 @@ def test_a_blocked_stream_delays_neither_records_nor_stop() -> None:
 def test_a_closed_stream_ends_the_view_only() -> None:
     stream = io.StringIO()
     stream.close()
-    made = LiveView(PLAN, SCHEDULE, "lines", stream=stream)
+    made = LiveView(PLAN, SCHEDULE, Display("lines"), stream=stream)
     made.start()
     for record in course():
         made.on_record(record)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
 
 import pytest
 
+from chaos.record.rundir import RunDir
 from chaos.report.announce import announce
+from chaos.report.display import Display, Mode
 from chaos.report.table import print_verdict, verdict_console
 from chaos.runner.judge import judge
 from tests.checks.history_builder import PlantedRun
-
-WIDTH = 80
 
 
 class Terminal(io.StringIO):
@@ -33,18 +34,67 @@ def failed(tmp_path: Path) -> PlantedRun:
     return run
 
 
-def _printed(run: PlantedRun, stream: io.StringIO) -> str:
+@pytest.fixture(autouse=True)
+def _no_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+
+def _printed(run: PlantedRun, stream: io.StringIO, *, verbose: bool = False) -> str:
     verdict = judge(run.write())
-    print_verdict(verdict_console(stream=stream), verdict, run.run)
+    print_verdict(verdict_console(stream=stream), verdict, run.run, verbose=verbose)
     return stream.getvalue()
 
 
-def test_the_table_fits_80_columns_without_colour_when_not_a_terminal(failed: PlantedRun) -> None:
+@pytest.mark.parametrize("width", [80, 160])
+def test_the_table_is_as_wide_as_columns_says(
+    failed: PlantedRun, width: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Only paths and commands, which are copied, may be longer."""
+    monkeypatch.setenv("COLUMNS", str(width))
+    lines = _printed(failed, Terminal(), verbose=True).splitlines()
+    plain = [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in lines]
+    copied = ("  run ", "  report ", "  seed ", "  reproduce ", "  next ")
+    shown = [len(line) for line in plain if not line.startswith(copied)]
+    assert width - 40 < max(shown) <= width
+
+
+def test_elsewhere_than_on_a_terminal_no_line_is_folded_or_coloured(failed: PlantedRun) -> None:
     text = _printed(failed, io.StringIO())
     assert "\x1b" not in text
-    copied = ("  run ", "  report ", "  seed ", "  reproduce ")
-    assert all(len(line) <= WIDTH or line.startswith(copied) for line in text.splitlines())
+    lines = text.splitlines()
+    for found in judge(failed.run).findings:
+        if found.outcome not in ("pass", "skipped"):
+            assert any(f"{found.title}: {found.summary}" in line for line in lines)
+
+
+def test_what_failed_stands_first_and_last_and_passes_take_one_line(failed: PlantedRun) -> None:
+    lines = [line for line in _printed(failed, io.StringIO()).splitlines() if line.strip()]
+    assert lines[0].startswith("✗ fail")
+    assert lines[0] not in lines[1:]
+    after = lines[next(n for n, line in enumerate(lines) if line.startswith("✗ FAIL")) :]
+    assert any(line.startswith("  ✗ ") for line in after)
+    passed = [found for found in judge(failed.run).findings if found.outcome == "pass"]
+    assert sum(f"✓ {len(passed)} pass" in line for line in lines) == 1
+    assert lines[-1] == f"  next       chaos triage {failed.run.path}"
+
+
+def test_the_end_of_a_failed_run_names_the_cause(
+    failed: PlantedRun, capsys: pytest.CaptureFixture[str]
+) -> None:
+    announce(judge(failed.write()), failed.run, Display())
+    causes = [line for line in capsys.readouterr().out.splitlines() if line.startswith("  cause ")]
+    assert len(causes) == 1
+    assert "Hidden fallback" in causes[0]
+
+
+def test_a_relative_run_is_shown_by_its_absolute_path(
+    failed: PlantedRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verdict = judge(failed.write())
+    monkeypatch.chdir(failed.run.path.parent)
+    stream = io.StringIO()
+    print_verdict(verdict_console(stream=stream), verdict, RunDir(Path(failed.run.path.name)))
+    assert f"  run        {failed.run.path}\n" in stream.getvalue()
 
 
 def test_the_table_has_colour_on_a_terminal_unless_told_otherwise(
@@ -69,7 +119,7 @@ def test_an_ascii_output_gets_ascii_symbols(failed: PlantedRun) -> None:
 def test_the_table_names_every_finding_with_evidence_run_and_repetition(
     failed: PlantedRun,
 ) -> None:
-    text = _printed(failed, io.StringIO())
+    text = _printed(failed, io.StringIO(), verbose=True)
     verdict = judge(failed.run)
     assert all(found.title in text for found in verdict.findings)
     assert "FAIL" in text
@@ -103,20 +153,20 @@ def test_text_from_logs_cannot_break_a_table(failed: PlantedRun) -> None:
     assert "a \\| b" in report
 
 
-@pytest.mark.parametrize(("display", "lines"), [("quiet", 1), ("lines", 20)])
+@pytest.mark.parametrize(("mode", "lines"), [("quiet", 1), ("lines", 12)])
 def test_the_end_of_a_run_is_printed_in_the_chosen_display(
-    failed: PlantedRun, capsys: pytest.CaptureFixture[str], display: str, lines: int
+    failed: PlantedRun, capsys: pytest.CaptureFixture[str], mode: Mode, lines: int
 ) -> None:
     verdict = judge(failed.write())
-    announce(verdict, failed.run, display)
+    announce(verdict, failed.run, Display(mode))
     printed = capsys.readouterr().out.splitlines()
     assert len(printed) >= lines
-    assert len(printed) == 1 or display != "quiet"
+    assert len(printed) == 1 or mode != "quiet"
 
 
 def test_json_for_machines_is_the_verdict_file_and_nothing_else(
     failed: PlantedRun, capsys: pytest.CaptureFixture[str]
 ) -> None:
     verdict = judge(failed.write())
-    announce(verdict, failed.run, "json")
+    announce(verdict, failed.run, Display("json"))
     assert capsys.readouterr().out == failed.run.verdict.read_text(encoding="utf-8")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from chaos.base.shipped import IMAGES
@@ -113,6 +115,12 @@ def test_each_nth_matching_call_fails_and_is_not_done(lab: Lab) -> None:
     ]
 
 
+def test_only_so_many_calls_fail(lab: Lab) -> None:
+    lab.rules.put("r", {**FAIL, "nth": 3, "times": 2})
+    assert lab.run() == ["ok", "ok", "EIO"] * 2 + ["ok"] * 4
+    assert lab.rules.rules()["r"].struck == 2
+
+
 def test_a_share_of_the_calls_fails_and_the_seed_says_which(lab: Lab) -> None:
     words = []
     for seed in ("a", "a", "b"):
@@ -206,6 +214,44 @@ def test_a_process_is_killed_at_its_nth_call_before_it_happens(lab: Lab) -> None
     (line,) = wait_for("its line", lab.changed)
     assert (line["path"], line["crashed"], line["pid"]) == ("f2", True, program.pid)
     assert lab.run() == ["ok"] * 10, "it acts once"
+
+
+# The child is known to the witness by a call of its own; then the parent opens f0.
+PARENT_AND_CHILD = """
+import os, time
+ready, told = os.pipe()
+child = os.fork()
+if not child:
+    open("c", "w").close()
+    os.write(told, b"x")
+    time.sleep(60)
+os.read(ready, 1)
+print(child, flush=True)
+open("f0", "w")
+"""
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_kill_takes_the_children_only_where_the_whole_service_is_meant(
+    lab: Lab, whole: bool
+) -> None:
+    kill = {"service": "it", "call": "open", "action": "kill", "path": "f0", "whole": whole}
+    lab.rules.put("r", kill)
+    process = lab.start(PARENT_AND_CHILD)
+    with process:
+        assert process.stdout is not None and process.stdin is not None
+        child = psutil.Process(int(process.stdout.readline()))
+        assert process.wait(LIMIT_S) == -signal.SIGKILL
+        if whole:
+            wait_for("the child is gone", lambda: not _runs(child))
+        else:
+            assert _runs(child)
+            child.kill()
+    assert not (lab.work / "f0").exists()
+
+
+def _runs(process: psutil.Process) -> bool:
+    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
 
 
 def test_a_rule_goes_with_the_process_that_set_it(lab: Lab) -> None:

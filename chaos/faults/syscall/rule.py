@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from chaos.base.deadline import Deadline
 from chaos.faults.base import Evidence, PlannedStack, probe
-from chaos.faults.params import FaultParams, number, text
+from chaos.faults.params import FaultParams, Value, number, text
 from chaos.faults.process.service import ServiceFault
 from chaos.record.recovery_paths import NO_PATH, WORK_RESUMES
 from chaos.stack.base import CallRules, RuleState, Stack
@@ -31,10 +31,14 @@ class CallParams(FaultParams):
     path: Annotated[
         str, text("glob on its path in the workspace, its new path, or its address (HOST:PORT)")
     ] = "*"
+    until: Annotated[
+        Literal["hold", "proof"], text("when it is over: with its hold, or once it is proven")
+    ] = "hold"
 
 
 class ChosenParams(CallParams):
     nth: Annotated[int, number("change each n-th matching call; 0: by rate", 0, 10000)] = 0
+    times: Annotated[int, number("change so many calls; 0: no limit", 0, 10000)] = 0
     rate: Annotated[float, number("share of the matching calls that is changed", 0.001, 1)] = 0.3
     seed: Annotated[int, number("of the choice by rate", 0, 2**31)] = 1
 
@@ -52,6 +56,10 @@ class CallFault(ServiceFault):
 
     final = RuleState(0, 0)  # the counters when the rule was removed
 
+    def __init__(self, fault_id: str, values: dict[str, Value]) -> None:
+        super().__init__(fault_id, values)
+        self.ends_at_proof = self.params.until == "proof"
+
     def rule(self) -> dict[str, Any]:
         """The rule, as `Rule` of images/witness/rules.py has it."""
         params = self.params
@@ -64,7 +72,7 @@ class CallFault(ServiceFault):
         if isinstance(params, ChosenParams):
             # Another occurrence chooses others.
             seed = f"{params.seed} {self.fault_id}"
-            rule |= {"nth": params.nth, "rate": params.rate, "seed": seed}
+            rule |= {"nth": params.nth, "rate": params.rate, "seed": seed, "times": params.times}
         return rule
 
     def traits(self) -> dict[str, Any]:

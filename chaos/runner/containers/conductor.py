@@ -42,8 +42,9 @@ from chaos.plan.plan import Plan
 from chaos.plan.schedule import Schedule
 from chaos.record.history import HistoryWriter, Owner
 from chaos.record.rundir import RunDir
+from chaos.report.display import Display
 from chaos.report.follow import Follower
-from chaos.report.live import LiveView, Mode
+from chaos.report.live import LiveView
 from chaos.runner.containers.settings import FILE, Settings, make_project
 from chaos.runner.provenance import gather
 from chaos.stack.docker import engine
@@ -158,11 +159,11 @@ class Conductor:
 
 
 @contextlib.contextmanager
-def shown(run: RunDir, display: Mode, *, no_color: bool) -> Iterator[LiveView]:
+def shown(run: RunDir, display: Display) -> Iterator[LiveView]:
     """Show the run from its history, which the harness inside writes."""
     plan = Plan.from_json(run.read_json(run.config))
     schedule = Schedule.from_json(run.read_json(run.schedule))
-    view = LiveView(plan, schedule, display, no_color=no_color)
+    view = LiveView(plan, schedule, display)
     follower = Follower(run.history, view.on_record)
     view.start()
     follower.start()
@@ -177,9 +178,9 @@ def main(argv: list[str] | None = None) -> int:
     """Execute and judge the run in RUNDIR; returns the exit code of `chaos run`."""
     parser = argparse.ArgumentParser(prog="chaos.runner.containers.conductor", description=__doc__)
     parser.add_argument("rundir", type=Path)
-    parser.add_argument("--display", choices=("live", "lines", "quiet", "json"), default="lines")
-    parser.add_argument("--no-color", action="store_true")
+    Display.add_arguments(parser)
     args = parser.parse_args(argv)
+    display = Display.parsed(args)
     run = RunDir(args.rundir.resolve())
     logger.remove()
     logger.add(run.logs / "conductor.log", rotation="10 MB", retention=3, enqueue=False)
@@ -188,7 +189,7 @@ def main(argv: list[str] | None = None) -> int:
     problem, defect = "interrupted before the run began", False
     try:
         _record_provenance(run)
-        with shown(run, args.display, no_color=args.no_color) as view:
+        with shown(run, display) as view:
             conductor = Conductor(run, view)
             try:
                 conductor.conduct()
@@ -205,7 +206,7 @@ def main(argv: list[str] | None = None) -> int:
         if not run.history.exists():
             owner: Owner = "harness" if defect else "infrastructure"
             _note_failure(run, problem, owner, interrupted=interrupted)
-        code = _judged(run, args.display, left, interrupted=interrupted, no_color=args.no_color)
+        code = _judged(run, display, left, interrupted=interrupted)
     except Exception as error:
         _tell_defect(error, run)
         code, defect = int(ExitCode.INVALID), True
@@ -236,15 +237,13 @@ def _note_failure(run: RunDir, message: str, owner: Owner, *, interrupted: bool)
     history.close()
 
 
-def _judged(
-    run: RunDir, display: Mode, left: list[str], *, interrupted: bool, no_color: bool
-) -> int:
+def _judged(run: RunDir, display: Display, left: list[str], *, interrupted: bool) -> int:
     from chaos.report.announce import conclude
     from chaos.runner.judge import judge
 
     code = int(ExitCode.INTERRUPTED if interrupted else ExitCode.INVALID)
     if run.history.exists():
-        code = conclude(judge(run), run, display, no_color=no_color)
+        code = conclude(judge(run), run, display)
     if left:
         _tell("chaos: could not remove:\n  " + "\n  ".join(left))
         _tell(f"  next: chaos clean {shlex.quote(str(run.path))}")

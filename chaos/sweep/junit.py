@@ -1,0 +1,40 @@
+"""A sweep as JUnit: a test case for each break. Only a proven failure is a `failure`."""
+
+from xml.etree import ElementTree as ET
+
+from chaos.base.printable import printable
+from chaos.report.junit import case_element, document, suite_element
+from chaos.sweep.state import Sweep
+
+
+def sweep_junit(sweep: Sweep) -> str:
+    """The document."""
+    points = {point.number: point for point in sweep.points}
+    cases = []
+    for result in sorted(sweep.results, key=lambda r: (r.column, r.point)):
+        point = points[result.point]
+        name = f"{result.column} at {point.text} nth {point.nth}"
+        cases.append(case_element(printable(name), f"chaos.sweep.{result.kind}"))
+        if result.outcome != "survived":
+            tag = "failure" if result.outcome == "failed" else "error"
+            message = printable(f"{result.outcome}: {'; '.join(result.findings) or result.reason}")
+            ET.SubElement(cases[-1], tag, {"message": message, "type": f"sweep.{tag}"})
+    if sweep.state != "complete":
+        cases.append(case_element("the sweep is complete", "chaos.sweep"))
+        message = printable(f"{sweep.state}: {sweep.reason or 'not all breaks were tried'}")
+        ET.SubElement(cases[-1], "error", {"message": message, "type": "sweep.error"})
+    suite = suite_element(
+        "sweep",
+        0,
+        cases,
+        timestamp=sweep.created.removesuffix("Z"),
+        lasted_s=round(sum(result.lasted_s for result in sweep.results), 3),
+        properties={
+            "sweep_id": sweep.sweep_id,
+            "seed": str(sweep.asked.seed),
+            "kinds": " ".join(sweep.asked.kinds),
+            "points": str(len(sweep.points)),
+        },
+        notes=[f"only one control had it: {text}" for text in sweep.differs],
+    )
+    return document([suite])

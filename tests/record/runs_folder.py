@@ -1,0 +1,85 @@
+"""Folders of small runs: the files that a list reads, and no record."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from chaos.record.owner import claim
+from chaos.record.rundir import RunDir
+
+FAILED = {
+    "check": "fifo",
+    "title": "First in, first out",
+    "outcome": "fail",
+    "summary": "2 of 9 requests overtook another",
+    "owner": "product",
+    "origin": "the plan",
+}
+PASSED = {**FAILED, "check": "halt", "title": "Halt", "outcome": "pass", "summary": "0.4 s"}
+
+
+def verdict(word: str = "pass", *, soak: str = "soak_c", fault: str = "", **more: Any) -> Any:
+    """The content of a `verdict.json`."""
+    window = {"injected_s": 40.0, "proven_s": 41.0, "recovering_s": 54.0, "recovered_s": 54.5}
+    proof = {"state": "closed", "effect": {}, "recovery": {}, "ref": "history.jsonl:9"}
+    return {
+        "verdict": word,
+        "exit_code": 0 if word == "pass" else 1,
+        "reason": "all findings pass" if word == "pass" else "failed: First in, first out",
+        "run_id": "a run",
+        "soak": soak,
+        "title": "A soak",
+        "profile": "quick",
+        "seed": 7,
+        "schedule_hash": "0123456789abcdef",
+        "stopped": "complete",
+        "lasted_s": 61.5,
+        "findings": [PASSED] if word == "pass" else [PASSED, FAILED],
+        "faults": [{"fault_id": "f001", "name": fault, **window, **proof}] if fault else [],
+        "notes": [],
+        "reproduce": "chaos run soak_c",
+        **more,
+    }
+
+
+def add_run(root: Path, run_id: str, content: Any = None, *, config: bool = True) -> Path:
+    """A run with this verdict; None: it has none."""
+    folder = root / run_id
+    folder.mkdir(parents=True)
+    if config:
+        faults = [{"name": "llm_timeout"}]
+        soak = run_id.split("/")[-2]
+        text = json.dumps({"soak": soak, "profile_name": "full", "seed": 3, "faults": faults})
+        (folder / "config.json").write_text(text)
+    if content is not None:
+        (folder / "verdict.json").write_text(json.dumps(content))
+    return folder
+
+
+def add_gate(root: Path, name: str, runs: dict[str, str], word: str | None = "NEEDS FIXES") -> Path:
+    """A gate with these runs: path below the gate -> verdict."""
+    for path, verdict_word in runs.items():
+        add_run(root, f"gate/{name}/{path}", verdict(verdict_word))
+    steps = [
+        {"name": f"step {n}", "soak": "soak_c", "control": False, "digest": "", "schedule_hash": ""}
+        | {"command": "", "state": "done", "run": path, "verdict": verdict_word}
+        for n, (path, verdict_word) in enumerate(runs.items())
+    ]
+    content = {
+        "gate_id": name,
+        "state": "complete",
+        "request": {"profile": "quick"},
+        "steps": steps,
+        "verdict": word and {"verdict": word, "exit_code": 1, "reason": "failed: x", "notes": []},
+    }
+    folder = root / "gate" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "gate.json").write_text(json.dumps(content))
+    return folder
+
+
+def make_running(folder: Path) -> None:
+    """The run goes on: this process owns it."""
+    claim(RunDir(folder))

@@ -1,0 +1,165 @@
+"""The list of runs: every kind of folder that may lie there, and nothing read twice."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chaos.record import run_list
+from chaos.record.run_list import RunEntry, RunList
+from tests.record.runs_folder import add_gate, add_run, make_running, verdict
+
+
+def entries(root: Path) -> dict[str, RunEntry]:
+    return {run.id: run for run in RunList(root).read().runs}
+
+
+def test_a_judged_run_has_the_fields_of_its_verdict(tmp_path: Path) -> None:
+    add_run(tmp_path, "soak_c/20260203-101500-s7-aaaa", verdict("fail", fault="llm_timeout"))
+    (run,) = RunList(tmp_path).read().runs
+    assert (run.word, run.soak, run.profile, run.seed) == ("fail", "soak_c", "quick", 7)
+    assert (run.faults, run.fault, run.lasted_s) == (("llm_timeout",), "llm_timeout", 61.5)
+    assert run.outcomes == {"pass": 1, "fail": 1}
+    assert [one.title for one in run.not_passed] == ["First in, first out"]
+    assert run_list.utc_text(run.began_epoch_s) == "2026-02-03 10:15"
+
+
+def test_runs_and_gates_are_newest_first_and_a_gates_runs_name_it(tmp_path: Path) -> None:
+    add_run(tmp_path, "soak_c/20260203-101500-s7-aaaa", verdict())
+    add_gate(tmp_path, "20260204-000000-s7-bbbb", {"soak_a/20260204-000001-s7-cccc": "fail"})
+    add_gate(tmp_path, "20260205-000000-s7-bbbb", {}, word=None)
+    found = RunList(tmp_path).read()
+    gate = "gate/20260204-000000-s7-bbbb"
+    assert [run.gate for run in found.runs] == [gate, ""]
+    assert [g.verdict for g in found.gates] == ["", "NEEDS FIXES"]
+    assert found.gates[1].steps[0].run == found.runs[0].id
+
+
+def test_a_run_without_a_verdict_is_running_only_while_its_owner_lives(tmp_path: Path) -> None:
+    running = add_run(tmp_path, "soak_c/20260203-101500-s7-aaaa")
+    make_running(running)
+    ended = add_run(tmp_path, "soak_c/20260203-101501-s7-aaaa")
+    make_running(ended)
+    owner = json.loads((ended / "owner.json").read_text())
+    (ended / "owner.json").write_text(json.dumps({**owner, "started_s": 1.0}))
+    add_run(tmp_path, "soak_c/20260203-101502-s7-aaaa")
+    runs = entries(tmp_path)
+    assert [runs[id].word for id in sorted(runs)] == ["running", "unjudged", "unjudged"]
+    assert runs["soak_c/20260203-101500-s7-aaaa"].faults == ("llm_timeout",)
+
+
+GARBAGE: dict[str, Any] = {
+    "empty": b"",
+    "binary": bytes(range(256)) * 8,
+    "half": json.dumps(verdict()).encode()[:200],
+    "no object": b"[1, 2]",
+    "another shape": b'{"verdict": "pass", "findings": 3}',
+    "unknown word": json.dumps(verdict("splendid")).encode(),
+    "deep": b"[" * 100_000,
+    "no UTF-8": b'{"verdict": "\xff\xfe"}',
+}
+
+
+@pytest.mark.parametrize("content", GARBAGE.values(), ids=GARBAGE)
+def test_a_damaged_verdict_is_an_entry_that_says_so(tmp_path: Path, content: bytes) -> None:
+    folder = add_run(tmp_path, "soak_c/20260203-101500-s7-aaaa")
+    (folder / "verdict.json").write_bytes(content)
+    (run,) = RunList(tmp_path).read().runs
+    assert run.word == "damaged"
+    assert "verdict.json is damaged" in run.problem
+    assert len(run.problem) < 400
+
+
+def test_links_pipes_and_huge_files_are_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_list, "FILE_BYTES_MAX", 1 << 20)
+    root = tmp_path / "runs"
+    outside = add_run(tmp_path, "outside/20260203-101500-s7-aaaa", verdict())
+    (root / "soak_c").mkdir(parents=True)
+    (root / "soak_c" / "latest").symlink_to(outside)
+    (root / "soak_x").symlink_to(outside.parent)
+    linked = add_run(root, "soak_c/20260203-101501-s7-aaaa")
+    (linked / "verdict.json").symlink_to(outside / "verdict.json")
+    pipe = add_run(root, "soak_c/20260203-101502-s7-aaaa")
+    os.mkfifo(pipe / "verdict.json")
+    os.mkfifo(pipe / "owner.json")
+    huge = add_run(root, "soak_c/20260203-101503-s7-aaaa")
+    with (huge / "verdict.json").open("wb") as stream:
+        stream.truncate(1 << 40)
+    problems = [run.problem for run in RunList(root).read().runs]
+    assert [text.partition(": ")[2] for text in problems] == [
+        "larger than 1 MiB",
+        "not a regular file",
+        "it is a link",
+    ]
+
+
+def test_a_folder_that_is_no_run_is_left_out(tmp_path: Path) -> None:
+    (tmp_path / "soak_c" / "notes").mkdir(parents=True)
+    (tmp_path / "soak_c" / "file").touch()
+    (tmp_path / "file").touch()
+    (tmp_path / "gate" / "x" / "soak_a").mkdir(parents=True)
+    found = RunList(tmp_path).read()
+    assert (found.runs, found.gates, found.problems) == ([], [], [])
+
+
+def test_a_name_that_is_no_utf8_is_listed(tmp_path: Path) -> None:
+    name = os.fsdecode(b"caf\xe9")
+    add_run(tmp_path, f"soak_c/{name}", verdict())
+    (run,) = RunList(tmp_path).read().runs
+    assert run.id == f"soak_c/{name}"
+
+
+def test_a_damaged_gate_is_an_entry_that_says_so(tmp_path: Path) -> None:
+    folder = add_gate(tmp_path, "20260204-000000-s7-bbbb", {})
+    (folder / "gate.json").write_text("{")
+    (gate,) = RunList(tmp_path).read().gates
+    assert "gate.json is damaged" in gate.problem
+
+
+def test_only_what_has_changed_is_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        add_run(tmp_path, f"soak_c/2026020{number + 1}-101500-s7-aaaa", verdict())
+    add_gate(tmp_path, "20260204-000000-s7-bbbb", {})
+    read: list[str] = []
+    original = run_list.read_below
+
+    def counted(root: Path, relative: str, bytes_max: int) -> bytes:
+        read.append(relative)
+        return original(root, relative, bytes_max)
+
+    monkeypatch.setattr(run_list, "read_below", counted)
+    runs = RunList(tmp_path)
+    runs.read()
+    assert len(read) == 4
+    runs.read()
+    assert len(read) == 4
+    changed = tmp_path / "soak_c/20260202-101500-s7-aaaa/verdict.json"
+    changed.write_text(json.dumps(verdict("fail")))
+    words = [run.word for run in runs.read().runs]
+    assert words == ["pass", "fail", "pass"]
+    assert read[4:] == ["soak_c/20260202-101500-s7-aaaa/verdict.json"]
+
+
+def test_a_removed_run_is_forgotten(tmp_path: Path) -> None:
+    folder = add_run(tmp_path, "soak_c/20260203-101500-s7-aaaa", verdict())
+    runs = RunList(tmp_path)
+    assert runs.read().runs
+    for path in folder.iterdir():
+        path.unlink()
+    assert not runs.read().runs
+
+
+def test_the_number_of_runs_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_list, "RUNS_MAX", 2)
+    for number in range(4):
+        add_run(tmp_path, f"soak_c/2026020{number + 1}-101500-s7-aaaa", verdict())
+    runs = RunList(tmp_path).read().runs
+    assert [run.id[7:15] for run in runs] == ["20260204", "20260203"]  # the newest
