@@ -3,8 +3,9 @@
 A block begins with ```console. A line `$ COMMAND` is run by bash; its output stands below. A line
 `...` stands for any lines. Numbers, names of runs and the widths of columns may differ.
 
-Commands that start a run are not run again: a document shows what such a run ends with, in one line
-(--quiet), and that line is compared with what is judged of a recorded run of that command.
+Commands that start a run are not run again. Where a document shows the one line of --quiet, it is
+compared with what is judged of a recorded run of that command. Where it shows more, each line must
+begin as a line of the judgement of a recorded run does.
 """
 
 from __future__ import annotations
@@ -64,6 +65,12 @@ def agrees(expected: list[str], printed: list[str]) -> bool:
     ]
     text = "".join(f"{masked(line)}\n" for line in printed)
     return re.fullmatch("".join(parts), text) is not None
+
+
+def form(line: str) -> str:
+    """How a line of a verdict begins: with a sign and a word, with a label, or with a file."""
+    first, *rest = masked(line).split()
+    return first if len(first) > 1 or not rest else f"{first} {rest[0]}"
 
 
 def run(command: str, folder: Path) -> list[str]:

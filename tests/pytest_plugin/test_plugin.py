@@ -37,8 +37,12 @@ chaos.run = run
 
 @pytest.fixture(autouse=True)
 def run_restored(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The sessions run in this process, where their stand-in replaces `chaos.run`."""
+    """The sessions run in this process, where their stand-in replaces `chaos.run`.
+
+    They load the plugin by its module, whether or not its entry point is installed here.
+    """
     monkeypatch.setattr(chaos, "run", chaos.run)
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
 
 
 def session(pytester: pytest.Pytester, run: Path, test: str, *words: str) -> pytest.RunResult:
