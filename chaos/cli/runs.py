@@ -17,6 +17,7 @@ from chaos.runner.common_options import RUNS_DEFAULT
 from chaos.runner.prune import choose
 
 _WIDTH_MIN = 40
+_UNWRAPPED = 100_000  # columns: wider than any line
 _FINDING_MIN = 50  # characters that a finding needs beside its run
 
 
@@ -32,7 +33,8 @@ def content(options: RunsOptions) -> dict[str, Any]:
 def listed(options: RunsOptions) -> int:
     """`chaos runs`: newest first."""
     found = _chosen(options)
-    width = max(_WIDTH_MIN, shutil.get_terminal_size().columns)
+    fallback = (_UNWRAPPED, 24)  # elsewhere than on a terminal, unless COLUMNS says a width
+    width = max(_WIDTH_MIN, shutil.get_terminal_size(fallback).columns)
     for line in [*_gate_lines(found.gates), *_run_lines(found.runs, width)]:
         print(printable(line))
     for text in found.problems:
