@@ -33,7 +33,7 @@ def marked(name: str, *, declared: bool = False) -> list[Any]:
     stand_in: Any = SimpleNamespace(
         nodeid=name, get_closest_marker=lambda _name: found, add_marker=added.append
     )
-    costs.mark_slow(stand_in)
+    costs.mark_cost(stand_in)
     return added
 
 
@@ -42,6 +42,20 @@ def test_only_what_was_measured_and_not_declared_is_marked(monkeypatch: pytest.M
     assert [mark.kwargs for mark in marked("a.py::dear[x]")] == [{"seconds": 1.5}]
     assert marked("a.py::dear", declared=True) == []
     assert marked("a.py::cheap") == []
+
+
+def test_what_costs_as_much_as_a_whole_run_is_left_to_ci(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = costs._KEPT[0]
+    monkeypatch.setattr(costs, "costs", lambda: {"a.py::dear": 8.0, kept: 40.0})
+    assert [mark.name for mark in marked("a.py::dear[x]")] == ["slow", "whole_run"]
+    assert [mark.name for mark in marked("a.py::dear", declared=True)] == ["whole_run"]
+    assert [mark.name for mark in marked(kept)] == ["slow"]
+
+
+def test_the_runs_that_are_kept_exist(repo: Path) -> None:
+    for name in costs._KEPT:
+        path, _, function = name.partition("::")
+        assert f"def {function}(" in (repo / path).read_text(encoding="utf-8")
 
 
 def test_costs_are_measured_and_written_by_the_function(tmp_path: Path, repo: Path) -> None:
