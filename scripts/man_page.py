@@ -8,8 +8,8 @@ A test compares the two. The default of --runs comes from the environment, so it
 
 from __future__ import annotations
 
+import argparse
 import os
-import re
 import sys
 from pathlib import Path
 from unittest import mock
@@ -18,25 +18,61 @@ PAGE = Path(__file__).resolve().parents[1] / "docs" / "man" / "chaos.1"
 
 
 def text() -> str:
-    """The manual page of this version."""
-    from argparse_manpage.manpage import Manpage
-
+    """The manual page of this version, in the macros of man(7)."""
     from chaos.base.version import __version__
     from chaos.cli.main import build_parser
 
-    data = {
-        "date": f"chaos {__version__}",
-        "project_name": "chaos",
-        "version": __version__,
-        "manual_title": "User Commands",
-        "description": "run an LLM-driven daemon, break its parts, and judge it",
-    }
     # argparse wraps the synopsis to the width of the terminal; man would fill its lines again.
     with mock.patch.dict(os.environ, {"COLUMNS": "72"}), mock.patch("sys.argv", ["chaos"]):
-        page = str(Manpage(build_parser(), data, format="pretty"))
-    page = re.sub(r"(?ms)^(usage: .*?)(?=\n\n|\n\.)", r".nf\n\1\n.fi", page)
-    head, comments = page.split(".SH COMMENTS\n")
-    return f"{head}.SH EXAMPLES AND EXIT CODES\n.nf\n{comments.rstrip()}\n.fi\n"
+        parser = build_parser()
+        (commands,) = (a for a in parser._actions if isinstance(a, argparse._SubParsersAction))
+        lines = [
+            f'.TH CHAOS "1" "chaos {__version__}" "chaos {__version__}" "User Commands"',
+            ".SH NAME",
+            _roff("chaos - run an LLM-driven daemon, break its parts, and judge it"),
+            ".SH SYNOPSIS",
+            r"\fBchaos\fR [\-h] [\-\-version] \fICOMMAND\fR ...",
+            ".SH DESCRIPTION",
+            _roff(parser.description or ""),
+            ".SH COMMANDS",
+        ]
+        for action in commands._choices_actions:
+            lines += [".TP", rf"\fBchaos {_roff(action.dest)}\fR", _roff(action.help or "")]
+        for name, command in commands.choices.items():
+            lines += [f'.SH "COMMAND {_roff(name).upper()}"', *_verbatim(command.format_usage())]
+            lines.append(_roff(command.description or ""))
+            for action in command._actions:
+                lines += [".TP", _named(action), _roff(_help(command, action))]
+            lines += _verbatim(command.epilog or "")
+        lines += [".SH EXAMPLES AND EXIT CODES", *_verbatim(parser.epilog or "")]
+    return "\n".join(lines) + "\n"
+
+
+def _named(action: argparse.Action) -> str:
+    """An option with its value, or the name of an argument."""
+    value = action.metavar or (
+        "{" + ",".join(map(str, action.choices)) + "}" if action.choices else action.dest.upper()
+    )
+    shown = rf"\fI{_roff(str(value))}\fR"
+    if not action.option_strings:
+        return shown
+    names = ", ".join(rf"\fB{_roff(name)}\fR" for name in action.option_strings)
+    return names if action.nargs == 0 else f"{names} {shown}"
+
+
+def _help(command: argparse.ArgumentParser, action: argparse.Action) -> str:
+    return (action.help or "") % {**vars(action), "prog": command.prog}
+
+
+def _verbatim(text: str) -> list[str]:
+    """Lines that man must not fill."""
+    return [".PP", ".nf", *map(_roff, text.strip("\n").splitlines()), ".fi"] if text else []
+
+
+def _roff(text: str) -> str:
+    """`text` with what troff would take as its own written out."""
+    text = text.replace("\\", r"\e").replace("-", r"\-")
+    return rf"\&{text}" if text.startswith((".", "'")) else text
 
 
 def main() -> int:
