@@ -25,7 +25,7 @@ def conclude(
     from chaos.report.write import report_run
 
     stream = sys.stderr if display.json else None
-    say(reports or (lambda: report_run(run, stream=stream)))
+    say(reports or (lambda: report_run(run, stream=stream, page=display.page)))
     say(lambda: announce(verdict, run, display))
     flush()
     return int(verdict.exit_code)

@@ -14,11 +14,14 @@ Mode = Literal["live", "lines", "quiet", "json"]
 
 @dataclass(frozen=True)
 class Display:
-    """`json`: stdout has only the verdict. `verbose`: every finding, also those that passed."""
+    """`json`: stdout has only the verdict. `verbose`: every finding, also those that passed.
+    `page`: the run writes its page (of many short runs, few are looked at).
+    """
 
     mode: Mode = "lines"
     no_color: bool = False
     verbose: bool = False
+    page: bool = True
 
     @classmethod
     def chosen(
@@ -42,11 +45,12 @@ class Display:
         parser.add_argument("--display", choices=get_args(Mode), default="lines")
         parser.add_argument("--no-color", action="store_true")
         parser.add_argument("--verbose", action="store_true")
+        parser.add_argument("--no-page", action="store_true")
 
     @classmethod
     def parsed(cls, args: argparse.Namespace) -> Self:
         """The display that a parser with these arguments has read."""
-        return cls(args.display, args.no_color, args.verbose)
+        return cls(args.display, args.no_color, args.verbose, not args.no_page)
 
     @property
     def json(self) -> bool:
@@ -60,7 +64,8 @@ class Display:
 
     def words(self) -> list[str]:
         """The arguments for a process that shows the run."""
-        return ["--display", self.mode, *self._style()]
+        page = [] if self.page else ["--no-page"]
+        return ["--display", self.mode, *self._style(), *page]
 
     def check_words(self) -> list[str]:
         """The same as options of `chaos check`."""

@@ -51,14 +51,16 @@ FORMATS = {
 _CHEAP = ("junit", "metrics")  # the judgement has already written Markdown and JSON
 
 
-def report_run(run: RunDir, *, stream: TextIO | None = None) -> None:
+def report_run(run: RunDir, *, stream: TextIO | None = None, page: bool = True) -> None:
     """Write all reports of a run that has just ended; on GitHub also summary and annotations.
 
-    `stream` gets the annotations (default: stdout). An error is printed to stderr.
+    `page` False: not the page. `stream` gets the annotations (default: stdout). An error is printed
+    to stderr.
     """
     try:
         stored = _write_cheap(run)
-        write_page(run, run.path / FORMATS["html"].file)
+        if page:
+            write_page(run, run.path / FORMATS["html"].file)
     except (ChaosError, OSError) as error:
         _print_error(run, error)
         return

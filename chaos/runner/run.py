@@ -198,7 +198,7 @@ class Run:
         self.history.phase("quiet")
         self._feed(self.plan.profile.quiet_s)
         self._workload.finish(Deadline(self._drain_limit_s(), self.stop.event))
-        self.stop.wait(_REST_S)
+        self.stop.wait(min(_REST_S, self.plan.profile.quiet_s))
         if self._watch is not None:  # last, because the memory report costs the Watcher memory
             self._watch.inspect("the end of quiet")
 

@@ -16,6 +16,7 @@ from chaos.record.open_run import OpenRun
 from chaos.record.rundir import RunDir
 from chaos.report.display import Display
 from chaos.report.stored import load
+from chaos.report.write import FORMATS, write_page
 from chaos.runner.child import Interrupts, run_child
 from chaos.runner.launch import prepare
 from chaos.runner.resolve import Request, resolve
@@ -135,11 +136,14 @@ class Loop:
             return _result(one, "invalid", error.message, "", 0.0)
         if self.interrupts.event.is_set():
             return None
-        return _judged(one, made, self.folder.relative(made.run))
+        result = _judged(one, made, self.folder.relative(made.run))
+        if result.outcome != "survived" and made.verdict is not None:
+            write_page(made.run, made.run.path / FORMATS["html"].file)
+        return result
 
     def _make(self, request: Request) -> Made:
         plan = resolve(request)
-        prepared = prepare(plan, draw(plan), self.folder.path, Display("quiet"))
+        prepared = prepare(plan, draw(plan), self.folder.path, Display("quiet", page=False))
         limit_s = plan.guardrails.run_budget_s + _MARGIN_S
         code = run_child(prepared, self.interrupts, limit_s, silent=True)
         run = prepared.run
