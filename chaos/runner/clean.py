@@ -1,11 +1,14 @@
 """`chaos clean`: undo what ended runs left behind. Idempotent; touches only what has our mark.
 
 For each run that is not running: ends its marked processes, removes its workspace and containers,
-and undoes the open entries of its ledger. A failure does not stop the other steps. What remains is
+and undoes the open entries of its ledger. Temporary folders of killed processes go, too. A failure does not stop the other steps. What remains is
 printed, and the exit code is 6; also if a file that lists what to undo cannot be read.
 """
 
+import os
+import re
 import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,6 +23,7 @@ from chaos.record.rundir import CONTAINERS, RunDir, find
 from chaos.runner.common_options import RUNS_DEFAULT
 
 _KILL_LIMIT_S = 5.0
+_TEMPORARY = re.compile(r"chaos-(?:sql|witness)-(\d{1,9})-\w+")  # with the id of its process
 # A folder with one of these files was a run, and may have something to undo.
 _MARKS = ("config.json", "ledger.jsonl", "owner.json", CONTAINERS)
 
@@ -40,6 +44,8 @@ def clean(reference: str | None, root: Path, say: Callable[[str], None] = print)
             left.append(f"{run.path}: {error}")
             continue
         left += _clean_run(run, say)
+    if reference is None:
+        left += _remove_temporary(say)
     for item in left:
         say(f"could not undo: {item}")
     if not runs:
@@ -47,6 +53,22 @@ def clean(reference: str | None, root: Path, say: Callable[[str], None] = print)
     elif not left:
         say(f"clean: {len(runs)} run(s) looked at, nothing is left behind")
     return int(ExitCode.CLEANUP_INCOMPLETE if left else ExitCode.PASS)
+
+
+def _remove_temporary(say: Callable[[str], None]) -> list[str]:
+    """Remove our temporary folders whose process was killed; returns what cannot be removed."""
+    left = []
+    for folder in sorted(Path(tempfile.gettempdir()).glob("chaos-*-*-*")):
+        named = _TEMPORARY.fullmatch(folder.name)
+        if named is None or folder.is_symlink() or psutil.pid_exists(int(named[1])):
+            continue
+        try:
+            if folder.lstat().st_uid == os.getuid():
+                shutil.rmtree(folder)
+                say(f"{folder}: removed")
+        except OSError as error:
+            left.append(f"{folder}: {error.strerror}")
+    return left
 
 
 def _named(reference: str, root: Path) -> RunDir:
@@ -66,7 +88,7 @@ def _runs(root: Path) -> list[RunDir]:
         )
     return [
         RunDir(path)
-        for pattern in ("*/*", "gate/*/*/*")  # also the runs of gates
+        for pattern in ("*/*", "gate/*/*/*", "sweep/*/*/*")
         for path in sorted(root.glob(pattern))
         if path.is_dir() and not path.is_symlink() and _is_run(path)
     ]

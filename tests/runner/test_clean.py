@@ -44,6 +44,38 @@ def test_clean_ends_only_processes_with_the_runs_mark(tmp_path: Path) -> None:
             process.wait()
 
 
+def test_clean_removes_temporary_folders_of_processes_that_are_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    stale = [tmp_path / f"chaos-{kind}-{gone.pid}-0a1b" for kind in ("sql", "witness")]
+    kept = [
+        tmp_path / f"chaos-sql-{os.getpid()}-0a1b",
+        tmp_path / f"chaos-other-{gone.pid}-0a1b",
+        tmp_path / "chaos-sql-notes-0a1b",
+    ]
+    for folder in (*stale, *kept):
+        folder.mkdir()
+    (tmp_path / f"chaos-sql-{gone.pid}-link").symlink_to(kept[0])
+    said: list[str] = []
+    made(tmp_path / "runs")
+    assert clean(None, tmp_path / "runs", said.append) == 0
+    assert not any(folder.exists() for folder in stale)
+    assert all(folder.exists() for folder in kept)
+    assert sum("removed" in line for line in said) == 2
+
+
+def test_clean_finds_the_runs_of_gates_and_sweeps(tmp_path: Path) -> None:
+    for part in ("", "gate/g1", "sweep/s1"):
+        run = made(tmp_path / part)
+        Ledger(run.ledger).open(Open("f001", "llm_timeout", "stack", {}))
+    said: list[str] = []
+    assert clean(None, tmp_path, said.append) == 0
+    assert sum("f001" in line for line in said) == 3
+
+
 def test_clean_leaves_a_running_run_alone(tmp_path: Path) -> None:
     run = made(tmp_path)
     claim(run)  # this very process

@@ -96,7 +96,7 @@ class LocalBackend(StackBuilder):
 
     def _start_witness(self, protected: Sequence[int]) -> Service | None:
         # A path in the run directory may be too long for a socket.
-        self._door = Path(tempfile.mkdtemp(prefix="chaos-witness-"))
+        self._door = Path(tempfile.mkdtemp(prefix=f"chaos-witness-{os.getpid()}-"))
         witness = SystemCallWitness(
             self._images / "witness",
             self._door / "door",
