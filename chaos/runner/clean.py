@@ -1,8 +1,9 @@
 """`chaos clean`: undo what ended runs left behind. Idempotent; touches only what has our mark.
 
 For each run that is not running: ends its marked processes, removes its workspace and containers,
-and undoes the open entries of its ledger. Temporary folders of killed processes go, too. A failure does not stop the other steps. What remains is
-printed, and the exit code is 6; also if a file that lists what to undo cannot be read.
+and undoes the open entries of its ledger. Temporary folders of killed processes go, too. A failure
+does not stop the other steps. What remains is printed, and the exit code is 6; also if a file that
+lists what to undo cannot be read.
 """
 
 import os
