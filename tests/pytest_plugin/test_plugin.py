@@ -10,6 +10,7 @@ import pytest
 
 import chaos
 import chaos.record.database  # a second import of its library in one process would end it
+from chaos.assets.cache import cache_dir
 from chaos.base.exitcode import ExitCode
 from chaos.record.rundir import RunDir
 from tests.checks.history_builder import PlantedRun
@@ -17,6 +18,7 @@ from tests.integration.command import BRIEF
 from tests.records import unpacked
 
 pytest_plugins = ["pytester"]
+CACHE = cache_dir()  # before a test gets another home
 PLUGIN = ("-p", "chaos.pytest_plugin", "-p", "no:cacheprovider")
 # Stands for `chaos.run`: opens a run that was recorded, instead of making one.
 RECORDED = """
@@ -179,7 +181,10 @@ def test_plugin_is_cheap_to_load() -> None:
 @pytest.mark.stack
 @pytest.mark.whole_run
 @pytest.mark.slow(seconds=60)
-def test_real_run_of_a_marked_test(pytester: pytest.Pytester, assets: object) -> None:
+def test_real_run_of_a_marked_test(
+    pytester: pytest.Pytester, assets: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CHAOS_CACHE", str(CACHE))
     lengths = [f"{key}={BRIEF[key]}" for key in ("baseline_s", "storm_s", "quiet_s")]
     pytester.makepyfile(
         "import pytest\n"
