@@ -26,6 +26,7 @@ BESIDE = {
     "changelog.md": "CHANGELOG.md",
 }
 _LINK = re.compile(r"(?<!!)\[([^\]\n]+)\]\(([^)\s]+)\)")
+_PICTURE = re.compile(r'(src(?:set)?=")docs/')  # of a page beside docs/
 _FENCE = re.compile(r"(?ms)^(```.*?^```[^\n]*$)")
 
 
@@ -42,7 +43,8 @@ def on_page_markdown(markdown: str, page: Page, files: Files, **_: Any) -> str:
     source = BESIDE.get(uri, f"{_DOCS}/{uri}")
     parts = _FENCE.split(markdown)  # every second one is a block of code
     for index in range(0, len(parts), 2):
-        parts[index] = _LINK.sub(lambda link: _resolved(link, source, uri, files), parts[index])
+        part = _LINK.sub(lambda link: _resolved(link, source, uri, files), parts[index])
+        parts[index] = _PICTURE.sub(r"\1", part) if uri in BESIDE else part
     return "".join(parts)
 
 

@@ -32,15 +32,18 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Fetched(HTMLParser):
-    """What a browser fetches for a page."""
+    """What a browser fetches for a page, and its pictures among it."""
 
     def __init__(self) -> None:
         super().__init__()
         self.places: list[str] = []
+        self.pictures: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         named = dict(attrs)
         place = named.get(_FETCHES.get(tag, ""))
+        if tag in ("img", "source"):
+            self.pictures += filter(None, (named.get("src"), named.get("srcset")))
         if place and named.get("rel") != "canonical":
             self.places.append(place)
 
@@ -56,6 +59,15 @@ def test_nothing_is_fetched_from_elsewhere(site: Path) -> None:
     for sheet in site.rglob("*.css"):
         text = sheet.read_text(encoding="utf-8", errors="replace")
         assert not re.search(r"(url\(|@import)\s*['\"]?(https?:)?//", text), sheet
+
+
+def test_every_picture_is_there(site: Path) -> None:
+    for page in site.rglob("*.html"):
+        fetched = Fetched()
+        fetched.feed(page.read_text(encoding="utf-8"))
+        missing = [name for name in fetched.pictures if not (page.parent / name).is_file()]
+        assert not missing, page
+        assert page.name != "index.html" or page.parent != site or len(fetched.pictures) == 2
 
 
 def test_every_document_is_a_page(site: Path) -> None:
