@@ -94,7 +94,7 @@ class _Parser(argparse.ArgumentParser):
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         """Name the nearest of the choices for a value that is none of them."""
         if action.choices is not None and value not in action.choices:
-            place = "/".join(action.option_strings) or str(action.metavar)
+            place = "/".join(action.option_strings) or str(action.metavar or action.dest)
             raise unknown_name("value", str(value), action.choices, place=place)
 
     def error(self, message: str) -> NoReturn:

@@ -44,6 +44,7 @@ BAD_INPUT = [
         ["unknown command 'rnu'", "did you mean 'run'?", f"all {len(_COMMANDS)}: chaos --help"],
     ),
     (["run"], ["which soak?", "soak_c"]),
+    (["completion", "tcsh"], ["error: shell: unknown value 'tcsh'", "known: bash, fish, zsh"]),
     (["run", "soak_d"], ["unknown soak 'soak_d'", "did you mean 'soak_c'?", "known: "]),
     (["run", "soak_c", "--fault", "llm_timout"], ["--fault: unknown fault", "'llm_timeout'?"]),
     (["run", "soak_c", "--fault", "xyzzy"], ["unknown fault 'xyzzy'", ": chaos faults"]),
