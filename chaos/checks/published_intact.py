@@ -20,6 +20,7 @@ _PUBLISHED = """
 with last as (
     select to_path as path, line, sha256, bytes from file_ops
     where call = 'rename' and sha256 is not null and not starts_with(to_path, '/')
+    and not contains(to_path, '__pycache__/') -- Python's own, and not collected
     qualify row_number() over (partition by to_path order by line desc) = 1
 )
 select path, line, sha256, bytes from last l

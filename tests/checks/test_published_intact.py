@@ -38,6 +38,13 @@ def test_a_file_that_lost_its_content_fails(published: Witnessed, content: bytes
     assert found.outcome == "fail" and "out/a.json" in found.evidence[0].text
 
 
+def test_what_python_keeps_for_itself_is_not_judged(published: Witnessed) -> None:
+    published.run.files["artefacts/out/a.json"] = CONTENT
+    facts = {"path": "a/__pycache__/x.1", "to": "a/__pycache__/x.pyc", "sha256": "0", "bytes": 1}
+    published.add(22.0, "rename", WATCHER, **facts)
+    assert published.judged("published_intact").outcome == "pass"
+
+
 @pytest.mark.parametrize(
     ("call", "facts"),
     [
