@@ -36,7 +36,7 @@ criteria.CHECK.NAME=VALUE`.
 
 
 def text() -> str:
-    """The page."""
+    """docs/checks.md as it should be for the registry of this version."""
     return "\n".join([_HEAD, *(_section(check) for check in CHECKS)])
 
 

@@ -201,10 +201,10 @@ def noop_twin(kind: type[Fault]) -> type[Fault]:
 
     class Twin(kind):  # type: ignore[valid-type, misc]
         def inject(self, stack: Stack) -> None:
-            """Nothing."""
+            """Break nothing: the control."""
 
         def recover(self, stack: Stack) -> None:
-            """Nothing."""
+            """Heal nothing: nothing was broken."""
 
     Twin.__name__ = Twin.__qualname__ = f"{kind.__name__}Twin"
     return Twin

@@ -17,7 +17,7 @@ def triage_or_problem(run: OpenRun, verdict: Verdict) -> tuple[Triage | None, st
         return triage_run(run, verdict), ""
     except ChaosError as error:
         return None, str(error)
-    except Exception as error:
+    except Exception as error:  # a defect of triage must not cost the verdict or the page
         return None, f"the triage itself failed: {type(error).__name__}: {error}"
 
 
@@ -25,8 +25,11 @@ def first_cause(run: RunDir, verdict: Verdict) -> str:
     """The first cause that triage names for a failed run, in one line; "" without one."""
     if verdict.verdict != "fail":
         return ""
-    with OpenRun(run) as opened:
-        triage, _ = triage_or_problem(opened, verdict)
+    try:
+        with OpenRun(run) as opened:
+            triage, _ = triage_or_problem(opened, verdict)
+    except ChaosError:  # the verdict is printed all the same, and names `chaos triage`
+        return ""
     if triage is None or not triage.causes:
         return ""
     cause = triage.causes[0]

@@ -34,7 +34,7 @@ class OnePiece(SequentialRequests):
             raise unknown_name("kind of work", kind, kinds, place="settings.work_kind")
 
     def requests(self) -> list[Wanted]:
-        """The one."""
+        """The piece, with the same name and time stamp in every run."""
         kind = str(self._settings["work_kind"])
         wanted = Wanted(
             name=self._target.work.named(NAME),
@@ -48,7 +48,7 @@ class OnePiece(SequentialRequests):
         return [wanted]
 
     def stage(self, workspace: Any) -> None:
-        """Record the starting state."""
+        """Record the starting state; unlike soak B, put nothing into the queue yet."""
         self._history.event("baseline_files", **snapshot(workspace, self._target))
 
     def start(self, stack: Stack) -> None:

@@ -8,7 +8,7 @@ from chaos.sweep.state import Sweep
 
 
 def sweep_junit(sweep: Sweep) -> str:
-    """The document."""
+    """The text of junit.xml: an `error` for whatever else keeps the exit code from 0."""
     points = {point.number: point for point in sweep.points}
     cases = []
     for result in sorted(sweep.results, key=lambda r: (r.column, r.point)):
