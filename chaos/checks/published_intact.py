@@ -31,7 +31,6 @@ where not exists (select 1 from file_ops o where o.line > l.line
 order by line
 """
 _EMPTIED = " cut to 0 bytes"
-_CHUNK_BYTES = 1 << 20
 
 
 def judge(run: OpenRun, params: Params) -> list[Finding]:
@@ -73,11 +72,8 @@ def _emptied(lost: object) -> Iterator[str]:
 
 
 def _digest(file: Path) -> str:
-    digest = hashlib.sha256()
     with file.open("rb") as stream:
-        while chunk := stream.read(_CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 CHECK = Check(

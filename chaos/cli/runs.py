@@ -13,11 +13,11 @@ from chaos.base.printable import printable
 from chaos.base.units import bytes_text, duration_text
 from chaos.cli.options import RunsOptions
 from chaos.record.run_list import GateEntry, Listing, RunEntry, RunList, as_json
+from chaos.report.words import UNWRAPPED
 from chaos.runner.common_options import RUNS_DEFAULT
 from chaos.runner.prune import choose
 
 _WIDTH_MIN = 40
-_UNWRAPPED = 100_000  # columns: wider than any line
 _FINDING_MIN = 50  # characters that a finding needs beside its run
 
 
@@ -33,7 +33,7 @@ def content(options: RunsOptions) -> dict[str, Any]:
 def listed(options: RunsOptions) -> int:
     """`chaos runs`: newest first."""
     found = _chosen(options)
-    fallback = (_UNWRAPPED, 24)  # elsewhere than on a terminal, unless COLUMNS says a width
+    fallback = (UNWRAPPED, 24)  # elsewhere than on a terminal, unless COLUMNS says a width
     width = max(_WIDTH_MIN, shutil.get_terminal_size(fallback).columns)
     for line in [*_gate_lines(found.gates), *_run_lines(found.runs, width)]:
         print(printable(line))

@@ -22,12 +22,11 @@ from chaos.base.units import duration_text
 from chaos.checks.finding import Finding
 from chaos.checks.verdict import FaultOutcome, Verdict
 from chaos.record.rundir import RunDir
-from chaos.report.words import COLOURS, GLYPHS, MEANING, ORDER, seconds_text
+from chaos.report.words import COLOURS, GLYPHS, MEANING, ORDER, UNWRAPPED, seconds_text
 
 _ASCII = {"✓": "+", "✗": "x"}
 _EVIDENCE_SHOWN = 3
 _REPEATED_MAX = 5  # findings that are named again at the end
-_UNWRAPPED = 100_000  # columns: wider than any line
 
 
 def verdict_console(*, no_color: bool = False, stream: TextIO | None = None) -> Console:
@@ -39,7 +38,7 @@ def verdict_console(*, no_color: bool = False, stream: TextIO | None = None) -> 
         out.reconfigure(errors="replace")  # a log line may have any character
     terminal = out.isatty()
     plain = no_color or not terminal or bool(os.environ.get("NO_COLOR"))
-    width = None if terminal or os.environ.get("COLUMNS", "").isdigit() else _UNWRAPPED
+    width = None if terminal or os.environ.get("COLUMNS", "").isdigit() else UNWRAPPED
     return Console(
         file=out,
         no_color=plain,
@@ -104,7 +103,7 @@ def _ending(verdict: Verdict, run: RunDir, cause: str) -> Iterator[tuple[str, st
 
 def _print(console: Console, line: Text, *, cut: bool = False) -> None:
     """Print one line: as it is where there is no width; otherwise folded or `cut` to the width."""
-    if console.width >= _UNWRAPPED:
+    if console.width >= UNWRAPPED:
         console.print(line, soft_wrap=True)
     else:
         console.print(line, no_wrap=cut, overflow="ellipsis" if cut else "fold")
@@ -133,7 +132,7 @@ def _print_findings(console: Console, findings: list[Finding], *, verbose: bool)
         if finding.outcome in ("pass", "skipped") and not verbose:
             continue
         word = _word(console, finding.outcome, finding.outcome)
-        if console.width < _UNWRAPPED:
+        if console.width < UNWRAPPED:
             table.add_row(word, Text(finding.title), _summary(finding))
             continue
         first, *rest = _summary(finding).split("\n")

@@ -20,6 +20,7 @@ COLOURS = {
     "invalid": "magenta",
 }
 ORDER = ("fail", "invalid", "unverified", "inconclusive", "skipped", "pass")  # worst first
+UNWRAPPED = 100_000  # columns: wider than any line
 # The meaning of each verdict for the reader.
 MEANING = {
     "pass": "the Watcher withstood this",

@@ -16,7 +16,6 @@ import msgspec
 
 from chaos.record.open_run import OpenRun
 
-CALLS = ("rename", "link", "unlink", "truncate", "fsync")
 _AFTER_S = 0.5  # what follows the last call that names the piece still belongs to it
 _RANDOM = re.compile(r"[0-9a-f]{8,}|\d+")
 _UNFIT = re.compile(r"[,:=]")  # they part the parameters of a fault

@@ -29,11 +29,6 @@ class Break:
     error: str = ""
 
     @property
-    def name(self) -> str:
-        """'017-crash', '017-error-EIO': the name of its run in the folder of the sweep."""
-        return "-".join(filter(None, [f"{self.point.number:03d}", self.kind, self.error]))
-
-    @property
     def column(self) -> str:
         """'crash', 'error EIO'."""
         return f"{self.kind} {self.error}".strip()

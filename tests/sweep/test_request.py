@@ -35,8 +35,12 @@ def test_each_break_is_one_fault_at_its_point(
 
 
 def test_a_sweep_goes_kind_by_kind_along_the_life_of_the_piece() -> None:
-    names = [one.name for one in breaks([POINT], ("crash", "error"), ("EIO", "ENOSPC"))]
-    assert names == ["018-crash", "018-error-EIO", "018-error-ENOSPC"]
+    found = breaks([POINT], ("crash", "error"), ("EIO", "ENOSPC"))
+    assert [(one.point.number, one.column) for one in found] == [
+        (18, "crash"),
+        (18, "error EIO"),
+        (18, "error ENOSPC"),
+    ]
 
 
 def test_kinds_and_errors_are_lists() -> None:
