@@ -278,12 +278,12 @@ def test_a_defect_is_one_line_here_and_nothing_there(
 
     monkeypatch.setattr(server.site.list, "read", broken)
     answer = server.ask("/")
-    monkeypatch.undo()
     assert answer.status == 500
     assert "of the list" not in answer.text
     assert "see its terminal" in answer.text
     # It is told after the answer.
     (line,) = wait_for("the defect is told", lambda: said.getvalue().splitlines())
+    monkeypatch.undo()
     assert line == "chaos serve: a defect: /: RuntimeError: of the list \\x1b"
     assert server.ask("/").status == 200
 

@@ -25,7 +25,9 @@ ASKED = Asked(
     chosen=(),
     seed=7,
 )
-POINTS = [Point(n, "selfplay", "fsync", f"f{n}", 1, f"f{n}", "daemon", n / 10) for n in (1, 2, 3)]
+POINTS = [
+    Point(n, "selfplay", "fsync", f"file_{n}", 1, f"file_{n}", "daemon", n / 10) for n in (1, 2, 3)
+]
 
 
 def _sweep(folder: Path, *outcomes: Outcome) -> tuple[Path, Sweep]:
@@ -70,7 +72,7 @@ def test_the_worst_outcome_decides(
     folder = find_sweep("latest", tmp_path)
     text = final_text(folder, sweep, code)
     assert word in text
-    assert ("f2" in text) is ((*outcomes, "survived", "survived")[1] != "survived")
+    assert ("file_2" in text) is ((*outcomes, "survived", "survived")[1] != "survived")
 
 
 def test_the_page_has_a_mark_for_each_break_and_the_command_that_repeats_it(
