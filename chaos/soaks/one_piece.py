@@ -2,12 +2,13 @@
 
 from typing import Any, ClassVar
 
+from chaos.base.deadline import Deadline
 from chaos.base.errors import unknown_name
 from chaos.plan.request_template import PLAN_KINDS, Wanted
 from chaos.record.target import Target
 from chaos.soaks.requests import RequestSubmitter
 from chaos.soaks.sequential_requests import SequentialRequests
-from chaos.soaks.waiting import snapshot
+from chaos.soaks.waiting import drain, snapshot
 from chaos.stack.base import Stack
 
 SOURCE = "sweep"
@@ -15,6 +16,7 @@ NAME = "sweep_piece"
 # The same in every run, so that the paths in which it stands can be compared.
 _TIMESTAMP = "2026-02-03T10:00:00Z"
 _WHEN = ("start", "fault")
+_POLL_S = 0.1
 
 
 class OnePiece(SequentialRequests):
@@ -65,6 +67,10 @@ class OnePiece(SequentialRequests):
     def _submit(self) -> None:
         self._submitter = self._idle
         self._submitter.submit_all(self.requests(), "piece")
+
+    def finish(self, deadline: Deadline) -> None:
+        """Wait until it is answered; it alone can be waiting, so the look is cheap and frequent."""
+        drain(self._waiting, self._history, deadline, poll_s=_POLL_S)
 
     def done(self) -> bool:
         """True if it was submitted and is answered."""

@@ -83,6 +83,8 @@ def drain(
     history: HistoryWriter,
     deadline: Deadline,
     quiet_s: float = 0.0,
+    *,
+    poll_s: float = _POLL_S,
 ) -> None:
     """Poll `list_waiting` until no request waited for `quiet_s`, or until the deadline.
 
@@ -90,11 +92,11 @@ def drain(
     left that never left before, the limit begins again, up to four times as long in all. Records
     the event `drained`.
     """
-    polls_min = max(EMPTY_POLLS_MIN, math.ceil(quiet_s / _POLL_S))
+    polls_min = max(EMPTY_POLLS_MIN, math.ceil(quiet_s / poll_s))
     start_s, whole = history.now_s(), Deadline(_WHOLE_TIMES * deadline.limit_s)
     waiting, empty_polls = list_waiting(), 0
     seen, done = set(waiting), set[str]()
-    while empty_polls < polls_min and deadline.wait(_POLL_S):
+    while empty_polls < polls_min and deadline.wait(poll_s):
         waiting = list_waiting()
         empty_polls = 0 if waiting else empty_polls + 1
         finished = seen.difference(waiting, done)

@@ -1,6 +1,7 @@
 """`chaos sweep`: controls, points, a run for each break, and the result."""
 
 import json
+import os
 import secrets
 import sys
 from collections.abc import Callable
@@ -31,7 +32,8 @@ _MARKS_A_LINE = 60
 
 def sweep(options: SweepOptions) -> int:
     """Make a sweep, or go on with one. Returns the exit code of its verdict."""
-    if not 1 <= options.jobs <= _JOBS_MAX:
+    jobs = options.jobs if options.jobs is not None else min(os.cpu_count() or 1, _JOBS_MAX)
+    if not 1 <= jobs <= _JOBS_MAX:
         raise UsageError("out of range", place="--jobs", next_step=f"from 1 to {_JOBS_MAX}")
     if options.resume is None:
         asked = asked_of(options)
@@ -44,7 +46,7 @@ def sweep(options: SweepOptions) -> int:
         stored = folder.read()
         _check_unchanged(options, stored.asked)
         ensure(progress_for(quiet=options.quiet or options.json))
-    return _swept(options, folder, stored)
+    return _swept(options, folder, stored, jobs)
 
 
 def asked_of(options: SweepOptions) -> Asked:
@@ -94,7 +96,7 @@ def _check_unchanged(options: SweepOptions, asked: Asked) -> None:
             )
 
 
-def _swept(options: SweepOptions, folder: SweepDir, stored: Sweep) -> int:
+def _swept(options: SweepOptions, folder: SweepDir, stored: Sweep, jobs: int) -> int:
     out = sys.stderr if options.json else sys.stdout
 
     def say(text: str, end: str = "\n") -> None:
@@ -104,12 +106,12 @@ def _swept(options: SweepOptions, folder: SweepDir, stored: Sweep) -> int:
     say(f"sweep: {folder.path}\nseed {stored.asked.seed}")
     with Interrupts() as interrupts:
         marks = _Marks(stored, say)
-        loop = Loop(folder, stored, interrupts, options.jobs, say, marks)
+        loop = Loop(folder, stored, interrupts, jobs, say, marks)
         stored.state = "running"
         if stored.points or loop.points():
             say(points_text(stored))
             _check_chosen(stored)
-            say(plan_text(stored, loop.breaks(), options.jobs))
+            say(plan_text(stored, loop.breaks(), jobs))
             if options.dry_run:
                 return ExitCode.PASS
             loop.run()

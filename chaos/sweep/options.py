@@ -39,7 +39,7 @@ durable is taken from the files before the restart).
     )
     points: str = option("all, or so many, drawn by the seed", "all|N", default="all")
     point: Sequence[int] = option("this point alone; may be repeated", "NUMBER")
-    jobs: int = option("runs side by side", "N", default=1)
+    jobs: int | None = option("runs side by side (default: one a processor core)", "N")
     seed: int | None = option("of the sample and of the runs (default: random, printed)", "N")
     resume: str | None = option("go on with a sweep: its folder, its name, or latest", "DIR")
     backend: Literal["local", "docker"] | None = common.BACKEND

@@ -7,6 +7,7 @@ from typing import Literal, get_args
 from chaos.base.errors import UsageError, unknown_name
 from chaos.base.shipped import EXPERIMENTS
 from chaos.plan.plan import Backend
+from chaos.plan.schedule import GAP_MS_MIN, LEAD_MS
 from chaos.runner.resolve import Request
 from chaos.sweep.points import Point
 
@@ -16,7 +17,8 @@ ERRORS = ("EIO", "ENOSPC", "EDQUOT", "EROFS", "EINTR")
 DEFAULT_ERRORS = ("EIO", "ENOSPC")
 SOAK = str(EXPERIMENTS / "sweep" / "sweep_point.yaml")
 HOLD_S_MIN = 20.0  # how long a point is waited for
-_MARGIN_S = 15.0  # of the storm, beyond the wait
+# Of the storm, beyond the wait: so the break comes at the first moment at which one may come.
+_MARGIN_S = (LEAD_MS + GAP_MS_MIN) / 1000
 _TIMES = 3.0  # a busy machine may take so much longer than it took in the control
 
 

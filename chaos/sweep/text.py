@@ -9,7 +9,7 @@ from chaos.sweep.request import Break
 from chaos.sweep.state import MARKS, OUTCOMES, Result, Sweep, SweepDir
 
 _WORST_MAX = 20
-OVERHEAD_S = 8.0  # of a run: provisioning, halt and judgement
+OVERHEAD_S = 9.0  # of a run: provisioning, halt and judgement
 
 
 def points_text(sweep: Sweep) -> str:

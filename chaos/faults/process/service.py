@@ -21,6 +21,7 @@ _BATCH = "the Watcher is a batch command in this workload; choose a profile with
 _NO_INJECTOR = "the injector does not run in this soak; soak C has it"
 _BEFORE_S = 0.4  # how long the service is watched before; it is armed 1 s ahead
 _SILENCE_S = 1.0  # how long a standstill is watched, unless a draw is due
+_SILENCE_S_MIN = 0.2  # of an occurrence that ends at its proof
 _DRAWS_MISSED = 1.3  # intervals without a draw in which one was certainly due
 _MARGIN_S = 0.2  # before the end of the hold
 _LOOK_S = 0.02
@@ -126,7 +127,7 @@ class ServiceFault(Fault):
         Without `threads` only written files count: children that were left alone may work.
         """
         first, drawn = look_at(stack, self.service), self._drawn(stack)
-        wanted_s = _SILENCE_S
+        wanted_s = _SILENCE_S_MIN if self.ends_at_proof else _SILENCE_S
         every_s = draw_interval_s(stack) if self.service == "injector" else None
         if every_s is not None and every_s * _DRAWS_MISSED < deadline.left_s() - _MARGIN_S:
             wanted_s = max(wanted_s, every_s * _DRAWS_MISSED)
