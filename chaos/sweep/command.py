@@ -51,15 +51,7 @@ def sweep(options: SweepOptions) -> int:
 
 def asked_of(options: SweepOptions) -> Asked:
     """The checked options. Raises `UsageError`."""
-    sample: int | None = None
-    if options.points != "all":
-        if not options.points.isdecimal() or not int(options.points):
-            raise UsageError(
-                f"{options.points!r} is neither `all` nor a number of points",
-                place="--points",
-                next_step="--points 12 draws twelve; --point 17 names one",
-            )
-        sample = int(options.points)
+    sample, chosen = _points(options)
     seed = secrets.randbits(32) if options.seed is None else options.seed
     if not 0 <= seed <= SEED_MAX:
         raise UsageError("out of range", place="--seed", next_step=f"from 0 to {SEED_MAX}")
@@ -73,10 +65,25 @@ def asked_of(options: SweepOptions) -> Asked:
         kinds=checked_kinds(options.kind),
         errors=checked_errors(options.error),
         sample=sample,
-        chosen=tuple(sorted(set(options.point))),
+        chosen=chosen,
         seed=seed,
         backend=options.backend or "local",
     )
+
+
+def _points(options: SweepOptions) -> tuple[int | None, tuple[int, ...]]:
+    """(how many are drawn, None for all; the ones that are named)."""
+    words = [word.strip() for word in options.points.split(",")]
+    numbers = [int(word) for word in words if word.isdecimal() and int(word)]
+    if options.points != "all" and len(numbers) != len(words):
+        raise UsageError(
+            f"{options.points!r} is neither `all` nor a number of points nor a list of them",
+            place="--points",
+            next_step="--points 12 draws twelve; --points 3,17 names two; --point 17 names one",
+        )
+    listed = numbers if len(numbers) > 1 else []
+    sample = numbers[0] if len(numbers) == 1 else None
+    return sample, tuple(sorted({*listed, *options.point}))
 
 
 def _check_unchanged(options: SweepOptions, asked: Asked) -> None:

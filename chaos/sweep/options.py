@@ -37,7 +37,9 @@ durable is taken from the files before the restart).
     error: Sequence[str] = option(
         "of the kind error: EIO, ENOSPC, EDQUOT, EROFS, EINTR (default: EIO,ENOSPC)", "ERROR"
     )
-    points: str = option("all, or so many, drawn by the seed", "all|N", default="all")
+    points: str = option(
+        "all; so many, drawn by the seed; or a list: 3,17", "all|N|LIST", default="all"
+    )
     point: Sequence[int] = option("this point alone; may be repeated", "NUMBER")
     jobs: int | None = option("runs side by side (default: one a processor core)", "N")
     seed: int | None = option("of the sample and of the runs (default: random, printed)", "N")

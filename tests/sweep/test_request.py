@@ -7,6 +7,8 @@ import pytest
 from chaos.base.errors import UsageError
 from chaos.cli.main import main
 from chaos.runner.resolve import resolve
+from chaos.sweep.command import asked_of
+from chaos.sweep.options import SweepOptions
 from chaos.sweep.points import Point, masked
 from chaos.sweep.request import Break, Kind, breaks, broken, checked_errors, checked_kinds
 
@@ -56,6 +58,7 @@ def test_kinds_and_errors_are_lists() -> None:
     [
         (["--points", "some"], "--points: 'some' is neither"),
         (["--points", "0"], "--points"),
+        (["--points", "3,x"], "--points: '3,x' is neither"),
         (["--kind", "cras"], "did you mean 'crash'"),
         (["--kind", "error", "--error", "EXX"], "--error: unknown error 'EXX'"),
         (["--work", "selfpay"], "did you mean 'selfplay'"),
@@ -72,3 +75,19 @@ def test_wrong_usage_is_an_error_with_its_place(
     said = capsys.readouterr()
     assert text in said.err
     assert "Traceback" not in said.err
+
+
+@pytest.mark.parametrize(
+    ("points", "point", "sample", "chosen"),
+    [
+        ("all", (), None, ()),
+        ("12", (), 12, ()),
+        ("17,3", (), None, (3, 17)),
+        ("3,17", (5,), None, (3, 5, 17)),
+    ],
+)
+def test_points_are_all_a_sample_or_a_list(
+    points: str, point: tuple[int, ...], sample: int | None, chosen: tuple[int, ...]
+) -> None:
+    asked = asked_of(SweepOptions(points=points, point=point))
+    assert (asked.sample, asked.chosen) == (sample, chosen)
