@@ -3,7 +3,8 @@
 Taken from the record of a control run: renames, links, unlinks, truncations and fsyncs of the
 daemon and its children, from the submission to the last one that concerns the work. A point is
 found again by its call, the path with its random parts masked, and its place among equal ones: so
-an order that varies between runs does no harm. Source: ALICE (Pillai et al., OSDI 2014) calls such
+an order that varies between runs does no harm. The bytecode that Python caches is nobody's work.
+Source: ALICE (Pillai et al., OSDI 2014) calls such
 calls the persistence model of an application.
 """
 
@@ -24,6 +25,7 @@ select o.call, o.path, o.to_path, o.t_s, p.argv, o.pid = $main as main
 from file_ops o left join processes p on p.pid = o.pid and p.start_s <= o.t_s + 0.02
 where o.service = 'watcher' and o.call in ('rename', 'link', 'unlink', 'truncate', 'fsync')
   and o.t_s >= $from_s and o.t_s <= $to_s
+  and not contains(coalesce(o.to_path, o.path), '.pyc')
 qualify row_number() over (partition by o.line order by p.start_s desc nulls last) = 1
 order by o.line
 """

@@ -38,6 +38,7 @@ def _life(made: Witnessed, number: int = 44) -> None:
     made.add(5.3, "open", WATCHER, path=part)
     made.add(5.4, "fsync", WATCHER, path=part)
     made.add(5.5, "rename", WATCHER, path=part, to="result.json")
+    made.add(5.5, "rename", WATCHER, path="__pycache__/a.pyc.123", to="__pycache__/a.pyc")
     made.add(6.0, "rename", WATCHER, path=f"{QUEUE}/claimed/{PIECE}", to=f"{QUEUE}/archive/{PIECE}")
     made.add(6.1, "fsync", WATCHER, path=f"{QUEUE}/claimed")
     made.add(9.0, "fsync", WATCHER, path="long after")
