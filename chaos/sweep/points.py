@@ -4,8 +4,7 @@ Taken from the record of a control run: renames, links, unlinks, truncations and
 daemon and its children, from the submission to the last one that concerns the work. A point is
 found again by its call, the path with its random parts masked, and its place among equal ones: so
 an order that varies between runs does no harm. The bytecode that Python caches is nobody's work.
-Source: ALICE (Pillai et al., OSDI 2014) calls such
-calls the persistence model of an application.
+Source: ALICE (Pillai et al., OSDI 2014) calls them the persistence model of an application.
 """
 
 import glob
