@@ -62,9 +62,9 @@ def sweep_page(folder: SweepDir, sweep: Sweep, code: int) -> str:
         key=lambda cell: (OUTCOMES.index(cell.result.outcome), cell.point.number),
     )
     word = verdict_word(sweep)[2:]
-    works: dict[str, list[int]] = {}
+    works: dict[str, list[Point]] = {}
     for point in sweep.points:
-        works.setdefault(point.work, []).append(point.number)
+        works.setdefault(point.work, []).append(point)
     return page_text(
         "sweep.html.jinja",
         package="chaos.sweep",
@@ -77,8 +77,8 @@ def sweep_page(folder: SweepDir, sweep: Sweep, code: int) -> str:
         counts=list(outcome_counts(sweep.results).items()),
         columns=columns,
         lives=[
-            (work, [(column, [cells.get((column, n)) for n in numbers]) for column in columns])
-            for work, numbers in works.items()
+            (work, line, [(word, [cells.get((word, p.number)) for p in line]) for word in columns])
+            for work, line in works.items()
         ],
         table=[
             (point, [cells.get((column, point.number)) for column in columns])
