@@ -80,7 +80,9 @@ def _tests(evidence: Evidence) -> tuple[list[str], list[str], list[str]]:
 
     A finding is named "RUN / CHECK"; one that was skipped is in no list. Not proven is not passed.
     """
-    passed, warned, failed = [], [], []
+    passed: list[str] = []
+    warned: list[str] = []
+    failed: list[str] = []
     ready = evidence.verdict.verdict == "PRODUCTION-READY"
     (passed if ready else failed).append(GATE)
     for run in evidence.runs:
@@ -161,10 +163,16 @@ def _configuration(evidence: Evidence) -> Iterator[Descriptor]:
     """What was used, each once: the gate's file, the target, plans and schedules, the parts."""
     state = evidence.state
     file = Descriptor(name="gate file", digest={"sha256": state.file_sha256})
-    request = {"file": Path(state.request.file).name, "profile": state.request.profile}
-    request |= {"soaks": [Path(soak).name for soak in state.request.soaks]}
-    request |= {"faults": list(state.request.faults), "seed": state.request.seed}
-    request |= {"backend": state.request.backend, "witness": state.request.witness}
+    asked = state.request
+    request = {
+        "file": Path(asked.file).name,
+        "profile": asked.profile,
+        "soaks": [Path(soak).name for soak in asked.soaks],
+        "faults": list(asked.faults),
+        "seed": asked.seed,
+        "backend": asked.backend,
+        "witness": asked.witness,
+    }
     yield _annotated(file, request)
     seen: list[Descriptor] = []
     for run in evidence.runs:

@@ -22,7 +22,7 @@ def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-LOCAL = {
+LOCAL: dict[str, Any] = {
     **PROVENANCE,
     "git": {"revision": "a" * 40, "dirty": False},
     "assets": {
@@ -38,7 +38,7 @@ LOCAL = {
 }
 IMAGES = {name: f"sha256:{sha256(name.encode())}" for name in ("injector", "llm", "watcher")}
 PUBLISHED = f"registry.example/me/watcher@sha256:{sha256(b'manifest')}"
-DOCKER = {
+DOCKER: dict[str, Any] = {
     **LOCAL,
     "watcher": None,
     "containers": {"digests": IMAGES, "published": [PUBLISHED]},

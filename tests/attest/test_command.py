@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import shutil
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from chaos.attest.command import attest, verify
+from chaos.attest.envelope import PAYLOAD_TYPE, signed_bytes
 from chaos.base.errors import EnvironmentProblem
 from chaos.base.exitcode import ExitCode
 from chaos.cli.main import main
@@ -206,10 +208,6 @@ def test_keys_of_openssl_sign_and_verify(
 @OPENSSL
 def test_openssl_verifies_our_signature(signed: Signed, tmp_path: Path) -> None:
     """A second implementation agrees on what was signed, and with what."""
-    import base64
-
-    from chaos.attest.envelope import PAYLOAD_TYPE, signed_bytes
-
     content = json.loads(signed.file.read_text())
     body = base64.b64decode(content["payload"])
     (tmp_path / "content").write_bytes(signed_bytes(PAYLOAD_TYPE, body))

@@ -7,6 +7,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from chaos.attest.content import statement_of
@@ -92,8 +93,6 @@ def test_runs_that_left_something_behind_are_passed_with_a_warning(gate: GateDir
 def test_skipped_finding_is_in_no_list(gate: GateDir) -> None:
     evidence = read_evidence(gate)
     findings: list[Any] = evidence.runs[0].verdict.findings
-    import msgspec
-
     findings.append(msgspec.structs.replace(findings[0], check="gpu_memory", outcome="skipped"))
     predicate = of(evidence).predicate
     listed = [*predicate.passed_tests, *predicate.warned_tests, *predicate.failed_tests]
@@ -103,8 +102,6 @@ def test_skipped_finding_is_in_no_list(gate: GateDir) -> None:
 def test_check_with_one_failed_finding_of_two_has_not_passed(gate: GateDir) -> None:
     evidence = read_evidence(gate)
     findings: list[Any] = evidence.runs[0].verdict.findings
-    import msgspec
-
     findings.append(msgspec.structs.replace(findings[0], outcome="fail"))
     predicate = of(evidence).predicate
     assert "soak_b clean / errors" in predicate.failed_tests

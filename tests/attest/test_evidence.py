@@ -12,6 +12,7 @@ import pytest
 from chaos.attest.evidence import read_evidence
 from chaos.base.errors import ChaosError, EnvironmentProblem, UsageError
 from chaos.base.exitcode import ExitCode
+from chaos.gate.loop import read_verdict
 from chaos.gate.state import GateDir, find_gate
 from chaos.record.record_hash import record_sha256
 from chaos.record.rundir import RunDir
@@ -182,8 +183,6 @@ def test_changed_record_is_judged_again_when_the_gate_resumes(
     judged: list[str] = []
 
     def judge_again(run: RunDir) -> Any:
-        from chaos.gate.loop import read_verdict
-
         judged.append(run.run_id)
         return read_verdict(run)
 

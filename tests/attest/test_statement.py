@@ -116,7 +116,8 @@ def test_our_own_statement_fits_the_schema_with_our_field(signed: Signed) -> Non
     content = payload(signed.file.read_bytes())
     assert accepted(content) and fits_schema(content)
     for name in ("created", "expires", "measured", "verdict", "runs"):
-        without = changed(content, lambda s, name=name: s["predicate"]["chaosGate"].pop(name))
+        without = changed(content, lambda s: None)
+        del without["predicate"]["chaosGate"][name]
         assert not accepted(without) and not fits_schema(without), name
     wrong = changed(content, lambda s: s["predicate"]["chaosGate"].update(expires="tomorrow"))
     assert not accepted(wrong) and not fits_schema(wrong)

@@ -13,6 +13,7 @@ import pytest
 
 from chaos.attest.command import verify
 from chaos.attest.envelope import PAYLOAD_TYPE, Refused, base64_text, signed_bytes
+from chaos.attest.policy import read_policy
 from chaos.base.exitcode import ExitCode
 from chaos.cli.main import main
 from tests.attest.conftest import Signed
@@ -238,8 +239,6 @@ def test_policy_refuses_a_harness_that_is_often_wrong(signed: Signed, tmp_path: 
     poor = {"caught": 8, "defects": 10, "accused": 2, "healthy": 10}
     poor_rates = {"causesRight": 8, "detectionRate": 0.8, "falseAlarmRate": 0.2}
     raw = resigned(signed, lambda s: s["predicate"]["chaosGate"].update(measured=poor | poor_rates))
-    from chaos.attest.policy import read_policy
-
     examined = examine(
         raw, keys.read_public(signed.public), now_epoch_s=NOW_S, policy=read_policy(policy)
     )
