@@ -14,6 +14,7 @@ from chaos.attest.envelope import BYTES_MAX, Refused
 from chaos.attest.options import AttestOptions, VerifyOptions
 from chaos.attest.policy import read_policy
 from chaos.attest.statement import Statement
+from chaos.attest.subject import subjects_named
 from chaos.base import output
 from chaos.base.errors import EnvironmentProblem, UsageError, os_errors_told
 from chaos.base.exitcode import ExitCode
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
 
 FILE = "attestation.json"
 _DAYS_MAX = 366
-_LISTED_MAX = 6  # subjects that are printed
+_LISTED_MAX = 3  # subjects that are printed
+_OBJECTIONS_MAX = 12
 _MARKS = {True: "✓", False: "✗"}
 
 Clock = Callable[[], float]
@@ -102,7 +104,7 @@ def _make_key(path: Path) -> int:
 
 def verify(options: VerifyOptions, clock: Clock = time.time) -> int:
     """Check an attestation, and print what it attests. Returns 0 if it is good, else 1."""
-    from chaos.attest.examine import digest_of_subject, examine
+    from chaos.attest.examine import examine
     from chaos.attest.keys import read_public
 
     if options.key is None:
@@ -111,7 +113,7 @@ def verify(options: VerifyOptions, clock: Clock = time.time) -> int:
         )
     key = read_public(options.key)
     policy = None if options.policy is None else read_policy(options.policy)
-    subjects = [digest_of_subject(given) for given in options.subject]
+    subjects = [one for given in options.subject for one in subjects_named(given)]
     raw = _read(options.file)
     try:
         examined = examine(raw, key, now_epoch_s=clock(), subjects=subjects, policy=policy)
@@ -149,7 +151,10 @@ def _lines(word: str, examined: "Examined") -> list[str]:
     says = f"{predicate.result}  {own.verdict}: {own.reason}"
     if examined.objections:
         first, *others = examined.objections
-        lines = [f"✗ REFUSED   {first}", *(f"            {text}" for text in others)]
+        lines = [f"✗ REFUSED   {first}"]
+        lines += [f"            {text}" for text in others[:_OBJECTIONS_MAX]]
+        if len(others) > _OBJECTIONS_MAX:
+            lines.append(f"            and {len(others) - _OBJECTIONS_MAX} more (--json)")
         lines.append(f"  says       {says}")
     else:
         lines = [f"{_MARKS[examined.passed]} {word:<9} {says}"]

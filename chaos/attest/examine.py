@@ -1,13 +1,10 @@
 """Signs a statement, and examines what somebody says is a signed one.
 
-Reads no clock, and no file but the subjects' (`digest_of_subject`). Needs no network.
+Reads no file and no clock, and needs no network.
 """
 
-import hashlib
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import msgspec
 
@@ -26,11 +23,10 @@ from chaos.attest.envelope import (
 from chaos.attest.keys import PrivateKey, PublicKey
 from chaos.attest.policy import Policy, objections
 from chaos.attest.statement import Extension, Statement, epoch_s, problem
-from chaos.base.errors import UsageError
+from chaos.attest.subject import Subject
 from chaos.base.foreign import written_out_in
 
 _CLOCK_SLACK_S = 300.0  # by which the signer's clock may be ahead
-_DIGEST = re.compile(r"(?:(?P<name>[^@]*)@)?sha256:(?P<digest>[0-9a-f]{64})", re.ASCII)
 
 
 def sign(statement: Statement, key: PrivateKey) -> bytes:
@@ -44,14 +40,6 @@ def sign(statement: Statement, key: PrivateKey) -> bytes:
             signatures=[Signature(keyid=key.public.keyid, sig=base64_text(signature))],
         )
     )
-
-
-@dataclass(frozen=True)
-class Subject:
-    """What must be attested: how the user named it, and its SHA-256 (hex)."""
-
-    given: str
-    sha256: str
 
 
 @dataclass(frozen=True)
@@ -73,29 +61,6 @@ class Examined:
     def passed(self) -> bool:
         """Verified, and PASSED."""
         return not self.objections and self.statement.predicate.result == "PASSED"
-
-
-def digest_of_subject(given: str) -> Subject:
-    """The subject that `given` names: NAME@sha256:HEX, sha256:HEX, or else a file.
-
-    Raises `UsageError` if there is no such file.
-    """
-    if match := _DIGEST.fullmatch(given):
-        return Subject(given, match["digest"])
-    path = Path(given)
-    try:
-        if path.exists() and not path.is_file():
-            raise UsageError(
-                "not a file", place=f"--subject {given}", next_step="name the program's files"
-            )
-        with path.open("rb") as stream:
-            return Subject(given, hashlib.file_digest(stream, "sha256").hexdigest())
-    except (OSError, ValueError) as error:  # ValueError: a path with a null byte
-        raise UsageError(
-            f"cannot read the file: {getattr(error, 'strerror', None) or error}",
-            place=f"--subject {given}",
-            next_step="name a file, or sha256:HEX of an image",
-        ) from error
 
 
 def examine(

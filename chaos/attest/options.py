@@ -46,7 +46,7 @@ class VerifyOptions(Options):
     EPILOG = """\
 examples:
   chaos verify attestation.json --key signer.pem.pub
-  chaos verify attestation.json --key signer.pem.pub --subject worker.py --subject prompts.py
+  chaos verify attestation.json --key signer.pem.pub --subject daemon/ --subject start.py
   chaos verify attestation.json --key signer.pem.pub --subject ghcr.io/me/watcher@sha256:4f0c...
   chaos verify attestation.json --key signer.pem.pub --policy policy.yaml --json
 
@@ -67,8 +67,8 @@ exit codes:
     file: Path = option("the attestation", "FILE", positional=True)
     key: Path | None = option("public key of the signer", "FILE")
     subject: Sequence[str] = option(
-        "a file, or sha256:HEX or NAME@sha256:HEX of an image, that must be attested; may be "
-        "repeated",
+        "what is to be deployed, and must be attested: a file, a folder with all its files, or "
+        "sha256:HEX or NAME@sha256:HEX of an image; may be repeated",
         "PATH|DIGEST",
     )
     policy: Path | None = option("further conditions", "FILE")

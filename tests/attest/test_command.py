@@ -86,7 +86,7 @@ def test_days_of_validity_are_written(
         (["verify", "FILE", "--key", "KEY"], "this is a private key"),
         (["verify", "FILE", "--key", "FILE"], "not a public key in PEM form"),
         (["verify", "FILE", "--key", "KEY.pub", "--subject", "nowhere.py"], "--subject nowhere.py"),
-        (["verify", "FILE", "--key", "KEY.pub", "--subject", "."], "not a file"),
+        (["verify", "FILE", "--key", "KEY.pub", "--subject", "EMPTY"], "no file is in it"),
         (["verify", "FILE", "--key", "KEY.pub", "--policy", "nowhere.yaml"], "cannot read"),
     ],
 )
@@ -100,7 +100,8 @@ def test_wrong_words_exit_2_with_a_next_step(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     names = {"GATE": str(signed.gate.path), "KEY": str(signed.key), "KEY.pub": str(signed.public)}
-    names["FILE"] = str(signed.file)
+    names |= {"FILE": str(signed.file), "EMPTY": str(tmp_path / "empty")}
+    (tmp_path / "empty").mkdir()
     signed.file.rename(tmp_path / "kept.json")
     shutil.copy(tmp_path / "kept.json", signed.file)
     assert main([names.get(word, word) for word in words]) == ExitCode.USAGE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from chaos.attest.command import verify
 from chaos.attest.envelope import PAYLOAD_TYPE, Refused, base64_text, signed_bytes
 from chaos.attest.policy import read_policy
+from chaos.base.errors import UsageError
 from chaos.base.exitcode import ExitCode
 from chaos.cli.main import main
 from tests.attest.conftest import Signed
@@ -86,7 +88,6 @@ def test_time_of_validity_is_kept(now_s: float, objection: str, signed: Signed) 
     assert objection in "".join(examined.objections)
 
 
-@pytest.mark.slow(seconds=5)
 @pytest.mark.parametrize("mask", [0x01, 0x20, 0x80])
 def test_no_byte_can_be_changed(mask: int, signed: Signed) -> None:
     raw = signed.file.read_bytes()
@@ -188,6 +189,36 @@ def test_attested_file_is_accepted_and_another_is_not(
     assert out.startswith(f"✗ REFUSED   {other} is not what was tested")
 
 
+def test_folder_may_hold_nothing_that_was_not_tested(
+    signed: Signed, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "daemon"
+    (folder / "inner").mkdir(parents=True)
+    options = verify_options(signed.file, signed.public, subject=[str(folder)])
+    with pytest.raises(UsageError, match="no file is in it"):
+        verify(options, lambda: NOW_S)
+    (folder / "inner" / "worker.py").write_bytes(WORKER)
+    assert verify(options, lambda: NOW_S) == ExitCode.PASS
+    (folder / "__pycache__").mkdir()
+    (folder / "__pycache__" / "worker.cpython-311.pyc").write_bytes(b"stale")
+    assert verify(options, lambda: NOW_S) == ExitCode.FAIL
+    assert "worker.cpython-311.pyc is not what was tested" in capsys.readouterr().out
+    (folder / "__pycache__" / "worker.cpython-311.pyc").unlink()
+    (folder / "link").symlink_to(tmp_path)
+    with pytest.raises(UsageError, match="is a link to a folder"):
+        verify(options, lambda: NOW_S)
+
+
+def test_pipe_in_a_folder_does_not_block(signed: Signed, tmp_path: Path) -> None:
+    folder = tmp_path / "daemon"
+    folder.mkdir()
+    os.mkfifo(folder / "pipe")
+    for given in (folder / "pipe", folder):
+        options = verify_options(signed.file, signed.public, subject=[str(given)])
+        with pytest.raises(UsageError, match="pipe is not a file"):
+            verify(options, lambda: NOW_S)
+
+
 def test_image_is_named_by_its_digest(signed: Signed) -> None:
     digest = PUBLISHED.partition("sha256:")[2]
     raw = resigned(signed, lambda s: s["subject"].append({"digest": {"sha256": digest}}))
@@ -262,7 +293,7 @@ def test_wrong_policy_is_a_usage_error(
 # -- anything at all --------------------------------------------------------------------------
 
 
-@pytest.mark.slow(seconds=10)
+@pytest.mark.slow(seconds=3)
 def test_hostile_bytes_never_end_in_a_traceback(signed: Signed) -> None:
     """Random bytes, random JSON, and files with several pieces changed, moved and repeated."""
     public = keys.read_public(signed.public)
@@ -304,7 +335,7 @@ def _value(stream: random.Random, depth: int) -> Any:
     return {stream.choice(words): _value(stream, depth - 1) for _ in range(stream.randrange(5))}
 
 
-@pytest.mark.slow(seconds=5)
+@pytest.mark.slow(seconds=2)
 def test_hostile_statement_of_the_right_signer_is_refused_or_read(signed: Signed) -> None:
     """A signer may err, too: whatever is in the payload, there is an answer."""
     public = keys.read_public(signed.public)
