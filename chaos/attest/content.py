@@ -171,6 +171,7 @@ def _configuration(evidence: Evidence) -> Iterator[Descriptor]:
         "faults": list(asked.faults),
         "seed": asked.seed,
         "backend": asked.backend,
+        "sandbox": asked.sandbox,
         "witness": asked.witness,
     }
     yield _annotated(file, request)

@@ -52,6 +52,7 @@ examples:
 
 A policy is a YAML file; each key is optional:
   passed: [soak_c clean, soak_c under llm_timeout]   tests that must be among the passed ones
+  profile: full                                      the scale of the gate
   max_age_days: 14                                   made at most so long ago
   configuration: {model: "sha256:b179c952..."}       the digest of what the runs used
   min_detection: 0.95                                measured rates of the harness

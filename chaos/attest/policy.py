@@ -18,6 +18,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """The content of a policy file. `configuration`: name -> ALGORITHM:HEX."""
 
     passed: tuple[str, ...] = ()
+    profile: str | None = None
     max_age_days: Annotated[float, msgspec.Meta(gt=0, le=36_500)] | None = None
     configuration: dict[str, str] = {}
     min_detection: Rate | None = None
@@ -33,8 +34,13 @@ def objections(
     policy: Policy, predicate: Predicate, own: Extension, now_epoch_s: float
 ) -> list[str]:
     """What the policy holds against an attestation that is otherwise in order."""
-    found = [f"policy: {name!r} is not among the passed tests" for name in policy.passed
-             if name not in predicate.passed_tests]  # fmt: skip
+    found = [
+        f"policy: {name!r} is not among the passed tests"
+        for name in policy.passed
+        if name not in predicate.passed_tests
+    ]
+    if policy.profile is not None and own.profile != policy.profile:
+        found.append(f"policy: the profile is {own.profile!r}, not {policy.profile!r}")
     created_s = epoch_s(own.created)
     limit_days = policy.max_age_days
     if limit_days is not None and (

@@ -241,6 +241,8 @@ def test_image_is_named_by_its_digest(signed: Signed) -> None:
     [
         ("passed: [gate, soak_c clean]", ""),
         ("passed: [soak_c under disk_full]", "'soak_c under disk_full' is not among the passed"),
+        ("profile: quick", ""),
+        ("profile: full", "the profile is 'quick', not 'full'"),
         ("max_age_days: 5", ""),
         ("max_age_days: 3", "older than 3 days"),
         (f"configuration: {{model: 'sha256:{sha256(b'model')}'}}", ""),
