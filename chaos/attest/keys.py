@@ -19,7 +19,7 @@ try:
 except ImportError as problem:
     raise EnvironmentProblem(
         f"keys need the package `cryptography`, which cannot be imported ({problem})",
-        next_step="pip install 'chaos-gate[attest]', or pip install cryptography",
+        next_step="pip install cryptography, into the environment that chaos runs in",
     ) from problem
 
 KINDS = "Ed25519 or ECDSA P-256"

@@ -21,8 +21,9 @@ from chaos.cli.main import main
 from tests.attest.conftest import Signed
 from tests.attest.gates import DAY_S, NOW_S, PUBLISHED, WORKER, payload, sha256, verify_options
 
-keys = pytest.importorskip("chaos.attest.keys")
-from chaos.attest.examine import examine  # noqa: E402  (needs the same library)
+pytest.importorskip("cryptography")
+from chaos.attest import keys
+from chaos.attest.examine import examine
 
 
 def resigned(signed: Signed, change: Callable[[dict[str, Any]], object]) -> bytes:
