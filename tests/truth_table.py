@@ -1,6 +1,7 @@
 """Run planted Watchers on the real stack, and write what was said of each.
 
     python -m tests.truth_table                      all, three at a time, into docs/track-record.md
+                                                     and chaos/attest/measured.json
     python -m tests.truth_table --only NAME...       these, without writing
 
 A defect is caught if the run fails by one of the checks that see it. Its cause is right if triage
@@ -20,6 +21,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from chaos.attest.measured import FILE as MEASURED
+from chaos.attest.measured import measured_text
+from chaos.attest.statement import Measured
 from chaos.cli.triage import explain
 from tests.integration.command import REPO, Done, chaos, settings
 from tests.planted.table import ANY, DEFECTS, HEALTHY, Planted
@@ -91,22 +95,39 @@ def judged(planted: Planted, done: Done) -> Judged:
     return Judged(planted, done.exit_code, failed, causes, done.text)
 
 
+def _judged_defects(results: Sequence[Judged]) -> list[Judged]:
+    return [one for one in results if one.planted.checks and not one.planted.blind]
+
+
+def _healthy(results: Sequence[Judged]) -> list[Judged]:
+    return [one for one in results if not one.planted.checks and not one.planted.blind]
+
+
+def totals(results: Sequence[Judged]) -> Measured:
+    """How often the harness was right; what it is known not to see does not count."""
+    caught = [one for one in _judged_defects(results) if one.caught]
+    return Measured(
+        defects=len(_judged_defects(results)),
+        caught=len(caught),
+        causes_right=sum(one.named for one in caught),
+        healthy=len(_healthy(results)),
+        accused=sum(one.accused for one in _healthy(results)),
+    )
+
+
 def page(results: Sequence[Judged]) -> str:
     """The track record as Markdown."""
     defects = [one for one in results if one.planted.checks or one.planted.blind]
-    judged = [one for one in defects if not one.planted.blind]
-    healthy = [one for one in results if not one.planted.checks and not one.planted.blind]
-    caught = [one for one in judged if one.caught]
-    named = [one for one in caught if one.named]
-    accused = [one for one in healthy if one.accused]
+    judged, healthy, total = _judged_defects(results), _healthy(results), totals(results)
     lines = [
         "# Track record",
         "",
         "Made by `scripts/truth-table`: each planted Watcher in tests/planted/ is run on the real",
         "stack (`chaos run`, embedded backend, a real LLM), and judged like any other.",
         "",
-        f"**{len(caught)} of {len(judged)} defects caught, the cause right for {len(named)} of "
-        f"these; {len(accused)} of {len(healthy)} healthy Watchers accused.**",
+        f"**{total.caught} of {total.defects} defects caught, the cause right for "
+        f"{total.causes_right} of these; {total.accused} of {total.healthy} healthy Watchers "
+        "accused.**",
         "",
         "One run each. On a busy machine a fault may not be proven, and the run says so (exit 3):",
         "it is made again. The defects and the checks are of the same authors: a set that they",
@@ -175,6 +196,7 @@ def main(argv: Sequence[str]) -> int:
     took_s = time.monotonic() - begin_s
     if not options.only:
         PAGE.write_text(page(results), encoding="utf-8")
+        MEASURED.write_text(measured_text(totals(results)), encoding="utf-8")
     wrong = [
         result.planted.name
         for result in results

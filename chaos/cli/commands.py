@@ -15,6 +15,7 @@ from chaos.base.exitcode import ExitCode
 _BEYOND_BUDGET_S = 600.0
 
 if TYPE_CHECKING:
+    from chaos.attest.options import AttestOptions, VerifyOptions
     from chaos.cli import options as opt
     from chaos.doctor.options import DoctorOptions
     from chaos.gate.options import GateOptions
@@ -176,6 +177,20 @@ def gate(options: GateOptions) -> int:
     from chaos.gate.command import gate
 
     return gate(options)
+
+
+def attest(options: AttestOptions) -> int:
+    """`chaos attest`: sign what a gate found."""
+    from chaos.attest.command import attest
+
+    return attest(options)
+
+
+def verify(options: VerifyOptions) -> int:
+    """`chaos verify`: check such a signature."""
+    from chaos.attest.command import verify
+
+    return verify(options)
 
 
 def sweep(options: SweepOptions) -> int:

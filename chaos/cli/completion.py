@@ -60,6 +60,8 @@ def script(parser: argparse.ArgumentParser, shell: str, topics: list[str]) -> st
         key = f"{command} {action.dest}" if f"{command} {action.dest}" in names else action.dest
         if action.metavar in ("RUN", "RUN|DIR"):
             setattr(action, "complete", _RUNS)  # noqa: B010  (an attribute that shtab reads)
+        elif action.metavar == "GATE":
+            setattr(action, "complete", shtab.DIRECTORY)  # noqa: B010
         elif key in names and not action.choices:
             action.choices = names[key]
         elif action.type is not None and action.metavar in ("DIR", "FILE", "PATH"):

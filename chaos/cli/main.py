@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
+from chaos.attest.options import AttestOptions, VerifyOptions
 from chaos.base.arguments import Options, add_arguments
 from chaos.base.command import program
 from chaos.base.errors import ChaosError, UsageError, unknown_name
@@ -73,6 +74,8 @@ _COMMANDS: dict[str, tuple[type[Options], Callable[[Any], int]]] = {
     "serve": (options.ServeOptions, act.serve),
     "clean": (options.CleanOptions, act.clean),
     "gate": (GateOptions, act.gate),
+    "attest": (AttestOptions, act.attest),
+    "verify": (VerifyOptions, act.verify),
     "sweep": (SweepOptions, act.sweep),
     "replay": (options.ReplayOptions, act.replay),
     "canary": (options.CanaryOptions, act.canary),

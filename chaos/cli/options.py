@@ -1,4 +1,4 @@
-"""The options of the commands. Those of gate, doctor and monitor are in their own folders.
+"""The options of the commands. Those of gate, attest, doctor and monitor are in their own folders.
 
 Standard library only: every `chaos --help` imports this.
 """

@@ -21,6 +21,7 @@ from chaos.checks.verdict import Verdict
 from chaos.gate import leftovers
 from chaos.gate.state import GateDir, GateState, StepState
 from chaos.gate.steps import GatePlan, Step, config_digest
+from chaos.record.record_hash import record_sha256
 from chaos.record.rundir import RunDir
 from chaos.report.display import Display
 from chaos.runner.child import Interrupts, run_child
@@ -171,6 +172,7 @@ class GateLoop:
         entry.exit_code = code
         entry.lasted_s = verdict.lasted_s
         entry.verdict_sha256 = _sha256(run)
+        entry.record_sha256 = record_sha256(run)
         entry.notes += leftovers.gpu_growth(self.state.gpu_before, leftovers.gpu_used())
         self._save()
 
@@ -211,21 +213,25 @@ class GateLoop:
             self._discard(entry, "cut off, made again")
 
     def _keep(self, entry: StepState, run: RunDir, verdict: Verdict | None) -> None:
-        """Keep a finished run. Judge it again if `verdict.json` was changed since."""
+        """Keep a finished run. Judge it again if its verdict or its record was changed since."""
         if verdict is None:
             self.say(f"{entry.name}: its record is gone or is not its own, it is made again")
             self._discard(entry, "its record was gone, made again")
             return
-        if _sha256(run) != entry.verdict_sha256:
-            self.say(f"{entry.name}: verdict.json was changed, the run is judged again")
+        changed = "verdict.json" if _sha256(run) != entry.verdict_sha256 else ""
+        if entry.record_sha256 is not None and record_sha256(run) != entry.record_sha256:
+            changed = "its record"
+        if changed:
+            self.say(f"{entry.name}: {changed} was changed, the run is judged again")
             verdict = judge(run)
-            entry.notes.append("judged again: verdict.json had been changed")
+            entry.notes.append(f"judged again: {changed} had been changed")
             self._finish(entry, run, verdict, verdict.exit_code)
 
     def _discard(self, entry: StepState, reason: str) -> None:
         entry.notes.append(reason)
         entry.state = "pending"
-        entry.run = entry.verdict = entry.exit_code = entry.lasted_s = entry.verdict_sha256 = None
+        entry.run = entry.verdict = entry.exit_code = entry.lasted_s = None
+        entry.verdict_sha256 = entry.record_sha256 = None
 
     def _has_plan_of(self, run: RunDir, entry: StepState) -> bool:
         """Whether the run has the plan of this step."""

@@ -12,6 +12,7 @@ The file is replaced atomically after every step, so that a gate can resume afte
 """
 
 import fcntl
+import hashlib
 import os
 import secrets
 import time
@@ -51,6 +52,7 @@ class StepState(msgspec.Struct, kw_only=True):
     exit_code: int | None = None
     lasted_s: float | None = None
     verdict_sha256: str | None = None
+    record_sha256: str | None = None  # of what was judged (chaos/record/record_hash.py)
     attempts: list[str] = []
     left: list[str] = []  # leftovers of the run, which were removed
     notes: list[str] = []
@@ -73,6 +75,8 @@ class GateState(msgspec.Struct, kw_only=True):
     chaos: str
     request: GateRequest
     steps: list[StepState]
+    file_sha256: str = ""  # of the gate file
+    required: list[str] = []  # the soaks of a complete gate
     state: Literal["running", "interrupted", "stopped", "complete"] = "running"
     dirty: list[str] = []  # leftovers that could not be removed
     gpu_before: dict[str, int] = {}  # bytes used of each GPU before the first run
@@ -183,15 +187,17 @@ def begin(plan: GatePlan, root: Path) -> tuple[GateDir, GateState]:
         chaos=__version__,
         request=plan.request,
         steps=_initial_steps(plan),
+        file_sha256=hashlib.sha256(Path(plan.request.file).read_bytes()).hexdigest(),
+        required=list(plan.required),
     )
     gate.write(state)
     return gate, state
 
 
-def find_gate(reference: str, root: Path) -> GateDir:
+def find_gate(reference: str, root: Path, *, place: str = "--resume") -> GateDir:
     """Return the gate with this path or name, or the newest one for `latest`.
 
-    Raises `UsageError` if there is none.
+    Raises `UsageError` at `place` if there is none.
     """
     folder = root / FOLDER
     candidates = [Path(reference), folder / reference]
@@ -202,7 +208,7 @@ def find_gate(reference: str, root: Path) -> GateDir:
             return GateDir(path.resolve())
     raise UsageError(
         f"no gate at {bounded(reference)!r}",
-        place="--resume",
+        place=place,
         next_step=f"name the folder of a gate, one of those under {folder}, or latest",
     )
 

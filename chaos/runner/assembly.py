@@ -18,8 +18,8 @@ from chaos.report.live import LiveView
 from chaos.runner.provenance import gather
 from chaos.runner.run import Run
 from chaos.sandbox.enter import enter, inside
+from chaos.stack import programs
 from chaos.stack.local.backend import LocalBackend
-from chaos.stack.programs import programs_sha256
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,8 @@ def assemble(rundir: RunDir, stop: StopSignal, display: Display) -> Assembled:
     elif plan.sandbox == "namespaces":
         raise ChaosError("not in a sandbox", next_step="start the run with `chaos run`")
     described = {name: value and str(value) for name, value in asdict(assets).items()}
-    programs = {"programs_sha256": programs_sha256(plan.target, IMAGES)}
-    gathered = gather(ROOT, described, assets.proxy(), programs)
+    watcher = programs.described(plan.target, IMAGES)
+    gathered = gather(ROOT, described, assets.proxy(), watcher)
     rundir.write_json(rundir.provenance, gathered)
     view = LiveView(plan, schedule, display)
     history = HistoryWriter(rundir.history, rundir.run_id, listener=view.on_record)

@@ -100,12 +100,12 @@ def _replay_of() -> dict[str, Any] | None:
 
 
 def gather(
-    repo: Path, assets: dict[str, Any], proxy: dict[str, str], watcher: dict[str, str] | None = None
+    repo: Path, assets: dict[str, Any], proxy: dict[str, str], watcher: dict[str, Any] | None = None
 ) -> dict[str, Any]:
     """The provenance of a run.
 
     `assets`: the model and the LLM server. `proxy`: `kind` (toxiproxy or builtin), `version` and
-    `reason`. `watcher`: `programs_sha256`; None if the images identify the programs.
+    `reason`. `watcher`: its programs (chaos/stack/programs.py); None if images identify them.
     """
     status = git(repo, "status", "--porcelain")
     return {

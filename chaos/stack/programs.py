@@ -1,16 +1,25 @@
-"""The SHA-256 of a target's programs, which identifies the version of the Watcher.
+"""The SHA-256 of a target's programs, which identify the version of the Watcher.
 
 Knows the target profile and the folder that it installs from; starts and copies nothing.
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from chaos.record.target import Target
 from chaos.stack.workspace import is_cache
 
 _PROGRAMS = "{programs}"
+
+
+def described(target: Target, images: Path) -> dict[str, Any]:
+    """What the provenance records: `programs`, place -> SHA-256 of each file, and the SHA-256 of
+    them all.
+    """
+    digests = _digests(target, images)
+    return {"programs_sha256": _total(digests), "programs": dict(digests)}
 
 
 def programs_sha256(target: Target, images: Path) -> str:
@@ -19,13 +28,25 @@ def programs_sha256(target: Target, images: Path) -> str:
     Covers the place and content of each file. An unreadable file counts as absent; its installation
     or start reports it.
     """
-    total = hashlib.sha256()
+    return _total(_digests(target, images))
+
+
+def _digests(target: Target, images: Path) -> list[tuple[str, str]]:
+    """(place, SHA-256 of the content) of each file, in order."""
+    digests = []
     for place, path in sorted(set(_files(target, images))):
         try:
             with path.open("rb") as stream:
                 content = hashlib.file_digest(stream, "sha256").hexdigest()
         except OSError:
             content = "absent"
+        digests.append((place, content))
+    return digests
+
+
+def _total(digests: Iterable[tuple[str, str]]) -> str:
+    total = hashlib.sha256()
+    for place, content in digests:
         total.update(f"{place}\0{content}\n".encode(errors="surrogateescape"))
     return total.hexdigest()
 

@@ -10,6 +10,7 @@ from xml.etree import ElementTree as ET
 import pytest
 import yaml
 
+from chaos.cli.main import main
 from chaos.gate.state import GateDir, find_gate
 from chaos.record.owner import processes_of
 from chaos.record.rundir import RunDir
@@ -91,6 +92,24 @@ def test_killed_gate_can_be_continued_to_its_verdict(tmp_path: Path) -> None:
     entry = gate.changelog.read_text()
     assert "- **Soak Test C: PASS**" in entry
     assert "1 fault proven" in entry and "memory " in entry and " processed" in entry
+    attested_and_verified(runs, gate, tmp_path)
+
+
+def attested_and_verified(runs: Path, gate: GateDir, folder: Path) -> None:
+    """Real runs name the program files that they ran, and a changed record is not attested."""
+    pytest.importorskip("cryptography")
+    key, file = folder / "signer.pem", gate.path / "attestation.json"
+    assert chaos(runs, "attest", "--new-key", str(key)).exit_code == 0
+    done = chaos(runs, "attest", "latest", "--key", str(key))
+    assert done.exit_code == 0 and "✓ ATTESTED  PASSED" in done.stdout, done.text
+    daemon = REPO / "images" / "watcher" / "prng_registry.py"
+    assert main(["verify", str(file), "--key", f"{key}.pub", "--subject", str(daemon)]) == 0
+    run = gate.run(gate.read().steps[0])
+    assert run is not None
+    with run.history.open("a") as stream:
+        stream.write("\n")
+    done = chaos(runs, "attest", "latest", "--key", str(key))
+    assert done.exit_code == 4 and "the record of soak_c clean was changed" in done.stderr
 
 
 def test_replay_repeats_the_run_and_compares_the_verdicts(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from chaos.record.target import Target
-from chaos.stack.programs import programs_sha256
+from chaos.stack.programs import described, programs_sha256
 from chaos.stack.workspace import install
 
 
@@ -45,6 +46,19 @@ def test_hash_covers_every_installed_file(
         before = programs_sha256(tiny_target, tiny_images)
         (tiny_images / "tiny" / name).write_text("changed")
         assert programs_sha256(tiny_target, tiny_images) != before, name
+
+
+def test_each_file_is_named_with_its_own_hash(tiny_target: Target, tiny_images: Path) -> None:
+    before = described(tiny_target, tiny_images)
+    assert before["programs_sha256"] == programs_sha256(tiny_target, tiny_images)
+    (policies,) = (place for place in before["programs"] if place.endswith("policies.json"))
+    content = b"changed"
+    (tiny_images / "tiny" / "policies.json").write_bytes(content)
+    after = described(tiny_target, tiny_images)
+    assert after["programs"][policies] == hashlib.sha256(content).hexdigest()
+    assert after["programs_sha256"] != before["programs_sha256"]
+    others = {place for place in before["programs"] if place != policies}
+    assert others and all(after["programs"][one] == before["programs"][one] for one in others)
 
 
 def test_hash_covers_programs_that_commands_name(

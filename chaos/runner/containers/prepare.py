@@ -11,6 +11,7 @@ from pathlib import Path
 
 import docker.errors
 from docker import DockerClient
+from docker.models.images import Image
 
 from chaos.assets import Assets
 from chaos.base.errors import EnvironmentProblem
@@ -42,10 +43,13 @@ def prepare(plan: Plan, assets: Assets, say: Callable[[str], None]) -> Settings:
         )
         references = {name: image.reference for name, image in built.items()}
         digests = {name: image.id for name, image in built.items()}
+        published: list[str] = []
         own = os.environ.get(OWN_WATCHER)
         if own:
+            image = _image(client, own)
             references["watcher"] = own
-            digests["watcher"] = _id_of(client, own)
+            digests["watcher"] = str(image.id)
+            published = sorted(image.attrs.get("RepoDigests") or [])
     user_id, group_id = (0, 0) if facts.rootless else user()
     model = Path(plan.target.llm.model) if plan.target.llm.model else assets.model
     _check_readable(model, user_id)
@@ -55,6 +59,7 @@ def prepare(plan: Plan, assets: Assets, say: Callable[[str], None]) -> Settings:
         compose_version=command.version,
         images=references,
         digests=digests,
+        published=published,
         engine_facts=facts.to_json(),
         model=str(model),
         gpu=plan.gpu,
@@ -77,9 +82,9 @@ def _check_readable(model: Path, user_id: int) -> None:
     )
 
 
-def _id_of(client: DockerClient, reference: str) -> str:
+def _image(client: DockerClient, reference: str) -> Image:
     try:
-        return str(client.images.get(reference).id)
+        return client.images.get(reference)
     except docker.errors.ImageNotFound as error:
         raise EnvironmentProblem(
             f"there is no image {reference}",

@@ -43,8 +43,9 @@ _EVENTS = "logs/llm_events.jsonl"
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """`images`: reference by service. `engine_facts`, `digests`: provenance.
+    """`images`: reference by service. `engine_facts`, `digests`, `published`: provenance.
 
+    `published`: NAME@sha256:HEX under which registries have the user's own Watcher image.
     `knobs`: settings of the compose files from the environment (CHAOS_LLM_CONTEXT...).
     `started_by_root`: the pod's user is not the user who started the run. `removed`: nothing of the
     run is left in the engine.
@@ -61,6 +62,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     user_id: int
     group_id: int
     knobs: dict[str, str] = {}
+    published: list[str] = []
     started_by_root: bool = False
     removed: bool = False
     version: str = __version__

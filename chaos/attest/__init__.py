@@ -1,0 +1,1 @@
+"""Signed statements about gates (in-toto, DSSE): made by `chaos attest`, read by `chaos verify`."""
