@@ -30,7 +30,6 @@ def passed_gate(tmp_path_factory: pytest.TempPathFactory) -> GateDir:
 @pytest.fixture(scope="session")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A private key; the public one is beside it."""
-    pytest.importorskip("cryptography")
     from chaos.attest import keys
 
     path = tmp_path_factory.mktemp("keys") / "signer.pem"

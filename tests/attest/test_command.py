@@ -29,8 +29,6 @@ from tests.attest.gates import (
     verify_options,
 )
 
-pytest.importorskip("cryptography")
-
 
 def test_attest_writes_one_file_that_verify_accepts(
     gate: GateDir, pair: Path, capsys: pytest.CaptureFixture[str]

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 import yaml
 
+from chaos.attest import keys
 from chaos.attest.command import attest
 from chaos.attest.policy import read_policy
 from chaos.attest.statement import TEST_RESULT
@@ -32,9 +33,6 @@ from tests.attest.gates import (
     payload,
     sha256,
 )
-
-pytest.importorskip("cryptography")
-from chaos.attest import keys
 
 EXAMPLES = Path("examples", "ci")
 DAY = "2027-01-16T00:00:00Z"  # a day after the attestation was made

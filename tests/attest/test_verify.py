@@ -12,18 +12,16 @@ from typing import Any
 import msgspec
 import pytest
 
+from chaos.attest import keys
 from chaos.attest.command import verify
 from chaos.attest.envelope import PAYLOAD_TYPE, Refused, base64_text, signed_bytes
+from chaos.attest.examine import examine
 from chaos.attest.policy import read_policy
 from chaos.base.errors import UsageError
 from chaos.base.exitcode import ExitCode
 from chaos.cli.main import main
 from tests.attest.conftest import Signed
 from tests.attest.gates import DAY_S, NOW_S, PUBLISHED, WORKER, payload, sha256, verify_options
-
-pytest.importorskip("cryptography")
-from chaos.attest import keys
-from chaos.attest.examine import examine
 
 
 def resigned(signed: Signed, change: Callable[[dict[str, Any]], object]) -> bytes:
