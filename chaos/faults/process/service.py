@@ -110,8 +110,9 @@ class ServiceFault(Fault):
             if not deadline.wait(_LOOK_S):
                 return Evidence(False, {**measured, "threads": self.first.states()})
         service = stack.service(self.service)
-        measured["exit_code"] = service.exit_code()
         standstill, silent = self.standstill(stack, deadline, threads=False)
+        # Only now: of a process with threads its first one may end before the others.
+        measured["exit_code"] = service.exit_code()
         after = service.pid()
         measured |= standstill
         if after is not None:

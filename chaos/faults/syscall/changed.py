@@ -98,11 +98,13 @@ class SyscallError(CallFault):
 
     def _ended(self, stack: Stack) -> dict[str, Any]:
         """Its exit code, the line that names the error, and the last line."""
-        lines = self._words.lines()
-        code = stack.service(self.service).exit_code()
+        service, deadline = stack.service(self.service), Deadline(_RECORD_S)
+        while service.alive() and deadline.wait(_LOOK_S):  # its other threads may end later
+            pass
+        lines, paths = self._words.lines(), self._failed_paths(stack)
         return {
-            "exit_code": code,
-            "said": naming(lines, self.params.error, self._failed_paths(stack)),
+            "exit_code": service.exit_code(),
+            "said": naming(lines, self.params.error, paths),
             "last_words": lines[-1] if lines else "",
         }
 
