@@ -13,13 +13,17 @@ _TORN = """
 select decision_ref(line) as ref, 'the log ends in half a line' as text
 from damaged, run where problem = 'torn' and complete
 """
-# Append-only: the log never had fewer lines than before.
+# Append-only: the log never had fewer lines than before, but for what a power cut took from it.
 SHRUNK = """
 select history_ref(line) as ref, 'the log shrank from ' || before::int || ' to ' || now::int
     || ' lines' as text
-from (select line, "decisions.lines" as now, lag("decisions.lines") over (order by line) as before
+from (select line, t_s, lag(t_s) over (order by line) as before_s, "decisions.lines" as now,
+        lag("decisions.lines") over (order by line) as before
     from moments where "decisions.lines" is not null)
-where now < before order by line
+where now < before and not exists (select 1 from faults f
+    where before_s <= f.until_s and t_s >= f.recovering_s and contains(f.recovery ->> '$.lost',
+        regexp_extract(decision_ref(1), 'artefacts/(.*):1', 1) || ' cut to '))
+order by line
 """
 _ENTRIES = """
 select count(*) from decisions where dispatch is not null and ($source = '' or source = $source)

@@ -3,7 +3,8 @@
 A file whose content no fsync had made durable may be empty after a power cut, under its final name.
 The witness knows the SHA-256 of what each rename published. Of a file that nobody opened to write,
 moved or removed since, the collected content must have it. A file that a power cut has emptied, and
-that is empty at the end, was written in place. Asked by sweeps: elsewhere the harness itself may
+that is empty at the end, was written in place. A file that had content when its fsync failed must
+not be published empty. Asked by sweeps: elsewhere the harness itself may
 plant or cut files of the daemon.
 """
 
@@ -30,6 +31,13 @@ where not exists (select 1 from file_ops o where o.line > l.line
     and o.call in ('open', 'truncate', 'unlink', 'rename', 'link'))
 order by line
 """
+_EMPTY = """
+select o.line, o.to_path || ' was published empty after the fsync of its ' || max(c.bytes)
+    || ' bytes had failed'
+from file_ops o join calls_changed c on c.path = o.path and c.line < o.line
+where c.call = 'fsync' and c.change not in ('SIGKILL', 'delayed') and c.bytes > 0
+and o.call = 'rename' and o.bytes = 0 group by o.line, o.to_path order by o.line
+"""
 _EMPTIED = " cut to 0 bytes"
 
 
@@ -39,7 +47,8 @@ def judge(run: OpenRun, params: Params) -> list[Finding]:
     if absent is not None:
         return absent
     published = run.sql(_PUBLISHED)
-    wrong = [Evidence(f"witness.jsonl:{line}", text) for line, text in _damaged(run, published)]
+    seen = [*_damaged(run, published), *run.sql(_EMPTY)]
+    wrong = [Evidence(f"witness.jsonl:{line}", text) for line, text in seen]
     wrong += [
         Evidence(
             window.ref("recovered"), f"{path} is empty since the power cut of {window.fault_id}"

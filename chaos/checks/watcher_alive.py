@@ -1,6 +1,7 @@
 """Watcher alive: it did not end before it was told to, except where a fault ended it on purpose.
 
 A fault that ends the Watcher says so of itself (`ends`); a death within its window is intended.
+At an error that a fault has injected, and at which the Watcher may end, it must name the error.
 This check also judges that the Watcher then stops in time and cleanly when asked to, and that it
 comes back when it is started again. The services of the target are judged alike.
 """
@@ -10,7 +11,7 @@ from collections import Counter
 from chaos.checks.base import Check, Params
 from chaos.checks.finding import Evidence, Finding, plural
 from chaos.record.fault_window import FaultWindow
-from chaos.record.history import Event
+from chaos.record.history import Event, FaultState
 from chaos.record.open_run import OpenRun
 
 _SHOWN_CHARS = 200
@@ -46,16 +47,19 @@ def judge(run: OpenRun, params: Params) -> list[Finding]:
         for line, event in exits
     ]
     unclean = [found for window in ending if (found := _unclean(run, window)) is not None]
+    silent = [found for window in ending if (found := _silent(window)) is not None]
     lost = not_returned(run)
     died = Counter(str(event.detail.get("service", "the Watcher")) for _, event in exits)
     said = [f"{program} died {plural(times, 'time')}" for program, times in died.items()]
     if unclean:
         said.append(f"it did not stop as asked {plural(len(unclean), 'time')}")
+    if silent:
+        said.append(f"it ended at an error without naming it {plural(len(silent), 'time')}")
     if lost:
         said.append(f"it did not come back {plural(len(lost), 'time')}")
     meant = sum(_ended(run, window) for window in ending)
     intended = f" ({plural(meant, 'fault')} ended it on purpose)" if meant else ""
-    wrong = by_itself + unclean + lost
+    wrong = by_itself + unclean + silent + lost
     return [
         Finding(
             outcome="fail" if wrong else "pass",
@@ -139,6 +143,20 @@ def _unclean(run: OpenRun, window: FaultWindow) -> Evidence | None:
     text = f"{window.label}, asked to stop: {_detail(stop)}"
     text += f" (limit {limit_s:g} s)" if late else ""
     return Evidence(window.ref("effect_proven"), text)
+
+
+def _silent(window: FaultWindow) -> Evidence | None:
+    """It ended at an error of a call, and neither printed nor logged which one."""
+    states: tuple[FaultState, ...] = ("recovered", "recovery_unproven")
+    for state in states:
+        end = window.evidence(state)
+        if end.get("said") == "":
+            text = (
+                f"{window.label}: it ended with exit code {end.get('exit_code')} and named no error"
+            )
+            last = str(end.get("last_words") or "")[:_SHOWN_CHARS]
+            return Evidence(window.ref(state), f"{text}; its last line: {last or 'none'}")
+    return None
 
 
 def _lost(window: FaultWindow) -> Evidence | None:

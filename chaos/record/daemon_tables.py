@@ -97,9 +97,9 @@ def _zone_ahead_s(run: OpenRun) -> float:
     apart_s = run.database.run(
         'select median(d.end_s - m.t_s) from decisions d asof join (select "decisions.lines" as '
         'lines, min(t_s) as t_s from moments where "decisions.lines" > 0 group by lines) m '
-        "on m.lines >= d.line where d.end_s is not null having count(*) >= 3"
+        "on m.lines >= d.line where d.end_s is not null"
     )
-    if not apart_s or apart_s[0][0] is None:
+    if apart_s[0][0] is None:
         return 0.0
     ahead_s = _ZONE_S * round(apart_s[0][0] / _ZONE_S)
     return ahead_s if abs(apart_s[0][0] - ahead_s) <= _ZONE_SLACK_S else 0.0

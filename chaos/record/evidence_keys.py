@@ -170,6 +170,8 @@ _PROCESS = {
 _SYSCALL = {
     "calls_seen": "matching system calls that the witness has seen",
     "lost": "what a power cut would have taken, and was taken from the files",
+    "said": "the line that names the error at which the Watcher ended; empty: none does",
+    "last_words": "the last line that the Watcher wrote before it ended",
     "calls_changed": "system calls that the witness made fail, held back, or ended a process at",
     "rules_left": "rules that the system-call witness still holds, of all faults",
 }

@@ -447,6 +447,7 @@ TABLES = Names(
                     "the error that it failed with, or SIGKILL: its process was ended, and it was "
                     "not done; or delayed: it was done later",
                 ),
+                Column("bytes", "BIGINT", "size of what was to be published or synced", "bytes"),
                 Column("delayed_ms", "DOUBLE", "how long it was held back", "ms"),
             ),
         ),

@@ -90,7 +90,7 @@ _CALLS_CHANGED = """
 insert into calls_changed by name
 select w.line, w.t_s, w.pid, b.service, w.rule as fault_id, w.call, coalesce(w.path, w.address) as
     path, w.to as to_path, coalesce(w.injected, if(w.crashed, 'SIGKILL', 'delayed')) as change,
-    w.delayed_ms
+    w.bytes, w.delayed_ms
 from witnessed w left join witnessed b on b.line = w.born where w.rule is not null order by w.line
 """
 WITNESS_TABLES = ("processes", "file_ops", "signals_sent", "connects", "calls_changed")

@@ -93,7 +93,7 @@ class RequestSubmitter:
         put = self._post if submit.post else self._run if submit.command else self._put
         with self._lock:  # so that the records have the order of the requests
             outcome, error = put(wanted.name, body)
-            if outcome != "fail":
+            if outcome == "ok":  # what nobody may have got is not waited for
                 self._submitted.append(wanted.name)
             detail |= {"error": error} if error else {}
             self._history.op("submit", wanted.name, outcome, **detail)

@@ -45,13 +45,16 @@ def snapshot(workspace: Path, target: Target) -> dict[str, Any]:
 def unanswered(workspace: Path, work: Work, submitted: Iterable[str] = ()) -> list[str]:
     """The names of the requests that are pending or claimed.
 
-    Where the target does not say where work waits: those of `submitted` that are not finished.
+    Where the target does not say where work waits, or what is worked on: also those of `submitted`
+    that are not finished. A daemon may keep them in a database.
     """
-    if work.pending:
-        return waiting_requests(workspace, work)
+    waiting = waiting_requests(workspace, work)
+    if work.pending and work.claimed:
+        return waiting
     finished = {work.request_of(path.name) for path in matching(workspace, work.finished.files)}
     aside = {path.name for path in matching(workspace, work.set_aside)}
-    return [name for name in submitted if name not in finished and name not in aside]
+    hidden = [name for name in submitted if name not in finished and name not in aside]
+    return list(dict.fromkeys([*waiting, *hidden]))
 
 
 def read_draws(workspace: Path, target: Target) -> list[Any] | None:

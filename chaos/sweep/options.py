@@ -22,8 +22,9 @@ examples:
 A point is a call that makes something durable: rename, link, unlink, truncate, fsync. Two control
 runs show them; each is then struck in a run of its own, which is judged by the ordinary checks.
 kinds: crash (the process that makes the call is killed before it happens), crash_all (the daemon
-with all its children), error (the call fails once), power (crash_all, and what no fsync has made
-durable is taken from the files before the restart).
+with all its children), error (the call fails once; a daemon that ends at it must name it, and is
+started again), power (crash_all, and what no fsync has made durable is taken from the files before
+the restart).
 
 {common.EXIT_CODES}"""
 

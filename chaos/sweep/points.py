@@ -1,7 +1,7 @@
 """The persistence points of one piece of work: the calls that make something durable, in order.
 
 Taken from the record of a control run: renames, links, unlinks, truncations and fsyncs of the
-daemon and its children, from the submission to the last one that concerns the work. A point is
+daemon and its children, from the submission to the last one that names the work. A point is
 found again by its call, the path with its random parts masked, and its place among equal ones: so
 an order that varies between runs does no harm. The bytecode that Python caches is nobody's work.
 Source: ALICE (Pillai et al., OSDI 2014) calls them the persistence model of an application.
@@ -28,8 +28,8 @@ where o.service = 'watcher' and o.call in ('rename', 'link', 'unlink', 'truncate
 qualify row_number() over (partition by o.line order by p.start_s desc nulls last) = 1
 order by o.line
 """
-_LAST = """
-select max(t_s) from file_ops
+_NAMING = """
+select min(t_s), max(t_s) from file_ops
 where service = 'watcher' and (contains(path, $piece) or contains(coalesce(to_path, ''), $piece))
 """
 
@@ -72,9 +72,11 @@ def points_of(run: OpenRun, work: str, piece: str) -> list[Point]:
     submitted = run.sql("select t_s from ops where op = 'submit' order by line limit 1")
     if not submitted:
         return []
-    from_s = float(submitted[0][0])
     stem = piece.rpartition(".")[0] or piece
-    last_s = run.sql(_LAST, {"piece": stem})[0][0]
+    first_s, last_s = run.sql(_NAMING, {"piece": stem})[0]
+    # A daemon that is told of a new file, or that answers by HTTP, may begin before the submission
+    # has returned.
+    from_s = min(t_s for t_s in (float(submitted[0][0]), first_s) if t_s is not None)
     halt_s = run.sql("select min(begin_s) from phases where name = 'halt'")[0][0]
     to_s = float(last_s) + _AFTER_S if last_s is not None else float(halt_s or run.end_s)
     main = run.sql(

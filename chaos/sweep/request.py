@@ -42,7 +42,7 @@ class Break:
             f"call={point.call},path={point.pattern},nth={point.nth},until=proof,hold={hold_s:g}s"
         )
         if self.kind == "error":
-            return f"syscall_error:{where},times=1,error={self.error}"
+            return f"syscall_error:{where},times=1,error={self.error},may_end=yes"
         who = "any" if self.kind == "crash" else "all"
         power = ",power=fails" if self.kind == "power" else ""
         return f"syscall_crash:{where},who={who}{power}"

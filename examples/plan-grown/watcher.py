@@ -55,6 +55,20 @@ def archive(path: Path, status: str) -> None:
     path.rename(ARCHIVE / f"{status}_{datetime.now():%Y%m%d_%H%M%S}_{path.name}")
 
 
+def dispatched(path: Path) -> str:
+    """The logged status of a request that an earlier life had no time to archive; "" if none."""
+    put = datetime.fromtimestamp(path.stat().st_mtime)
+    for line in DECISIONS.read_text().splitlines() if DECISIONS.exists() else []:
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            continue  # half a line
+        same = entry.get("details", {}).get("request_path") == str(path)
+        if same and datetime.fromisoformat(entry["timestamp"]) > put:
+            return str(entry["status"])
+    return ""
+
+
 def work(kind: str, request: dict[str, Any]) -> bool:
     """Run the GPU work of a request in a child process; whether it ended well."""
     size = str(request.get("episodes") or request.get("scope") or 1)
@@ -71,6 +85,8 @@ def process(path: Path) -> None:
         return archive(path, "INVALID")
     if not kind:
         return archive(path, "UNKNOWN_TYPE")
+    if status := dispatched(path):
+        return archive(path, status)
     action, confidence = ask_llm(f"Request {path.name} asks for {kind}. Shall it proceed? Answer: ")
     log_decision(step=kind, action=action, confidence=confidence, success=True, parse_method="json",
                  timestamp=datetime.now(UTC).replace(tzinfo=None).isoformat())  # fmt: skip

@@ -53,6 +53,18 @@ def test_own_log_that_is_emptied_while_it_is_written_is_found(witnessed: Witness
     assert (found.outcome, found.measured) == ("fail", 1)
 
 
+@pytest.mark.parametrize(("path", "outcome"), [(DECISIONS, "pass"), ("out/a.json", "fail")])
+def test_lines_that_a_power_cut_took_are_not_held_against_the_daemon(
+    witnessed: Witnessed, path: str, outcome: str
+) -> None:
+    witnessed.run.signals["decisions.lines"] = lambda t_s, done: done if t_s < 100 else done - 1
+    for t_s, state in ((98.0, "armed"), (98.5, "injected"), (99.0, "recovering")):
+        witnessed.run.add_fault(t_s, "f101", state, {})
+    lost = {"lost": [f"{path} cut to 10 bytes"]}
+    witnessed.run.add_fault(101.0, "f101", "recovered", lost)
+    assert witnessed.judged("log_rewritten").outcome == outcome
+
+
 def test_line_count_that_falls_is_found(witnessed: Witnessed) -> None:
     witnessed.run.signals["decisions.lines"] = lambda t_s, done: done if t_s < 100 else 1
     assert witnessed.judged("log_rewritten").outcome == "fail"

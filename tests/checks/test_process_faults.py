@@ -75,6 +75,24 @@ def test_a_death_beside_the_fault_is_a_failure(planted: PlantedRun, t_s: float) 
     assert wrong_in(judged(planted)) == {"watcher_alive": "fail"}
 
 
+@pytest.mark.parametrize("state", ["recovered", "recovery_unproven"])
+def test_an_end_at_an_injected_error_must_name_it(planted: PlantedRun, state: str) -> None:
+    end = {"exit_code": 1, "said": "", "last_words": "claimed a.json"}
+    add(planted, "syscall_error", ends=("watcher",), effect={}, after=(state, end))
+    found = finding(judged(planted), "watcher_alive")
+    assert found.outcome == "fail"
+    assert found.summary.startswith("it ended at an error without naming it 1 time")
+    assert "exit code 1 and named no error; its last line: claimed a.json" in found.evidence[0].text
+
+
+@pytest.mark.parametrize("end", [{"exit_code": 1, "said": "cannot go on: [Errno 5]"}, {}])
+def test_an_end_that_names_the_error_and_none_at_all_are_no_failures(
+    planted: PlantedRun, end: dict[str, Any]
+) -> None:
+    add(planted, "syscall_error", ends=("watcher",), effect={}, after=("recovered", end))
+    assert finding(judged(planted), "watcher_alive").outcome == "pass"
+
+
 def test_a_death_under_a_fault_that_does_not_end_it_is_a_failure(planted: PlantedRun) -> None:
     add(planted, "watcher_paused")
     planted.add_event(DOWN_S + 2.0, "watcher_exit", owner="product", exit_code=1)

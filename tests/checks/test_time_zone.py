@@ -37,6 +37,16 @@ def test_a_daemon_that_writes_local_time_is_judged_like_any_other(
     assert not_passed(judged(planted)) == {}
 
 
+def test_a_single_decision_shows_the_zone(planted: PlantedRun) -> None:
+    """A sweep submits one piece of work."""
+    del planted.decisions[1:]
+    with OpenRun(planted.write()) as run:
+        meant_s = run.one("select end_s from decisions")
+    shift(planted, 3600.0)
+    with OpenRun(planted.write()) as run:
+        assert run.one("select end_s from decisions") == pytest.approx(meant_s)
+
+
 def test_stamps_that_are_off_by_no_zone_stay_as_they_are(planted: PlantedRun) -> None:
     shift(planted, 400.0)
     with OpenRun(planted.write()) as run:

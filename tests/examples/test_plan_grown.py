@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -93,6 +95,45 @@ def test_refusal_may_be_told_by_the_archive_alone(
     done = ("COMPLETED_20260101_000010_r1.json", f"{status}_20260101_000020_x.json")
     with _opened(tmp_path, _log("COMPLETED"), *done) as opened:
         assert _outcome(opened, "exactly_once") == outcome
+
+
+@pytest.fixture
+def watcher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The program, imported, in a working directory with its queue. LLM and work do well."""
+    monkeypatch.syspath_prepend(str(EXAMPLES / "plan-grown"))
+    for name in ("watcher", "llm"):
+        sys.modules.pop(name, None)
+    module = importlib.import_module("watcher")
+    for name in ("watcher", "llm"):  # programs of other tests have these names, too
+        sys.modules.pop(name, None)
+    monkeypatch.setattr(module, "ask_llm", lambda prompt: ("proceed", 0.9))
+    monkeypatch.setattr(module, "work", lambda kind, request: True)
+    monkeypatch.chdir(tmp_path)
+    module.ARCHIVE.mkdir(parents=True)
+    return module
+
+
+def _decided() -> int:
+    return Path("watcher_decisions.jsonl").read_text().count("request_path")
+
+
+def test_request_that_an_earlier_life_decided_is_only_archived(
+    watcher: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same name that is put into the queue later is another request."""
+    request = watcher.QUEUE / "r1.json"
+    for decided in (1, 2):
+        request.write_text('{"request_type": "learning_loop"}')
+        with monkeypatch.context() as crash:
+            crash.setattr(watcher, "archive", lambda path, status: None)
+            watcher.process(request)
+        with Path("watcher_decisions.jsonl").open("a") as log:
+            log.write('{"half a line\n')
+        watcher.process(request)
+        assert _decided() == decided
+        (archived,) = watcher.ARCHIVE.iterdir()
+        assert archived.name.startswith("COMPLETED_")
+        archived.unlink()
 
 
 def test_draws_are_those_of_the_reference_program(tmp_path: Path) -> None:

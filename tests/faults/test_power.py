@@ -35,10 +35,10 @@ SOUND = [opened("a.tmp"), synced("a.tmp", 10), renamed("a.tmp", "out/a"), synced
 @pytest.mark.parametrize(
     ("lines", "cuts", "undone"),
     [
-        (SOUND, {}, []),
-        (SOUND[:2], {}, []),
+        (SOUND, {"out/a": 10}, []),
+        (SOUND[:2], {"a.tmp": 10}, []),
         (SOUND[:1], {"a.tmp": 0}, []),
-        (SOUND[:3], {}, [("out/a", "a.tmp")]),
+        (SOUND[:3], {"a.tmp": 10}, [("out/a", "a.tmp")]),
         ([SOUND[0], *SOUND[2:]], {"out/a": 0}, []),
         ([opened("log", APPEND), synced("log", 7), opened("log", APPEND)], {"log": 7}, []),
         ([renamed("a.tmp", "a"), synced(ROOT)], {}, []),
@@ -47,6 +47,9 @@ SOUND = [opened("a.tmp"), synced("a.tmp", 10), renamed("a.tmp", "out/a"), synced
         ([renamed("new", "known")], {}, []),  # over a file whose old content is gone
         ([opened("known", APPEND)], {}, []),  # its durable size is not known
         ([opened("known")], {"known": 0}, []),  # it was truncated
+        ([opened("known", os.O_RDWR), synced("known", 9)], {"known": 9}, []),  # and is kept open
+        ([opened("new", APPEND | os.O_DSYNC)], {}, []),  # each write is durable
+        ([opened("new", APPEND | os.O_SYNC), synced("other", 3)], {}, []),
         ([opened("a"), {"call": "unlink", "path": "a"}], {}, []),
         ([opened("/tmp/elsewhere")], {}, []),
         ([{**opened("a"), "injected": "EIO"}], {}, []),
@@ -73,6 +76,15 @@ def test_it_is_done_to_the_files(tmp_path: Path) -> None:
     assert files_below(tmp_path) == {"a.tmp", "log"}
     assert (tmp_path / "log").read_text() == "whole\n"
     assert take_away(tmp_path, lost) == []
+
+
+def test_what_a_daemon_appends_to_an_open_file_after_its_fsync_is_lost(tmp_path: Path) -> None:
+    """A write is not witnessed: the size of the file shows it. Without one nothing is lost."""
+    lost = lost_in([opened("log", APPEND), synced("log", 6)], ROOT, frozenset())
+    (tmp_path / "log").write_text("whole\n")
+    assert take_away(tmp_path, lost) == []
+    (tmp_path / "log").write_text("whole\nmore\n")
+    assert take_away(tmp_path, lost) == ["log cut to 6 bytes"]
 
 
 def test_only_the_calls_of_the_daemon_and_its_children_count(tmp_path: Path) -> None:

@@ -376,3 +376,29 @@ def test_undo_does_not_touch_a_later_process_with_the_same_pid() -> None:
 def test_a_zombie_counts_as_ended() -> None:
     with subprocess.Popen([sys.executable, "-S", "-c", "pass"]) as one:
         wait_for("it has ended", lambda: Identity.of(one.pid) is None)
+
+
+FIRST_THREAD_ENDS_FIRST = """
+import ctypes, os, signal, threading, time
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+def end():
+    time.sleep(0.5)
+    os._exit(7)
+open("ready", "w").close()
+signal.sigwait({signal.SIGTERM})
+threading.Thread(target=end).start()
+ctypes.CDLL(None).pthread_exit(None)
+"""
+
+
+def test_the_exit_code_is_known_once_the_last_thread_is_gone(bench: Bench) -> None:
+    """Node, Go and Java have threads: the first one may be gone before the process has ended."""
+    service = bench.make("watcher", "ready")
+    service._argv = [sys.executable, "-S", "-c", FIRST_THREAD_ENDS_FIRST]
+    bench.services["watcher"] = service
+    service.start()
+    fault = make(WatcherKilled)
+    fault.undo_record(cast(Stack, bench))
+    fault.first.send(signal.SIGTERM)
+    end = fault.gone(cast(Stack, bench), Deadline(LIMIT_S))
+    assert (end.proven, end.measured["exit_code"]) == (True, 7), end.measured

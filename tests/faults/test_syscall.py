@@ -19,6 +19,7 @@ from chaos.faults.params import Value
 from chaos.faults.registry import kinds_of
 from chaos.faults.syscall.changed import SyscallError, SyscallSlow
 from chaos.faults.syscall.crash import SyscallCrash
+from chaos.faults.syscall.last_words import naming
 from chaos.faults.syscall.rule import CallFault
 from chaos.record.target import Target
 from chaos.stack.base import CallRules, Stack
@@ -156,6 +157,58 @@ def test_a_daemon_that_ends_by_a_failed_call_is_not_recovered(bench: Bench) -> N
     after = healed(fault, bench)
     assert not after.proven
     assert after.measured["did_not_return"] == "exit code 1"
+
+
+@pytest.mark.parametrize(
+    ("fragile", "code", "said"),
+    [
+        (True, 1, "OSError: [Errno 5] Input/output error: 'logs/watcher_agent.log'"),
+        ("silent", 3, ""),
+    ],
+)
+def test_a_daemon_that_may_end_at_the_error_is_started_again_and_its_words_are_kept(
+    bench: Bench, fragile: bool | str, code: int, said: str
+) -> None:
+    options = bench.workspace / "tiny.json"
+    options.write_text(json.dumps({"fragile": fragile}))
+    bench.watcher.start()
+    fault = make(SyscallError, **LOG, nth=1, times=1, may_end="yes")
+    assert fault.traits()["ends"] == ["watcher"]
+    first = bench.watcher.pid()
+    assert broken(fault, bench).proven
+    assert not bench.watcher.alive()
+    after = healed(fault, bench)
+    assert after.proven and bench.watcher.pid() != first, after.measured
+    assert (after.measured["exit_code"], after.measured["said"]) == (code, said)
+    assert after.measured["last_words"] == said
+
+
+def test_a_daemon_that_lives_through_the_error_is_left_alone(running: Bench) -> None:
+    fault = make(SyscallError, **LOG, nth=1, times=1, may_end="yes")
+    assert broken(fault, running).proven
+    after = healed(fault, running)
+    assert after.proven and after.measured["same"] and "said" not in after.measured
+
+
+@pytest.mark.parametrize(
+    ("line", "named"),
+    [
+        ("cannot go on: [Errno 28] No space left on device", True),
+        ("Error: ENOSPC: no space left on device, fsync", True),
+        ("errno=28", True),
+        ("sqlite3.OperationalError: database or disk is full", True),
+        ("disk I/O error", True),  # SQLite's word for whatever fails
+        ("out/a.json was not written", True),
+        ("the folder out is full of files", False),  # the name of a folder is a plain word
+        ("about/out/a.json.part", False),
+        ("errno 281", False),
+        ("fatal: something went wrong", False),
+        ("", False),
+    ],
+)
+def test_a_line_names_the_error_or_the_path(line: str, named: bool) -> None:
+    lines = ["working on b.json", line]
+    assert naming(lines, "ENOSPC", ["out/a.json", "out"]) == (line if named else "")
 
 
 def test_a_crash_comes_before_the_call_and_only_in_the_daemon_itself(bench: Bench) -> None:

@@ -5,7 +5,8 @@
 Stands for the real programs where only their being there, and what they write, is tested.
 Options (`tiny.json` in the working directory): `no_lock` a second one is let in; `stubborn`
 SIGTERM is ignored; `work` a child of the Watcher works on the claimed request for so many seconds;
-`dies` it ends at its start; `fragile` it ends when its log cannot be opened.
+`dies` it ends at its start; `fragile` it ends when its log cannot be opened, by an exception or
+(`silent`) without a word.
 """
 
 from __future__ import annotations
@@ -66,6 +67,8 @@ def watch(options: dict[str, Any]) -> None:
             with Path("logs/watcher_agent.log").open("a") as log:
                 log.write(f"poll {lock}\n")
         except OSError:
+            if options.get("fragile") == "silent":
+                sys.exit(3)
             if options.get("fragile"):
                 raise
         if options.get("work"):

@@ -112,6 +112,19 @@ def test_what_waits_is_what_was_submitted_and_is_not_finished(tmp_path: Path) ->
     assert work.request_of("other") == ""
 
 
+@pytest.mark.parametrize(("claimed", "waits"), [("", ["b.json", "a.json"]), ("at/*", ["b.json"])])
+def test_work_that_the_daemon_keeps_out_of_sight_waits_until_it_is_done(
+    claimed: str, waits: list[str], tmp_path: Path
+) -> None:
+    """Where `work.claimed` is said, all that is worked on can be seen."""
+    work = Work(submit=Submit(folder="in"), pending="in/*", claimed=claimed, done="out/*")
+    for path in ("in/b.json", "out/c.json"):
+        (tmp_path / path).parent.mkdir()
+        (tmp_path / path).touch()
+    assert unanswered(tmp_path, work, ["a.json", "b.json", "c.json"]) == waits
+    assert unanswered(tmp_path, work) == ["b.json"]
+
+
 def test_a_request_to_be_withdrawn_is_no_operation(ground: Ground) -> None:
     path = withdrawable(ground.workspace, ground.target.work)
     assert path is not None and json.loads(path.read_text())["request_type"] == "selfplay"

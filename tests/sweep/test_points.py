@@ -60,6 +60,15 @@ def test_points_are_the_durable_calls_between_submission_and_the_last_that_names
     ]
 
 
+def test_a_daemon_may_begin_before_the_submission_has_returned(tmp_path: Path) -> None:
+    control = _control(tmp_path / "run")
+    control.add(4.98, "fsync", WATCHER, path="before")
+    control.add(4.99, "rename", WATCHER, path=f"{QUEUE}/{PIECE}", to=f"{QUEUE}/claimed/{PIECE}")
+    control.add(4.995, "fsync", WATCHER, path=f"{QUEUE}/claimed")
+    found = _points(control)
+    assert [(point.call, point.after_s) for point in found] == [("rename", 0.0), ("fsync", 0.005)]
+
+
 def test_two_controls_agree_whatever_is_random_in_a_path(tmp_path: Path) -> None:
     first, second = _control(tmp_path / "first"), _control(tmp_path / "second")
     _life(first, 44)

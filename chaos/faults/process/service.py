@@ -111,6 +111,8 @@ class ServiceFault(Fault):
             if not deadline.wait(_LOOK_S):
                 return Evidence(False, {**measured, "threads": self.first.states()})
         service = stack.service(self.service)
+        while service.alive() and deadline.wait(_LOOK_S):
+            pass  # of a process with threads the first one may end before the others
         measured["exit_code"] = service.exit_code()
         standstill, silent = self.standstill(stack, deadline, threads=False)
         after = service.pid()

@@ -3,15 +3,16 @@
 Computed from the record of the system-call witness, for the files of the daemon's working
 directory, and then done to them while the daemon is dead:
 
-- a file that was written and not synced since is cut back to its size at its last fsync, and to
-  nothing if it never had one;
+- a file is cut back to its size at its last fsync, and to nothing if it never had one; so what was
+  appended since is lost, also by a daemon that keeps its file open;
 - a rename into a folder that was not synced since is undone, if the new name was free.
 
 These are two of the states that a file system may leave (Pillai et al., "All File Systems Are Not
 Created Equal", OSDI 2014). Not explored: a rename over an existing file that is undone (its old
 content is gone), an unlink that is undone, writes that reach the disk out of order, a file whose
-size is durable and whose content is not, and files that existed before and were only appended to
-without any fsync.
+size is durable and whose content is not (writes into its middle among them), and files that
+existed before and were only appended to without any fsync. Files opened with O_SYNC or O_DSYNC lose
+nothing.
 """
 
 import json
@@ -28,10 +29,12 @@ Line = dict[str, Any]
 
 @dataclass
 class _File:
-    """One file under whatever name. `synced`: its durable size, None if that is not known."""
+    """One file under whatever name. `synced`: its durable size, None if that is not known.
+
+    Writes are not witnessed: what is beyond that size when the power fails was written since.
+    """
 
     synced: int | None
-    dirty: bool = True
 
 
 @dataclass
@@ -45,17 +48,13 @@ class _Rename:
 
 @dataclass
 class Lost:
-    """What is to be cut (path -> bytes that stay), and which renames are to be undone, in order."""
+    """What is to be cut (path -> bytes that stay), and which renames are to be undone, in order.
+
+    A file that has no more than these bytes loses nothing.
+    """
 
     cuts: dict[str, int] = field(default_factory=dict)
     undone: list[tuple[str, str]] = field(default_factory=list)  # (new name, old name)
-
-    def texts(self) -> list[str]:
-        """One sentence for each."""
-        return [
-            *(f"{path} cut to {size} bytes" for path, size in self.cuts.items()),
-            *(f"{new} is {old} again" for new, old in self.undone),
-        ]
 
 
 def lost_in(lines: Iterable[Line], root: str, before: frozenset[str]) -> Lost:
@@ -74,7 +73,7 @@ def lost_in(lines: Iterable[Line], root: str, before: frozenset[str]) -> Lost:
             _opened(files, path, line.get("flags", os.O_TRUNC), before)
         elif call == "fsync":
             if path in files:
-                files[path].synced, files[path].dirty = line.get("bytes", 0), False
+                files[path].synced = line.get("bytes", 0)
             folder = "" if path == root else path
             for rename in renames:
                 rename.durable |= rename.to.rpartition("/")[0] == folder
@@ -90,19 +89,18 @@ def lost_in(lines: Iterable[Line], root: str, before: frozenset[str]) -> Lost:
     lost.cuts = {
         path: file.synced
         for path, file in files.items()
-        if file.dirty and file.synced is not None and not path.startswith("/")
+        if file.synced is not None and not path.startswith("/")
     }
     return lost
 
 
 def _opened(files: dict[str, _File], path: str, flags: int, before: frozenset[str]) -> None:
-    known = files.get(path)
-    if flags & _TRUNCATES or (known is None and path not in before):
-        files[path] = _File(0)
-    elif known is not None:
-        known.dirty = True
-    else:
+    if flags & os.O_DSYNC:  # O_SYNC has it, too: each write is durable
         files[path] = _File(None)
+    elif flags & _TRUNCATES or (path not in files and path not in before):
+        files[path] = _File(0)
+    else:
+        files.setdefault(path, _File(None))
 
 
 def _renamed(
@@ -115,7 +113,7 @@ def _renamed(
     moved: bool,
 ) -> None:
     file = files.pop(path, None) if moved else files.get(path)
-    file = file or _File(None, dirty=False)
+    file = file or _File(None)
     if moved:
         renames.append(_Rename(path, to, file, free=to not in files and to not in before))
     files[to] = file
