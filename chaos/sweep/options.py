@@ -42,7 +42,9 @@ durable is taken from the files before the restart).
     jobs: int = option("runs side by side", "N", default=1)
     seed: int | None = option("of the sample and of the runs (default: random, printed)", "N")
     resume: str | None = option("go on with a sweep: its folder, its name, or latest", "DIR")
+    sandbox: Literal["namespaces", "none"] | None = option("as for chaos run")
     backend: Literal["local", "docker"] | None = common.BACKEND
+    gpu: bool = common.GPU
     runs: Path = common.RUNS
     dry_run: bool = option("make the controls, list the points, break nothing")
     json: bool = option("the whole result as JSON on stdout")
