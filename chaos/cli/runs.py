@@ -43,7 +43,7 @@ def listed(options: RunsOptions) -> int:
         print(printable(line))
     for text in found.problems:
         print(printable(f"chaos: not looked at: {text}"), file=sys.stderr)
-    if not found.runs:
+    if not (found.runs or found.gates or found.sweeps):
         some = _is_filtered(options)
         text = f"there are no {'such ' if some else ''}runs under {options.runs}"
         print(printable(text if some else f"{text}; `chaos run` makes one"))

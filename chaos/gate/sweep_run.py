@@ -52,8 +52,9 @@ class SweepRun:
         if folder is None:
             return
         sweep = self._own(folder)
+        finished = set() if sweep is None else _finished(sweep)
         for run in folder.runs():
-            if sweep is None or folder.relative(run) not in _finished(sweep):
+            if folder.relative(run) not in finished:
                 self._end(run)
         if sweep is None:
             self._discard("its sweep.json is gone or is not its own, made again")

@@ -86,6 +86,16 @@ def test_sweeps_are_listed_with_word_counts_and_folder(
     assert (entry["id"], entry["outcomes"]) == (SWEEP, {"survived": 1, "failed": 1})
 
 
+def test_a_folder_with_only_a_sweep_is_not_called_empty(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    add_sweep(tmp_path, SWEEP, "survived")
+    run("--runs", tmp_path)
+    assert "there are no runs" not in capsys.readouterr().out
+    run("--runs", tmp_path, "--verdict", "fail")
+    assert "there are no such runs" in capsys.readouterr().out
+
+
 def test_prune_removes_sweeps_when_it_is_asked_to(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -426,6 +426,16 @@ def test_json_has_the_sweep(swept: Bench, capsys: pytest.CaptureFixture[str]) ->
     assert planned["sweep"]["planned_s"] > 0
 
 
+def test_the_sweep_runs_on_the_system_of_the_gate(
+    swept: Bench, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert swept.begin(ScriptedRunner(), dry_run=True, json=True, sandbox="none") == ExitCode.PASS
+    asked = json.loads(capsys.readouterr().out)["sweep"]["asked"]
+    assert (asked["sandbox"], asked["backend"], asked["seed"]) == ("none", "local", 7)
+    swept.begin(ScriptedRunner(), sandbox="none")
+    assert "--sandbox none" in entry_of(swept).command
+
+
 def test_fail_fast_stops_after_a_sweep_that_failed(swept: Bench) -> None:
     runner = ScriptedRunner(swept=Swept("failed", "survived"))
     assert swept.begin(runner, fail_fast=True) == ExitCode.FAIL
