@@ -70,6 +70,7 @@ class SweepRun:
 
         def lasted() -> None:
             self.entry.counts = outcome_counts(sweep.results)
+            self.entry.points = len(sweep.points)
             self.entry.lasted_s = round(time.monotonic() - began_s, 1)
 
         def seen(_result: Result) -> None:
@@ -102,7 +103,6 @@ class SweepRun:
         entry.word = sweep_word(sweep.state, (result.outcome for result in sweep.results))
         entry.reason = sweep.reason
         entry.exit_code = int(code)
-        entry.points = len(sweep.points)
         entry.state_sha256 = sha256(folder.state)
         self.save()
 

@@ -195,7 +195,7 @@ def test_an_interrupted_sweep_is_gone_on_with_and_not_made_anew(swept: Bench) ->
     first = ScriptedRunner(swept=Swept(hook=interrupted))
     assert swept.begin(first) == ExitCode.INTERRUPTED
     entry = entry_of(swept)
-    assert (entry.state, entry.counts) == ("running", {"survived": 1})
+    assert (entry.state, entry.counts_text) == ("running", "1 survived (2 points)")
     second = ScriptedRunner()
     assert swept.resume(second) == ExitCode.PASS
     assert len(second.swept.runs) == 1
