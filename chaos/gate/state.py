@@ -198,12 +198,12 @@ def begin(plan: GatePlan, root: Path) -> tuple[GateDir, GateState]:
     return gate, state
 
 
-def find_gate(reference: str, root: Path) -> GateDir:
+def find_gate(reference: str, root: Path, *, place: str = "--resume") -> GateDir:
     """Return the gate with this path or name, or the newest one for `latest`.
 
-    Raises `UsageError` if there is none.
+    Raises `UsageError` at `place` if there is none.
     """
-    return GateDir(_STATE.find(reference, root))
+    return GateDir(_STATE.find(reference, root, place=place))
 
 
 def check_plan_unchanged(plan: GatePlan, state: GateState, gate: GateDir) -> None:

@@ -61,10 +61,10 @@ class StateFolder(Generic[T]):
             raise not_created(f"folder of the {self.noun}", folder, error) from error
         return folder, time.strftime("%Y-%m-%dT%H:%M:%SZ", now)
 
-    def find(self, reference: str, root: Path) -> Path:
+    def find(self, reference: str, root: Path, *, place: str = "--resume") -> Path:
         """The folder with this path or name, or the newest one for `latest`.
 
-        Raises `UsageError` if there is none.
+        Raises `UsageError` at `place` if there is none.
         """
         parent = root / self.noun
         candidates = [Path(reference), parent / reference]
@@ -75,7 +75,7 @@ class StateFolder(Generic[T]):
                 return path.resolve()
         raise UsageError(
             f"no {self.noun} at {bounded(reference)!r}",
-            place="--resume",
+            place=place,
             next_step=f"name the folder of a {self.noun}, one of those under {parent}, or latest",
         )
 
