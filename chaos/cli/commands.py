@@ -269,7 +269,7 @@ def serve(options: opt.ServeOptions) -> int:
     """`chaos serve`: the pages of a folder of runs."""
     from chaos.serve.command import serve
 
-    return serve(options.runs, options.port)
+    return serve(options.runs, options.port, browse=options.open)
 
 
 def clean(options: opt.CleanOptions) -> int:

@@ -142,7 +142,7 @@ class TriageOptions(Options):
 
 
 class RunsOptions(Options):
-    """List the stored runs and gates; remove the oldest."""
+    """List the stored runs, gates and sweeps; remove the oldest."""
 
     EPILOG = """\
 examples:
@@ -151,8 +151,8 @@ examples:
   chaos runs prune --keep 20 --dry-run     what would go
   chaos runs prune --keep 20               keep the newest 20 of each soak
 
-prune removes only runs that have ended. A run whose clean-up is open stays, and so do gates with
-all their runs, unless --gates is given: then the newest N gates are kept, too.
+prune removes only runs that have ended. A run whose clean-up is open stays, and so do gates and
+sweeps with all their runs, unless --gates or --sweeps is given: then the newest N of them are kept.
 """
 
     action: Literal["list", "prune"] | None = option("default: list", positional=True)
@@ -172,6 +172,7 @@ all their runs, unless --gates is given: then the newest N gates are kept, too.
     ) = option("list: with this verdict, or without one", "WORD")
     keep: int | None = option("prune: keep the newest N of each soak", "N")
     gates: bool = option("prune: gates, too")
+    sweeps: bool = option("prune: sweeps, too; that of a gate goes with its gate")
     dry_run: bool = option("prune: print what would be removed, remove nothing")
     yes: bool = option("prune: do not ask")
     json: bool = common.PRINT_JSON
@@ -179,7 +180,7 @@ all their runs, unless --gates is given: then the newest N gates are kept, too.
 
 
 class ServeOptions(Options):
-    """Show runs, gates and comparisons in a browser, a run that goes on as it happens."""
+    """Show runs, gates, sweeps and comparisons in a browser, a run that goes on as it happens."""
 
     EPILOG = """\
 Listens to 127.0.0.1 alone, and reads only. /metrics is for a Prometheus of yours. More:
@@ -187,6 +188,7 @@ docs/serve.md
 """
 
     port: int = option("port to listen to; 0: any free one (default: 8642)", "N", default=8642)
+    open: bool = option("open the address in a browser; without one, only a line says so")
     runs: Path = common.RUNS
 
 

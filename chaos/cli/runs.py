@@ -1,4 +1,4 @@
-"""`chaos runs`: the list of runs and gates in the terminal, and `prune`."""
+"""`chaos runs`: the list of runs, gates and sweeps in the terminal, and `prune`."""
 
 import shutil
 import sys
@@ -12,7 +12,9 @@ from chaos.base.exitcode import ExitCode
 from chaos.base.printable import printable
 from chaos.base.units import bytes_text, duration_text
 from chaos.cli.options import RunsOptions
-from chaos.record.run_list import GateEntry, Listing, RunEntry, RunList, as_json
+from chaos.record.gate_list import GateEntry
+from chaos.record.run_list import Listing, RunEntry, RunList, as_json, utc_text
+from chaos.record.sweep_list import SweepEntry
 from chaos.report.words import UNWRAPPED
 from chaos.runner.common_options import RUNS_DEFAULT
 from chaos.runner.prune import choose
@@ -27,6 +29,7 @@ def content(options: RunsOptions) -> dict[str, Any]:
     return {
         "runs": [as_json(run) for run in found.runs],
         "gates": msgspec.to_builtins(found.gates),
+        "sweeps": msgspec.to_builtins(found.sweeps),
     }
 
 
@@ -35,11 +38,12 @@ def listed(options: RunsOptions) -> int:
     found = _chosen(options)
     fallback = (UNWRAPPED, 24)  # elsewhere than on a terminal, unless COLUMNS says a width
     width = max(_WIDTH_MIN, shutil.get_terminal_size(fallback).columns)
-    for line in [*_gate_lines(found.gates), *_run_lines(found.runs, width)]:
+    gates, sweeps = _gate_lines(found.gates), _sweep_lines(found.sweeps)
+    for line in [*gates, *sweeps, *_run_lines(found.runs, width)]:
         print(printable(line))
     for text in found.problems:
         print(printable(f"chaos: not looked at: {text}"), file=sys.stderr)
-    if not found.runs:
+    if not (found.runs or found.gates or found.sweeps):
         some = _is_filtered(options)
         text = f"there are no {'such ' if some else ''}runs under {options.runs}"
         print(printable(text if some else f"{text}; `chaos run` makes one"))
@@ -47,8 +51,8 @@ def listed(options: RunsOptions) -> int:
 
 
 def _chosen(options: RunsOptions) -> Listing:
-    """The runs that the options ask for; gates only if all are asked for."""
-    _refuse_options(options, ("keep", "gates", "dry_run", "yes"), "prune")
+    """The runs that the options ask for; gates and sweeps only if all are asked for."""
+    _refuse_options(options, ("keep", "gates", "sweeps", "dry_run", "yes"), "prune")
     found = _read(options)
     found.runs = [
         run
@@ -56,7 +60,7 @@ def _chosen(options: RunsOptions) -> Listing:
         if options.soak in (None, run.soak) and options.verdict in (None, run.word)
     ]
     if _is_filtered(options):
-        found.gates = []
+        found.gates, found.sweeps = [], []
     return found
 
 
@@ -73,7 +77,9 @@ def prune(options: RunsOptions) -> int:
             place="chaos runs prune --keep",
             next_step="chaos runs prune --keep 20 --dry-run",
         )
-    choice = choose(_read(options), options.runs, options.keep, gates=options.gates)
+    choice = choose(
+        _read(options), options.runs, options.keep, gates=options.gates, sweeps=options.sweeps
+    )
     for path, why in choice.kept:
         print(printable(f"kept      {path}: {why}"))
     if not choice.victims:
@@ -171,6 +177,23 @@ def _gate_lines(gates: list[GateEntry]) -> list[str]:
         count = f"{done} of {len(gate.steps)}"
         rows.append((word, gate.id, gate.profile, count))
     return [*_aligned(rows), ""] if gates else []
+
+
+def _sweep_lines(sweeps: list[SweepEntry]) -> list[str]:
+    rows = [("sweep", "folder", "began", "points", "kinds", "breaks")]
+    for sweep in sweeps:
+        counts = ", ".join(f"{count} {word}" for word, count in sweep.outcomes.items())
+        rows.append(
+            (
+                sweep.word or "damaged",
+                sweep.id,
+                utc_text(sweep.began_epoch_s),
+                str(sweep.points),
+                ",".join(sweep.kinds),
+                counts or sweep.reason or sweep.problem or sweep.state,
+            )
+        )
+    return [*_aligned(rows), ""] if sweeps else []
 
 
 def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:

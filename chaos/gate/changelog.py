@@ -4,19 +4,29 @@ It has a line per soak with the verdict over its runs, a line per run, and the f
 module must not know how runs are started.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from chaos.base.markup import inline
 from chaos.base.units import bytes_text, duration_text
 from chaos.checks.finding import plural
 from chaos.gate.run_numbers import RunNumbers
-from chaos.gate.state import GateState, GateVerdict, StepState
+from chaos.gate.state import GateState, GateVerdict, StepState, SweepState
+from chaos.sweep.state import Sweep
+from chaos.sweep.text import result_line, worst_first
 
 _PROBLEMS_SHOWN = 5
 
 
-def entry_text(state: GateState, verdict: GateVerdict, numbers: Mapping[str, RunNumbers]) -> str:
-    """Return the entry. `numbers` maps the name of each finished step to its run's numbers."""
+def entry_text(
+    state: GateState,
+    verdict: GateVerdict,
+    numbers: Mapping[str, RunNumbers],
+    sweep: Sweep | None = None,
+) -> str:
+    """Return the entry. `numbers` maps the name of each finished step to its run's numbers.
+
+    `sweep` is the crash sweep, None if it was not made.
+    """
     request = state.request
     lines = [
         f"# Soak tests, {state.created[:10]}",
@@ -30,16 +40,34 @@ def entry_text(state: GateState, verdict: GateVerdict, numbers: Mapping[str, Run
         lines.append(f"- **{_title(soak)}: {_soak_verdict(steps)}**")
         lines += [f"  - {_run_line(step, numbers.get(step.name))}" for step in steps]
         for step in steps:
-            problems = numbers[step.name].problems if step.name in numbers else []
-            lines += [f"    - {inline(text)}" for text in problems[:_PROBLEMS_SHOWN]]
-            if len(problems) > _PROBLEMS_SHOWN:
-                lines.append(f"    - and {len(problems) - _PROBLEMS_SHOWN} more in its report")
+            lines += _problem_lines(numbers[step.name].problems if step.name in numbers else [])
+    if state.sweep is not None:
+        lines.append(_sweep_line(state.sweep))
+    if sweep is not None:
+        lines += _problem_lines([result_line(sweep, result) for result in worst_first(sweep)])
     lines += ["", f"**Verdict: Autonomous loop {verdict.verdict}** ({inline(verdict.reason)})"]
     if verdict.notes:
         lines += ["", "Notes:", "", *(f"- {inline(note)}" for note in verdict.notes)]
     lines += ["", "Repeat a single run:", "", "```"]
-    lines += [step.command for step in state.steps]
+    lines += [step.command for step in state.to_make]
     return "\n".join([*lines, "```", ""])
+
+
+def _problem_lines(problems: Sequence[str]) -> list[str]:
+    lines = [f"    - {inline(text)}" for text in problems[:_PROBLEMS_SHOWN]]
+    more = len(problems) - _PROBLEMS_SHOWN
+    return lines + ([f"    - and {more} more in its report"] if more > 0 else [])
+
+
+def _sweep_line(sweep: SweepState) -> str:
+    if sweep.left_out:
+        return f"- **Crash sweep: left out** ({inline(sweep.left_out)})"
+    if sweep.state != "done":
+        return "- **Crash sweep: not run**"
+    lasted = duration_text(sweep.lasted_s or 0.0)
+    return (
+        f"- **Crash sweep: {sweep.word}**, {inline(sweep.counts_text)}, {lasted} (`{sweep.sweep}`)"
+    )
 
 
 def _title(soak: str) -> str:

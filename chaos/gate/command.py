@@ -20,17 +20,20 @@ from chaos.gate.loop import End, GateLoop, Runner
 from chaos.gate.options import GateOptions
 from chaos.gate.outcome import gate_verdict
 from chaos.gate.page import gate_page
+from chaos.gate.request import GateRequest
 from chaos.gate.run_numbers import numbers_of
 from chaos.gate.settings import absolute, default_path, read_settings
 from chaos.gate.state import GateDir, GateState
-from chaos.gate.steps import GatePlan, GateRequest, chosen_soaks, plan_gate
+from chaos.gate.steps import GatePlan, chosen_soaks, plan_gate
+from chaos.gate.sweep_step import SweepStep
 from chaos.gate.text import final_text, plan_text, state_text
 from chaos.plan.describe import left_out
-from chaos.record.rundir import write_atomic
+from chaos.record.rundir import RunDir, write_atomic
 from chaos.report.display import Display
 from chaos.report.stored import load
 from chaos.report.webhook import Webhook, failing, head, webhook
 from chaos.runner.child import Interrupts
+from chaos.sweep.state import Sweep, SweepDir
 
 
 def gate(options: GateOptions, runner: Runner | None = None) -> int:
@@ -78,6 +81,7 @@ def _content(folder: GateDir, state: GateState, code: int, error: str = "") -> d
         "reason": error or (verdict.reason if verdict else state.state),
         "stopped": state.state,
         "steps": [{key: getattr(step, key) for key in keys} for step in state.steps],
+        "sweep": None if state.sweep is None else msgspec.to_builtins(state.sweep),
         "findings": [
             {**finding, "step": step.name}
             for step in state.steps
@@ -103,11 +107,22 @@ def _dry_run(plan: GatePlan, options: GateOptions) -> int:
                 }
                 for step in plan.steps
             ],
+            "sweep": None if plan.sweep is None else _sweep_content(plan.sweep),
         }
         print(json.dumps(content, indent=2, sort_keys=True))
     else:
         print(plan_text(plan))
     return ExitCode.PASS
+
+
+def _sweep_content(step: SweepStep) -> dict[str, Any]:
+    return {
+        "name": step.name,
+        "after": step.after,
+        "left_out": step.left_out,
+        "planned_s": 0.0 if step.left_out else step.planned_s,
+        "asked": msgspec.to_builtins(step.asked),
+    }
 
 
 def _request(options: GateOptions) -> GateRequest:
@@ -125,6 +140,7 @@ def _request(options: GateOptions) -> GateRequest:
         witness=options.witness or "all",
         gpu=options.gpu,
         skip_unavailable=options.skip_unavailable,
+        no_sweep=options.no_sweep,
     )
 
 
@@ -158,6 +174,7 @@ def _check_options_unchanged(options: GateOptions, state: GateState, folder: Gat
         ("--witness", options.witness, request.witness),
         ("--gpu", options.gpu or None, request.gpu),
         ("--skip-unavailable", options.skip_unavailable or None, request.skip_unavailable),
+        ("--no-sweep", options.no_sweep or None, request.no_sweep),
     ):
         if wanted is not None and wanted != stored:
             raise UsageError(
@@ -178,10 +195,10 @@ def _run(
     options: GateOptions,
     runner: Runner | None,
 ) -> int:
-    def say(text: str) -> None:
+    def say(text: str, end: str = "\n") -> None:
         if not options.quiet:
             out = sys.stderr if options.json else sys.stdout
-            output.say(lambda: print(text, file=out, flush=True))
+            output.say(lambda: print(text, end=end, file=out, flush=True))
 
     say(plan_text(plan))
     say(f"gate: {shown(folder.path)}\n")
@@ -220,14 +237,18 @@ def _conclude(plan: GatePlan, folder: GateDir, state: GateState, options: GateOp
         for step in state.steps
         if step.state == "done" and (run := folder.run(step)) is not None
     }
-    verdict = gate_verdict(state, plan.required, [stored.provenance for stored in runs.values()])
+    sweep = _sweep(folder, state)
+    provenance = [stored.provenance for stored in runs.values()]
+    provenance += [] if sweep is None else _provenance(*sweep)
+    verdict = gate_verdict(state, plan.required, provenance)
     state.verdict = verdict
     folder.write(state)
     numbers = {name: numbers_of(stored.run, stored.verdict) for name, stored in runs.items()}
+    swept = None if sweep is None else sweep[1]
     try:
-        write_atomic(folder.changelog, entry_text(state, verdict, numbers))
-        write_atomic(folder.junit, gate_junit(state, verdict, runs))
-        write_atomic(folder.page, gate_page(folder, state, verdict, runs, numbers))
+        write_atomic(folder.changelog, entry_text(state, verdict, numbers, swept))
+        write_atomic(folder.junit, gate_junit(state, verdict, runs, swept))
+        write_atomic(folder.page, gate_page(folder, state, verdict, runs, numbers, swept))
     except OSError as error:
         raise EnvironmentProblem(
             f"cannot write the reports of the gate: {error.strerror}",
@@ -238,9 +259,21 @@ def _conclude(plan: GatePlan, folder: GateDir, state: GateState, options: GateOp
         output.say(lambda: _print_json(state))
     else:
         line = f"{verdict.verdict}: {verdict.reason} | {folder.path}"
-        text = line if options.quiet else final_text(folder, state, verdict, runs)
+        text = line if options.quiet else final_text(folder, state, verdict, runs, swept)
         output.say(lambda: print(text, flush=True))
     return verdict.exit_code
+
+
+def _sweep(folder: GateDir, state: GateState) -> tuple[SweepDir, Sweep] | None:
+    """The crash sweep, if one was begun."""
+    place = None if state.sweep is None else folder.sweep(state.sweep)
+    return None if place is None else (place, place.read())
+
+
+def _provenance(folder: SweepDir, sweep: Sweep) -> list[dict[str, Any]]:
+    """What ran in each break that was judged."""
+    runs = [RunDir(folder.path / r.run) for r in sweep.results if r.outcome != "invalid"]
+    return [run.read_json(run.provenance) if run.provenance.is_file() else {} for run in runs]
 
 
 def _print_json(state: GateState) -> None:

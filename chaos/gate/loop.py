@@ -4,11 +4,11 @@ Starting and resuming are the same: the loop continues from the content of `gate
 know how a run is started (`Runner` does), nor how the runs decide the verdict (outcome.py).
 """
 
-import hashlib
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 
 import msgspec
 
@@ -19,14 +19,18 @@ from chaos.base.exitcode import ExitCode
 from chaos.base.units import duration_text
 from chaos.checks.verdict import Verdict
 from chaos.gate import leftovers
-from chaos.gate.state import GateDir, GateState, StepState
+from chaos.gate.state import GateDir, GateState, StepState, SweepState
 from chaos.gate.steps import GatePlan, Step, config_digest
+from chaos.gate.sweep_run import SweepRun, sha256
+from chaos.gate.sweep_step import SweepStep
 from chaos.record.record_hash import record_sha256
 from chaos.record.rundir import RunDir
 from chaos.report.display import Display
 from chaos.runner.child import Interrupts, run_child
 from chaos.runner.judge import judge
 from chaos.runner.launch import Prepared, prepare
+from chaos.sweep.make import make as make_sweep
+from chaos.sweep.state import Result, Sweep, SweepDir
 
 
 class LeftoversRemain(ChaosError):
@@ -70,17 +74,29 @@ class Runner:
         silent = self._display.json or self._display.quiet
         return run_child(prepared, interrupts, limit_s, silent=silent)
 
+    def sweep(
+        self,
+        interrupts: Interrupts,
+        say: Callable[..., None],
+        folder: SweepDir,
+        sweep: Sweep,
+        ended: Callable[[RunDir], None],
+        seen: Callable[[Result], None],
+    ) -> ExitCode:
+        """Make what is left of the sweep, and return its exit code. `ended`, `seen`: see `make`."""
+        return make_sweep(folder, sweep, interrupts, say, ended=ended, seen=seen)
+
 
 @dataclass
 class GateLoop:
-    """Runs the unfinished steps of one gate."""
+    """Runs the unfinished steps of one gate. `say` prints a text, with a new line or with `end`."""
 
     plan: GatePlan
     gate: GateDir
     state: GateState
     runner: Runner
     interrupts: Interrupts
-    say: Callable[[str], None]
+    say: Callable[..., None]
     fail_fast: bool = False
 
     def run(self) -> End:
@@ -94,6 +110,8 @@ class GateLoop:
         try:
             for entry in self.state.steps:
                 self._recheck(entry)
+            if (sweep := self._sweep_run()) is not None:
+                sweep.recheck()
             if not any(entry.state == "done" for entry in self.state.steps):
                 self.state.gpu_before = leftovers.gpu_used()
             self._save()
@@ -107,35 +125,60 @@ class GateLoop:
         return end
 
     def _run_steps(self) -> End:
-        total = len(self.state.steps)
-        pairs = zip(self.plan.steps, self.state.steps, strict=True)
-        for number, (step, entry) in enumerate(pairs, start=1):
+        entries = self.state.to_make
+        for number, (step, entry) in enumerate(
+            zip(self.plan.to_make, entries, strict=True), start=1
+        ):
+            place = f"gate {number}/{len(entries)}: {entry.name}"
             if entry.state != "done":
                 if self.interrupts.event.is_set():
                     return End.INTERRUPTED
-                self.say(f"gate {number}/{total}: {step.name}, about {self._remaining()} left")
-                if not self._run_step(step, entry):
+                self.say(f"{place}, about {self._remaining()} left")
+                if not self._made(step, entry):
                     return End.INTERRUPTED
-                self.say(f"gate {number}/{total}: {step.name}: {result_text(entry)}\n")
-                if number < total and self.interrupts.event.wait(self.plan.cooldown_s):
+                self.say(f"{place}: {result_text(entry)}\n")
+                if number < len(entries) and self.interrupts.event.wait(self.plan.cooldown_s):
                     return End.INTERRUPTED
-            unfinished = any(other.state != "done" for other in self.state.steps)
+            unfinished = any(other.state != "done" for other in entries)
             if self.fail_fast and entry.verdict == "fail" and unfinished:
                 return End.STOPPED
         return End.COMPLETE
+
+    def _made(self, step: Step | SweepStep, entry: StepState | SweepState) -> bool:
+        """Make a run or the sweep. False if it was interrupted."""
+        if isinstance(step, Step) and isinstance(entry, StepState):
+            return self._run_step(step, entry)
+        sweep = self._sweep_run()
+        if sweep is None or not sweep.make(partial(self.runner.sweep, self.interrupts, self.say)):
+            return False
+        entry.notes += leftovers.gpu_growth(self.state.gpu_before, leftovers.gpu_used())
+        self._save()
+        return True
+
+    def _sweep_run(self) -> SweepRun | None:
+        step, entry = self.plan.sweep, self.state.sweep
+        if step is None or entry is None:
+            return None
+        clean = partial(self._remove_leftovers, entry=entry)
+        return SweepRun(self.gate, step, entry, self._save, self.say, clean)
 
     def _remaining(self) -> str:
         """Return the estimated remaining time.
 
         Each run is expected to exceed its plan by the mean excess of the finished runs.
         """
-        pairs = list(zip(self.plan.steps, self.state.steps, strict=True))
+        pairs = list(zip(self.plan.to_make, self.state.to_make, strict=True))
         excess_s = [
-            entry.lasted_s - step.planned_s for step, entry in pairs if entry.lasted_s is not None
+            entry.lasted_s - step.planned_s
+            for step, entry in pairs
+            if isinstance(step, Step) and entry.lasted_s is not None
         ]
         mean_excess_s = sum(excess_s) / len(excess_s) if excess_s else 0.0
         unfinished = [step for step, entry in pairs if entry.state != "done"]
-        remaining_s = sum(max(0.0, step.planned_s + mean_excess_s) for step in unfinished)
+        remaining_s = sum(
+            max(0.0, step.planned_s + (mean_excess_s if isinstance(step, Step) else 0.0))
+            for step in unfinished
+        )
         remaining_s += self.plan.cooldown_s * (len(unfinished) - 1)
         return duration_text(remaining_s)
 
@@ -171,12 +214,12 @@ class GateLoop:
         entry.verdict = verdict.verdict
         entry.exit_code = code
         entry.lasted_s = verdict.lasted_s
-        entry.verdict_sha256 = _sha256(run)
+        entry.verdict_sha256 = sha256(run.verdict)
         entry.record_sha256 = record_sha256(run)
         entry.notes += leftovers.gpu_growth(self.state.gpu_before, leftovers.gpu_used())
         self._save()
 
-    def _remove_leftovers(self, run: RunDir, entry: StepState) -> None:
+    def _remove_leftovers(self, run: RunDir, entry: StepState | SweepState) -> None:
         before, remaining = leftovers.remove(run)
         entry.left += before
         if remaining:
@@ -218,7 +261,7 @@ class GateLoop:
             self.say(f"{entry.name}: its record is gone or is not its own, it is made again")
             self._discard(entry, "its record was gone, made again")
             return
-        changed = "verdict.json" if _sha256(run) != entry.verdict_sha256 else ""
+        changed = "verdict.json" if sha256(run.verdict) != entry.verdict_sha256 else ""
         if entry.record_sha256 is not None and record_sha256(run) != entry.record_sha256:
             changed = "its record"
         if changed:
@@ -267,11 +310,8 @@ def read_verdict(run: RunDir) -> Verdict | None:
     return verdict if verdict.run_id == run.run_id else None
 
 
-def _sha256(run: RunDir) -> str:
-    return hashlib.sha256(run.verdict.read_bytes()).hexdigest()
-
-
-def result_text(entry: StepState) -> str:
+def result_text(entry: StepState | SweepState) -> str:
     """Return e.g. "pass (2 min 56 s)", followed by notes and removed leftovers."""
-    text = f"{entry.verdict} ({duration_text(entry.lasted_s or 0.0)})"
+    word = entry.verdict if isinstance(entry, StepState) else f"{entry.word}, {entry.counts_text}"
+    text = f"{word} ({duration_text(entry.lasted_s or 0.0)})"
     return "; ".join([text, *entry.notes, *(f"had left {leftover}" for leftover in entry.left)])

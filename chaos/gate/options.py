@@ -9,7 +9,7 @@ from chaos.runner import common_options as common
 
 
 class GateOptions(Options):
-    """Run soaks A, B, C, clean and under faults, for one final verdict."""
+    """Run soaks A, B, C, clean and under faults, and a crash sweep, for one final verdict."""
 
     EPILOG = f"""\
 examples:
@@ -35,6 +35,9 @@ examples:
     backend: Literal["local", "docker"] | None = common.BACKEND
     witness: Literal["all", "none"] | None = option(
         "as for chaos run; a gate without witnesses is never PRODUCTION-READY"
+    )
+    no_sweep: bool = option(
+        "leave the crash sweep out; a gate without it is never PRODUCTION-READY"
     )
     gpu: bool = common.GPU
     runs: Path = common.RUNS

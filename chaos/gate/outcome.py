@@ -9,7 +9,7 @@ from typing import Any
 
 from chaos.base.exitcode import ExitCode
 from chaos.checks.finding import plural
-from chaos.gate.state import GateState, GateVerdict, StepState
+from chaos.gate.state import GateState, GateVerdict, StepState, SweepState
 
 # Values of provenance that every run must record, and that must be equal in all runs. Otherwise
 # the runs tested different systems.
@@ -33,11 +33,12 @@ def gate_verdict(
     """Return the verdict over the finished runs.
 
     `required` are the soaks of a complete gate, `provenance` is that of each finished run. One
-    failed run means NEEDS FIXES. PRODUCTION-READY requires that all soaks passed on the same
-    system, both clean and under faults.
+    failed run, or a sweep with a break that was not survived, means NEEDS FIXES. PRODUCTION-READY
+    requires that all soaks passed on the same system, both clean and under faults, and the crash
+    sweep that the gate's file asks for.
     """
-    done = [step for step in state.steps if step.state == "done"]
-    not_run = [step.name for step in state.steps if step.state != "done"]
+    done = [step for step in state.to_make if step.state == "done"]
+    not_run = [step.name for step in state.to_make if step.state != "done"]
     notes = [f"not run: {', '.join(not_run)}"] if not_run else []
     notes += [f"{step.name}: {note}" for step in done for note in step.notes]
     notes += [
@@ -50,11 +51,13 @@ def gate_verdict(
     undecided = [step for step in done if step.verdict != "pass" or step.exit_code != 0]
     gaps = _gaps(state, required, provenance)
     if undecided or not_run or gaps:
-        reasons = [f"{step.name} is {step.verdict} (exit {step.exit_code})" for step in undecided]
+        reasons = [_undecided(step) for step in undecided]
         reasons += [f"not run: {', '.join(not_run)}"] if not_run else []
         reason = "; ".join([*reasons, *gaps])
         return verdict(verdict="NOT PROVEN", exit_code=_exit_code(undecided), reason=reason)
-    reason = f"all {len(done)} runs pass at the scale {state.request.profile!r}"
+    reason = f"all {len(state.steps)} runs pass at the scale {state.request.profile!r}"
+    if state.sweep is not None:
+        reason += f", {state.sweep.name}: {state.sweep.counts_text}"
     return verdict(verdict="PRODUCTION-READY", exit_code=ExitCode.PASS, reason=reason)
 
 
@@ -65,6 +68,8 @@ def _gaps(
     gaps = []
     if missing := [soak for soak in required if soak not in state.request.soaks]:
         gaps.append(f"left out: {', '.join(missing)}")
+    if state.sweep is not None and state.sweep.left_out:
+        gaps.append(f"left out: {state.sweep.name} ({state.sweep.left_out})")
     if all(step.control for step in state.steps):
         gaps.append("no fault was tried")
     if state.request.witness == "none":
@@ -72,6 +77,12 @@ def _gaps(
     for path in (*_SAME, _WATCHER[state.request.backend]):
         gaps += _differences(path, [_at(recorded, path) for recorded in provenance])
     return gaps
+
+
+def _undecided(step: StepState | SweepState) -> str:
+    if isinstance(step, StepState):
+        return f"{step.name} is {step.verdict} (exit {step.exit_code})"
+    return f"{step.name} is {step.word} (exit {step.exit_code}): {step.reason or step.counts_text}"
 
 
 def _differences(path: tuple[str, ...], values: Sequence[Any]) -> list[str]:
@@ -106,7 +117,7 @@ def _at(content: Any, path: Sequence[str]) -> Any:
     return content
 
 
-def _exit_code(undecided: Sequence[StepState]) -> ExitCode:
+def _exit_code(undecided: Sequence[StepState | SweepState]) -> ExitCode:
     """Return the most severe exit code of the undecided runs; INCONCLUSIVE without such a run.
 
     Exit code 6 of a run (leftovers) counts as INVALID: the gate continued, so it has removed them.

@@ -10,17 +10,19 @@ from urllib.parse import quote
 
 from chaos.base.units import bytes_text
 from chaos.checks.finding import Finding
+from chaos.gate.request import GateRequest
 from chaos.gate.run_numbers import RunNumbers
 from chaos.gate.state import GateDir, GateState, GateVerdict, StepState
-from chaos.gate.steps import GateRequest
+from chaos.gate.sweep_view import sweep_view
 from chaos.report.pages import page_text
 from chaos.report.stored import Stored
 from chaos.report.words import ORDER
 from chaos.runner.options import CONTROL
+from chaos.sweep.state import Sweep
 
 _CSS = {"PRODUCTION-READY": "pass", "NEEDS FIXES": "fail", "NOT PROVEN": "inconclusive"}
 _MEANING = {
-    "PRODUCTION-READY": "every soak passes, clean and under faults, on the same system",
+    "PRODUCTION-READY": "all that this gate asks for passes, on the same system",
     "NEEDS FIXES": "at least one run shows a defect of the daemon",
     "NOT PROVEN": "no defect is shown, and not all that a complete gate asks for is proven",
 }
@@ -52,8 +54,12 @@ def gate_page(
     verdict: GateVerdict,
     runs: Mapping[str, Stored],
     numbers: Mapping[str, RunNumbers],
+    sweep: Sweep | None = None,
 ) -> str:
-    """The page. `runs` and `numbers` map the name of each finished step to those of its run."""
+    """The page. `runs` and `numbers` map the name of each finished step to those of its run.
+
+    `sweep` is the crash sweep, None if it was not made.
+    """
     cells = {
         step.name: _cell(folder, step, runs.get(step.name), numbers.get(step.name))
         for step in state.steps
@@ -70,7 +76,8 @@ def gate_page(
         css=_CSS[verdict.verdict],
         meaning=_MEANING[verdict.verdict],
         rows=_matrix(state, cells),
-        lasted_s=sum(step.lasted_s or 0.0 for step in state.steps),
+        sweep=sweep_view(folder, state.sweep, sweep),
+        lasted_s=sum(step.lasted_s or 0.0 for step in state.to_make),
         findings=findings,
         counts=[(word, words.count(word)) for word in ORDER if word in words],
         history=_history(state),
@@ -152,11 +159,17 @@ def _history(state: GateState) -> list[tuple[str, str]]:
             )
         rows += [(step.name, note) for note in step.notes if not note.startswith("left out")]
         rows += [(step.name, f"had left {leftover}, removed") for leftover in step.left]
+    if state.sweep is not None:
+        name = state.sweep.name
+        rows += [(name, note) for note in state.sweep.notes]
+        rows += [(name, f"had left {leftover}, removed") for leftover in state.sweep.left]
     return rows
 
 
 def _left_out(state: GateState) -> list[str]:
-    rows = [f"{step.name}: not run" for step in state.steps if step.state != "done"]
+    rows = [f"{step.name}: not run" for step in state.to_make if step.state != "done"]
+    if state.sweep is not None and state.sweep.left_out:
+        rows.append(f"{state.sweep.name}: {state.sweep.left_out}")
     return rows + [
         f"{step.name}: {note}"
         for step in state.steps
@@ -181,5 +194,6 @@ def command_of(request: GateRequest) -> str:
         if value != default:
             words += [option, str(value)]
     words += ["--gpu"] if request.gpu else []
+    words += ["--no-sweep"] if request.no_sweep else []
     words += ["--skip-unavailable"] if request.skip_unavailable else []
     return shlex.join(words)

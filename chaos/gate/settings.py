@@ -5,7 +5,7 @@ Errors name file, line and key.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -15,6 +15,7 @@ from chaos.base.yamlfile import Document, read
 from chaos.plan.experiment import Seconds
 from chaos.runner.choose import chosen_faults
 from chaos.runner.resolve import GATE, is_path, soak_names
+from chaos.sweep.request import checked_errors, checked_kinds
 
 Names = Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
 
@@ -23,13 +24,29 @@ class _Model(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
     pass
 
 
-class GateProfile(_Model, frozen=True):
-    """A scale of the gate: the pause after each run, and changed settings per soak.
+class SweepSettings(_Model, frozen=True):
+    """The crash sweep of a profile, made after the runs of the soak `after`.
 
-    `set` maps a soak to settings: key -> value.
+    `points`: all, or so many, drawn by the gate's seed. `kinds`: of break. `errors`: of the kind
+    `error`; without them those of `chaos sweep`. `work`: only these kinds of work of the target.
+    """
+
+    after: str
+    points: Annotated[int, msgspec.Meta(ge=1)] | Literal["all"] = "all"
+    kinds: Names = ("crash",)
+    errors: tuple[str, ...] = ()
+    work: tuple[str, ...] = ()
+
+
+class GateProfile(_Model, frozen=True):
+    """A scale of the gate: the pause after each run, changed settings per soak, a crash sweep.
+
+    `set` maps a soak to settings: key -> value. Without `sweep` there is no crash sweep, and
+    PRODUCTION-READY does not ask for one.
     """
 
     cooldown_s: Seconds
+    sweep: SweepSettings | None = None
     set: dict[str, dict[str, Any]] = {}
 
 
@@ -80,6 +97,30 @@ def _check(document: Document, settings: GateSettings) -> None:
             if absolute(soak) not in soaks:
                 place = document.place("profiles", name, "set", soak)
                 raise unknown_name("soak", soak, settings.soaks, place=place)
+        if profile.sweep is not None:
+            _check_sweep(document, settings, name, profile.sweep)
+
+
+def _check_sweep(
+    document: Document, settings: GateSettings, profile: str, sweep: SweepSettings
+) -> None:
+    if absolute(sweep.after) not in [absolute(soak) for soak in settings.soaks]:
+        place = document.place("profiles", profile, "sweep", "after")
+        raise unknown_name("soak", sweep.after, settings.soaks, place=place)
+    words = [("kinds", n, word) for n, word in enumerate(sweep.kinds)]
+    words += [("errors", n, word) for n, word in enumerate(sweep.errors)]
+    for key, number, word in words:
+        try:
+            checked_kinds(word) if key == "kinds" else checked_errors([word])
+        except UsageError as error:
+            error.place = document.place("profiles", profile, "sweep", key, number)
+            raise
+    if sweep.errors and "error" not in sweep.kinds:
+        raise UsageError(
+            "no call fails: `error` is not among the kinds",
+            place=document.place("profiles", profile, "sweep", "errors"),
+            next_step="add error to kinds, or leave errors out",
+        )
 
 
 def _check_faults(faults: Sequence[str], place: str) -> None:

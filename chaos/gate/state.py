@@ -6,16 +6,13 @@ The file is replaced atomically after every step, so that a gate can resume afte
       gate.json            this file
       gate.lock            locked by the process that runs the gate
       soak_a/, soak_b/...  the run directories (chaos/record/rundir.py)
+      sweep/ID/            the crash sweep (chaos/sweep/state.py)
       CHANGELOG_ENTRY.md   for the session changelog (the plan, section 9)
       junit.xml            all runs, one suite each
       report.html          the same for people (chaos/gate/page.py)
 """
 
-import fcntl
 import hashlib
-import os
-import secrets
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,15 +21,19 @@ from typing import Literal
 
 import msgspec
 
-from chaos.base.errors import EnvironmentProblem, UsageError
+from chaos.base.errors import UsageError
 from chaos.base.version import __version__
-from chaos.gate.steps import GatePlan, GateRequest
+from chaos.checks.finding import plural
+from chaos.gate.request import GateRequest
+from chaos.gate.steps import GatePlan
+from chaos.gate.sweep_step import NAME
 from chaos.plan.describe import left_out
-from chaos.record.history import UNREADABLE
-from chaos.record.rundir import RunDir, bounded, is_file, not_created, write_atomic
+from chaos.record.rundir import RunDir
+from chaos.record.state_folder import StateFolder
+from chaos.sweep.again import asked_command
+from chaos.sweep.state import SweepDir
 
 SCHEMA = 1
-FOLDER = "gate"
 
 Word = Literal["PRODUCTION-READY", "NEEDS FIXES", "NOT PROVEN"]
 
@@ -58,6 +59,39 @@ class StepState(msgspec.Struct, kw_only=True):
     notes: list[str] = []
 
 
+class SweepState(msgspec.Struct, kw_only=True):
+    """The crash sweep of the gate. `sweep` is the path of its folder, relative to the gate's.
+
+    `left_out`: why it is not made. `word` and `counts` are those of `chaos sweep`: "SURVIVED",
+    {"survived": 12}. `verdict` is its exit code as the verdict of a run.
+    """
+
+    after: str  # the soak that it follows
+    place: int  # so many runs are made before it
+    digest: str
+    command: str  # makes it again, outside the gate
+    left_out: str = ""
+    name: str = NAME
+    state: Literal["pending", "running", "done"] = "pending"
+    sweep: str | None = None
+    verdict: str | None = None
+    word: str = ""
+    reason: str = ""
+    exit_code: int | None = None
+    points: int = 0
+    counts: dict[str, int] = {}
+    lasted_s: float | None = None
+    state_sha256: str | None = None  # of sweep.json
+    left: list[str] = []
+    notes: list[str] = []
+
+    @property
+    def counts_text(self) -> str:
+        """'1 failed, 11 survived (65 points)', or why no break was tried."""
+        counts = ", ".join(f"{count} {word}" for word, count in self.counts.items())
+        return f"{counts} ({plural(self.points, 'point')})" if counts else self.reason
+
+
 class GateVerdict(msgspec.Struct, frozen=True, kw_only=True):
     """The verdict of a gate. `reason` is one sentence."""
 
@@ -81,7 +115,19 @@ class GateState(msgspec.Struct, kw_only=True):
     dirty: list[str] = []  # leftovers that could not be removed
     gpu_before: dict[str, int] = {}  # bytes used of each GPU before the first run
     verdict: GateVerdict | None = None
+    sweep: SweepState | None = None  # None: its file asks for none
     schema: int = SCHEMA
+
+    @property
+    def to_make(self) -> list[StepState | SweepState]:
+        """The runs, and the sweep unless it is left out, in the order in which they are made."""
+        entries: list[StepState | SweepState] = list(self.steps)
+        if self.sweep is not None and not self.sweep.left_out:
+            entries.insert(self.sweep.place, self.sweep)
+        return entries
+
+
+_STATE = StateFolder("gate", GateState)
 
 
 @dataclass(frozen=True)
@@ -93,7 +139,7 @@ class GateDir:
     @property
     def state(self) -> Path:
         """Request, steps and verdict (JSON)."""
-        return self.path / "gate.json"
+        return _STATE.file(self.path)
 
     @property
     def changelog(self) -> Path:
@@ -114,81 +160,45 @@ class GateDir:
         """The run directory of a step, if it has one."""
         return RunDir(self.path / step.run) if step.run else None
 
+    def sweep(self, entry: SweepState) -> SweepDir | None:
+        """The folder of the crash sweep, if it has one."""
+        return SweepDir(self.path / entry.sweep) if entry.sweep else None
+
     def relative(self, run: RunDir) -> str:
         """The path of a run as `gate.json` names it: relative to the gate's folder."""
         return str(run.path.relative_to(self.path))
 
     def write(self, state: GateState) -> None:
         """Replace `gate.json` atomically. Raises `EnvironmentProblem` if that fails."""
-        text = msgspec.json.format(msgspec.json.encode(state), indent=2).decode() + "\n"
-        try:
-            write_atomic(self.state, text)
-        except OSError as error:
-            raise EnvironmentProblem(
-                f"cannot write the state of the gate: {error.strerror}",
-                place=str(self.state),
-                next_step=f"free some space, then: chaos gate --resume {self.path}",
-            ) from error
+        _STATE.write(self.path, state)
 
     def read(self) -> GateState:
         """Return the content of `gate.json`. Raises `UsageError` if another version wrote it."""
-        try:
-            state = msgspec.json.decode(self.state.read_bytes(), type=GateState)
-        except (OSError, *UNREADABLE) as error:
-            raise UsageError(
-                f"not the state of a gate: {error}",
-                place=str(self.state),
-                next_step="start the gate anew",
-            ) from error
-        if state.chaos != __version__:
-            raise UsageError(
-                f"was begun by chaos {state.chaos}, this is {__version__}",
-                place=str(self.state),
-                next_step="one gate judges with one version: start the gate anew",
-            )
-        return state
+        return _STATE.read(self.path)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Lock the gate for this process; the kernel releases the lock of a killed process.
-
-        Raises `UsageError` if another process has the lock.
-        """
-        fd = os.open(self.path / "gate.lock", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        try:
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise UsageError(
-                    "somebody works on this gate already",
-                    place=str(self.path),
-                    next_step="wait for its end, or interrupt it there",
-                ) from error
+        """Lock the gate for this process. Raises `UsageError` if another one has the lock."""
+        with _STATE.locked(self.path):
             yield
-        finally:
-            os.close(fd)
 
 
 def begin(plan: GatePlan, root: Path) -> tuple[GateDir, GateState]:
     """Make the folder of a new gate below `root`, and write its state.
 
-    Raises `EnvironmentProblem` if the folder cannot be created.
+    Raises `ChaosError` if the folder cannot be created.
     """
-    stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
-    name = f"{stamp}-s{plan.request.seed}-{secrets.token_hex(2)}"
-    gate = GateDir(root.resolve() / FOLDER / name)
-    try:
-        gate.path.mkdir(parents=True)
-    except OSError as error:
-        raise not_created("folder of the gate", gate.path, error) from error
+    path, created = _STATE.begin(root, plan.request.seed)
+    gate = GateDir(path)
     state = GateState(
-        gate_id=name,
-        created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        gate_id=path.name,
+        created=created,
         chaos=__version__,
         request=plan.request,
         steps=_initial_steps(plan),
         file_sha256=hashlib.sha256(Path(plan.request.file).read_bytes()).hexdigest(),
         required=list(plan.required),
+        sweep=_initial_sweep(plan),
     )
     gate.write(state)
     return gate, state
@@ -199,18 +209,7 @@ def find_gate(reference: str, root: Path, *, place: str = "--resume") -> GateDir
 
     Raises `UsageError` at `place` if there is none.
     """
-    folder = root / FOLDER
-    candidates = [Path(reference), folder / reference]
-    if reference == "latest":
-        candidates = sorted(folder.glob("*/"), reverse=True)
-    for path in candidates:
-        if is_file(path / "gate.json"):
-            return GateDir(path.resolve())
-    raise UsageError(
-        f"no gate at {bounded(reference)!r}",
-        place=place,
-        next_step=f"name the folder of a gate, one of those under {folder}, or latest",
-    )
+    return GateDir(_STATE.find(reference, root, place=place))
 
 
 def check_plan_unchanged(plan: GatePlan, state: GateState, gate: GateDir) -> None:
@@ -221,13 +220,32 @@ def check_plan_unchanged(plan: GatePlan, state: GateState, gate: GateDir) -> Non
             difference = f"{old.name} is not what it was when the gate began"
             break
     else:
-        if len(now) == len(then):
+        if len(now) == len(then) and _digest(_initial_sweep(plan)) == _digest(state.sweep):
             return
-        difference = f"the gate had {len(then)} runs, it has {len(now)} now"
+        difference = f"the {NAME} is not what it was when the gate began"
+        if len(now) != len(then):
+            difference = f"the gate had {len(then)} runs, it has {len(now)} now"
     raise UsageError(
         f"{difference}: an experiment, the target or {plan.request.file} was changed since",
         place=str(gate.state),
         next_step="change it back, or start the gate anew",
+    )
+
+
+def _digest(sweep: SweepState | None) -> str:
+    return "" if sweep is None else sweep.digest
+
+
+def _initial_sweep(plan: GatePlan) -> SweepState | None:
+    step = plan.sweep
+    if step is None:
+        return None
+    return SweepState(
+        after=step.after,
+        place=step.place,
+        digest=step.digest,
+        command=asked_command(step.asked),
+        left_out=step.left_out,
     )
 
 

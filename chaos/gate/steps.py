@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from chaos.base.errors import UsageError, unknown_name
 from chaos.base.yamlfile import read
+from chaos.gate.request import GateRequest
 from chaos.gate.settings import GateSettings, absolute, read_settings
-from chaos.plan.plan import Backend, Plan, Sandbox, Witness
+from chaos.gate.sweep_step import SweepStep, sweep_step
+from chaos.plan.plan import Plan
 from chaos.plan.schedule import Schedule, draw
 from chaos.runner.options import CONTROL
 from chaos.runner.resolve import Request, resolve, soak_names
@@ -25,22 +25,6 @@ from chaos.runner.resolve import Request, resolve, soak_names
 OVERHEAD_S = 30.0
 # Their time limit, which adds to the budget after which a run ends itself.
 _BEYOND_BUDGET_S = 600.0
-
-
-class GateRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """The complete request of a gate. It is stored, and alone determines the plan."""
-
-    file: str
-    profile: str
-    soaks: tuple[str, ...]
-    faults: tuple[str, ...]
-    seed: int
-    target: str | None = None
-    sandbox: Sandbox = "namespaces"
-    backend: Backend = "local"
-    witness: Witness = "all"
-    gpu: bool = False
-    skip_unavailable: bool = False
 
 
 @dataclass(frozen=True)
@@ -72,18 +56,30 @@ class Step:
 
 @dataclass(frozen=True)
 class GatePlan:
-    """The steps of a gate in order. `required` are the soaks of a complete gate."""
+    """The steps of a gate in order. `required` are the soaks of a complete gate.
+
+    `sweep` is its crash sweep, None if its file asks for none.
+    """
 
     request: GateRequest
     steps: tuple[Step, ...]
     cooldown_s: float
     required: tuple[str, ...]
+    sweep: SweepStep | None = None
+
+    @property
+    def to_make(self) -> list[Step | SweepStep]:
+        """The runs, and the sweep unless it is left out, in the order in which they are made."""
+        steps: list[Step | SweepStep] = list(self.steps)
+        if self.sweep is not None and not self.sweep.left_out:
+            steps.insert(self.sweep.place, self.sweep)
+        return steps
 
     @property
     def planned_s(self) -> float:
-        """The expected duration of all runs and of the pauses between them."""
-        pauses_s = self.cooldown_s * (len(self.steps) - 1)
-        return sum(step.planned_s for step in self.steps) + pauses_s
+        """The expected duration of all runs, of the sweep, and of the pauses between them."""
+        durations_s = [step.planned_s for step in self.to_make]
+        return sum(durations_s) + self.cooldown_s * (len(durations_s) - 1)
 
 
 def config_digest(config: dict[str, Any]) -> str:
@@ -101,7 +97,9 @@ def plan_gate(request: GateRequest) -> GatePlan:
     if request.profile not in settings.profiles:
         raise unknown_name("profile", request.profile, settings.profiles, place="--profile")
     profile = settings.profiles[request.profile]
-    steps = []
+    steps: list[Step] = []
+    place = 0  # of the sweep
+    after = absolute(profile.sweep.after) if profile.sweep else ""
     for soak in request.soaks:
         changes = [f"{key}={value}" for key, value in profile.set.get(soak, {}).items()]
         try:
@@ -111,7 +109,13 @@ def plan_gate(request: GateRequest) -> GatePlan:
         except UsageError as error:
             error.place = _place_in_file(error.place, request, settings, soak)
             raise
-    return GatePlan(request, tuple(steps), profile.cooldown_s, settings.soaks)
+        if soak == after:
+            place = len(steps)
+    sweep = None
+    if profile.sweep is not None:
+        work_place = read(Path(request.file)).place("profiles", request.profile, "sweep", "work")
+        sweep = sweep_step(request, profile.sweep, after, place or len(steps), work_place)
+    return GatePlan(request, tuple(steps), profile.cooldown_s, settings.soaks, sweep)
 
 
 def _place_in_file(place: str, request: GateRequest, settings: GateSettings, soak: str) -> str:

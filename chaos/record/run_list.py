@@ -1,4 +1,4 @@
-"""The runs and gates of a folder, read cheaply: the fields that a list shows, and no more.
+"""The runs, gates and sweeps of a folder, read cheaply: the fields that a list shows, and no more.
 
 For `chaos runs`, `chaos serve`, and whatever else shows many runs. The folder may come from
 anywhere: links are not followed, and a damaged run is an entry that says so. Reads only. Must not
@@ -6,13 +6,12 @@ know how a list is shown, and opens no database.
 """
 
 import os
-import re
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -20,19 +19,17 @@ from typing import Literal, TypeVar
 import msgspec
 
 from chaos.base.below import read_below
-from chaos.record.history import UNREADABLE
+from chaos.record.gate_list import GATES, GateEntry, gate_entry
+from chaos.record.list_fields import began_s, fields_of, kept
 from chaos.record.owner import goes_on
 from chaos.record.rundir import RunDir
+from chaos.record.sweep_list import SWEEP_FILE, SWEEPS, SweepEntry, sweep_entry
 
 RUNS_MAX = 10_000  # folders that are looked at
-GATES = "gate"  # the folder of the gates
-FILE_BYTES_MAX = 16 << 20
 _OWNER_BYTES_MAX = 4096
-_TEXT_MAX = 300  # characters that are kept of a text
 _NOT_PASSED_MAX = 20
 # The first of these that a folder has is what its entry is read from.
 _SOURCES = ("verdict.json", "config.json", "history.jsonl", "schedule.json", "provenance.json")
-_STAMP = re.compile(r"(\d{4})(\d\d)(\d\d)-(\d\d)(\d\d)(\d\d)-", re.ASCII)
 _T = TypeVar("_T")
 
 State = Literal["judged", "running", "unjudged", "damaged"]
@@ -57,6 +54,7 @@ class RunEntry(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     gate: str = ""  # the id of its gate
+    sweep: str = ""  # the id of its sweep
     state: State
     verdict: str = ""
     problem: str = ""  # why it is damaged
@@ -83,36 +81,16 @@ class RunEntry(msgspec.Struct, frozen=True, kw_only=True):
         return (" + ".join(names) or "none") if len(names) <= 3 else f"{len(names)} faults"
 
 
-class StepEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """One step of a gate. `run` is the id of its run, "" if it has none yet."""
-
-    name: str
-    soak: str
-    control: bool
-    state: str
-    verdict: str | None = None
-    run: str = ""
-
-
-class GateEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """One gate. `verdict` is "" as long as there is none."""
-
-    id: str
-    began_epoch_s: float = 0.0
-    verdict: str = ""
-    reason: str = ""
-    state: str = ""
-    profile: str = ""
-    steps: tuple[StepEntry, ...] = ()
-    problem: str = ""
-
-
 @dataclass
 class Listing:
-    """Runs and gates, newest first. `problems`: folders that could not be read."""
+    """Runs, gates and sweeps, newest first. `problems`: folders that could not be read.
+
+    The runs of sweeps are not among them: one sweep has hundreds (`RunList.runs_of`).
+    """
 
     runs: list[RunEntry] = field(default_factory=list)
     gates: list[GateEntry] = field(default_factory=list)
+    sweeps: list[SweepEntry] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
 
@@ -149,32 +127,6 @@ class _Config(msgspec.Struct):
     faults: list[_Fault] = []
 
 
-class _Request(msgspec.Struct):
-    profile: str = ""
-
-
-class _Step(msgspec.Struct):
-    name: str
-    soak: str = ""
-    control: bool = False
-    state: str = ""
-    run: str | None = None
-    verdict: str | None = None
-
-
-class _GateVerdict(msgspec.Struct):
-    verdict: str
-    reason: str = ""
-
-
-class _Gate(msgspec.Struct):
-    created: str = ""
-    state: str = ""
-    request: _Request = msgspec.field(default_factory=_Request)
-    steps: list[_Step] = []
-    verdict: _GateVerdict | None = None
-
-
 # A file that is not replaced is not read again.
 _Version = tuple[str, int, int, int]
 _Known = dict[str, tuple[_Version, _T]]
@@ -189,43 +141,66 @@ class RunList:
         self._lock = threading.Lock()
         self._runs: _Known[RunEntry] = {}
         self._gates: _Known[GateEntry] = {}
+        self._sweeps: _Known[SweepEntry] = {}
 
     def read(self) -> Listing:
         """What is there now. Only what has changed since the last call is read."""
         found = Listing()
         with self._lock:
-            runs, gates = {}, {}
+            runs, gates, sweeps = {}, {}, {}
             for run_id in islice(self._run_ids(found.problems), RUNS_MAX):
                 if run := self._entry(run_id, _SOURCES, self._runs, _run_entry):
                     runs[run_id] = run
             for name in islice(self._names(GATES, found.problems), RUNS_MAX):
                 gate_id = f"{GATES}/{name}"
-                if gate := self._entry(gate_id, ("gate.json",), self._gates, _gate_entry):
+                if gate := self._entry(gate_id, ("gate.json",), self._gates, gate_entry):
                     gates[gate_id] = gate
-            self._runs, self._gates = runs, gates
+            for sweep_id in islice(self._sweep_ids(found.problems), RUNS_MAX):
+                if sweep := self._entry(sweep_id, (SWEEP_FILE,), self._sweeps, sweep_entry):
+                    sweeps[sweep_id] = sweep
+            self._runs, self._gates, self._sweeps = runs, gates, sweeps
             found.runs = [self._now(entry) for _, entry in runs.values()]
             found.gates = [entry for _, entry in gates.values()]
+            found.sweeps = [entry for _, entry in sweeps.values()]
         found.runs.sort(key=lambda run: (run.began_epoch_s, run.id), reverse=True)
         found.gates.sort(key=lambda gate: (gate.began_epoch_s, gate.id), reverse=True)
+        found.sweeps.sort(key=lambda sweep: (sweep.began_epoch_s, sweep.id), reverse=True)
         return found
+
+    def runs_of(self, sweep_id: str) -> list[RunEntry]:
+        """The runs of a sweep of the list, newest first."""
+        ids = islice(run_ids_of(self.root, sweep_id), RUNS_MAX)
+        return [entry for entry in map(self._of_sweep, ids) if entry is not None]
+
+    def run_of(self, sweep_id: str, parts: Sequence[str]) -> RunEntry | None:
+        """The run of a sweep of the list whose path below the sweep is `parts`, if there is one."""
+        run_id = "/".join((sweep_id, *parts))
+        return self._of_sweep(run_id) if run_id in run_ids_of(self.root, sweep_id) else None
+
+    def _of_sweep(self, run_id: str) -> RunEntry | None:
+        made = self._entry(run_id, _SOURCES, {}, _run_entry)
+        return None if made is None else self._now(made[1])
+
+    def _sweep_ids(self, problems: list[str]) -> Iterator[str]:
+        yield from (f"{SWEEPS}/{name}" for name in self._names(SWEEPS, problems))
+        for gate in self._names(GATES, problems):
+            folder = f"{GATES}/{gate}/{SWEEPS}"
+            yield from (f"{folder}/{name}" for name in self._names(folder, problems))
 
     def _run_ids(self, problems: list[str]) -> Iterator[str]:
         for soak in self._names("", problems):
-            if soak != GATES:
+            if soak not in (GATES, SWEEPS):
                 yield from (f"{soak}/{name}" for name in self._names(soak, problems))
         for gate in self._names(GATES, problems):
             for soak in self._names(f"{GATES}/{gate}", problems):
+                if soak == SWEEPS:
+                    continue
                 folder = f"{GATES}/{gate}/{soak}"
                 yield from (f"{folder}/{name}" for name in self._names(folder, problems))
 
     def _names(self, folder: str, problems: list[str]) -> list[str]:
-        """The folders in a folder, no links; the newest runs first."""
         try:
-            with os.scandir(self.root / folder) as entries:
-                names = [e.name for e in entries if e.is_dir(follow_symlinks=False)]
-            return sorted(names, reverse=True)
-        except FileNotFoundError:
-            return []
+            return _folders(self.root / folder)
         except OSError as error:
             problems.append(f"{folder or self.root}: {error.strerror}")
             return []
@@ -248,6 +223,23 @@ class RunList:
         return msgspec.structs.replace(entry, state="running")
 
 
+def run_ids_of(root: Path, sweep_id: str) -> Iterator[str]:
+    """The ids of the runs of a sweep, newest first; none if its folder cannot be read."""
+    with suppress(OSError):
+        for soak in _folders(root / sweep_id):
+            yield from (f"{sweep_id}/{soak}/{name}" for name in _folders(root / sweep_id / soak))
+
+
+def _folders(folder: Path) -> list[str]:
+    """The names of the folders in a folder, no links; the newest runs first."""
+    try:
+        with os.scandir(folder) as entries:
+            names = [e.name for e in entries if e.is_dir(follow_symlinks=False)]
+    except FileNotFoundError:
+        return []
+    return sorted(names, reverse=True)
+
+
 def is_running(root: Path, run_id: str) -> bool:
     """True if the process that runs this run is alive."""
     try:
@@ -266,110 +258,59 @@ def _version(folder: str, name: str) -> _Version | None:
 
 
 def _run_entry(root: Path, run_id: str) -> RunEntry:
-    began_s = _began_s(root, run_id)
-    gate = run_id.rsplit("/", 2)[0] if run_id.count("/") == 3 else ""
-    verdict, problem = _read(root, f"{run_id}/verdict.json", _Verdict)
+    began = began_s(root, run_id)
+    gate, sweep = _owners(run_id)
+    verdict, problem = fields_of(root, f"{run_id}/verdict.json", _Verdict)
     if verdict is not None:
         return RunEntry(
             id=run_id,
             gate=gate,
+            sweep=sweep,
             state="judged",
             verdict=verdict.verdict,
-            soak=_kept(verdict.soak),
-            profile=_kept(verdict.profile),
+            soak=kept(verdict.soak),
+            profile=kept(verdict.profile),
             seed=verdict.seed,
-            faults=tuple(dict.fromkeys(_kept(fault.name) for fault in verdict.faults)),
-            began_epoch_s=began_s,
+            faults=tuple(dict.fromkeys(kept(fault.name) for fault in verdict.faults)),
+            began_epoch_s=began,
             lasted_s=verdict.lasted_s,
-            stopped=_kept(verdict.stopped),
+            stopped=kept(verdict.stopped),
             exit_code=verdict.exit_code,
             outcomes=Counter(finding.outcome for finding in verdict.findings),
             not_passed=_not_passed(verdict.findings),
         )
-    config, wrong = _read(root, f"{run_id}/config.json", _Config)
+    config, wrong = fields_of(root, f"{run_id}/config.json", _Config)
     problem = problem or wrong or ("" if config else "it has no config.json")
     config = config or _Config()
-    names = dict.fromkeys(_kept(fault.name) for fault in config.faults if fault.name != "none")
+    names = dict.fromkeys(kept(fault.name) for fault in config.faults if fault.name != "none")
     return RunEntry(
         id=run_id,
         gate=gate,
+        sweep=sweep,
         state="damaged" if problem else "unjudged",
         problem=problem,
-        soak=_kept(config.soak) or run_id.split("/")[-2],
-        profile=_kept(config.profile_name),
+        soak=kept(config.soak) or run_id.split("/")[-2],
+        profile=kept(config.profile_name),
         seed=config.seed,
         faults=tuple(names),
-        began_epoch_s=began_s,
+        began_epoch_s=began,
     )
 
 
-def _gate_entry(root: Path, gate_id: str) -> GateEntry:
-    gate, problem = _read(root, f"{gate_id}/gate.json", _Gate)
-    began_s = _began_s(root, gate_id)
-    if gate is None:
-        return GateEntry(id=gate_id, problem=problem, began_epoch_s=began_s)
-    steps = [
-        StepEntry(
-            name=_kept(step.name),
-            soak=_kept(step.soak),
-            control=step.control,
-            state=_kept(step.state),
-            verdict=None if step.verdict is None else _kept(step.verdict),
-            run=f"{gate_id}/{step.run}" if step.run else "",
-        )
-        for step in gate.steps
-    ]
-    return GateEntry(
-        id=gate_id,
-        began_epoch_s=began_s,
-        verdict=_kept(gate.verdict.verdict) if gate.verdict else "",
-        reason=_kept(gate.verdict.reason) if gate.verdict else "",
-        state=_kept(gate.state),
-        profile=_kept(gate.request.profile),
-        steps=tuple(steps),
-    )
-
-
-def _read(root: Path, relative: str, kind: type[_T]) -> tuple[_T | None, str]:
-    """(content, ""), (None, "") if there is no such file, or (None, what is wrong)."""
-    name = relative.rpartition("/")[2]
-    try:
-        return msgspec.json.decode(read_below(root, relative, FILE_BYTES_MAX), type=kind), ""
-    except FileNotFoundError:
-        return None, ""
-    except OSError as error:
-        # A link to a file is refused as one too many links.
-        why = "it is a link" if (root / relative).is_symlink() else error.strerror
-        return None, f"{name} cannot be read: {why}"
-    except UNREADABLE as error:
-        return None, f"{name} is damaged: {_kept(str(error))}"
-
-
-def _began_s(root: Path, relative: str) -> float:
-    """When it began (Unix time): its name says it; a name of another form, when it was changed."""
-    if match := _STAMP.match(relative.rpartition("/")[2]):
-        year, month, day, hour, minute, second = map(int, match.groups())
-        try:
-            return datetime(year, month, day, hour, minute, second, tzinfo=UTC).timestamp()
-        except ValueError:
-            pass
-    try:
-        return (root / relative).lstat().st_mtime
-    except OSError:
-        return 0.0
+def _owners(run_id: str) -> tuple[str, str]:
+    """(the id of its gate, the id of its sweep) of a run, each "" without one."""
+    above = run_id.split("/")[:-2]  # [], gate/G, sweep/S or gate/G/sweep/S
+    gate = "/".join(above[:2]) if above[:1] == [GATES] else ""
+    return gate, "/".join(above) if above[-2:-1] == [SWEEPS] else ""
 
 
 def _not_passed(findings: list[_Finding]) -> tuple[NotPassed, ...]:
     found = [
-        NotPassed(_kept(f.check), _kept(f.title or f.check), f.outcome, _kept(f.summary))
+        NotPassed(kept(f.check), kept(f.title or f.check), f.outcome, kept(f.summary))
         for f in findings
         if f.outcome not in ("pass", "skipped")
     ]
     return tuple(sorted(found, key=lambda one: one.outcome != "fail")[:_NOT_PASSED_MAX])
-
-
-def _kept(text: str) -> str:
-    return text[:_TEXT_MAX]
 
 
 def utc_text(epoch_s: float) -> str:

@@ -1,4 +1,4 @@
-"""`chaos runs prune`: removes the oldest runs of each folder, and the oldest gates when asked.
+"""`chaos runs prune`: removes the oldest runs of each folder; gates and sweeps when asked.
 
 Only what has ended and left nothing to undo goes. Links are not followed.
 """
@@ -13,14 +13,16 @@ from pathlib import Path
 from chaos.base.below import open_below
 from chaos.base.errors import ChaosError
 from chaos.faults.ledger import Ledger
+from chaos.record.gate_list import GateEntry
 from chaos.record.owner import is_alive, processes_of
-from chaos.record.run_list import GateEntry, Listing, RunEntry
+from chaos.record.run_list import Listing, RunEntry, run_ids_of
 from chaos.record.rundir import CONTAINERS, RunDir
+from chaos.record.sweep_list import SweepEntry
 
 
 @dataclass(frozen=True)
 class Victim:
-    """A folder to remove: a run, or a gate with its runs. `runs` are the runs in it."""
+    """A folder to remove: a run, a gate or a sweep with its runs. `runs` are the runs in it."""
 
     path: Path
     runs: tuple[Path, ...]
@@ -46,10 +48,13 @@ class Choice:
     kept: list[tuple[Path, str]]
 
 
-def choose(listing: Listing, root: Path, keep: int, *, gates: bool) -> Choice:
+def choose(
+    listing: Listing, root: Path, keep: int, *, gates: bool = False, sweeps: bool = False
+) -> Choice:
     """Choose the runs beyond the newest `keep` of each soak; with `gates`, gates likewise.
 
-    A run that goes on or cannot be removed stays, and does not count.
+    With `sweeps`, sweeps likewise; that of a gate belongs to its gate. What goes on or cannot be
+    removed stays, and does not count.
     """
     choice = Choice([], [])
     folders: dict[str, list[RunEntry]] = {}
@@ -59,14 +64,30 @@ def choose(listing: Listing, root: Path, keep: int, *, gates: bool) -> Choice:
     for runs in folders.values():
         _choose(choice, [(root / run.id, [root / run.id]) for run in runs], keep)
     if gates:
-        ended = []
-        for gate in listing.gates:
-            if why := _gate_to_keep(root / gate.id, gate):
-                choice.kept.append((root / gate.id, why))
-            else:
-                ended.append((root / gate.id, _runs_of(gate, listing, root)))
-        _choose(choice, ended, keep)
+        units = [
+            (root / gate.id, _gate_to_keep(root / gate.id, gate), _runs_of(gate, listing, root))
+            for gate in listing.gates
+        ]
+        _choose_units(choice, units, keep)
+    if sweeps:
+        units = [
+            (root / sweep.id, _sweep_to_keep(root / sweep.id, sweep), _runs_in(root, sweep.id))
+            for sweep in listing.sweeps
+            if not sweep.gate
+        ]
+        _choose_units(choice, units, keep)
     return choice
+
+
+def _choose_units(choice: Choice, units: Iterable[tuple[Path, str, list[Path]]], keep: int) -> None:
+    """Choose gates or sweeps: (folder, why it must stay or "", its runs), newest first."""
+    ended = []
+    for path, why, runs in units:
+        if why:
+            choice.kept.append((path, why))
+        else:
+            ended.append((path, runs))
+    _choose(choice, ended, keep)
 
 
 def _choose(choice: Choice, entries: Iterable[tuple[Path, list[Path]]], keep: int) -> None:
@@ -82,7 +103,15 @@ def _choose(choice: Choice, entries: Iterable[tuple[Path, list[Path]]], keep: in
 
 
 def _runs_of(gate: GateEntry, listing: Listing, root: Path) -> list[Path]:
-    return [root / run.id for run in listing.runs if run.gate == gate.id]
+    runs = [root / run.id for run in listing.runs if run.gate == gate.id]
+    for sweep in listing.sweeps:
+        if sweep.gate == gate.id:
+            runs += _runs_in(root, sweep.id)
+    return runs
+
+
+def _runs_in(root: Path, sweep_id: str) -> list[Path]:
+    return [root / run_id for run_id in run_ids_of(root, sweep_id)]
 
 
 def reason_to_keep(run: RunDir) -> str:
@@ -106,14 +135,28 @@ def reason_to_keep(run: RunDir) -> str:
 
 def _gate_to_keep(path: Path, gate: GateEntry) -> str:
     """Why a gate must stay; "" if it may go."""
+    if _is_locked(path, "gate.lock"):
+        return "it goes on"
+    return "" if gate.verdict or gate.problem else "it is not finished: chaos gate --resume"
+
+
+def _sweep_to_keep(path: Path, sweep: SweepEntry) -> str:
+    """Why a sweep must stay; "" if it may go."""
+    if _is_locked(path, "sweep.lock"):
+        return "it goes on"
+    ended = sweep.problem or sweep.state in ("complete", "stopped")
+    return "" if ended else "it is not finished: chaos sweep --resume"
+
+
+def _is_locked(path: Path, name: str) -> bool:
     try:
-        with open_below(path, "gate.lock") as lock:
+        with open_below(path, name) as lock:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        return "it goes on"
+        return True
     except OSError:
-        pass  # a gate of another version has none
-    return "" if gate.verdict or gate.problem else "it is not finished: chaos gate --resume"
+        pass  # that of another version has none
+    return False
 
 
 def _size(path: Path) -> int:

@@ -1,19 +1,22 @@
 """The application: which address shows what. Reads only.
 
-    /                     runs and gates of the folder
-    /runs/ID              a run: its page, or its live view; a gate: its page, or its steps
+    /                     runs, gates and sweeps of the folder
+    /runs/ID              a run: its page, or its live view; a gate: its page, or its steps;
+                          a sweep: its page, or its runs
     /runs/ID/live         the live view; /runs/ID/events feeds it
-    /runs/ID/PATH         a file of the run
+    /runs/ID/PATH         a file of the run, of the gate or of the sweep
     /compare?a=ID&b=ID    two runs laid over each other
     /metrics              OpenMetrics
     /static/NAME          our scripts and the style sheet
 
-ID is the path of a run below the folder. Only what the list of runs holds is ever opened.
+ID is the path of a run below the folder. Only what the list of runs holds, and the runs of its
+sweeps, is ever opened.
 """
 
 import os
 import threading
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote_to_bytes
@@ -26,7 +29,9 @@ from starlette.routing import Route
 
 from chaos.base.below import is_regular
 from chaos.base.errors import ChaosError
-from chaos.record.run_list import GateEntry, Listing, RunEntry, RunList, is_running
+from chaos.record.gate_list import GateEntry
+from chaos.record.run_list import Listing, RunEntry, RunList, is_running
+from chaos.record.sweep_list import SweepEntry
 from chaos.serve import files, pages
 from chaos.serve.compare import Overlays, verdict_of
 from chaos.serve.index import Filter
@@ -35,6 +40,8 @@ from chaos.serve.metrics import CONTENT_TYPE, LiveRuns, metrics_text
 from chaos.serve.stream import Streams
 
 _RUN_PARTS = (4, 2)  # of an id: that of a gate's run, that of any other
+_SWEEP_PARTS = (4, 2)  # of an id: that of a gate's sweep, that of any other
+_PARTS_BELOW = 2  # of a run's id, below that of its sweep
 
 
 class Site:
@@ -57,7 +64,7 @@ class Site:
     # -- answers ------------------------------------------------------------------------------
 
     def index(self, request: Request) -> Response:
-        """The list of runs and gates."""
+        """The list of runs, gates and sweeps."""
         listing = self.list.read()
         number = request.query_params.get("page", "")
         return pages.index(self.root, listing, Filter.of(request.query_params), number)
@@ -71,6 +78,9 @@ class Site:
         run, rest = _run_of(listing, parts)
         if run is not None:
             return self._run(request, listing, run, rest)
+        sweep, below = _sweep_of(listing, parts)
+        if sweep is not None:
+            return self._sweep(request, listing, sweep, below)
         gate, rest = _gate_of(listing, parts)
         if gate is not None:
             return self._gate(request, listing, gate, rest)
@@ -93,10 +103,26 @@ class Site:
             return _redirect(gate.id, files.PAGE) if has_page else pages.gate(listing, gate)
         return self._file(request, gate.id, rest, pages.gate_bar)
 
+    def _sweep(
+        self, request: Request, listing: Listing, sweep: SweepEntry, below: list[str]
+    ) -> Response:
+        if len(below) >= _PARTS_BELOW:
+            run = self.list.run_of(sweep.id, below[:_PARTS_BELOW])
+            if run is not None:
+                return self._run(request, listing, run, "/".join(below[_PARTS_BELOW:]))
+        if below:
+            bar = partial(pages.sweep_bar, sweep)
+            return self._file(request, sweep.id, "/".join(below), bar)
+        has_page = is_regular(self.root, f"{sweep.id}/{files.SWEEP_PAGE}")
+        goes_on = sweep.state == "running"  # its page is written when it ends
+        if has_page and not goes_on:
+            return _redirect(sweep.id, files.SWEEP_PAGE)
+        return pages.sweep(sweep, self.list.runs_of(sweep.id))
+
     def _file(self, request: Request, entry: str, rest: str, bar: Callable[[], str]) -> Response:
         relative = f"{entry}/{rest}"
         try:
-            if rest == files.PAGE:
+            if rest in (files.PAGE, files.SWEEP_PAGE):
                 return files.page(self.root, relative, bar())
             return files.file(self.root, relative, head=request.method == "HEAD")
         except OSError as error:
@@ -132,7 +158,11 @@ class Site:
         """How the run ended; None as long as it goes on."""
         if is_running(self.root, run_id):
             return None
-        entry = next((run for run in self.list.read().runs if run.id == run_id), None)
+        listing = self.list.read()
+        entry = next((run for run in listing.runs if run.id == run_id), None)
+        sweep, below = _sweep_of(listing, run_id.split("/"))
+        if entry is None and sweep is not None:
+            entry = self.list.run_of(sweep.id, below)
         return {"word": "gone" if entry is None else entry.word, "href": pages.href(run_id)}
 
     def compare(self, request: Request) -> Response:
@@ -201,6 +231,15 @@ def _run_of(listing: Listing, parts: list[str]) -> tuple[RunEntry | None, str]:
         if run.id in ids:
             return run, "/".join(ids[run.id])
     return None, ""
+
+
+def _sweep_of(listing: Listing, parts: list[str]) -> tuple[SweepEntry | None, list[str]]:
+    """(the sweep, the rest of the path) of an address."""
+    ids = {"/".join(parts[:count]): parts[count:] for count in _SWEEP_PARTS if len(parts) >= count}
+    for sweep in listing.sweeps:
+        if sweep.id in ids:
+            return sweep, ids[sweep.id]
+    return None, []
 
 
 def _gate_of(listing: Listing, parts: list[str]) -> tuple[GateEntry | None, str]:

@@ -3,6 +3,8 @@
 import errno
 import logging
 import socket
+import threading
+import webbrowser
 from pathlib import Path
 
 import uvicorn
@@ -19,8 +21,8 @@ _CONNECTIONS_MAX = 64
 _END_S = 3  # for answers that are under way
 
 
-def serve(runs: Path, port: int) -> int:
-    """Serve the folder `runs` until Ctrl-C. Raises `UsageError`."""
+def serve(runs: Path, port: int, *, browse: bool = False) -> int:
+    """Serve the folder `runs` until Ctrl-C; `browse`: in a browser, too. Raises `UsageError`."""
     root = folder_of(runs)
     listener = listener_at(port)
     port = listener.getsockname()[1]
@@ -28,10 +30,16 @@ def serve(runs: Path, port: int) -> int:
     # Clients that go away in mid-answer are no news; defects are told by `Guard`.
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
     found = site.ready()
-    print(f"http://{ADDRESS}:{port}/")
-    counts = f"{len(found.runs)} run(s) and {len(found.gates)} gate(s)"
+    address = f"http://{ADDRESS}:{port}/"
+    print(address)
+    counts = (
+        f"{len(found.runs)} run(s), {len(found.gates)} gate(s) and {len(found.sweeps)} sweep(s)"
+    )
     print(printable(f"  {counts} of {root}; reads only, this machine only; Ctrl-C ends it"))
     print(f"  metrics for Prometheus: http://{ADDRESS}:{port}/metrics", flush=True)
+    if browse:
+        # A browser of the terminal returns only when it is closed, and the server must answer it.
+        threading.Thread(target=_browse, args=(address,), daemon=True).start()
     try:
         server.run(sockets=[listener])
     except KeyboardInterrupt:
@@ -39,6 +47,11 @@ def serve(runs: Path, port: int) -> int:
     finally:
         listener.close()
     return ExitCode.PASS
+
+
+def _browse(address: str) -> None:
+    if not webbrowser.open(address):
+        print("  --open: no browser can be started here; open the address above", flush=True)
 
 
 def server_of(root: Path, port: int) -> tuple[uvicorn.Server, Site]:

@@ -22,7 +22,7 @@ from chaos.base.shipped import python_path
 from chaos.checks.finding import Finding
 from chaos.checks.verdict import Verdict
 from chaos.record.history import UNREADABLE
-from chaos.record.run_list import FILE_BYTES_MAX
+from chaos.record.list_fields import FILE_BYTES_MAX
 from chaos.report.course import LATENCY, PANELS
 from chaos.serve.live import panels
 

@@ -14,6 +14,7 @@ from starlette.responses import Response, StreamingResponse
 from chaos.base.below import open_below, read_below
 
 PAGE = "report.html"  # of a run, and of a gate
+SWEEP_PAGE = "sweep.html"
 _PAGE_BYTES_MAX = 32 << 20
 _CHUNK_BYTES = 1 << 16
 # `allow-scripts` without `allow-same-origin`: the page is of an origin of its own.

@@ -1,4 +1,4 @@
-"""The pages that only this server has: the list, a live run, a gate's steps, two runs, a problem.
+"""The pages that only this server has: the list, a live run, a gate's steps, a sweep's runs, ...
 
 Their templates lie beside this module; the look is that of every page.
 """
@@ -19,7 +19,9 @@ from starlette.responses import Response
 from chaos.base.below import is_regular
 from chaos.base.units import duration_text
 from chaos.checks.verdict import Verdict
-from chaos.record.run_list import GateEntry, Listing, RunEntry, utc_text
+from chaos.record.gate_list import GateEntry
+from chaos.record.run_list import Listing, RunEntry, utc_text
+from chaos.record.sweep_list import SweepEntry
 from chaos.report.course import PANELS
 from chaos.report.pages import engine, json_data, vendored
 from chaos.serve.compare import pairs
@@ -27,13 +29,17 @@ from chaos.serve.index import PAGE_RUNS, Filter, choices, matrix, page_number
 from chaos.serve.live import LiveRun, panels
 
 _GATES_SHOWN = 12
+_SWEEPS_SHOWN = 12
 _FILES_SHOWN = 60
 _SCRIPTS = ("plot.js", "live.js", "compare.js", "index.js")
-_TONES = {"PRODUCTION-READY": "pass", "NEEDS FIXES": "fail", "NOT PROVEN": "unverified"}
+_TONES = {
+    **{"PRODUCTION-READY": "pass", "NEEDS FIXES": "fail", "NOT PROVEN": "unverified"},
+    **{"SURVIVED": "pass", "NOT CRASH-SAFE": "fail", "NOT FINISHED": "unverified"},
+}
 
 
 def index(root: Path, listing: Listing, wanted: Filter, number: str) -> Response:
-    """The list of runs and gates."""
+    """The list of runs, gates and sweeps."""
     found = [run for run in listing.runs if wanted.matches(run)]
     page, of = page_number(number, len(found))
     first = (page - 1) * PAGE_RUNS
@@ -48,6 +54,8 @@ def index(root: Path, listing: Listing, wanted: Filter, number: str) -> Response
         matrix=matrix(found),
         gates=listing.gates[:_GATES_SHOWN] if wanted == Filter() else [],
         gates_total=len(listing.gates),
+        sweeps=listing.sweeps[:_SWEEPS_SHOWN] if wanted == Filter() else [],
+        sweeps_total=len(listing.sweeps),
         problems=listing.problems,
         wanted=wanted,
         choices=choices(listing.runs),
@@ -78,6 +86,11 @@ def gate(listing: Listing, entry: GateEntry) -> Response:
     """A gate that has no page of its own: its steps."""
     runs = {run.id: run for run in listing.runs}
     return _page("gate.html.jinja", gate=entry, runs=runs)
+
+
+def sweep(entry: SweepEntry, runs: Sequence[RunEntry]) -> Response:
+    """A sweep that has no page of its own yet: its counts and its runs."""
+    return _page("sweep.html.jinja", sweep=entry, runs=runs)
 
 
 def compare(
@@ -124,13 +137,20 @@ def run_bar(listing: Listing, run: RunEntry) -> str:
     alike = [one for one in listing.runs if (one.soak, one.fault) == (run.soak, run.fault)]
     place = next((n for n, one in enumerate(alike) if one.id == run.id), 0)
     before = next((one for one in alike[place + 1 :] if one.state == "judged"), None)
-    compared = _compared(before, run) if before and run.state == "judged" else ""
-    return _template("bar.html.jinja").render(gate=run.gate, compared=compared)
+    listed = not run.sweep  # the runs of a sweep are no runs of the list
+    compared = _compared(before, run) if before and listed and run.state == "judged" else ""
+    gate = "" if run.sweep else run.gate
+    return _template("bar.html.jinja").render(gate=gate, sweep=run.sweep, compared=compared)
 
 
 def gate_bar() -> str:
     """The links from the page of a gate."""
-    return _template("bar.html.jinja").render(gate="", compared="")
+    return _template("bar.html.jinja").render(gate="", sweep="", compared="")
+
+
+def sweep_bar(entry: SweepEntry) -> str:
+    """The links from the page of a sweep."""
+    return _template("bar.html.jinja").render(gate=entry.gate, sweep="", compared="")
 
 
 def _compared(a: RunEntry, b: RunEntry) -> str:
@@ -151,7 +171,7 @@ def static(request: Request) -> Response:
 
 
 def href(entry: str) -> str:
-    """The address of a run or a gate."""
+    """The address of a run, a gate or a sweep."""
     return f"/runs/{quote(os.fsencode(entry))}"
 
 

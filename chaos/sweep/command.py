@@ -4,7 +4,7 @@ import json
 import os
 import secrets
 import sys
-from collections.abc import Callable
+from dataclasses import replace
 
 import msgspec
 
@@ -13,21 +13,16 @@ from chaos.assets.progress import progress_for
 from chaos.base import output
 from chaos.base.errors import UsageError, unknown_name
 from chaos.base.exitcode import ExitCode
-from chaos.plan.request_template import PLAN_KINDS
-from chaos.record.rundir import write_atomic
 from chaos.runner.child import Interrupts
-from chaos.runner.resolve import SEED_MAX, read_target, resolve
+from chaos.runner.resolve import SEED_MAX, resolve
 from chaos.sweep import state as states
-from chaos.sweep.junit import sweep_junit
-from chaos.sweep.loop import Loop
+from chaos.sweep.make import make
 from chaos.sweep.options import SweepOptions
-from chaos.sweep.page import sweep_page
-from chaos.sweep.request import checked_errors, checked_kinds, control
-from chaos.sweep.state import MARKS, Asked, Result, Sweep, SweepDir
-from chaos.sweep.text import final_text, plan_text, points_text, result_line
+from chaos.sweep.request import checked_errors, checked_kinds, control, works_of
+from chaos.sweep.state import Asked, Sweep, SweepDir
+from chaos.sweep.text import final_text
 
 _JOBS_MAX = 64
-_MARKS_A_LINE = 60
 
 
 def sweep(options: SweepOptions) -> int:
@@ -38,15 +33,16 @@ def sweep(options: SweepOptions) -> int:
     if options.resume is None:
         asked = asked_of(options)
         for work in asked.work:  # a mistake is reported before anything is stored
-            resolve(control(asked.target, work, asked.seed, asked.backend))
+            one = control(asked.target, work, asked.seed, asked.backend)
+            resolve(replace(one, sandbox=asked.sandbox, gpu=asked.gpu))
         ensure(progress_for(quiet=options.quiet or options.json))
-        folder, stored = states.begin(asked, options.runs)
+        folder, _ = states.begin(asked, options.runs)
     else:
         folder = states.find_sweep(options.resume, options.runs)
-        stored = folder.read()
-        _check_unchanged(options, stored.asked)
+        _check_unchanged(options, folder.read().asked)
         ensure(progress_for(quiet=options.quiet or options.json))
-    return _swept(options, folder, stored, jobs)
+    with folder.locked():
+        return _swept(options, folder, folder.read(), jobs)
 
 
 def asked_of(options: SweepOptions) -> Asked:
@@ -55,19 +51,21 @@ def asked_of(options: SweepOptions) -> Asked:
     seed = secrets.randbits(32) if options.seed is None else options.seed
     if not 0 <= seed <= SEED_MAX:
         raise UsageError("out of range", place="--seed", next_step=f"from 0 to {SEED_MAX}")
-    known = list(read_target(options.target or "reference")[1].work.kinds) or [PLAN_KINDS[0]]
+    known = works_of(options.target or "reference")
     for work in options.work:
         if work not in known:
             raise unknown_name("kind of work", work, known, place="--work")
     return Asked(
         target=options.target,
-        work=tuple(dict.fromkeys(options.work)) or tuple(known),
+        work=tuple(dict.fromkeys(options.work)) or known,
         kinds=checked_kinds(options.kind),
         errors=checked_errors(options.error),
         sample=sample,
         chosen=chosen,
         seed=seed,
         backend=options.backend or "local",
+        sandbox=options.sandbox or "namespaces",
+        gpu=options.gpu,
     )
 
 
@@ -91,6 +89,8 @@ def _check_unchanged(options: SweepOptions, asked: Asked) -> None:
         "TARGET": options.target is not None and options.target != asked.target,
         "--seed": options.seed is not None and options.seed != asked.seed,
         "--backend": options.backend is not None and options.backend != asked.backend,
+        "--sandbox": options.sandbox is not None and options.sandbox != asked.sandbox,
+        "--gpu": options.gpu and not asked.gpu,
         "--work": bool(options.work),
         "--point": bool(options.point),
     }
@@ -112,23 +112,17 @@ def _swept(options: SweepOptions, folder: SweepDir, stored: Sweep, jobs: int) ->
 
     say(f"sweep: {folder.path}\nseed {stored.asked.seed}")
     with Interrupts() as interrupts:
-        marks = _Marks(stored, say)
-        loop = Loop(folder, stored, interrupts, jobs, say, marks)
-        stored.state = "running"
-        if stored.points or loop.points():
-            say(points_text(stored))
-            _check_chosen(stored)
-            say(plan_text(stored, loop.breaks(), jobs))
-            if options.dry_run:
-                return ExitCode.PASS
-            loop.run()
-            marks.end()
-        elif interrupts.event.is_set():
-            stored.state = "interrupted"
-            folder.write(stored)
-    code = ExitCode.INTERRUPTED if stored.state == "interrupted" else exit_code(stored)
-    write_atomic(folder.junit, sweep_junit(stored))
-    write_atomic(folder.page, sweep_page(folder, stored, int(code)))
+        code = make(
+            folder,
+            stored,
+            interrupts,
+            say,
+            jobs=jobs,
+            listed=True,
+            dry_run=options.dry_run,
+        )
+    if options.dry_run and code == ExitCode.PASS:
+        return code
     if options.json:
         text = json.dumps(msgspec.to_builtins(stored), indent=2, sort_keys=True)
     elif options.quiet:
@@ -137,50 +131,3 @@ def _swept(options: SweepOptions, folder: SweepDir, stored: Sweep, jobs: int) ->
         text = final_text(folder, stored, int(code))
     output.say(lambda: print(text, flush=True))
     return code
-
-
-class _Marks:
-    """One mark a break, as they come; what did not survive gets a line."""
-
-    def __init__(self, stored: Sweep, say: Callable[..., None]) -> None:
-        self._sweep = stored
-        self._say = say
-        self._column = 0
-
-    def __call__(self, result: Result) -> None:
-        if result.outcome in ("survived", "not reached"):
-            self._say(MARKS[result.outcome], end="")
-            self._column += 1
-            if self._column % _MARKS_A_LINE == 0:
-                self.end()
-            return
-        self.end()
-        self._say(result_line(self._sweep, result))
-
-    def end(self) -> None:
-        """Begin a new line."""
-        if self._column:
-            self._say("")
-        self._column = 0
-
-
-def _check_chosen(stored: Sweep) -> None:
-    known = {point.number for point in stored.points}
-    if unknown := [number for number in stored.asked.chosen if number not in known]:
-        raise UsageError(
-            f"there is no point {unknown[0]}",
-            place="--point",
-            next_step=f"from 1 to {len(known)}; --dry-run lists them",
-        )
-
-
-def exit_code(stored: Sweep) -> ExitCode:
-    """The worst of all results; a sweep that proved nothing is never a pass."""
-    outcomes = {result.outcome for result in stored.results}
-    if "failed" in outcomes:
-        return ExitCode.FAIL
-    if stored.state == "stopped" or "invalid" in outcomes:
-        return ExitCode.INVALID
-    if outcomes != {"survived"}:
-        return ExitCode.INCONCLUSIVE
-    return ExitCode.PASS

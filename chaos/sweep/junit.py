@@ -8,13 +8,21 @@ from chaos.sweep.state import Sweep
 
 
 def sweep_junit(sweep: Sweep) -> str:
-    """The text of junit.xml: an `error` for whatever else keeps the exit code from 0."""
+    """The text of junit.xml."""
+    return document([sweep_suite(sweep)])
+
+
+def sweep_suite(sweep: Sweep, name: str = "sweep", number: int = 0) -> ET.Element:
+    """The suite: an `error` for whatever else than a failure keeps the exit code from 0.
+
+    `number` counts the suites of a document from 0.
+    """
     points = {point.number: point for point in sweep.points}
     cases = []
     for result in sorted(sweep.results, key=lambda r: (r.column, r.point)):
         point = points[result.point]
-        name = f"{result.column} at {point.text} nth {point.nth}"
-        cases.append(case_element(printable(name), f"chaos.sweep.{result.kind}"))
+        title = f"{result.column} at {point.text} nth {point.nth}"
+        cases.append(case_element(printable(title), f"chaos.sweep.{result.kind}"))
         if result.outcome != "survived":
             tag = "failure" if result.outcome == "failed" else "error"
             message = printable(f"{result.outcome}: {'; '.join(result.findings) or result.reason}")
@@ -23,9 +31,9 @@ def sweep_junit(sweep: Sweep) -> str:
         cases.append(case_element("the sweep is complete", "chaos.sweep"))
         message = printable(f"{sweep.state}: {sweep.reason or 'not all breaks were tried'}")
         ET.SubElement(cases[-1], "error", {"message": message, "type": "sweep.error"})
-    suite = suite_element(
-        "sweep",
-        0,
+    return suite_element(
+        name,
+        number,
         cases,
         timestamp=sweep.created.removesuffix("Z"),
         lasted_s=round(sum(result.lasted_s for result in sweep.results), 3),
@@ -37,4 +45,3 @@ def sweep_junit(sweep: Sweep) -> str:
         },
         notes=[f"only one control had it: {text}" for text in sweep.differs],
     )
-    return document([suite])

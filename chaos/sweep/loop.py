@@ -4,7 +4,7 @@ import random
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import msgspec
 
@@ -41,7 +41,11 @@ class Made:
 
 @dataclass
 class Loop:
-    """One sweep. `seen` is called with each new result, in the order in which they come."""
+    """One sweep.
+
+    `seen` is called with each new result, in the order in which they come. `ended` is called with
+    each run that has ended, before it has a result; an error that it raises ends the sweep.
+    """
 
     folder: SweepDir
     sweep: Sweep
@@ -49,11 +53,14 @@ class Loop:
     jobs: int
     say: Callable[[str], None]
     seen: Callable[[Result], None]
+    ended: Callable[[RunDir], None] = lambda _run: None
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _over: threading.Event = field(default_factory=threading.Event)  # no further run begins
 
     def points(self) -> bool:
         """Make the controls and take the points from them; False if a control did not pass."""
         asked = self.sweep.asked
+        self.sweep.controls, self.sweep.differs = {}, []  # those of an interrupted try
         found: list[Point] = []
         for work in asked.work:
             pair = []
@@ -62,6 +69,7 @@ class Loop:
                 request = control(asked.target, work, asked.seed, asked.backend)
                 made = self._make(request)
                 self.sweep.controls.setdefault(work, []).append(self.folder.relative(made.run))
+                self.ended(made.run)
                 if self.interrupts.event.is_set() or self._unfit(made, work):
                     return False
                 with OpenRun(made.run) as run:
@@ -114,19 +122,24 @@ class Loop:
         left = [one for one in self.breaks() if not self.sweep.done(one)]
         with ThreadPoolExecutor(self.jobs, thread_name_prefix="sweep") as workers:
             futures = [workers.submit(self._strike, one) for one in left]
-            for future in as_completed(futures):
-                result = future.result()
-                if result is None:  # interrupted: it is made again with --resume
-                    continue
-                with self._lock:
-                    self.sweep.results.append(result)
-                    self.folder.write(self.sweep)
-                self.seen(result)
+            try:
+                for future in as_completed(futures):
+                    self._keep(future.result())
+            finally:  # after an error no further run begins
+                self._over.set()
         self.sweep.state = "interrupted" if self.interrupts.event.is_set() else "complete"
         self.folder.write(self.sweep)
 
+    def _keep(self, result: Result | None) -> None:
+        if result is None:  # interrupted: it is made again with --resume
+            return
+        with self._lock:
+            self.sweep.results.append(result)
+            self.folder.write(self.sweep)
+        self.seen(result)
+
     def _strike(self, one: Break) -> Result | None:
-        if self.interrupts.event.is_set():
+        if self.interrupts.event.is_set() or self._over.is_set():
             return None
         asked = self.sweep.asked
         control_s = self.sweep.control_s.get(one.point.work, 0.0)
@@ -134,6 +147,11 @@ class Loop:
             made = self._make(broken(asked.target, one, asked.seed, asked.backend, control_s))
         except ChaosError as error:
             return _result(one, "invalid", error.message, "", 0.0)
+        try:
+            self.ended(made.run)
+        except BaseException:
+            self._over.set()
+            raise
         if self.interrupts.event.is_set():
             return None
         result = _judged(one, made, self.folder.relative(made.run))
@@ -142,7 +160,8 @@ class Loop:
         return result
 
     def _make(self, request: Request) -> Made:
-        plan = resolve(request)
+        asked = self.sweep.asked
+        plan = resolve(replace(request, sandbox=asked.sandbox, gpu=asked.gpu))
         prepared = prepare(plan, draw(plan), self.folder.path, Display("quiet", page=False))
         limit_s = plan.guardrails.run_budget_s + _MARGIN_S
         code = run_child(prepared, self.interrupts, limit_s, silent=True)

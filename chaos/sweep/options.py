@@ -45,7 +45,9 @@ the restart).
     jobs: int | None = option("runs side by side (default: one a processor core)", "N")
     seed: int | None = option("of the sample and of the runs (default: random, printed)", "N")
     resume: str | None = option("go on with a sweep: its folder, its name, or latest", "DIR")
+    sandbox: Literal["namespaces", "none"] | None = option("as for chaos run")
     backend: Literal["local", "docker"] | None = common.BACKEND
+    gpu: bool = common.GPU
     runs: Path = common.RUNS
     dry_run: bool = option("make the controls, list the points, break nothing")
     json: bool = option("the whole result as JSON on stdout")

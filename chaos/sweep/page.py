@@ -12,7 +12,7 @@ from chaos.sweep.points import Point
 from chaos.sweep.state import MARKS, OUTCOMES, Outcome, Result, Sweep, SweepDir
 from chaos.sweep.text import outcome_counts, verdict_word
 
-_CSS: dict[Outcome, str] = {
+CSS: dict[Outcome, str] = {
     "survived": "pass",
     "failed": "fail",
     "not reached": "inconclusive",
@@ -97,7 +97,7 @@ def _cell(folder: SweepDir, sweep: Sweep, point: Point, result: Result) -> Cell:
     return Cell(
         point=point,
         result=result,
-        css=_CSS[result.outcome],
+        css=CSS[result.outcome],
         sign=MARKS[result.outcome],
         text=f"{result.outcome}: {result.column} at {point.text}. {found}",
         address=quote(here),

@@ -7,8 +7,9 @@ from typing import Literal, get_args
 from chaos.base.errors import UsageError, unknown_name
 from chaos.base.shipped import EXPERIMENTS
 from chaos.plan.plan import Backend
+from chaos.plan.request_template import PLAN_KINDS
 from chaos.plan.schedule import GAP_MS_MIN, LEAD_MS
-from chaos.runner.resolve import Request
+from chaos.runner.resolve import Request, read_target
 from chaos.sweep.points import Point
 
 Kind = Literal["crash", "crash_all", "error", "power"]
@@ -76,6 +77,11 @@ def checked_errors(texts: Sequence[str]) -> tuple[str, ...]:
         if word not in ERRORS:
             raise unknown_name("error", word, ERRORS, place="--error")
     return tuple(dict.fromkeys(words)) or DEFAULT_ERRORS
+
+
+def works_of(target: str) -> tuple[str, ...]:
+    """The kinds of work of a target; one that names none takes the plan's first."""
+    return tuple(read_target(target)[1].work.kinds) or PLAN_KINDS[:1]
 
 
 def hold_s(control_s: float) -> float:

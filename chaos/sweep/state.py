@@ -4,30 +4,28 @@ The file is replaced atomically after every run, so that a sweep can go on after
 
     runs/sweep/20260203-101500-s7-1a2b/
       sweep.json           this file
+      sweep.lock           locked by the process that makes the sweep
       sweep/...            a run directory for each control and each break
       junit.xml            a test case for each break
       sweep.html           the result for people
 """
 
-import secrets
-import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
-from chaos.base.errors import EnvironmentProblem, UsageError
 from chaos.base.version import __version__
-from chaos.plan.plan import Backend
-from chaos.record.history import UNREADABLE
-from chaos.record.rundir import RunDir, is_file, write_atomic
+from chaos.plan.plan import Backend, Sandbox
+from chaos.record.rundir import RunDir
+from chaos.record.state_folder import StateFolder
 from chaos.sweep.points import Point
 from chaos.sweep.request import Break, Kind
 
 SCHEMA = 1
-FOLDER = "sweep"
-FILE = "sweep.json"
 
 Outcome = Literal["survived", "failed", "not reached", "unverified", "invalid"]
 # Worst first.
@@ -52,6 +50,8 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     chosen: tuple[int, ...]  # these points alone; () if none was named
     seed: int
     backend: Backend = "local"
+    sandbox: Sandbox = "namespaces"
+    gpu: bool = False
 
 
 class Result(msgspec.Struct, kw_only=True):
@@ -94,6 +94,9 @@ class Sweep(msgspec.Struct, kw_only=True):
         return any((r.point, r.kind, r.error) == key for r in self.results)
 
 
+_STATE = StateFolder("sweep", Sweep)
+
+
 @dataclass(frozen=True)
 class SweepDir:
     """The folder of one sweep."""
@@ -103,7 +106,7 @@ class SweepDir:
     @property
     def state(self) -> Path:
         """What was asked, points and results (JSON)."""
-        return self.path / FILE
+        return _STATE.file(self.path)
 
     @property
     def junit(self) -> Path:
@@ -119,60 +122,38 @@ class SweepDir:
         """The path of a run as `sweep.json` names it."""
         return str(run.path.relative_to(self.path))
 
+    def runs(self) -> list[RunDir]:
+        """The run directories in it, oldest first."""
+        found = (path.parent for path in self.path.glob("*/*/config.json"))
+        return [RunDir(path) for path in sorted(found) if not path.is_symlink()]
+
     def write(self, sweep: Sweep) -> None:
         """Replace `sweep.json`. Raises `EnvironmentProblem` if that fails."""
-        text = msgspec.json.format(msgspec.json.encode(sweep), indent=1).decode() + "\n"
-        try:
-            write_atomic(self.state, text)
-        except OSError as error:
-            raise EnvironmentProblem(
-                f"cannot write the state of the sweep: {error.strerror}",
-                place=str(self.state),
-                next_step=f"free some space, then: chaos sweep --resume {self.path}",
-            ) from error
+        _STATE.write(self.path, sweep)
 
     def read(self) -> Sweep:
         """The stored state. Raises `UsageError` if it is none of this version."""
-        try:
-            return msgspec.json.decode(self.state.read_bytes(), type=Sweep)
-        except (OSError, *UNREADABLE) as error:
-            raise UsageError(
-                f"not the state of a sweep of this version: {error}",
-                place=str(self.state),
-                next_step="begin a new sweep",
-            ) from error
+        return _STATE.read(self.path)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Lock the sweep for this process. Raises `UsageError` if another one has the lock."""
+        with _STATE.locked(self.path):
+            yield
 
 
-def begin(asked: Asked, runs: Path) -> tuple[SweepDir, Sweep]:
-    """Make the folder of a new sweep. Raises `EnvironmentProblem` if it cannot be made."""
-    now = time.gmtime()
-    stamp = time.strftime("%Y%m%d-%H%M%S", now)
-    sweep_id = f"{stamp}-s{asked.seed}-{secrets.token_hex(2)}"
-    folder = SweepDir(runs.resolve() / FOLDER / sweep_id)
-    try:
-        folder.path.mkdir(parents=True)
-    except OSError as error:
-        raise EnvironmentProblem(
-            f"cannot make the folder of the sweep: {error.strerror}",
-            place=str(folder.path),
-            next_step="free some space or name another folder with --runs DIR",
-        ) from error
-    created = time.strftime("%Y-%m-%dT%H:%M:%SZ", now)
-    sweep = Sweep(sweep_id=sweep_id, created=created, chaos=__version__, asked=asked)
+def begin(asked: Asked, parent: Path) -> tuple[SweepDir, Sweep]:
+    """Make the folder of a new sweep below `parent`: the folder of the runs, or of a gate.
+
+    Raises `ChaosError` if it cannot be made.
+    """
+    path, created = _STATE.begin(parent, asked.seed)
+    folder = SweepDir(path)
+    sweep = Sweep(sweep_id=path.name, created=created, chaos=__version__, asked=asked)
     folder.write(sweep)
     return folder, sweep
 
 
 def find_sweep(name: str, runs: Path) -> SweepDir:
     """A sweep by its folder, its name, or `latest`. Raises `UsageError` if there is none."""
-    parent = runs / FOLDER
-    if name == "latest":
-        found = sorted(path.parent for path in parent.glob(f"*/{FILE}"))
-        if found:
-            return SweepDir(found[-1].resolve())
-    for path in (Path(name), parent / name):
-        if is_file(path / FILE):
-            return SweepDir(path.resolve())
-    raise UsageError(
-        f"no sweep {name!r}", place="--resume", next_step=f"name a folder of {parent}, or latest"
-    )
+    return SweepDir(_STATE.find(name, runs))

@@ -4,11 +4,13 @@ from collections.abc import Sequence
 
 from chaos.base.units import duration_text
 from chaos.checks.finding import plural
+from chaos.record.sweep_list import sweep_word
 from chaos.sweep.again import command_of
 from chaos.sweep.request import Break
 from chaos.sweep.state import MARKS, OUTCOMES, Result, Sweep, SweepDir
 
 _WORST_MAX = 20
+_GLYPHS = {"SURVIVED": "✓", "NOT CRASH-SAFE": "✗"}
 OVERHEAD_S = 9.0  # of a run: provisioning, halt and judgement
 
 
@@ -52,10 +54,7 @@ def result_line(sweep: Sweep, result: Result) -> str:
 
 def final_text(folder: SweepDir, sweep: Sweep, code: int) -> str:
     """The end of a sweep: what did not survive, worst first, the counts, and what to do next."""
-    worst = sorted(
-        (result for result in sweep.results if result.outcome != "survived"),
-        key=lambda result: (OUTCOMES.index(result.outcome), result.point),
-    )
+    worst = worst_first(sweep)
     lines = []
     for result in worst[:_WORST_MAX]:
         lines.append(f"{result.outcome}: {result_line(sweep, result)}")
@@ -79,9 +78,13 @@ def final_text(folder: SweepDir, sweep: Sweep, code: int) -> str:
 
 def verdict_word(sweep: Sweep) -> str:
     """The headline: SURVIVED only if every break that was asked for struck and was survived."""
-    outcomes = {result.outcome for result in sweep.results}
-    if "failed" in outcomes:
-        return "✗ NOT CRASH-SAFE"
-    if sweep.state != "complete" or not outcomes:
-        return "? NOT FINISHED"
-    return "✓ SURVIVED" if outcomes == {"survived"} else "? NOT PROVEN"
+    word = sweep_word(sweep.state, (result.outcome for result in sweep.results))
+    return f"{_GLYPHS.get(word, '?')} {word}"
+
+
+def worst_first(sweep: Sweep) -> list[Result]:
+    """The results that did not survive."""
+    return sorted(
+        (result for result in sweep.results if result.outcome != "survived"),
+        key=lambda result: (OUTCOMES.index(result.outcome), result.point),
+    )

@@ -12,8 +12,9 @@ import pytest
 
 from chaos.base.exitcode import ExitCode
 from chaos.cli.main import main
-from tests.record.runs_folder import add_gate, add_run, verdict
+from tests.record.runs_folder import add_gate, add_run, add_sweep, verdict
 
+SWEEP = "sweep/20260206-000000-s7-ffff"
 OLD, NEW = "soak_c/20260203-101500-s7-aaaa", "soak_c/20260204-101500-s7-bbbb"
 
 
@@ -68,6 +69,46 @@ def test_json_is_a_list_of_all_fields(folder: Path, capsys: pytest.CaptureFixtur
     assert content["gates"][0]["verdict"] == "NEEDS FIXES"
 
 
+def test_sweeps_are_listed_with_word_counts_and_folder(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    add_sweep(folder, SWEEP, "survived", "failed")
+    assert run("--runs", folder) == ExitCode.PASS
+    out = capsys.readouterr().out
+    (line,) = [line for line in out.splitlines() if SWEEP in line]
+    assert line.startswith("NOT CRASH-SAFE  ")
+    assert "2026-02-06 00:00  2       crash  1 survived, 1 failed" in line
+    assert "sweep_point" not in out
+    run("--runs", folder, "--verdict", "fail")
+    assert SWEEP not in capsys.readouterr().out
+    run("--runs", folder, "--json")
+    (entry,) = json.loads(capsys.readouterr().out)["sweeps"]
+    assert (entry["id"], entry["outcomes"]) == (SWEEP, {"survived": 1, "failed": 1})
+
+
+def test_a_folder_with_only_a_sweep_is_not_called_empty(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    add_sweep(tmp_path, SWEEP, "survived")
+    run("--runs", tmp_path)
+    assert "there are no runs" not in capsys.readouterr().out
+    run("--runs", tmp_path, "--verdict", "fail")
+    assert "there are no such runs" in capsys.readouterr().out
+
+
+def test_prune_removes_sweeps_when_it_is_asked_to(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old = add_sweep(folder, "sweep/20260205-000000-s7-ffff", "survived")
+    add_sweep(folder, SWEEP, "survived")
+    assert run("prune", "--keep", 5, "--runs", folder, "--yes") == ExitCode.PASS
+    assert old.is_dir()
+    assert run("prune", "--keep", 1, "--sweeps", "--runs", folder, "--yes") == ExitCode.PASS
+    assert f"removed   {old}" in capsys.readouterr().out
+    assert not old.exists()
+    assert (folder / SWEEP).is_dir()
+
+
 def test_control_characters_do_not_reach_the_terminal(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -87,6 +128,7 @@ BAD = [
     (["prune", "--keep", "-3"], ["at least 1"]),
     (["prune", "--keep", "3", "--verdict", "fail"], ["--verdict: it goes with list"]),
     (["--keep", "3"], ["--keep: it goes with prune"]),
+    (["list", "--sweeps"], ["--sweeps: it goes with prune"]),
     (["list", "--yes"], ["--yes: it goes with prune"]),
     (["pruen"], ["unknown value 'pruen'", "did you mean 'prune'?"]),
     (["--verdict", "green"], ["--verdict: unknown value 'green'"]),

@@ -11,8 +11,9 @@ import pytest
 from chaos.base.errors import UsageError
 from chaos.base.exitcode import ExitCode
 from chaos.cli.main import main
+from chaos.gate.request import GateRequest
 from chaos.gate.settings import default_path, read_settings
-from chaos.gate.steps import GateRequest, plan_gate
+from chaos.gate.steps import plan_gate
 from chaos.runner.resolve import soak_names
 from tests.gate.standin import Bench, ScriptedRunner
 
@@ -70,7 +71,7 @@ def test_resuming_with_another_version_is_rejected(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bench.begin(ScriptedRunner())
-    monkeypatch.setattr("chaos.gate.state.__version__", "99.0")
+    monkeypatch.setattr("chaos.record.state_folder.__version__", "99.0")
     with pytest.raises(UsageError, match=r"was begun by chaos .*, this is 99\.0"):
         bench.resume(ScriptedRunner())
 
@@ -155,7 +156,7 @@ def test_dry_run_prints_the_duration_and_starts_nothing(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(["gate", "--dry-run", "--seed", "3"]) == ExitCode.PASS
-    assert capsys.readouterr().out.startswith("gate: 6 runs, about ")
+    assert capsys.readouterr().out.startswith("gate: 6 runs and a crash sweep, about ")
     assert main(["gate", "--dry-run", "--seed", "3", "--json"]) == ExitCode.PASS
     content = json.loads(capsys.readouterr().out)
     assert content["request"]["seed"] == 3

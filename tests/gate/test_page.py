@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from chaos.cli.main import main
-from tests.gate.standin import Bench, ScriptedRunner
+from tests.gate.standin import SWEPT_FILE, Bench, ScriptedRunner, Swept
 from tests.report.browser import PHONE, chromium, needs_browser, opened, violations
 from tests.report.parsed import Page
 
@@ -103,8 +103,9 @@ def test_the_page_makes_no_request_and_is_the_same_twice(bench: Bench) -> None:
 @needs_browser
 @pytest.mark.chromium
 @pytest.mark.slow(seconds=20)
-def test_the_page_is_accessible_and_silent_in_a_browser(bench: Bench) -> None:
-    bench.begin(ScriptedRunner({C_FAULT: "fail"}))
+def test_the_page_is_accessible_and_silent_in_a_browser(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, SWEPT_FILE)
+    bench.begin(ScriptedRunner({C_FAULT: "fail"}, swept=Swept("failed", "not reached")))
     with chromium() as browser:
         for context in ({"color_scheme": "dark"}, {"viewport": PHONE, "is_mobile": True}):
             with opened(browser, bench.folder.page, **context) as (page, console, asked):

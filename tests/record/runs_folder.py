@@ -80,6 +80,29 @@ def add_gate(root: Path, name: str, runs: dict[str, str], word: str | None = "NE
     return folder
 
 
+def add_sweep(root: Path, sweep_id: str, *outcomes: str, state: str = "complete") -> Path:
+    """A sweep with a run for each of these outcomes."""
+    folder = root / sweep_id
+    runs = [f"sweep_point/20260206-00000{n}-s7-eeee" for n in range(len(outcomes))]
+    for run, outcome in zip(runs, outcomes, strict=True):
+        word = "fail" if outcome == "failed" else "pass"
+        add_run(root, f"{sweep_id}/{run}", verdict(word, soak="sweep_point"))
+    content = {
+        "sweep_id": folder.name,
+        "created": "2026-02-06T00:00:00Z",
+        "asked": {"target": None, "kinds": ["crash"], "seed": 7},
+        "points": [{"number": n + 1} for n in range(len(outcomes))],
+        "results": [
+            {"point": n + 1, "outcome": outcome, "run": run}
+            for n, (run, outcome) in enumerate(zip(runs, outcomes, strict=True))
+        ],
+        "state": state,
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "sweep.json").write_text(json.dumps(content))
+    return folder
+
+
 def make_running(folder: Path) -> None:
     """The run goes on: this process owns it."""
     claim(RunDir(folder))

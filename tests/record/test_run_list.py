@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from chaos.record import run_list
+from chaos.record import list_fields, run_list
 from chaos.record.run_list import RunEntry, RunList
-from tests.record.runs_folder import add_gate, add_run, make_running, verdict
+from tests.record.runs_folder import add_gate, add_run, add_sweep, make_running, verdict
 
 
 def entries(root: Path) -> dict[str, RunEntry]:
@@ -77,7 +77,7 @@ def test_a_damaged_verdict_is_an_entry_that_says_so(tmp_path: Path, content: byt
 def test_links_pipes_and_huge_files_are_not_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run_list, "FILE_BYTES_MAX", 1 << 20)
+    monkeypatch.setattr(list_fields, "FILE_BYTES_MAX", 1 << 20)
     root = tmp_path / "runs"
     outside = add_run(tmp_path, "outside/20260203-101500-s7-aaaa", verdict())
     (root / "soak_c").mkdir(parents=True)
@@ -129,13 +129,13 @@ def test_only_what_has_changed_is_read_again(
         add_run(tmp_path, f"soak_c/2026020{number + 1}-101500-s7-aaaa", verdict())
     add_gate(tmp_path, "20260204-000000-s7-bbbb", {})
     read: list[str] = []
-    original = run_list.read_below
+    original = list_fields.read_below
 
     def counted(root: Path, relative: str, bytes_max: int) -> bytes:
         read.append(relative)
         return original(root, relative, bytes_max)
 
-    monkeypatch.setattr(run_list, "read_below", counted)
+    monkeypatch.setattr(list_fields, "read_below", counted)
     runs = RunList(tmp_path)
     runs.read()
     assert len(read) == 4
@@ -163,3 +163,70 @@ def test_the_number_of_runs_is_bounded(tmp_path: Path, monkeypatch: pytest.Monke
         add_run(tmp_path, f"soak_c/2026020{number + 1}-101500-s7-aaaa", verdict())
     runs = RunList(tmp_path).read().runs
     assert [run.id[7:15] for run in runs] == ["20260204", "20260203"]  # the newest
+
+
+SWEEP = "sweep/20260206-000000-s7-ffff"
+OF_A_GATE = "gate/20260205-000000-s7-dddd/sweep/20260205-000003-s7-cccc"
+
+
+def test_sweeps_are_listed_and_their_runs_are_not(tmp_path: Path) -> None:
+    add_run(tmp_path, "soak_c/20260203-101500-s7-aaaa", verdict())
+    add_gate(tmp_path, OF_A_GATE.split("/")[1], {"soak_a/20260205-000001-s7-cccc": "pass"})
+    add_sweep(tmp_path, OF_A_GATE, "survived", "not reached")
+    add_sweep(tmp_path, SWEEP, "survived", "failed", "survived")
+    found = RunList(tmp_path).read()
+    assert [run.id.partition("/")[0] for run in found.runs] == ["gate", "soak_c"]
+    assert [(one.id, one.gate) for one in found.sweeps] == [
+        (SWEEP, ""),
+        (OF_A_GATE, "gate/20260205-000000-s7-dddd"),
+    ]
+    first, second = found.sweeps
+    assert (first.word, first.points, first.kinds) == ("NOT CRASH-SAFE", 3, ("crash",))
+    assert first.outcomes == {"survived": 2, "failed": 1}
+    assert (second.word, second.target) == ("NOT PROVEN", "reference")
+
+
+def test_the_runs_of_a_sweep_are_read_when_they_are_asked_for(tmp_path: Path) -> None:
+    add_sweep(tmp_path, SWEEP, "survived", "failed")
+    add_gate(tmp_path, OF_A_GATE.split("/")[1], {})
+    add_sweep(tmp_path, OF_A_GATE, "survived")
+    runs = RunList(tmp_path)
+    runs.read()
+    assert [run.word for run in runs.runs_of(SWEEP)] == ["fail", "pass"]
+    (run,) = runs.runs_of(OF_A_GATE)
+    assert (run.sweep, run.gate) == (OF_A_GATE, "gate/20260205-000000-s7-dddd")
+    name = run.id.rpartition("/")[2]
+    assert runs.run_of(OF_A_GATE, ["sweep_point", name]) == run
+    for parts in (["..", name], ["sweep_point", ".."], ["sweep_point", "x"], ["sweep_point"], []):
+        assert runs.run_of(OF_A_GATE, parts) is None
+
+
+@pytest.mark.parametrize("state", ["running", "interrupted", "stopped"])
+def test_a_sweep_that_did_not_end_is_not_finished(state: str, tmp_path: Path) -> None:
+    add_sweep(tmp_path, SWEEP, "survived", state=state)
+    (sweep,) = RunList(tmp_path).read().sweeps
+    assert (sweep.word, sweep.state) == ("NOT FINISHED", state)
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"asked": {}}', '{"state": 3}'])
+def test_a_damaged_sweep_is_an_entry_that_says_so(content: str, tmp_path: Path) -> None:
+    (add_sweep(tmp_path, SWEEP) / "sweep.json").write_text(content)
+    (sweep,) = RunList(tmp_path).read().sweeps
+    assert sweep.word == ""
+    assert "sweep.json is damaged" in sweep.problem
+
+
+def test_the_sweep_of_a_gate_is_part_of_its_entry(tmp_path: Path) -> None:
+    folder = add_gate(tmp_path, OF_A_GATE.split("/")[1], {})
+    content = json.loads((folder / "gate.json").read_text())
+    content["sweep"] = {
+        "name": "crash sweep",
+        "state": "done",
+        "word": "SURVIVED",
+        "verdict": "pass",
+    }
+    content["sweep"] |= {"sweep": "sweep/20260205-000003-s7-cccc", "counts": {"survived": 2}}
+    (folder / "gate.json").write_text(json.dumps(content))
+    (gate,) = RunList(tmp_path).read().gates
+    assert gate.sweep is not None
+    assert (gate.sweep.sweep, gate.sweep.word) == (OF_A_GATE, "SURVIVED")

@@ -68,12 +68,12 @@ def test_clean_removes_temporary_folders_of_processes_that_are_gone(
 
 
 def test_clean_finds_the_runs_of_gates_and_sweeps(tmp_path: Path) -> None:
-    for part in ("", "gate/g1", "sweep/s1"):
+    for part in ("", "gate/g1", "sweep/s1", "gate/g1/sweep/s1"):
         run = made(tmp_path / part)
         Ledger(run.ledger).open(Open("f001", "llm_timeout", "stack", {}))
     said: list[str] = []
     assert clean(None, tmp_path, said.append) == 0
-    assert sum("f001" in line for line in said) == 3
+    assert sum("f001" in line for line in said) == 4
 
 
 def test_clean_leaves_a_running_run_alone(tmp_path: Path) -> None:

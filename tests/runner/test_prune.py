@@ -8,7 +8,7 @@ from pathlib import Path
 
 from chaos.record.run_list import RunList
 from chaos.runner.prune import choose
-from tests.record.runs_folder import add_gate, add_run, make_running, verdict
+from tests.record.runs_folder import add_gate, add_run, add_sweep, make_running, verdict
 
 
 def five(root: Path, soak: str = "soak_c") -> list[Path]:
@@ -17,9 +17,11 @@ def five(root: Path, soak: str = "soak_c") -> list[Path]:
     return [add_run(root, name, verdict()) for name in names]
 
 
-def chosen(root: Path, keep: int, *, gates: bool = False) -> tuple[set[str], dict[str, str]]:
+def chosen(
+    root: Path, keep: int, *, gates: bool = False, sweeps: bool = False
+) -> tuple[set[str], dict[str, str]]:
     """(names of what goes, name -> reason of what stays although it is old)."""
-    choice = choose(RunList(root).read(), root, keep, gates=gates)
+    choice = choose(RunList(root).read(), root, keep, gates=gates, sweeps=sweeps)
     names = {str(victim.path.relative_to(root)) for victim in choice.victims}
     return names, {path.name: why for path, why in choice.kept}
 
@@ -136,3 +138,48 @@ def test_the_link_to_the_newest_run_is_no_run(tmp_path: Path) -> None:
     (tmp_path / "soak_c" / "latest").symlink_to(runs[-1].name)
     gone, _ = chosen(tmp_path, 1)
     assert gone == {f"soak_c/{run.name}" for run in runs[:4]}
+
+
+def sweeps_of(root: Path, days: int) -> list[Path]:
+    """Finished sweeps, oldest first."""
+    names = [f"sweep/2026020{day}-000000-s7-cccc" for day in range(1, days + 1)]
+    return [add_sweep(root, name, "survived", "failed") for name in names]
+
+
+def test_sweeps_go_as_a_whole_and_only_when_asked_for(tmp_path: Path) -> None:
+    sweeps = sweeps_of(tmp_path, 3)
+    assert chosen(tmp_path, 1) == (set(), {})
+    gone, kept = chosen(tmp_path, 1, sweeps=True)
+    assert (gone, kept) == ({f"sweep/{path.name}" for path in sweeps[:2]}, {})
+    choice = choose(RunList(tmp_path).read(), tmp_path, 1, sweeps=True)
+    assert [len(victim.runs) for victim in choice.victims] == [2, 2]
+    assert [victim.removed() for victim in choice.victims] == ["", ""]
+    assert [path.is_dir() for path in sweeps] == [False, False, True]
+
+
+def test_a_sweep_that_goes_on_is_unfinished_or_unclean_stays(tmp_path: Path) -> None:
+    sweeps = sweeps_of(tmp_path, 5)
+    add_sweep(tmp_path, f"sweep/{sweeps[0].name}2", "survived", state="interrupted")
+    (run, _) = sorted((sweeps[1] / "sweep_point").iterdir())
+    (run / "ledger.jsonl").write_text("garbage\n")
+    with (sweeps[2] / "sweep.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        gone, kept = chosen(tmp_path, 1, sweeps=True)
+    assert gone == {f"sweep/{sweeps[n].name}" for n in (0, 3)}
+    assert kept[f"{sweeps[0].name}2"] == "it is not finished: chaos sweep --resume"
+    assert kept[sweeps[2].name] == "it goes on"
+    assert sweeps[1].name in kept
+
+
+def test_the_sweep_of_a_gate_goes_with_its_gate(tmp_path: Path) -> None:
+    for day in (1, 2):
+        gate = f"2026020{day}-000000-s7-bbbb"
+        add_gate(tmp_path, gate, {})
+        add_sweep(tmp_path, f"gate/{gate}/sweep/2026020{day}-000001-s7-cccc", "survived")
+    assert chosen(tmp_path, 1, sweeps=True) == (set(), {})
+    assert chosen(tmp_path, 1, gates=True)[0] == {"gate/20260201-000000-s7-bbbb"}
+    run = next((tmp_path / "gate/20260201-000000-s7-bbbb/sweep").glob("*/sweep_point/*"))
+    (run / "workspace").mkdir()
+    gone, kept = chosen(tmp_path, 1, gates=True)
+    assert gone == set()
+    assert "clean-up is open" in kept["20260201-000000-s7-bbbb"]

@@ -26,12 +26,14 @@ _LIMIT_S = 60.0
 
 
 @contextmanager
-def served(runs: Path) -> Iterator[tuple[subprocess.Popen[str], list[str], int]]:
+def served(
+    runs: Path, *words: str, **env: str
+) -> Iterator[tuple[subprocess.Popen[str], list[str], int]]:
     """(the process of `chaos serve`, what it has printed, its port)."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "chaos", "serve", "--runs", str(runs), "--port", "0"],
+        [sys.executable, "-m", "chaos", "serve", "--runs", str(runs), "--port", "0", *words],
         cwd=REPO,
-        env={**os.environ, "PYTHONPATH": str(REPO)},
+        env={**os.environ, "PYTHONPATH": str(REPO), **env},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -76,7 +78,7 @@ def test_it_says_what_it_serves_and_ends_with_an_open_stream(tmp_path: Path) -> 
     growing = Growing(tmp_path, "soak_c/20260204-101500-s7-aaaa")
     with served(tmp_path) as (process, lines, port):
         assert lines[0].startswith("http://127.0.0.1:")
-        assert f"2 run(s) and 1 gate(s) of {tmp_path}" in lines[1]
+        assert f"2 run(s), 1 gate(s) and 0 sweep(s) of {tmp_path}" in lines[1]
         before = tree(tmp_path)
         with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=_LIMIT_S)) as link:
             link.request("GET", f"/runs/{growing.id}/events")
@@ -133,3 +135,28 @@ def test_a_thousand_runs_fit_into_150_mb(tmp_path: Path) -> None:
         maps = Path(f"/proc/{process.pid}/maps").read_text()
     assert peak_kb < 150_000
     assert "duckdb" not in maps  # only another process opens a database
+
+
+@pytest.mark.slow(seconds=2)
+def test_open_starts_the_browser_with_the_address(tmp_path: Path) -> None:
+    (tmp_path / "runs").mkdir()
+    browser = tmp_path / "browser"
+    browser.write_text(f'#!/bin/sh\necho "$1" > {tmp_path}/opened.part && '
+                       f"mv {tmp_path}/opened.part {tmp_path}/opened\n")  # fmt: skip
+    browser.chmod(0o755)
+    with served(tmp_path / "runs", "--open", BROWSER=f"{browser} %s") as (_, lines, _port):
+        opened = wait_for("the browser is started", lambda: _text(tmp_path / "opened"))
+        assert opened == lines[0]
+
+
+@pytest.mark.slow(seconds=2)
+def test_open_without_a_browser_is_a_line_and_the_server_goes_on(tmp_path: Path) -> None:
+    nothing = {"PATH": str(tmp_path), "BROWSER": f"{tmp_path}/none", "DISPLAY": "", "TERM": "dumb"}
+    with served(tmp_path, "--open", **nothing) as (process, _, port):
+        assert process.stdout is not None
+        assert "--open: no browser can be started here" in process.stdout.readline()
+        assert Server(port, None).ask("/").status == 200  # type: ignore[arg-type]
+
+
+def _text(path: Path) -> str:
+    return path.read_text() if path.is_file() else ""

@@ -12,7 +12,7 @@ import pytest
 
 from chaos.report.write import write_page
 from chaos.serve import stream
-from tests.record.runs_folder import FAILED, add_gate, add_run, verdict
+from tests.record.runs_folder import FAILED, add_gate, add_run, add_sweep, verdict
 from tests.report.browser import DESKTOP, PHONE, chromium, needs_browser, violations
 from tests.serve.planted import Growing, judged
 from tests.serve.serving import Server, serving
@@ -25,8 +25,12 @@ pytestmark = [needs_browser, pytest.mark.chromium, pytest.mark.slow(seconds=20)]
 A, B = "soak_c/20260203-101500-s7-aaaa", "soak_c/20260204-101500-s7-bbbb"
 RUN = "soak_c/20260206-101500-s7-eeee"
 GATE = "gate/20260205-000000-s7-dddd"
+SWEEP = f"{GATE}/sweep/20260205-000003-s7-cccc"
 HOSTILE = "<img src=x onerror=\"document.title='taken'\"><script>document.title='taken'</script>"
-PAGES = ("/", f"/runs/{RUN}/live", f"/compare?a={A}&b={B}", f"/runs/{GATE}", "/runs/nowhere")
+PAGES = (
+    *("/", f"/runs/{RUN}/live", f"/compare?a={A}&b={B}", f"/runs/{GATE}", f"/runs/{SWEEP}"),
+    "/runs/nowhere",
+)
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +56,11 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ended.end()
     ended.close()
     add_gate(root, GATE.partition("/")[2], {"soak_a/20260205-000001-s7-cccc": "fail"})
+    add_sweep(root, SWEEP, "survived", "failed", state="interrupted")
+    gate = root / GATE / "gate.json"
+    sweep = {"name": "crash sweep", "state": "running", "counts": {"failed": 1, "survived": 1}}
+    sweep["sweep"] = SWEEP.removeprefix(f"{GATE}/")
+    gate.write_text(json.dumps({**json.loads(gate.read_text()), "sweep": sweep}))
     return root
 
 

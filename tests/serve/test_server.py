@@ -14,12 +14,16 @@ from urllib.parse import quote
 import pytest
 
 from chaos.serve import index
-from tests.record.runs_folder import FAILED, add_gate, add_run, make_running, verdict
+from tests.record.runs_folder import FAILED, add_gate, add_run, add_sweep, make_running, verdict
 from tests.serve.serving import Server, serving, tree
 from tests.waiting import wait_for
 
 FAIL, PASS = "soak_c/20260203-101500-s7-aaaa", "soak_c/20260204-101500-s7-bbbb"
 GATE = "gate/20260205-000000-s7-dddd"
+SWEEP = "sweep/20260206-000000-s7-ffff"
+UNFINISHED = "sweep/20260207-000000-s7-ffff"
+GATES_SWEEP = f"{GATE}/sweep/20260205-000003-s7-cccc"
+POINT = "sweep_point/20260206-000000-s7-eeee"  # the first run of a sweep
 DAMAGED = "soak_b/20260201-101500-s7-cccc"
 BARE = "soak_b/20260202-101500-s7-cccc"
 RUNNING = "soak_a/20260206-101500-s7-eeee"
@@ -47,6 +51,15 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     os.truncate(folder / "big.log", 1 << 40)
     add_run(root, PASS, verdict())
     add_gate(root, GATE.partition("/")[2], {"soak_a/20260205-000001-s7-cccc": "fail"})
+    for sweep_id, state in (
+        (SWEEP, "complete"), (UNFINISHED, "interrupted"), (GATES_SWEEP, "complete")
+    ):  # fmt: skip
+        sweep = add_sweep(root, sweep_id, "failed", "survived", state=state)
+        (sweep / POINT / "report.html").write_text("<html><body><p>a point</p></body></html>")
+        (sweep / "link.json").symlink_to(base / "secret")
+        if state == "complete":
+            page = f'<html><body><a href="{POINT}">F</a> the sweep</body></html>'
+            (sweep / "sweep.html").write_text(page)
     (add_run(root, DAMAGED) / "verdict.json").write_bytes(bytes(range(256)))
     add_run(root, BARE, config=False)
     (root / BARE / "history.jsonl").write_bytes(b'{"kind":"hea')
@@ -143,6 +156,53 @@ def test_a_gate_without_a_page_is_its_steps(server: Server) -> None:
     assert page.status == 200
     assert "NEEDS FIXES" in page.text
     assert address(f"{GATE}/soak_a/20260205-000001-s7-cccc") in page.text
+
+
+def test_the_list_has_every_sweep_and_none_of_its_runs(server: Server) -> None:
+    page = server.ask("/").text
+    for sweep in (SWEEP, UNFINISHED, GATES_SWEEP):
+        assert f'href="{address(sweep)}"' in page
+    assert "NOT CRASH-SAFE" in page and "1 failed, 1 survived" in page
+    assert "sweep_point" not in page
+
+
+@pytest.mark.parametrize("sweep", [SWEEP, GATES_SWEEP])
+def test_a_sweep_leads_to_its_page_and_from_there_to_its_runs(server: Server, sweep: str) -> None:
+    answer = server.ask(address(sweep))
+    assert (answer.status, answer.headers["location"]) == (302, address(sweep, "/sweep.html"))
+    page = server.ask(address(sweep, "/sweep.html"))
+    assert "the sweep" in page.text and 'href="/"' in page.text
+    assert "sandbox allow-scripts" in page.headers["content-security-policy"]
+    assert (address(GATE) in page.text) is (sweep == GATES_SWEEP)
+    run = server.ask(address(sweep, f"/{POINT}"))
+    assert (run.status, run.headers["location"]) == (302, address(sweep, f"/{POINT}/report.html"))
+    report = server.ask(address(sweep, f"/{POINT}/report.html"))
+    assert "a point" in report.text
+    assert f'href="{address(sweep)}"' in report.text
+    assert "sandbox allow-scripts" in report.headers["content-security-policy"]
+    stored = server.ask(address(sweep, f"/{POINT}/verdict.json"))
+    assert json.loads(stored.body)["soak"] == "sweep_point"
+
+
+def test_a_sweep_without_a_page_is_its_runs(server: Server) -> None:
+    page = server.ask(address(UNFINISHED))
+    assert page.status == 200
+    assert "interrupted" in page.text
+    assert f'href="{address(UNFINISHED, f"/{POINT}")}"' in page.text
+
+
+@pytest.mark.parametrize("sweep", [SWEEP, GATES_SWEEP])
+@pytest.mark.parametrize(
+    "rest",
+    [
+        *("/link.json", "/../../secret", "/..%2f..%2fsecret", "/sweep_point", "/sweep_point/x"),
+        *("/sweep_point/..", "/sweep_point/../../../secret", "/x/y/z", "//sweep.json"),
+    ],
+)
+def test_nothing_outside_a_sweep_is_served(server: Server, sweep: str, rest: str) -> None:
+    answer = server.ask(address(sweep) + rest)
+    assert answer.status == 404
+    assert SECRET not in answer.text
 
 
 @pytest.mark.parametrize("run", [DAMAGED, BARE, PASS, ODD])
@@ -298,6 +358,7 @@ def test_a_read_only_folder_is_served_and_stays_byte_for_byte(root: Path, server
     before = tree_without_big(root)
     runs = (FAIL, PASS, DAMAGED, BARE, RUNNING, ODD)
     paths = ["/", "/metrics", f"/compare?a={FAIL}&b={PASS}", address(GATE)]
+    paths += [address(sweep, rest) for sweep in (SWEEP, UNFINISHED) for rest in ("", f"/{POINT}")]
     paths += [address(run, rest) for run in runs for rest in ("", "/live", "/report.html")]
     for path in paths:
         assert server.ask(path).status in (200, 302, 404)

@@ -8,8 +8,8 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from chaos.base.errors import UsageError
-from chaos.sweep.command import exit_code
 from chaos.sweep.junit import sweep_junit
+from chaos.sweep.make import exit_code
 from chaos.sweep.page import sweep_page
 from chaos.sweep.points import Point
 from chaos.sweep.request import Break
