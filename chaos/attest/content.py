@@ -60,7 +60,7 @@ def statement_of(
                 created=time_text(now_epoch_s),
                 expires=time_text(now_epoch_s + valid_days * _DAY_S),
                 measured=measured,
-                runs=[_result_of(run) for run in evidence.runs],
+                runs=[*(_result_of(run) for run in evidence.runs), *_result_of_sweep(evidence)],
             ),
         ),
     )
@@ -73,6 +73,16 @@ def _result_of(run: JudgedRun) -> RunResult:
         verdict_sha256=run.step.verdict_sha256 or "",
         record_sha256=run.step.record_sha256 or "",
     )
+
+
+def _result_of_sweep(evidence: Evidence) -> Iterator[RunResult]:
+    """The crash sweep: `sweep.json` holds both its record and its verdict."""
+    sweep = evidence.sweep
+    if sweep is not None and sweep.verdict is not None:
+        digest = sweep.state_sha256 or ""
+        yield RunResult(
+            name=sweep.name, verdict=sweep.verdict, verdict_sha256=digest, record_sha256=digest
+        )
 
 
 def _tests(evidence: Evidence) -> tuple[list[str], list[str], list[str]]:
@@ -98,6 +108,9 @@ def _tests(evidence: Evidence) -> tuple[list[str], list[str], list[str]]:
                 passed.append(f"{name} / {finding.check}")
             elif finding.outcome != "skipped":
                 failed.append(f"{name} / {finding.check}")
+    if (sweep := evidence.sweep) is not None:
+        good = warned if sweep.notes or sweep.left else passed
+        (good if sweep.verdict == "pass" else failed).append(sweep.name)
     return _once(passed, without=failed), warned, _once(failed)
 
 

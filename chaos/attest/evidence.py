@@ -12,8 +12,9 @@ from typing import Any
 from chaos.base.errors import EnvironmentProblem, UsageError, os_errors_told
 from chaos.checks.verdict import Verdict
 from chaos.gate.outcome import gate_verdict
-from chaos.gate.state import GateDir, GateState, GateVerdict, StepState
+from chaos.gate.state import GateDir, GateState, GateVerdict, StepState, SweepState
 from chaos.gate.steps import config_digest
+from chaos.gate.sweep_run import provenance_of, sha256, sweep_of
 from chaos.record.record_hash import record_sha256
 from chaos.record.rundir import RunDir
 from chaos.report.stored import Stored, load
@@ -41,12 +42,13 @@ class JudgedRun:
 
 @dataclass(frozen=True)
 class Evidence:
-    """A finished gate."""
+    """A finished gate. `sweep`: its crash sweep, also one that was left out; None without any."""
 
     folder: GateDir
     state: GateState
     verdict: GateVerdict
     runs: tuple[JudgedRun, ...]
+    sweep: SweepState | None
 
 
 def read_evidence(folder: GateDir) -> Evidence:
@@ -71,10 +73,22 @@ def read_evidence(folder: GateDir) -> Evidence:
             next_step="run the gate again with this version of chaos",
         )
     runs = tuple(_judged_run(folder, step) for step in done)
-    again = gate_verdict(state, state.required, [run.provenance for run in runs])
+    provenance = [*(run.provenance for run in runs), *_provenance_of_sweep(folder, state)]
+    again = gate_verdict(state, state.required, provenance)
     if again != verdict:
         raise _changed(folder, str(folder.state), f"its runs say {again.verdict}: {again.reason}")
-    return Evidence(folder, state, verdict, runs)
+    return Evidence(folder, state, verdict, runs, state.sweep)
+
+
+def _provenance_of_sweep(folder: GateDir, state: GateState) -> list[dict[str, Any]]:
+    """What ran in the breaks of the crash sweep, which must be what the gate counted."""
+    swept, entry = sweep_of(folder, state), state.sweep
+    if swept is None or entry is None:
+        return []
+    place, sweep = swept
+    if entry.state == "done" and sha256(place.state) != entry.state_sha256:
+        raise _changed(folder, str(place.state), f"the {entry.name} was changed")
+    return provenance_of(place, sweep)
 
 
 def _judged_run(folder: GateDir, step: StepState) -> JudgedRun:

@@ -25,15 +25,15 @@ from chaos.gate.run_numbers import numbers_of
 from chaos.gate.settings import absolute, default_path, read_settings
 from chaos.gate.state import GateDir, GateState
 from chaos.gate.steps import GatePlan, chosen_soaks, plan_gate
+from chaos.gate.sweep_run import provenance_of, sweep_of
 from chaos.gate.sweep_step import SweepStep
 from chaos.gate.text import final_text, plan_text, state_text
 from chaos.plan.describe import left_out
-from chaos.record.rundir import RunDir, write_atomic
+from chaos.record.rundir import write_atomic
 from chaos.report.display import Display
 from chaos.report.stored import load
 from chaos.report.webhook import Webhook, failing, head, webhook
 from chaos.runner.child import Interrupts
-from chaos.sweep.state import Sweep, SweepDir
 
 
 def gate(options: GateOptions, runner: Runner | None = None) -> int:
@@ -237,9 +237,9 @@ def _conclude(plan: GatePlan, folder: GateDir, state: GateState, options: GateOp
         for step in state.steps
         if step.state == "done" and (run := folder.run(step)) is not None
     }
-    sweep = _sweep(folder, state)
+    sweep = sweep_of(folder, state)
     provenance = [stored.provenance for stored in runs.values()]
-    provenance += [] if sweep is None else _provenance(*sweep)
+    provenance += [] if sweep is None else provenance_of(*sweep)
     verdict = gate_verdict(state, plan.required, provenance)
     state.verdict = verdict
     folder.write(state)
@@ -262,18 +262,6 @@ def _conclude(plan: GatePlan, folder: GateDir, state: GateState, options: GateOp
         text = line if options.quiet else final_text(folder, state, verdict, runs, swept)
         output.say(lambda: print(text, flush=True))
     return verdict.exit_code
-
-
-def _sweep(folder: GateDir, state: GateState) -> tuple[SweepDir, Sweep] | None:
-    """The crash sweep, if one was begun."""
-    place = None if state.sweep is None else folder.sweep(state.sweep)
-    return None if place is None else (place, place.read())
-
-
-def _provenance(folder: SweepDir, sweep: Sweep) -> list[dict[str, Any]]:
-    """What ran in each break that was judged."""
-    runs = [RunDir(folder.path / r.run) for r in sweep.results if r.outcome != "invalid"]
-    return [run.read_json(run.provenance) if run.provenance.is_file() else {} for run in runs]
 
 
 def _print_json(state: GateState) -> None:

@@ -9,11 +9,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from chaos.base.errors import EnvironmentProblem, UsageError
 from chaos.base.exitcode import ExitCode
 from chaos.gate import leftovers
-from chaos.gate.state import GateDir, SweepState
+from chaos.gate.state import GateDir, GateState, SweepState
 from chaos.gate.sweep_step import SweepStep
 from chaos.record.rundir import RunDir
 from chaos.record.sweep_list import sweep_word
@@ -30,6 +31,18 @@ _VERDICTS = {
     ExitCode.INCONCLUSIVE: "inconclusive",
     ExitCode.INVALID: "invalid",
 }
+
+
+def sweep_of(gate: GateDir, state: GateState) -> tuple[SweepDir, Sweep] | None:
+    """The crash sweep of a gate, if one was begun."""
+    folder = None if state.sweep is None else gate.sweep(state.sweep)
+    return None if folder is None else (folder, folder.read())
+
+
+def provenance_of(folder: SweepDir, sweep: Sweep) -> list[dict[str, Any]]:
+    """What ran in each break that was judged."""
+    runs = [RunDir(folder.path / r.run) for r in sweep.results if r.outcome != "invalid"]
+    return [run.read_json(run.provenance) if run.provenance.is_file() else {} for run in runs]
 
 
 @dataclass

@@ -17,6 +17,7 @@ from chaos.attest.statement import Descriptor, Extension, Statement
 from chaos.base.errors import EnvironmentProblem
 from chaos.gate.state import GateDir
 from chaos.gate.steps import config_digest
+from chaos.sweep.state import Outcome
 from tests.attest.gates import (
     DOCKER,
     IMAGES,
@@ -28,7 +29,7 @@ from tests.attest.gates import (
     finished_gate,
     sha256,
 )
-from tests.gate.standin import Bench, ScriptedRunner
+from tests.gate.standin import SWEPT_FILE, Bench, ScriptedRunner, Swept
 
 
 def of(gate: GateDir | Evidence) -> Statement:
@@ -181,3 +182,34 @@ def test_installed_chaos_has_no_revision_and_says_its_version(tmp_path: Path) ->
     provenance = {**LOCAL, "git": {"revision": None, "dirty": None}}
     used = named(of(finished_gate(tmp_path, provenance=provenance)).predicate.configuration)
     assert "chaos revision" not in used and base64.b64decode(used["chaos"].content) == b"0.1.0"
+
+
+def _swept_gate(folder: Path, *outcomes: Outcome) -> GateDir:
+    bench = Bench(folder, SWEPT_FILE)
+    swept = Swept(*outcomes, provenance=LOCAL)
+    bench.begin(ScriptedRunner(provenance=dict.fromkeys(STEPS, LOCAL), swept=swept))
+    return bench.folder
+
+
+def test_crash_sweep_of_the_gate_is_a_test(tmp_path: Path) -> None:
+    statement = of(_swept_gate(tmp_path))
+    assert statement.predicate.result == "PASSED"
+    assert "crash sweep" in statement.predicate.passed_tests
+    (result,) = [run for run in extension(statement).runs if run.name == "crash sweep"]
+    assert result.verdict == "pass" and len(result.record_sha256) == 64
+
+
+def test_crash_sweep_that_failed_is_a_failed_test(tmp_path: Path) -> None:
+    statement = of(_swept_gate(tmp_path, "survived", "failed"))
+    assert statement.predicate.result == "FAILED"
+    assert "crash sweep" in statement.predicate.failed_tests
+
+
+def test_changed_crash_sweep_is_refused(tmp_path: Path) -> None:
+    gate = _swept_gate(tmp_path)
+    entry = gate.read().sweep
+    folder = None if entry is None else gate.sweep(entry)
+    assert folder is not None
+    folder.state.write_text(folder.state.read_text().replace('"survived"', '"survived" '))
+    with pytest.raises(EnvironmentProblem, match="the crash sweep was changed"):
+        read_evidence(gate)
