@@ -77,8 +77,7 @@ def points_of(run: OpenRun, work: str, piece: str) -> list[Point]:
     # A daemon that is told of a new file, or that answers by HTTP, may begin before the submission
     # has returned.
     from_s = min(t_s for t_s in (float(submitted[0][0]), first_s) if t_s is not None)
-    halt_s = run.sql("select min(begin_s) from phases where name = 'halt'")[0][0]
-    to_s = float(last_s) + _AFTER_S if last_s is not None else float(halt_s or run.end_s)
+    to_s = _end_s(run, last_s)
     main = run.sql(
         'select "watcher.pid" from moments where "watcher.pid" is not null order by line limit 1'
     )
@@ -105,6 +104,17 @@ def points_of(run: OpenRun, work: str, piece: str) -> list[Point]:
             )
         )
     return points
+
+
+def _end_s(run: OpenRun, last_s: float | None) -> float:
+    """The end of the piece; later the harness itself asks the daemon for things."""
+    ends = run.sql(
+        "select t_s from events where name = 'drained' union all "
+        "select begin_s from phases where name = 'halt'"
+    )
+    known = [float(t_s) for (t_s,) in ends]
+    known += [] if last_s is None else [float(last_s) + _AFTER_S]
+    return min(known, default=float(run.end_s))
 
 
 def _program(argv: Sequence[str] | None) -> str:

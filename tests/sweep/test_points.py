@@ -96,3 +96,13 @@ def test_without_a_submission_there_is_no_point(tmp_path: Path) -> None:
     control = _control(tmp_path / "run", submitted=False)
     _life(control)
     assert _points(control) == []
+
+
+def test_what_the_harness_asks_for_after_the_piece_is_no_point(tmp_path: Path) -> None:
+    control = _control(tmp_path / "run")
+    _life(control)
+    before = len(_points(control))
+    asked = _control(tmp_path / "asked")
+    _life(asked)
+    asked.run._add(6.05, "event", name="drained", detail={})
+    assert len(_points(asked)) == before - 1
