@@ -70,7 +70,7 @@ def test_the_worst_outcome_decides(
     folder = find_sweep("latest", tmp_path)
     text = final_text(folder, sweep, code)
     assert word in text
-    assert ("f2" in text) is ((*outcomes, "survived", "survived")[1] != "survived")
+    assert ("fsync f2" in text) is ((*outcomes, "survived", "survived")[1] != "survived")
 
 
 def test_the_page_has_a_mark_for_each_break_and_the_command_that_repeats_it(
