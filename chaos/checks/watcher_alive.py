@@ -57,8 +57,8 @@ def judge(run: OpenRun, params: Params) -> list[Finding]:
         said.append(f"it ended at an error without naming it {plural(len(silent), 'time')}")
     if lost:
         said.append(f"it did not come back {plural(len(lost), 'time')}")
-    meant = sum(_ended(run, window) for window in ending)
-    intended = f" ({plural(meant, 'fault')} ended it on purpose)" if meant else ""
+    meant = sum(_ended(run, window) for window in ending) - len(silent)
+    intended = f" ({plural(meant, 'fault')} ended it on purpose)" if meant > 0 else ""
     wrong = by_itself + unclean + silent + lost
     return [
         Finding(
