@@ -22,6 +22,7 @@ CHROMIUM = "/usr/bin/chromium"
 ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking")
 WIDTH, MARGIN = 1100, 12
 MAKING_LIMIT_S = 3600
+WORKER = "worker.yaml"
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Subject:
 SUBJECTS = {
     "run": Subject(("canary", "--seed", "7"), 0, "*/2*/report.html", ".legend"),
     "sweep": Subject(
-        ("sweep", "{target}", "--kind", "crash,crash_all,power", "--seed", "7"),
+        ("sweep", WORKER, "--kind", "crash,crash_all,power", "--seed", "7"),
         1,
         "sweep/2*/sweep.html",
         "#life",
@@ -57,23 +58,23 @@ def main(words: list[str]) -> int:
             continue
         with tempfile.TemporaryDirectory(prefix="chaos-pictures-") as text:
             folder = Path(text)
-            target = str(_defective(folder))
-            argv = [target if word == "{target}" else word for word in subject.words]
-            command = [sys.executable, "-m", "chaos", *argv, "--runs", str(folder / "runs")]
-            code = subprocess.run(command, check=False, timeout=MAKING_LIMIT_S).returncode
+            _write_defective(folder / WORKER)
+            command = [sys.executable, "-m", "chaos", *subject.words, "--runs", "runs"]
+            code = subprocess.run(
+                command, check=False, timeout=MAKING_LIMIT_S, cwd=folder
+            ).returncode
             if code != subject.code:
                 return code or 1
             photograph(name, subject, next((folder / "runs").glob(subject.page)))
     return 0
 
 
-def _defective(folder: Path) -> Path:
+def _write_defective(path: Path) -> None:
     """The target file of the worker that archives in two steps."""
     text = (DAEMON / "target.yaml").read_text(encoding="utf-8")
     text = text.replace("worker.py]}\nwork:", "worker.py, archive_in_two_steps]}\nwork:")
     text = text.replace("source: worker.py", f"source: {DAEMON / 'worker.py'}")
-    (folder / "worker.yaml").write_text(text, encoding="utf-8")
-    return folder / "worker.yaml"
+    path.write_text(text, encoding="utf-8")
 
 
 def photograph(name: str, subject: Subject, page_file: Path) -> None:
