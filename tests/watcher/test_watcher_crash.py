@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import wire_stand_in as stand
+from agents import publish
 from agents.daemon import Watcher
 from loguru import logger
 from watcher_lab import Lab
@@ -180,3 +181,22 @@ def work_off(root: Path) -> Any:
     while watcher.process_one() or watcher.queue.pending_names():
         pass
     return watcher
+
+
+def test_names_of_artefacts_are_durable_before_the_commit_marker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A power cut after the marker must not undo the renames by which the child published."""
+    folder = tmp_path / "work" / "a" / "policy_history"
+    folder.mkdir(parents=True)
+    (folder / "cand_a.json").write_text("{}")
+    real, synced = os.fsync, []
+
+    def fsync(handle: int) -> None:
+        synced.append(Path(os.readlink(f"/proc/self/fd/{handle}")).name)
+        real(handle)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    publish.commit(folder.parent, {"effects": {}}, publish=True)
+    marker = next(n for n, name in enumerate(synced) if "commit.json" in name)
+    assert synced[:marker] == ["cand_a.json", "policy_history"]

@@ -89,7 +89,7 @@ def _model_number(path: Path) -> int:
 
 
 def commit(staging: Path, record: dict[str, Any], *, publish: bool) -> None:
-    """Syncs the artefacts, then writes the commit marker. Raises OSError.
+    """Syncs the artefacts and their names, then writes the commit marker. Raises OSError.
 
     Adds the artefacts' SHA-256 to `record`. `publish` False: no artefact is published.
     """
@@ -98,6 +98,8 @@ def commit(staging: Path, record: dict[str, Any], *, publish: bool) -> None:
     for name in names:
         files.sync_file(staging / name)
         digests[name] = files.sha256_of(staging / name)
+    for folder in sorted({(staging / name).parent for name in names}):
+        files.sync_dir(folder)  # the child's renames, which a power cut would undo
     record["effects"]["artefacts"] = digests
     files.write_json(staging / COMMIT_NAME, {"decision": record, "publish": names})
 
