@@ -173,6 +173,13 @@ def page(results: Sequence[Judged]) -> str:
 # Kept by hand: program, what was wrong, what found it.
 FOUND = (
     (
+        "the reference Watcher (images/watcher)",
+        "a request was COMPLETED and its policy candidate lost: the child's rename in the work "
+        "folder was not durable when the commit marker was",
+        "`chaos sweep --kind power --seed 7`: point 15 (fsync of `policy_history`), by "
+        "`published_intact`; mended",
+    ),
+    (
         "examples/plan-grown",
         "a request that was decided when the Watcher was killed was decided and worked once more",
         "`chaos sweep examples/plan-grown/target.yaml --work selfplay --kind crash --seed 7`: "

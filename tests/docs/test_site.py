@@ -67,7 +67,7 @@ def test_every_picture_is_there(site: Path) -> None:
         fetched.feed(page.read_text(encoding="utf-8"))
         missing = [name for name in fetched.pictures if not (page.parent / name).is_file()]
         assert not missing, page
-        assert page.name != "index.html" or page.parent != site or len(fetched.pictures) == 2
+        assert page.name != "index.html" or page.parent != site or len(fetched.pictures) == 4
 
 
 def test_every_document_is_a_page(site: Path) -> None:

@@ -193,7 +193,7 @@ def test_names_of_artefacts_are_durable_before_the_commit_marker(
     real, synced = os.fsync, []
 
     def fsync(handle: int) -> None:
-        synced.append(Path(os.readlink(f"/proc/self/fd/{handle}")).name)
+        synced.append(Path(f"/proc/self/fd/{handle}").readlink().name)
         real(handle)
 
     monkeypatch.setattr(os, "fsync", fsync)
