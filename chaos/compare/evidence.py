@@ -71,9 +71,7 @@ def evidence(
         at = max(first, pairs_min)
     low, high = interval(values, alpha)
     mean = float(np.mean(differences))
-    return Evidence(
-        word, at, float(np.exp(better[-1])), float(np.exp(worse[-1])), mean, low, high
-    )
+    return Evidence(word, at, float(np.exp(better[-1])), float(np.exp(worse[-1])), mean, low, high)
 
 
 def _first(capitals: _Floats, limit: float) -> int:
