@@ -21,8 +21,8 @@ def asked_of(options: CompareOptions) -> Asked:
     base, candidate = options.arms
     margin = 0.1 if options.margin is None else options.margin
     alpha = 0.05 if options.alpha is None else options.alpha
-    pairs_min = 5 if options.pairs_min is None else options.pairs_min
     pairs_max = 200 if options.pairs_max is None else options.pairs_max
+    pairs_min = min(5, pairs_max) if options.pairs_min is None else options.pairs_min
     seed = secrets.randbits(32) if options.seed is None else options.seed
     _in_range("--margin", margin, 0.01, 0.9)
     _in_range("--alpha", alpha, 0.0001, 0.4)
