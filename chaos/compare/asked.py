@@ -1,11 +1,12 @@
 """The options of a new comparison, checked: a mistake is reported before anything is stored."""
 
 import secrets
+from pathlib import Path
 
 from chaos.base.errors import UsageError
 from chaos.compare.options import CompareOptions
 from chaos.compare.state import Asked
-from chaos.runner.resolve import SEED_MAX
+from chaos.runner.resolve import SEED_MAX, is_path
 
 PAIRS_MAX = 10_000
 
@@ -18,7 +19,11 @@ def asked_of(options: CompareOptions) -> Asked:
             place="chaos compare",
             next_step="chaos compare old.yaml new.yaml --fault llm_timeout",
         )
-    base, candidate = options.arms
+    # Whole paths: it may go on from another folder.
+    base, candidate = (
+        str(Path(name).resolve()) if is_path(name) and Path(name).is_file() else name
+        for name in options.arms
+    )
     margin = 0.1 if options.margin is None else options.margin
     alpha = 0.05 if options.alpha is None else options.alpha
     pairs_max = 200 if options.pairs_max is None else options.pairs_max

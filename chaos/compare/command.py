@@ -20,7 +20,7 @@ from chaos.compare.loop import Loop
 from chaos.compare.options import CompareOptions
 from chaos.compare.outcome import Outcome, outcome_of
 from chaos.compare.page import compare_page
-from chaos.compare.state import Compare, CompareDir, Pair, Side
+from chaos.compare.state import SIDES, Compare, CompareDir, Pair, Side
 from chaos.compare.text import final_text, pair_line, plan_text
 from chaos.record.rundir import write_atomic
 from chaos.runner.child import Interrupts
@@ -150,6 +150,7 @@ def _content(folder: CompareDir, stored: Compare, outcome: Outcome) -> dict[str,
         "why": outcome.reason,
         "blocked_by": outcome.blocked_by,
         "counted": len(stored.counted),
+        "mean_scores": dict(zip(SIDES, outcome.scores, strict=True)),
         "mean_difference": found.mean,
         "interval": [found.low, found.high],
         "confidence": 1 - 2 * stored.asked.alpha,

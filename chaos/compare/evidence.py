@@ -88,9 +88,9 @@ def interval(values: _Floats, alpha: float) -> tuple[float, float]:
     for difference in grid:  # from below: larger means are refuted by the first process no more
         if log_capitals(values, (1 + difference) / 2).max() < limit:
             break
-        low = float(difference)
+        low = round(float(difference), 6)
     for difference in grid[::-1]:
         if log_capitals(1 - values, (1 - difference) / 2).max() < limit:
             break
-        high = float(difference)
+        high = round(float(difference), 6)
     return low, high

@@ -17,18 +17,21 @@ MARKS: dict[Word, str] = {"PASS": "✓", "BLOCK": "✗", "INCONCLUSIVE": "?"}
 
 @dataclass(frozen=True)
 class Outcome:
-    """`blocked_by`: how requests were newly lost or doubled, which blocks at once."""
+    """`blocked_by`: how requests were newly lost or doubled, which blocks at once. `scores`: the
+    means of base and candidate.
+    """
 
     word: Word
     code: ExitCode
     reason: str
     evidence: Evidence
     blocked_by: list[str]
+    scores: tuple[float, float]
 
     @property
     def decided(self) -> bool:
         """Whether no further pair is needed."""
-        return self.word != "INCONCLUSIVE"
+        return bool(self.blocked_by) or self.evidence.word != "INCONCLUSIVE"
 
 
 def outcome_of(compare: Compare) -> Outcome:
@@ -41,13 +44,21 @@ def outcome_of(compare: Compare) -> Outcome:
         pairs_min=asked.pairs_min,
     )
     lost = [f"pair {pair.number}: {text}" for pair in pairs for text in pair.newly_lost]
+    base, candidate = (
+        sum(scores) / max(len(scores), 1)
+        for scores in ([p.scores[0] for p in pairs], [p.scores[1] for p in pairs])
+    )
     word: Word = "BLOCK" if lost else found.word
+    reason = _reason(compare, found, lost)
+    if word == "PASS" and base <= asked.margin:  # it could not have been BLOCK
+        word = "INCONCLUSIVE"
+        reason = f"the base scores {base:.2f} on average: nothing can be worse by {asked.margin:g}"
     code = _CODES[word]
     if word == "INCONCLUSIVE" and compare.state == "interrupted":
         code = ExitCode.INTERRUPTED
     elif word == "INCONCLUSIVE" and compare.state == "stopped":
         code = ExitCode.INVALID
-    return Outcome(word, code, _reason(compare, found, lost), found, lost)
+    return Outcome(word, code, reason, found, lost, (base, candidate))
 
 
 def _reason(compare: Compare, found: Evidence, lost: list[str]) -> str:

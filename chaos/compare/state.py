@@ -91,12 +91,18 @@ class Pair(msgspec.Struct, frozen=True, kw_only=True):
     again: list[str] = []  # why earlier attempts were void
 
     @property
+    def scores(self) -> tuple[float, float]:
+        """(score of the base, of the candidate) of a pair that counts."""
+        base, candidate = (arm and arm.score.value for arm in (self.base, self.candidate))
+        if base is None or candidate is None:
+            raise ValueError(f"pair {self.number} does not count")
+        return base, candidate
+
+    @property
     def difference(self) -> float:
         """Score of the candidate minus that of the base; of a pair that counts."""
-        scores = [arm.score.value for arm in (self.candidate, self.base) if arm is not None]
-        if len(scores) != 2 or scores[0] is None or scores[1] is None:
-            raise ValueError(f"pair {self.number} does not count")
-        return scores[0] - scores[1]
+        base, candidate = self.scores
+        return candidate - base
 
     @property
     def newly_lost(self) -> list[str]:

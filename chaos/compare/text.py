@@ -65,6 +65,8 @@ def final_text(folder: CompareDir, compare: Compare, outcome: Outcome) -> str:
     lines.append(f"  pairs      {counted} counted, {len(void)} void, {again} attempts repeated")
     lines += [f"    pair {pair.number} is void: {pair.void}" for pair in void[:_VOID_MAX]]
     if compare.counted:
+        base, candidate = outcome.scores
+        lines.append(f"  scores     base {base:.3f}, candidate {candidate:.3f} on average")
         lines.append(
             f"  difference {found.mean:+.3f} on average, between {found.low:+.3f} and "
             f"{found.high:+.3f} (confidence {1 - 2 * asked.alpha:.0%}, at every moment)"

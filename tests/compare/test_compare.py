@@ -152,6 +152,16 @@ def test_a_request_that_both_lose_does_not_block(stage: Stage) -> None:
     assert command(stage, "--pairs-max", "2") == 3
 
 
+@pytest.mark.slow(seconds=4)
+def test_a_base_that_survives_nothing_proves_nothing(
+    stage: Stage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stage.of = lambda _name, _count: BAD
+    assert command(stage, "--margin", "0.5", "--alpha", "0.2") == 3
+    assert "the base scores 0.00 on average" in capsys.readouterr().out
+    assert len(stage.compare().pairs) < 10, "more pairs would not help"
+
+
 @pytest.mark.slow(seconds=2)
 def test_a_pair_of_which_a_run_says_nothing_is_made_again(
     stage: Stage, capsys: pytest.CaptureFixture[str]
