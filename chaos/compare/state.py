@@ -93,7 +93,9 @@ class Pair(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def scores(self) -> tuple[float, float]:
         """(score of the base, of the candidate) of a pair that counts."""
-        base, candidate = (arm and arm.score.value for arm in (self.base, self.candidate))
+        base, candidate = (
+            None if arm is None else arm.score.value for arm in (self.base, self.candidate)
+        )
         if base is None or candidate is None:
             raise ValueError(f"pair {self.number} does not count")
         return base, candidate
