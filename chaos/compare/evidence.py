@@ -7,7 +7,7 @@ as its hypothesis is true, so a capital of 1 / alpha refutes it, whenever that i
     for PASS   the mean of d is -margin or less
     for BLOCK  the mean of d is -margin or more
 
-A capital is split evenly over four fixed bets instead of one bet that follows the past: it then
+A capital is split evenly over three fixed bets instead of one bet that follows the past: it then
 does not depend on the order of the pairs, and a long even start does not lose the capital at the
 first bad pair. `benchmarks/compare_rates.py` has the rates.
 """
@@ -19,7 +19,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-BETS = (0.2, 0.4, 0.6, 0.8)  # parts of the largest bet that can never lose everything
+BETS = (0.3, 0.6, 0.9)  # parts of the largest bet that can never lose everything
 GRID = 401  # means that the interval is made from: a step of 0.005
 Word = Literal["PASS", "BLOCK", "INCONCLUSIVE"]
 _Floats = NDArray[np.float64]
