@@ -6,7 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from chaos.base.errors import EnvironmentProblem
+from chaos.base.errors import ChaosError, UsageError
 from chaos.base.exitcode import ExitCode
 from chaos.checks.finding import plural
 from chaos.compare.arms import Plans, plans_of
@@ -24,6 +24,7 @@ from chaos.runner.launch import prepare
 ATTEMPTS_MAX = 3  # of a pair of which a run says nothing
 VOID_PAIRS_MAX = 3  # in a row; then something is wrong here, and more pairs would not help
 _MARGIN_S = 300.0  # beyond a run's own budget
+_LEFT_BEHIND = "a run left faults behind: run `chaos clean`"
 
 
 @dataclass
@@ -120,7 +121,9 @@ class Loop:
                 return {}, "it was interrupted"
             try:
                 arm = self._made(plans.of[side], plans.schedule)
-            except EnvironmentProblem as error:
+            except UsageError:
+                raise
+            except ChaosError as error:
                 return {}, f"the {side} could not be run: {error.message}"
             if arm.exit_code == ExitCode.CLEANUP_INCOMPLETE:
                 return {}, f"{_LEFT_BEHIND}: {self.folder.path / arm.run}"
@@ -149,6 +152,3 @@ class Loop:
             exit_code=code,
             lasted_s=verdict.lasted_s,
         )
-
-
-_LEFT_BEHIND = "a run left faults behind: run `chaos clean`"

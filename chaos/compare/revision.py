@@ -33,12 +33,19 @@ def unpacked(text: str, folder: Path, place: str) -> Path:
     tree = folder / revision[:12]
     if not tree.is_dir():
         top = _git(["rev-parse", "--show-toplevel"], place).decode().strip()
-        packed = _git(["-C", top, "archive", "--format=tar", revision], place)
+        packed = _git(["archive", "--format=tar", revision], place, Path(top))
         part = folder / f".{revision[:12]}.part"
-        part.mkdir(parents=True, exist_ok=True)
-        with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
-            archive.extractall(part, filter="data")
-        part.rename(tree)
+        try:
+            part.mkdir(parents=True, exist_ok=True)
+            with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+                archive.extractall(part, filter="data")
+            part.rename(tree)
+        except (OSError, tarfile.TarError) as error:  # a full disk, a link that leads elsewhere
+            raise UsageError(
+                f"revision {revision[:12]} cannot be unpacked: {error}",
+                place=place,
+                next_step="check it out into a folder of its own, and name the target's file there",
+            ) from error
     if not (tree / path).is_file():
         raise UsageError(
             f"revision {revision[:12]} has no file {path}",
@@ -49,9 +56,11 @@ def unpacked(text: str, folder: Path, place: str) -> Path:
     return tree / path
 
 
-def _git(words: list[str], place: str) -> bytes:
+def _git(words: list[str], place: str, folder: Path | None = None) -> bytes:
     try:
-        done = subprocess.run(["git", *words], capture_output=True, timeout=_LIMIT_S, check=False)
+        done = subprocess.run(
+            ["git", *words], cwd=folder, capture_output=True, timeout=_LIMIT_S, check=False
+        )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise UsageError(
             f"git cannot be asked: {error}", place=place, next_step="name the file of a target"

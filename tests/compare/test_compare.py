@@ -303,6 +303,27 @@ def test_a_target_of_a_git_revision_is_taken_as_it_was(
     assert not (repo / ".git" / "worktrees").exists()
 
 
+def test_a_revision_without_the_file_is_a_mistake_that_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(REPO)
+    words = ["compare", "HEAD:no/such.yaml", "reference", "--runs", str(tmp_path / "runs")]
+    assert main(words) == 2
+    said = capsys.readouterr().err
+    assert "BASE: revision" in said and "has no file no/such.yaml" in said
+    assert not list(tmp_path.glob("runs/compare/*"))
+
+
+def test_a_revision_of_this_repository_can_be_compared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(REPO)
+    target = "experiments/targets/reference.yaml"
+    words = ["compare", f"HEAD:{target}", target, "--dry-run", "--runs", str(tmp_path)]
+    assert main(words) == 0
+    assert f":{target}, candidate" in capsys.readouterr().out
+
+
 def _asked(base: str, candidate: str) -> Asked:
     return Asked(
         base=base,
