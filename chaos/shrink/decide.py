@@ -11,6 +11,8 @@ it comes by chance, against p1, it comes nearly as often as with all strikes.
 3. The last pass takes each strike away once more and then asks whether the result itself fails.
    The error bound is shared among these questions alone (union bound), since every wrong answer
    before them is seen here: too many strikes are removed, a lost cause no longer fails.
+
+Taken for granted: a strike more never prevents the failure, and runs do not influence each other.
 """
 
 import math
@@ -92,7 +94,7 @@ class Shrink:
                 needed, holds = self._checked(self._halved())
                 ending = "found" if holds else "lost"
         except RunsUsedUp:
-            ending, rate = "too many runs", hits / self.runs
+            ending, rate = "too many runs", hits / max(self.runs, 1)
         found = tuple(needed) if ending == "found" else ()
         p0 = CHANCE_PART * self.p1
         return Answer(ending, found, rate, p0, self.p1, self.error, self.runs)
