@@ -47,7 +47,7 @@ class RatioTest:
         """Take one more run; True for p1, False for p0, None while it is open."""
         likely, chance = (self.p1, self.p0) if hit else (1 - self.p1, 1 - self.p0)
         self.log_ratio += math.log(likely / chance)
-        limit = math.log((1 - self.error) / self.error)
+        limit = -math.log(self.error)  # a ratio so large is seen by chance so rarely (Markov)
         return None if abs(self.log_ratio) < limit else self.log_ratio > 0
 
 

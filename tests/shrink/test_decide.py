@@ -23,7 +23,7 @@ def answered(
 
 
 def test_the_ratio_test_stops_at_the_run_that_paper_and_pencil_say() -> None:
-    # A hit weighs log(0.5 / 0.1) = 1.61, a miss log(0.5 / 0.9) = -0.59; log(19) = 2.94 decides.
+    # A hit weighs log(0.5 / 0.1) = 1.61, a miss log(0.5 / 0.9) = -0.59; log(20) = 3.00 decides.
     test = RatioTest(0.1, 0.5, 0.05)
     assert test.add(True) is None
     assert test.add(True) is True
