@@ -78,7 +78,12 @@ class RecoveryTimeParams(Params, frozen=True):
 
 
 @dataclass(frozen=True)
-class _Recovery:
+class Recovery:
+    """One recovery. `took_s`: how long an answer was due and lacking, None if it never came or if
+    that cannot be told.
+    """
+
+    fault_id: str
     outcome: Outcome
     took_s: float | None
     evidence: Evidence
@@ -95,11 +100,7 @@ def judge(run: OpenRun, params: RecoveryTimeParams) -> list[Finding]:
     if not_witnessed(run, "wire") is not None and not run.target.says("calls.ended_at"):
         text = "not judged: the target does not say calls.ended_at, and the wire was not witnessed"
         return [Finding(outcome="unverified", summary=text)]
-    # A request that the cut link has swallowed is waited for until the daemon gives it up.
-    limit_s = params.limit_s
-    if not str(run.target.llm.call_limit_s).startswith("{"):
-        limit_s = max(limit_s, (run.call_limit_s or 0.0) + run.target.poll_interval_s)
-    judged = [_recovery(run, window, limit_s) for window in recovered]
+    limit_s, judged = recoveries(run, params)
     outcomes = [one.outcome for one in judged]
     outcome: Outcome = "fail" if "fail" in outcomes else "inconclusive"
     times = [one.took_s for one in judged if one.took_s is not None]
@@ -119,11 +120,21 @@ def judge(run: OpenRun, params: RecoveryTimeParams) -> list[Finding]:
     ]
 
 
+def recoveries(run: OpenRun, params: RecoveryTimeParams) -> tuple[float, list[Recovery]]:
+    """(limit in seconds, the recoveries from faults of the LLM and ends of the Watcher)."""
+    # A request that the cut link has swallowed is waited for until the daemon gives it up.
+    limit_s = params.limit_s
+    if not str(run.target.llm.call_limit_s).startswith("{"):
+        limit_s = max(limit_s, (run.call_limit_s or 0.0) + run.target.poll_interval_s)
+    recovered = [w for w in run.faults if _concerns(w) and w.end_s is not None]
+    return limit_s, [_recovery(run, window, limit_s) for window in recovered]
+
+
 def _concerns(window: FaultWindow) -> bool:
     return window.affects_llm or ends_watcher(window)
 
 
-def _recovery(run: OpenRun, window: FaultWindow, limit_s: float) -> _Recovery:
+def _recovery(run: OpenRun, window: FaultWindow, limit_s: float) -> Recovery:
     recovered_s = window.end_s or 0.0
     healed_s = window.at_s("recovering")
     begin_s = recovered_s if healed_s is None else healed_s
@@ -136,17 +147,19 @@ def _recovery(run: OpenRun, window: FaultWindow, limit_s: float) -> _Recovery:
         outcome: Outcome = "pass" if took_s <= limit_s else "fail"
         text = f"{window.label}: answered {max(0.0, answer_s - recovered_s):.1f} s after the "
         text += f"recovery, {took_s:.1f} s after it was due"
-        return _Recovery(outcome, took_s, Evidence(ref, text))
+        return Recovery(window.fault_id, outcome, took_s, Evidence(ref, text))
     ref = window.ref("recovered")
     if until_s - recovered_s < limit_s:
         text = f"{window.label}: too little time was left"
-        return _Recovery("inconclusive", None, Evidence(ref, text))
+        return Recovery(window.fault_id, "inconclusive", None, Evidence(ref, text))
     lacked_s = _lacked_s(run, recovered_s, until_s)
     if lacked_s < limit_s:
         text = f"an answer was due for {lacked_s:.1f} s" if lacked_s else "no answer was due"
-        return _Recovery("inconclusive", None, Evidence(ref, f"{window.label}: {text}"))
+        return Recovery(
+            window.fault_id, "inconclusive", None, Evidence(ref, f"{window.label}: {text}")
+        )
     text = f"{window.label}: no answer in the {lacked_s:.1f} s in which one was due"
-    return _Recovery("fail", None, Evidence(ref, text))
+    return Recovery(window.fault_id, "fail", None, Evidence(ref, text))
 
 
 def _watched_until(run: OpenRun, window: FaultWindow) -> float:

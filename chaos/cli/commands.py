@@ -17,6 +17,7 @@ _BEYOND_BUDGET_S = 600.0
 if TYPE_CHECKING:
     from chaos.attest.options import AttestOptions, VerifyOptions
     from chaos.cli import options as opt
+    from chaos.compare.options import CompareOptions
     from chaos.doctor.options import DoctorOptions
     from chaos.gate.options import GateOptions
     from chaos.monitor.options import MonitorOptions
@@ -213,6 +214,13 @@ def canary(options: opt.CanaryOptions) -> int:
         backend=options.backend,
         hook=webhook(options.notify),
     )
+
+
+def compare(options: CompareOptions) -> int:
+    """`chaos compare`: is the candidate less resilient than the base?"""
+    from chaos.compare.command import compare
+
+    return compare(options)
 
 
 def replay(options: opt.ReplayOptions) -> int:

@@ -19,6 +19,7 @@ from chaos.base.exitcode import ExitCode
 from chaos.base.output import adopt, settled
 from chaos.cli import commands as act
 from chaos.cli import options
+from chaos.compare.options import CompareOptions
 from chaos.doctor.options import DoctorOptions
 from chaos.gate.options import GateOptions
 from chaos.monitor.options import MonitorOptions
@@ -77,6 +78,7 @@ _COMMANDS: dict[str, tuple[type[Options], Callable[[Any], int]]] = {
     "attest": (AttestOptions, act.attest),
     "verify": (VerifyOptions, act.verify),
     "sweep": (SweepOptions, act.sweep),
+    "compare": (CompareOptions, act.compare),
     "replay": (options.ReplayOptions, act.replay),
     "canary": (options.CanaryOptions, act.canary),
     "faults": (options.FaultsOptions, act.faults),

@@ -67,8 +67,8 @@ def test_clean_removes_temporary_folders_of_processes_that_are_gone(
     assert sum("removed" in line for line in said) == 2
 
 
-def test_clean_finds_the_runs_of_gates_and_sweeps(tmp_path: Path) -> None:
-    for part in ("", "gate/g1", "sweep/s1", "gate/g1/sweep/s1"):
+def test_clean_finds_the_runs_of_gates_sweeps_and_comparisons(tmp_path: Path) -> None:
+    for part in ("", "gate/g1", "sweep/s1", "gate/g1/sweep/s1", "compare/c1"):
         run = made(tmp_path / part)
         Ledger(run.ledger).open(Open("f001", "llm_timeout", "stack", {}))
     said: list[str] = []
