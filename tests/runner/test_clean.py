@@ -73,7 +73,7 @@ def test_clean_finds_the_runs_of_gates_sweeps_and_comparisons(tmp_path: Path) ->
         Ledger(run.ledger).open(Open("f001", "llm_timeout", "stack", {}))
     said: list[str] = []
     assert clean(None, tmp_path, said.append) == 0
-    assert sum("f001" in line for line in said) == 4
+    assert sum("f001" in line for line in said) == 5
 
 
 def test_clean_leaves_a_running_run_alone(tmp_path: Path) -> None:
