@@ -17,6 +17,7 @@ from chaos.base.command import program
 from chaos.base.errors import ChaosError, UsageError, unknown_name
 from chaos.base.exitcode import ExitCode
 from chaos.base.output import adopt, settled
+from chaos.campaign.options import CampaignOptions
 from chaos.cli import commands as act
 from chaos.cli import options
 from chaos.doctor.options import DoctorOptions
@@ -77,6 +78,7 @@ _COMMANDS: dict[str, tuple[type[Options], Callable[[Any], int]]] = {
     "attest": (AttestOptions, act.attest),
     "verify": (VerifyOptions, act.verify),
     "sweep": (SweepOptions, act.sweep),
+    "campaign": (CampaignOptions, act.campaign),
     "replay": (options.ReplayOptions, act.replay),
     "canary": (options.CanaryOptions, act.canary),
     "faults": (options.FaultsOptions, act.faults),

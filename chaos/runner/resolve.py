@@ -39,8 +39,8 @@ SEED_MAX = 2**63 - 1
 STRIKES_MAX = 1000
 
 GATE = "gate"  # experiments/gate.yaml lists soaks; it is not a soak
-# Other folders among the runs: those of gates and sweeps, and `latest`, the newest run of any soak.
-_RESERVED = frozenset({GATE, "sweep", "latest"})
+# Other folders among the runs, and `latest`, the newest run of any soak.
+_RESERVED = frozenset({GATE, "sweep", "campaign", "latest"})
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _BUILT_IN = frozenset({"python", "workspace", "programs", "id", "file"})
 _COMMANDS = (
