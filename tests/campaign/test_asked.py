@@ -8,6 +8,7 @@ import pytest
 
 from chaos.base.errors import UsageError
 from chaos.base.exitcode import ExitCode
+from chaos.base.shipped import EXPERIMENTS
 from chaos.campaign.asked import planned
 from chaos.campaign.command import campaign
 from chaos.campaign.options import CampaignOptions
@@ -110,6 +111,16 @@ def test_a_mistake_in_the_options_names_the_option(
     with pytest.raises(UsageError) as caught:
         planned(CampaignOptions(**options))
     assert caught.value.place == place
+
+
+def test_no_soak_can_have_the_name_of_the_folder_of_campaigns(tmp_path: Path) -> None:
+    text = (EXPERIMENTS / "soak_c.yaml").read_text()
+    path = tmp_path / "campaign.yaml"
+    path.write_text(text.replace("soak: soak_c\n", "soak: campaign\n"))
+    with pytest.raises(UsageError, match="means something else"):
+        planned(CampaignOptions(soak=[str(path)]))
+    path.write_text(text.replace("soak: soak_c\n", "soak: campaigns\n"))
+    assert len(planned(CampaignOptions(soak=[str(path)]))[1]) == 1
 
 
 def test_a_dry_run_stores_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

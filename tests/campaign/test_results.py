@@ -157,6 +157,25 @@ def test_the_command_makes_shows_and_goes_on(
     assert {path.name for path in folder.iterdir()} >= {"campaign.html", "junit.xml", "runs"}
 
 
+def test_what_a_run_left_behind_is_the_answer_of_the_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    standin = Standin({1: ["fail"], 2: ["left"]})
+    with (
+        mock.patch("chaos.campaign.loop.make_run", standin),
+        mock.patch("chaos.campaign.loop.write_page"),
+        mock.patch("chaos.campaign.command.ensure"),  # the assets of real runs
+    ):
+        options = CampaignOptions(soak=["soak_c"], seeds="4", slots=1, runs=tmp_path)
+        assert command(options) == ExitCode.CLEANUP_INCOMPLETE
+        out = capsys.readouterr().out
+        assert "run 2 left something behind: chaos clean" in out and "3 not made" in out
+        again = CampaignOptions(resume="latest", slots=1, runs=tmp_path)
+        assert command(again) == ExitCode.FAIL
+    assert "run 2 had ended already: kept" in capsys.readouterr().out
+    assert standin.made == [1, 2, 3, 4]
+
+
 @pytest.mark.parametrize("slots", [0, 257])
 def test_slots_out_of_range_are_refused(slots: int) -> None:
     with pytest.raises(UsageError, match="out of range"):

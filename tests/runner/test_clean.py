@@ -67,13 +67,13 @@ def test_clean_removes_temporary_folders_of_processes_that_are_gone(
     assert sum("removed" in line for line in said) == 2
 
 
-def test_clean_finds_the_runs_of_gates_and_sweeps(tmp_path: Path) -> None:
-    for part in ("", "gate/g1", "sweep/s1", "gate/g1/sweep/s1"):
+def test_clean_finds_the_runs_of_gates_sweeps_and_campaigns(tmp_path: Path) -> None:
+    for part in ("", "gate/g1", "sweep/s1", "gate/g1/sweep/s1", "campaign/c1/scratch/00001"):
         run = made(tmp_path / part)
         Ledger(run.ledger).open(Open("f001", "llm_timeout", "stack", {}))
     said: list[str] = []
     assert clean(None, tmp_path, said.append) == 0
-    assert sum("f001" in line for line in said) == 4
+    assert sum("f001" in line for line in said) == 5
 
 
 def test_clean_leaves_a_running_run_alone(tmp_path: Path) -> None:
