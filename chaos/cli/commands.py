@@ -16,6 +16,7 @@ _BEYOND_BUDGET_S = 600.0
 
 if TYPE_CHECKING:
     from chaos.attest.options import AttestOptions, VerifyOptions
+    from chaos.campaign.options import CampaignOptions
     from chaos.cli import options as opt
     from chaos.compare.options import CompareOptions
     from chaos.doctor.options import DoctorOptions
@@ -199,6 +200,13 @@ def sweep(options: SweepOptions) -> int:
     from chaos.sweep.command import sweep
 
     return sweep(options)
+
+
+def campaign(options: CampaignOptions) -> int:
+    """`chaos campaign`: many runs, judged together."""
+    from chaos.campaign.command import campaign
+
+    return campaign(options)
 
 
 def canary(options: opt.CanaryOptions) -> int:

@@ -17,6 +17,7 @@ from chaos.base.command import program
 from chaos.base.errors import ChaosError, UsageError, unknown_name
 from chaos.base.exitcode import ExitCode
 from chaos.base.output import adopt, settled
+from chaos.campaign.options import CampaignOptions
 from chaos.cli import commands as act
 from chaos.cli import options
 from chaos.compare.options import CompareOptions
@@ -75,6 +76,7 @@ _COMMANDS: dict[str, tuple[type[Options], Callable[[Any], int]]] = {
     "serve": (options.ServeOptions, act.serve),
     "clean": (options.CleanOptions, act.clean),
     "gate": (GateOptions, act.gate),
+    "campaign": (CampaignOptions, act.campaign),
     "attest": (AttestOptions, act.attest),
     "verify": (VerifyOptions, act.verify),
     "sweep": (SweepOptions, act.sweep),

@@ -101,7 +101,7 @@ class ReportOptions(Options):
 
 
 class SqlOptions(Options):
-    """Ask a stored run with SQL."""
+    """Ask a stored run, or a campaign, with SQL."""
 
     EPILOG = """\
 examples:
@@ -109,12 +109,17 @@ examples:
   chaos sql latest "select name, proven_s, recovered_s from faults"
   chaos sql latest "select * from decisions where fallback and not in_fault(end_s)" --json
   chaos sql soak_c/latest - --csv < query.sql
+  chaos sql campaign/latest "select fault, verdict, count(*) from runs group by all"
 
 The run is opened as tables and never changed: one select statement, nothing outside the run.
 """
     EXCLUSIVE = ("json", "csv", "markdown")
 
-    run: str | None = option("run directory, SOAK/latest or latest", "RUN", positional=True)
+    run: str | None = option(
+        "run directory, SOAK/latest or latest; folder of a campaign, or campaign/latest",
+        "RUN",
+        positional=True,
+    )
     query: str | None = option("a select statement; - reads stdin", "QUERY", positional=True)
     tables: bool = option("list tables and columns, and stop")
     json: bool = option("a JSON list of records")

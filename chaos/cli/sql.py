@@ -1,4 +1,4 @@
-"""`chaos sql RUN QUERY`: query a stored run; `--tables` lists its tables."""
+"""`chaos sql RUN QUERY`: query a stored run or campaign; `--tables` lists its tables."""
 
 import csv
 import json
@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from chaos.base.printable import printable
+from chaos.campaign import tables as campaign_tables
+from chaos.campaign.state import named
 from chaos.record.events import EVENTS
 from chaos.record.evidence_keys import EVIDENCE
 from chaos.record.open_run import OpenRun
@@ -23,8 +25,12 @@ def ask(reference: str, runs: Path, query: str, output: str, *, limit_s: float) 
 
     Raises `UsageError` for a query that is wrong, forbidden, too long or too large.
     """
-    with OpenRun(find(reference, runs)) as run:
-        names, rows = run.query(query, {}, limit_s=limit_s)
+    campaign = named(reference, runs)
+    if campaign is not None:
+        names, rows = campaign_tables.query(campaign, query, limit_s=limit_s)
+    else:
+        with OpenRun(find(reference, runs)) as run:
+            names, rows = run.query(query, {}, limit_s=limit_s)
     if output == "json":
         records = (dict(zip(names, row, strict=True)) for row in rows)
         _print_json(records)
@@ -82,9 +88,13 @@ def _cell(value: Any) -> str:
 def tables_text(output: str = "table") -> str:
     """All tables with their columns, units and meanings; as JSON with `output` json."""
     if output == "json":
-        return json.dumps([_described(table) for table in TABLES.values()], indent=2)
+        described = [_described(table) for table in TABLES.values()]
+        of_campaign = [_described(table, of="campaign") for table in campaign_tables.TABLES]
+        return json.dumps([*described, *of_campaign], indent=2)
     parts = []
-    for table in TABLES.values():
+    for table in (*TABLES.values(), *campaign_tables.TABLES):
+        if table is campaign_tables.TABLES[0]:
+            parts += ["of a campaign, in place of those above:", ""]
         parts.append(f"{table.name}: {table.row} (from {table.source})")
         width = max(len(column.name) for column in table.columns)
         for column in table.columns:
@@ -96,12 +106,13 @@ def tables_text(output: str = "table") -> str:
     return "\n".join(parts)
 
 
-def _described(table: Table) -> dict[str, Any]:
+def _described(table: Table, of: str = "run") -> dict[str, Any]:
     columns = [
         {"name": c.name, "type": c.type, "unit": c.unit, "meaning": c.meaning}
         for c in table.columns
     ]
-    return {"table": table.name, "row": table.row, "source": table.source, "columns": columns}
+    names = {"table": table.name, "of": of, "row": table.row, "source": table.source}
+    return {**names, "columns": columns}
 
 
 def tables_markdown() -> str:
@@ -119,13 +130,7 @@ def tables_markdown() -> str:
         "",
     ]
     for table in TABLES.values():
-        lines += [f"## {table.name}", "", f"One row is {table.row}. Read from {table.source}.", ""]
-        lines += ["| column | type | unit | meaning |", "|---|---|---|---|"]
-        lines += [
-            f"| `{c.name}` | {c.type} | {c.unit} | {c.meaning.replace('|', '/')} |"
-            for c in table.columns
-        ]
-        lines.append("")
+        lines += _table_markdown(table, 2)
     lines += ["## Functions", "", "| function | meaning |", "|---|---|"]
     lines += [f"| `{name}` | {meaning} |" for name, meaning in MACROS.items()]
     lines += ["", "## Events", "", "| event | meaning | keys of `detail` |", "|---|---|---|"]
@@ -144,4 +149,25 @@ def tables_markdown() -> str:
         "|---|---|",
     ]
     lines += [f"| `{key.name}` | {key.meaning} |" for key in EVIDENCE.values()]
-    return "\n".join(lines) + "\n"
+    lines += [
+        "",
+        "## Tables of a campaign",
+        "",
+        '`chaos sql CAMPAIGN "select ..."` has these in place of the ones above.',
+        "",
+    ]
+    for table in campaign_tables.TABLES:
+        lines += _table_markdown(table, 3)
+    return "\n".join(lines[:-1]) + "\n"
+
+
+def _table_markdown(table: Table, level: int) -> list[str]:
+    """The section of one table, with an empty line at its end."""
+    lines = [f"{'#' * level} {table.name}", ""]
+    lines += [f"One row is {table.row}. Read from {table.source}.", ""]
+    lines += ["| column | type | unit | meaning |", "|---|---|---|---|"]
+    lines += [
+        f"| `{c.name}` | {c.type} | {c.unit} | {c.meaning.replace('|', '/')} |"
+        for c in table.columns
+    ]
+    return [*lines, ""]

@@ -15,6 +15,7 @@ import threading
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from secrets import token_hex
 from typing import Any
@@ -79,14 +80,12 @@ class Database:
             self._connection.execute(table.ddl())
             return
         # One statement: each costs more than the few rows that most tables have.
-        self._connection.execute(
-            f'create table "{table.name}" as {_ROWS_OF[table.name]}', _json(rows)
-        )
+        self._connection.execute(f'create table "{table.name}" as {_rows_of(table)}', _json(rows))
 
     def insert(self, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
         """Add `rows` to `table`."""
         if rows:
-            statement = f'insert into "{table.name}" {_ROWS_OF[table.name]}'
+            statement = f'insert into "{table.name}" {_rows_of(table)}'
             self._connection.execute(statement, _json(rows))
 
     def run(self, statement: str, parameters: Any = None) -> list[Row]:
@@ -181,6 +180,7 @@ def quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
+@cache
 def _rows_of(table: Table) -> str:
     shape = {
         column.name: ["VARCHAR"] if column.type == "VARCHAR[]" else column.type
@@ -188,9 +188,6 @@ def _rows_of(table: Table) -> str:
     }
     of_type = quoted(json.dumps([shape]))
     return f"select unnest(r) from (select unnest(from_json(?, {of_type})) as r)"
-
-
-_ROWS_OF = {table.name: _rows_of(table) for table in TABLES.values()}
 
 
 def _query_error(error: duckdb.Error, sql: str) -> QueryError:

@@ -89,7 +89,14 @@ def _runs(root: Path) -> list[RunDir]:
         )
     return [
         RunDir(path)
-        for pattern in ("*/*", "gate/*/*/*", "sweep/*/*/*", "gate/*/sweep/*/*/*", "compare/*/*/*")
+        for pattern in (
+            "*/*",
+            "gate/*/*/*",
+            "sweep/*/*/*",
+            "gate/*/sweep/*/*/*",
+            "compare/*/*/*",
+            "campaign/*/scratch/*/*/*",
+        )
         for path in sorted(root.glob(pattern))
         if path.is_dir() and not path.is_symlink() and _is_run(path)
     ]

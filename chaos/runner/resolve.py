@@ -40,7 +40,7 @@ STRIKES_MAX = 1000
 
 GATE = "gate"  # experiments/gate.yaml lists soaks; it is not a soak
 # Other folders among the runs, and `latest`, the newest run of any soak.
-_RESERVED = frozenset({GATE, "sweep", "compare", "latest"})
+_RESERVED = frozenset({GATE, "sweep", "compare", "campaign", "latest"})
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _BUILT_IN = frozenset({"python", "workspace", "programs", "id", "file"})
 _COMMANDS = (

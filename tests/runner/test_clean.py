@@ -67,13 +67,14 @@ def test_clean_removes_temporary_folders_of_processes_that_are_gone(
     assert sum("removed" in line for line in said) == 2
 
 
-def test_clean_finds_the_runs_of_gates_sweeps_and_comparisons(tmp_path: Path) -> None:
-    for part in ("", "gate/g1", "sweep/s1", "gate/g1/sweep/s1", "compare/c1"):
+def test_clean_finds_the_runs_of_gates_sweeps_comparisons_and_campaigns(tmp_path: Path) -> None:
+    parts = ["", "gate/g1", "sweep/s1", "gate/g1/sweep/s1", "compare/c1", "campaign/c1/scratch/1"]
+    for part in parts:
         run = made(tmp_path / part)
         Ledger(run.ledger).open(Open("f001", "llm_timeout", "stack", {}))
     said: list[str] = []
     assert clean(None, tmp_path, said.append) == 0
-    assert sum("f001" in line for line in said) == 5
+    assert sum("f001" in line for line in said) == 6
 
 
 def test_clean_leaves_a_running_run_alone(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Many runs as one: a plan of soaks, faults, targets and seeds, made in slots, judged together."""
