@@ -75,11 +75,11 @@ class _Printer:
 def _begun(options: CompareOptions) -> tuple[CompareDir, Compare, dict[Side, str]]:
     """A new comparison; nothing stays behind if one of the two cannot be resolved."""
     asked = with_pinned_revisions(asked_of(options))
-    folder = states.new_folder(asked.seed, options.runs)
+    folder, created = states.new_folder(asked.seed, options.runs)
     try:
         targets = targets_of(asked, folder)
         digests = digests_of(plans_of(asked, targets, 1))
-        return folder, states.begin(folder, asked, digests), targets
+        return folder, states.begin(folder, created, asked, digests), targets
     except BaseException:
         shutil.rmtree(folder.path, ignore_errors=True)
         raise

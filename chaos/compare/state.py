@@ -11,12 +11,8 @@ The file is replaced atomically after every pair, so that it can go on after any
       compare.html         the result for people
 """
 
-import fcntl
 import hashlib
-import os
 import random
-import secrets
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,16 +21,13 @@ from typing import Literal
 
 import msgspec
 
-from chaos.base.errors import EnvironmentProblem, UsageError
 from chaos.base.version import __version__
 from chaos.compare.score import Kind, Score
 from chaos.plan.plan import Backend
-from chaos.record.history import UNREADABLE
-from chaos.record.rundir import RunDir, is_file, not_created, write_atomic
+from chaos.record.rundir import RunDir
+from chaos.record.state_folder import StateFolder
 
 SCHEMA = 1
-FOLDER = "compare"
-FILE = "compare.json"
 Side = Literal["base", "candidate"]
 SIDES: tuple[Side, Side] = ("base", "candidate")
 
@@ -133,6 +126,9 @@ class Compare(msgspec.Struct, kw_only=True):
         return [pair for pair in self.pairs if not pair.void]
 
 
+_STATE = StateFolder("compare", Compare, called="comparison")
+
+
 @dataclass(frozen=True)
 class CompareDir:
     """The folder of one comparison."""
@@ -142,7 +138,7 @@ class CompareDir:
     @property
     def state(self) -> Path:
         """What was asked, and the pairs (JSON)."""
-        return self.path / FILE
+        return _STATE.file(self.path)
 
     @property
     def junit(self) -> Path:
@@ -160,64 +156,33 @@ class CompareDir:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Lock it for this process; the kernel releases the lock of a killed process.
-
-        Raises `UsageError` if another process has the lock.
-        """
-        fd = os.open(self.path / "compare.lock", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        try:
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise UsageError(
-                    "another process works on this comparison",
-                    place=str(self.path),
-                    next_step="wait for its end, or interrupt it there",
-                ) from error
+        """Lock it for this process. Raises `UsageError` if another process has the lock."""
+        with _STATE.locked(self.path):
             yield
-        finally:
-            os.close(fd)
 
     def write(self, compare: Compare) -> None:
         """Replace `compare.json`. Raises `EnvironmentProblem` if that fails."""
-        text = msgspec.json.format(msgspec.json.encode(compare), indent=1).decode() + "\n"
-        try:
-            write_atomic(self.state, text)
-        except OSError as error:
-            raise EnvironmentProblem(
-                f"cannot write the state of the comparison: {error.strerror}",
-                place=str(self.state),
-                next_step=f"free some space, then: chaos compare --resume {self.path}",
-            ) from error
+        _STATE.write(self.path, compare)
 
     def read(self) -> Compare:
         """The stored state. Raises `UsageError` if it is none of this version."""
-        try:
-            return msgspec.json.decode(self.state.read_bytes(), type=Compare)
-        except (OSError, *UNREADABLE) as error:
-            raise UsageError(
-                f"not the state of a comparison of this version: {error}",
-                place=str(self.state),
-                next_step="begin a new comparison",
-            ) from error
+        return _STATE.read(self.path)
 
 
-def new_folder(seed: int, runs: Path) -> CompareDir:
-    """Make the folder of a new comparison. Raises `ChaosError` if it cannot be made."""
-    stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
-    folder = runs.resolve() / FOLDER / f"{stamp}-s{seed}-{secrets.token_hex(2)}"
-    try:
-        folder.mkdir(parents=True)
-    except OSError as error:
-        raise not_created("folder of the comparison", folder, error) from error
-    return CompareDir(folder)
+def new_folder(seed: int, runs: Path) -> tuple[CompareDir, str]:
+    """Make the folder of a new comparison. Returns it, and the moment (UTC) of its name.
+
+    Raises `ChaosError` if it cannot be made.
+    """
+    folder, created = _STATE.begin(runs, seed)
+    return CompareDir(folder), created
 
 
-def begin(folder: CompareDir, asked: Asked, targets: dict[Side, str]) -> Compare:
+def begin(folder: CompareDir, created: str, asked: Asked, targets: dict[Side, str]) -> Compare:
     """The state of a new comparison, stored."""
     compare = Compare(
         compare_id=folder.path.name,
-        created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        created=created,
         chaos=__version__,
         asked=asked,
         targets=targets,
@@ -228,16 +193,4 @@ def begin(folder: CompareDir, asked: Asked, targets: dict[Side, str]) -> Compare
 
 def find_compare(name: str, runs: Path) -> CompareDir:
     """A comparison by its folder, its name, or `latest`. Raises `UsageError` if there is none."""
-    parent = runs / FOLDER
-    if name == "latest":
-        found = sorted(path.parent for path in parent.glob(f"*/{FILE}"))
-        if found:
-            return CompareDir(found[-1].resolve())
-    for path in (Path(name), parent / name):
-        if is_file(path / FILE):
-            return CompareDir(path.resolve())
-    raise UsageError(
-        f"no comparison {name!r}",
-        place="--resume",
-        next_step=f"name a folder of {parent}, or latest",
-    )
+    return CompareDir(_STATE.find(name, runs))

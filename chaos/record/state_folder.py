@@ -1,4 +1,4 @@
-"""A folder whose one JSON file keeps the state of something long: a gate, a sweep.
+"""A folder whose one JSON file keeps the state of something long: a gate, a sweep, a comparison.
 
 ::
 
@@ -42,6 +42,11 @@ class StateFolder(Generic[T]):
 
     noun: str
     kind: type[T]  # of the state, a msgspec struct
+    called: str = ""  # in messages, if that is not the noun: a comparison
+
+    @property
+    def _called(self) -> str:
+        return self.called or self.noun
 
     def file(self, folder: Path) -> Path:
         """The file of the state in its folder."""
@@ -58,7 +63,7 @@ class StateFolder(Generic[T]):
         try:
             folder.mkdir(parents=True)
         except OSError as error:
-            raise not_created(f"folder of the {self.noun}", folder, error) from error
+            raise not_created(f"folder of the {self._called}", folder, error) from error
         return folder, time.strftime("%Y-%m-%dT%H:%M:%SZ", now)
 
     def find(self, reference: str, root: Path, *, place: str = "--resume") -> Path:
@@ -74,9 +79,9 @@ class StateFolder(Generic[T]):
             if is_file(self.file(path)):
                 return path.resolve()
         raise UsageError(
-            f"no {self.noun} at {bounded(reference)!r}",
+            f"no {self._called} at {bounded(reference)!r}",
             place=place,
-            next_step=f"name the folder of a {self.noun}, one of those under {parent}, or latest",
+            next_step=f"name the folder of a {self._called}, one under {parent}, or latest",
         )
 
     def write(self, folder: Path, state: T) -> None:
@@ -86,7 +91,7 @@ class StateFolder(Generic[T]):
             write_atomic(self.file(folder), text)
         except OSError as error:
             raise EnvironmentProblem(
-                f"cannot write the state of the {self.noun}: {error.strerror}",
+                f"cannot write the state of the {self._called}: {error.strerror}",
                 place=str(self.file(folder)),
                 next_step=f"free some space, then: chaos {self.noun} --resume "
                 f"{shlex.quote(str(folder))}",
@@ -99,15 +104,15 @@ class StateFolder(Generic[T]):
             state = msgspec.json.decode(self.file(folder).read_bytes(), type=self.kind)
         except (OSError, *UNREADABLE) as error:
             raise UsageError(
-                f"not the state of a {self.noun}: {error}",
+                f"not the state of a {self._called}: {error}",
                 place=place,
-                next_step=f"start the {self.noun} anew",
+                next_step=f"start the {self._called} anew",
             ) from error
         if state.chaos != __version__:
             raise UsageError(
                 f"was begun by chaos {state.chaos}, this is {__version__}",
                 place=place,
-                next_step=f"one {self.noun} judges with one version: start the {self.noun} anew",
+                next_step=f"one {self._called} judges with one version: start anew",
             )
         return state
 
@@ -124,7 +129,7 @@ class StateFolder(Generic[T]):
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 raise UsageError(
-                    f"somebody works on this {self.noun} already",
+                    f"somebody works on this {self._called} already",
                     place=str(folder),
                     next_step="wait for its end, or interrupt it there",
                 ) from error
