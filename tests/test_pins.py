@@ -27,6 +27,7 @@ ACCEPTED = {
     ("docker-compose.yml", "image ghcr.io/shopify/toxiproxy:2.12.0"): BASE,
     ("examples/ci/.gitlab-ci.yml", "image python:3.11-slim-bookworm"): BASE,
     ("examples/ci/github.yml", "uses OWNER/chaos@v0.2.0"): "a placeholder for the user's own copy",
+    ("examples/ci/indexed-job.yaml", "image IMAGE"): "a placeholder for the user's own image",
     ("scripts/base-image", "apt-get install debootstrap"): DEBIAN,
     ("scripts/bootstrap.sh", "apt-get install $missing"): DEBIAN,
     (".ci/run", "apt-get install ${missing[@]}"): DEBIAN,
