@@ -36,7 +36,7 @@ class JudgedRun:
 
     @property
     def provenance(self) -> Mapping[str, Any]:
-        """What exactly ran."""
+        """Its provenance.json: versions, digests of programs and images, revision."""
         return self.stored.provenance
 
 

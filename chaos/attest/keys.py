@@ -55,7 +55,7 @@ class PublicKey:
 
 @dataclass(frozen=True)
 class PrivateKey:
-    """Signs."""
+    """A key that signs: Ed25519, or ECDSA on P-256."""
 
     key: ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey
 

@@ -78,7 +78,7 @@ class Recovery:
 
     @property
     def median_s(self) -> float:
-        """The middle one."""
+        """The median of the recovery times, in s."""
         return float(median(self.values_s))
 
     @property
@@ -109,7 +109,7 @@ class Result:
 
     @property
     def word(self) -> str:
-        """The headline."""
+        """FAIL, NOT FINISHED, NOT PROVEN or PASS: the headline."""
         words = {row.word for row in self.rows}
         if "fail" in words:
             return "FAIL"
@@ -171,7 +171,7 @@ def _badness(item: tuple[str, dict[str, Cell]]) -> tuple[Any, ...]:
 
 
 def result_of(folder: CampaignDir, campaign: Campaign) -> Result:
-    """Read what lies in the folder."""
+    """The result from the attempts that lie in the folder now."""
     rows = (Row(entry, tuple(attempts_of(folder, entry))) for entry in campaign.share)
     return Result(campaign, tuple(rows))
 

@@ -64,7 +64,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def title(self) -> str:
-        """What it is, in a few words."""
+        """'soak_b of my.yaml under llm_timeout, seed 7'; without a target if it is the soak's."""
         target = f" of {self.target}" if self.target else ""
         return f"{self.soak}{target} under {self.fault}, seed {self.seed}"
 

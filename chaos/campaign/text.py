@@ -85,6 +85,6 @@ def part_text(campaign: Campaign) -> str:
 
 
 def quiet_text(folder: CampaignDir, result: Result, code: ExitCode) -> str:
-    """The end on one line."""
+    """Word, counts, exit code and folder on one line, for `--quiet`."""
     counts = ", ".join(f"{count} {word}" for word, count in result.counts.items())
     return f"{result.word}: {counts}, exit {int(code)} | {folder.path}"

@@ -80,7 +80,7 @@ def _begun(options: CompareOptions) -> tuple[CompareDir, Compare, dict[Side, str
         targets = targets_of(asked, folder)
         digests = digests_of(plans_of(asked, targets, 1))
         return folder, states.begin(folder, created, asked, digests), targets
-    except BaseException:
+    except BaseException:  # also Ctrl-C: an empty folder would be the `latest` comparison
         shutil.rmtree(folder.path, ignore_errors=True)
         raise
 

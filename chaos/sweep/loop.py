@@ -149,7 +149,7 @@ class Loop:
             return _result(one, "invalid", error.message, "", 0.0)
         try:
             self.ended(made.run)
-        except BaseException:
+        except BaseException:  # whatever it is: this slot must not begin the next run
             self._over.set()
             raise
         if self.interrupts.event.is_set():
