@@ -23,7 +23,7 @@ from chaos.campaign.loop import Loop, tidy
 from chaos.campaign.merge import merge
 from chaos.campaign.options import CampaignOptions
 from chaos.campaign.page import campaign_page
-from chaos.campaign.result import Result, as_json, result_of
+from chaos.campaign.result import Result, as_json, listed_json, result_of
 from chaos.campaign.state import Campaign, CampaignDir, Entry
 from chaos.campaign.text import attempt_line, final_text, part_text, plan_text, quiet_text
 from chaos.record.rundir import write_atomic
@@ -166,6 +166,7 @@ class _Progress:
 
 def _write_reports(folder: CampaignDir, result: Result) -> None:
     with os_errors_told("cannot write the reports of the campaign", folder.path):
+        write_atomic(folder.result, listed_json(result))
         write_atomic(folder.junit, campaign_junit(result))
         write_atomic(folder.page, campaign_page(folder, result))
 

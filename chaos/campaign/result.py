@@ -10,9 +10,12 @@ from functools import cached_property
 from statistics import median
 from typing import Any
 
+import msgspec
+
 from chaos.base.exitcode import ExitCode
 from chaos.campaign.attempts import Made, attempts_of, counting, disagree
 from chaos.campaign.state import Campaign, CampaignDir, Entry
+from chaos.record.batch_list import CampaignResult
 
 MISSING = "not made"
 # Worst first: what remains on a machine, proof against the Watcher, then what proves nothing.
@@ -191,6 +194,21 @@ def as_json(result: Result) -> dict[str, Any]:
         "recovery_s": {r.fault: list(r.values_s) for r in result.recoveries},
         "disagreeing": [row.entry.index for row in result.disagreeing],
     }
+
+
+def listed_json(result: Result) -> str:
+    """`result.json`: what a list of batches shows of it."""
+    entries = [row.entry for row in result.rows]
+    soaks = dict.fromkeys(entry.soak for entry in entries)
+    shard = result.campaign.shard
+    part = f"part {shard[0]} of {shard[1]}, " if shard else ""
+    shown = CampaignResult(
+        word=result.word,
+        of=", ".join(dict.fromkeys(entry.target or "reference" for entry in entries)),
+        asked=f"{part}{len(entries)} runs: {', '.join(soaks)}",
+        counts=result.counts,
+    )
+    return msgspec.json.format(msgspec.json.encode(shown)).decode() + "\n"
 
 
 def _row_json(row: Row) -> dict[str, Any]:

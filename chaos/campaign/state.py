@@ -5,11 +5,12 @@
       campaign.lock        locked by the process that makes the runs
       runs/INDEX/ATTEMPT/  a run directory, and attempt.json; there only once it is complete
       scratch/             where runs are made
+      result.json          what they show, for lists; written when the process ends
       junit.xml            a test case for each run
       campaign.html        the result for people
 
-What was made is the listing of `runs/` and stands nowhere else, so that a campaign can go on after
-any end. Must not know how runs are made.
+What was made is read from the listing of `runs/` alone, so that a campaign can go on after any
+end. Must not know how runs are made.
 """
 
 import hashlib
@@ -22,11 +23,11 @@ import msgspec
 
 from chaos.base.version import __version__
 from chaos.plan.plan import Backend, Sandbox
+from chaos.record.batch_list import CAMPAIGN_RESULT, CAMPAIGNS
 from chaos.record.state_folder import StateFolder
 from chaos.runner.resolve import Request
 
 SCHEMA = 1
-CAMPAIGNS = "campaign"  # the folder of the campaigns
 
 
 class Common(msgspec.Struct, frozen=True, kw_only=True):
@@ -129,6 +130,11 @@ class CampaignDir:
     def scratch(self) -> Path:
         """Where runs are made: INDEX/SOAK/NAME."""
         return self.path / "scratch"
+
+    @property
+    def result(self) -> Path:
+        """What the runs show, for lists (JSON)."""
+        return self.path / CAMPAIGN_RESULT
 
     @property
     def junit(self) -> Path:

@@ -147,7 +147,7 @@ class TriageOptions(Options):
 
 
 class RunsOptions(Options):
-    """List the stored runs, gates and sweeps; remove the oldest."""
+    """List the stored runs, gates, sweeps, comparisons and campaigns; remove the oldest."""
 
     EPILOG = """\
 examples:
@@ -156,8 +156,9 @@ examples:
   chaos runs prune --keep 20 --dry-run     what would go
   chaos runs prune --keep 20               keep the newest 20 of each soak
 
-prune removes only runs that have ended. A run whose clean-up is open stays, and so do gates and
-sweeps with all their runs, unless --gates or --sweeps is given: then the newest N of them are kept.
+prune removes only runs that have ended. A run whose clean-up is open stays. Gates stay with all
+their runs, unless --gates is given: then the newest N are kept. Likewise --batches for sweeps,
+comparisons and campaigns, the newest N of each.
 """
 
     action: Literal["list", "prune"] | None = option("default: list", positional=True)
@@ -177,7 +178,9 @@ sweeps with all their runs, unless --gates or --sweeps is given: then the newest
     ) = option("list: with this verdict, or without one", "WORD")
     keep: int | None = option("prune: keep the newest N of each soak", "N")
     gates: bool = option("prune: gates, too")
-    sweeps: bool = option("prune: sweeps, too; that of a gate goes with its gate")
+    batches: bool = option(
+        "prune: sweeps, comparisons and campaigns, too; the sweep of a gate goes with its gate"
+    )
     dry_run: bool = option("prune: print what would be removed, remove nothing")
     yes: bool = option("prune: do not ask")
     json: bool = common.PRINT_JSON
@@ -185,7 +188,7 @@ sweeps with all their runs, unless --gates or --sweeps is given: then the newest
 
 
 class ServeOptions(Options):
-    """Show runs, gates, sweeps and comparisons in a browser, a run that goes on as it happens."""
+    """Show runs, gates, sweeps, comparisons and campaigns in a browser, a run as it happens."""
 
     EPILOG = """\
 Listens to 127.0.0.1 alone, and reads only. /metrics is for a Prometheus of yours. More:

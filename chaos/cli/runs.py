@@ -1,4 +1,4 @@
-"""`chaos runs`: the list of runs, gates and sweeps in the terminal, and `prune`."""
+"""`chaos runs`: the list of runs, gates and batches in the terminal, and `prune`."""
 
 import shutil
 import sys
@@ -12,9 +12,9 @@ from chaos.base.exitcode import ExitCode
 from chaos.base.printable import printable
 from chaos.base.units import bytes_text, duration_text
 from chaos.cli.options import RunsOptions
+from chaos.record.batch_list import BatchEntry
 from chaos.record.gate_list import GateEntry
 from chaos.record.run_list import Listing, RunEntry, RunList, as_json, utc_text
-from chaos.record.sweep_list import SweepEntry
 from chaos.report.words import UNWRAPPED
 from chaos.runner.common_options import RUNS_DEFAULT
 from chaos.runner.prune import choose
@@ -29,7 +29,7 @@ def content(options: RunsOptions) -> dict[str, Any]:
     return {
         "runs": [as_json(run) for run in found.runs],
         "gates": msgspec.to_builtins(found.gates),
-        "sweeps": msgspec.to_builtins(found.sweeps),
+        "batches": msgspec.to_builtins(found.batches),
     }
 
 
@@ -38,12 +38,12 @@ def listed(options: RunsOptions) -> int:
     found = _chosen(options)
     fallback = (UNWRAPPED, 24)  # elsewhere than on a terminal, unless COLUMNS says a width
     width = max(_WIDTH_MIN, shutil.get_terminal_size(fallback).columns)
-    gates, sweeps = _gate_lines(found.gates), _sweep_lines(found.sweeps)
-    for line in [*gates, *sweeps, *_run_lines(found.runs, width)]:
+    gates, batches = _gate_lines(found.gates), _batch_lines(found.batches)
+    for line in [*gates, *batches, *_run_lines(found.runs, width)]:
         print(printable(line))
     for text in found.problems:
         print(printable(f"chaos: not looked at: {text}"), file=sys.stderr)
-    if not (found.runs or found.gates or found.sweeps):
+    if not (found.runs or found.gates or found.batches):
         some = _is_filtered(options)
         text = f"there are no {'such ' if some else ''}runs under {options.runs}"
         print(printable(text if some else f"{text}; `chaos run` makes one"))
@@ -51,8 +51,8 @@ def listed(options: RunsOptions) -> int:
 
 
 def _chosen(options: RunsOptions) -> Listing:
-    """The runs that the options ask for; gates and sweeps only if all are asked for."""
-    _refuse_options(options, ("keep", "gates", "sweeps", "dry_run", "yes"), "prune")
+    """The runs that the options ask for; gates and batches only if all are asked for."""
+    _refuse_options(options, ("keep", "gates", "batches", "dry_run", "yes"), "prune")
     found = _read(options)
     found.runs = [
         run
@@ -60,7 +60,7 @@ def _chosen(options: RunsOptions) -> Listing:
         if options.soak in (None, run.soak) and options.verdict in (None, run.word)
     ]
     if _is_filtered(options):
-        found.gates, found.sweeps = [], []
+        found.gates, found.batches = [], []
     return found
 
 
@@ -78,7 +78,7 @@ def prune(options: RunsOptions) -> int:
             next_step="chaos runs prune --keep 20 --dry-run",
         )
     choice = choose(
-        _read(options), options.runs, options.keep, gates=options.gates, sweeps=options.sweeps
+        _read(options), options.runs, options.keep, gates=options.gates, batches=options.batches
     )
     for path, why in choice.kept:
         print(printable(f"kept      {path}: {why}"))
@@ -179,21 +179,20 @@ def _gate_lines(gates: list[GateEntry]) -> list[str]:
     return [*_aligned(rows), ""] if gates else []
 
 
-def _sweep_lines(sweeps: list[SweepEntry]) -> list[str]:
-    rows = [("sweep", "folder", "began", "points", "kinds", "breaks")]
-    for sweep in sweeps:
-        counts = ", ".join(f"{count} {word}" for word, count in sweep.outcomes.items())
+def _batch_lines(batches: list[BatchEntry]) -> list[str]:
+    rows = [("batch", "folder", "began", "of", "asked", "found")]
+    for batch in batches:
         rows.append(
             (
-                sweep.word or "damaged",
-                sweep.id,
-                utc_text(sweep.began_epoch_s),
-                str(sweep.points),
-                ",".join(sweep.kinds),
-                counts or sweep.reason or sweep.problem or sweep.state,
+                batch.word or "damaged",
+                batch.id,
+                utc_text(batch.began_epoch_s),
+                batch.of,
+                batch.asked,
+                batch.counts_text or batch.reason or batch.problem or "nothing yet",
             )
         )
-    return [*_aligned(rows), ""] if sweeps else []
+    return [*_aligned(rows), ""] if batches else []
 
 
 def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:

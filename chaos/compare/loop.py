@@ -57,6 +57,7 @@ class Loop:
         compare = self.compare
         if compare.state == "running":
             compare.state = "interrupted" if self.interrupts.event.is_set() else "complete"
+        compare.word = outcome_of(compare).word
         self.folder.write(compare)
 
     def _fill(self, pending: deque[Future[Pair | None]], workers: ThreadPoolExecutor) -> bool:
@@ -78,8 +79,9 @@ class Loop:
             void = plural(VOID_PAIRS_MAX, "pair")
             compare.state = "stopped"
             compare.reason = f"{void} in a row said nothing, the last because {pair.void}"
-        self.folder.write(compare)
         outcome = outcome_of(compare)
+        compare.word = outcome.word
+        self.folder.write(compare)
         self.seen(pair, outcome)
         return outcome.decided or compare.state == "stopped"
 

@@ -24,6 +24,7 @@ import msgspec
 from chaos.base.version import __version__
 from chaos.compare.score import Kind, Score
 from chaos.plan.plan import Backend
+from chaos.record.batch_list import COMPARISONS
 from chaos.record.rundir import RunDir
 from chaos.record.state_folder import StateFolder
 
@@ -118,6 +119,7 @@ class Compare(msgspec.Struct, kw_only=True):
     pairs: list[Pair] = []
     state: Literal["running", "interrupted", "stopped", "complete"] = "running"
     reason: str = ""
+    word: str = ""  # what the pairs show, for lists
     schema: int = SCHEMA
 
     @property
@@ -126,7 +128,7 @@ class Compare(msgspec.Struct, kw_only=True):
         return [pair for pair in self.pairs if not pair.void]
 
 
-_STATE = StateFolder("compare", Compare, called="comparison")
+_STATE = StateFolder(COMPARISONS, Compare, called="comparison")
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ from chaos.base.exitcode import ExitCode
 from chaos.gate import leftovers
 from chaos.gate.state import GateDir, GateState, SweepState
 from chaos.gate.sweep_step import SweepStep
+from chaos.record.batch_list import sweep_word
 from chaos.record.rundir import RunDir
-from chaos.record.sweep_list import sweep_word
 from chaos.sweep import state as sweeps
 from chaos.sweep.state import Result, Sweep, SweepDir
 from chaos.sweep.text import outcome_counts

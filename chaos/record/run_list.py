@@ -1,4 +1,4 @@
-"""The runs, gates and sweeps of a folder, read cheaply: the fields that a list shows, and no more.
+"""The runs, gates and batches of a folder, read cheaply: the fields that a list shows, and no more.
 
 For `chaos runs`, `chaos serve`, and whatever else shows many runs. The folder may come from
 anywhere: links are not followed, and a damaged run is an entry that says so. Reads only. Must not
@@ -19,11 +19,11 @@ from typing import Literal, TypeVar
 import msgspec
 
 from chaos.base.below import read_below
+from chaos.record.batch_list import KINDS, SWEEPS, BatchEntry
 from chaos.record.gate_list import GATES, GateEntry, gate_entry
 from chaos.record.list_fields import began_s, fields_of, kept
 from chaos.record.owner import goes_on
 from chaos.record.rundir import RunDir
-from chaos.record.sweep_list import SWEEP_FILE, SWEEPS, SweepEntry, sweep_entry
 
 RUNS_MAX = 10_000  # folders that are looked at
 _OWNER_BYTES_MAX = 4096
@@ -54,7 +54,7 @@ class RunEntry(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     gate: str = ""  # the id of its gate
-    sweep: str = ""  # the id of its sweep
+    batch: str = ""  # the id of its sweep, comparison or campaign
     state: State
     verdict: str = ""
     problem: str = ""  # why it is damaged
@@ -83,14 +83,14 @@ class RunEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass
 class Listing:
-    """Runs, gates and sweeps, newest first. `problems`: folders that could not be read.
+    """Runs, gates and batches, newest first. `problems`: folders that could not be read.
 
-    The runs of sweeps are not among them: one sweep has hundreds (`RunList.runs_of`).
+    The runs of batches are not among them: one batch has hundreds (`RunList.runs_of`).
     """
 
     runs: list[RunEntry] = field(default_factory=list)
     gates: list[GateEntry] = field(default_factory=list)
-    sweeps: list[SweepEntry] = field(default_factory=list)
+    batches: list[BatchEntry] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
 
@@ -141,13 +141,13 @@ class RunList:
         self._lock = threading.Lock()
         self._runs: _Known[RunEntry] = {}
         self._gates: _Known[GateEntry] = {}
-        self._sweeps: _Known[SweepEntry] = {}
+        self._batches: _Known[BatchEntry] = {}
 
     def read(self) -> Listing:
         """What is there now. Only what has changed since the last call is read."""
         found = Listing()
         with self._lock:
-            runs, gates, sweeps = {}, {}, {}
+            runs, gates, batches = {}, {}, {}
             for run_id in islice(self._run_ids(found.problems), RUNS_MAX):
                 if run := self._entry(run_id, _SOURCES, self._runs, _run_entry):
                     runs[run_id] = run
@@ -155,41 +155,46 @@ class RunList:
                 gate_id = f"{GATES}/{name}"
                 if gate := self._entry(gate_id, ("gate.json",), self._gates, gate_entry):
                     gates[gate_id] = gate
-            for sweep_id in islice(self._sweep_ids(found.problems), RUNS_MAX):
-                if sweep := self._entry(sweep_id, (SWEEP_FILE,), self._sweeps, sweep_entry):
-                    sweeps[sweep_id] = sweep
-            self._runs, self._gates, self._sweeps = runs, gates, sweeps
+            for batch_id in islice(self._batch_ids(found.problems), RUNS_MAX):
+                kind = KINDS[noun_of(batch_id)]
+                if batch := self._entry(batch_id, list(kind.sources), self._batches, kind.entry):
+                    batches[batch_id] = batch
+            self._runs, self._gates, self._batches = runs, gates, batches
             found.runs = [self._now(entry) for _, entry in runs.values()]
             found.gates = [entry for _, entry in gates.values()]
-            found.sweeps = [entry for _, entry in sweeps.values()]
+            found.batches = [entry for _, entry in batches.values()]
         found.runs.sort(key=lambda run: (run.began_epoch_s, run.id), reverse=True)
         found.gates.sort(key=lambda gate: (gate.began_epoch_s, gate.id), reverse=True)
-        found.sweeps.sort(key=lambda sweep: (sweep.began_epoch_s, sweep.id), reverse=True)
+        found.batches.sort(key=lambda batch: (batch.began_epoch_s, batch.id), reverse=True)
         return found
 
-    def runs_of(self, sweep_id: str) -> list[RunEntry]:
-        """The runs of a sweep of the list, newest first."""
-        ids = islice(run_ids_of(self.root, sweep_id), RUNS_MAX)
-        return [entry for entry in map(self._of_sweep, ids) if entry is not None]
+    def runs_of(self, batch_id: str) -> list[RunEntry]:
+        """The runs of a batch of the list, newest first."""
+        ids = islice(run_ids_of(self.root, batch_id), RUNS_MAX)
+        return [entry for entry in map(self._of_batch, ids) if entry is not None]
 
-    def run_of(self, sweep_id: str, parts: Sequence[str]) -> RunEntry | None:
-        """The run of a sweep of the list whose path below the sweep is `parts`, if there is one."""
-        run_id = "/".join((sweep_id, *parts))
-        return self._of_sweep(run_id) if run_id in run_ids_of(self.root, sweep_id) else None
+    def run_of(self, batch_id: str, parts: Sequence[str]) -> tuple[RunEntry | None, Sequence[str]]:
+        """(the run of a batch of the list, the rest) of the path `parts` below the batch."""
+        count = 3 if KINDS[noun_of(batch_id)].runs else 2
+        run_id = "/".join((batch_id, *parts[:count]))
+        if len(parts) < count or run_id not in run_ids_of(self.root, batch_id):
+            return None, parts
+        return self._of_batch(run_id), parts[count:]
 
-    def _of_sweep(self, run_id: str) -> RunEntry | None:
+    def _of_batch(self, run_id: str) -> RunEntry | None:
         made = self._entry(run_id, _SOURCES, {}, _run_entry)
         return None if made is None else self._now(made[1])
 
-    def _sweep_ids(self, problems: list[str]) -> Iterator[str]:
-        yield from (f"{SWEEPS}/{name}" for name in self._names(SWEEPS, problems))
+    def _batch_ids(self, problems: list[str]) -> Iterator[str]:
+        for noun in KINDS:
+            yield from (f"{noun}/{name}" for name in self._names(noun, problems))
         for gate in self._names(GATES, problems):
             folder = f"{GATES}/{gate}/{SWEEPS}"
             yield from (f"{folder}/{name}" for name in self._names(folder, problems))
 
     def _run_ids(self, problems: list[str]) -> Iterator[str]:
         for soak in self._names("", problems):
-            if soak not in (GATES, SWEEPS):
+            if soak not in (GATES, *KINDS):
                 yield from (f"{soak}/{name}" for name in self._names(soak, problems))
         for gate in self._names(GATES, problems):
             for soak in self._names(f"{GATES}/{gate}", problems):
@@ -223,11 +228,19 @@ class RunList:
         return msgspec.structs.replace(entry, state="running")
 
 
-def run_ids_of(root: Path, sweep_id: str) -> Iterator[str]:
-    """The ids of the runs of a sweep, newest first; none if its folder cannot be read."""
+def noun_of(batch_id: str) -> str:
+    """The noun of a batch: the folder that it lies in."""
+    return batch_id.split("/")[-2]
+
+
+def run_ids_of(root: Path, batch_id: str) -> Iterator[str]:
+    """The ids of the runs of a batch, newest first; none if its folder cannot be read."""
+    kind = KINDS[noun_of(batch_id)]
+    above = f"{batch_id}/{kind.runs}".rstrip("/")
     with suppress(OSError):
-        for soak in _folders(root / sweep_id):
-            yield from (f"{sweep_id}/{soak}/{name}" for name in _folders(root / sweep_id / soak))
+        for folder in _folders(root / above):
+            if kind.runs or folder != kind.no_runs:
+                yield from (f"{above}/{folder}/{name}" for name in _folders(root / above / folder))
 
 
 def _folders(folder: Path) -> list[str]:
@@ -259,13 +272,13 @@ def _version(folder: str, name: str) -> _Version | None:
 
 def _run_entry(root: Path, run_id: str) -> RunEntry:
     began = began_s(root, run_id)
-    gate, sweep = _owners(run_id)
+    gate, batch = _owners(run_id)
     verdict, problem = fields_of(root, f"{run_id}/verdict.json", _Verdict)
     if verdict is not None:
         return RunEntry(
             id=run_id,
             gate=gate,
-            sweep=sweep,
+            batch=batch,
             state="judged",
             verdict=verdict.verdict,
             soak=kept(verdict.soak),
@@ -286,7 +299,7 @@ def _run_entry(root: Path, run_id: str) -> RunEntry:
     return RunEntry(
         id=run_id,
         gate=gate,
-        sweep=sweep,
+        batch=batch,
         state="damaged" if problem else "unjudged",
         problem=problem,
         soak=kept(config.soak) or run_id.split("/")[-2],
@@ -298,10 +311,13 @@ def _run_entry(root: Path, run_id: str) -> RunEntry:
 
 
 def _owners(run_id: str) -> tuple[str, str]:
-    """(the id of its gate, the id of its sweep) of a run, each "" without one."""
-    above = run_id.split("/")[:-2]  # [], gate/G, sweep/S or gate/G/sweep/S
+    """(the id of its gate, the id of its batch) of a run, each "" without one."""
+    # [], gate/G, BATCH or gate/G/BATCH with BATCH = NOUN/NAME; a campaign has a folder more.
+    above = run_id.split("/")[:-2]
     gate = "/".join(above[:2]) if above[:1] == [GATES] else ""
-    return gate, "/".join(above) if above[-2:-1] == [SWEEPS] else ""
+    below = above[2:] if gate else above
+    batch = above[: 4 if gate else 2] if below[:1] and below[0] in KINDS else []
+    return gate, "/".join(batch)
 
 
 def _not_passed(findings: list[_Finding]) -> tuple[NotPassed, ...]:

@@ -1,4 +1,4 @@
-"""`chaos runs prune`: removes the oldest runs of each folder; gates and sweeps when asked.
+"""`chaos runs prune`: removes the oldest runs of each folder; gates and batches when asked.
 
 Only what has ended and left nothing to undo goes. Links are not followed.
 """
@@ -13,16 +13,16 @@ from pathlib import Path
 from chaos.base.below import open_below
 from chaos.base.errors import ChaosError
 from chaos.faults.ledger import Ledger
+from chaos.record.batch_list import KINDS, BatchEntry
 from chaos.record.gate_list import GateEntry
 from chaos.record.owner import is_alive, processes_of
 from chaos.record.run_list import Listing, RunEntry, run_ids_of
 from chaos.record.rundir import CONTAINERS, RunDir
-from chaos.record.sweep_list import SweepEntry
 
 
 @dataclass(frozen=True)
 class Victim:
-    """A folder to remove: a run, a gate or a sweep with its runs. `runs` are the runs in it."""
+    """A folder to remove: a run, a gate or a batch with its runs. `runs` are the runs in it."""
 
     path: Path
     runs: tuple[Path, ...]
@@ -49,12 +49,12 @@ class Choice:
 
 
 def choose(
-    listing: Listing, root: Path, keep: int, *, gates: bool = False, sweeps: bool = False
+    listing: Listing, root: Path, keep: int, *, gates: bool = False, batches: bool = False
 ) -> Choice:
     """Choose the runs beyond the newest `keep` of each soak; with `gates`, gates likewise.
 
-    With `sweeps`, sweeps likewise; that of a gate belongs to its gate. What goes on or cannot be
-    removed stays, and does not count.
+    With `batches`, those of each noun likewise; the sweep of a gate belongs to its gate. What goes
+    on or cannot be removed stays, and does not count.
     """
     choice = Choice([], [])
     folders: dict[str, list[RunEntry]] = {}
@@ -69,18 +69,19 @@ def choose(
             for gate in listing.gates
         ]
         _choose_units(choice, units, keep)
-    if sweeps:
-        units = [
-            (root / sweep.id, _sweep_to_keep(root / sweep.id, sweep), _runs_in(root, sweep.id))
-            for sweep in listing.sweeps
-            if not sweep.gate
-        ]
-        _choose_units(choice, units, keep)
+    if batches:
+        for noun in KINDS:
+            units = [
+                (root / batch.id, _batch_to_keep(root / batch.id, batch), _runs_in(root, batch.id))
+                for batch in listing.batches
+                if batch.noun == noun and not batch.gate
+            ]
+            _choose_units(choice, units, keep)
     return choice
 
 
 def _choose_units(choice: Choice, units: Iterable[tuple[Path, str, list[Path]]], keep: int) -> None:
-    """Choose gates or sweeps: (folder, why it must stay or "", its runs), newest first."""
+    """Choose gates or batches: (folder, why it must stay or "", its runs), newest first."""
     ended = []
     for path, why, runs in units:
         if why:
@@ -104,14 +105,14 @@ def _choose(choice: Choice, entries: Iterable[tuple[Path, list[Path]]], keep: in
 
 def _runs_of(gate: GateEntry, listing: Listing, root: Path) -> list[Path]:
     runs = [root / run.id for run in listing.runs if run.gate == gate.id]
-    for sweep in listing.sweeps:
-        if sweep.gate == gate.id:
-            runs += _runs_in(root, sweep.id)
+    for batch in listing.batches:
+        if batch.gate == gate.id:
+            runs += _runs_in(root, batch.id)
     return runs
 
 
-def _runs_in(root: Path, sweep_id: str) -> list[Path]:
-    return [root / run_id for run_id in run_ids_of(root, sweep_id)]
+def _runs_in(root: Path, batch_id: str) -> list[Path]:
+    return [root / run_id for run_id in run_ids_of(root, batch_id)]
 
 
 def reason_to_keep(run: RunDir) -> str:
@@ -140,12 +141,12 @@ def _gate_to_keep(path: Path, gate: GateEntry) -> str:
     return "" if gate.verdict or gate.problem else "it is not finished: chaos gate --resume"
 
 
-def _sweep_to_keep(path: Path, sweep: SweepEntry) -> str:
-    """Why a sweep must stay; "" if it may go."""
-    if _is_locked(path, "sweep.lock"):
+def _batch_to_keep(path: Path, batch: BatchEntry) -> str:
+    """Why a batch must stay; "" if it may go."""
+    if _is_locked(path, f"{batch.noun}.lock"):
         return "it goes on"
-    ended = sweep.problem or sweep.state in ("complete", "stopped")
-    return "" if ended else "it is not finished: chaos sweep --resume"
+    ended = batch.problem or batch.ended
+    return "" if ended else f"it is not finished: chaos {batch.noun} --resume"
 
 
 def _is_locked(path: Path, name: str) -> bool:

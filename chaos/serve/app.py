@@ -1,16 +1,16 @@
 """The application: which address shows what. Reads only.
 
-    /                     runs, gates and sweeps of the folder
+    /                     runs, gates and batches of the folder
     /runs/ID              a run: its page, or its live view; a gate: its page, or its steps;
-                          a sweep: its page, or its runs
+                          a sweep, comparison or campaign: its page, or its runs
     /runs/ID/live         the live view; /runs/ID/events feeds it
-    /runs/ID/PATH         a file of the run, of the gate or of the sweep
+    /runs/ID/PATH         a file of the run, of the gate or of the batch
     /compare?a=ID&b=ID    two runs laid over each other
     /metrics              OpenMetrics
     /static/NAME          our scripts and the style sheet
 
 ID is the path of a run below the folder. Only what the list of runs holds, and the runs of its
-sweeps, is ever opened.
+batches, is ever opened.
 """
 
 import os
@@ -29,9 +29,9 @@ from starlette.routing import Route
 
 from chaos.base.below import is_regular
 from chaos.base.errors import ChaosError
+from chaos.record.batch_list import KINDS, BatchEntry
 from chaos.record.gate_list import GateEntry
 from chaos.record.run_list import Listing, RunEntry, RunList, is_running
-from chaos.record.sweep_list import SweepEntry
 from chaos.serve import files, pages
 from chaos.serve.compare import Overlays, verdict_of
 from chaos.serve.index import Filter
@@ -40,8 +40,7 @@ from chaos.serve.metrics import CONTENT_TYPE, LiveRuns, metrics_text
 from chaos.serve.stream import Streams
 
 _RUN_PARTS = (4, 2)  # of an id: that of a gate's run, that of any other
-_SWEEP_PARTS = (4, 2)  # of an id: that of a gate's sweep, that of any other
-_PARTS_BELOW = 2  # of a run's id, below that of its sweep
+_BATCH_PARTS = (4, 2)  # of an id: that of a gate's sweep, that of any other batch
 
 
 class Site:
@@ -64,7 +63,7 @@ class Site:
     # -- answers ------------------------------------------------------------------------------
 
     def index(self, request: Request) -> Response:
-        """The list of runs, gates and sweeps."""
+        """The list of runs, gates and batches."""
         listing = self.list.read()
         number = request.query_params.get("page", "")
         return pages.index(self.root, listing, Filter.of(request.query_params), number)
@@ -78,9 +77,9 @@ class Site:
         run, rest = _run_of(listing, parts)
         if run is not None:
             return self._run(request, listing, run, rest)
-        sweep, below = _sweep_of(listing, parts)
-        if sweep is not None:
-            return self._sweep(request, listing, sweep, below)
+        batch, below = _batch_of(listing, parts)
+        if batch is not None:
+            return self._batch(request, listing, batch, below)
         gate, rest = _gate_of(listing, parts)
         if gate is not None:
             return self._gate(request, listing, gate, rest)
@@ -103,26 +102,25 @@ class Site:
             return _redirect(gate.id, files.PAGE) if has_page else pages.gate(listing, gate)
         return self._file(request, gate.id, rest, pages.gate_bar)
 
-    def _sweep(
-        self, request: Request, listing: Listing, sweep: SweepEntry, below: list[str]
+    def _batch(
+        self, request: Request, listing: Listing, batch: BatchEntry, below: list[str]
     ) -> Response:
-        if len(below) >= _PARTS_BELOW:
-            run = self.list.run_of(sweep.id, below[:_PARTS_BELOW])
-            if run is not None:
-                return self._run(request, listing, run, "/".join(below[_PARTS_BELOW:]))
+        run, rest = self.list.run_of(batch.id, below)
+        if run is not None:
+            return self._run(request, listing, run, "/".join(rest))
         if below:
-            bar = partial(pages.sweep_bar, sweep)
-            return self._file(request, sweep.id, "/".join(below), bar)
-        has_page = is_regular(self.root, f"{sweep.id}/{files.SWEEP_PAGE}")
-        goes_on = sweep.state == "running"  # its page is written when it ends
-        if has_page and not goes_on:
-            return _redirect(sweep.id, files.SWEEP_PAGE)
-        return pages.sweep(sweep, self.list.runs_of(sweep.id))
+            bar = partial(pages.batch_bar, batch)
+            return self._file(request, batch.id, "/".join(below), bar)
+        page = KINDS[batch.noun].page
+        has_page = is_regular(self.root, f"{batch.id}/{page}")
+        if has_page and batch.ended:  # its page is written when it is left
+            return _redirect(batch.id, page)
+        return pages.batch(batch, self.list.runs_of(batch.id), page if has_page else "")
 
     def _file(self, request: Request, entry: str, rest: str, bar: Callable[[], str]) -> Response:
         relative = f"{entry}/{rest}"
         try:
-            if rest in (files.PAGE, files.SWEEP_PAGE):
+            if rest in files.PAGES:
                 return files.page(self.root, relative, bar())
             return files.file(self.root, relative, head=request.method == "HEAD")
         except OSError as error:
@@ -160,9 +158,9 @@ class Site:
             return None
         listing = self.list.read()
         entry = next((run for run in listing.runs if run.id == run_id), None)
-        sweep, below = _sweep_of(listing, run_id.split("/"))
-        if entry is None and sweep is not None:
-            entry = self.list.run_of(sweep.id, below)
+        batch, below = _batch_of(listing, run_id.split("/"))
+        if entry is None and batch is not None:
+            entry, _ = self.list.run_of(batch.id, below)
         return {"word": "gone" if entry is None else entry.word, "href": pages.href(run_id)}
 
     def compare(self, request: Request) -> Response:
@@ -233,12 +231,12 @@ def _run_of(listing: Listing, parts: list[str]) -> tuple[RunEntry | None, str]:
     return None, ""
 
 
-def _sweep_of(listing: Listing, parts: list[str]) -> tuple[SweepEntry | None, list[str]]:
-    """(the sweep, the rest of the path) of an address."""
-    ids = {"/".join(parts[:count]): parts[count:] for count in _SWEEP_PARTS if len(parts) >= count}
-    for sweep in listing.sweeps:
-        if sweep.id in ids:
-            return sweep, ids[sweep.id]
+def _batch_of(listing: Listing, parts: list[str]) -> tuple[BatchEntry | None, list[str]]:
+    """(the batch, the rest of the path) of an address."""
+    ids = {"/".join(parts[:count]): parts[count:] for count in _BATCH_PARTS if len(parts) >= count}
+    for batch in listing.batches:
+        if batch.id in ids:
+            return batch, ids[batch.id]
     return None, []
 
 

@@ -33,7 +33,7 @@ def serve(runs: Path, port: int, *, browse: bool = False) -> int:
     address = f"http://{ADDRESS}:{port}/"
     print(address)
     counts = (
-        f"{len(found.runs)} run(s), {len(found.gates)} gate(s) and {len(found.sweeps)} sweep(s)"
+        f"{len(found.runs)} run(s), {len(found.gates)} gate(s) and {len(found.batches)} batch(es)"
     )
     print(printable(f"  {counts} of {root}; reads only, this machine only; Ctrl-C ends it"))
     print(f"  metrics for Prometheus: http://{ADDRESS}:{port}/metrics", flush=True)

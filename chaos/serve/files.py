@@ -12,9 +12,10 @@ from urllib.parse import quote
 from starlette.responses import Response, StreamingResponse
 
 from chaos.base.below import open_below, read_below
+from chaos.record.batch_list import KINDS
 
 PAGE = "report.html"  # of a run, and of a gate
-SWEEP_PAGE = "sweep.html"
+PAGES = (PAGE, *(kind.page for kind in KINDS.values()))
 _PAGE_BYTES_MAX = 32 << 20
 _CHUNK_BYTES = 1 << 16
 # `allow-scripts` without `allow-same-origin`: the page is of an origin of its own.

@@ -1,4 +1,4 @@
-"""The pages that only this server has: the list, a live run, a gate's steps, a sweep's runs, ...
+"""The pages that only this server has: the list, a live run, a gate's steps, a batch's runs, ...
 
 Their templates lie beside this module; the look is that of every page.
 """
@@ -19,9 +19,9 @@ from starlette.responses import Response
 from chaos.base.below import is_regular
 from chaos.base.units import duration_text
 from chaos.checks.verdict import Verdict
+from chaos.record.batch_list import NAMES, BatchEntry
 from chaos.record.gate_list import GateEntry
-from chaos.record.run_list import Listing, RunEntry, utc_text
-from chaos.record.sweep_list import SweepEntry
+from chaos.record.run_list import Listing, RunEntry, noun_of, utc_text
 from chaos.report.course import PANELS
 from chaos.report.pages import engine, json_data, vendored
 from chaos.serve.compare import pairs
@@ -29,17 +29,18 @@ from chaos.serve.index import PAGE_RUNS, Filter, choices, matrix, page_number
 from chaos.serve.live import LiveRun, panels
 
 _GATES_SHOWN = 12
-_SWEEPS_SHOWN = 12
+_BATCHES_SHOWN = 12
 _FILES_SHOWN = 60
 _SCRIPTS = ("plot.js", "live.js", "compare.js", "index.js")
 _TONES = {
     **{"PRODUCTION-READY": "pass", "NEEDS FIXES": "fail", "NOT PROVEN": "unverified"},
     **{"SURVIVED": "pass", "NOT CRASH-SAFE": "fail", "NOT FINISHED": "unverified"},
+    **{"PASS": "pass", "FAIL": "fail", "BLOCK": "fail", "INCONCLUSIVE": "inconclusive"},
 }
 
 
 def index(root: Path, listing: Listing, wanted: Filter, number: str) -> Response:
-    """The list of runs, gates and sweeps."""
+    """The list of runs, gates and batches."""
     found = [run for run in listing.runs if wanted.matches(run)]
     page, of = page_number(number, len(found))
     first = (page - 1) * PAGE_RUNS
@@ -54,8 +55,8 @@ def index(root: Path, listing: Listing, wanted: Filter, number: str) -> Response
         matrix=matrix(found),
         gates=listing.gates[:_GATES_SHOWN] if wanted == Filter() else [],
         gates_total=len(listing.gates),
-        sweeps=listing.sweeps[:_SWEEPS_SHOWN] if wanted == Filter() else [],
-        sweeps_total=len(listing.sweeps),
+        batches=listing.batches[:_BATCHES_SHOWN] if wanted == Filter() else [],
+        batches_total=len(listing.batches),
         problems=listing.problems,
         wanted=wanted,
         choices=choices(listing.runs),
@@ -88,9 +89,12 @@ def gate(listing: Listing, entry: GateEntry) -> Response:
     return _page("gate.html.jinja", gate=entry, runs=runs)
 
 
-def sweep(entry: SweepEntry, runs: Sequence[RunEntry]) -> Response:
-    """A sweep that has no page of its own yet: its counts and its runs."""
-    return _page("sweep.html.jinja", sweep=entry, runs=runs)
+def batch(entry: BatchEntry, runs: Sequence[RunEntry], page: str) -> Response:
+    """A batch that goes on or has no page of its own: its counts and its runs.
+
+    `page`: the file of its page so far, "" without one.
+    """
+    return _page("batch.html.jinja", batch=entry, runs=runs, page=page)
 
 
 def compare(
@@ -137,20 +141,26 @@ def run_bar(listing: Listing, run: RunEntry) -> str:
     alike = [one for one in listing.runs if (one.soak, one.fault) == (run.soak, run.fault)]
     place = next((n for n, one in enumerate(alike) if one.id == run.id), 0)
     before = next((one for one in alike[place + 1 :] if one.state == "judged"), None)
-    listed = not run.sweep  # the runs of a sweep are no runs of the list
+    listed = not run.batch  # the runs of a batch are no runs of the list
     compared = _compared(before, run) if before and listed and run.state == "judged" else ""
-    gate = "" if run.sweep else run.gate
-    return _template("bar.html.jinja").render(gate=gate, sweep=run.sweep, compared=compared)
+    gate = "" if run.batch else run.gate
+    return _bar(gate=gate, batch=run.batch, compared=compared)
 
 
 def gate_bar() -> str:
     """The links from the page of a gate."""
-    return _template("bar.html.jinja").render(gate="", sweep="", compared="")
+    return _bar()
 
 
-def sweep_bar(entry: SweepEntry) -> str:
-    """The links from the page of a sweep."""
-    return _template("bar.html.jinja").render(gate=entry.gate, sweep="", compared="")
+def batch_bar(entry: BatchEntry) -> str:
+    """The links from the page of a batch."""
+    return _bar(gate=entry.gate)
+
+
+def _bar(*, gate: str = "", batch: str = "", compared: str = "") -> str:
+    noun = NAMES[noun_of(batch)] if batch else ""
+    template = _template("bar.html.jinja")
+    return template.render(gate=gate, batch=batch, noun=noun, compared=compared)
 
 
 def _compared(a: RunEntry, b: RunEntry) -> str:
@@ -171,7 +181,7 @@ def static(request: Request) -> Response:
 
 
 def href(entry: str) -> str:
-    """The address of a run, a gate or a sweep."""
+    """The address of a run, a gate or a batch."""
     return f"/runs/{quote(os.fsencode(entry))}"
 
 
@@ -213,6 +223,7 @@ def _engine() -> Environment:
     made.filters |= {"href": href, "utc": utc_text, "ago": ago_text, "length_text": duration_text}
     made.filters["path"] = lambda name: quote(os.fsencode(name))
     made.globals["tones"] = _TONES
+    made.globals["nouns"] = NAMES
     return made
 
 

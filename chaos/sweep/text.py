@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from chaos.base.units import duration_text
 from chaos.checks.finding import plural
-from chaos.record.sweep_list import sweep_word
+from chaos.record.batch_list import sweep_word
 from chaos.sweep.again import command_of
 from chaos.sweep.request import Break
 from chaos.sweep.state import MARKS, OUTCOMES, Result, Sweep, SweepDir

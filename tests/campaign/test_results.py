@@ -20,6 +20,7 @@ from chaos.campaign.state import Campaign, CampaignDir
 from chaos.campaign.tables import TABLES
 from chaos.campaign.text import final_text
 from chaos.cli.main import main
+from chaos.record.run_list import RunList
 from tests.campaign.standin import Standin, begun, make
 
 FAULTS = ("none", "llm_timeout")
@@ -155,6 +156,11 @@ def test_the_command_makes_shows_and_goes_on(
     assert standin.made == [1, 2, 3]
     (folder,) = (tmp_path / "campaign").iterdir()
     assert {path.name for path in folder.iterdir()} >= {"campaign.html", "junit.xml", "runs"}
+    runs = RunList(tmp_path)
+    (entry,) = runs.read().batches
+    assert (entry.word, entry.ended, entry.counts) == ("FAIL", True, {"fail": 1, "pass": 2})
+    assert (entry.of, entry.asked) == ("reference", "3 runs: soak_c")
+    assert [run.word for run in runs.runs_of(entry.id)] == ["pass", "fail", "pass"]
 
 
 def test_what_a_run_left_behind_is_the_answer_of_the_command(

@@ -77,13 +77,13 @@ def test_sweeps_are_listed_with_word_counts_and_folder(
     out = capsys.readouterr().out
     (line,) = [line for line in out.splitlines() if SWEEP in line]
     assert line.startswith("NOT CRASH-SAFE  ")
-    assert "2026-02-06 00:00  2       crash  1 survived, 1 failed" in line
+    assert "2026-02-06 00:00  reference  2 points: crash  1 survived, 1 failed" in line
     assert "sweep_point" not in out
     run("--runs", folder, "--verdict", "fail")
     assert SWEEP not in capsys.readouterr().out
     run("--runs", folder, "--json")
-    (entry,) = json.loads(capsys.readouterr().out)["sweeps"]
-    assert (entry["id"], entry["outcomes"]) == (SWEEP, {"survived": 1, "failed": 1})
+    (entry,) = json.loads(capsys.readouterr().out)["batches"]
+    assert (entry["id"], entry["counts"]) == (SWEEP, {"survived": 1, "failed": 1})
 
 
 def test_a_folder_with_only_a_sweep_is_not_called_empty(
@@ -103,7 +103,7 @@ def test_prune_removes_sweeps_when_it_is_asked_to(
     add_sweep(folder, SWEEP, "survived")
     assert run("prune", "--keep", 5, "--runs", folder, "--yes") == ExitCode.PASS
     assert old.is_dir()
-    assert run("prune", "--keep", 1, "--sweeps", "--runs", folder, "--yes") == ExitCode.PASS
+    assert run("prune", "--keep", 1, "--batches", "--runs", folder, "--yes") == ExitCode.PASS
     assert f"removed   {old}" in capsys.readouterr().out
     assert not old.exists()
     assert (folder / SWEEP).is_dir()
@@ -128,7 +128,7 @@ BAD = [
     (["prune", "--keep", "-3"], ["at least 1"]),
     (["prune", "--keep", "3", "--verdict", "fail"], ["--verdict: it goes with list"]),
     (["--keep", "3"], ["--keep: it goes with prune"]),
-    (["list", "--sweeps"], ["--sweeps: it goes with prune"]),
+    (["list", "--batches"], ["--batches: it goes with prune"]),
     (["list", "--yes"], ["--yes: it goes with prune"]),
     (["pruen"], ["unknown value 'pruen'", "did you mean 'prune'?"]),
     (["--verdict", "green"], ["--verdict: unknown value 'green'"]),

@@ -25,6 +25,7 @@ from chaos.compare.score import Score, scored
 from chaos.compare.state import Asked, Compare, find_compare
 from chaos.plan.plan import Plan
 from chaos.plan.schedule import Schedule
+from chaos.record.run_list import RunList
 from chaos.record.rundir import RunDir, create
 from chaos.report.stored import load
 from chaos.runner.launch import Prepared
@@ -121,6 +122,9 @@ def test_a_worse_candidate_is_blocked(stage: Stage, capsys: pytest.CaptureFixtur
     assert content["interval"][1] < -0.1
     suite = ET.parse(find_compare("latest", stage.runs).junit).find("testsuite")
     assert suite is not None and suite.get("failures") == "1"
+    (entry,) = RunList(stage.runs).read().batches
+    assert (entry.word, entry.of) == ("BLOCK", f"{content['asked']['candidate']} against reference")
+    assert entry.counts == {"counted pairs": len(content["pairs"])}
 
 
 @pytest.mark.slow(seconds=2)

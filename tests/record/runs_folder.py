@@ -103,6 +103,35 @@ def add_sweep(root: Path, sweep_id: str, *outcomes: str, state: str = "complete"
     return folder
 
 
+def add_comparison(root: Path, name: str, *, word: str, state: str = "complete") -> Path:
+    """A comparison with one pair, of which the candidate failed."""
+    runs = [f"soak_b/20260207-00000{n}-s7-eeee" for n in range(2)]
+    for run, one in zip(runs, ("pass", "fail"), strict=True):
+        add_run(root, f"compare/{name}/{run}", verdict(one, soak="soak_b"))
+    folder = root / "compare" / name
+    (folder / "revisions" / "abc").mkdir(parents=True)  # what is compared, not a run
+    (folder / "revisions" / "abc" / "config.json").write_text("{}")
+    content = {
+        "asked": {"base": "reference", "candidate": "mine", "soak": "soak_b", "faults": []},
+        "state": state,
+        "word": word,
+        "pairs": [{"number": 1}],
+    }
+    (folder / "compare.json").write_text(json.dumps(content))
+    return folder
+
+
+def add_campaign(root: Path, name: str, *words: str, left: int = 0) -> Path:
+    """A campaign with a run for each of these verdicts, and some that are not made yet."""
+    folder = root / "campaign" / name
+    for number, word in enumerate(words, start=1):
+        add_run(root, f"campaign/{name}/runs/{number:05}/1", verdict(word))
+    folder.mkdir(parents=True, exist_ok=True)
+    entries = [{"index": number + 1} for number in range(len(words) + left)]
+    (folder / "campaign.json").write_text(json.dumps({"entries": entries}))
+    return folder
+
+
 def make_running(folder: Path) -> None:
     """The run goes on: this process owns it."""
     claim(RunDir(folder))

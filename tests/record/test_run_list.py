@@ -11,7 +11,15 @@ import pytest
 
 from chaos.record import list_fields, run_list
 from chaos.record.run_list import RunEntry, RunList
-from tests.record.runs_folder import add_gate, add_run, add_sweep, make_running, verdict
+from tests.record.runs_folder import (
+    add_campaign,
+    add_comparison,
+    add_gate,
+    add_run,
+    add_sweep,
+    make_running,
+    verdict,
+)
 
 
 def entries(root: Path) -> dict[str, RunEntry]:
@@ -176,14 +184,14 @@ def test_sweeps_are_listed_and_their_runs_are_not(tmp_path: Path) -> None:
     add_sweep(tmp_path, SWEEP, "survived", "failed", "survived")
     found = RunList(tmp_path).read()
     assert [run.id.partition("/")[0] for run in found.runs] == ["gate", "soak_c"]
-    assert [(one.id, one.gate) for one in found.sweeps] == [
+    assert [(one.id, one.gate) for one in found.batches] == [
         (SWEEP, ""),
         (OF_A_GATE, "gate/20260205-000000-s7-dddd"),
     ]
-    first, second = found.sweeps
-    assert (first.word, first.points, first.kinds) == ("NOT CRASH-SAFE", 3, ("crash",))
-    assert first.outcomes == {"survived": 2, "failed": 1}
-    assert (second.word, second.target) == ("NOT PROVEN", "reference")
+    first, second = found.batches
+    assert (first.word, first.asked) == ("NOT CRASH-SAFE", "3 points: crash")
+    assert first.counts == {"survived": 2, "failed": 1}
+    assert (second.word, second.of) == ("NOT PROVEN", "reference")
 
 
 def test_the_runs_of_a_sweep_are_read_when_they_are_asked_for(tmp_path: Path) -> None:
@@ -194,24 +202,65 @@ def test_the_runs_of_a_sweep_are_read_when_they_are_asked_for(tmp_path: Path) ->
     runs.read()
     assert [run.word for run in runs.runs_of(SWEEP)] == ["fail", "pass"]
     (run,) = runs.runs_of(OF_A_GATE)
-    assert (run.sweep, run.gate) == (OF_A_GATE, "gate/20260205-000000-s7-dddd")
+    assert (run.batch, run.gate) == (OF_A_GATE, "gate/20260205-000000-s7-dddd")
     name = run.id.rpartition("/")[2]
-    assert runs.run_of(OF_A_GATE, ["sweep_point", name]) == run
+    assert runs.run_of(OF_A_GATE, ["sweep_point", name, "x"]) == (run, ["x"])
     for parts in (["..", name], ["sweep_point", ".."], ["sweep_point", "x"], ["sweep_point"], []):
-        assert runs.run_of(OF_A_GATE, parts) is None
+        assert runs.run_of(OF_A_GATE, parts)[0] is None
 
 
 @pytest.mark.parametrize("state", ["running", "interrupted", "stopped"])
 def test_a_sweep_that_did_not_end_is_not_finished(state: str, tmp_path: Path) -> None:
     add_sweep(tmp_path, SWEEP, "survived", state=state)
-    (sweep,) = RunList(tmp_path).read().sweeps
-    assert (sweep.word, sweep.state) == ("NOT FINISHED", state)
+    (sweep,) = RunList(tmp_path).read().batches
+    assert (sweep.word, sweep.ended) == ("NOT FINISHED", state == "stopped")
+
+
+@pytest.mark.parametrize(
+    ("word", "state", "shown"),
+    [
+        *(("BLOCK", "complete", "BLOCK"), ("INCONCLUSIVE", "stopped", "INCONCLUSIVE")),
+        *(("INCONCLUSIVE", "interrupted", "NOT FINISHED"), ("BLOCK", "running", "BLOCK")),
+    ],
+)
+def test_a_comparison_is_listed_with_its_runs(
+    tmp_path: Path, word: str, state: str, shown: str
+) -> None:
+    name = add_comparison(tmp_path, "20260207-000000-s7-ffff", word=word, state=state).name
+    runs = RunList(tmp_path)
+    (entry,) = runs.read().batches
+    assert (entry.word, entry.of, entry.asked) == (
+        shown,
+        "mine against reference",
+        "soak_b under no fault",
+    )
+    assert entry.ended is (state in ("complete", "stopped"))
+    found = runs.runs_of(entry.id)
+    assert [run.word for run in found] == ["fail", "pass"], "a revision is no run"
+    assert {run.batch for run in found} == {f"compare/{name}"}
+
+
+def test_a_campaign_is_listed_with_its_runs(tmp_path: Path) -> None:
+    folder = add_campaign(tmp_path, "20260208-000000-s7-ffff", "pass", "fail", left=1)
+    runs = RunList(tmp_path)
+    (entry,) = runs.read().batches
+    assert (entry.word, entry.ended, entry.asked) == ("NOT FINISHED", False, "3 runs")
+    result = {"word": "FAIL", "of": "mine", "asked": "3 runs: soak_c"}
+    (folder / "result.json").write_text(json.dumps({**result, "counts": {"pass": 2, "fail": 1}}))
+    (entry,) = runs.read().batches
+    assert (entry.word, entry.ended, entry.of) == ("FAIL", True, "mine")
+    assert entry.counts_text == "2 pass, 1 fail"
+    assert [run.word for run in runs.runs_of(entry.id)] == ["fail", "pass"]
+    run, rest = runs.run_of(entry.id, ["runs", "00002", "1", "logs"])
+    assert run is not None and (run.word, run.batch, rest) == ("fail", entry.id, ["logs"])
+    for parts in (["runs", "00002"], ["runs", "..", "1"], ["scratch", "00002", "1"]):
+        assert runs.run_of(entry.id, parts) == (None, parts)
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"asked": {}}', '{"state": 3}'])
 def test_a_damaged_sweep_is_an_entry_that_says_so(content: str, tmp_path: Path) -> None:
     (add_sweep(tmp_path, SWEEP) / "sweep.json").write_text(content)
-    (sweep,) = RunList(tmp_path).read().sweeps
+    (sweep,) = RunList(tmp_path).read().batches
     assert sweep.word == ""
     assert "sweep.json is damaged" in sweep.problem
 

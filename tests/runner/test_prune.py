@@ -8,7 +8,15 @@ from pathlib import Path
 
 from chaos.record.run_list import RunList
 from chaos.runner.prune import choose
-from tests.record.runs_folder import add_gate, add_run, add_sweep, make_running, verdict
+from tests.record.runs_folder import (
+    add_campaign,
+    add_comparison,
+    add_gate,
+    add_run,
+    add_sweep,
+    make_running,
+    verdict,
+)
 
 
 def five(root: Path, soak: str = "soak_c") -> list[Path]:
@@ -18,10 +26,10 @@ def five(root: Path, soak: str = "soak_c") -> list[Path]:
 
 
 def chosen(
-    root: Path, keep: int, *, gates: bool = False, sweeps: bool = False
+    root: Path, keep: int, *, gates: bool = False, batches: bool = False
 ) -> tuple[set[str], dict[str, str]]:
     """(names of what goes, name -> reason of what stays although it is old)."""
-    choice = choose(RunList(root).read(), root, keep, gates=gates, sweeps=sweeps)
+    choice = choose(RunList(root).read(), root, keep, gates=gates, batches=batches)
     names = {str(victim.path.relative_to(root)) for victim in choice.victims}
     return names, {path.name: why for path, why in choice.kept}
 
@@ -149,9 +157,9 @@ def sweeps_of(root: Path, days: int) -> list[Path]:
 def test_sweeps_go_as_a_whole_and_only_when_asked_for(tmp_path: Path) -> None:
     sweeps = sweeps_of(tmp_path, 3)
     assert chosen(tmp_path, 1) == (set(), {})
-    gone, kept = chosen(tmp_path, 1, sweeps=True)
+    gone, kept = chosen(tmp_path, 1, batches=True)
     assert (gone, kept) == ({f"sweep/{path.name}" for path in sweeps[:2]}, {})
-    choice = choose(RunList(tmp_path).read(), tmp_path, 1, sweeps=True)
+    choice = choose(RunList(tmp_path).read(), tmp_path, 1, batches=True)
     assert [len(victim.runs) for victim in choice.victims] == [2, 2]
     assert [victim.removed() for victim in choice.victims] == ["", ""]
     assert [path.is_dir() for path in sweeps] == [False, False, True]
@@ -164,11 +172,23 @@ def test_a_sweep_that_goes_on_is_unfinished_or_unclean_stays(tmp_path: Path) -> 
     (run / "ledger.jsonl").write_text("garbage\n")
     with (sweeps[2] / "sweep.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        gone, kept = chosen(tmp_path, 1, sweeps=True)
+        gone, kept = chosen(tmp_path, 1, batches=True)
     assert gone == {f"sweep/{sweeps[n].name}" for n in (0, 3)}
     assert kept[f"{sweeps[0].name}2"] == "it is not finished: chaos sweep --resume"
     assert kept[sweeps[2].name] == "it goes on"
     assert sweeps[1].name in kept
+
+
+def test_the_newest_of_each_noun_stay(tmp_path: Path) -> None:
+    for day in (1, 2):
+        add_comparison(tmp_path, f"2026020{day}-000000-s7-cccc", word="BLOCK")
+        campaign = add_campaign(tmp_path, f"2026020{day}-000000-s7-dddd", "pass", left=day - 1)
+        content = {"word": "PASS", "of": "mine", "asked": "1 run", "counts": {"pass": 1}}
+        if day == 1:
+            (campaign / "result.json").write_text(json.dumps(content))
+    gone, kept = chosen(tmp_path, 1, batches=True)
+    assert gone == {"compare/20260201-000000-s7-cccc"}
+    assert kept == {"20260202-000000-s7-dddd": "it is not finished: chaos campaign --resume"}
 
 
 def test_the_sweep_of_a_gate_goes_with_its_gate(tmp_path: Path) -> None:
@@ -176,7 +196,7 @@ def test_the_sweep_of_a_gate_goes_with_its_gate(tmp_path: Path) -> None:
         gate = f"2026020{day}-000000-s7-bbbb"
         add_gate(tmp_path, gate, {})
         add_sweep(tmp_path, f"gate/{gate}/sweep/2026020{day}-000001-s7-cccc", "survived")
-    assert chosen(tmp_path, 1, sweeps=True) == (set(), {})
+    assert chosen(tmp_path, 1, batches=True) == (set(), {})
     assert chosen(tmp_path, 1, gates=True)[0] == {"gate/20260201-000000-s7-bbbb"}
     run = next((tmp_path / "gate/20260201-000000-s7-bbbb/sweep").glob("*/sweep_point/*"))
     (run / "workspace").mkdir()

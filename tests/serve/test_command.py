@@ -78,7 +78,7 @@ def test_it_says_what_it_serves_and_ends_with_an_open_stream(tmp_path: Path) -> 
     growing = Growing(tmp_path, "soak_c/20260204-101500-s7-aaaa")
     with served(tmp_path) as (process, lines, port):
         assert lines[0].startswith("http://127.0.0.1:")
-        assert f"2 run(s), 1 gate(s) and 0 sweep(s) of {tmp_path}" in lines[1]
+        assert f"2 run(s), 1 gate(s) and 0 batch(es) of {tmp_path}" in lines[1]
         before = tree(tmp_path)
         with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=_LIMIT_S)) as link:
             link.request("GET", f"/runs/{growing.id}/events")

@@ -14,7 +14,16 @@ from urllib.parse import quote
 import pytest
 
 from chaos.serve import index
-from tests.record.runs_folder import FAILED, add_gate, add_run, add_sweep, make_running, verdict
+from tests.record.runs_folder import (
+    FAILED,
+    add_campaign,
+    add_comparison,
+    add_gate,
+    add_run,
+    add_sweep,
+    make_running,
+    verdict,
+)
 from tests.serve.serving import Server, serving, tree
 from tests.waiting import wait_for
 
@@ -23,6 +32,8 @@ GATE = "gate/20260205-000000-s7-dddd"
 SWEEP = "sweep/20260206-000000-s7-ffff"
 UNFINISHED = "sweep/20260207-000000-s7-ffff"
 GATES_SWEEP = f"{GATE}/sweep/20260205-000003-s7-cccc"
+COMPARISON = "compare/20260208-000000-s7-ffff"
+CAMPAIGN = "campaign/20260209-000000-s7-ffff"
 POINT = "sweep_point/20260206-000000-s7-eeee"  # the first run of a sweep
 DAMAGED = "soak_b/20260201-101500-s7-cccc"
 BARE = "soak_b/20260202-101500-s7-cccc"
@@ -60,6 +71,10 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if state == "complete":
             page = f'<html><body><a href="{POINT}">F</a> the sweep</body></html>'
             (sweep / "sweep.html").write_text(page)
+    comparison = add_comparison(root, COMPARISON.partition("/")[2], word="BLOCK")
+    (comparison / "compare.html").write_text("<html><body>the comparison</body></html>")
+    campaign = add_campaign(root, CAMPAIGN.partition("/")[2], "pass", "fail", left=1)
+    (campaign / "campaign.html").write_text("<html><body>half a campaign</body></html>")
     (add_run(root, DAMAGED) / "verdict.json").write_bytes(bytes(range(256)))
     add_run(root, BARE, config=False)
     (root / BARE / "history.jsonl").write_bytes(b'{"kind":"hea')
@@ -187,8 +202,27 @@ def test_a_sweep_leads_to_its_page_and_from_there_to_its_runs(server: Server, sw
 def test_a_sweep_without_a_page_is_its_runs(server: Server) -> None:
     page = server.ask(address(UNFINISHED))
     assert page.status == 200
-    assert "interrupted" in page.text
+    assert "NOT CRASH-SAFE" in page.text
     assert f'href="{address(UNFINISHED, f"/{POINT}")}"' in page.text
+
+
+def test_a_comparison_leads_to_its_page_and_to_its_runs(server: Server) -> None:
+    assert f'href="{address(COMPARISON)}"' in server.ask("/").text
+    answer = server.ask(address(COMPARISON))
+    assert answer.headers["location"] == address(COMPARISON, "/compare.html")
+    assert "the comparison" in server.ask(address(COMPARISON, "/compare.html")).text
+    live = server.ask(address(COMPARISON, "/soak_b/20260207-000001-s7-eeee/live"))
+    assert live.status == 200
+    assert server.ask(address(COMPARISON, "/revisions/abc")).status == 404
+
+
+def test_a_campaign_that_is_not_finished_is_its_runs(server: Server) -> None:
+    page = server.ask(address(CAMPAIGN))
+    assert page.status == 200 and "NOT FINISHED" in page.text
+    assert f'href="{address(CAMPAIGN, "/campaign.html")}"' in page.text
+    assert f'href="{address(CAMPAIGN, "/runs/00002/1")}"' in page.text
+    stored = server.ask(address(CAMPAIGN, "/runs/00002/1/verdict.json"))
+    assert json.loads(stored.body)["verdict"] == "fail"
 
 
 @pytest.mark.parametrize("sweep", [SWEEP, GATES_SWEEP])
