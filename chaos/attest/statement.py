@@ -48,7 +48,7 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Rates(Measured, frozen=True, kw_only=True, rename="camel"):
-    """The same with the two rates, so that a policy need not divide."""
+    """The counts of the truth table and their two rates, so that a policy need not divide."""
 
     detection_rate: Rate
     false_alarm_rate: Rate

@@ -7,12 +7,13 @@ anywhere. Must not read or write files, except to see which exist.
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from chaos.campaign.result import MISSING, Recovery, Result, Row, shown_first
+from chaos.campaign.result import Recovery, Result, Row, shown_first
 from chaos.campaign.state import CampaignDir
 from chaos.campaign.text import part_text
+from chaos.record.batch_list import NOT_MADE
 from chaos.report.pages import page_text
 
-_CSS = {MISSING: "inconclusive"}
+_CSS = {NOT_MADE: "inconclusive"}
 _WORD_CSS = {"PASS": "pass", "FAIL": "fail"}
 _MEANING = {
     "PASS": "every run passed",

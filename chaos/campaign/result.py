@@ -15,9 +15,8 @@ import msgspec
 from chaos.base.exitcode import ExitCode
 from chaos.campaign.attempts import Made, attempts_of, counting, disagree
 from chaos.campaign.state import Campaign, CampaignDir, Entry
-from chaos.record.batch_list import CampaignResult
+from chaos.record.batch_list import NOT_MADE, CampaignResult
 
-MISSING = "not made"
 # Worst first: what remains on a machine, proof against the Watcher, then what proves nothing.
 _WORST = (
     ExitCode.CLEANUP_INCOMPLETE,
@@ -27,7 +26,7 @@ _WORST = (
     ExitCode.USAGE,
     ExitCode.INCONCLUSIVE,
 )
-WORDS = ("fail", "invalid", MISSING, "unverified", "inconclusive", "pass")  # worst first
+WORDS = ("fail", "invalid", NOT_MADE, "unverified", "inconclusive", "pass")  # worst first
 _OUTCOMES = ("fail", "invalid", "unverified", "inconclusive")  # of findings, worst first
 
 
@@ -46,7 +45,7 @@ class Row:
     @property
     def word(self) -> str:
         """Its verdict; `invalid` without one, `not made` without an attempt."""
-        return MISSING if self.counts is None else self.counts.attempt.verdict or "invalid"
+        return NOT_MADE if self.counts is None else self.counts.attempt.verdict or "invalid"
 
     @property
     def failed(self) -> list[str]:
@@ -116,14 +115,14 @@ class Result:
         words = {row.word for row in self.rows}
         if "fail" in words:
             return "FAIL"
-        if MISSING in words:
+        if NOT_MADE in words:
             return "NOT FINISHED"
         return "PASS" if self.exit_code == ExitCode.PASS else "NOT PROVEN"
 
     @property
     def worst(self) -> list[Row]:
         """The rows that did not pass, worst first."""
-        found = [row for row in self.rows if row.word not in ("pass", MISSING)]
+        found = [row for row in self.rows if row.word not in ("pass", NOT_MADE)]
         return sorted(found, key=lambda row: (WORDS.index(row.word), row.entry.index))
 
     @property

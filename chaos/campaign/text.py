@@ -4,9 +4,10 @@ from chaos.base.exitcode import ExitCode
 from chaos.base.printable import printable
 from chaos.base.units import duration_text
 from chaos.campaign.attempts import Attempt
-from chaos.campaign.result import MISSING, Result, shown_first
+from chaos.campaign.result import Result, shown_first
 from chaos.campaign.state import Campaign, CampaignDir, Entry
 from chaos.checks.finding import plural
+from chaos.record.batch_list import NOT_MADE
 
 _LISTED_MAX = 20
 _GLYPHS = {"PASS": "✓", "FAIL": "✗"}
@@ -47,7 +48,7 @@ def final_text(folder: CampaignDir, result: Result, code: int, stopped: str) -> 
     if stopped:
         lines.append(f"  why        {stopped}")
     lines += [f"  campaign   {folder.path}", f"  report     {folder.page}"]
-    if MISSING in result.counts:
+    if NOT_MADE in result.counts:
         lines.append(f"  go on      chaos campaign --resume {folder.path}")
     elif result.worst:
         lines.append(f"  next       {result.worst[0].entry.command}")

@@ -159,7 +159,7 @@ def soaks_json() -> dict[str, Any]:
 
 
 def soaks_text() -> str:
-    """The same as text."""
+    """The soaks with their profiles, and the targets, as text for `chaos soaks`."""
     content = soaks_json()
     lines = []
     for soak in content["soaks"]:

@@ -20,6 +20,7 @@ CAMPAIGNS = "campaign"
 CAMPAIGN_RESULT = "result.json"  # what a campaign showed when it was left: `CampaignResult`
 NAMES = {SWEEPS: "sweep", COMPARISONS: "comparison", CAMPAIGNS: "campaign"}  # for people
 NOT_FINISHED = "NOT FINISHED"
+NOT_MADE = "not made"  # in the counts of a campaign: runs that are still to be made
 
 SweepWord = Literal["SURVIVED", "NOT CRASH-SAFE", "NOT PROVEN", "NOT FINISHED"]
 
@@ -67,8 +68,8 @@ class _Asked(msgspec.Struct):
     kinds: tuple[str, ...] = ()
 
 
-class _Point(msgspec.Struct):
-    pass
+class _Counted(msgspec.Struct):
+    """A point, or a planned run: only how many there are is shown."""
 
 
 class _Break(msgspec.Struct):
@@ -79,7 +80,7 @@ class _Sweep(msgspec.Struct):
     asked: _Asked
     state: str
     reason: str = ""
-    points: list[_Point] = []
+    points: list[_Counted] = []
     results: list[_Break] = []
 
     def shown(self) -> BatchEntry:
@@ -138,12 +139,12 @@ class CampaignResult(msgspec.Struct, frozen=True, kw_only=True):
     counts: dict[str, int]
 
     def shown(self) -> BatchEntry:
-        """Its entry, without what the folder's name says."""
+        """Its entry; id and time are those of its folder, which `BatchKind.entry` adds."""
         return BatchEntry(
             id="",
             noun=CAMPAIGNS,
             word=self.word,
-            ended="not made" not in self.counts,
+            ended=NOT_MADE not in self.counts,
             of=self.of,
             asked=self.asked,
             counts=self.counts,
@@ -153,7 +154,7 @@ class CampaignResult(msgspec.Struct, frozen=True, kw_only=True):
 class _Campaign(msgspec.Struct):
     """`campaign.json`: of one that was never left by its own process."""
 
-    entries: list[_Point]
+    entries: list[_Counted]
 
     def shown(self) -> BatchEntry:
         asked = f"{len(self.entries)} runs"
@@ -165,10 +166,11 @@ _Content = _Sweep | _Compare | _Campaign | CampaignResult
 
 @dataclass(frozen=True)
 class BatchKind:
-    """A noun, and where its folders have what. `sources`: the first that is there is read.
+    """One kind of batch, and where its folder has what.
 
-    `runs`: the folder in it that has the runs, each in a folder of a folder; "" if it is itself.
-    `no_runs`: a folder beside those of the runs that has something else.
+    `sources`: file -> its fields; the first file that is there is read. `page`: its HTML page.
+    The runs lie two folders deep: below the folder `runs`, or below the batch itself if that is "".
+    `no_runs`: a folder of the batch that has no runs, "" without one.
     """
 
     noun: str

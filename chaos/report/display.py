@@ -68,7 +68,7 @@ class Display:
         return ["--display", self.mode, *self._style(), *page]
 
     def check_words(self) -> list[str]:
-        """The same as options of `chaos check`."""
+        """The options of `chaos check` for this way to show a run."""
         mode = {"json": ["--json"], "quiet": ["--quiet"]}.get(self.mode, [])
         return [*mode, *self._style()]
 

@@ -51,7 +51,7 @@ class Readiness:
                 self._keep_waiting(deadline, what, service.log, step, ended=service.died())
 
     def external_llm(self, relay: Service) -> None:
-        """The same of a server that is not of the run."""
+        """Wait for answers of a server outside the run, directly and through the proxy."""
         deadline = Deadline(self._llm.start_limit_s, self._cancel)
         for endpoint in self._ways():
             while not self._completes(endpoint):
@@ -60,7 +60,7 @@ class Readiness:
                 self._keep_waiting(deadline, what, relay.log, step, ended=not relay.alive())
 
     def adopted_llm(self, service: LLMService, daemon: Service) -> None:
-        """The same of the server that the daemon, which runs, starts; its process is found."""
+        """Wait for answers of the server that the running daemon starts, and for its process."""
         deadline = Deadline(self._llm.start_limit_s, self._cancel)
         for endpoint in self._ways():
             while not (self._completes(endpoint) and service.pid()):

@@ -52,7 +52,7 @@ class Point(msgspec.Struct, frozen=True):
 
     @property
     def key(self) -> tuple[str, str, int]:
-        """The same in every run."""
+        """Call, path (random parts masked), ordinal: by these a run finds the point again."""
         return self.call, self.pattern, self.nth
 
     @property

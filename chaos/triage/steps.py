@@ -90,7 +90,7 @@ def again(facts: Facts) -> Step | None:
 
 
 def longer(facts: Facts) -> Step | None:
-    """The same run with an hour of storm, where it has one: what is small needs time to grow."""
+    """Repeat the run with an hour of storm, if it has one: what is small needs time to grow."""
     if not facts.reproduce or not facts.storm_s:
         return again(facts)
     storm_s = max(_LONG_STORM_S, round(4 * facts.storm_s))
